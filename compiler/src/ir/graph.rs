@@ -1,0 +1,195 @@
+//! The graph: nodes are operators, edges carry values from a result (`port`) of one node to an operand of another.
+
+use petgraph::Direction;
+use petgraph::stable_graph::{NodeIndex, StableDiGraph};
+use petgraph::visit::EdgeRef;
+use serde::{Deserialize, Serialize};
+
+use super::op::Op;
+use super::types::TensorType;
+use crate::source::Span;
+
+/// Handle of a node while the graph lives. Never printed: names persist, ids do not.
+pub type NodeId = NodeIndex<u32>;
+
+/// One result of one node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Value {
+    /// Who computes it.
+    pub node: NodeId,
+    /// Which of the node's results.
+    pub port: u8,
+}
+
+impl From<NodeId> for Value {
+    /// The node's first result.
+    fn from(node: NodeId) -> Self {
+        Value { node, port: 0 }
+    }
+}
+
+/// Use of a result as an operand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Edge {
+    /// Which of the source's results.
+    pub port: u8,
+    /// Which of the target's operands.
+    pub operand: u8,
+}
+
+/// An operator in the graph.
+#[derive(Debug, Clone)]
+pub struct Node {
+    /// Spec path, unique: `stage3.unit0.conv1`. Kept by every pass.
+    pub name: String,
+    /// What it computes.
+    pub op: Op,
+    /// The text it came from; fused and backward nodes inherit it.
+    pub span: Span,
+    /// Types of the results; empty before the stage `Typed`.
+    pub types: Vec<TensorType>,
+    /// What passes did to it and why, one sentence each: `projection: 256 -> 512 channels, stride 2, rule B`.
+    pub history: Vec<String>,
+}
+
+/// How far a graph has come. Each stage has its legal operators and invariants (see `verify`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// As the spec says; no types.
+    Built,
+    /// Every result has a type.
+    Typed,
+    /// No `Shortcut` left.
+    Expanded,
+    /// Epilogues and folded parameters allowed.
+    Fused,
+    /// Backward operators and updates allowed.
+    Differentiated,
+    /// Every feature map and weight has its layout in memory.
+    LaidOut,
+}
+
+/// What a graph is compiled for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// Forward with running statistics.
+    Infer,
+    /// Forward with batch statistics, loss, backward, update.
+    Train,
+}
+
+/// The network as a graph.
+#[derive(Debug, Clone)]
+pub struct Graph {
+    /// Name of the network.
+    pub name: String,
+    /// What it is compiled for.
+    pub mode: Mode,
+    /// How far it has come.
+    pub stage: Stage,
+    /// Named results, kept alive: `logits`; in training also `loss` and `correct`.
+    pub outputs: Vec<(String, Value)>,
+    nodes: StableDiGraph<Node, Edge>,
+}
+
+impl Graph {
+    /// An empty graph in the stage [`Stage::Built`].
+    pub fn new(name: impl Into<String>, mode: Mode) -> Self {
+        Graph {
+            name: name.into(),
+            mode,
+            stage: Stage::Built,
+            outputs: Vec::new(),
+            nodes: StableDiGraph::default(),
+        }
+    }
+
+    /// Adds a node whose operands are the given values, in order. The name must be new.
+    pub fn add(&mut self, name: impl Into<String>, op: Op, span: Span, operands: &[Value]) -> NodeId {
+        let node = Node { name: name.into(), op, span, types: Vec::new(), history: Vec::new() };
+        let id = self.nodes.add_node(node);
+        self.connect(id, operands);
+        id
+    }
+
+    /// Replaces the operands of a node.
+    pub fn set_operands(&mut self, id: NodeId, operands: &[Value]) {
+        let old: Vec<_> = self.nodes.edges_directed(id, Direction::Incoming).map(|e| e.id()).collect();
+        for edge in old {
+            self.nodes.remove_edge(edge);
+        }
+        self.connect(id, operands);
+    }
+
+    fn connect(&mut self, id: NodeId, operands: &[Value]) {
+        for (operand, value) in operands.iter().enumerate() {
+            let operand = u8::try_from(operand).expect("no operator has 256 operands");
+            self.nodes.add_edge(value.node, id, Edge { port: value.port, operand });
+        }
+    }
+
+    /// Removes a node that nobody uses any more.
+    pub fn remove(&mut self, id: NodeId) {
+        self.nodes.remove_node(id);
+    }
+
+    /// The node behind an id.
+    pub fn node(&self, id: NodeId) -> &Node {
+        &self.nodes[id]
+    }
+
+    /// The node behind an id, to be changed.
+    pub fn node_mut(&mut self, id: NodeId) -> &mut Node {
+        &mut self.nodes[id]
+    }
+
+    /// All nodes in order of insertion.
+    pub fn ids(&self) -> impl Iterator<Item = NodeId> + '_ {
+        self.nodes.node_indices()
+    }
+
+    /// Number of nodes.
+    pub fn len(&self) -> usize {
+        self.nodes.node_count()
+    }
+
+    /// Whether there are no nodes.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// A node's operands in order.
+    pub fn operands(&self, id: NodeId) -> Vec<Value> {
+        let mut edges: Vec<_> = self
+            .nodes
+            .edges_directed(id, Direction::Incoming)
+            .map(|e| (e.weight().operand, Value { node: e.source(), port: e.weight().port }))
+            .collect();
+        edges.sort_by_key(|&(operand, _)| operand);
+        edges.into_iter().map(|(_, value)| value).collect()
+    }
+
+    /// Who uses a value, with the operand's index; outputs of the graph not counted.
+    pub fn users(&self, value: Value) -> Vec<(NodeId, u8)> {
+        let mut users: Vec<_> = self
+            .nodes
+            .edges_directed(value.node, Direction::Outgoing)
+            .filter(|e| e.weight().port == value.port)
+            .map(|e| (e.target(), e.weight().operand))
+            .collect();
+        users.sort();
+        users
+    }
+
+    /// Type of a value; `None` before types were inferred.
+    pub fn value_type(&self, value: Value) -> Option<&TensorType> {
+        self.node(value.node).types.get(value.port as usize)
+    }
+
+    /// The petgraph underneath, for its algorithms.
+    pub fn petgraph(&self) -> &StableDiGraph<Node, Edge> {
+        &self.nodes
+    }
+}

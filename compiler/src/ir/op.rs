@@ -1,0 +1,411 @@
+//! The operators: one closed enum, attributes only. Operands are edges of the graph, in the order documented here.
+//!
+//! No `_ =>` arm anywhere matches an [`Op`]: a new one makes the compiler name every place that has to know it.
+
+use serde::{Deserialize, Serialize};
+
+use super::types::Shape;
+
+/// Elementwise nonlinearity.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Activation {
+    /// `max(x, 0)`
+    Relu,
+    /// `x` where positive, `slope * x` elsewhere. `slope` is positive, so the sign of the result is that of `x`.
+    LeakyRelu {
+        /// Factor of the negative half.
+        slope: f32,
+    },
+    /// `1 / (1 + exp(-x))`
+    Sigmoid,
+}
+
+/// What a convolution or normalisation does to its result before storing it: `act(y + residual)`.
+/// All absent until the fusing passes run.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Epilogue {
+    /// The node's last operand, of the result's shape, is added.
+    pub residual: bool,
+    /// Applied last.
+    pub act: Option<Activation>,
+}
+
+/// Window of a convolution; pairs are `[vertical, horizontal]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ConvAttrs {
+    /// Size of the window.
+    pub kernel: [usize; 2],
+    /// Step between windows.
+    pub stride: [usize; 2],
+    /// Zeros around the image, the same on both sides.
+    pub padding: [usize; 2],
+    /// Step between the taps of a window.
+    pub dilation: [usize; 2],
+    /// Channel groups; both channel counts are multiples of it.
+    pub groups: usize,
+}
+
+/// Window of a pooling; pairs are `[vertical, horizontal]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct PoolAttrs {
+    /// Size of the window.
+    pub kernel: [usize; 2],
+    /// Step between windows.
+    pub stride: [usize; 2],
+    /// Border around the image, never the maximum.
+    pub padding: [usize; 2],
+    /// Whether a last, incomplete window counts (PyTorch's `ceil_mode`).
+    pub ceil: bool,
+    /// Average only: whether the border counts in the divisor (PyTorch's `count_include_pad`).
+    pub count_padding: bool,
+}
+
+/// Distribution of a parameter's first values, with all fans already put in.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Init {
+    /// All the same.
+    Constant(f32),
+    /// Mean 0.
+    Normal {
+        /// Standard deviation.
+        std: f32,
+    },
+    /// Mean 0, values beyond two standard deviations drawn again.
+    TruncatedNormal {
+        /// Standard deviation before truncation.
+        std: f32,
+    },
+    /// From `-bound..bound`.
+    Uniform {
+        /// Half the width.
+        bound: f32,
+    },
+}
+
+/// What a persistent tensor is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Weight of a convolution, logical `[cout, cin / groups, kh, kw]`.
+    ConvWeight,
+    /// Weight of a linear layer, logical `[out, in]`.
+    LinearWeight,
+    /// Bias of either, `[cout]`.
+    Bias,
+    /// Batch normalisation's scale (gamma), `[c]`.
+    NormScale,
+    /// Batch normalisation's shift (beta), `[c]`.
+    NormShift,
+    /// Running mean, `[c]`: persistent, but no parameter: not trained, not counted.
+    RunningMean,
+    /// Running variance, `[c]`: likewise.
+    RunningVar,
+}
+
+impl Role {
+    /// Whether gradients flow into it; the others are running statistics.
+    pub fn trained(self) -> bool {
+        !matches!(self, Role::RunningMean | Role::RunningVar)
+    }
+}
+
+/// Names of the four tensors of one batch normalisation, and its epsilon.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BnTensors {
+    /// gamma
+    pub scale: String,
+    /// beta
+    pub shift: String,
+    /// Running mean.
+    pub mean: String,
+    /// Running variance.
+    pub var: String,
+    /// Added to the variance.
+    pub eps: f32,
+}
+
+/// How the runtime gets a persistent tensor's values from the named tensors of a checkpoint.
+/// The compiler stays pure: it writes the recipe, the runtime evaluates it when weights are loaded.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Recipe {
+    /// The tensor of the node's own name.
+    Own,
+    /// `weight * scale / sqrt(var + eps)`, per output channel.
+    FoldedWeight {
+        /// Name of the convolution's weight.
+        weight: String,
+        /// What is folded into it.
+        bn: BnTensors,
+    },
+    /// `shift + (bias - mean) * scale / sqrt(var + eps)`; without a bias it counts as zero. Also the shift of an
+    /// [`Op::Affine`].
+    FoldedShift {
+        /// Name of the convolution's bias, where it has one.
+        bias: Option<String>,
+        /// What is folded into it.
+        bn: BnTensors,
+    },
+    /// `scale / sqrt(var + eps)`: the scale of an [`Op::Affine`].
+    FoldedScale {
+        /// What it is made of.
+        bn: BnTensors,
+    },
+}
+
+/// How a unit's shortcut makes the input fit the main branch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ShortcutRule {
+    /// Always the input itself.
+    Identity,
+    /// Option A of He et al. 2015: identity; where shapes differ, take every stride-th pixel and pad channels with zeros.
+    Pad,
+    /// Option B: identity; where shapes differ, 1x1 convolution with the stride, and batch normalisation.
+    Projection,
+    /// Option C: always 1x1 convolution and batch normalisation.
+    AlwaysProject,
+}
+
+/// An operator. `x`, `dy` and results are feature maps `[n, c, h, w]` unless said otherwise.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Op {
+    /// The batch of images. No operands.
+    Input {
+        /// `[n, c, h, w]`
+        shape: Shape,
+    },
+    /// The batch's classes, `[n]` of `u32`. No operands.
+    Labels {
+        /// Images in the batch.
+        batch: usize,
+    },
+    /// A persistent tensor, trained or a running statistic. No operands. The node's name is the tensor's name in
+    /// checkpoints: `stage1.unit0.conv1.weight`.
+    Param {
+        /// Logical shape.
+        shape: Shape,
+        /// What it is.
+        role: Role,
+        /// First values.
+        init: Init,
+        /// Where its values come from.
+        recipe: Recipe,
+    },
+    /// Convolution: `x, weight [, bias] [, residual]`.
+    Conv {
+        /// Window.
+        attrs: ConvAttrs,
+        /// Whether there is a bias operand.
+        bias: bool,
+        /// Applied before the store.
+        epilogue: Epilogue,
+    },
+    /// Batch normalisation over `n, h, w`: `x, scale, shift, running_mean, running_var [, residual]`.
+    ///
+    /// In a training graph it has three results: the normalised map, the batch's mean `[c]` and the reciprocal
+    /// standard deviation `[c]`; and it updates the running statistics as PyTorch does (unbiased variance). In an
+    /// inference graph it has one and normalises by the running statistics; the folding pass removes it.
+    BatchNorm {
+        /// Added to the variance.
+        eps: f32,
+        /// Weight of the batch in the running statistics (PyTorch's convention).
+        momentum: f32,
+        /// Applied before the store.
+        epilogue: Epilogue,
+    },
+    /// `scale[c] * x + shift[c]`: `x, scale, shift [, residual]`. What remains in inference of a batch normalisation
+    /// that no convolution took in.
+    Affine {
+        /// Applied before the store.
+        epilogue: Epilogue,
+    },
+    /// Elementwise: `x`.
+    Activate {
+        /// Which one.
+        act: Activation,
+    },
+    /// Elementwise sum of two values of one shape: `a, b`.
+    Add {
+        /// Applied to the sum.
+        act: Option<Activation>,
+    },
+    /// Maximum over windows: `x`. Two results: the maxima, and each one's position in its window, row-major, as `u8`.
+    MaxPool {
+        /// Window.
+        attrs: PoolAttrs,
+    },
+    /// Mean over windows: `x`.
+    AvgPool {
+        /// Window.
+        attrs: PoolAttrs,
+    },
+    /// Mean over the image, to `[n, c, 1, 1]`: `x`.
+    GlobalAvgPool,
+    /// Affine map of all features to `[n, out]`: `x, weight [, bias]` where `x` is `[n, in]` or `[n, in, 1, 1]`.
+    Linear {
+        /// Whether there is a bias operand.
+        bias: bool,
+    },
+    /// A unit's shortcut before the expanding pass has decided what it is: `x, like`. The result has the shape of
+    /// `like` (the main branch). Legal only before the stage `Expanded`.
+    Shortcut {
+        /// How to make the shapes agree.
+        rule: ShortcutRule,
+        /// Of the batch normalisation behind a projection.
+        bn_eps: f32,
+        /// Likewise.
+        bn_momentum: f32,
+        /// First values of a projection's weight; fans are put in when its shape is known.
+        init: ConvInit,
+    },
+    /// Option A's shortcut: every `stride`-th pixel, `channels` channels of which the input's are the middle
+    /// (zeros before: half the difference, rounded down): `x`.
+    PadShortcut {
+        /// Step between the pixels taken.
+        stride: [usize; 2],
+        /// Channels of the result.
+        channels: usize,
+    },
+    /// Softmax over the last dimension: `logits [n, classes]`.
+    Softmax,
+    /// Mean cross-entropy of softmaxed logits: `logits [n, classes], labels [n]`. Two results: the loss, and the
+    /// number of images whose largest logit is at the label; both scalars of `f32`.
+    CrossEntropy {
+        /// Weight of the uniform distribution in the target (label smoothing).
+        smoothing: f32,
+    },
+
+    // From here on only from the stage `Differentiated`.
+    /// Gradient of a convolution's input: `dy, weight`. The result has the given shape.
+    ConvBackwardData {
+        /// Window of the forward convolution.
+        attrs: ConvAttrs,
+        /// Shape of the forward input.
+        input: Shape,
+        /// The last operand, of the result's shape, is added (gradient from another user of the input).
+        residual: bool,
+    },
+    /// Gradient of a convolution's weight: `x, dy`. The result has the given shape.
+    ConvBackwardFilter {
+        /// Window of the forward convolution.
+        attrs: ConvAttrs,
+        /// Logical shape of the weight.
+        weight: Shape,
+    },
+    /// Sum over everything but channels, a bias' gradient, `[c]`: `dy`.
+    ChannelSum,
+    /// Gradient of a training batch normalisation: `dy, x, mean, rstd, scale [, y]` where `y` is the forward result,
+    /// there when the epilogue has an activation. Results: `dx, dscale, dshift`, and the residual's gradient when the
+    /// epilogue has one.
+    BatchNormBackward {
+        /// Of the forward operator.
+        epilogue: Epilogue,
+    },
+    /// Gradient of an activation: `dy, y` where `y` is its result.
+    ActivateBackward {
+        /// Which one.
+        act: Activation,
+    },
+    /// Gradient of a maximum over windows: `dy, positions`. The result has the given shape.
+    MaxPoolBackward {
+        /// Window.
+        attrs: PoolAttrs,
+        /// Shape of the forward input.
+        input: Shape,
+    },
+    /// Gradient of a mean over windows: `dy`.
+    AvgPoolBackward {
+        /// Window.
+        attrs: PoolAttrs,
+        /// Shape of the forward input.
+        input: Shape,
+    },
+    /// Gradient of the mean over the image: `dy [n, c, 1, 1]`.
+    GlobalAvgPoolBackward {
+        /// Shape of the forward input.
+        input: Shape,
+    },
+    /// Gradient of a linear layer's input: `dy [n, out], weight`. The result has the given shape.
+    LinearBackwardData {
+        /// Shape of the forward input.
+        input: Shape,
+    },
+    /// Gradient of a linear layer's weight, `[out, in]`: `x, dy`.
+    LinearBackwardFilter,
+    /// Gradient of [`Op::PadShortcut`]: `dy`.
+    PadShortcutBackward {
+        /// Of the forward operator.
+        stride: [usize; 2],
+        /// Shape of the forward input.
+        input: Shape,
+    },
+    /// Gradient of the mean cross-entropy with respect to the logits: `logits, labels`.
+    CrossEntropyBackward {
+        /// Of the forward operator.
+        smoothing: f32,
+    },
+    /// PyTorch's SGD, in place: `param, grad`. No result. The learning rate is an argument of each step.
+    SgdUpdate {
+        /// Constants of the update.
+        sgd: SgdAttrs,
+    },
+}
+
+/// Distribution of convolution weights, before fans are known.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ConvInit {
+    /// He et al. 2015: normal with variance `2 / fan`.
+    HeNormal {
+        /// Which fan.
+        fan: Fan,
+    },
+    /// Uniform with that variance.
+    HeUniform {
+        /// Which fan.
+        fan: Fan,
+    },
+    /// Glorot and Bengio 2010: normal with variance `2 / (fan_in + fan_out)`.
+    XavierNormal,
+    /// Uniform with that variance.
+    XavierUniform,
+    /// Uniform in `+-gain / sqrt(fan)` (PyTorch's default for linear layers with gain 1, fan in).
+    UniformFan {
+        /// Which fan.
+        fan: Fan,
+        /// Numerator.
+        gain: f32,
+    },
+    /// No fan in it.
+    Fixed(Init),
+}
+
+/// Products of a weight's sizes: `fan_in = cin / groups * kh * kw`, `fan_out = cout / groups * kh * kw` (PyTorch
+/// counts `fan_out = cout * kh * kw`, and so do we: groups do not divide it).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fan {
+    /// Inputs of one output.
+    FanIn,
+    /// Outputs of one input.
+    FanOut,
+}
+
+/// Constants of PyTorch's SGD:
+/// `g += weight_decay * p; v = momentum * v + (1 - dampening) * g` (first step: `v = g`);
+/// `g = nesterov ? g + momentum * v : v` (or `g` where momentum is 0); `p -= lr * g`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct SgdAttrs {
+    /// Factor of the velocity.
+    pub momentum: f32,
+    /// Damping of the gradient's entry into the velocity.
+    pub dampening: f32,
+    /// Nesterov's form.
+    pub nesterov: bool,
+    /// Added to the gradient, times the parameter.
+    pub weight_decay: f32,
+}

@@ -1,0 +1,383 @@
+//! The plan: what an executor runs. A flat list of kernel steps over planned memory; no graph, no text, no names to
+//! look up while it runs.
+//!
+//! Memory has a few [`Region`]s. [`Region::Arena`] holds what lives within one run, at offsets computed from lifetimes;
+//! the other regions persist between runs. Several plans of one network (the full batch and the last, partial one)
+//! have identical persistent regions, so they can share them.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ir::graph::Mode;
+use crate::ir::op::{Activation, ConvAttrs, Epilogue, Init, PoolAttrs, Recipe, Role, SgdAttrs};
+use crate::ir::types::{DType, Layout, Shape};
+
+/// Alignment of every buffer, in bytes: a cache line, and a 512-bit vector.
+pub const ALIGN: usize = 64;
+
+/// Part of memory that a buffer lies in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Region {
+    /// Inputs, feature maps, their gradients, outputs: reused within a run.
+    Arena,
+    /// Parameters.
+    Params,
+    /// Gradients of the parameters, at the parameters' offsets.
+    Grads,
+    /// SGD's velocity, at the parameters' offsets.
+    Velocity,
+    /// Running statistics.
+    State,
+}
+
+/// Index of a [`Buffer`] in its plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct BufferId(pub u32);
+
+/// A tensor in planned memory.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Buffer {
+    /// The value's name: a node's, with `:port` for further results.
+    pub name: String,
+    /// Logical sizes.
+    pub shape: Shape,
+    /// Element type.
+    pub dtype: DType,
+    /// Order in memory.
+    pub layout: Layout,
+    /// Where it lies.
+    pub region: Region,
+    /// Byte offset in its region, a multiple of [`ALIGN`].
+    pub offset: usize,
+    /// Size in bytes, without padding to the alignment.
+    pub bytes: usize,
+    /// Arena only: first and last step that touch it. Inputs live from 0, outputs to the last step.
+    pub live: Option<(usize, usize)>,
+}
+
+/// A convolution with all sizes known. Feature maps are NHWC, weights HWIO; pairs are `[vertical, horizontal]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ConvGeometry {
+    /// Images.
+    pub n: usize,
+    /// Input rows.
+    pub h: usize,
+    /// Input columns.
+    pub w: usize,
+    /// Input channels.
+    pub cin: usize,
+    /// Output channels.
+    pub cout: usize,
+    /// Output rows and columns.
+    pub out: [usize; 2],
+    /// The window.
+    #[serde(flatten)]
+    pub attrs: ConvAttrs,
+}
+
+impl ConvGeometry {
+    /// Multiply-accumulates of the forward convolution (and of either gradient).
+    pub fn macs(&self) -> u64 {
+        let taps = (self.attrs.kernel[0] * self.attrs.kernel[1]) as u64;
+        let pixels = (self.n * self.out[0] * self.out[1]) as u64;
+        pixels * taps * self.cout as u64 * (self.cin / self.attrs.groups) as u64
+    }
+}
+
+/// A pooling with all sizes known, NHWC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct PoolGeometry {
+    /// Images.
+    pub n: usize,
+    /// Input rows.
+    pub h: usize,
+    /// Input columns.
+    pub w: usize,
+    /// Channels.
+    pub c: usize,
+    /// Output rows and columns.
+    pub out: [usize; 2],
+    /// The window.
+    #[serde(flatten)]
+    pub attrs: PoolAttrs,
+}
+
+/// What a step computes, with all sizes. A feature map of any size counts as a matrix `[rows, channels]`, rows being
+/// pixels of all images. Comments give `inputs -> outputs`, optional ones in brackets; formulas are those of the
+/// operators in `ir::op` (linear layers are convolutions of 1x1 images).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kernel {
+    /// `x, weight [, bias] [, residual] -> y`
+    Conv {
+        /// Sizes.
+        geometry: ConvGeometry,
+        /// Whether there is a bias.
+        bias: bool,
+        /// Applied before the store.
+        epilogue: Epilogue,
+    },
+    /// `dy, weight [, residual] -> dx`
+    ConvBackwardData {
+        /// Sizes of the forward convolution.
+        geometry: ConvGeometry,
+        /// Whether a further gradient is added.
+        residual: bool,
+    },
+    /// `x, dy -> dweight`
+    ConvBackwardFilter {
+        /// Sizes of the forward convolution.
+        geometry: ConvGeometry,
+    },
+    /// `dy [rows, channels] -> db [channels]`
+    ChannelSum {
+        /// Pixels of all images.
+        rows: usize,
+        /// Channels.
+        channels: usize,
+    },
+    /// `x, running_mean, running_var -> mean, rstd`; updates the running statistics in place.
+    BnStats {
+        /// Pixels of all images.
+        rows: usize,
+        /// Channels.
+        channels: usize,
+        /// Added to the variance.
+        eps: f32,
+        /// Weight of the batch in the running statistics.
+        momentum: f32,
+    },
+    /// `x, mean, rstd, scale, shift [, residual] -> y`
+    BnApply {
+        /// Pixels of all images.
+        rows: usize,
+        /// Channels.
+        channels: usize,
+        /// Applied before the store.
+        epilogue: Epilogue,
+    },
+    /// First pass of the gradient: `dy, x, mean, rstd [, y] -> dscale, dshift`. `y` is there when `act` is, and masks `dy`.
+    BnBackwardReduce {
+        /// Pixels of all images.
+        rows: usize,
+        /// Channels.
+        channels: usize,
+        /// Activation behind the normalisation.
+        act: Option<Activation>,
+    },
+    /// Second pass: `dy, x, mean, rstd, scale, dscale, dshift [, y] -> dx [, dresidual]`. Outputs may be `dy` or `x` in place.
+    BnBackwardApply {
+        /// Pixels of all images.
+        rows: usize,
+        /// Channels.
+        channels: usize,
+        /// Of the forward operator.
+        epilogue: Epilogue,
+    },
+    /// `x, scale, shift [, residual] -> y`
+    Affine {
+        /// Pixels of all images.
+        rows: usize,
+        /// Channels.
+        channels: usize,
+        /// Applied before the store.
+        epilogue: Epilogue,
+    },
+    /// `x -> y`, may be in place
+    Activate {
+        /// Elements.
+        len: usize,
+        /// Which one.
+        act: Activation,
+    },
+    /// `dy, y -> dx`, may be in place
+    ActivateBackward {
+        /// Elements.
+        len: usize,
+        /// Which one.
+        act: Activation,
+    },
+    /// `a, b -> a + b`, then the activation; may be in place
+    Add {
+        /// Elements.
+        len: usize,
+        /// Applied to the sum.
+        act: Option<Activation>,
+    },
+    /// `x -> y [, positions]`; positions are `u8`, row-major in the window
+    MaxPool {
+        /// Sizes.
+        geometry: PoolGeometry,
+        /// Whether positions are wanted.
+        positions: bool,
+    },
+    /// `dy, positions -> dx`
+    MaxPoolBackward {
+        /// Sizes of the forward pooling.
+        geometry: PoolGeometry,
+    },
+    /// `x -> y`
+    AvgPool {
+        /// Sizes.
+        geometry: PoolGeometry,
+    },
+    /// `dy -> dx`
+    AvgPoolBackward {
+        /// Sizes of the forward pooling.
+        geometry: PoolGeometry,
+    },
+    /// `x [images, pixels, channels] -> y [images, channels]`
+    GlobalAvgPool {
+        /// Batch.
+        images: usize,
+        /// Rows times columns.
+        pixels: usize,
+        /// Channels.
+        channels: usize,
+    },
+    /// `dy [images, channels] -> dx [images, pixels, channels]`
+    GlobalAvgPoolBackward {
+        /// Batch.
+        images: usize,
+        /// Rows times columns.
+        pixels: usize,
+        /// Channels.
+        channels: usize,
+    },
+    /// `x [n, h, w, cin] -> y [n, out, out, cout]`: strided pixels, channels padded with zeros on both sides
+    PadShortcut(PadGeometry),
+    /// `dy -> dx`
+    PadShortcutBackward(PadGeometry),
+    /// `logits -> probabilities`
+    Softmax {
+        /// Images.
+        rows: usize,
+        /// Classes.
+        classes: usize,
+    },
+    /// `logits, labels -> loss, correct`, both single `f32`
+    CrossEntropy {
+        /// Images.
+        rows: usize,
+        /// Classes.
+        classes: usize,
+        /// Label smoothing.
+        smoothing: f32,
+    },
+    /// `logits, labels -> dlogits`
+    CrossEntropyBackward {
+        /// Images.
+        rows: usize,
+        /// Classes.
+        classes: usize,
+        /// Label smoothing.
+        smoothing: f32,
+    },
+    /// `param, grad, velocity -> ` (in place: `param` and `velocity`). Buffers may span many parameters that lie side by
+    /// side with the same constants, padding between them included.
+    SgdUpdate {
+        /// Elements.
+        len: usize,
+        /// Constants.
+        sgd: SgdAttrs,
+    },
+}
+
+/// Sizes of option A's shortcut, NHWC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct PadGeometry {
+    /// Images.
+    pub n: usize,
+    /// Input rows.
+    pub h: usize,
+    /// Input columns.
+    pub w: usize,
+    /// Input channels.
+    pub cin: usize,
+    /// Output channels.
+    pub cout: usize,
+    /// Zero channels before the input's: `(cout - cin) / 2`.
+    pub before: usize,
+    /// Step between the pixels taken.
+    pub stride: [usize; 2],
+    /// Output rows and columns: sizes over stride, rounded up.
+    pub out: [usize; 2],
+}
+
+/// One kernel call.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    /// Name of the node it came from.
+    pub name: String,
+    /// What to compute.
+    pub kernel: Kernel,
+    /// Read (and, where the kernel's doc says so, updated) buffers.
+    pub inputs: Vec<BufferId>,
+    /// Written buffers. May lie exactly on an input where the kernel's doc allows it.
+    pub outputs: Vec<BufferId>,
+}
+
+/// A persistent tensor: how it starts and how it is loaded and saved.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Slot {
+    /// Its buffer, in [`Region::Params`] or [`Region::State`]; the buffer's name is the tensor's in checkpoints.
+    pub buffer: BufferId,
+    /// What it is.
+    pub role: Role,
+    /// First values.
+    pub init: Init,
+    /// Where its values come from when weights are loaded.
+    pub recipe: Recipe,
+}
+
+/// Bytes of each region.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct RegionSizes {
+    /// Peak of the arena.
+    pub arena: usize,
+    /// Parameters (gradients and velocity have the same size in a training plan, none otherwise).
+    pub params: usize,
+    /// Running statistics.
+    pub state: usize,
+}
+
+/// An executable network for one batch size.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Name of the network.
+    pub name: String,
+    /// Inference or training.
+    pub mode: Mode,
+    /// Images per run.
+    pub batch: usize,
+    /// Bytes of each region.
+    pub sizes: RegionSizes,
+    /// All tensors.
+    pub buffers: Vec<Buffer>,
+    /// What to run, in order.
+    pub steps: Vec<Step>,
+    /// Persistent tensors, in the order of the graph.
+    pub slots: Vec<Slot>,
+    /// The images: logical `[n, c, h, w]`.
+    pub input: BufferId,
+    /// The classes; in training only.
+    pub labels: Option<BufferId>,
+    /// Named results: `logits`; in training also `loss` and `correct`.
+    pub outputs: Vec<(String, BufferId)>,
+}
+
+impl Plan {
+    /// The buffer behind an id.
+    pub fn buffer(&self, id: BufferId) -> &Buffer {
+        &self.buffers[id.0 as usize]
+    }
+
+    /// The buffer of a named result.
+    pub fn output(&self, name: &str) -> Option<BufferId> {
+        self.outputs.iter().find(|(n, _)| n == name).map(|&(_, id)| id)
+    }
+}
+
+#[allow(unused_imports)]
+use {ConvAttrs as _, PoolAttrs as _};

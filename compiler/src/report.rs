@@ -1,0 +1,97 @@
+//! What a compilation tells about itself: the table per unit, the totals, what each pass did and why.
+
+use serde::Serialize;
+
+use crate::ir::graph::{Graph, Mode, Stage};
+use crate::plan::Plan;
+
+/// What to compile for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Target {
+    /// Inference or training.
+    pub mode: Mode,
+    /// Images per run.
+    pub batch: usize,
+    /// After which passes to keep the graph's text.
+    pub dump: Dump,
+}
+
+/// After which passes the graph is printed into its [`PassReport`].
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Dump {
+    /// None.
+    #[default]
+    Never,
+    /// Every one.
+    All,
+    /// The one of that name.
+    After(String),
+}
+
+/// Result of a compilation.
+#[derive(Debug, Clone)]
+pub struct Compiled {
+    /// The graph after the last pass.
+    pub graph: Graph,
+    /// What to run.
+    pub plan: Plan,
+    /// The table and the totals.
+    pub summary: Summary,
+    /// One per pass, in order.
+    pub passes: Vec<PassReport>,
+}
+
+/// The network in numbers.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Summary {
+    /// Name of the network.
+    pub name: String,
+    /// Trained parameters.
+    pub params: u64,
+    /// Multiply-accumulates of convolutions and linear layers, for one image, forward.
+    pub macs: u64,
+    /// Of the logits, with the batch.
+    pub output_shape: Vec<usize>,
+    /// Stem, every unit, head.
+    pub units: Vec<UnitRow>,
+    /// Kernels if every operator of the forward (in training: forward, backward, update) graph were one.
+    pub kernels_before: usize,
+    /// Steps of the plan.
+    pub kernels: usize,
+    /// Peak of the arena.
+    pub arena_bytes: usize,
+}
+
+/// One row of the table.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct UnitRow {
+    /// `stem`, `stage1.unit0`, ..., `head`.
+    pub name: String,
+    /// Name of the unit in the spec; `stem`, `head`.
+    pub kind: String,
+    /// Of its result, without the batch.
+    pub output_shape: Vec<usize>,
+    /// Trained parameters.
+    pub params: u64,
+    /// Multiply-accumulates for one image.
+    pub macs: u64,
+    /// What the shortcut became: `identity`, `projection 64 -> 256, stride 2 (B)`, `pad 16 -> 32, stride 2 (A)`.
+    pub shortcut: Option<String>,
+}
+
+/// What a pass did.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PassReport {
+    /// Name of the pass: `fold-bn`.
+    pub name: &'static str,
+    /// Stage of the graph after it.
+    pub stage: Stage,
+    /// Places where it changed something.
+    pub fired: usize,
+    /// `(node, sentence)`: what it did or why it did not.
+    pub notes: Vec<(String, String)>,
+    /// Operators after it.
+    pub nodes: usize,
+    /// The graph's text, where asked for.
+    pub dump: Option<String>,
+}

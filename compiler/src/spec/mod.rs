@@ -1,0 +1,3 @@
+//! The spec language: text to resolved spec.
+
+pub mod train;

@@ -1,0 +1,136 @@
+//! The resolved `train:` section: everything the training loop needs, all defaults applied.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ir::op::SgdAttrs;
+use crate::ir::types::DType;
+
+/// How a network is trained.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TrainConfig {
+    /// Data set to train on where the command line names none: `cifar10`, `cifar100`, `shapes10`.
+    pub dataset: Option<String>,
+    /// Passes over the training set.
+    pub epochs: usize,
+    /// Images per step; the last, partial batch is kept.
+    pub batch_size: usize,
+    /// Learning rate before the schedule.
+    pub lr: f32,
+    /// Constants of SGD.
+    pub sgd: SgdAttrs,
+    /// Whether weight decay applies to batch normalisation's parameters and biases too (PyTorch's default: yes).
+    pub decay_norm: bool,
+    /// Factor of the learning rate over time.
+    pub schedule: Schedule,
+    /// Linear warm-up before the schedule.
+    pub warmup: Option<Warmup>,
+    /// Label smoothing of the loss, `0..1`.
+    pub label_smoothing: f32,
+    /// Normalisation of the pixels (from `0..1`).
+    pub normalize: Normalize,
+    /// Random changes of training images, in order.
+    pub augment: Vec<Augment>,
+    /// Evaluate every that many epochs (and after the last).
+    pub evaluate_every: usize,
+    /// Checkpoint every that many epochs (and after the last).
+    pub checkpoint_every: usize,
+    /// Seed of weights, order and augmentation.
+    pub seed: u64,
+    /// Element type of feature maps and of the convolutions' arithmetic; master weights stay `f32`.
+    pub precision: DType,
+}
+
+/// Unit in which a schedule or a warm-up counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum By {
+    /// The rate changes between epochs.
+    Epoch,
+    /// The rate changes every step.
+    Step,
+}
+
+/// Learning rate over time, as PyTorch's schedulers of these names.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Schedule {
+    /// Never changes.
+    Constant,
+    /// Times `gamma` after each `every`.
+    Step {
+        /// Period, in `by`.
+        every: usize,
+        /// Factor.
+        gamma: f32,
+        /// Unit.
+        by: By,
+    },
+    /// Times `gamma` at each milestone.
+    Multistep {
+        /// Points, ascending, in `by`.
+        milestones: Vec<usize>,
+        /// Factor.
+        gamma: f32,
+        /// Unit.
+        by: By,
+    },
+    /// Half a cosine from the rate to `min_lr` over the whole training (after the warm-up).
+    Cosine {
+        /// Last rate.
+        min_lr: f32,
+        /// Unit.
+        by: By,
+    },
+    /// Linear from `lr * start` up to `lr` at `peak` (a fraction of the training), then linear down to `lr * end`.
+    OneCycle {
+        /// First factor.
+        start: f32,
+        /// Fraction of the training at which the rate is highest.
+        peak: f32,
+        /// Last factor.
+        end: f32,
+        /// Unit.
+        by: By,
+    },
+}
+
+/// Linear rise of the rate's factor from `from` to 1.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Warmup {
+    /// Length, in `by`.
+    pub length: usize,
+    /// Unit of the length (and how often the rate changes meanwhile).
+    pub by: By,
+    /// First factor.
+    pub from: f32,
+}
+
+/// `(pixel / 255 - mean) / std` per channel.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Normalize {
+    /// One per channel.
+    pub mean: Vec<f32>,
+    /// One per channel, positive.
+    pub std: Vec<f32>,
+}
+
+/// A random change of a training image.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Augment {
+    /// A window of the image's size out of the image with that many zero (after normalisation) pixels around it.
+    Crop {
+        /// Pixels on each side.
+        padding: usize,
+    },
+    /// Mirrored left to right.
+    Flip {
+        /// How often.
+        probability: f32,
+    },
+    /// A square of zeros (after normalisation) at a random centre, cut at the border (DeVries and Taylor 2017).
+    Cutout {
+        /// Length of a side.
+        size: usize,
+    },
+}

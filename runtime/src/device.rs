@@ -1,0 +1,57 @@
+//! The one trait between the executor and the kernels.
+//!
+//! A device is one memory space with its kernels. It owns the regions of memory that its plans describe; all plans
+//! loaded into one device share the persistent regions, whose layout must agree (the full and the last, partial batch
+//! of one training). An inference plan of the same network has other persistent tensors (folded ones), so it gets a
+//! device of its own.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use resnetc_compiler::plan::{BufferId, Plan};
+
+use crate::error::Result;
+
+/// Index of a plan loaded into a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ProgramId(pub usize);
+
+/// What changes from run to run.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RunArgs {
+    /// Learning rate of this step.
+    pub lr: f32,
+    /// Whether this is the first update: the velocity is then set to the gradient, whatever the dampening.
+    pub first_update: bool,
+}
+
+impl Default for RunArgs {
+    fn default() -> Self {
+        RunArgs { lr: 0.0, first_update: false }
+    }
+}
+
+/// Memory and kernels.
+pub trait Device: Send {
+    /// What the device is, for reports: `cpu (avx512, 2 threads)`.
+    fn describe(&self) -> String;
+
+    /// Takes a plan in: allocates and zeroes regions (the arena as large as the largest plan's), chooses kernels,
+    /// prepares workspaces. Nothing allocates after it.
+    fn load(&mut self, plan: Arc<Plan>) -> Result<ProgramId>;
+
+    /// Writes a buffer whole, elements in the buffer's own layout and type.
+    fn write(&mut self, program: ProgramId, buffer: BufferId, bytes: &[u8]) -> Result<()>;
+
+    /// Reads a buffer whole.
+    fn read(&self, program: ProgramId, buffer: BufferId, bytes: &mut [u8]) -> Result<()>;
+
+    /// SGD's velocity of a parameter, to be written and read likewise; by the parameter's buffer.
+    fn write_velocity(&mut self, program: ProgramId, param: BufferId, bytes: &[u8]) -> Result<()>;
+
+    /// See [`Device::write_velocity`].
+    fn read_velocity(&self, program: ProgramId, param: BufferId, bytes: &mut [u8]) -> Result<()>;
+
+    /// Runs all steps. With `times`, adds each step's time to its element.
+    fn run(&mut self, program: ProgramId, args: &RunArgs, times: Option<&mut [Duration]>) -> Result<()>;
+}

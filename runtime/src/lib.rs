@@ -1,0 +1,4 @@
+//! `resnetc-runtime`: runs and trains the plans of `resnetc-compiler`.
+
+pub mod device;
+pub mod error;
