@@ -1,0 +1,226 @@
+//! The oracle: every kernel through plain Candle tensor operations, on any Candle device, in `f32` or `f64`.
+//!
+//! Clarity over speed. Tensors are kept in the logical order of their shapes (feature maps `[n, c, h, w]`, weights
+//! `[cout, cin / groups, kh, kw]`), each value of the arena in a tensor of its own: two buffers that share memory in
+//! the plan share none here, so a planning fault shows as a disagreement with the other devices. Reading a value that
+//! no step has written is an error. `bf16` values are held, and computed on, in the device's own precision.
+
+mod conv;
+mod loss;
+mod memory;
+mod norm;
+mod pointwise;
+mod pool;
+mod update;
+mod windows;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use candle_core::{DType, Tensor};
+use resnetc_compiler::plan::{BufferId, Kernel, Plan, Step};
+
+use crate::device::{Device, ProgramId, RunArgs};
+use crate::error::{Error, Result};
+use memory::{Persistent, decode, encode};
+
+impl From<candle_core::Error> for Error {
+    fn from(error: candle_core::Error) -> Self {
+        Error::Device(format!("reference: {error}"))
+    }
+}
+
+/// What a kernel made: its outputs in order, and new values of inputs it updates in place.
+struct Effects {
+    outputs: Vec<Tensor>,
+    /// Index of the input, its new value.
+    updates: Vec<(usize, Tensor)>,
+}
+
+impl From<Tensor> for Effects {
+    fn from(output: Tensor) -> Self {
+        vec![output].into()
+    }
+}
+
+impl From<Vec<Tensor>> for Effects {
+    fn from(outputs: Vec<Tensor>) -> Self {
+        Effects { outputs, updates: Vec::new() }
+    }
+}
+
+/// A plan and the values of its arena.
+struct Program {
+    plan: Arc<Plan>,
+    /// By buffer; `None` until written, and for persistent buffers always.
+    values: Vec<Option<Tensor>>,
+}
+
+/// Runs plans through Candle's tensor operations.
+pub struct ReferenceDevice {
+    device: candle_core::Device,
+    dtype: DType,
+    persistent: Persistent,
+    programs: Vec<Program>,
+}
+
+impl ReferenceDevice {
+    /// A device that holds and computes everything in `dtype`, `F32` or `F64`.
+    ///
+    /// # Errors
+    /// On any other type.
+    pub fn new(device: candle_core::Device, dtype: DType) -> Result<Self> {
+        if !matches!(dtype, DType::F32 | DType::F64) {
+            return Err(Error::Device(format!("the reference computes in f32 or f64, not in {dtype:?}")));
+        }
+        let persistent = Persistent::new(device.clone(), dtype);
+        Ok(ReferenceDevice { device, dtype, persistent, programs: Vec::new() })
+    }
+
+    /// A buffer's value in the device's own precision, in logical order. Indices are of the type `U32`.
+    ///
+    /// # Errors
+    /// When nobody has written it yet.
+    pub fn tensor(&self, program: ProgramId, buffer: BufferId) -> Result<Tensor> {
+        let program = self.program(program)?;
+        let planned = program.plan.buffer(buffer);
+        if let Some(value) = self.persistent.get(planned)? {
+            return Ok(value);
+        }
+        let value = program.values[buffer.0 as usize].clone();
+        value
+            .ok_or_else(|| Error::Device(format!("reference: {} is read before it is written", planned.name)))
+    }
+
+    /// Sets a buffer's value, given in logical order, without passing through the buffer's own type.
+    ///
+    /// # Errors
+    /// When the number of elements differs.
+    pub fn set_tensor(&mut self, program: ProgramId, buffer: BufferId, value: &Tensor) -> Result<()> {
+        let plan = self.program(program)?.plan.clone();
+        let planned = plan.buffer(buffer);
+        let value = value.reshape(planned.shape.0.as_slice())?.to_device(&self.device)?;
+        let value = if value.dtype() == DType::U32 { value } else { value.to_dtype(self.dtype)? };
+        if !self.persistent.set(planned, &value)? {
+            self.programs[program.0].values[buffer.0 as usize] = Some(value.contiguous()?);
+        }
+        Ok(())
+    }
+
+    fn program(&self, id: ProgramId) -> Result<&Program> {
+        self.programs.get(id.0).ok_or_else(|| Error::Device(format!("reference: no program {}", id.0)))
+    }
+
+    fn step(&mut self, id: ProgramId, step: &Step, args: &RunArgs) -> Result<()> {
+        let inputs: Vec<Tensor> = step.inputs.iter().map(|&b| self.tensor(id, b)).collect::<Result<_>>()?;
+        let effects = evaluate(&step.kernel, &inputs, args)
+            .map_err(|e| Error::Device(format!("reference: step {}: {e}", step.name)))?;
+        if effects.outputs.len() != step.outputs.len() {
+            return Err(Error::Device(format!(
+                "reference: step {} has {} outputs, its kernel makes {}",
+                step.name,
+                step.outputs.len(),
+                effects.outputs.len()
+            )));
+        }
+        for (&buffer, value) in step.outputs.iter().zip(&effects.outputs) {
+            self.set_tensor(id, buffer, value)?;
+        }
+        for (input, value) in &effects.updates {
+            self.set_tensor(id, step.inputs[*input], value)?;
+        }
+        Ok(())
+    }
+}
+
+impl Device for ReferenceDevice {
+    fn describe(&self) -> String {
+        format!("reference (candle, {:?}, {})", self.device.location(), self.dtype.as_str())
+    }
+
+    fn load(&mut self, plan: Arc<Plan>) -> Result<ProgramId> {
+        self.persistent.grow(&plan)?;
+        self.programs.push(Program { values: vec![None; plan.buffers.len()], plan });
+        Ok(ProgramId(self.programs.len() - 1))
+    }
+
+    fn write(&mut self, program: ProgramId, buffer: BufferId, bytes: &[u8]) -> Result<()> {
+        let plan = self.program(program)?.plan.clone();
+        let value = decode(plan.buffer(buffer), bytes, self.dtype, &self.device)?;
+        self.set_tensor(program, buffer, &value)
+    }
+
+    fn read(&self, program: ProgramId, buffer: BufferId, bytes: &mut [u8]) -> Result<()> {
+        encode(self.program(program)?.plan.buffer(buffer), &self.tensor(program, buffer)?, bytes)
+    }
+
+    fn write_velocity(&mut self, program: ProgramId, param: BufferId, bytes: &[u8]) -> Result<()> {
+        let plan = self.program(program)?.plan.clone();
+        let velocity = memory::velocity_of(plan.buffer(param))?;
+        let value = decode(&velocity, bytes, self.dtype, &self.device)?;
+        self.persistent.set(&velocity, &value).map(|_| ())
+    }
+
+    fn read_velocity(&self, program: ProgramId, param: BufferId, bytes: &mut [u8]) -> Result<()> {
+        let velocity = memory::velocity_of(self.program(program)?.plan.buffer(param))?;
+        let value = self.persistent.get(&velocity)?.expect("the velocity is persistent");
+        encode(&velocity, &value, bytes)
+    }
+
+    fn run(&mut self, program: ProgramId, args: &RunArgs, times: Option<&mut [Duration]>) -> Result<()> {
+        let plan = self.program(program)?.plan.clone();
+        let mut times = times;
+        for (i, step) in plan.steps.iter().enumerate() {
+            let start = Instant::now();
+            self.step(program, step, args)?;
+            if let Some(time) = times.as_deref_mut().and_then(|t| t.get_mut(i)) {
+                *time += start.elapsed();
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Computes one kernel. `inputs` are in logical order; so are the results, up to a reshape.
+fn evaluate(kernel: &Kernel, inputs: &[Tensor], args: &RunArgs) -> candle_core::Result<Effects> {
+    match *kernel {
+        Kernel::Conv { geometry, bias, epilogue } => conv::forward(&geometry, bias, epilogue, inputs),
+        Kernel::ConvBackwardData { geometry, residual } => conv::backward_data(&geometry, residual, inputs),
+        Kernel::ConvBackwardFilter { geometry } => conv::backward_filter(&geometry, inputs),
+        Kernel::ChannelSum { rows, channels } => norm::channel_sum(rows, channels, inputs),
+        Kernel::BnStats { rows, channels, eps, momentum } => {
+            norm::statistics(rows, channels, eps, momentum, inputs)
+        }
+        Kernel::BnApply { rows, channels, epilogue } => norm::apply(rows, channels, epilogue, inputs),
+        Kernel::BnBackwardReduce { rows, channels, act } => {
+            norm::backward_reduce(rows, channels, act, inputs)
+        }
+        Kernel::BnBackwardApply { rows, channels, epilogue } => {
+            norm::backward_apply(rows, channels, epilogue, inputs)
+        }
+        Kernel::Affine { rows, channels, epilogue } => norm::affine(rows, channels, epilogue, inputs),
+        Kernel::Activate { len: _, act } => Ok(pointwise::activate(act, &inputs[0])?.into()),
+        Kernel::ActivateBackward { len: _, act } => {
+            Ok(pointwise::activate_backward(act, &inputs[0], &inputs[1])?.into())
+        }
+        Kernel::Add { len: _, act } => pointwise::add(act, inputs),
+        Kernel::MaxPool { geometry, positions } => pool::max(&geometry, positions, inputs),
+        Kernel::MaxPoolBackward { geometry } => pool::max_backward(&geometry, inputs),
+        Kernel::AvgPool { geometry } => pool::avg(&geometry, inputs),
+        Kernel::AvgPoolBackward { geometry } => pool::avg_backward(&geometry, inputs),
+        Kernel::GlobalAvgPool { images, pixels, channels } => {
+            pool::global_avg(images, pixels, channels, inputs)
+        }
+        Kernel::GlobalAvgPoolBackward { images, pixels, channels } => {
+            pool::global_avg_backward(images, pixels, channels, inputs)
+        }
+        Kernel::PadShortcut(geometry) => pointwise::pad_shortcut(&geometry, inputs),
+        Kernel::PadShortcutBackward(geometry) => pointwise::pad_shortcut_backward(&geometry, inputs),
+        Kernel::Softmax { rows, classes } => loss::softmax_kernel(rows, classes, inputs),
+        Kernel::CrossEntropy { rows, classes, smoothing } => loss::forward(rows, classes, smoothing, inputs),
+        Kernel::CrossEntropyBackward { rows, classes, smoothing } => {
+            loss::backward(rows, classes, smoothing, inputs)
+        }
+        Kernel::SgdUpdate { len: _, sgd } => update::sgd(&sgd, args, inputs),
+    }
+}

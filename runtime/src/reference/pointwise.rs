@@ -1,0 +1,66 @@
+//! Elementwise kernels, and option A's shortcut.
+
+use candle_core::{Result, Tensor};
+use resnetc_compiler::ir::op::{Activation, Epilogue};
+use resnetc_compiler::plan::PadGeometry;
+
+use super::Effects;
+
+/// `act(x)`
+pub(super) fn activate(act: Activation, x: &Tensor) -> Result<Tensor> {
+    match act {
+        Activation::Relu => x.relu(),
+        Activation::LeakyRelu { slope } => x.gt(0.0)?.where_cond(x, &(x * f64::from(slope))?),
+        Activation::Sigmoid => (x.neg()?.exp()? + 1.0)?.recip(),
+    }
+}
+
+/// `dy * act'(x)`, by the result `y = act(x)`: each activation's derivative is a function of it.
+pub(super) fn activate_backward(act: Activation, dy: &Tensor, y: &Tensor) -> Result<Tensor> {
+    let y = y.reshape(dy.shape())?;
+    match act {
+        Activation::Relu => y.gt(0.0)?.where_cond(dy, &dy.zeros_like()?),
+        Activation::LeakyRelu { slope } => y.gt(0.0)?.where_cond(dy, &(dy * f64::from(slope))?),
+        Activation::Sigmoid => dy * (&y * y.affine(-1.0, 1.0)?)?,
+    }
+}
+
+/// `act(y + residual)`, the residual being the last operand where the epilogue has one.
+pub(super) fn finish(y: &Tensor, epilogue: Epilogue, last: Option<&Tensor>) -> Result<Tensor> {
+    let y = match last.filter(|_| epilogue.residual) {
+        Some(residual) => (y + residual.reshape(y.shape())?)?,
+        None => y.clone(),
+    };
+    match epilogue.act {
+        Some(act) => activate(act, &y),
+        None => Ok(y),
+    }
+}
+
+/// `a, b -> act(a + b)`
+pub(super) fn add(act: Option<Activation>, inputs: &[Tensor]) -> Result<Effects> {
+    Ok(finish(&inputs[0], Epilogue { residual: true, act }, inputs.get(1))?.into())
+}
+
+/// Pixels that option A's shortcut takes along one axis.
+fn taken(g: &PadGeometry, axis: usize, like: &Tensor) -> Result<Tensor> {
+    let at: Vec<u32> = (0..g.out[axis]).map(|i| (i * g.stride[axis]) as u32).collect();
+    Tensor::from_vec(at, g.out[axis], like.device())
+}
+
+/// `x [n, cin, h, w] -> y [n, cout, out, out]`
+pub(super) fn pad_shortcut(g: &PadGeometry, inputs: &[Tensor]) -> Result<Effects> {
+    let x = inputs[0].reshape((g.n, g.cin, g.h, g.w))?;
+    let x = x.index_select(&taken(g, 0, &x)?, 2)?.index_select(&taken(g, 1, &x)?, 3)?;
+    Ok(x.pad_with_zeros(1, g.before, g.cout - g.cin - g.before)?.into())
+}
+
+/// `dy [n, cout, out, out] -> dx [n, cin, h, w]`
+pub(super) fn pad_shortcut_backward(g: &PadGeometry, inputs: &[Tensor]) -> Result<Effects> {
+    let dy = inputs[0].reshape((g.n, g.cout, g.out[0], g.out[1]))?;
+    let dy = dy.narrow(1, g.before, g.cin)?.contiguous()?;
+    let rows = Tensor::zeros((g.n, g.cin, g.out[0], g.w), dy.dtype(), dy.device())?;
+    let rows = rows.index_add(&taken(g, 1, &dy)?, &dy, 3)?;
+    let dx = Tensor::zeros((g.n, g.cin, g.h, g.w), dy.dtype(), dy.device())?;
+    Ok(dx.index_add(&taken(g, 0, &dy)?, &rows, 2)?.into())
+}
