@@ -1,5 +1,6 @@
 //! `resnetc-runtime`: runs and trains the plans of `resnetc-compiler`.
 
+pub mod cpu;
 pub mod device;
 pub mod error;
 pub mod reference;

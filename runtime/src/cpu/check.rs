@@ -1,0 +1,242 @@
+//! What each kernel expects of its buffers. A plan that fails here is refused at load, so that no kernel touches memory
+//! outside of its buffers, whatever a plan says that was read from a file.
+
+use resnetc_compiler::ir::types::DType;
+use resnetc_compiler::plan::{
+    ALIGN, Buffer, ConvGeometry, Kernel, PadGeometry, Plan, PoolGeometry, Region, Step,
+};
+
+use crate::error::{Error, Result};
+
+/// Element types and counts of a kernel's operands.
+struct Signature {
+    inputs: Vec<(DType, usize)>,
+    outputs: Vec<(DType, usize)>,
+    /// Whether an output may lie exactly on an input of the same size.
+    in_place: bool,
+}
+
+impl Signature {
+    fn f32<const I: usize, const O: usize>(inputs: [usize; I], outputs: [usize; O]) -> Self {
+        let operands = |lens: &[usize]| lens.iter().map(|&len| (DType::F32, len)).collect();
+        Signature { inputs: operands(&inputs), outputs: operands(&outputs), in_place: false }
+    }
+
+    fn in_place(mut self) -> Self {
+        self.in_place = true;
+        self
+    }
+
+    /// Appends `f32` inputs where the flag says so.
+    fn and(mut self, optional: bool, len: usize) -> Self {
+        self.inputs.extend(optional.then_some((DType::F32, len)));
+        self
+    }
+}
+
+/// Checks every buffer against its region and every step against its buffers.
+pub fn plan(plan: &Plan, region_len: impl Fn(Region) -> usize) -> Result<()> {
+    for buffer in &plan.buffers {
+        let end = buffer.offset.checked_add(buffer.bytes);
+        if !buffer.offset.is_multiple_of(ALIGN) || end.is_none_or(|end| end > region_len(buffer.region)) {
+            let Buffer { name, region, offset, bytes, .. } = buffer;
+            return Err(Error::Device(format!(
+                "buffer {name}: {bytes} bytes at {offset} of {region:?} are misaligned or outside of it"
+            )));
+        }
+    }
+    plan.steps.iter().try_for_each(|step| {
+        check_step(plan, step).map_err(|why| Error::Device(format!("step {}: {why}", step.name)))
+    })
+}
+
+fn check_step(plan: &Plan, step: &Step) -> Result<(), String> {
+    let signature = signature(&step.kernel).ok_or("sizes that contradict each other or overflow")?;
+    for (what, ids, expected) in
+        [("inputs", &step.inputs, &signature.inputs), ("outputs", &step.outputs, &signature.outputs)]
+    {
+        if ids.len() != expected.len() {
+            return Err(format!("{} {what}, expected {}", ids.len(), expected.len()));
+        }
+        for (id, &(dtype, len)) in ids.iter().zip(expected) {
+            let buffer = plan.buffers.get(id.0 as usize).ok_or("an operand that is no buffer")?;
+            if buffer.dtype != dtype || Some(buffer.bytes) != len.checked_mul(dtype.size()) {
+                let Buffer { name, dtype: found, bytes, .. } = buffer;
+                return Err(format!(
+                    "{what}: {name} is {bytes} bytes of {found}, expected {len} elements of {dtype}"
+                ));
+            }
+        }
+    }
+    check_overlap(plan, step, signature.in_place)
+}
+
+/// Outputs overlap nothing, but may be exactly an input where the kernel allows it.
+fn check_overlap(plan: &Plan, step: &Step, in_place: bool) -> Result<(), String> {
+    for (i, &output) in step.outputs.iter().enumerate() {
+        let o = plan.buffer(output);
+        let others = step.inputs.iter().map(|&id| (id, in_place));
+        for (other, may_coincide) in others.chain(step.outputs[i + 1..].iter().map(|&id| (id, false))) {
+            let b = plan.buffer(other);
+            let apart =
+                o.region != b.region || o.offset + o.bytes <= b.offset || b.offset + b.bytes <= o.offset;
+            let coincide = o.offset == b.offset && o.bytes == b.bytes;
+            if !apart && !(coincide && may_coincide) {
+                return Err(format!("output {} overlaps {}", o.name, b.name));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Operands of a kernel; `None` where its sizes contradict each other or overflow.
+fn signature(kernel: &Kernel) -> Option<Signature> {
+    Some(match kernel {
+        Kernel::Conv { geometry, bias, epilogue } => {
+            let [x, w, y] = conv(geometry)?;
+            Signature::f32([x, w], [y]).and(*bias, geometry.cout).and(epilogue.residual, y)
+        }
+        Kernel::ConvBackwardData { geometry, residual } => {
+            let [x, w, y] = conv(geometry)?;
+            Signature::f32([y, w], [x]).and(*residual, x)
+        }
+        Kernel::ConvBackwardFilter { geometry } => {
+            let [x, w, y] = conv(geometry)?;
+            Signature::f32([x, y], [w])
+        }
+        &Kernel::ChannelSum { rows, channels } => Signature::f32([product([rows, channels])?], [channels]),
+        &Kernel::BnStats { rows, channels: c, .. } => Signature::f32([product([rows, c])?, c, c], [c, c]),
+        &Kernel::BnApply { rows, channels: c, epilogue } => {
+            let len = product([rows, c])?;
+            Signature::f32([len, c, c, c, c], [len]).and(epilogue.residual, len).in_place()
+        }
+        &Kernel::BnBackwardReduce { rows, channels: c, act } => {
+            let len = product([rows, c])?;
+            Signature::f32([len, len, c, c], [c, c]).and(act.is_some(), len)
+        }
+        &Kernel::BnBackwardApply { rows, channels: c, epilogue } => {
+            let len = product([rows, c])?;
+            let mut s =
+                Signature::f32([len, len, c, c, c, c, c], [len]).and(epilogue.act.is_some(), len).in_place();
+            s.outputs.extend(epilogue.residual.then_some((DType::F32, len)));
+            s
+        }
+        &Kernel::Affine { rows, channels: c, epilogue } => {
+            let len = product([rows, c])?;
+            Signature::f32([len, c, c], [len]).and(epilogue.residual, len).in_place()
+        }
+        &Kernel::Activate { len, .. } => Signature::f32([len], [len]).in_place(),
+        &Kernel::ActivateBackward { len, .. } | &Kernel::Add { len, .. } => {
+            Signature::f32([len, len], [len]).in_place()
+        }
+        Kernel::MaxPool { geometry, positions } => {
+            let [x, y] = max_pool(geometry)?;
+            let mut s = Signature::f32([x], [y]);
+            s.outputs.extend(positions.then_some((DType::U8, y)));
+            s
+        }
+        Kernel::MaxPoolBackward { geometry } => {
+            let [x, y] = max_pool(geometry)?;
+            let mut s = Signature::f32([y], [x]);
+            s.inputs.push((DType::U8, y));
+            s
+        }
+        Kernel::AvgPool { geometry } => {
+            let [x, y] = pool(geometry)?;
+            Signature::f32([x], [y])
+        }
+        Kernel::AvgPoolBackward { geometry } => {
+            let [x, y] = pool(geometry)?;
+            Signature::f32([y], [x])
+        }
+        &Kernel::GlobalAvgPool { images, pixels, channels } => {
+            Signature::f32([product([images, pixels, channels])?], [product([images, channels])?])
+        }
+        &Kernel::GlobalAvgPoolBackward { images, pixels, channels } => {
+            Signature::f32([product([images, channels])?], [product([images, pixels, channels])?])
+        }
+        Kernel::PadShortcut(geometry) => {
+            let [x, y] = pad(geometry)?;
+            Signature::f32([x], [y])
+        }
+        Kernel::PadShortcutBackward(geometry) => {
+            let [x, y] = pad(geometry)?;
+            Signature::f32([y], [x])
+        }
+        &Kernel::Softmax { rows, classes } => {
+            let len = product([rows, classes])?;
+            Signature::f32([len], [len])
+        }
+        &Kernel::CrossEntropy { rows, classes, .. } => {
+            let mut s = Signature::f32([product([rows, classes])?], [1, 1]);
+            s.inputs.push((DType::U32, rows));
+            s
+        }
+        &Kernel::CrossEntropyBackward { rows, classes, .. } => {
+            let len = product([rows, classes])?;
+            let mut s = Signature::f32([len], [len]);
+            s.inputs.push((DType::U32, rows));
+            s
+        }
+        &Kernel::SgdUpdate { len, .. } => Signature::f32([len, len, len], []),
+    })
+}
+
+fn product<const N: usize>(sizes: [usize; N]) -> Option<usize> {
+    sizes.into_iter().try_fold(1usize, usize::checked_mul)
+}
+
+/// Output size of one dimension of a convolution.
+fn conv_out(size: usize, kernel: usize, stride: usize, padding: usize, dilation: usize) -> Option<usize> {
+    let reach = kernel.checked_sub(1)?.checked_mul(dilation)?.checked_add(1)?;
+    let room = padding.checked_mul(2)?.checked_add(size)?.checked_sub(reach)?;
+    Some(room.checked_div(stride)? + 1)
+}
+
+/// Elements of `[x, weight, y]`.
+fn conv(g: &ConvGeometry) -> Option<[usize; 3]> {
+    let a = &g.attrs;
+    let out = |i: usize, size| conv_out(size, a.kernel[i], a.stride[i], a.padding[i], a.dilation[i]);
+    let fits = a.groups > 0
+        && g.cin.is_multiple_of(a.groups)
+        && g.cout.is_multiple_of(a.groups)
+        && a.dilation.iter().all(|&d| d > 0)
+        && [out(0, g.h)?, out(1, g.w)?] == g.out;
+    if !fits || product([g.n, g.h, g.w, g.cin, g.out[0], g.out[1], g.cout]) == Some(0) {
+        return None;
+    }
+    Some([
+        product([g.n, g.h, g.w, g.cin])?,
+        product([a.kernel[0], a.kernel[1], g.cin / a.groups, g.cout])?,
+        product([g.n, g.out[0], g.out[1], g.cout])?,
+    ])
+}
+
+/// Elements of `[x, y]`. Positions of the maxima fit a byte.
+fn max_pool(g: &PoolGeometry) -> Option<[usize; 2]> {
+    if product(g.attrs.kernel)? <= 256 { pool(g) } else { None }
+}
+
+/// Elements of `[x, y]`. Every window touches the image.
+fn pool(g: &PoolGeometry) -> Option<[usize; 2]> {
+    let a = &g.attrs;
+    for (i, size) in [(0, g.h), (1, g.w)] {
+        let last = g.out[i].checked_sub(1)?.checked_mul(a.stride[i])?;
+        if a.kernel[i] == 0
+            || a.stride[i] == 0
+            || a.padding[i] >= a.kernel[i]
+            || last >= size.checked_add(a.padding[i])?
+        {
+            return None;
+        }
+    }
+    Some([product([g.n, g.h, g.w, g.c])?, product([g.n, g.out[0], g.out[1], g.c])?])
+}
+
+/// Elements of `[x, y]`.
+fn pad(g: &PadGeometry) -> Option<[usize; 2]> {
+    let fits = g.stride.iter().all(|&s| s > 0)
+        && g.out == [g.h.div_ceil(g.stride[0]), g.w.div_ceil(g.stride[1])]
+        && g.before.checked_add(g.cin)? <= g.cout;
+    fits.then_some([product([g.n, g.h, g.w, g.cin])?, product([g.n, g.out[0], g.out[1], g.cout])?])
+}

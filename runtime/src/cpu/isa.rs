@@ -1,0 +1,136 @@
+//! Which vector instructions the kernels use: decided once, at start.
+
+use crate::cpu::vector::{Portable, Vector};
+use crate::error::{Error, Result};
+
+/// Forces an instruction set: `avx512`, `avx2` or `portable`. So tests cover all that a machine has.
+pub const ISA_VARIABLE: &str = "RESNETC_ISA";
+
+/// An instruction set that kernels are compiled for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Isa {
+    /// 512-bit vectors (AVX-512F).
+    Avx512,
+    /// 256-bit vectors (AVX2 and FMA).
+    Avx2,
+    /// Plain Rust that the compiler vectorises for the target's baseline (SSE2, NEON, ...).
+    Portable,
+}
+
+/// An algorithm written once over [`Vector`], to be compiled for each instruction set by [`Isa::dispatch`].
+///
+/// `run` and everything generic over `V` below it must be `#[inline(always)]`: only then is it compiled with the
+/// instructions of the function that it ends up in.
+pub trait Work {
+    /// What comes back.
+    type Output;
+
+    /// Does the work with vectors of type `V`.
+    fn run<V: Vector>(self) -> Self::Output;
+}
+
+impl Isa {
+    /// All, fastest first.
+    pub const ALL: [Isa; 3] = [Isa::Avx512, Isa::Avx2, Isa::Portable];
+
+    /// What `RESNETC_ISA` says, else the fastest that this machine has.
+    pub fn choose() -> Result<Self> {
+        match std::env::var(ISA_VARIABLE) {
+            Ok(name) => Self::forced(&name),
+            Err(_) => Ok(Self::ALL.into_iter().find(|isa| isa.available()).unwrap_or(Isa::Portable)),
+        }
+    }
+
+    /// The instruction set of this name, if the machine has it.
+    pub fn forced(name: &str) -> Result<Self> {
+        let isa = Self::ALL.into_iter().find(|isa| isa.name() == name).ok_or_else(|| {
+            Error::Device(format!("{ISA_VARIABLE}={name}: unknown; use avx512, avx2 or portable"))
+        })?;
+        if !isa.available() {
+            return Err(Error::Device(format!(
+                "{ISA_VARIABLE}={name}: this machine has no such instructions"
+            )));
+        }
+        Ok(isa)
+    }
+
+    /// As `RESNETC_ISA` spells it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Isa::Avx512 => "avx512",
+            Isa::Avx2 => "avx2",
+            Isa::Portable => "portable",
+        }
+    }
+
+    /// Whether this machine has it.
+    pub fn available(self) -> bool {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => {
+                is_x86_feature_detected!("avx512f")
+                    && is_x86_feature_detected!("avx2")
+                    && is_x86_feature_detected!("fma")
+            }
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
+            #[cfg(not(target_arch = "x86_64"))]
+            Isa::Avx512 | Isa::Avx2 => false,
+            Isa::Portable => true,
+        }
+    }
+
+    /// `f32` lanes of a vector.
+    pub fn lanes(self) -> usize {
+        match self {
+            Isa::Avx512 => 16,
+            Isa::Avx2 => 8,
+            Isa::Portable => Portable::LANES,
+        }
+    }
+
+    /// Does `work` compiled for this instruction set.
+    ///
+    /// # Panics
+    /// When the machine lacks it, which [`Isa::choose`] and [`Isa::forced`] rule out.
+    pub fn dispatch<W: Work>(self, work: W) -> W::Output {
+        debug_assert!(self.available());
+        match self {
+            // SAFETY: an `Isa` is only used where `available` holds.
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => unsafe { with_avx512(work) },
+            // SAFETY: likewise.
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => unsafe { with_avx2(work) },
+            #[cfg(not(target_arch = "x86_64"))]
+            Isa::Avx512 | Isa::Avx2 => unreachable!("{} is not available on this architecture", self.name()),
+            Isa::Portable => work.run::<Portable>(),
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx2,fma")]
+fn with_avx512<W: Work>(work: W) -> W::Output {
+    work.run::<crate::cpu::vector::Avx512>()
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+fn with_avx2<W: Work>(work: W) -> W::Output {
+    work.run::<crate::cpu::vector::Avx2>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_round_trip_and_unknown_ones_are_errors() {
+        for isa in Isa::ALL.into_iter().filter(|isa| isa.available()) {
+            assert_eq!(Isa::forced(isa.name()).unwrap(), isa);
+        }
+        let error = Isa::forced("sse9").unwrap_err().to_string();
+        assert_eq!(error, "RESNETC_ISA=sse9: unknown; use avx512, avx2 or portable");
+    }
+}

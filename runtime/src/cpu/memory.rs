@@ -1,0 +1,195 @@
+//! Aligned memory, and the views of it that kernels get.
+
+use std::marker::PhantomData;
+
+use bytemuck::Pod;
+
+use crate::error::{Error, Result};
+use resnetc_compiler::plan::ALIGN;
+
+/// A cache line: what makes the memory below aligned.
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+struct Line([u8; ALIGN]);
+
+/// Zeroed bytes at an address that is a multiple of [`ALIGN`].
+#[derive(Default)]
+pub struct Memory {
+    lines: Vec<Line>,
+    bytes: usize,
+}
+
+impl Memory {
+    /// Allocates; fails where the machine has not that much.
+    pub fn zeroed(bytes: usize) -> Result<Self> {
+        let count = bytes.div_ceil(ALIGN);
+        let mut lines = Vec::new();
+        lines
+            .try_reserve_exact(count)
+            .map_err(|_| Error::Device(format!("cannot allocate {bytes} bytes of memory")))?;
+        lines.resize(count, Line([0; ALIGN]));
+        Ok(Memory { lines, bytes })
+    }
+
+    /// Memory for `len` floats.
+    pub fn floats(len: usize) -> Result<Self> {
+        let bytes = len.checked_mul(size_of::<f32>());
+        Self::zeroed(bytes.ok_or_else(|| Error::Device(format!("{len} floats exceed the address space")))?)
+    }
+
+    /// Size in bytes, as asked for.
+    pub fn len(&self) -> usize {
+        self.bytes
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.bytes == 0
+    }
+
+    /// All bytes.
+    pub fn bytes(&self) -> &[u8] {
+        // SAFETY: the lines are that many initialised bytes or more.
+        unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), self.bytes) }
+    }
+
+    /// All bytes.
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
+        // SAFETY: as in `bytes`; the borrow is unique.
+        unsafe { std::slice::from_raw_parts_mut(self.lines.as_mut_ptr().cast(), self.bytes) }
+    }
+
+    /// All of it, as elements to be written by a kernel.
+    pub fn view(&mut self) -> Dst<'_, f32> {
+        Dst { ptr: self.lines.as_mut_ptr().cast(), len: self.bytes / size_of::<f32>(), life: PhantomData }
+    }
+}
+
+/// Elements that a kernel reads. A pointer, not a slice: the output of a kernel that works in place lies on an input.
+#[derive(Clone, Copy)]
+pub struct Src<'a, T> {
+    ptr: *const T,
+    len: usize,
+    life: PhantomData<&'a T>,
+}
+
+/// Elements that a kernel writes, each thread its own part.
+#[derive(Clone, Copy)]
+pub struct Dst<'a, T> {
+    ptr: *mut T,
+    len: usize,
+    life: PhantomData<&'a T>,
+}
+
+// SAFETY: a view is a pointer to plain numbers; what makes concurrent use sound is the kernels' static partition, which
+// the unsafe accesses through it account for.
+unsafe impl<T: Pod + Sync> Sync for Src<'_, T> {}
+// SAFETY: as above.
+unsafe impl<T: Pod + Send> Send for Src<'_, T> {}
+// SAFETY: as above.
+unsafe impl<T: Pod + Sync> Sync for Dst<'_, T> {}
+// SAFETY: as above.
+unsafe impl<T: Pod + Send> Send for Dst<'_, T> {}
+
+impl<'a, T: Pod> Src<'a, T> {
+    /// A view of memory that may also be written while the view lives, by a kernel working in place.
+    ///
+    /// # Safety
+    /// `ptr` is aligned and valid for reads of `len` elements during `'a`.
+    pub unsafe fn new(ptr: *const T, len: usize) -> Self {
+        Src { ptr, len, life: PhantomData }
+    }
+
+    /// The first element.
+    #[inline(always)]
+    pub fn ptr(self) -> *const T {
+        self.ptr
+    }
+
+    /// Number of elements.
+    pub fn len(self) -> usize {
+        self.len
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(self) -> bool {
+        self.len == 0
+    }
+
+    /// As a slice.
+    ///
+    /// # Safety
+    /// Nothing writes these elements while the slice lives.
+    pub unsafe fn slice(self) -> &'a [T] {
+        // SAFETY: valid by construction, unwritten by the caller's promise.
+        unsafe { std::slice::from_raw_parts(self.ptr, self.len) }
+    }
+}
+
+impl<'a, T: Pod> From<&'a [T]> for Src<'a, T> {
+    fn from(slice: &'a [T]) -> Self {
+        Src { ptr: slice.as_ptr(), len: slice.len(), life: PhantomData }
+    }
+}
+
+impl<'a, T: Pod> Dst<'a, T> {
+    /// A view of memory.
+    ///
+    /// # Safety
+    /// `ptr` is aligned and valid for reads and writes of `len` elements during `'a`, by this view's kernel alone.
+    pub unsafe fn new(ptr: *mut T, len: usize) -> Self {
+        Dst { ptr, len, life: PhantomData }
+    }
+
+    /// The first element.
+    #[inline(always)]
+    pub fn ptr(self) -> *mut T {
+        self.ptr
+    }
+
+    /// Number of elements.
+    pub fn len(self) -> usize {
+        self.len
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(self) -> bool {
+        self.len == 0
+    }
+
+    /// The same elements, to be read.
+    pub fn src(self) -> Src<'a, T> {
+        Src { ptr: self.ptr, len: self.len, life: PhantomData }
+    }
+
+    /// Part of the elements as a slice.
+    ///
+    /// # Safety
+    /// No other thread reads or writes these elements while the slice lives, and no other slice of them lives.
+    pub unsafe fn slice(self, range: std::ops::Range<usize>) -> &'a mut [T] {
+        assert!(range.start <= range.end && range.end <= self.len, "range outside of the view");
+        // SAFETY: inside, valid by construction, unique by the caller's promise.
+        unsafe { std::slice::from_raw_parts_mut(self.ptr.add(range.start), range.end - range.start) }
+    }
+}
+
+impl<'a, T: Pod> From<&'a mut [T]> for Dst<'a, T> {
+    fn from(slice: &'a mut [T]) -> Self {
+        Dst { ptr: slice.as_mut_ptr(), len: slice.len(), life: PhantomData }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_aligned_zeroed_and_as_long_as_asked() {
+        for bytes in [0, 1, 64, 1000] {
+            let mut memory = Memory::zeroed(bytes).unwrap();
+            assert_eq!(memory.bytes(), vec![0; bytes]);
+            assert_eq!(memory.bytes_mut().as_ptr().addr() % ALIGN, 0);
+        }
+        assert!(Memory::floats(usize::MAX / 2).is_err());
+    }
+}

@@ -1,0 +1,195 @@
+//! The CPU backend: own vectorised kernels on NHWC feature maps, HWIO weights.
+//!
+//! [`pool`] runs a kernel on all threads with a static partition; [`isa`] compiles each algorithm for AVX-512, AVX2 and
+//! plain Rust and picks one at start; [`check`] refuses a plan whose steps would touch memory outside of their buffers.
+//! A kernel is a function of the [`Ctx`], its sizes, and views ([`memory::Src`], [`memory::Dst`]) of its operands.
+
+mod check;
+mod dispatch;
+pub mod isa;
+pub mod memory;
+pub mod pool;
+pub mod vector;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use resnetc_compiler::ir::graph::Mode;
+use resnetc_compiler::plan::{Buffer, BufferId, Plan, Region};
+
+use crate::device::{Device, ProgramId, RunArgs};
+use crate::error::{Error, Result};
+use dispatch::{Bases, Operands, REGIONS, region_index};
+use isa::Isa;
+use memory::{Dst, Memory};
+use pool::Pool;
+
+/// What every kernel gets besides its operands.
+#[derive(Clone, Copy)]
+pub struct Ctx<'a> {
+    /// The threads.
+    pub pool: &'a Pool,
+    /// The instructions.
+    pub isa: Isa,
+    /// Memory that no other step uses at the same time, as long as the kernel's `scratch_len` said at load or longer.
+    /// Its contents do not survive the step.
+    pub scratch: Dst<'a, f32>,
+}
+
+/// A plan, ready to run.
+struct Program {
+    plan: Arc<Plan>,
+}
+
+/// The CPU: memory and threads.
+pub struct CpuDevice {
+    isa: Isa,
+    pool: Pool,
+    regions: [Memory; REGIONS],
+    scratch: Memory,
+    programs: Vec<Program>,
+}
+
+impl CpuDevice {
+    /// A device of `threads` threads (`None`: as many as the machine offers), with the instruction set that
+    /// [`isa::ISA_VARIABLE`] names, else the best there is.
+    pub fn new(threads: Option<usize>) -> Result<Self> {
+        let available = || std::thread::available_parallelism().map_or(1, usize::from);
+        Self::with_isa(threads.unwrap_or_else(available), Isa::choose()?)
+    }
+
+    /// A device with the given instruction set.
+    pub fn with_isa(threads: usize, isa: Isa) -> Result<Self> {
+        if !isa.available() {
+            return Err(Error::Device(format!("this machine has no {} instructions", isa.name())));
+        }
+        Ok(CpuDevice {
+            isa,
+            pool: Pool::new(threads)?,
+            regions: Default::default(),
+            scratch: Memory::default(),
+            programs: Vec::new(),
+        })
+    }
+
+    fn buffer(&self, program: ProgramId, buffer: BufferId) -> Result<&Buffer> {
+        let program = self.programs.get(program.0);
+        let program = program.ok_or_else(|| Error::Device("no such program on this device".to_owned()))?;
+        program.plan.buffers.get(buffer.0 as usize).ok_or_else(|| Error::Device("no such buffer".to_owned()))
+    }
+
+    /// Region and byte range of a buffer, `len` being the size that the caller has for it.
+    fn place(&self, program: ProgramId, buffer: BufferId, len: usize) -> Result<(Region, usize)> {
+        let b = self.buffer(program, buffer)?;
+        if len != b.bytes {
+            return Err(Error::Device(format!("{}: {len} bytes given, the buffer has {}", b.name, b.bytes)));
+        }
+        Ok((b.region, b.offset))
+    }
+
+    /// Offset of a parameter's velocity: that of the parameter.
+    fn velocity(&self, program: ProgramId, param: BufferId, len: usize) -> Result<usize> {
+        let (region, offset) = self.place(program, param, len)?;
+        let room = self.regions[region_index(Region::Velocity)].len();
+        if region != Region::Params || offset + len > room {
+            let name = &self.buffer(program, param)?.name;
+            return Err(Error::Device(format!("{name} has no velocity: it is not a parameter in training")));
+        }
+        Ok(offset)
+    }
+
+    /// Makes the persistent regions of the first plan; those of a further plan have to agree with them.
+    fn reserve(&mut self, plan: &Plan) -> Result<()> {
+        let wanted = region_sizes(plan);
+        for (region, size) in self.regions.iter_mut().zip(wanted).skip(1) {
+            if self.programs.is_empty() {
+                *region = Memory::zeroed(size)?;
+            } else if region.len() != size {
+                let text = "the persistent tensors of this plan are not those of the plans already loaded";
+                return Err(Error::Device(format!("{}: {text}", plan.name)));
+            }
+        }
+        if wanted[0] > self.regions[0].len() {
+            self.regions[0] = Memory::zeroed(wanted[0])?;
+        }
+        Ok(())
+    }
+
+    /// Makes the scratch memory large enough for every step of the plan.
+    fn reserve_scratch(&mut self, plan: &Plan) -> Result<()> {
+        let threads = self.pool.threads();
+        let needed =
+            plan.steps.iter().map(|step| dispatch::scratch_len(&step.kernel, threads)).max().unwrap_or(0);
+        if needed > self.scratch.len() / size_of::<f32>() {
+            self.scratch = Memory::floats(needed)?;
+        }
+        Ok(())
+    }
+}
+
+/// Bytes of each region, in the order of [`region_index`].
+fn region_sizes(plan: &Plan) -> [usize; REGIONS] {
+    let gradients = if plan.mode == Mode::Train { plan.sizes.params } else { 0 };
+    [plan.sizes.arena, plan.sizes.params, gradients, gradients, plan.sizes.state]
+}
+
+impl Device for CpuDevice {
+    fn describe(&self) -> String {
+        let threads = self.pool.threads();
+        format!("cpu ({}, {threads} thread{})", self.isa.name(), if threads == 1 { "" } else { "s" })
+    }
+
+    fn load(&mut self, plan: Arc<Plan>) -> Result<ProgramId> {
+        let sizes = region_sizes(&plan);
+        check::plan(&plan, |region| sizes[region_index(region)])?;
+        self.reserve(&plan)?;
+        self.reserve_scratch(&plan)?;
+        self.programs.push(Program { plan });
+        Ok(ProgramId(self.programs.len() - 1))
+    }
+
+    fn write(&mut self, program: ProgramId, buffer: BufferId, bytes: &[u8]) -> Result<()> {
+        let (region, offset) = self.place(program, buffer, bytes.len())?;
+        self.regions[region_index(region)].bytes_mut()[offset..offset + bytes.len()].copy_from_slice(bytes);
+        Ok(())
+    }
+
+    fn read(&self, program: ProgramId, buffer: BufferId, bytes: &mut [u8]) -> Result<()> {
+        let (region, offset) = self.place(program, buffer, bytes.len())?;
+        bytes.copy_from_slice(&self.regions[region_index(region)].bytes()[offset..offset + bytes.len()]);
+        Ok(())
+    }
+
+    fn write_velocity(&mut self, program: ProgramId, param: BufferId, bytes: &[u8]) -> Result<()> {
+        let offset = self.velocity(program, param, bytes.len())?;
+        self.regions[region_index(Region::Velocity)].bytes_mut()[offset..offset + bytes.len()]
+            .copy_from_slice(bytes);
+        Ok(())
+    }
+
+    fn read_velocity(&self, program: ProgramId, param: BufferId, bytes: &mut [u8]) -> Result<()> {
+        let offset = self.velocity(program, param, bytes.len())?;
+        bytes.copy_from_slice(
+            &self.regions[region_index(Region::Velocity)].bytes()[offset..offset + bytes.len()],
+        );
+        Ok(())
+    }
+
+    fn run(&mut self, program: ProgramId, args: &RunArgs, times: Option<&mut [Duration]>) -> Result<()> {
+        let Some(program) = self.programs.get(program.0) else {
+            return Err(Error::Device("no such program on this device".to_owned()));
+        };
+        let plan = &*program.plan;
+        let bases = Bases { regions: self.regions.each_mut().map(|m| (m.bytes_mut().as_mut_ptr(), m.len())) };
+        let ctx = Ctx { pool: &self.pool, isa: self.isa, scratch: self.scratch.view() };
+        let mut times = times.map(|times| times.iter_mut());
+        for step in &plan.steps {
+            let start = Instant::now();
+            dispatch::run(&ctx, &Operands::new(&bases, plan, step), args)?;
+            if let Some(time) = times.as_mut().and_then(Iterator::next) {
+                *time += start.elapsed();
+            }
+        }
+        Ok(())
+    }
+}

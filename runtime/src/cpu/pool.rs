@@ -1,0 +1,233 @@
+//! A persistent pool of threads with static partitions.
+//!
+//! A kernel calls [`Pool::run`] with a task that every thread runs once, with its own index; which part of the work is
+//! whose follows from the index alone ([`share`]), so the same thread count gives the same sums in the same order, bit
+//! for bit. A run costs one barrier: nothing is allocated, nothing is locked, and threads that wait spin for a few
+//! microseconds before they park.
+
+use std::cell::UnsafeCell;
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::{self, JoinHandle, Thread};
+
+use crate::error::{Error, Result};
+
+/// Pauses before a waiting thread parks: some ten microseconds, about what waking a parked thread costs.
+const SPINS: usize = 256;
+
+/// What the threads run; the lifetime is erased while a run lasts.
+type Task = *const (dyn Fn(usize) + Sync);
+
+/// One run, published by the caller.
+struct Run {
+    task: Task,
+    caller: Thread,
+}
+
+struct Shared {
+    /// Counts runs; a change tells the workers that `run` holds a new one.
+    epoch: AtomicUsize,
+    /// Workers still busy with the current run.
+    remaining: AtomicUsize,
+    /// Written by the caller before it advances `epoch`, read by the workers after they see that, and not written again
+    /// before `remaining` is zero.
+    run: UnsafeCell<Option<Run>>,
+    stop: AtomicBool,
+    panicked: AtomicBool,
+}
+
+// SAFETY: `run` is the only field without its own synchronisation; its accesses are ordered by `epoch` and `remaining`,
+// as documented there. The pointer in it is to a `Sync` closure that outlives the run.
+unsafe impl Sync for Shared {}
+// SAFETY: as above.
+unsafe impl Send for Shared {}
+
+/// Threads that live as long as the pool: the caller of [`Pool::run`] and `threads - 1` workers.
+pub struct Pool {
+    shared: Arc<Shared>,
+    workers: Vec<JoinHandle<()>>,
+    /// Guards against a second run while one lasts.
+    busy: AtomicBool,
+}
+
+impl Pool {
+    /// Starts `threads - 1` workers; `threads` counts the caller.
+    pub fn new(threads: usize) -> Result<Self> {
+        if threads == 0 {
+            return Err(Error::Device("the number of threads must be at least 1".to_owned()));
+        }
+        let shared = Arc::new(Shared {
+            epoch: AtomicUsize::new(0),
+            remaining: AtomicUsize::new(0),
+            run: UnsafeCell::new(None),
+            stop: AtomicBool::new(false),
+            panicked: AtomicBool::new(false),
+        });
+        let mut pool =
+            Pool { shared, workers: Vec::with_capacity(threads - 1), busy: AtomicBool::new(false) };
+        for index in 1..threads {
+            let shared = Arc::clone(&pool.shared);
+            let worker = thread::Builder::new()
+                .name(format!("resnetc-{index}"))
+                .spawn(move || work(&shared, index))
+                .map_err(|e| {
+                    Error::Device(format!("cannot start kernel thread {index} of {threads}: {e}"))
+                })?;
+            pool.workers.push(worker);
+        }
+        Ok(pool)
+    }
+
+    /// Threads that run a task, the caller included.
+    pub fn threads(&self) -> usize {
+        self.workers.len() + 1
+    }
+
+    /// Runs `task(index)` once for each index in `0..threads`, index 0 on the calling thread; returns when all are done.
+    ///
+    /// # Panics
+    /// When the task panics on any thread, or when it is called from within a task.
+    pub fn run(&self, task: &(dyn Fn(usize) + Sync)) {
+        if self.workers.is_empty() {
+            return task(0);
+        }
+        assert!(!self.busy.swap(true, Ordering::Acquire), "a task must not start another run of its pool");
+        let erased: *const (dyn Fn(usize) + Sync + '_) = task;
+        // SAFETY: only the lifetime changes; this function returns after all threads are done with the task.
+        let erased: Task = unsafe { std::mem::transmute(erased) };
+        // SAFETY: no run is under way (`busy`), so no worker reads `run` before `epoch` advances.
+        unsafe { *self.shared.run.get() = Some(Run { task: erased, caller: thread::current() }) };
+        self.shared.remaining.store(self.workers.len(), Ordering::Relaxed);
+        self.shared.epoch.fetch_add(1, Ordering::Release);
+        for worker in &self.workers {
+            worker.thread().unpark();
+        }
+        // The workers borrow the task: wait for them before anything else, even a panic of our own share.
+        let own = catch_unwind(AssertUnwindSafe(|| task(0)));
+        wait_until(|| self.shared.remaining.load(Ordering::Acquire) == 0);
+        self.busy.store(false, Ordering::Release);
+        if let Err(panic) = own {
+            std::panic::resume_unwind(panic);
+        }
+        assert!(!self.shared.panicked.load(Ordering::Relaxed), "a kernel panicked on a worker thread");
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Ordering::Relaxed);
+        self.shared.epoch.fetch_add(1, Ordering::Release);
+        for worker in self.workers.drain(..) {
+            worker.thread().unpark();
+            // A worker cannot end by a panic: it catches the task's.
+            let _ = worker.join();
+        }
+    }
+}
+
+/// A worker's life: wait for the next epoch, run its task, report.
+fn work(shared: &Shared, index: usize) {
+    let mut seen = 0;
+    loop {
+        wait_until(|| shared.epoch.load(Ordering::Acquire) != seen);
+        seen = seen.wrapping_add(1);
+        if shared.stop.load(Ordering::Relaxed) {
+            return;
+        }
+        // SAFETY: `epoch` has advanced, so the caller has written `run`, and it writes again only after `remaining`
+        // reached zero, to which this worker contributes below.
+        let run = unsafe { (*shared.run.get()).as_ref().expect("an epoch has a run") };
+        let caller = run.caller.clone();
+        // SAFETY: the caller keeps the closure alive until `remaining` is zero.
+        let task = unsafe { &*run.task };
+        if catch_unwind(AssertUnwindSafe(|| task(index))).is_err() {
+            shared.panicked.store(true, Ordering::Relaxed);
+        }
+        if shared.remaining.fetch_sub(1, Ordering::Release) == 1 {
+            caller.unpark();
+        }
+    }
+}
+
+/// Spins for a moment, then parks until unparked with the condition true.
+fn wait_until(condition: impl Fn() -> bool) {
+    for _ in 0..SPINS {
+        if condition() {
+            return;
+        }
+        std::hint::spin_loop();
+    }
+    while !condition() {
+        thread::park();
+    }
+}
+
+/// The part of `0..len` that belongs to thread `index` of `threads`: contiguous, and a multiple of `grain` long but for
+/// the last.
+pub fn share(len: usize, grain: usize, index: usize, threads: usize) -> Range<usize> {
+    let grains = len.div_ceil(grain);
+    let cut = |i: usize| (grains * i / threads * grain).min(len);
+    cut(index)..cut(index + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_index_runs_once_in_every_run() {
+        for threads in [1, 2, 5] {
+            let pool = Pool::new(threads).unwrap();
+            let counts: Vec<AtomicUsize> = (0..threads).map(|_| AtomicUsize::new(0)).collect();
+            for _ in 0..200 {
+                pool.run(&|i| {
+                    counts[i].fetch_add(1, Ordering::Relaxed);
+                });
+            }
+            assert!(counts.iter().all(|c| c.load(Ordering::Relaxed) == 200), "{threads} threads: {counts:?}");
+        }
+    }
+
+    #[test]
+    fn a_parked_worker_wakes() {
+        let pool = Pool::new(2).unwrap();
+        let count = AtomicUsize::new(0);
+        for _ in 0..3 {
+            thread::sleep(std::time::Duration::from_millis(5));
+            pool.run(&|_| {
+                count.fetch_add(1, Ordering::Relaxed);
+            });
+        }
+        assert_eq!(count.load(Ordering::Relaxed), 6);
+    }
+
+    #[test]
+    fn a_panic_on_a_worker_reaches_the_caller_and_ends_cleanly() {
+        let pool = Pool::new(2).unwrap();
+        let result = catch_unwind(AssertUnwindSafe(|| pool.run(&|i| assert_eq!(i, 0))));
+        assert!(result.is_err());
+    }
+
+    #[test]
+    fn shares_cover_everything_once() {
+        for len in 0..40 {
+            for threads in 1..6 {
+                let shares: Vec<_> = (0..threads).map(|i| share(len, 4, i, threads)).collect();
+                assert_eq!(shares[0].start, 0);
+                assert_eq!(shares[threads - 1].end, len);
+                assert!(
+                    shares
+                        .windows(2)
+                        .all(|p| p[0].end == p[1].start && p[0].end.is_multiple_of(4) || p[0].end == len)
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn no_threads_is_an_error() {
+        assert!(Pool::new(0).is_err());
+    }
+}

@@ -1,0 +1,367 @@
+//! Vectors of `f32`, one type per instruction set, behind the trait that kernels are written over.
+
+/// A register full of `f32`.
+///
+/// All functions are unsafe: the caller runs under [`super::isa::Isa::dispatch`] of the right instruction set, and
+/// pointers are valid for the elements read or written (any alignment).
+#[allow(clippy::missing_safety_doc)] // once, above
+pub trait Vector: Copy {
+    /// Elements.
+    const LANES: usize;
+    /// Registers of the architecture, so that kernels know how large a tile stays in them.
+    const REGISTERS: usize;
+
+    /// `LANES` elements.
+    unsafe fn load(p: *const f32) -> Self;
+    /// The first `n <= LANES` elements, zeros above; nothing beyond them is touched.
+    unsafe fn load_first(p: *const f32, n: usize) -> Self;
+    /// `LANES` elements.
+    unsafe fn store(self, p: *mut f32);
+    /// The first `n <= LANES` elements; nothing beyond them is touched.
+    unsafe fn store_first(self, p: *mut f32, n: usize);
+    /// All elements `x`.
+    unsafe fn splat(x: f32) -> Self;
+    /// `self + o`
+    unsafe fn add(self, o: Self) -> Self;
+    /// `self - o`
+    unsafe fn sub(self, o: Self) -> Self;
+    /// `self * o`
+    unsafe fn mul(self, o: Self) -> Self;
+    /// `self / o`
+    unsafe fn div(self, o: Self) -> Self;
+    /// `self * a + b`; rounded once where the instruction set has it.
+    unsafe fn mul_add(self, a: Self, b: Self) -> Self;
+    /// The larger one; `o` where `self` is NaN.
+    unsafe fn max(self, o: Self) -> Self;
+    /// Per element: `a` where `self > 0`, else `b`.
+    unsafe fn if_positive(self, a: Self, b: Self) -> Self;
+
+    /// All zeros.
+    #[inline(always)]
+    unsafe fn zero() -> Self {
+        // SAFETY: the caller's promise.
+        unsafe { Self::splat(0.0) }
+    }
+
+    /// Sum of the elements, always in the order of the lanes.
+    #[inline(always)]
+    unsafe fn sum(self) -> f32 {
+        let mut lanes = [0.0; 16];
+        // SAFETY: no vector is longer than 16.
+        unsafe { self.store(lanes.as_mut_ptr()) };
+        lanes[..Self::LANES].iter().sum()
+    }
+}
+
+/// Eight lanes of plain Rust.
+#[derive(Clone, Copy)]
+pub struct Portable([f32; 8]);
+
+impl Portable {
+    #[inline(always)]
+    fn zip(self, o: Self, f: impl Fn(f32, f32) -> f32) -> Self {
+        Portable(std::array::from_fn(|i| f(self.0[i], o.0[i])))
+    }
+}
+
+impl Vector for Portable {
+    const LANES: usize = 8;
+    // Each is two or four of the machine's own.
+    const REGISTERS: usize = 8;
+
+    #[inline(always)]
+    unsafe fn load(p: *const f32) -> Self {
+        // SAFETY: the caller's promise.
+        Portable(unsafe { p.cast::<[f32; 8]>().read_unaligned() })
+    }
+
+    #[inline(always)]
+    unsafe fn load_first(p: *const f32, n: usize) -> Self {
+        let mut v = [0.0; 8];
+        // SAFETY: `n` elements are readable.
+        v[..n].copy_from_slice(unsafe { std::slice::from_raw_parts(p, n) });
+        Portable(v)
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, p: *mut f32) {
+        // SAFETY: the caller's promise.
+        unsafe { p.cast::<[f32; 8]>().write_unaligned(self.0) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_first(self, p: *mut f32, n: usize) {
+        for (i, &x) in self.0[..n].iter().enumerate() {
+            // SAFETY: `i < n`.
+            unsafe { p.add(i).write(x) };
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn splat(x: f32) -> Self {
+        Portable([x; 8])
+    }
+
+    #[inline(always)]
+    unsafe fn add(self, o: Self) -> Self {
+        self.zip(o, |a, b| a + b)
+    }
+
+    #[inline(always)]
+    unsafe fn sub(self, o: Self) -> Self {
+        self.zip(o, |a, b| a - b)
+    }
+
+    #[inline(always)]
+    unsafe fn mul(self, o: Self) -> Self {
+        self.zip(o, |a, b| a * b)
+    }
+
+    #[inline(always)]
+    unsafe fn div(self, o: Self) -> Self {
+        self.zip(o, |a, b| a / b)
+    }
+
+    #[inline(always)]
+    unsafe fn mul_add(self, a: Self, b: Self) -> Self {
+        // A fused operation is a library call where the target's baseline has no instruction for it.
+        if cfg!(any(target_feature = "fma", target_arch = "aarch64")) {
+            Portable(std::array::from_fn(|i| self.0[i].mul_add(a.0[i], b.0[i])))
+        } else {
+            Portable(std::array::from_fn(|i| self.0[i] * a.0[i] + b.0[i]))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn max(self, o: Self) -> Self {
+        self.zip(o, |a, b| if a > b { a } else { b })
+    }
+
+    #[inline(always)]
+    unsafe fn if_positive(self, a: Self, b: Self) -> Self {
+        Portable(std::array::from_fn(|i| if self.0[i] > 0.0 { a.0[i] } else { b.0[i] }))
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+pub use x86::{Avx2, Avx512};
+
+#[cfg(target_arch = "x86_64")]
+#[allow(clippy::undocumented_unsafe_blocks)] // each is one intrinsic: the promise of the trait, passed on
+mod x86 {
+    use std::arch::x86_64::*;
+
+    use super::Vector;
+
+    /// Sixteen lanes of AVX-512.
+    #[derive(Clone, Copy)]
+    pub struct Avx512(__m512);
+
+    /// The lowest `n <= 16` bits.
+    #[inline(always)]
+    fn mask16(n: usize) -> __mmask16 {
+        ((1u32 << n) - 1) as __mmask16
+    }
+
+    impl Vector for Avx512 {
+        const LANES: usize = 16;
+        const REGISTERS: usize = 32;
+
+        #[inline(always)]
+        unsafe fn load(p: *const f32) -> Self {
+            Avx512(unsafe { _mm512_loadu_ps(p) })
+        }
+
+        #[inline(always)]
+        unsafe fn load_first(p: *const f32, n: usize) -> Self {
+            Avx512(unsafe { _mm512_maskz_loadu_ps(mask16(n), p) })
+        }
+
+        #[inline(always)]
+        unsafe fn store(self, p: *mut f32) {
+            unsafe { _mm512_storeu_ps(p, self.0) }
+        }
+
+        #[inline(always)]
+        unsafe fn store_first(self, p: *mut f32, n: usize) {
+            unsafe { _mm512_mask_storeu_ps(p, mask16(n), self.0) }
+        }
+
+        #[inline(always)]
+        unsafe fn splat(x: f32) -> Self {
+            Avx512(unsafe { _mm512_set1_ps(x) })
+        }
+
+        #[inline(always)]
+        unsafe fn add(self, o: Self) -> Self {
+            Avx512(unsafe { _mm512_add_ps(self.0, o.0) })
+        }
+
+        #[inline(always)]
+        unsafe fn sub(self, o: Self) -> Self {
+            Avx512(unsafe { _mm512_sub_ps(self.0, o.0) })
+        }
+
+        #[inline(always)]
+        unsafe fn mul(self, o: Self) -> Self {
+            Avx512(unsafe { _mm512_mul_ps(self.0, o.0) })
+        }
+
+        #[inline(always)]
+        unsafe fn div(self, o: Self) -> Self {
+            Avx512(unsafe { _mm512_div_ps(self.0, o.0) })
+        }
+
+        #[inline(always)]
+        unsafe fn mul_add(self, a: Self, b: Self) -> Self {
+            Avx512(unsafe { _mm512_fmadd_ps(self.0, a.0, b.0) })
+        }
+
+        #[inline(always)]
+        unsafe fn max(self, o: Self) -> Self {
+            Avx512(unsafe { _mm512_max_ps(self.0, o.0) })
+        }
+
+        #[inline(always)]
+        unsafe fn if_positive(self, a: Self, b: Self) -> Self {
+            let positive = unsafe { _mm512_cmp_ps_mask::<_CMP_GT_OQ>(self.0, _mm512_setzero_ps()) };
+            Avx512(unsafe { _mm512_mask_blend_ps(positive, b.0, a.0) })
+        }
+    }
+
+    /// Eight lanes of AVX2 with FMA.
+    #[derive(Clone, Copy)]
+    pub struct Avx2(__m256);
+
+    /// All bits set in the first `n <= 8` elements.
+    #[inline(always)]
+    unsafe fn mask8(n: usize) -> __m256i {
+        let lanes = unsafe { _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7) };
+        unsafe { _mm256_cmpgt_epi32(_mm256_set1_epi32(n as i32), lanes) }
+    }
+
+    impl Vector for Avx2 {
+        const LANES: usize = 8;
+        const REGISTERS: usize = 16;
+
+        #[inline(always)]
+        unsafe fn load(p: *const f32) -> Self {
+            Avx2(unsafe { _mm256_loadu_ps(p) })
+        }
+
+        #[inline(always)]
+        unsafe fn load_first(p: *const f32, n: usize) -> Self {
+            Avx2(unsafe { _mm256_maskload_ps(p, mask8(n)) })
+        }
+
+        #[inline(always)]
+        unsafe fn store(self, p: *mut f32) {
+            unsafe { _mm256_storeu_ps(p, self.0) }
+        }
+
+        #[inline(always)]
+        unsafe fn store_first(self, p: *mut f32, n: usize) {
+            unsafe { _mm256_maskstore_ps(p, mask8(n), self.0) }
+        }
+
+        #[inline(always)]
+        unsafe fn splat(x: f32) -> Self {
+            Avx2(unsafe { _mm256_set1_ps(x) })
+        }
+
+        #[inline(always)]
+        unsafe fn add(self, o: Self) -> Self {
+            Avx2(unsafe { _mm256_add_ps(self.0, o.0) })
+        }
+
+        #[inline(always)]
+        unsafe fn sub(self, o: Self) -> Self {
+            Avx2(unsafe { _mm256_sub_ps(self.0, o.0) })
+        }
+
+        #[inline(always)]
+        unsafe fn mul(self, o: Self) -> Self {
+            Avx2(unsafe { _mm256_mul_ps(self.0, o.0) })
+        }
+
+        #[inline(always)]
+        unsafe fn div(self, o: Self) -> Self {
+            Avx2(unsafe { _mm256_div_ps(self.0, o.0) })
+        }
+
+        #[inline(always)]
+        unsafe fn mul_add(self, a: Self, b: Self) -> Self {
+            Avx2(unsafe { _mm256_fmadd_ps(self.0, a.0, b.0) })
+        }
+
+        #[inline(always)]
+        unsafe fn max(self, o: Self) -> Self {
+            Avx2(unsafe { _mm256_max_ps(self.0, o.0) })
+        }
+
+        #[inline(always)]
+        unsafe fn if_positive(self, a: Self, b: Self) -> Self {
+            let positive = unsafe { _mm256_cmp_ps::<_CMP_GT_OQ>(self.0, _mm256_setzero_ps()) };
+            Avx2(unsafe { _mm256_blendv_ps(b.0, a.0, positive) })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cpu::isa::{Isa, Work};
+
+    /// Every operation against scalar arithmetic on small whole numbers, where all of it is exact.
+    struct Check;
+
+    impl Work for Check {
+        type Output = ();
+
+        #[inline(always)]
+        fn run<V: Vector>(self) {
+            let a: Vec<f32> = (0..V::LANES).map(|i| i as f32 - 3.0).collect();
+            let b: Vec<f32> = (0..V::LANES).map(|i| (1 << (i % 3)) as f32).collect();
+            let all = |v: V| {
+                let mut out = vec![0.0; V::LANES];
+                // SAFETY: `out` has the vector's length.
+                unsafe { v.store(out.as_mut_ptr()) };
+                out
+            };
+            let expect = |f: &dyn Fn(f32, f32) -> f32| -> Vec<f32> {
+                a.iter().zip(&b).map(|(&a, &b)| f(a, b)).collect()
+            };
+            // SAFETY: dispatched; `a` and `b` have the vector's length.
+            unsafe {
+                let (x, y) = (V::load(a.as_ptr()), V::load(b.as_ptr()));
+                assert_eq!(all(x.add(y)), expect(&|a, b| a + b));
+                assert_eq!(all(x.sub(y)), expect(&|a, b| a - b));
+                assert_eq!(all(x.mul(y)), expect(&|a, b| a * b));
+                assert_eq!(all(x.div(y)), expect(&|a, b| a / b));
+                assert_eq!(all(x.mul_add(y, V::splat(5.0))), expect(&|a, b| a * b + 5.0));
+                assert_eq!(all(x.max(y)), expect(&|a, b| a.max(b)));
+                assert_eq!(
+                    all(x.if_positive(y, V::splat(-9.0))),
+                    expect(&|a, b| if a > 0.0 { b } else { -9.0 })
+                );
+                assert_eq!(x.sum(), a.iter().sum::<f32>());
+                assert_eq!(all(V::zero()), vec![0.0; V::LANES]);
+                for n in 0..=V::LANES {
+                    let mut first = a[..n].to_vec();
+                    first.resize(V::LANES, 0.0);
+                    assert_eq!(all(V::load_first(a.as_ptr(), n)), first);
+                    let mut out = b.clone();
+                    x.store_first(out.as_mut_ptr(), n);
+                    assert_eq!(out, [&a[..n], &b[n..]].concat());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn operations_are_those_of_scalars() {
+        for isa in Isa::ALL.into_iter().filter(|isa| isa.available()) {
+            isa.dispatch(Check);
+        }
+    }
+}
