@@ -77,6 +77,22 @@ impl ReferenceDevice {
         Ok(ReferenceDevice { device, dtype, persistent, programs: Vec::new() })
     }
 
+    /// On the CPU, in `f32`.
+    ///
+    /// # Errors
+    /// None in practice; see [`ReferenceDevice::new`].
+    pub fn cpu() -> Result<Self> {
+        Self::new(candle_core::Device::Cpu, DType::F32)
+    }
+
+    /// On an NVIDIA GPU, in `f32`.
+    ///
+    /// # Errors
+    /// Without the feature `cuda`, a driver, or a GPU of that number.
+    pub fn cuda(ordinal: usize) -> Result<Self> {
+        Self::new(candle_core::Device::new_cuda(ordinal)?, DType::F32)
+    }
+
     /// A buffer's value in the device's own precision, in logical order. Indices are of the type `U32`.
     ///
     /// # Errors
