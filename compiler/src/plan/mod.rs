@@ -5,6 +5,15 @@
 //! the other regions persist between runs. Several plans of one network (the full batch and the last, partial one)
 //! have identical persistent regions, so they can share them.
 
+mod arena;
+mod kernel;
+mod liveness;
+pub mod lower;
+mod order;
+mod persistent;
+pub mod print;
+pub mod verify;
+
 use serde::{Deserialize, Serialize};
 
 use crate::ir::graph::Mode;
@@ -378,6 +387,3 @@ impl Plan {
         self.outputs.iter().find(|(n, _)| n == name).map(|&(_, id)| id)
     }
 }
-
-#[allow(unused_imports)]
-use {ConvAttrs as _, PoolAttrs as _};

@@ -1,0 +1,182 @@
+//! What the planner and the printers know of kernels: names, geometry in words, legal in-place pairs.
+
+use crate::ir::op::{Activation, ConvAttrs, Epilogue};
+
+use super::{ConvGeometry, Kernel, PadGeometry, PoolGeometry};
+
+impl Kernel {
+    /// Short name, as in reports: `conv`, `bn_backward_apply`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Kernel::Conv { .. } => "conv",
+            Kernel::ConvBackwardData { .. } => "conv_backward_data",
+            Kernel::ConvBackwardFilter { .. } => "conv_backward_filter",
+            Kernel::ChannelSum { .. } => "channel_sum",
+            Kernel::BnStats { .. } => "bn_stats",
+            Kernel::BnApply { .. } => "bn_apply",
+            Kernel::BnBackwardReduce { .. } => "bn_backward_reduce",
+            Kernel::BnBackwardApply { .. } => "bn_backward_apply",
+            Kernel::Affine { .. } => "affine",
+            Kernel::Activate { .. } => "activate",
+            Kernel::ActivateBackward { .. } => "activate_backward",
+            Kernel::Add { .. } => "add",
+            Kernel::MaxPool { .. } => "max_pool",
+            Kernel::MaxPoolBackward { .. } => "max_pool_backward",
+            Kernel::AvgPool { .. } => "avg_pool",
+            Kernel::AvgPoolBackward { .. } => "avg_pool_backward",
+            Kernel::GlobalAvgPool { .. } => "global_avg_pool",
+            Kernel::GlobalAvgPoolBackward { .. } => "global_avg_pool_backward",
+            Kernel::PadShortcut(_) => "pad_shortcut",
+            Kernel::PadShortcutBackward(_) => "pad_shortcut_backward",
+            Kernel::Softmax { .. } => "softmax",
+            Kernel::CrossEntropy { .. } => "cross_entropy",
+            Kernel::CrossEntropyBackward { .. } => "cross_entropy_backward",
+            Kernel::SgdUpdate { .. } => "sgd_update",
+        }
+    }
+
+    /// `(output, input)` pairs, by position, where the output may lie exactly on the input; preferred ones first.
+    pub fn in_place(&self) -> &'static [(usize, usize)] {
+        match self {
+            Kernel::Activate { .. } => &[(0, 0)],
+            Kernel::ActivateBackward { .. } | Kernel::Add { .. } => &[(0, 0), (0, 1)],
+            // `dx` over the saved `x`, so that the residual's gradient finds `dy` free; without one `dy` is next.
+            Kernel::BnBackwardApply { epilogue, .. } if epilogue.residual => {
+                &[(0, 1), (1, 0), (0, 0), (1, 1)]
+            }
+            Kernel::BnBackwardApply { .. } => &[(0, 1), (0, 0)],
+            Kernel::Conv { .. }
+            | Kernel::ConvBackwardData { .. }
+            | Kernel::ConvBackwardFilter { .. }
+            | Kernel::ChannelSum { .. }
+            | Kernel::BnStats { .. }
+            | Kernel::BnApply { .. }
+            | Kernel::BnBackwardReduce { .. }
+            | Kernel::Affine { .. }
+            | Kernel::MaxPool { .. }
+            | Kernel::MaxPoolBackward { .. }
+            | Kernel::AvgPool { .. }
+            | Kernel::AvgPoolBackward { .. }
+            | Kernel::GlobalAvgPool { .. }
+            | Kernel::GlobalAvgPoolBackward { .. }
+            | Kernel::PadShortcut(_)
+            | Kernel::PadShortcutBackward(_)
+            | Kernel::Softmax { .. }
+            | Kernel::CrossEntropy { .. }
+            | Kernel::CrossEntropyBackward { .. }
+            | Kernel::SgdUpdate { .. } => &[],
+        }
+    }
+
+    /// Sizes and attributes in words: `3x3/2 p1 64x56x56 -> 128x28x28 + relu`; the batch is the plan's.
+    pub fn geometry(&self) -> String {
+        match self {
+            Kernel::Conv { geometry, bias, epilogue } => {
+                let bias = if *bias { " bias" } else { "" };
+                format!("{}{bias}{}", conv(geometry), after(epilogue))
+            }
+            Kernel::ConvBackwardData { geometry, residual } => {
+                format!("{}{}", conv(geometry), if *residual { " + residual" } else { "" })
+            }
+            Kernel::ConvBackwardFilter { geometry } => conv(geometry),
+            Kernel::ChannelSum { rows, channels } => matrix(*rows, *channels),
+            Kernel::BnStats { rows, channels, eps, momentum } => {
+                format!("{} eps {eps} momentum {momentum}", matrix(*rows, *channels))
+            }
+            Kernel::BnApply { rows, channels, epilogue }
+            | Kernel::BnBackwardApply { rows, channels, epilogue }
+            | Kernel::Affine { rows, channels, epilogue } => {
+                format!("{}{}", matrix(*rows, *channels), after(epilogue))
+            }
+            Kernel::BnBackwardReduce { rows, channels, act } => {
+                format!("{}{}", matrix(*rows, *channels), after(&Epilogue { residual: false, act: *act }))
+            }
+            Kernel::Activate { len, act } | Kernel::ActivateBackward { len, act } => {
+                format!("{len} {}", activation(*act))
+            }
+            Kernel::Add { len, act } => format!("{len}{}", after(&Epilogue { residual: false, act: *act })),
+            Kernel::MaxPool { geometry, positions } => {
+                format!("{}{}", pool(geometry), if *positions { " positions" } else { "" })
+            }
+            Kernel::MaxPoolBackward { geometry }
+            | Kernel::AvgPool { geometry }
+            | Kernel::AvgPoolBackward { geometry } => pool(geometry),
+            Kernel::GlobalAvgPool { pixels, channels, .. }
+            | Kernel::GlobalAvgPoolBackward { pixels, channels, .. } => matrix(*pixels, *channels),
+            Kernel::PadShortcut(geometry) | Kernel::PadShortcutBackward(geometry) => pad(geometry),
+            Kernel::Softmax { rows, classes } => matrix(*rows, *classes),
+            Kernel::CrossEntropy { rows, classes, smoothing }
+            | Kernel::CrossEntropyBackward { rows, classes, smoothing } => {
+                format!("{} smoothing {smoothing}", matrix(*rows, *classes))
+            }
+            Kernel::SgdUpdate { len, sgd } => {
+                let nesterov = if sgd.nesterov { " nesterov" } else { "" };
+                let constants = (sgd.momentum, sgd.dampening, sgd.weight_decay);
+                format!(
+                    "{len} momentum {} dampening {} weight_decay {}{nesterov}",
+                    constants.0, constants.1, constants.2
+                )
+            }
+        }
+    }
+}
+
+fn matrix(rows: usize, columns: usize) -> String {
+    format!("[{rows}, {columns}]")
+}
+
+fn conv(geometry: &ConvGeometry) -> String {
+    let ConvGeometry { h, w, cin, cout, out, attrs, .. } = geometry;
+    let ConvAttrs { kernel, stride, padding, dilation, groups } = attrs;
+    let mut text = window(*kernel, *stride, *padding);
+    if *dilation != [1, 1] {
+        text += &format!(" d{}", pair(*dilation));
+    }
+    if *groups != 1 {
+        text += &format!(" g{groups}");
+    }
+    format!("{text} {cin}x{h}x{w} -> {cout}x{}x{}", out[0], out[1])
+}
+
+fn pool(geometry: &PoolGeometry) -> String {
+    let PoolGeometry { h, w, c, out, attrs, .. } = geometry;
+    let ceil = if attrs.ceil { " ceil" } else { "" };
+    let count = if attrs.count_padding && attrs.padding != [0, 0] { " count_padding" } else { "" };
+    let window = window(attrs.kernel, attrs.stride, attrs.padding);
+    format!("{window}{ceil}{count} {c}x{h}x{w} -> {c}x{}x{}", out[0], out[1])
+}
+
+fn pad(geometry: &PadGeometry) -> String {
+    let PadGeometry { h, w, cin, cout, before, stride, out, .. } = geometry;
+    format!("/{} {cin}x{h}x{w} -> {cout}x{}x{} before {before}", pair(*stride), out[0], out[1])
+}
+
+/// `3x3/2 p1`; stride 1 and padding 0 are left out.
+fn window(kernel: [usize; 2], stride: [usize; 2], padding: [usize; 2]) -> String {
+    let mut text = format!("{}x{}", kernel[0], kernel[1]);
+    if stride != [1, 1] {
+        text += &format!("/{}", pair(stride));
+    }
+    if padding != [0, 0] {
+        text += &format!(" p{}", pair(padding));
+    }
+    text
+}
+
+fn pair([vertical, horizontal]: [usize; 2]) -> String {
+    if vertical == horizontal { vertical.to_string() } else { format!("{vertical},{horizontal}") }
+}
+
+fn after(epilogue: &Epilogue) -> String {
+    let residual = if epilogue.residual { " + residual" } else { "" };
+    let act = epilogue.act.map_or(String::new(), |act| format!(" + {}", activation(act)));
+    format!("{residual}{act}")
+}
+
+fn activation(act: Activation) -> String {
+    match act {
+        Activation::Relu => "relu".into(),
+        Activation::LeakyRelu { slope } => format!("leaky_relu({slope})"),
+        Activation::Sigmoid => "sigmoid".into(),
+    }
+}

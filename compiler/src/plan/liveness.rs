@@ -1,0 +1,104 @@
+//! Lifetimes of the arena's buffers over the steps, and which of them take over another's memory in place.
+
+use super::arena::{self, Request};
+use super::{Buffer, BufferId, Plan, Region};
+
+/// Gives every buffer of the arena its lifetime and its offset; returns the arena's size.
+pub(super) fn plan_arena(plan: &mut Plan) -> usize {
+    set_lifetimes(plan);
+    let shared = share_in_place(plan);
+    let placement = arena::place(&shared.requests);
+    for (buffer, request) in plan.buffers.iter_mut().zip(&shared.request_of) {
+        if let Some(request) = request {
+            buffer.offset = placement.offsets[*request];
+        }
+    }
+    placement.peak
+}
+
+/// First and last step that touch each buffer of the arena. Inputs are there from the start, outputs to the end.
+fn set_lifetimes(plan: &mut Plan) {
+    let Plan { buffers, steps, input, labels, outputs, .. } = plan;
+    let mut touch = |id: BufferId, step: usize| {
+        let Buffer { region, live, .. } = &mut buffers[id.0 as usize];
+        if *region == Region::Arena {
+            let (first, last) = live.unwrap_or((step, step));
+            *live = Some((first.min(step), last.max(step)));
+        }
+    };
+    touch(*input, 0);
+    if let Some(labels) = *labels {
+        touch(labels, 0);
+    }
+    for (index, step) in steps.iter().enumerate() {
+        for &id in step.inputs.iter().chain(&step.outputs) {
+            touch(id, index);
+        }
+    }
+    for (_, id) in outputs {
+        touch(*id, steps.len().saturating_sub(1));
+    }
+}
+
+/// Buffers grouped by the memory they share in place.
+struct Shared {
+    /// One per piece of memory.
+    requests: Vec<Request>,
+    /// Which piece a buffer lies in; `None` outside of the arena.
+    request_of: Vec<Option<usize>>,
+}
+
+/// Where a kernel may write over an input that dies with its step, the output takes the input's memory.
+fn share_in_place(plan: &Plan) -> Shared {
+    let mut requests: Vec<Request> = Vec::new();
+    let mut request_of = vec![None; plan.buffers.len()];
+    for (buffer, request) in plan.buffers.iter().zip(&mut request_of) {
+        if let Some(live) = buffer.live {
+            *request = Some(requests.len());
+            requests.push(Request { bytes: buffer.bytes, live });
+        }
+    }
+    let mut absorbed = vec![false; requests.len()];
+    for (index, step) in plan.steps.iter().enumerate() {
+        let mut taken: Vec<BufferId> = Vec::new();
+        let mut settled: Vec<BufferId> = Vec::new();
+        for &(output, input) in step.kernel.in_place() {
+            let (output, input) = (step.outputs[output], step.inputs[input]);
+            if settled.contains(&output) || taken.contains(&input) || !can_take(plan, index, output, input) {
+                continue;
+            }
+            let (from, to) = (request_of[output.0 as usize], request_of[input.0 as usize]);
+            let (Some(from), Some(to)) = (from, to) else { continue };
+            requests[to].live.1 = requests[from].live.1;
+            absorbed[from] = true;
+            request_of[output.0 as usize] = Some(to);
+            taken.push(input);
+            settled.push(output);
+        }
+    }
+    compact(requests, &absorbed, request_of)
+}
+
+/// Whether `output`, first written at `step`, may lie on `input`: the input is not needed afterwards.
+fn can_take(plan: &Plan, step: usize, output: BufferId, input: BufferId) -> bool {
+    let (to, from) = (plan.buffer(output), plan.buffer(input));
+    let dies = from.live.is_some_and(|(_, last)| last == step);
+    let born = to.live.is_some_and(|(first, _)| first == step);
+    let is_result = plan.outputs.iter().any(|&(_, id)| id == input);
+    dies && born && !is_result && to.bytes == from.bytes
+}
+
+fn compact(requests: Vec<Request>, absorbed: &[bool], mut request_of: Vec<Option<usize>>) -> Shared {
+    let mut new_index = vec![0; requests.len()];
+    let mut kept = Vec::with_capacity(requests.len());
+    for (index, request) in requests.into_iter().enumerate() {
+        new_index[index] = kept.len();
+        if !absorbed[index] {
+            kept.push(request);
+        }
+    }
+    for request in request_of.iter_mut().flatten() {
+        *request = new_index[*request];
+    }
+    Shared { requests: kept, request_of }
+}

@@ -1,0 +1,284 @@
+//! The last step of compilation: a graph in [`Stage::LaidOut`] becomes a [`Plan`].
+//!
+//! Most operators are one kernel. A batch normalisation is two (statistics, then the map itself), so is its gradient;
+//! linear layers are convolutions of 1x1 images; all updates with the same constants are one step.
+
+use std::collections::HashMap;
+
+use crate::ir::graph::{Graph, Mode, Node, NodeId, Stage, Value};
+use crate::ir::op::{ConvAttrs, Epilogue, Op, PoolAttrs};
+use crate::ir::types::{Shape, TensorType};
+
+use super::persistent::Persistent;
+use super::{
+    BufferId, ConvGeometry, Kernel, PadGeometry, Plan, PoolGeometry, Region, RegionSizes, Step, liveness,
+    order,
+};
+
+/// Lowers a graph.
+///
+/// # Panics
+/// On a graph that the verifier would have refused.
+pub fn lower(graph: &Graph) -> Plan {
+    assert_eq!(graph.stage, Stage::LaidOut, "only graphs with layouts are lowered");
+    let mut lowering = Lowering::new(graph);
+    for id in order::order(graph) {
+        lowering.lower_node(id);
+    }
+    let Lowering { mut plan, values, persistent, .. } = lowering;
+    persistent.add_updates(&mut plan);
+    plan.outputs = graph.outputs.iter().map(|(name, value)| (name.clone(), values[value])).collect();
+    plan.sizes.arena = liveness::plan_arena(&mut plan);
+    debug_assert_eq!(plan.check(), Vec::<String>::new());
+    plan
+}
+
+struct Lowering<'g> {
+    graph: &'g Graph,
+    plan: Plan,
+    values: HashMap<Value, BufferId>,
+    persistent: Persistent,
+}
+
+impl<'g> Lowering<'g> {
+    /// An empty plan with the buffers that are filled from outside.
+    fn new(graph: &'g Graph) -> Self {
+        let mut plan = Plan {
+            name: graph.name.clone(),
+            mode: graph.mode,
+            batch: 0,
+            sizes: RegionSizes::default(),
+            buffers: Vec::new(),
+            steps: Vec::new(),
+            slots: Vec::new(),
+            input: BufferId(u32::MAX),
+            labels: None,
+            outputs: Vec::new(),
+        };
+        let mut values = HashMap::new();
+        let persistent = Persistent::place(graph, &mut plan, &mut values);
+        for id in graph.ids() {
+            let node = graph.node(id);
+            if matches!(node.op, Op::Input { .. } | Op::Labels { .. }) {
+                let buffer = plan.add_buffer(node.name.clone(), &node.types[0], Region::Arena, 0);
+                values.insert(id.into(), buffer);
+                match node.op {
+                    Op::Input { .. } => plan.input = buffer,
+                    _ => plan.labels = Some(buffer),
+                }
+            }
+        }
+        assert!(plan.input.0 != u32::MAX, "a network has an input");
+        plan.batch = plan.buffer(plan.input).shape.0[0];
+        Lowering { graph, plan, values, persistent }
+    }
+
+    fn ty(&self, value: Value) -> &'g TensorType {
+        self.graph.value_type(value).expect("every value has a type from the stage Typed on")
+    }
+
+    fn shape(&self, value: Value) -> &'g Shape {
+        &self.ty(value).shape
+    }
+
+    fn is_used(&self, value: Value) -> bool {
+        !self.graph.users(value).is_empty() || self.graph.outputs.iter().any(|&(_, output)| output == value)
+    }
+
+    /// The buffer of a result: at its place among the gradients, or somewhere in the arena.
+    fn define(&mut self, value: Value) -> BufferId {
+        let node = self.graph.node(value.node);
+        let name = match value.port {
+            0 => node.name.clone(),
+            port => format!("{}:{port}", node.name),
+        };
+        let (region, offset) = match self.persistent.gradient(value) {
+            Some(offset) => (Region::Grads, offset),
+            None => (Region::Arena, 0),
+        };
+        let buffer = self.plan.add_buffer(name, self.ty(value), region, offset);
+        self.values.insert(value, buffer);
+        buffer
+    }
+
+    fn push(&mut self, node: &Node, kernel: Kernel, inputs: Vec<BufferId>, outputs: Vec<BufferId>) {
+        self.plan.steps.push(Step { name: node.name.clone(), kernel, inputs, outputs });
+    }
+
+    fn lower_node(&mut self, id: NodeId) {
+        let node = self.graph.node(id);
+        let operands = self.graph.operands(id);
+        match &node.op {
+            Op::Input { .. } | Op::Labels { .. } | Op::Param { .. } => {}
+            // Merged: see `Persistent::add_updates`.
+            Op::SgdUpdate { .. } => {}
+            Op::BatchNorm { eps, momentum, epilogue } => {
+                self.lower_batch_norm(id, &operands, (*eps, *momentum), *epilogue);
+            }
+            Op::BatchNormBackward { epilogue } => self.lower_batch_norm_backward(id, &operands, *epilogue),
+            op => {
+                let kernel = self.kernel(op, id, &operands);
+                let inputs = operands.iter().map(|value| self.values[value]).collect();
+                let ports = match kernel {
+                    Kernel::MaxPool { positions: false, .. } => 1,
+                    _ => node.types.len(),
+                };
+                let outputs =
+                    (0..ports).map(|port| self.define(Value { node: id, port: port as u8 })).collect();
+                self.push(node, kernel, inputs, outputs);
+            }
+        }
+    }
+
+    fn lower_batch_norm(&mut self, id: NodeId, operands: &[Value], stats: (f32, f32), epilogue: Epilogue) {
+        assert_eq!(self.graph.mode, Mode::Train, "inference folds every batch normalisation");
+        let node = self.graph.node(id);
+        let (rows, channels) = matrix(self.shape(operands[0]));
+        let buffers: Vec<BufferId> = operands.iter().map(|value| self.values[value]).collect();
+        let (x, affine, running, residual) = (buffers[0], &buffers[1..3], &buffers[3..5], &buffers[5..]);
+        let mean = self.define(Value { node: id, port: 1 });
+        let rstd = self.define(Value { node: id, port: 2 });
+        let y = self.define(Value { node: id, port: 0 });
+        let (eps, momentum) = stats;
+        let kernel = Kernel::BnStats { rows, channels, eps, momentum };
+        self.push(node, kernel, [&[x], running].concat(), vec![mean, rstd]);
+        let kernel = Kernel::BnApply { rows, channels, epilogue };
+        self.push(node, kernel, [&[x, mean, rstd], affine, residual].concat(), vec![y]);
+    }
+
+    fn lower_batch_norm_backward(&mut self, id: NodeId, operands: &[Value], epilogue: Epilogue) {
+        let node = self.graph.node(id);
+        let (rows, channels) = matrix(self.shape(operands[0]));
+        let buffers: Vec<BufferId> = operands.iter().map(|value| self.values[value]).collect();
+        let (map, scale, y) = (&buffers[..4], buffers[4], &buffers[5..]);
+        let sums = [1, 2].map(|port| self.define(Value { node: id, port }));
+        let kernel = Kernel::BnBackwardReduce { rows, channels, act: epilogue.act };
+        self.push(node, kernel, [map, y].concat(), sums.to_vec());
+        let ports: &[u8] = if epilogue.residual { &[0, 3] } else { &[0] };
+        if ports.iter().any(|&port| self.is_used(Value { node: id, port })) {
+            let outputs = ports.iter().map(|&port| self.define(Value { node: id, port })).collect();
+            let kernel = Kernel::BnBackwardApply { rows, channels, epilogue };
+            self.push(node, kernel, [map, &[scale], &sums, y].concat(), outputs);
+        }
+    }
+
+    /// The kernel of an operator that is one step.
+    fn kernel(&self, op: &Op, id: NodeId, operands: &[Value]) -> Kernel {
+        let operand = |index: usize| self.shape(operands[index]);
+        let result = self.shape(id.into());
+        match op {
+            Op::Conv { attrs, bias, epilogue } => {
+                let geometry = conv_geometry(operand(0), result, *attrs);
+                Kernel::Conv { geometry, bias: *bias, epilogue: *epilogue }
+            }
+            Op::Linear { bias } => Kernel::Conv {
+                geometry: linear_geometry(operand(1), self.plan.batch),
+                bias: *bias,
+                epilogue: Epilogue::default(),
+            },
+            Op::ConvBackwardData { attrs, input, residual } => {
+                let geometry = conv_geometry(input, operand(0), *attrs);
+                Kernel::ConvBackwardData { geometry, residual: *residual }
+            }
+            Op::LinearBackwardData { .. } => {
+                let geometry = linear_geometry(operand(1), self.plan.batch);
+                Kernel::ConvBackwardData { geometry, residual: false }
+            }
+            Op::ConvBackwardFilter { attrs, .. } => {
+                Kernel::ConvBackwardFilter { geometry: conv_geometry(operand(0), operand(1), *attrs) }
+            }
+            Op::LinearBackwardFilter => {
+                Kernel::ConvBackwardFilter { geometry: linear_geometry(result, self.plan.batch) }
+            }
+            Op::ChannelSum => {
+                let (rows, channels) = matrix(operand(0));
+                Kernel::ChannelSum { rows, channels }
+            }
+            Op::Affine { epilogue } => {
+                let (rows, channels) = matrix(operand(0));
+                Kernel::Affine { rows, channels, epilogue: *epilogue }
+            }
+            Op::Activate { act } => Kernel::Activate { len: numel(result), act: *act },
+            Op::ActivateBackward { act } => Kernel::ActivateBackward { len: numel(result), act: *act },
+            Op::Add { act } => Kernel::Add { len: numel(result), act: *act },
+            Op::MaxPool { attrs } => Kernel::MaxPool {
+                geometry: pool_geometry(operand(0), result, *attrs),
+                positions: self.is_used(Value { node: id, port: 1 }),
+            },
+            Op::AvgPool { attrs } => Kernel::AvgPool { geometry: pool_geometry(operand(0), result, *attrs) },
+            Op::MaxPoolBackward { attrs, input } => {
+                Kernel::MaxPoolBackward { geometry: pool_geometry(input, operand(0), *attrs) }
+            }
+            Op::AvgPoolBackward { attrs, input } => {
+                Kernel::AvgPoolBackward { geometry: pool_geometry(input, operand(0), *attrs) }
+            }
+            Op::GlobalAvgPool => {
+                let [images, channels, h, w] = nchw(operand(0));
+                Kernel::GlobalAvgPool { images, pixels: h * w, channels }
+            }
+            Op::GlobalAvgPoolBackward { input } => {
+                let [images, channels, h, w] = nchw(input);
+                Kernel::GlobalAvgPoolBackward { images, pixels: h * w, channels }
+            }
+            Op::PadShortcut { stride, .. } => Kernel::PadShortcut(pad_geometry(operand(0), result, *stride)),
+            Op::PadShortcutBackward { stride, input } => {
+                Kernel::PadShortcutBackward(pad_geometry(input, operand(0), *stride))
+            }
+            Op::Softmax => {
+                let (rows, classes) = matrix(operand(0));
+                Kernel::Softmax { rows, classes }
+            }
+            Op::CrossEntropy { smoothing } => {
+                let (rows, classes) = matrix(operand(0));
+                Kernel::CrossEntropy { rows, classes, smoothing: *smoothing }
+            }
+            Op::CrossEntropyBackward { smoothing } => {
+                let (rows, classes) = matrix(operand(0));
+                Kernel::CrossEntropyBackward { rows, classes, smoothing: *smoothing }
+            }
+            Op::Input { .. }
+            | Op::Labels { .. }
+            | Op::Param { .. }
+            | Op::SgdUpdate { .. }
+            | Op::BatchNorm { .. }
+            | Op::BatchNormBackward { .. }
+            | Op::Shortcut { .. } => unreachable!("{} is not one step", self.graph.node(id).name),
+        }
+    }
+}
+
+fn nchw(shape: &Shape) -> [usize; 4] {
+    shape.nchw().expect("a feature map has four dimensions")
+}
+
+fn numel(shape: &Shape) -> usize {
+    shape.numel().expect("the verifier bounds sizes")
+}
+
+/// `(rows, channels)` of a feature map `[n, c, h, w]` or of a matrix `[n, c]`.
+fn matrix(shape: &Shape) -> (usize, usize) {
+    let channels = shape.0[1];
+    (numel(shape) / channels.max(1), channels)
+}
+
+fn conv_geometry(input: &Shape, output: &Shape, attrs: ConvAttrs) -> ConvGeometry {
+    let ([n, cin, h, w], [_, cout, oh, ow]) = (nchw(input), nchw(output));
+    ConvGeometry { n, h, w, cin, cout, out: [oh, ow], attrs }
+}
+
+/// A linear layer with `weight [out, in]` as a convolution: in `[in][out]` the weight is that of a single tap.
+fn linear_geometry(weight: &Shape, batch: usize) -> ConvGeometry {
+    let (cout, cin) = (weight.0[0], weight.0[1]);
+    let attrs = ConvAttrs { kernel: [1, 1], stride: [1, 1], padding: [0, 0], dilation: [1, 1], groups: 1 };
+    ConvGeometry { n: batch, h: 1, w: 1, cin, cout, out: [1, 1], attrs }
+}
+
+fn pool_geometry(input: &Shape, output: &Shape, attrs: PoolAttrs) -> PoolGeometry {
+    let ([n, c, h, w], [_, _, oh, ow]) = (nchw(input), nchw(output));
+    PoolGeometry { n, h, w, c, out: [oh, ow], attrs }
+}
+
+fn pad_geometry(input: &Shape, output: &Shape, stride: [usize; 2]) -> PadGeometry {
+    let ([n, cin, h, w], [_, cout, oh, ow]) = (nchw(input), nchw(output));
+    PadGeometry { n, h, w, cin, cout, before: (cout - cin) / 2, stride, out: [oh, ow] }
+}

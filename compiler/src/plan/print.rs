@@ -1,0 +1,115 @@
+//! The plan as text: what memory there is, the steps in order, and where each buffer lies. Deterministic.
+
+use std::fmt::{self, Write as _};
+
+use super::{Buffer, BufferId, Plan, Region, Step};
+
+impl fmt::Display for Region {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Region::Arena => "arena",
+            Region::Params => "params",
+            Region::Grads => "grads",
+            Region::Velocity => "velocity",
+            Region::State => "state",
+        })
+    }
+}
+
+/// The text of `--emit plan`: a head, a table of steps, a map of memory.
+///
+/// ```text
+/// plan tiny, infer, batch 1: 3 steps
+/// memory: arena 1024, params 512, state 0 bytes
+///
+/// step  name      kernel  geometry                    operands
+///    0  conv1     conv    3x3 p1 3x8x8 -> 4x8x8       input, conv1.weight -> conv1
+/// ```
+///
+/// `-> out (on x)` says that `out` lies in place of the operand `x`.
+pub fn print(plan: &Plan) -> String {
+    let mut text = String::new();
+    let mode = format!("{:?}", plan.mode).to_lowercase();
+    let _ = writeln!(text, "plan {}, {mode}, batch {}: {} steps", plan.name, plan.batch, plan.steps.len());
+    text += "memory:";
+    for region in [Region::Arena, Region::Params, Region::Grads, Region::Velocity, Region::State] {
+        let comma = if region == Region::Arena { "" } else { "," };
+        let _ = write!(text, "{comma} {region} {}", plan.region_bytes(region));
+    }
+    text += " bytes\n\n";
+    text += &table(&["step", "name", "kernel", "geometry", "operands"], &step_rows(plan));
+    text += "\n";
+    text += &table(&["region", "offset", "bytes", "live", "type", "buffer"], &buffer_rows(plan));
+    text
+}
+
+fn step_rows(plan: &Plan) -> Vec<Vec<String>> {
+    let row = |(index, step): (usize, &Step)| {
+        vec![
+            format!("{index:>4}"),
+            step.name.clone(),
+            step.kernel.name().to_owned(),
+            step.kernel.geometry(),
+            operands(plan, index, step),
+        ]
+    };
+    plan.steps.iter().enumerate().map(row).collect()
+}
+
+/// `x, weight -> y (on x)`
+fn operands(plan: &Plan, index: usize, step: &Step) -> String {
+    let name = |id: &BufferId| plan.buffer(*id).name.clone();
+    let inputs: Vec<String> = step.inputs.iter().map(name).collect();
+    let outputs = step.outputs.iter().map(|id| match overwritten(plan, index, step, *id) {
+        Some(input) => format!("{} (on {})", name(id), input.name),
+        None => name(id),
+    });
+    let outputs: Vec<String> = outputs.collect();
+    match outputs.is_empty() {
+        true => inputs.join(", "),
+        false => format!("{} -> {}", inputs.join(", "), outputs.join(", ")),
+    }
+}
+
+/// The input that an output lies on.
+fn overwritten<'p>(plan: &'p Plan, index: usize, step: &Step, output: BufferId) -> Option<&'p Buffer> {
+    let to = plan.buffer(output);
+    let on = |from: &&Buffer| (from.region, from.offset) == (to.region, to.offset);
+    let dies = |from: &&Buffer| from.live.is_some_and(|(_, last)| last == index);
+    step.inputs.iter().map(|&id| plan.buffer(id)).filter(dies).find(on)
+}
+
+fn buffer_rows(plan: &Plan) -> Vec<Vec<String>> {
+    let mut buffers: Vec<&Buffer> = plan.buffers.iter().collect();
+    buffers.sort_by_key(|buffer| (buffer.region, buffer.offset, buffer.live));
+    let row = |buffer: &Buffer| {
+        let layout = format!("{:?}", buffer.layout).to_lowercase();
+        vec![
+            buffer.region.to_string(),
+            format!("{:>10}", buffer.offset),
+            format!("{:>10}", buffer.bytes),
+            buffer.live.map_or(String::new(), |(first, last)| format!("{first}..={last}")),
+            format!("{} {} {layout}", buffer.dtype, buffer.shape),
+            buffer.name.clone(),
+        ]
+    };
+    buffers.into_iter().map(row).collect()
+}
+
+/// Columns as wide as their widest cell, two spaces between them, no trailing space.
+fn table(head: &[&str], rows: &[Vec<String>]) -> String {
+    let width = |column: usize| {
+        let cells = rows.iter().map(|row| row[column].chars().count());
+        cells.chain([head[column].len()]).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..head.len()).map(width).collect();
+    let mut text = String::new();
+    let head: Vec<String> = head.iter().map(|&cell| cell.to_owned()).collect();
+    for row in std::iter::once(&head).chain(rows) {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
+        let line = cells.collect::<Vec<_>>().join("  ");
+        text += line.trim_end();
+        text += "\n";
+    }
+    text
+}
