@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use resnetc_compiler::ir::types::Shape;
+
 /// Result of the runtime's functions.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -19,4 +21,41 @@ pub enum Error {
     /// A device or its kernels failed.
     #[error("{0}")]
     Device(String),
+    /// A checkpoint lacks a tensor.
+    #[error("the checkpoint has no tensor `{name}`, which the network needs")]
+    MissingTensor {
+        /// Its name.
+        name: String,
+    },
+    /// A checkpoint's tensor does not fit.
+    #[error("tensor `{name}` is {expected} in the network, but {found} in the checkpoint")]
+    WrongShape {
+        /// Its name.
+        name: String,
+        /// In the network.
+        expected: Shape,
+        /// In the checkpoint.
+        found: Shape,
+    },
+    /// A checkpoint has more tensors than the network.
+    #[error("network `{network}` has no tensor `{name}`; {count} of the checkpoint's tensors are not in it")]
+    ExtraTensors {
+        /// The first of them.
+        name: String,
+        /// How many there are.
+        count: usize,
+        /// The network.
+        network: String,
+    },
+    /// A file is no checkpoint.
+    #[error("{}: no safetensors file that can be read: {reason}", path.display())]
+    NotSafetensors {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// Two things that should fit together do not: plans, buffers, values.
+    #[error("{0}")]
+    Incompatible(String),
 }

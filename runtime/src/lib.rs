@@ -3,4 +3,7 @@
 pub mod cpu;
 pub mod device;
 pub mod error;
+pub mod exec;
+pub mod init;
 pub mod reference;
+pub mod weights;

@@ -1,0 +1,161 @@
+//! Checkpoint files: safetensors, written whole or not at all.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::Path;
+
+use half::{bf16, f16};
+use resnetc_compiler::ir::types::Shape;
+use safetensors::SafeTensors;
+use safetensors::tensor::{Dtype, TensorView};
+
+use super::ParamStore;
+use super::layout::elements;
+use crate::error::{Error, Result};
+
+/// Facts beside the tensors: network, epoch, versions.
+pub type Metadata = BTreeMap<String, String>;
+
+/// The one entry of the file's own metadata: a JSON object in it keeps its keys in order, so that equal stores make
+/// equal files.
+const METADATA_KEY: &str = "resnetc";
+
+/// A store as the bytes of a safetensors file; equal stores give equal bytes.
+pub fn to_bytes(store: &ParamStore, metadata: &Metadata) -> Result<Vec<u8>> {
+    let failed = |reason: String| Error::Incompatible(format!("cannot write safetensors: {reason}"));
+    let mut views = Vec::with_capacity(store.len());
+    for (name, tensor) in store.iter() {
+        let shape = tensor.shape.0.clone();
+        let view = TensorView::new(Dtype::F32, shape, bytemuck::cast_slice(&tensor.data))
+            .map_err(|e| failed(format!("`{name}`: {e}")))?;
+        views.push((name, view));
+    }
+    let metadata = serde_json::to_string(metadata).map_err(|e| failed(e.to_string()))?;
+    let entry = HashMap::from([(METADATA_KEY.to_owned(), metadata)]);
+    safetensors::serialize(views, Some(entry)).map_err(|e| failed(e.to_string()))
+}
+
+/// The store in the bytes of a safetensors file; `path` is for messages.
+pub fn from_bytes(path: &Path, bytes: &[u8]) -> Result<(ParamStore, Metadata)> {
+    let failed = |reason: String| Error::NotSafetensors { path: path.to_owned(), reason };
+    let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| failed(e.to_string()))?;
+    let tensors = SafeTensors::deserialize(bytes).map_err(|e| failed(e.to_string()))?;
+    let mut store = ParamStore::new();
+    for (name, view) in tensors.iter() {
+        let data = floats(&view).ok_or_else(|| failed(format!("`{name}` is of type {:?}", view.dtype())))?;
+        store.insert(name, Shape(view.shape().to_vec()), data);
+    }
+    let metadata = match header.metadata().as_ref().and_then(|entries| entries.get(METADATA_KEY)) {
+        Some(text) => serde_json::from_str(text).map_err(|e| failed(format!("its metadata: {e}")))?,
+        None => Metadata::new(),
+    };
+    Ok((store, metadata))
+}
+
+fn floats(view: &TensorView<'_>) -> Option<Vec<f32>> {
+    let bytes = view.data();
+    match view.dtype() {
+        Dtype::F32 => Some(elements(bytes)),
+        Dtype::F64 => Some(elements::<f64>(bytes).iter().map(|&x| x as f32).collect()),
+        Dtype::F16 => Some(elements::<f16>(bytes).iter().map(|x| x.to_f32()).collect()),
+        Dtype::BF16 => Some(elements::<bf16>(bytes).iter().map(|x| x.to_f32()).collect()),
+        _ => None,
+    }
+}
+
+/// Writes a checkpoint atomically.
+pub fn save(path: &Path, store: &ParamStore, metadata: &Metadata) -> Result<()> {
+    write_atomic(path, &to_bytes(store, metadata)?)
+}
+
+/// Reads a checkpoint.
+pub fn load(path: &Path) -> Result<(ParamStore, Metadata)> {
+    let bytes = fs::read(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
+    from_bytes(path, &bytes)
+}
+
+/// Writes a file so that at any time, power cuts included, the path holds the old contents or the new, never a part:
+/// a temporary file beside it, synced, renamed over it.
+pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
+    replace(path, bytes).map_err(|source| Error::Io { path: path.to_owned(), source })
+}
+
+fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".resnetc-");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        // The usual mode of a new file (the umask still applies), not a private one.
+        builder.permissions(fs::Permissions::from_mode(0o666));
+    }
+    let mut file = builder.tempfile_in(folder)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|e| e.error)?;
+    // The rename itself is durable once the folder is synced; folders cannot be opened everywhere.
+    #[cfg(unix)]
+    File::open(folder)?.sync_all()?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn store() -> ParamStore {
+        let mut store = ParamStore::new();
+        store.insert("fc.weight", Shape::from([2, 3]), vec![1.0, -2.0, 3.5, 0.0, f32::MIN_POSITIVE, 1e30]);
+        store.insert("fc.bias", Shape::from([2]), vec![0.25, -0.0]);
+        store
+    }
+
+    #[test]
+    fn a_store_survives_the_file() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("model.safetensors");
+        let metadata = Metadata::from([("epoch".into(), "3".into()), ("network".into(), "tiny".into())]);
+        save(&path, &ParamStore::new(), &Metadata::new()).expect("written");
+        save(&path, &store(), &metadata).expect("replaced");
+        assert_eq!(load(&path).expect("read"), (store(), metadata));
+        let names = fs::read_dir(folder.path()).expect("listed").count();
+        assert_eq!(names, 1, "no temporary file is left");
+    }
+
+    #[test]
+    fn equal_stores_make_equal_bytes() {
+        let metadata: Metadata = (0..20).map(|i| (format!("key{i}"), i.to_string())).collect();
+        let bytes = to_bytes(&store(), &metadata).expect("serialised");
+        assert_eq!(bytes, to_bytes(&store(), &metadata).expect("serialised"));
+    }
+
+    #[test]
+    fn half_precision_is_read() {
+        let halves: Vec<bf16> = [1.5f32, -0.25].map(bf16::from_f32).to_vec();
+        let view = TensorView::new(Dtype::BF16, vec![2], bytemuck::cast_slice(&halves)).expect("a view");
+        let bytes = safetensors::serialize([("x", view)], None).expect("serialised");
+        let (store, _) = from_bytes(Path::new("x"), &bytes).expect("read");
+        assert_eq!(store.get("x").expect("there").data, [1.5, -0.25]);
+    }
+
+    #[test]
+    fn other_files_are_refused() {
+        let bytes = to_bytes(&store(), &Metadata::new()).expect("serialised");
+        for wrong in [&b"not a checkpoint"[..], &[], &bytes[..bytes.len() - 1]] {
+            let error = from_bytes(Path::new("model.safetensors"), wrong).expect_err("refused");
+            let text = error.to_string();
+            assert!(text.starts_with("model.safetensors: no safetensors file"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_missing_file_is_named() {
+        let error = load(Path::new("/nowhere/model.safetensors")).expect_err("refused");
+        assert!(error.to_string().starts_with("/nowhere/model.safetensors: "), "{error}");
+    }
+}
