@@ -2,8 +2,10 @@
 
 use resnetc_compiler::plan::{Kernel, Plan, Region, Step};
 
-use crate::cpu::Ctx;
 use crate::cpu::memory::{Dst, Src};
+use crate::cpu::norm::{self, Gradients, Norm, Sums};
+use crate::cpu::stats::{self, StatsAttrs, StatsOut};
+use crate::cpu::{Ctx, elementwise, global_pool, loss, pooling, shortcut, update};
 use crate::device::RunArgs;
 use crate::error::{Error, Result};
 
@@ -76,14 +78,103 @@ impl<'a> Operands<'a> {
 
 /// Floats of scratch memory that a kernel needs on this many threads.
 pub(super) fn scratch_len(kernel: &Kernel, threads: usize) -> usize {
-    let _ = (kernel, threads);
-    0
+    match kernel {
+        Kernel::ChannelSum { channels, .. } => stats::channel_sum_scratch_len(*channels, threads),
+        Kernel::BnStats { channels, .. } => stats::bn_stats_scratch_len(*channels, threads),
+        Kernel::BnBackwardReduce { channels, .. } => {
+            stats::bn_backward_reduce_scratch_len(*channels, threads)
+        }
+        Kernel::CrossEntropy { .. } => loss::cross_entropy_scratch_len(threads),
+        Kernel::Conv { .. } | Kernel::ConvBackwardData { .. } | Kernel::ConvBackwardFilter { .. } => 0,
+        Kernel::BnApply { .. }
+        | Kernel::BnBackwardApply { .. }
+        | Kernel::Affine { .. }
+        | Kernel::Activate { .. }
+        | Kernel::ActivateBackward { .. }
+        | Kernel::Add { .. }
+        | Kernel::MaxPool { .. }
+        | Kernel::MaxPoolBackward { .. }
+        | Kernel::AvgPool { .. }
+        | Kernel::AvgPoolBackward { .. }
+        | Kernel::GlobalAvgPool { .. }
+        | Kernel::GlobalAvgPoolBackward { .. }
+        | Kernel::PadShortcut(_)
+        | Kernel::PadShortcutBackward(_)
+        | Kernel::Softmax { .. }
+        | Kernel::CrossEntropyBackward { .. }
+        | Kernel::SgdUpdate { .. } => 0,
+    }
 }
 
-/// Runs one step.
-pub(super) fn run(ctx: &Ctx<'_>, operands: &Operands<'_>, args: &RunArgs) -> Result<()> {
-    let _ = (ctx, args);
-    match &operands.step.kernel {
-        kernel => Err(Error::Device(format!("no kernel yet for {kernel:?}"))),
+/// Runs one step: the order of each kernel's operands is that of [`Kernel`]'s documentation.
+pub(super) fn run(ctx: &Ctx<'_>, o: &Operands<'_>, args: &RunArgs) -> Result<()> {
+    match &o.step.kernel {
+        kernel @ (Kernel::Conv { .. }
+        | Kernel::ConvBackwardData { .. }
+        | Kernel::ConvBackwardFilter { .. }) => {
+            return Err(Error::Device(format!("no kernel yet for {kernel:?}")));
+        }
+        &Kernel::ChannelSum { rows, .. } => stats::channel_sum(ctx, rows, o.input(0), o.output(0)),
+        &Kernel::BnStats { rows, eps, momentum, .. } => {
+            let [running_mean, running_var] = [1, 2].map(|i| o.update(i));
+            let out = StatsOut { running_mean, running_var, mean: o.output(0), rstd: o.output(1) };
+            stats::bn_stats(ctx, rows, StatsAttrs { eps, momentum }, o.input(0), out);
+        }
+        &Kernel::BnApply { rows, epilogue, .. } => {
+            let [mean, rstd, scale, shift] = [1, 2, 3, 4].map(|i| o.input(i));
+            let residual = o.last_input(epilogue.residual);
+            let norm = Norm { mean, rstd, scale };
+            norm::bn_apply(ctx, rows, epilogue, o.input(0), norm, shift, residual, o.output(0));
+        }
+        &Kernel::BnBackwardReduce { rows, act, .. } => {
+            let mask = act.zip(o.last_input(act.is_some()));
+            let ([dy, x, mean, rstd], out) = ([0, 1, 2, 3].map(|i| o.input(i)), [0, 1].map(|i| o.output(i)));
+            stats::bn_backward_reduce(ctx, rows, dy, x, [mean, rstd], mask, out);
+        }
+        &Kernel::BnBackwardApply { rows, epilogue, .. } => {
+            let mask = epilogue.act.zip(o.last_input(epilogue.act.is_some()));
+            let [dy, x, mean, rstd, scale, dscale, dshift] = [0, 1, 2, 3, 4, 5, 6].map(|i| o.input(i));
+            let (norm, sums) = (Norm { mean, rstd, scale }, Sums { dscale, dshift });
+            let out = Gradients { dx: o.output(0), dresidual: epilogue.residual.then(|| o.output(1)) };
+            norm::bn_backward_apply(ctx, rows, dy, x, norm, sums, mask, out);
+        }
+        &Kernel::Affine { rows, epilogue, .. } => {
+            let ([scale, shift], residual) = ([1, 2].map(|i| o.input(i)), o.last_input(epilogue.residual));
+            norm::affine(ctx, rows, epilogue, o.input(0), [scale, shift], residual, o.output(0));
+        }
+        &Kernel::Activate { act, .. } => elementwise::activate(ctx, act, o.input(0), o.output(0)),
+        &Kernel::ActivateBackward { act, .. } => {
+            elementwise::activate_backward(ctx, act, o.input(0), o.input(1), o.output(0));
+        }
+        &Kernel::Add { act, .. } => elementwise::add(ctx, act, o.input(0), o.input(1), o.output(0)),
+        Kernel::MaxPool { geometry, positions } => {
+            let positions = positions.then(|| o.output(1));
+            pooling::max_pool(ctx, geometry, o.input(0), o.output(0), positions);
+        }
+        Kernel::MaxPoolBackward { geometry } => {
+            pooling::max_pool_backward(ctx, geometry, o.input(0), o.input(1), o.output(0));
+        }
+        Kernel::AvgPool { geometry } => pooling::avg_pool(ctx, geometry, o.input(0), o.output(0)),
+        Kernel::AvgPoolBackward { geometry } => {
+            pooling::avg_pool_backward(ctx, geometry, o.input(0), o.output(0));
+        }
+        &Kernel::GlobalAvgPool { images, pixels, channels } => {
+            global_pool::global_avg_pool(ctx, [images, pixels, channels], o.input(0), o.output(0));
+        }
+        &Kernel::GlobalAvgPoolBackward { images, pixels, channels } => {
+            global_pool::global_avg_pool_backward(ctx, [images, pixels, channels], o.input(0), o.output(0));
+        }
+        Kernel::PadShortcut(g) => shortcut::pad(ctx, g, o.input(0), o.output(0)),
+        Kernel::PadShortcutBackward(g) => shortcut::pad_backward(ctx, g, o.input(0), o.output(0)),
+        &Kernel::Softmax { rows, classes } => loss::softmax(ctx, rows, classes, o.input(0), o.output(0)),
+        &Kernel::CrossEntropy { classes, smoothing, .. } => {
+            let out = [0, 1].map(|i| o.output(i));
+            loss::cross_entropy(ctx, classes, smoothing, o.input(0), o.input(1), out);
+        }
+        &Kernel::CrossEntropyBackward { classes, smoothing, .. } => {
+            loss::cross_entropy_backward(ctx, classes, smoothing, o.input(0), o.input(1), o.output(0));
+        }
+        Kernel::SgdUpdate { sgd, .. } => update::sgd(ctx, sgd, args, o.input(1), o.update(0), o.update(2)),
     }
+    Ok(())
 }

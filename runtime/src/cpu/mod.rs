@@ -4,11 +4,23 @@
 //! plain Rust and picks one at start; [`check`] refuses a plan whose steps would touch memory outside of their buffers.
 //! A kernel is a function of the [`Ctx`], its sizes, and views ([`memory::Src`], [`memory::Dst`]) of its operands.
 
+mod activation;
 mod check;
 mod dispatch;
+pub mod elementwise;
+pub mod global_pool;
 pub mod isa;
+pub mod loss;
 pub mod memory;
+pub mod naive;
+pub mod norm;
 pub mod pool;
+pub mod pooling;
+mod reduce;
+pub mod shortcut;
+pub mod stats;
+mod stream;
+pub mod update;
 pub mod vector;
 
 use std::sync::Arc;

@@ -35,6 +35,14 @@ pub trait Vector: Copy {
     unsafe fn max(self, o: Self) -> Self;
     /// Per element: `a` where `self > 0`, else `b`.
     unsafe fn if_positive(self, a: Self, b: Self) -> Self;
+    /// Per element: `a` where `self > o` or `self` is NaN, else `b`.
+    unsafe fn if_above_or_nan(self, o: Self, a: Self, b: Self) -> Self;
+    /// Per element: `a` where `self == o`, else `b`.
+    unsafe fn if_equal(self, o: Self, a: Self, b: Self) -> Self;
+    /// `LANES` bytes, as numbers.
+    unsafe fn load_bytes(p: *const u8) -> Self;
+    /// `LANES` bytes, of elements that are whole numbers from 0 to 255.
+    unsafe fn store_bytes(self, p: *mut u8);
 
     /// All zeros.
     #[inline(always)]
@@ -141,6 +149,29 @@ impl Vector for Portable {
     unsafe fn if_positive(self, a: Self, b: Self) -> Self {
         Portable(std::array::from_fn(|i| if self.0[i] > 0.0 { a.0[i] } else { b.0[i] }))
     }
+
+    #[inline(always)]
+    unsafe fn if_above_or_nan(self, o: Self, a: Self, b: Self) -> Self {
+        let wins = |i: usize| self.0[i] > o.0[i] || self.0[i].is_nan();
+        Portable(std::array::from_fn(|i| if wins(i) { a.0[i] } else { b.0[i] }))
+    }
+
+    #[inline(always)]
+    unsafe fn if_equal(self, o: Self, a: Self, b: Self) -> Self {
+        Portable(std::array::from_fn(|i| if self.0[i] == o.0[i] { a.0[i] } else { b.0[i] }))
+    }
+
+    #[inline(always)]
+    unsafe fn load_bytes(p: *const u8) -> Self {
+        // SAFETY: the caller's promise.
+        Portable(unsafe { p.cast::<[u8; 8]>().read() }.map(f32::from))
+    }
+
+    #[inline(always)]
+    unsafe fn store_bytes(self, p: *mut u8) {
+        // SAFETY: the caller's promise.
+        unsafe { p.cast::<[u8; 8]>().write(self.0.map(|x| x as u8)) }
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -227,6 +258,29 @@ mod x86 {
             let positive = unsafe { _mm512_cmp_ps_mask::<_CMP_GT_OQ>(self.0, _mm512_setzero_ps()) };
             Avx512(unsafe { _mm512_mask_blend_ps(positive, b.0, a.0) })
         }
+
+        #[inline(always)]
+        unsafe fn if_above_or_nan(self, o: Self, a: Self, b: Self) -> Self {
+            let above = unsafe { _mm512_cmp_ps_mask::<_CMP_GT_OQ>(self.0, o.0) };
+            let nan = unsafe { _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(self.0, self.0) };
+            Avx512(unsafe { _mm512_mask_blend_ps(above | nan, b.0, a.0) })
+        }
+
+        #[inline(always)]
+        unsafe fn if_equal(self, o: Self, a: Self, b: Self) -> Self {
+            let equal = unsafe { _mm512_cmp_ps_mask::<_CMP_EQ_OQ>(self.0, o.0) };
+            Avx512(unsafe { _mm512_mask_blend_ps(equal, b.0, a.0) })
+        }
+
+        #[inline(always)]
+        unsafe fn load_bytes(p: *const u8) -> Self {
+            Avx512(unsafe { _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(p.cast()))) })
+        }
+
+        #[inline(always)]
+        unsafe fn store_bytes(self, p: *mut u8) {
+            unsafe { _mm_storeu_si128(p.cast(), _mm512_cvtepi32_epi8(_mm512_cvttps_epi32(self.0))) }
+        }
     }
 
     /// Eight lanes of AVX2 with FMA.
@@ -304,6 +358,33 @@ mod x86 {
             let positive = unsafe { _mm256_cmp_ps::<_CMP_GT_OQ>(self.0, _mm256_setzero_ps()) };
             Avx2(unsafe { _mm256_blendv_ps(b.0, a.0, positive) })
         }
+
+        #[inline(always)]
+        unsafe fn if_above_or_nan(self, o: Self, a: Self, b: Self) -> Self {
+            let above = unsafe { _mm256_cmp_ps::<_CMP_GT_OQ>(self.0, o.0) };
+            let nan = unsafe { _mm256_cmp_ps::<_CMP_UNORD_Q>(self.0, self.0) };
+            Avx2(unsafe { _mm256_blendv_ps(b.0, a.0, _mm256_or_ps(above, nan)) })
+        }
+
+        #[inline(always)]
+        unsafe fn if_equal(self, o: Self, a: Self, b: Self) -> Self {
+            let equal = unsafe { _mm256_cmp_ps::<_CMP_EQ_OQ>(self.0, o.0) };
+            Avx2(unsafe { _mm256_blendv_ps(b.0, a.0, equal) })
+        }
+
+        #[inline(always)]
+        unsafe fn load_bytes(p: *const u8) -> Self {
+            Avx2(unsafe { _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64(p.cast()))) })
+        }
+
+        #[inline(always)]
+        unsafe fn store_bytes(self, p: *mut u8) {
+            let whole = unsafe { _mm256_cvttps_epi32(self.0) };
+            let (low, high) =
+                unsafe { (_mm256_castsi256_si128(whole), _mm256_extracti128_si256::<1>(whole)) };
+            let words = unsafe { _mm_packus_epi32(low, high) };
+            unsafe { _mm_storel_epi64(p.cast(), _mm_packus_epi16(words, words)) }
+        }
     }
 }
 
@@ -345,6 +426,17 @@ mod tests {
                     expect(&|a, b| if a > 0.0 { b } else { -9.0 })
                 );
                 assert_eq!(x.sum(), a.iter().sum::<f32>());
+                let nine = V::splat(-9.0);
+                assert_eq!(all(x.if_equal(y, y, nine)), expect(&|a, b| if a == b { b } else { -9.0 }));
+                assert_eq!(all(x.if_above_or_nan(y, x, nine)), expect(&|a, b| if a > b { a } else { -9.0 }));
+                let nan = V::splat(f32::NAN);
+                assert_eq!(all(nan.if_above_or_nan(y, y, nine)), b);
+                assert_eq!(all(x.if_above_or_nan(nan, y, nine)), vec![-9.0; V::LANES]);
+                let bytes: Vec<u8> = (0..V::LANES).map(|i| (255 - 16 * i) as u8).collect();
+                let mut copy = vec![0; V::LANES];
+                V::load_bytes(bytes.as_ptr()).store_bytes(copy.as_mut_ptr());
+                assert_eq!(copy, bytes);
+                assert_eq!(all(V::load_bytes(bytes.as_ptr()))[1], 239.0);
                 assert_eq!(all(V::zero()), vec![0.0; V::LANES]);
                 for n in 0..=V::LANES {
                     let mut first = a[..n].to_vec();

@@ -1,0 +1,113 @@
+//! Activations of vectors, forward and backward, and the exponential under them.
+
+use resnetc_compiler::ir::op::Activation;
+
+use crate::cpu::vector::Vector;
+
+/// `act(v)`; a NaN stays one.
+///
+/// # Safety
+/// Dispatched as [`Vector`] demands.
+#[inline(always)]
+pub(super) unsafe fn forward<V: Vector>(act: Option<Activation>, v: V) -> V {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match act {
+            None => v,
+            Some(Activation::Relu) => V::zero().max(v),
+            Some(Activation::LeakyRelu { slope }) => v.if_positive(v, v.mul(V::splat(slope))),
+            Some(Activation::Sigmoid) => per_lane(v, sigmoid),
+        }
+    }
+}
+
+/// `dy` times the derivative of the activation whose result is `y`.
+///
+/// # Safety
+/// Dispatched as [`Vector`] demands.
+#[inline(always)]
+pub(super) unsafe fn backward<V: Vector>(act: Activation, dy: V, y: V) -> V {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match act {
+            Activation::Relu => y.if_positive(dy, V::zero()),
+            Activation::LeakyRelu { slope } => y.if_positive(dy, dy.mul(V::splat(slope))),
+            Activation::Sigmoid => dy.mul(y.mul(V::splat(1.0).sub(y))),
+        }
+    }
+}
+
+/// Applies branchless scalar code to each lane; the compiler makes vectors of it.
+#[inline(always)]
+unsafe fn per_lane<V: Vector>(v: V, f: impl Fn(f32) -> f32) -> V {
+    let mut lanes = [0.0; 16];
+    // SAFETY: no vector is longer than 16; dispatched by the caller's promise.
+    unsafe {
+        v.store(lanes.as_mut_ptr());
+        for lane in &mut lanes[..V::LANES] {
+            *lane = f(*lane);
+        }
+        V::load(lanes.as_ptr())
+    }
+}
+
+#[inline(always)]
+fn sigmoid(x: f32) -> f32 {
+    1.0 / (1.0 + exp(-x))
+}
+
+/// `e^x` within 2 units in the last place where the result is normal; 0 below, infinity above, NaN of NaN.
+///
+/// Without branches or calls, so that loops over it vectorise: `x = n ln 2 + r` with `|r| <= ln 2 / 2`, a polynomial for
+/// `e^r`, and `2^n` put together from its bits in two halves (so that `n = 128` does not overflow on the way).
+#[inline(always)]
+pub(super) fn exp(x: f32) -> f32 {
+    // Adding and taking away 1.5 * 2^23 rounds to the nearest whole number.
+    const ROUND: f32 = 12_582_912.0;
+    // ln 2 in two parts, the first with trailing zeros: `n * LN2_HIGH` is exact.
+    const LN2_HIGH: f32 = 0.693_359_375;
+    const LN2_LOW: f32 = -2.121_944_4e-4;
+    // Comparisons, not `clamp`: a NaN passes.
+    let clamped = if x > 89.0 { 89.0 } else { x };
+    let clamped = if clamped < -104.0 { -104.0 } else { clamped };
+    let n = (clamped * std::f32::consts::LOG2_E + ROUND) - ROUND;
+    let r = clamped - n * LN2_HIGH - n * LN2_LOW;
+    // Taylor's coefficients 1/7! ... 1/2!: the remainder r^8/8! is below 6e-9 in that range.
+    let p = 1.984_127e-4;
+    let p = p * r + 1.388_888_9e-3;
+    let p = p * r + 8.333_334e-3;
+    let p = p * r + 4.166_666_8e-2;
+    let p = p * r + 0.166_666_67;
+    let p = p * r + 0.5;
+    let value = p * r * r + r + 1.0;
+    // SAFETY: not a NaN here (the conversion of one would be undefined), and small.
+    let whole: i32 = unsafe { if n == n { n } else { 0.0 }.to_int_unchecked() };
+    let half = whole >> 1;
+    let power = |n: i32| f32::from_bits(((n + 127) << 23) as u32);
+    value * power(half) * power(whole - half)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::exp;
+
+    #[test]
+    fn exp_is_within_two_units_in_the_last_place() {
+        for i in -870_000..=880_000 {
+            let x = i as f32 * 1e-4;
+            let exact = f64::from(x).exp();
+            let error = (f64::from(exp(x)) - exact).abs() / exact;
+            assert!(error <= 2.0 * f64::from(f32::EPSILON), "exp({x}): relative error {error:e}");
+        }
+    }
+
+    #[test]
+    fn exp_of_the_extremes() {
+        assert_eq!(exp(0.0), 1.0);
+        assert_eq!(exp(f32::NEG_INFINITY), 0.0);
+        assert_eq!(exp(-200.0), 0.0);
+        assert_eq!(exp(f32::INFINITY), f32::INFINITY);
+        assert_eq!(exp(89.0), f32::INFINITY);
+        assert!(exp(f32::NAN).is_nan());
+    }
+}

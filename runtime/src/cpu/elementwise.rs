@@ -1,0 +1,103 @@
+//! Elementwise kernels over flat buffers: activations, their gradients, sums.
+
+use resnetc_compiler::ir::op::Activation;
+
+use crate::cpu::Ctx;
+use crate::cpu::activation::{backward, forward};
+use crate::cpu::memory::{Dst, Src};
+use crate::cpu::stream::{Access, MapOp, expect_len, load, map_flat, store};
+use crate::cpu::vector::Vector;
+
+/// `y = act(x)`; `y` may be `x`.
+pub fn activate(ctx: &Ctx<'_>, act: Activation, x: Src<'_, f32>, y: Dst<'_, f32>) {
+    expect_len(x.len(), y.len(), "x");
+    // SAFETY: equal lengths.
+    unsafe { map_flat(ctx, y.len(), &Activate { act, x, y }) }
+}
+
+/// `dx = dy * act'`, from the activation's result `y`; `dx` may be `dy` or `y`.
+pub fn activate_backward(
+    ctx: &Ctx<'_>,
+    act: Activation,
+    dy: Src<'_, f32>,
+    y: Src<'_, f32>,
+    dx: Dst<'_, f32>,
+) {
+    expect_len(dy.len(), dx.len(), "dy");
+    expect_len(y.len(), dx.len(), "y");
+    // SAFETY: equal lengths.
+    unsafe { map_flat(ctx, dx.len(), &ActivateBackward { act, dy, y, dx }) }
+}
+
+/// `y = act(a + b)`; `y` may be either.
+pub fn add(ctx: &Ctx<'_>, act: Option<Activation>, a: Src<'_, f32>, b: Src<'_, f32>, y: Dst<'_, f32>) {
+    expect_len(a.len(), y.len(), "a");
+    expect_len(b.len(), y.len(), "b");
+    // SAFETY: equal lengths.
+    unsafe { map_flat(ctx, y.len(), &Add { act, a, b, y }) }
+}
+
+struct Activate<'a> {
+    act: Activation,
+    x: Src<'a, f32>,
+    y: Dst<'a, f32>,
+}
+
+impl MapOp for Activate<'_> {
+    type Channel<V: Vector> = ();
+
+    #[inline(always)]
+    unsafe fn channel<V: Vector>(&self, _: impl Access, _: usize) {}
+
+    #[inline(always)]
+    unsafe fn apply<V: Vector>(&self, access: impl Access, (): (), at: usize) {
+        // SAFETY: the caller's promise.
+        unsafe { store(access, self.y, at, forward::<V>(Some(self.act), load(access, self.x, at))) }
+    }
+}
+
+struct ActivateBackward<'a> {
+    act: Activation,
+    dy: Src<'a, f32>,
+    y: Src<'a, f32>,
+    dx: Dst<'a, f32>,
+}
+
+impl MapOp for ActivateBackward<'_> {
+    type Channel<V: Vector> = ();
+
+    #[inline(always)]
+    unsafe fn channel<V: Vector>(&self, _: impl Access, _: usize) {}
+
+    #[inline(always)]
+    unsafe fn apply<V: Vector>(&self, access: impl Access, (): (), at: usize) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let dx = backward::<V>(self.act, load(access, self.dy, at), load(access, self.y, at));
+            store(access, self.dx, at, dx);
+        }
+    }
+}
+
+struct Add<'a> {
+    act: Option<Activation>,
+    a: Src<'a, f32>,
+    b: Src<'a, f32>,
+    y: Dst<'a, f32>,
+}
+
+impl MapOp for Add<'_> {
+    type Channel<V: Vector> = ();
+
+    #[inline(always)]
+    unsafe fn channel<V: Vector>(&self, _: impl Access, _: usize) {}
+
+    #[inline(always)]
+    unsafe fn apply<V: Vector>(&self, access: impl Access, (): (), at: usize) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let sum: V = load::<V>(access, self.a, at).add(load(access, self.b, at));
+            store(access, self.y, at, forward(self.act, sum));
+        }
+    }
+}

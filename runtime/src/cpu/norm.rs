@@ -1,0 +1,225 @@
+//! Batch normalisation and per-channel maps, applied: one pass over memory each. Statistics are in [`super::stats`].
+
+use resnetc_compiler::ir::op::{Activation, Epilogue};
+
+use crate::cpu::Ctx;
+use crate::cpu::activation::{backward, forward};
+use crate::cpu::memory::{Dst, Src};
+use crate::cpu::stream::{Access, MapOp, expect_len, load, map_rows, store};
+use crate::cpu::vector::Vector;
+
+/// Per-channel operands of a normalisation, each `[channels]`.
+#[derive(Clone, Copy)]
+pub struct Norm<'a> {
+    /// Mean of the batch.
+    pub mean: Src<'a, f32>,
+    /// Reciprocal standard deviation.
+    pub rstd: Src<'a, f32>,
+    /// gamma
+    pub scale: Src<'a, f32>,
+}
+
+/// What [`bn_backward_reduce`](super::stats::bn_backward_reduce) has summed, each `[channels]`.
+#[derive(Clone, Copy)]
+pub struct Sums<'a> {
+    /// Gradient of gamma.
+    pub dscale: Src<'a, f32>,
+    /// Gradient of beta.
+    pub dshift: Src<'a, f32>,
+}
+
+/// Results of [`bn_backward_apply`], each `[rows, channels]`.
+#[derive(Clone, Copy)]
+pub struct Gradients<'a> {
+    /// Of the input.
+    pub dx: Dst<'a, f32>,
+    /// Of the residual, where there is one.
+    pub dresidual: Option<Dst<'a, f32>>,
+}
+
+/// `y = act((x - mean) * rstd * scale + shift + residual)`; `y` may be `x` or the residual.
+/// The residual is there when the epilogue says so.
+#[allow(clippy::too_many_arguments)] // the operands of one step, as the plan lists them
+pub fn bn_apply(
+    ctx: &Ctx<'_>,
+    rows: usize,
+    epilogue: Epilogue,
+    x: Src<'_, f32>,
+    norm: Norm<'_>,
+    shift: Src<'_, f32>,
+    residual: Option<Src<'_, f32>>,
+    y: Dst<'_, f32>,
+) {
+    let channels = shift.len();
+    for v in [norm.mean, norm.rstd, norm.scale] {
+        expect_len(v.len(), channels, "per channel");
+    }
+    expect_map(rows * channels, x, residual, y);
+    let op = BnApply { act: epilogue.act, x, norm, shift, residual, y };
+    // SAFETY: the lengths have been checked.
+    unsafe { map_rows(ctx, rows, channels, &op) }
+}
+
+/// `y = act(scale * x + shift + residual)`; `y` may be `x` or the residual.
+pub fn affine(
+    ctx: &Ctx<'_>,
+    rows: usize,
+    epilogue: Epilogue,
+    x: Src<'_, f32>,
+    [scale, shift]: [Src<'_, f32>; 2],
+    residual: Option<Src<'_, f32>>,
+    y: Dst<'_, f32>,
+) {
+    let channels = shift.len();
+    expect_len(scale.len(), channels, "scale");
+    expect_map(rows * channels, x, residual, y);
+    let op = Affine { act: epilogue.act, x, scale, shift, residual, y };
+    // SAFETY: the lengths have been checked.
+    unsafe { map_rows(ctx, rows, channels, &op) }
+}
+
+/// `dx = scale * rstd * (dy' - dshift / rows - xhat * dscale / rows)` where `dy'` is `dy` before the activation and `xhat = (x - mean) * rstd`; `dresidual = dy'` (Ioffe and Szegedy 2015, section 3).
+/// `mask` is the activation and
+/// its result `y`. The results may be `dy`, `x` or `y` in place.
+#[allow(clippy::too_many_arguments)] // the operands of one step, as the plan lists them
+pub fn bn_backward_apply(
+    ctx: &Ctx<'_>,
+    rows: usize,
+    dy: Src<'_, f32>,
+    x: Src<'_, f32>,
+    norm: Norm<'_>,
+    sums: Sums<'_>,
+    mask: Option<(Activation, Src<'_, f32>)>,
+    out: Gradients<'_>,
+) {
+    let channels = norm.mean.len();
+    for v in [norm.rstd, norm.scale, sums.dscale, sums.dshift] {
+        expect_len(v.len(), channels, "per channel");
+    }
+    expect_map(rows * channels, x, mask.map(|(_, y)| y), out.dx);
+    expect_len(dy.len(), rows * channels, "dy");
+    expect_len(out.dresidual.map_or(rows * channels, Dst::len), rows * channels, "dresidual");
+    let op = BnBackwardApply { dy, x, norm, sums, mask, out, per_row: 1.0 / rows as f32 };
+    // SAFETY: the lengths have been checked.
+    unsafe { map_rows(ctx, rows, channels, &op) }
+}
+
+/// Checks the lengths of maps.
+fn expect_map(len: usize, x: Src<'_, f32>, residual: Option<Src<'_, f32>>, y: Dst<'_, f32>) {
+    expect_len(x.len(), len, "x");
+    expect_len(y.len(), len, "the result");
+    expect_len(residual.map_or(len, Src::len), len, "the optional map");
+}
+
+struct BnApply<'a> {
+    act: Option<Activation>,
+    x: Src<'a, f32>,
+    norm: Norm<'a>,
+    shift: Src<'a, f32>,
+    residual: Option<Src<'a, f32>>,
+    y: Dst<'a, f32>,
+}
+
+impl MapOp for BnApply<'_> {
+    /// `mean, rstd * scale, shift`
+    type Channel<V: Vector> = [V; 3];
+
+    #[inline(always)]
+    unsafe fn channel<V: Vector>(&self, access: impl Access, c: usize) -> [V; 3] {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let factor = load::<V>(access, self.norm.rstd, c).mul(load(access, self.norm.scale, c));
+            [load(access, self.norm.mean, c), factor, load(access, self.shift, c)]
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn apply<V: Vector>(&self, access: impl Access, [mean, factor, shift]: [V; 3], at: usize) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let mut v = load::<V>(access, self.x, at).sub(mean).mul_add(factor, shift);
+            if let Some(residual) = self.residual {
+                v = v.add(load(access, residual, at));
+            }
+            store(access, self.y, at, forward(self.act, v));
+        }
+    }
+}
+
+struct Affine<'a> {
+    act: Option<Activation>,
+    x: Src<'a, f32>,
+    scale: Src<'a, f32>,
+    shift: Src<'a, f32>,
+    residual: Option<Src<'a, f32>>,
+    y: Dst<'a, f32>,
+}
+
+impl MapOp for Affine<'_> {
+    /// `scale, shift`
+    type Channel<V: Vector> = [V; 2];
+
+    #[inline(always)]
+    unsafe fn channel<V: Vector>(&self, access: impl Access, c: usize) -> [V; 2] {
+        // SAFETY: the caller's promise.
+        unsafe { [load(access, self.scale, c), load(access, self.shift, c)] }
+    }
+
+    #[inline(always)]
+    unsafe fn apply<V: Vector>(&self, access: impl Access, [scale, shift]: [V; 2], at: usize) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let mut v = load::<V>(access, self.x, at).mul_add(scale, shift);
+            if let Some(residual) = self.residual {
+                v = v.add(load(access, residual, at));
+            }
+            store(access, self.y, at, forward(self.act, v));
+        }
+    }
+}
+
+struct BnBackwardApply<'a> {
+    dy: Src<'a, f32>,
+    x: Src<'a, f32>,
+    norm: Norm<'a>,
+    sums: Sums<'a>,
+    /// The activation and its result.
+    mask: Option<(Activation, Src<'a, f32>)>,
+    out: Gradients<'a>,
+    /// `1 / rows`
+    per_row: f32,
+}
+
+impl MapOp for BnBackwardApply<'_> {
+    /// `mean, scale * rstd, rstd * dscale / rows, dshift / rows`
+    type Channel<V: Vector> = [V; 4];
+
+    #[inline(always)]
+    unsafe fn channel<V: Vector>(&self, access: impl Access, c: usize) -> [V; 4] {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let per_row = V::splat(self.per_row);
+            let rstd: V = load(access, self.norm.rstd, c);
+            let slope = rstd.mul(load::<V>(access, self.sums.dscale, c).mul(per_row));
+            let offset = load::<V>(access, self.sums.dshift, c).mul(per_row);
+            [load(access, self.norm.mean, c), rstd.mul(load(access, self.norm.scale, c)), slope, offset]
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn apply<V: Vector>(&self, access: impl Access, [mean, factor, slope, offset]: [V; 4], at: usize) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let mut dy: V = load(access, self.dy, at);
+            if let Some((act, y)) = self.mask {
+                dy = backward(act, dy, load(access, y, at));
+            }
+            let centred = load::<V>(access, self.x, at).sub(mean);
+            let dx = dy.sub(centred.mul_add(slope, offset)).mul(factor);
+            store(access, self.out.dx, at, dx);
+            if let Some(dresidual) = self.out.dresidual {
+                store(access, dresidual, at, dy);
+            }
+        }
+    }
+}
