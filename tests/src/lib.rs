@@ -1,1 +1,10 @@
-//! Skeleton.
+//! What the suites share: generated kernels and data, hand-built plans, bounds on rounding, naive oracles.
+
+#![forbid(unsafe_code)]
+
+pub mod bounds;
+pub mod kernels;
+pub mod naive;
+pub mod operands;
+pub mod plans;
+pub mod rng;

@@ -5,6 +5,8 @@
 //! the plan share none here, so a planning fault shows as a disagreement with the other devices. Reading a value that
 //! no step has written is an error. `bf16` values are held, and computed on, in the device's own precision.
 
+#![forbid(unsafe_code)]
+
 mod conv;
 mod loss;
 mod memory;

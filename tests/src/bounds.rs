@@ -1,0 +1,174 @@
+//! How far a device may be from the oracle.
+//!
+//! A sum of `k` products, in any order of summation, is off by at most `k * u / (1 - k * u)` times the sum of the
+//! products' absolute values (Higham, Accuracy and Stability of Numerical Algorithms, section 3.1), `u = 2^-24` in
+//! `f32`. That sum of absolute values, the *magnitude* of an output element, is what the kernel itself gives on inputs
+//! whose signs make all terms positive; the oracle computes it. Each bound then is `2 (terms + 8) u * magnitude`:
+//! `terms` the longest sum, 8 for the operations around it, twice for products rounded on their own and for `1 - k u`.
+
+use candle_core::{DType, Device as CandleDevice};
+use resnetc_compiler::ir::op::{Activation, Epilogue, SgdAttrs};
+use resnetc_compiler::plan::Kernel;
+use resnetc_runtime::device::{Device, RunArgs};
+use resnetc_runtime::error::Result;
+use resnetc_runtime::reference::ReferenceDevice;
+
+use crate::operands::signature;
+use crate::plans::{Results, run_kernel};
+use crate::rng::Rng;
+
+/// Twice the unit roundoff of `f32`.
+const EPS: f32 = f32::EPSILON;
+
+/// An oracle in double precision.
+///
+/// # Panics
+/// Never: `F64` is one of the types it takes.
+pub fn oracle() -> ReferenceDevice {
+    ReferenceDevice::new(CandleDevice::Cpu, DType::F64).expect("f64 is supported")
+}
+
+/// Length of the longest sum in a kernel.
+fn terms(kernel: &Kernel) -> usize {
+    match *kernel {
+        Kernel::Conv { geometry: g, .. } => g.cin / g.attrs.groups * g.attrs.kernel[0] * g.attrs.kernel[1],
+        Kernel::ConvBackwardData { geometry: g, .. } => {
+            g.cout / g.attrs.groups * g.attrs.kernel[0] * g.attrs.kernel[1]
+        }
+        Kernel::ConvBackwardFilter { geometry: g } => g.n * g.out[0] * g.out[1],
+        Kernel::ChannelSum { rows, .. }
+        | Kernel::BnStats { rows, .. }
+        | Kernel::BnBackwardReduce { rows, .. } => rows,
+        Kernel::MaxPoolBackward { geometry: g }
+        | Kernel::AvgPool { geometry: g }
+        | Kernel::AvgPoolBackward { geometry: g } => g.attrs.kernel[0] * g.attrs.kernel[1],
+        Kernel::GlobalAvgPool { pixels, .. } => pixels,
+        Kernel::Softmax { classes, .. } | Kernel::CrossEntropyBackward { classes, .. } => classes + 16,
+        Kernel::CrossEntropy { rows, classes, .. } => rows + classes + 16,
+        Kernel::BnApply { .. }
+        | Kernel::BnBackwardApply { .. }
+        | Kernel::Affine { .. }
+        | Kernel::Activate { .. }
+        | Kernel::ActivateBackward { .. }
+        | Kernel::Add { .. }
+        | Kernel::MaxPool { .. }
+        | Kernel::GlobalAvgPoolBackward { .. }
+        | Kernel::PadShortcut(_)
+        | Kernel::PadShortcutBackward(_)
+        | Kernel::SgdUpdate { .. } => 1,
+    }
+}
+
+/// The kernel without its nonlinearities; all activations here have a slope of at most 1, so none enlarges an error.
+fn linear_part(kernel: &Kernel) -> Kernel {
+    let bare = |e: Epilogue| Epilogue { act: None, ..e };
+    match kernel.clone() {
+        Kernel::Conv { geometry, bias, epilogue } => {
+            Kernel::Conv { geometry, bias, epilogue: bare(epilogue) }
+        }
+        Kernel::BnApply { rows, channels, epilogue } => {
+            Kernel::BnApply { rows, channels, epilogue: bare(epilogue) }
+        }
+        Kernel::Affine { rows, channels, epilogue } => {
+            Kernel::Affine { rows, channels, epilogue: bare(epilogue) }
+        }
+        Kernel::Add { len, act: _ } => Kernel::Add { len, act: None },
+        // The decay's term has the other sign than the parameter.
+        Kernel::SgdUpdate { len, sgd } => {
+            Kernel::SgdUpdate { len, sgd: SgdAttrs { weight_decay: -sgd.weight_decay, ..sgd } }
+        }
+        other => other,
+    }
+}
+
+/// An amount added to every magnitude: the size of intermediate values that the linear part does not show.
+fn floor(kernel: &Kernel, data: &[Vec<f32>]) -> f32 {
+    let largest = |values: &[f32]| values.iter().fold(0.0f32, |m, v| m.max(v.abs()));
+    match *kernel {
+        Kernel::Conv { epilogue: Epilogue { act: Some(Activation::Sigmoid), .. }, .. }
+        | Kernel::BnApply { epilogue: Epilogue { act: Some(Activation::Sigmoid), .. }, .. }
+        | Kernel::Affine { epilogue: Epilogue { act: Some(Activation::Sigmoid), .. }, .. }
+        | Kernel::Add { act: Some(Activation::Sigmoid), .. }
+        | Kernel::Activate { act: Activation::Sigmoid, .. } => 1.0,
+        Kernel::Softmax { .. } | Kernel::CrossEntropy { .. } => 1.0 + 2.0 * largest(&data[0]),
+        Kernel::CrossEntropyBackward { rows, .. } => (1.0 + 2.0 * largest(&data[0])) / rows as f32,
+        _ => 0.0,
+    }
+}
+
+/// Largest difference allowed for each element of [`Results`].
+///
+/// # Errors
+/// Those of the oracle.
+pub fn bounds(kernel: &Kernel, data: &[Vec<f32>], args: &RunArgs, exact: &Results) -> Result<Results> {
+    let operands = signature(kernel).inputs;
+    let signed = operands.iter().zip(data).map(|(operand, values)| match operand.sign {
+        0 => values.clone(),
+        sign => values.iter().map(|v| v.abs() * f32::from(sign)).collect::<Vec<f32>>(),
+    });
+    let signed: Vec<Vec<f32>> = signed.collect();
+    let mut magnitudes = run_kernel(&mut oracle(), &linear_part(kernel), &signed, args, None)?;
+    if let Kernel::BnStats { rows, channels, .. } = *kernel {
+        statistics_magnitudes(rows, channels, data, exact, &mut magnitudes);
+    }
+    let (factor, floor) = ((terms(kernel) + 8) as f32 * EPS, floor(kernel, data));
+    let scale = |v: &mut f32| *v = factor * (v.abs() + floor);
+    magnitudes.outputs.iter_mut().chain(&mut magnitudes.inputs).flatten().for_each(scale);
+    Ok(magnitudes)
+}
+
+/// The variance's error is at most about that of a mean of squares, whichever way it is computed; for
+/// `rstd = (var + eps)^(-1/2)` that gives `rstd^3 / 2` times as much.
+fn statistics_magnitudes(
+    rows: usize,
+    channels: usize,
+    data: &[Vec<f32>],
+    exact: &Results,
+    magnitudes: &mut Results,
+) {
+    let unbias = rows as f32 / (rows.max(2) - 1) as f32;
+    for c in 0..channels {
+        let squares: f32 = data[0].iter().skip(c).step_by(channels).map(|x| x * x).sum::<f32>() / rows as f32;
+        let rstd = exact.outputs[1][c];
+        magnitudes.outputs[1][c] = 4.0 * squares * rstd.powi(3) / 2.0 + rstd;
+        magnitudes.inputs[2][c] = 4.0 * squares * unbias + data[2][c];
+    }
+}
+
+/// Runs a kernel on random data on a device and on the oracle, and compares all it wrote; also in place where it may.
+///
+/// # Errors
+/// Says the kernel and the first element that differs by more than its bound.
+pub fn check_kernel(
+    new_device: &dyn Fn() -> Box<dyn Device>,
+    kernel: &Kernel,
+    seed: u64,
+) -> std::result::Result<(), String> {
+    let mut rng = Rng::new(seed);
+    let wanted = signature(kernel);
+    let data: Vec<Vec<f32>> = wanted.inputs.iter().map(|o| o.generate(&mut rng)).collect();
+    let args = RunArgs { lr: 0.1, first_update: rng.flip() };
+    let fail = |e: resnetc_runtime::error::Error| format!("{kernel:?}: {e}");
+    let exact = run_kernel(&mut oracle(), kernel, &data, &args, None).map_err(fail)?;
+    let bounds = bounds(kernel, &data, &args, &exact).map_err(fail)?;
+    for in_place in [None].into_iter().chain(wanted.in_place.into_iter().map(Some)) {
+        let mut device = new_device();
+        let got = run_kernel(&mut *device, kernel, &data, &args, in_place).map_err(fail)?;
+        let mut pairs: Vec<_> = exact.outputs.iter().zip(&got.outputs).zip(&bounds.outputs).collect();
+        if in_place.is_none() {
+            pairs.extend(exact.inputs.iter().zip(&got.inputs).zip(&bounds.inputs));
+        }
+        for (tensor, ((exact, got), bounds)) in pairs.into_iter().enumerate() {
+            for (i, ((e, g), bound)) in exact.iter().zip(got).zip(bounds).enumerate() {
+                // Written so that NaN fails.
+                if !((e - g).abs() <= *bound) {
+                    return Err(format!(
+                        "{kernel:?} on {}, in place {in_place:?}: tensor {tensor}, element {i}: {g}, not {e} +- {bound:e}",
+                        device.describe()
+                    ));
+                }
+            }
+        }
+    }
+    Ok(())
+}

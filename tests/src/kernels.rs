@@ -1,0 +1,178 @@
+//! Random kernels of every kind: small sizes, every attribute, channel counts on and off the widths of vectors.
+
+use resnetc_compiler::ir::op::{Activation, ConvAttrs, Epilogue, PoolAttrs, SgdAttrs};
+use resnetc_compiler::plan::{ConvGeometry, Kernel, PadGeometry, PoolGeometry};
+
+use crate::rng::Rng;
+
+/// Makes a random kernel of one kind.
+pub type Maker = fn(&mut Rng) -> Kernel;
+
+/// A maker for every kind of kernel, with the kind's name.
+pub const MAKERS: &[(&str, Maker)] = &[
+    ("conv", |r| Kernel::Conv { geometry: conv(r), bias: r.flip(), epilogue: epilogue(r) }),
+    ("conv_backward_data", |r| Kernel::ConvBackwardData { geometry: conv(r), residual: r.flip() }),
+    ("conv_backward_filter", |r| Kernel::ConvBackwardFilter { geometry: conv(r) }),
+    ("channel_sum", |r| Kernel::ChannelSum { rows: rows(r), channels: channels(r) }),
+    ("bn_stats", |r| Kernel::BnStats { rows: rows(r), channels: channels(r), eps: 1e-5, momentum: 0.1 }),
+    ("bn_apply", |r| Kernel::BnApply { rows: rows(r), channels: channels(r), epilogue: epilogue(r) }),
+    ("bn_backward_reduce", |r| Kernel::BnBackwardReduce {
+        rows: rows(r),
+        channels: channels(r),
+        act: activation(r),
+    }),
+    ("bn_backward_apply", |r| Kernel::BnBackwardApply {
+        rows: rows(r),
+        channels: channels(r),
+        epilogue: epilogue(r),
+    }),
+    ("affine", |r| Kernel::Affine { rows: rows(r), channels: channels(r), epilogue: epilogue(r) }),
+    ("activate", |r| Kernel::Activate { len: r.range(1, 200), act: some_activation(r) }),
+    ("activate_backward", |r| Kernel::ActivateBackward { len: r.range(1, 200), act: some_activation(r) }),
+    ("add", |r| Kernel::Add { len: r.range(1, 200), act: activation(r) }),
+    ("max_pool", |r| Kernel::MaxPool { geometry: pool(r), positions: r.flip() }),
+    ("max_pool_backward", |r| Kernel::MaxPoolBackward { geometry: pool(r) }),
+    ("avg_pool", |r| Kernel::AvgPool { geometry: pool(r) }),
+    ("avg_pool_backward", |r| Kernel::AvgPoolBackward { geometry: pool(r) }),
+    ("global_avg_pool", |r| Kernel::GlobalAvgPool {
+        images: r.range(1, 5),
+        pixels: r.range(1, 60),
+        channels: channels(r),
+    }),
+    ("global_avg_pool_backward", |r| Kernel::GlobalAvgPoolBackward {
+        images: r.range(1, 5),
+        pixels: r.range(1, 60),
+        channels: channels(r),
+    }),
+    ("pad_shortcut", |r| Kernel::PadShortcut(pad(r))),
+    ("pad_shortcut_backward", |r| Kernel::PadShortcutBackward(pad(r))),
+    ("softmax", |r| Kernel::Softmax { rows: r.range(1, 9), classes: r.range(1, 40) }),
+    ("cross_entropy", |r| Kernel::CrossEntropy {
+        rows: r.range(1, 9),
+        classes: r.range(1, 40),
+        smoothing: r.pick(&[0.0, 0.1]),
+    }),
+    ("cross_entropy_backward", |r| Kernel::CrossEntropyBackward {
+        rows: r.range(1, 9),
+        classes: r.range(1, 40),
+        smoothing: r.pick(&[0.0, 0.1]),
+    }),
+    ("sgd_update", |r| Kernel::SgdUpdate { len: r.range(1, 200), sgd: sgd(r) }),
+];
+
+fn channels(r: &mut Rng) -> usize {
+    r.pick(&[1, 3, 4, 8, 12, 16, 17, 24, 32, 33, 48, 64, 70])
+}
+
+fn rows(r: &mut Rng) -> usize {
+    r.range(1, 150)
+}
+
+fn some_activation(r: &mut Rng) -> Activation {
+    r.pick(&[Activation::Relu, Activation::LeakyRelu { slope: 0.1 }, Activation::Sigmoid])
+}
+
+/// None, or any of the activations.
+pub fn activation(r: &mut Rng) -> Option<Activation> {
+    r.flip().then(|| some_activation(r))
+}
+
+fn epilogue(r: &mut Rng) -> Epilogue {
+    Epilogue { residual: r.flip(), act: activation(r) }
+}
+
+/// A convolution: mostly the networks' own windows, some odd ones.
+pub fn conv(r: &mut Rng) -> ConvGeometry {
+    loop {
+        let square = |k: usize, stride: usize, pad: usize| ([k, k], [stride, stride], [pad, pad]);
+        let stride = r.range(1, 2);
+        let (kernel, stride, padding) = match r.range(0, 4) {
+            0 => square(1, stride, 0),
+            1 | 2 => square(3, stride, 1),
+            3 => square(r.pick(&[5, 7]), stride, r.range(0, 3)),
+            _ => (
+                [r.range(1, 4), r.range(1, 4)],
+                [r.range(1, 3), r.range(1, 3)],
+                [r.range(0, 2), r.range(0, 2)],
+            ),
+        };
+        let dilation = if r.range(0, 3) == 0 { [r.range(1, 2), r.range(1, 3)] } else { [1, 1] };
+        let (groups, cin, cout) = grouping(r);
+        let attrs = ConvAttrs { kernel, stride, padding, dilation, groups };
+        let size = [r.range(1, 13), r.range(1, 13)];
+        let fits = |axis: usize| {
+            (size[axis] + 2 * padding[axis]).checked_sub(dilation[axis] * (kernel[axis] - 1) + 1)
+        };
+        if let (Some(rows), Some(columns)) = (fits(0), fits(1)) {
+            let out = [rows / stride[0] + 1, columns / stride[1] + 1];
+            return ConvGeometry { n: r.range(1, 4), h: size[0], w: size[1], cin, cout, out, attrs };
+        }
+    }
+}
+
+/// Groups and both channel counts: dense, grouped, depthwise.
+fn grouping(r: &mut Rng) -> (usize, usize, usize) {
+    match r.range(0, 4) {
+        0 => {
+            let groups = r.pick(&[2, 3, 4]);
+            (groups, groups * r.range(1, 9), groups * r.range(1, 20))
+        }
+        1 => {
+            let groups = r.pick(&[5, 16, 32]);
+            (groups, groups, groups)
+        }
+        _ => (1, channels(r), channels(r)),
+    }
+}
+
+/// A pooling with PyTorch's constraint: a border of at most half the window.
+pub fn pool(r: &mut Rng) -> PoolGeometry {
+    loop {
+        let kernel = [r.range(1, 4), r.range(1, 4)];
+        let attrs = PoolAttrs {
+            kernel,
+            stride: [r.range(1, 3), r.range(1, 3)],
+            padding: [r.range(0, kernel[0] / 2), r.range(0, kernel[1] / 2)],
+            ceil: r.flip(),
+            count_padding: r.flip(),
+        };
+        let size = [r.range(1, 11), r.range(1, 11)];
+        if let (Some(rows), Some(columns)) = (pooled(size, &attrs, 0), pooled(size, &attrs, 1)) {
+            return PoolGeometry {
+                n: r.range(1, 3),
+                h: size[0],
+                w: size[1],
+                c: channels(r),
+                out: [rows, columns],
+                attrs,
+            };
+        }
+    }
+}
+
+/// Windows along one axis, as PyTorch counts them: with `ceil`, a last one that starts inside the image or its left
+/// border counts too.
+fn pooled(size: [usize; 2], attrs: &PoolAttrs, axis: usize) -> Option<usize> {
+    let stride = attrs.stride[axis];
+    let rest = (size[axis] + 2 * attrs.padding[axis]).checked_sub(attrs.kernel[axis])?;
+    if !attrs.ceil {
+        return Some(rest / stride + 1);
+    }
+    let last = rest.div_ceil(stride);
+    Some(if last * stride >= size[axis] + attrs.padding[axis] { last } else { last + 1 })
+}
+
+fn pad(r: &mut Rng) -> PadGeometry {
+    let (h, w, cin) = (r.range(1, 9), r.range(1, 9), channels(r));
+    let cout = cin + r.range(0, 40);
+    let stride = [r.range(1, 2), r.range(1, 2)];
+    let out = [h.div_ceil(stride[0]), w.div_ceil(stride[1])];
+    PadGeometry { n: r.range(1, 3), h, w, cin, cout, before: (cout - cin) / 2, stride, out }
+}
+
+fn sgd(r: &mut Rng) -> SgdAttrs {
+    let momentum = r.pick(&[0.0, 0.9]);
+    let nesterov = momentum != 0.0 && r.flip();
+    let dampening = if nesterov { 0.0 } else { r.pick(&[0.0, 0.3]) };
+    SgdAttrs { momentum, dampening, nesterov, weight_decay: r.pick(&[0.0, 1e-2]) }
+}

@@ -1,0 +1,192 @@
+//! Plans built by hand, a kernel or a few, and their data in and out of a device.
+
+use std::sync::Arc;
+
+use resnetc_compiler::ir::graph::Mode;
+use resnetc_compiler::ir::types::{DType, Layout};
+use resnetc_compiler::plan::{ALIGN, Buffer, BufferId, Kernel, Plan, Region, RegionSizes, Step};
+use resnetc_runtime::device::{Device, ProgramId, RunArgs};
+use resnetc_runtime::error::Result;
+
+use crate::operands::{Operand, Signature, signature};
+
+/// Collects buffers and steps; every buffer gets memory of its own unless told otherwise.
+#[derive(Debug, Default)]
+pub struct PlanBuilder {
+    buffers: Vec<Buffer>,
+    steps: Vec<Step>,
+}
+
+impl PlanBuilder {
+    /// A new buffer behind all others of its region.
+    pub fn buffer(&mut self, operand: &Operand) -> BufferId {
+        let offset = self.end(operand.region);
+        self.buffer_at(operand, offset)
+    }
+
+    /// A new buffer at an offset of its region.
+    pub fn buffer_at(&mut self, operand: &Operand, offset: usize) -> BufferId {
+        let id = BufferId(u32::try_from(self.buffers.len()).expect("plans here are small"));
+        let bytes = operand.shape.numel().expect("generated shapes are small") * operand.dtype.size();
+        self.buffers.push(Buffer {
+            name: format!("b{}", id.0),
+            shape: operand.shape.clone(),
+            dtype: operand.dtype,
+            layout: operand.layout,
+            region: operand.region,
+            offset,
+            bytes,
+            live: None,
+        });
+        id
+    }
+
+    /// A new step.
+    pub fn step(&mut self, kernel: Kernel, inputs: &[BufferId], outputs: &[BufferId]) {
+        let name = format!("step{}", self.steps.len());
+        self.steps.push(Step { name, kernel, inputs: inputs.to_vec(), outputs: outputs.to_vec() });
+    }
+
+    fn end(&self, region: Region) -> usize {
+        let ends = self.buffers.iter().filter(|b| b.region == region).map(|b| b.offset + b.bytes);
+        ends.max().unwrap_or(0).next_multiple_of(ALIGN)
+    }
+
+    /// The plan; every buffer of the arena lives from the first step to the last.
+    pub fn finish(mut self) -> Plan {
+        let last = self.steps.len().saturating_sub(1);
+        for buffer in self.buffers.iter_mut().filter(|b| b.region == Region::Arena) {
+            buffer.live = Some((0, last));
+        }
+        let trained = [Region::Params, Region::Grads, Region::Velocity].map(|r| self.end(r));
+        Plan {
+            name: "by hand".into(),
+            mode: Mode::Train,
+            batch: 1,
+            sizes: RegionSizes {
+                arena: self.end(Region::Arena),
+                params: trained.into_iter().max().unwrap_or(0),
+                state: self.end(Region::State),
+            },
+            buffers: self.buffers,
+            steps: self.steps,
+            slots: Vec::new(),
+            input: BufferId(0),
+            labels: None,
+            outputs: Vec::new(),
+        }
+    }
+}
+
+/// Elements of all outputs of a kernel, and of all its inputs after it ran; in logical order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Results {
+    /// In the kernel's order.
+    pub outputs: Vec<Vec<f32>>,
+    /// Inputs may be updated in place.
+    pub inputs: Vec<Vec<f32>>,
+}
+
+/// Runs one kernel on given inputs (elements in logical order). With `in_place`, that output lies on that input, which
+/// then is not read back.
+///
+/// # Errors
+/// Those of the device.
+pub fn run_kernel(
+    device: &mut dyn Device,
+    kernel: &Kernel,
+    data: &[Vec<f32>],
+    args: &RunArgs,
+    in_place: Option<(usize, usize)>,
+) -> Result<Results> {
+    let Signature { inputs, outputs, .. } = signature(kernel);
+    let mut builder = PlanBuilder::default();
+    let read: Vec<BufferId> = inputs.iter().map(|o| builder.buffer(o)).collect();
+    let mut written = Vec::with_capacity(outputs.len());
+    for (i, output) in outputs.iter().enumerate() {
+        let below = in_place.filter(|&(_, o)| o == i).map(|(input, _)| read[input]);
+        written.push(match below {
+            Some(id) => {
+                let offset = builder.buffers[id.0 as usize].offset;
+                builder.buffer_at(output, offset)
+            }
+            None => builder.buffer(output),
+        });
+    }
+    builder.step(kernel.clone(), &read, &written);
+    let program = device.load(Arc::new(builder.finish()))?;
+    for ((&id, operand), values) in read.iter().zip(&inputs).zip(data) {
+        device.write(program, id, &to_bytes(operand, values))?;
+    }
+    device.run(program, args, None)?;
+    let kept = |i: usize| in_place.is_none_or(|(input, _)| input != i);
+    let mut results = Results { outputs: Vec::new(), inputs: Vec::new() };
+    for (&id, operand) in written.iter().zip(&outputs) {
+        results.outputs.push(read_values(device, program, id, operand)?);
+    }
+    for (i, (&id, operand)) in read.iter().zip(&inputs).enumerate().filter(|&(i, _)| kept(i)) {
+        debug_assert!(i < data.len());
+        results.inputs.push(read_values(device, program, id, operand)?);
+    }
+    Ok(results)
+}
+
+fn read_values(device: &dyn Device, program: ProgramId, id: BufferId, operand: &Operand) -> Result<Vec<f32>> {
+    let numel = operand.shape.numel().expect("generated shapes are small");
+    let mut bytes = vec![0; numel * operand.dtype.size()];
+    device.read(program, id, &mut bytes)?;
+    Ok(from_bytes(operand, &bytes))
+}
+
+/// For each element in logical order, its index in memory.
+fn stored_indices(operand: &Operand) -> Vec<usize> {
+    let dims = &operand.shape.0;
+    let numel = operand.shape.numel().expect("generated shapes are small");
+    (0..numel)
+        .map(|i| match (operand.layout, dims.as_slice()) {
+            (Layout::Nhwc, &[_, c, h, w]) => {
+                let (image, channel, pixel) = (i / (c * h * w), i / (h * w) % c, i % (h * w));
+                (image * h * w + pixel) * c + channel
+            }
+            (Layout::Hwio, &[cout, cin, kh, kw]) => {
+                let (o, ci, tap) = (i / (cin * kh * kw), i / (kh * kw) % cin, i % (kh * kw));
+                (tap * cin + ci) * cout + o
+            }
+            (Layout::Hwio, &[out, inputs]) => i % inputs * out + i / inputs,
+            (Layout::Plain | Layout::Nhwc | Layout::Hwio, _) => i,
+        })
+        .collect()
+}
+
+/// Elements in logical order to the bytes of an operand's memory.
+pub fn to_bytes(operand: &Operand, values: &[f32]) -> Vec<u8> {
+    let size = operand.dtype.size();
+    let mut bytes = vec![0; values.len() * size];
+    for (&at, &value) in stored_indices(operand).iter().zip(values) {
+        let element = &mut bytes[at * size..(at + 1) * size];
+        match operand.dtype {
+            DType::F32 => element.copy_from_slice(&value.to_ne_bytes()),
+            DType::Bf16 => element.copy_from_slice(&((value.to_bits() >> 16) as u16).to_ne_bytes()),
+            DType::U8 => element[0] = value as u8,
+            DType::U32 => element.copy_from_slice(&(value as u32).to_ne_bytes()),
+        }
+    }
+    bytes
+}
+
+/// The bytes of an operand's memory to elements in logical order.
+pub fn from_bytes(operand: &Operand, bytes: &[u8]) -> Vec<f32> {
+    let size = operand.dtype.size();
+    let element = |at: usize| &bytes[at * size..(at + 1) * size];
+    let four = |at: usize| element(at).try_into().expect("elements of four bytes");
+    let value = |at: usize| match operand.dtype {
+        DType::F32 => f32::from_ne_bytes(four(at)),
+        DType::Bf16 => {
+            let half = element(at).try_into().expect("elements of two bytes");
+            f32::from_bits(u32::from(u16::from_ne_bytes(half)) << 16)
+        }
+        DType::U8 => f32::from(element(at)[0]),
+        DType::U32 => u32::from_ne_bytes(four(at)) as f32,
+    };
+    stored_indices(operand).into_iter().map(value).collect()
+}
