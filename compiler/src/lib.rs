@@ -8,6 +8,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod build;
 pub mod diagnostic;
 pub mod ir;
 pub mod ops;

@@ -1,3 +1,62 @@
 //! The spec language: text to resolved spec.
+//!
+//! ```text
+//! text -> raw tree (raw) -> with bases and overrides (merge) -> ResolvedSpec (resolve, train_section, check)
+//! ```
+//!
+//! Values in the unit language are parsed by [`unit`], their layers told by [`layer`], their numbers by [`number`].
 
+pub mod builtin;
+mod check;
+pub mod emit;
+pub mod init;
+pub mod layer;
+pub mod merge;
+pub mod number;
+pub mod raw;
+pub mod read;
+pub mod resolve;
+#[cfg(test)]
+mod tests;
 pub mod train;
+mod train_section;
+pub mod unit;
+
+use crate::diagnostic::Diagnostic;
+use crate::source::SourceMap;
+
+pub use resolve::ResolvedSpec;
+
+/// What to load.
+pub struct Request<'r> {
+    /// The path, as people named it; bases of `extends` are looked for beside it.
+    pub name: &'r str,
+    /// The spec.
+    pub text: &'r str,
+    /// `--set` arguments, `key.key=value`, applied in order.
+    pub overrides: &'r [String],
+    /// Reads a base file; the compiler itself touches no file.
+    pub read: &'r dyn Fn(&str) -> std::io::Result<String>,
+}
+
+/// Reads a spec with its bases and overrides. All texts are added to `sources`; on failure, all faults are returned.
+pub fn load(request: &Request<'_>, sources: &mut SourceMap) -> Result<ResolvedSpec, Vec<Diagnostic>> {
+    let tree = merge::tree(request, sources)?;
+    let builtin = resolve::Builtin {
+        units: sources.add(builtin::UNITS_NAME, builtin::UNITS),
+        head: sources.add(builtin::HEAD_NAME, builtin::HEAD),
+    };
+    resolve::resolve(&tree, builtin, sources)
+}
+
+/// Loads a compiled-in spec, for which no file is needed.
+pub fn load_builtin(
+    name: &str,
+    overrides: &[String],
+    sources: &mut SourceMap,
+) -> Option<Result<ResolvedSpec, Vec<Diagnostic>>> {
+    let (name, text) = builtin::spec(name)?;
+    let none = |path: &str| Err(std::io::Error::new(std::io::ErrorKind::NotFound, path.to_string()));
+    let name = format!("<builtin>/{name}.yaml");
+    Some(load(&Request { name: &name, text, overrides, read: &none }, sources))
+}

@@ -1,0 +1,58 @@
+//! What is compiled in: the units `basic` and `bottleneck`, and the shipped specs by name.
+
+/// Name of the source with the built-in units.
+pub const UNITS_NAME: &str = "<builtin>/units.yaml";
+
+/// The built-in units, in the unit language.
+pub const UNITS: &str = "\
+# He et al. 2015, figure 5 left.
+basic(f, stride): |
+  main = x -> conv3x3(f, stride) -> bn -> relu -> conv3x3(f) -> bn
+  out  = main + shortcut -> relu
+
+# Figure 5 right, with the stride on the 3x3 (v1.5, as torchvision); groups and base_width as in ResNeXt and Wide ResNet.
+bottleneck(f, stride, groups=1, base_width=64): |
+  width = f * base_width / 64 * groups
+  main  = x -> conv1x1(width) -> bn -> relu
+            -> conv3x3(width, stride, groups=groups) -> bn -> relu
+            -> conv1x1(4 * f) -> bn
+  out   = main + shortcut -> relu
+
+# As the paper has it: the stride on the first 1x1.
+bottleneck_v1(f, stride, groups=1, base_width=64): |
+  width = f * base_width / 64 * groups
+  main  = x -> conv1x1(width, stride) -> bn -> relu
+            -> conv3x3(width, groups=groups) -> bn -> relu
+            -> conv1x1(4 * f) -> bn
+  out   = main + shortcut -> relu
+";
+
+/// Name of the source with the default head.
+pub const HEAD_NAME: &str = "<builtin>/head";
+
+/// The head of a spec that has none.
+pub const HEAD: &str = "global_avgpool -> linear(classes)";
+
+const SPECS: &[(&str, &str)] = &[
+    ("notebook-resnet50-cifar10", include_str!("../../../specs/notebook-resnet50-cifar10.yaml")),
+    ("resnet101", include_str!("../../../specs/resnet101.yaml")),
+    ("resnet110", include_str!("../../../specs/resnet110.yaml")),
+    ("resnet152", include_str!("../../../specs/resnet152.yaml")),
+    ("resnet18", include_str!("../../../specs/resnet18.yaml")),
+    ("resnet20", include_str!("../../../specs/resnet20.yaml")),
+    ("resnet32", include_str!("../../../specs/resnet32.yaml")),
+    ("resnet34", include_str!("../../../specs/resnet34.yaml")),
+    ("resnet44", include_str!("../../../specs/resnet44.yaml")),
+    ("resnet50", include_str!("../../../specs/resnet50.yaml")),
+    ("resnet56", include_str!("../../../specs/resnet56.yaml")),
+];
+
+/// A compiled-in spec: its name and text.
+pub fn spec(name: &str) -> Option<(&'static str, &'static str)> {
+    SPECS.iter().copied().find(|&(known, _)| known == name)
+}
+
+/// Names of the compiled-in specs, sorted.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    SPECS.iter().map(|&(name, _)| name)
+}

@@ -1,0 +1,230 @@
+//! The resolved spec as YAML, which loads again to an equal spec.
+
+use std::fmt::{self, Display, Write};
+
+use super::resolve::{RULES, ResolvedSpec};
+use super::train::{Augment, By, Schedule, TrainConfig};
+use super::unit::{Arg, Call, Expr, ExprKind, Unit};
+use crate::ir::op::{ConvInit, Fan, Init};
+
+impl ResolvedSpec {
+    /// The whole spec, defaults written out; built-in units by name.
+    pub fn to_yaml(&self) -> String {
+        let mut out = String::new();
+        self.write(&mut out).expect("a string takes all that is written");
+        out
+    }
+
+    fn write(&self, out: &mut String) -> fmt::Result {
+        let [c, h, w] = self.input.value;
+        writeln!(out, "name: {}", quoted(&self.name.value))?;
+        writeln!(out, "input: [{c}, {h}, {w}]\nclasses: {}", self.classes.value)?;
+        writeln!(out, "stem: {}", Layers(&self.stem))?;
+        let rule = RULES.iter().find(|(_, rule)| *rule == self.shortcut.value).map_or("", |&(name, _)| name);
+        writeln!(out, "shortcut: {rule}\nstages:")?;
+        for stage in &self.stages {
+            let args: Vec<String> =
+                stage.args.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            let args = if args.is_empty() { String::new() } else { format!("({})", args.join(", ")) };
+            write!(out, "  - {{depth: {}", stage.depth)?;
+            if let Some(filters) = stage.filters {
+                write!(out, ", filters: {filters}")?;
+            }
+            if stage.unit.params.iter().any(|p| p.name.text == "stride") {
+                write!(out, ", stride: {}", stage.stride)?;
+            }
+            writeln!(out, ", unit: \"{}{args}\"}}", stage.unit.name.text)?;
+        }
+        writeln!(out, "head: {}", Layers(&self.head))?;
+        self.write_units(out)?;
+        let (conv, linear) = (distribution(self.init.conv), distribution(self.init.linear));
+        writeln!(out, "init: {{conv: {conv}, linear: {linear}, zero_last_bn: {}}}", self.init.zero_last_bn)?;
+        self.write_expect(out)?;
+        write_train(out, &self.train)
+    }
+
+    fn write_units(&self, out: &mut String) -> fmt::Result {
+        let mut units: Vec<&Unit> = Vec::new();
+        for stage in self.stages.iter().filter(|s| !s.unit.builtin) {
+            if !units.iter().any(|u| u.name.text == stage.unit.name.text) {
+                units.push(&stage.unit);
+            }
+        }
+        if !units.is_empty() {
+            writeln!(out, "units:")?;
+        }
+        for unit in units {
+            let params: Vec<String> = unit
+                .params
+                .iter()
+                .map(|p| match &p.default {
+                    Some(default) => format!("{}={default}", p.name.text),
+                    None => p.name.text.clone(),
+                })
+                .collect();
+            writeln!(out, "  \"{}({})\": |", unit.name.text, params.join(", "))?;
+            for binding in &unit.bindings {
+                writeln!(out, "    {} = {}", binding.name.text, binding.value)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn write_expect(&self, out: &mut String) -> fmt::Result {
+        let mut parts = Vec::new();
+        parts.extend(self.expect.params.as_ref().map(|v| format!("params: {}", v.value)));
+        parts.extend(self.expect.macs.as_ref().map(|v| format!("macs: {}", v.value)));
+        parts.extend(self.expect.output.as_ref().map(|v| format!("output: {:?}", v.value)));
+        writeln!(out, "expect: {{{}}}", parts.join(", "))
+    }
+}
+
+fn write_train(out: &mut String, train: &TrainConfig) -> fmt::Result {
+    writeln!(out, "train:")?;
+    if let Some(dataset) = &train.dataset {
+        writeln!(out, "  dataset: {dataset}")?;
+    }
+    writeln!(out, "  epochs: {}\n  batch_size: {}", train.epochs, train.batch_size)?;
+    let sgd = &train.sgd;
+    writeln!(
+        out,
+        "  optimizer: {{sgd: {{lr: {}, momentum: {}, dampening: {}, nesterov: {}, weight_decay: {}, decay_norm: {}}}}}",
+        train.lr, sgd.momentum, sgd.dampening, sgd.nesterov, sgd.weight_decay, train.decay_norm
+    )?;
+    writeln!(out, "  schedule: {}", schedule(&train.schedule))?;
+    if let Some(w) = &train.warmup {
+        writeln!(out, "  warmup: {{length: {}, by: {}, from: {}}}", w.length, by(w.by), w.from)?;
+    }
+    writeln!(out, "  label_smoothing: {}", train.label_smoothing)?;
+    writeln!(out, "  normalize: {{mean: {:?}, std: {:?}}}", train.normalize.mean, train.normalize.std)?;
+    let steps: Vec<String> = train.augment.iter().map(augment).collect();
+    writeln!(out, "  augment: [{}]", steps.join(", "))?;
+    writeln!(
+        out,
+        "  evaluate_every: {}\n  checkpoint_every: {}",
+        train.evaluate_every, train.checkpoint_every
+    )?;
+    writeln!(out, "  seed: {}\n  precision: {}", train.seed, train.precision)
+}
+
+fn by(by: By) -> &'static str {
+    match by {
+        By::Epoch => "epoch",
+        By::Step => "step",
+    }
+}
+
+fn schedule(schedule: &Schedule) -> String {
+    match schedule {
+        Schedule::Constant => "constant".into(),
+        Schedule::Step { every, gamma, by: unit } => {
+            format!("{{step: {{every: {every}, gamma: {gamma}, by: {}}}}}", by(*unit))
+        }
+        Schedule::Multistep { milestones, gamma, by: unit } => {
+            format!("{{multistep: {{milestones: {milestones:?}, gamma: {gamma}, by: {}}}}}", by(*unit))
+        }
+        Schedule::Cosine { min_lr, by: unit } => {
+            format!("{{cosine: {{min_lr: {min_lr}, by: {}}}}}", by(*unit))
+        }
+        Schedule::OneCycle { start, peak, end, by: unit } => {
+            format!("{{one_cycle: {{start: {start}, peak: {peak}, end: {end}, by: {}}}}}", by(*unit))
+        }
+    }
+}
+
+fn augment(step: &Augment) -> String {
+    match step {
+        Augment::Crop { padding } => format!("{{crop: {{padding: {padding}}}}}"),
+        Augment::Flip { probability } => format!("{{flip: {{probability: {probability}}}}}"),
+        Augment::Cutout { size } => format!("{{cutout: {{size: {size}}}}}"),
+    }
+}
+
+fn distribution(init: ConvInit) -> String {
+    let name = |fan| match fan {
+        Fan::FanIn => "fan_in",
+        Fan::FanOut => "fan_out",
+    };
+    match init {
+        ConvInit::HeNormal { fan } => format!("he_normal({})", name(fan)),
+        ConvInit::HeUniform { fan } => format!("he_uniform({})", name(fan)),
+        ConvInit::XavierNormal => "xavier_normal".into(),
+        ConvInit::XavierUniform => "xavier_uniform".into(),
+        ConvInit::UniformFan { fan, gain } => format!("uniform({gain} / sqrt({}))", name(fan)),
+        ConvInit::Fixed(Init::Constant(value)) => format!("constant({value})"),
+        ConvInit::Fixed(Init::Normal { std }) => format!("normal({std})"),
+        ConvInit::Fixed(Init::TruncatedNormal { std }) => format!("truncated_normal({std})"),
+        ConvInit::Fixed(Init::Uniform { bound }) => format!("uniform({bound})"),
+    }
+}
+
+/// A name that YAML would read as a number stays a text.
+fn quoted(name: &str) -> String {
+    format!("\"{name}\"")
+}
+
+struct Layers<'c>(&'c [Call]);
+
+impl Display for Layers<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, call) in self.0.iter().enumerate() {
+            write!(f, "{}{call}", if i == 0 { "" } else { " -> " })?;
+        }
+        Ok(())
+    }
+}
+
+impl Display for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name.text)?;
+        let Some(args) = &self.args else { return Ok(()) };
+        for (i, Arg { name, value }) in args.iter().enumerate() {
+            f.write_str(if i == 0 { "(" } else { ", " })?;
+            if let Some(name) = name {
+                write!(f, "{}=", name.text)?;
+            }
+            write!(f, "{value}")?;
+        }
+        f.write_str(if args.is_empty() { "()" } else { ")" })
+    }
+}
+
+impl Display for Expr {
+    /// With brackets around every part that is itself composed; the tree parses back to itself.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let chain = |f: &mut fmt::Formatter<'_>, parts: &[(bool, Expr)], signs: [&str; 2]| {
+            for (i, (inverse, part)) in parts.iter().enumerate() {
+                if i > 0 {
+                    write!(f, " {} ", signs[usize::from(*inverse)])?;
+                }
+                part.fmt_part(f)?;
+            }
+            Ok(())
+        };
+        match &self.kind {
+            ExprKind::Number(value) => write!(f, "{value}"),
+            ExprKind::Call(call) => call.fmt(f),
+            ExprKind::Negate(inner) => {
+                f.write_str("-")?;
+                inner.fmt_part(f)
+            }
+            ExprKind::Sum(terms) => chain(f, terms, ["+", "-"]),
+            ExprKind::Product(factors) => chain(f, factors, ["*", "/"]),
+            ExprKind::Pipeline(start, calls) => {
+                start.fmt_part(f)?;
+                write!(f, " -> {}", Layers(calls))
+            }
+        }
+    }
+}
+
+impl Expr {
+    fn fmt_part(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.kind {
+            ExprKind::Number(_) | ExprKind::Call(_) => self.fmt(f),
+            ExprKind::Negate(_) | ExprKind::Sum(_) | ExprKind::Product(_) | ExprKind::Pipeline(..) => {
+                write!(f, "({self})")
+            }
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! The `init:` section: formulas such as `he_normal(fan_out)` and `uniform(1 / sqrt(fan_in))` to distributions.
+
+use super::layer::bare_name;
+use super::number;
+use super::raw::Node;
+use super::read::{Reader, suggest};
+use super::unit::{self, Call, Expr, ExprKind};
+use crate::diagnostic::Diagnostic;
+use crate::ir::op::{ConvInit, Fan, Init};
+
+/// First values of the parameters.
+#[derive(Debug, Clone, PartialEq)]
+pub struct InitSpec {
+    /// Of convolution weights.
+    pub conv: ConvInit,
+    /// Of linear weights and, with the same fan, of biases.
+    pub linear: ConvInit,
+    /// Whether the normalisation whose result is added to a shortcut starts with scale 0, so that every unit starts
+    /// as its shortcut (Goyal et al. 2017).
+    pub zero_last_bn: bool,
+}
+
+impl Default for InitSpec {
+    /// As torchvision's ResNets: He for convolutions, PyTorch's default for linear layers.
+    fn default() -> Self {
+        InitSpec {
+            conv: ConvInit::HeNormal { fan: Fan::FanOut },
+            linear: ConvInit::UniformFan { fan: Fan::FanIn, gain: 1.0 },
+            zero_last_bn: false,
+        }
+    }
+}
+
+const KINDS: &[&str] = &[
+    "he_normal",
+    "he_uniform",
+    "xavier_normal",
+    "xavier_uniform",
+    "uniform",
+    "normal",
+    "truncated_normal",
+    "constant",
+];
+
+/// Reads the section.
+pub fn read(reader: &mut Reader<'_>, node: &Node) -> InitSpec {
+    let mut init = InitSpec::default();
+    for entry in reader.fields(node, "`init`", &["conv", "linear", "zero_last_bn"]).unwrap_or_default() {
+        match entry.key.as_str() {
+            "conv" => init.conv = distribution(reader, &entry.value, "`conv`").unwrap_or(init.conv),
+            "linear" => init.linear = distribution(reader, &entry.value, "`linear`").unwrap_or(init.linear),
+            _ => init.zero_last_bn = reader.boolean(&entry.value, "`zero_last_bn`").unwrap_or_default(),
+        }
+    }
+    init
+}
+
+fn distribution(reader: &mut Reader<'_>, node: &Node, what: &str) -> Option<ConvInit> {
+    let text = reader.language(node, what)?;
+    let expr = reader.keep(unit::formula(text))?;
+    reader.keep(formula(&expr))
+}
+
+/// The distribution that a formula means.
+fn formula(expr: &Expr) -> Result<ConvInit, Box<Diagnostic>> {
+    let ExprKind::Call(call) = &expr.kind else {
+        let fault = Diagnostic::error("an initial distribution has a name", expr.span, "not a name");
+        return Err(Box::new(fault.help(format!("known: {}", KINDS.join(", ")))));
+    };
+    let fan_of = |default| argument(call, |e| fan(e), default);
+    Ok(match call.name.text.as_str() {
+        "he_normal" => ConvInit::HeNormal { fan: fan_of(Some(Fan::FanIn))? },
+        "he_uniform" => ConvInit::HeUniform { fan: fan_of(Some(Fan::FanIn))? },
+        "xavier_normal" => none(call, ConvInit::XavierNormal)?,
+        "xavier_uniform" => none(call, ConvInit::XavierUniform)?,
+        "uniform" => argument(call, uniform, None)?,
+        "normal" => ConvInit::Fixed(Init::Normal { std: argument(call, positive, None)? }),
+        "truncated_normal" => ConvInit::Fixed(Init::TruncatedNormal { std: argument(call, positive, None)? }),
+        "constant" => ConvInit::Fixed(Init::Constant(argument(call, constant, None)?)),
+        other => {
+            let fault =
+                Diagnostic::error(format!("unknown distribution `{other}`"), call.name.span, "not known");
+            return Err(Box::new(fault.help(suggest(other, KINDS))));
+        }
+    })
+}
+
+fn argument<T>(
+    call: &Call,
+    read: impl Fn(&Expr) -> Result<T, Box<Diagnostic>>,
+    default: Option<T>,
+) -> Result<T, Box<Diagnostic>> {
+    match (call.args.as_deref().unwrap_or_default(), default) {
+        ([], Some(default)) => Ok(default),
+        ([arg], _) if arg.name.is_none() => read(&arg.value),
+        (args, _) => Err(Box::new(arity(call, 1, args.len()))),
+    }
+}
+
+fn none(call: &Call, init: ConvInit) -> Result<ConvInit, Box<Diagnostic>> {
+    match call.args.as_deref().unwrap_or_default() {
+        [] => Ok(init),
+        args => Err(Box::new(arity(call, 0, args.len()))),
+    }
+}
+
+fn arity(call: &Call, wanted: usize, given: usize) -> Diagnostic {
+    let plural = if wanted == 1 { "" } else { "s" };
+    let fault = format!("`{}` takes {wanted} unnamed argument{plural}", call.name.text);
+    Diagnostic::error(fault, call.span, format!("given {given}"))
+}
+
+fn fan(expr: &Expr) -> Result<Fan, Box<Diagnostic>> {
+    match bare_name(expr) {
+        Some("fan_in") => Ok(Fan::FanIn),
+        Some("fan_out") => Ok(Fan::FanOut),
+        _ => Err(Box::new(Diagnostic::error("a fan is `fan_in` or `fan_out`", expr.span, "neither"))),
+    }
+}
+
+/// The bound of a uniform distribution: a number, or `gain / sqrt(fan)`.
+fn uniform(expr: &Expr) -> Result<ConvInit, Box<Diagnostic>> {
+    if let ExprKind::Product(factors) = &expr.kind
+        && let [(false, gain), (true, Expr { kind: ExprKind::Call(root), .. })] = factors.as_slice()
+        && root.name.text == "sqrt"
+        && let Some([arg]) = root.args.as_deref()
+        && bare_name(&arg.value).is_some()
+    {
+        return Ok(ConvInit::UniformFan { fan: fan(&arg.value)?, gain: positive(gain)? });
+    }
+    positive(expr)
+        .map(|bound| ConvInit::Fixed(Init::Uniform { bound }))
+        .map_err(|fault| Box::new(fault.help("a bound is a number or of the form `gain / sqrt(fan_in)`")))
+}
+
+fn positive(expr: &Expr) -> Result<f32, Box<Diagnostic>> {
+    match constant(expr)? {
+        value if value > 0.0 => Ok(value),
+        value => Err(Box::new(Diagnostic::error(
+            "a positive number is needed here",
+            expr.span,
+            format!("this is {value}"),
+        ))),
+    }
+}
+
+fn constant(expr: &Expr) -> Result<f32, Box<Diagnostic>> {
+    let value = number::eval(expr, &|_| None)?;
+    if value.abs() <= 1e6 {
+        return Ok(value as f32);
+    }
+    Err(Box::new(Diagnostic::error("the number is too large", expr.span, "beyond a million")))
+}
+
+/// Values for a weight whose fans are known.
+pub fn resolve(init: ConvInit, fan_in: usize, fan_out: usize) -> Init {
+    let of = |fan| match fan {
+        Fan::FanIn => fan_in as f32,
+        Fan::FanOut => fan_out as f32,
+    };
+    let glorot = 2.0 / (fan_in + fan_out) as f32;
+    match init {
+        ConvInit::HeNormal { fan } => Init::Normal { std: (2.0 / of(fan)).sqrt() },
+        ConvInit::HeUniform { fan } => Init::Uniform { bound: (6.0 / of(fan)).sqrt() },
+        ConvInit::XavierNormal => Init::Normal { std: glorot.sqrt() },
+        ConvInit::XavierUniform => Init::Uniform { bound: (3.0 * glorot).sqrt() },
+        ConvInit::UniformFan { fan, gain } => Init::Uniform { bound: gain / of(fan).sqrt() },
+        ConvInit::Fixed(init) => init,
+    }
+}

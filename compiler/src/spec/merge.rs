@@ -1,0 +1,244 @@
+//! `extends:` and `--set`: raw trees merged before they are read. Every value keeps the span of the text that wrote it.
+//!
+//! What `expect:` says holds of the network it was written for. Where a later text changes the network, what the
+//! texts before it expect is dropped; what it expects itself holds.
+
+use super::Request;
+use super::builtin;
+use super::raw::{self, Entry, Kind, Node};
+use crate::diagnostic::Diagnostic;
+use crate::source::{SourceMap, Span};
+
+/// Longest chain of `extends`.
+const MAX_CHAIN: usize = 8;
+
+/// What names of override sources begin with.
+const SET: &str = "--set ";
+
+/// Sections of which one key chooses the kind: another key replaces, it does not join.
+const CHOICES: &[&str] = &["optimizer", "schedule"];
+
+/// Reads the spec, its bases and the overrides into one tree.
+pub fn tree(request: &Request<'_>, sources: &mut SourceMap) -> Result<Node, Vec<Diagnostic>> {
+    let mut faults = Vec::new();
+    let mut chain = Vec::new();
+    let mut tree = file(request, request.name, request.text, sources, &mut chain)?;
+    for text in request.overrides {
+        match set(text, sources) {
+            Ok((path, value)) => {
+                if path.first().is_some_and(|(key, _)| changes_network(key)) {
+                    forget_expectations(&mut tree, sources);
+                }
+                if let Err(fault) = put(&mut tree, &path, value) {
+                    faults.push(*fault);
+                }
+            }
+            Err(found) => faults.extend(found),
+        }
+    }
+    if faults.is_empty() { Ok(tree) } else { Err(faults) }
+}
+
+/// One file with what it extends.
+fn file(
+    request: &Request<'_>,
+    name: &str,
+    text: &str,
+    sources: &mut SourceMap,
+    chain: &mut Vec<String>,
+) -> Result<Node, Vec<Diagnostic>> {
+    let id = sources.add(name, text);
+    chain.push(name.to_string());
+    let mut own = raw::parse(sources, id, 0)?;
+    let Some(base) = take(&mut own, "extends") else { return Ok(own) };
+    let Kind::Scalar { text: wanted, .. } = &base.value.kind else {
+        let found = format!("this is {}", base.value.describe());
+        return Err(vec![Diagnostic::error("`extends` must be the name of a spec", base.value.span, found)]);
+    };
+    let (base_name, base_text) = open(request, name, wanted, base.value.span)?;
+    if chain.contains(&base_name) || chain.len() > MAX_CHAIN {
+        chain.push(base_name);
+        let fault = if chain.len() > MAX_CHAIN {
+            "the chain of `extends` is too long"
+        } else {
+            "`extends` runs in a circle"
+        };
+        let fault = Diagnostic::error(fault, base.value.span, "closes it");
+        return Err(vec![fault.help(format!("the chain: {}", chain.join(" -> ")))]);
+    }
+    let mut tree = file(request, &base_name, &base_text, sources, chain)?;
+    if matches!(&own.kind, Kind::Map(entries) if entries.iter().any(|e| changes_network(&e.key))) {
+        take(&mut tree, "expect");
+    }
+    merge(&mut tree, own);
+    Ok(tree)
+}
+
+fn changes_network(key: &str) -> bool {
+    !matches!(key, "name" | "init" | "train" | "expect")
+}
+
+/// Drops what files expect, not what overrides do.
+fn forget_expectations(tree: &mut Node, sources: &SourceMap) {
+    let Kind::Map(entries) = &mut tree.kind else { return };
+    let Some(expect) = entries.iter_mut().find(|e| e.key == "expect") else { return };
+    if let Kind::Map(inner) = &mut expect.value.kind {
+        inner.retain(|e| sources.get(e.span.source).is_some_and(|s| s.name.starts_with(SET)));
+    }
+}
+
+/// The base: a compiled-in name, or a file beside the spec.
+fn open(
+    request: &Request<'_>,
+    from: &str,
+    wanted: &str,
+    span: Span,
+) -> Result<(String, String), Vec<Diagnostic>> {
+    if let Some((name, text)) = builtin::spec(wanted) {
+        return Ok((format!("<builtin>/{name}.yaml"), text.to_string()));
+    }
+    let path = match from.rsplit_once('/') {
+        Some((folder, _)) if !wanted.starts_with('/') => format!("{folder}/{wanted}"),
+        _ => wanted.to_string(),
+    };
+    let path = clean(&path);
+    match (request.read)(&path) {
+        Ok(text) => Ok((path, text)),
+        Err(error) => {
+            let names: Vec<&str> = builtin::names().collect();
+            let fault = Diagnostic::error(format!("cannot read `{path}`: {error}"), span, "extended here");
+            Err(vec![fault.help(format!("a file beside the spec, or one of: {}", names.join(", ")))])
+        }
+    }
+}
+
+/// The path without `.` and `name/..`, so that one file has one name in a chain.
+fn clean(path: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "." => {}
+            ".." if parts.last().is_some_and(|&last| last != ".." && !last.is_empty()) => {
+                parts.pop();
+            }
+            part => parts.push(part),
+        }
+    }
+    parts.join("/")
+}
+
+fn take(node: &mut Node, key: &str) -> Option<Entry> {
+    let Kind::Map(entries) = &mut node.kind else { return None };
+    let at = entries.iter().position(|e| e.key == key)?;
+    Some(entries.remove(at))
+}
+
+/// Puts `over` into `base`: maps key by key, everything else replaced whole.
+fn merge(base: &mut Node, over: Node) {
+    let span = over.span;
+    match (&mut base.kind, over.kind) {
+        (Kind::Map(old), Kind::Map(new)) => {
+            for entry in new {
+                join(old, entry);
+            }
+        }
+        (_, kind) => base.kind = kind,
+    }
+    base.span = span;
+}
+
+fn join(entries: &mut Vec<Entry>, over: Entry) {
+    let Some(old) = entries.iter_mut().find(|e| e.key == over.key) else {
+        entries.push(over);
+        return;
+    };
+    let replaced = CHOICES.contains(&over.key.as_str()) && !same_choice(&old.value, &over.value);
+    old.span = over.span;
+    if replaced {
+        old.value = over.value;
+    } else {
+        merge(&mut old.value, over.value);
+    }
+}
+
+fn same_choice(a: &Node, b: &Node) -> bool {
+    match (&a.kind, &b.kind) {
+        (Kind::Map(a), Kind::Map(b)) => b.iter().all(|new| a.iter().any(|old| old.key == new.key)),
+        _ => false,
+    }
+}
+
+/// A part of an override's path, with its text.
+type Step = (String, Span);
+
+/// Reads `train.optimizer.sgd.lr=0.1`.
+fn set(text: &str, sources: &mut SourceMap) -> Result<(Vec<Step>, Node), Vec<Diagnostic>> {
+    let id = sources.add(format!("{SET}{text}"), text);
+    let at = |start: usize, end: usize| Span { source: id, start: start as u32, end: end as u32 };
+    let Some((path, _)) = text.split_once('=') else {
+        let fault =
+            Diagnostic::error("an override has the form `key.key=value`", at(0, text.len()), "no `=` in it");
+        return Err(vec![fault.help("for example: --set train.epochs=20")]);
+    };
+    let mut steps = Vec::new();
+    let mut start = 0;
+    for part in path.split('.') {
+        if part.trim().is_empty() {
+            let fault = Diagnostic::error(
+                "an override has the form `key.key=value`",
+                at(start, start + part.len()),
+                "no key",
+            );
+            return Err(vec![fault]);
+        }
+        steps.push((part.trim().to_string(), at(start, start + part.len())));
+        start += part.len() + 1;
+    }
+    let value = raw::parse(sources, id, path.len() + 1)?;
+    Ok((steps, value))
+}
+
+/// Replaces the value where the path leads; maps on the way are made, items of lists must be there.
+fn put(tree: &mut Node, path: &[Step], value: Node) -> Result<(), Box<Diagnostic>> {
+    let Some(((key, span), rest)) = path.split_first() else {
+        *tree = value;
+        return Ok(());
+    };
+    let whole = tree.span;
+    match &mut tree.kind {
+        Kind::List(items) => {
+            let count = items.len();
+            match key.parse::<usize>().ok().and_then(|i| items.get_mut(i)) {
+                Some(item) => put(item, rest, value),
+                None => Err(Box::new(
+                    Diagnostic::error(format!("there is no item `{key}`"), *span, "not in the list")
+                        .label(whole, format!("the list has {count}, counted from 0")),
+                )),
+            }
+        }
+        Kind::Map(entries) => {
+            let at = entries.iter().position(|e| e.key == *key).unwrap_or_else(|| {
+                let value = Node { span: *span, kind: Kind::Map(Vec::new()) };
+                entries.push(Entry { key: key.clone(), span: *span, value });
+                entries.len() - 1
+            });
+            let entry = &mut entries[at];
+            entry.span = *span;
+            let next = rest.first().map(|(next, _)| next.as_str());
+            let other_kind =
+                CHOICES.contains(&key.as_str()) && next.is_some_and(|next| entry.value.get(next).is_none());
+            if other_kind || (entry.value.is_empty() && next.is_some()) {
+                entry.value = Node { span: *span, kind: Kind::Map(Vec::new()) };
+            }
+            put(&mut entry.value, rest, value)
+        }
+        Kind::Scalar { .. } => Err(Box::new(
+            Diagnostic::error(
+                format!("`{key}` cannot be set here"),
+                *span,
+                "leads into a value that is no map",
+            )
+            .label(whole, "the value"),
+        )),
+    }
+}

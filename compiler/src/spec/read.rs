@@ -1,0 +1,287 @@
+//! Typed values out of the raw tree. A fault is noted and the reading goes on, so that one run tells of all.
+
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+
+use granit_parser::ScalarStyle;
+
+use super::raw::{Entry, Kind, Node};
+use super::unit::Text;
+use crate::diagnostic::Diagnostic;
+use crate::source::{SourceMap, Span};
+
+/// A value and the text it came from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Spanned<T> {
+    /// The value.
+    pub value: T,
+    /// Its text; of a default, the section's that could have given it.
+    pub span: Span,
+}
+
+impl<T> Spanned<T> {
+    /// Puts a value to its text.
+    pub fn new(value: T, span: Span) -> Self {
+        Spanned { value, span }
+    }
+}
+
+/// Reads values and collects faults.
+pub struct Reader<'s> {
+    /// The texts, for values in the unit language.
+    pub sources: &'s SourceMap,
+    /// What was wrong so far.
+    pub faults: Vec<Diagnostic>,
+}
+
+impl<'s> Reader<'s> {
+    /// A reader without faults.
+    pub fn new(sources: &'s SourceMap) -> Self {
+        Reader { sources, faults: Vec::new() }
+    }
+
+    /// Notes a fault.
+    pub fn fault(&mut self, diagnostic: Diagnostic) {
+        self.faults.push(diagnostic);
+    }
+
+    /// Keeps a result and notes its fault.
+    pub fn keep<T>(&mut self, result: Result<T, Box<Diagnostic>>) -> Option<T> {
+        result.map_err(|fault| self.faults.push(*fault)).ok()
+    }
+
+    /// The entries of a map with the given keys; unknown ones are faults and left out.
+    pub fn fields<'n>(&mut self, node: &'n Node, what: &str, known: &[&str]) -> Option<Vec<&'n Entry>> {
+        let entries = self.entries(node, what)?;
+        let mut kept = Vec::new();
+        for entry in entries {
+            if known.contains(&entry.key.as_str()) {
+                kept.push(entry);
+                continue;
+            }
+            let fault = Diagnostic::error(
+                format!("unknown key `{}`", entry.key),
+                entry.span,
+                format!("not a key of {what}"),
+            );
+            self.fault(fault.help(suggest(&entry.key, known)));
+        }
+        Some(kept)
+    }
+
+    /// The entries of a map with any keys.
+    pub fn entries<'n>(&mut self, node: &'n Node, what: &str) -> Option<&'n [Entry]> {
+        if let Kind::Map(entries) = &node.kind {
+            return Some(entries);
+        }
+        self.wrong(node, what, "a map `{key: value}`");
+        None
+    }
+
+    /// The items of a list.
+    pub fn items<'n>(&mut self, node: &'n Node, what: &str) -> Option<&'n [Node]> {
+        if let Kind::List(items) = &node.kind {
+            return Some(items);
+        }
+        self.wrong(node, what, "a list `[a, b]`");
+        None
+    }
+
+    /// The one entry of a map, `{sgd: {...}}`, or a name alone, whose settings are then all defaults.
+    pub fn choice<'n>(&mut self, node: &'n Node, what: &str) -> Option<(&'n str, Span, Option<&'n Node>)> {
+        match &node.kind {
+            Kind::Scalar { text, .. } if !text.is_empty() => Some((text, node.span, None)),
+            Kind::Map(entries) if entries.len() == 1 => {
+                let entry = &entries[0];
+                Some((&entry.key, entry.span, (!entry.value.is_empty()).then_some(&entry.value)))
+            }
+            Kind::Map(entries) if entries.len() > 1 => {
+                let mut fault =
+                    Diagnostic::error(format!("{what} is one of a kind"), entries[1].span, "a second one");
+                fault = fault.label(entries[0].span, "the first").help("keep one of them");
+                self.fault(fault);
+                None
+            }
+            _ => {
+                self.wrong(node, what, "a name, or a map with one key");
+                None
+            }
+        }
+    }
+
+    /// A plain or quoted text that is not empty.
+    pub fn text<'n>(&mut self, node: &'n Node, what: &str) -> Option<&'n str> {
+        match &node.kind {
+            Kind::Scalar { text, .. } if !text.is_empty() => Some(text),
+            _ => {
+                self.wrong(node, what, "a text");
+                None
+            }
+        }
+    }
+
+    /// `true` or `false`.
+    pub fn boolean(&mut self, node: &Node, what: &str) -> Option<bool> {
+        match &node.kind {
+            Kind::Scalar { text, .. } if text == "true" => Some(true),
+            Kind::Scalar { text, .. } if text == "false" => Some(false),
+            _ => {
+                self.wrong(node, what, "`true` or `false`");
+                None
+            }
+        }
+    }
+
+    /// A whole number within a range; `25_557_032` and `1e3` are ones.
+    pub fn integer(&mut self, node: &Node, what: &str, range: RangeInclusive<u64>) -> Option<u64> {
+        let Some(value) = scalar_number(node).filter(|v| v.fract() == 0.0) else {
+            self.wrong(node, what, "a whole number");
+            return None;
+        };
+        // 2^53: from there on f64 does not hold every integer, but the digits themselves may.
+        let exact = match &node.kind {
+            Kind::Scalar { text, .. } => text.replace('_', "").parse::<u64>().ok(),
+            Kind::List(_) | Kind::Map(_) => None,
+        };
+        let whole = exact.or((0.0..9e15).contains(&value).then_some(value as u64));
+        match whole.filter(|v| range.contains(v)) {
+            Some(whole) => Some(whole),
+            None => {
+                self.out_of_range(node, what, range.start(), range.end());
+                None
+            }
+        }
+    }
+
+    /// As [`Reader::integer`], for counts.
+    pub fn count(&mut self, node: &Node, what: &str, range: RangeInclusive<usize>) -> Option<usize> {
+        let range = *range.start() as u64..=*range.end() as u64;
+        self.integer(node, what, range).map(|v| v as usize)
+    }
+
+    /// A finite number within a range.
+    pub fn number(&mut self, node: &Node, what: &str, range: RangeInclusive<f64>) -> Option<f32> {
+        let Some(value) = scalar_number(node) else {
+            self.wrong(node, what, "a number");
+            return None;
+        };
+        if range.contains(&value) {
+            return Some(value as f32);
+        }
+        self.out_of_range(node, what, range.start(), range.end());
+        None
+    }
+
+    /// Text in the unit language, as it stands in the source.
+    pub fn language(&mut self, node: &Node, what: &str) -> Option<Text<'s>> {
+        let Kind::Scalar { text, style } = &node.kind else {
+            self.wrong(node, what, "layers or formulas");
+            return None;
+        };
+        if text.trim().is_empty() {
+            self.wrong(node, what, "layers or formulas");
+            return None;
+        }
+        let whole = self.sources.text(node.span);
+        let (skip, length) = match style {
+            ScalarStyle::Plain => (0, whole.len()),
+            ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted => (1, whole.len().saturating_sub(2)),
+            ScalarStyle::Literal | ScalarStyle::Folded => {
+                let header =
+                    if whole.starts_with(['|', '>']) { whole.find('\n').map_or(0, |n| n + 1) } else { 0 };
+                (header, whole.len() - header)
+            }
+        };
+        let start = node.span.start + skip as u32;
+        let span = Span { start, end: start + length as u32, ..node.span };
+        Some(Text { text: self.sources.text(span), span })
+    }
+
+    /// Notes that a value is of another kind than it should be.
+    pub fn wrong(&mut self, node: &Node, what: &str, wanted: &str) {
+        let found =
+            if node.is_empty() { "nothing here".into() } else { format!("this is {}", node.describe()) };
+        self.fault(Diagnostic::error(format!("{what} must be {wanted}"), node.span, found));
+    }
+
+    fn out_of_range(&mut self, node: &Node, what: &str, low: &impl Display, high: &impl Display) {
+        let range = format!("{what} must lie in {low}..={high}");
+        self.fault(Diagnostic::error(range, node.span, format!("this is {}", node.describe())));
+    }
+
+    /// Notes that a key is not there.
+    pub fn missing(&mut self, section: Span, what: &str, key: &str, example: &str) {
+        let fault = Diagnostic::error(format!("{what} has no `{key}`"), section, "in here");
+        self.fault(fault.help(format!("add `{key}: {example}`")));
+    }
+
+    /// Notes a name that is not one of the known.
+    pub fn unknown(&mut self, what: &str, name: &str, span: Span, known: &[&str]) {
+        let fault = Diagnostic::error(format!("unknown {what} `{name}`"), span, "not known");
+        self.fault(fault.help(suggest(name, known)));
+    }
+}
+
+/// The number that a plain scalar is.
+fn scalar_number(node: &Node) -> Option<f64> {
+    let Kind::Scalar { text, style: ScalarStyle::Plain } = &node.kind else { return None };
+    let digits = text.replace('_', "");
+    let numeric = digits.starts_with(|c: char| c.is_ascii_digit() || "+-.".contains(c));
+    digits.parse::<f64>().ok().filter(|v| numeric && v.is_finite())
+}
+
+/// `did you mean ...?` for a near miss, else the whole list.
+pub fn suggest(name: &str, known: &[&str]) -> String {
+    let near = known.iter().map(|&k| (distance(name, k), k)).min_by_key(|&(d, _)| d);
+    match near {
+        Some((d, k)) if d <= k.len().max(name.len()).div_ceil(3) => format!("did you mean `{k}`?"),
+        _ => {
+            let list: Vec<String> = known.iter().map(|k| format!("`{k}`")).collect();
+            format!("known: {}", list.join(", "))
+        }
+    }
+}
+
+/// Damerau-Levenshtein distance of adjacent swaps (optimal string alignment), in characters.
+fn distance(a: &str, b: &str) -> usize {
+    let a: Vec<char> = a.chars().take(64).collect();
+    let b: Vec<char> = b.chars().take(64).collect();
+    let mut rows = vec![vec![0; b.len() + 1]; a.len() + 1];
+    for (i, row) in rows.iter_mut().enumerate() {
+        row[0] = i;
+    }
+    for (j, first) in rows[0].iter_mut().enumerate() {
+        *first = j;
+    }
+    for i in 1..=a.len() {
+        for j in 1..=b.len() {
+            let change = usize::from(!a[i - 1].eq_ignore_ascii_case(&b[j - 1]));
+            let mut best = (rows[i - 1][j] + 1).min(rows[i][j - 1] + 1).min(rows[i - 1][j - 1] + change);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                best = best.min(rows[i - 2][j - 2] + 1);
+            }
+            rows[i][j] = best;
+        }
+    }
+    rows[a.len()][b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distances() {
+        for (a, b, d) in
+            [("", "abc", 3), ("stage", "stages", 1), ("fitlers", "filters", 1), ("relu", "bn", 4)]
+        {
+            assert_eq!(distance(a, b), d, "{a} {b}");
+        }
+    }
+
+    #[test]
+    fn suggestions() {
+        assert_eq!(suggest("stagse", &["name", "stages"]), "did you mean `stages`?");
+        assert_eq!(suggest("banana", &["name", "stages"]), "known: `name`, `stages`");
+    }
+}

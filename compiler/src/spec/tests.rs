@@ -1,0 +1,147 @@
+//! Shipped specs load, build, and come out of `to_yaml` as they went in.
+
+use super::{builtin, load, load_builtin};
+use crate::build::build;
+use crate::ir::graph::{Graph, Mode};
+use crate::ir::op::Op;
+use crate::source::SourceMap;
+use crate::spec::{Request, ResolvedSpec};
+
+fn get(name: &str, overrides: &[&str]) -> (ResolvedSpec, SourceMap) {
+    let overrides: Vec<String> = overrides.iter().map(|o| (*o).to_string()).collect();
+    let mut sources = SourceMap::default();
+    let spec = load_builtin(name, &overrides, &mut sources).expect("compiled in").expect("a right spec");
+    (spec, sources)
+}
+
+fn reload(yaml: &str) -> ResolvedSpec {
+    let read = |path: &str| Err(std::io::Error::other(path.to_string()));
+    let request = Request { name: "emitted.yaml", text: yaml, overrides: &[], read: &read };
+    load(&request, &mut SourceMap::default()).expect("an emitted spec loads")
+}
+
+fn described(graph: &Graph) -> Vec<String> {
+    graph.ids().map(|id| format!("{}: {:?}", graph.node(id).name, graph.node(id).op)).collect()
+}
+
+/// Trained parameters without those of the projections, which a later pass inserts.
+fn params(graph: &Graph) -> usize {
+    let of = |op: &Op| match op {
+        Op::Param { shape, role, .. } if role.trained() => shape.numel().expect("small"),
+        _ => 0,
+    };
+    graph.ids().map(|id| of(&graph.node(id).op)).sum()
+}
+
+#[test]
+fn every_shipped_spec_builds_and_survives_emission() {
+    for name in builtin::names() {
+        let (spec, _) = get(name, &[]);
+        assert_eq!(spec.name.value, name);
+        for mode in [Mode::Infer, Mode::Train] {
+            let graph = build(&spec, mode, 2).expect("builds");
+            let yaml = spec.to_yaml();
+            let again = reload(&yaml);
+            assert_eq!(again.to_yaml(), yaml);
+            assert_eq!(again.train, spec.train);
+            assert_eq!(described(&build(&again, mode, 2).expect("builds")), described(&graph), "{name}");
+        }
+    }
+}
+
+#[test]
+fn option_a_networks_have_the_papers_parameters() {
+    for name in ["resnet20", "resnet32", "resnet44", "resnet56", "resnet110"] {
+        let (spec, _) = get(name, &[]);
+        let graph = build(&spec, Mode::Infer, 1).expect("builds");
+        assert_eq!(Some(params(&graph) as u64), spec.expect.params.map(|p| p.value), "{name}");
+    }
+}
+
+#[test]
+fn names_follow_the_spec() {
+    let (spec, sources) = get("resnet50", &[]);
+    let graph = build(&spec, Mode::Train, 1).expect("builds");
+    let names: Vec<&str> = graph.ids().map(|id| graph.node(id).name.as_str()).collect();
+    for name in [
+        "input",
+        "stem.conv1.weight",
+        "stem.conv1",
+        "stem.bn1.running_var",
+        "stem.relu1",
+        "stem.maxpool1",
+        "stage1.unit0.conv1",
+        "stage1.unit0.bn3.scale",
+        "stage1.unit0.shortcut",
+        "stage1.unit0.add",
+        "stage1.unit0.relu3",
+        "stage4.unit2.conv3",
+        "head.pool",
+        "head.linear",
+        "head.linear.bias",
+        "labels",
+        "loss",
+    ] {
+        assert_eq!(names.iter().filter(|n| **n == name).count(), 1, "{name}");
+    }
+    let conv = graph.ids().find(|&id| graph.node(id).name == "stage2.unit0.conv2").expect("there");
+    assert_eq!(sources.text(graph.node(conv).span), "conv3x3(width, stride, groups=groups)");
+    assert!(matches!(&graph.node(conv).op, Op::Conv { attrs, .. } if attrs.stride == [2, 2]));
+}
+
+#[test]
+fn style_v1_moves_the_stride() {
+    let (spec, _) = get("resnet50", &["style=v1"]);
+    let graph = build(&spec, Mode::Infer, 1).expect("builds");
+    let stride = |name: &str| {
+        graph.ids().find_map(|id| match &graph.node(id).op {
+            Op::Conv { attrs, .. } if graph.node(id).name == name => Some(attrs.stride),
+            _ => None,
+        })
+    };
+    assert_eq!(stride("stage2.unit0.conv1"), Some([2, 2]));
+    assert_eq!(stride("stage2.unit0.conv2"), Some([1, 1]));
+}
+
+#[test]
+fn overrides_reach_every_section() {
+    let sets = [
+        "shortcut=projection",
+        "train.optimizer.sgd.lr=0.25",
+        "stages.1.depth=5",
+        "train.schedule.step.every=3",
+    ];
+    let (spec, sources) = get("resnet20", &sets);
+    assert_eq!(spec.stages[1].depth, 5);
+    assert_eq!(spec.train.lr, 0.25);
+    assert_eq!(spec.train.sgd.momentum, 0.9);
+    assert!(spec.expect.params.is_none(), "the file's figures hold for the file's network");
+    assert_eq!(sources.text(spec.shortcut.span), "projection");
+    assert_eq!(
+        sources.get(spec.shortcut.span.source).map(|s| s.name.as_str()),
+        Some("--set shortcut=projection")
+    );
+}
+
+#[test]
+fn zero_last_bn_zeroes_what_is_added_to_the_shortcut() {
+    let (spec, _) = get("resnet18", &["init.zero_last_bn=true"]);
+    let graph = build(&spec, Mode::Infer, 1).expect("builds");
+    let zeroed: Vec<&str> = graph
+        .ids()
+        .filter(|&id| {
+            matches!(
+                &graph.node(id).op,
+                Op::Param {
+                    role: crate::ir::op::Role::NormScale,
+                    init: crate::ir::op::Init::Constant(0.0),
+                    ..
+                }
+            )
+        })
+        .map(|id| graph.node(id).name.as_str())
+        .collect();
+    assert_eq!(zeroed.len(), 8);
+    assert!(zeroed.iter().all(|n| n.ends_with(".bn2.scale")), "{zeroed:?}");
+    assert!(spec.expect.params.is_some(), "first values change no figure");
+}

@@ -1,0 +1,332 @@
+//! Reads the `train:` section into a [`TrainConfig`]; its defaults live here.
+
+use super::raw::{Kind, Node};
+use super::read::Reader;
+use super::train::{Augment, By, Normalize, Schedule, TrainConfig, Warmup};
+use crate::diagnostic::Diagnostic;
+use crate::ir::op::SgdAttrs;
+use crate::ir::types::DType;
+
+const KEYS: &[&str] = &[
+    "dataset",
+    "epochs",
+    "batch_size",
+    "optimizer",
+    "schedule",
+    "warmup",
+    "label_smoothing",
+    "normalize",
+    "augment",
+    "evaluate_every",
+    "checkpoint_every",
+    "seed",
+    "precision",
+];
+
+/// The data sets that the runtime knows, with the mean and standard deviation of their pixels per channel.
+const DATASETS: &[(&str, [f32; 3], [f32; 3])] = &[
+    ("cifar10", [0.4914, 0.4822, 0.4465], [0.2470, 0.2435, 0.2616]),
+    ("cifar100", [0.5071, 0.4865, 0.4409], [0.2673, 0.2564, 0.2762]),
+    ("shapes10", [0.5, 0.5, 0.5], [0.25, 0.25, 0.25]),
+];
+
+/// Most epochs, steps of a schedule, images in a batch.
+const MOST: usize = 1 << 24;
+
+/// What an absent section means, for images of that many channels.
+pub fn default(channels: usize) -> TrainConfig {
+    TrainConfig {
+        dataset: None,
+        epochs: 10,
+        batch_size: 128,
+        lr: 0.1,
+        sgd: SgdAttrs { momentum: 0.9, dampening: 0.0, nesterov: false, weight_decay: 1e-4 },
+        decay_norm: true,
+        schedule: Schedule::Cosine { min_lr: 0.0, by: By::Step },
+        warmup: None,
+        label_smoothing: 0.0,
+        normalize: normalization(None, channels),
+        augment: Vec::new(),
+        evaluate_every: 1,
+        checkpoint_every: 1,
+        seed: 0,
+        precision: DType::F32,
+    }
+}
+
+/// Pixel statistics of a data set; of an unknown one, those that map `0..1` to `-1..1`.
+pub fn normalization(dataset: Option<&str>, channels: usize) -> Normalize {
+    match DATASETS.iter().find(|&&(name, _, _)| Some(name) == dataset) {
+        Some((_, mean, std)) if channels == 3 => Normalize { mean: mean.to_vec(), std: std.to_vec() },
+        _ => Normalize { mean: vec![0.5; channels], std: vec![0.5; channels] },
+    }
+}
+
+/// Reads the section. Faults go to the reader; where there are some, what returns is of no use.
+pub fn read(reader: &mut Reader<'_>, node: &Node, channels: usize) -> TrainConfig {
+    let mut config = default(channels);
+    let mut normalized = false;
+    for entry in reader.fields(node, "`train`", KEYS).unwrap_or_default() {
+        let (value, what) = (&entry.value, format!("`{}`", entry.key));
+        match entry.key.as_str() {
+            "dataset" => config.dataset = dataset(reader, value),
+            "epochs" => set(&mut config.epochs, reader.count(value, &what, 1..=MOST)),
+            "batch_size" => set(&mut config.batch_size, reader.count(value, &what, 1..=1 << 16)),
+            "optimizer" => optimizer(reader, value, &mut config),
+            "schedule" => set(&mut config.schedule, schedule(reader, value)),
+            "warmup" => config.warmup = warmup(reader, value),
+            "label_smoothing" => set(&mut config.label_smoothing, reader.number(value, &what, 0.0..=0.999)),
+            "normalize" => {
+                normalized = true;
+                set(&mut config.normalize, normalize(reader, value, channels));
+            }
+            "augment" => config.augment = augment(reader, value),
+            "evaluate_every" => set(&mut config.evaluate_every, reader.count(value, &what, 1..=MOST)),
+            "checkpoint_every" => set(&mut config.checkpoint_every, reader.count(value, &what, 1..=MOST)),
+            "seed" => set(&mut config.seed, reader.integer(value, &what, 0..=u64::MAX)),
+            _ => set(&mut config.precision, precision(reader, value)),
+        }
+    }
+    if !normalized {
+        config.normalize = normalization(config.dataset.as_deref(), channels);
+    }
+    config
+}
+
+fn set<T>(place: &mut T, value: Option<T>) {
+    if let Some(value) = value {
+        *place = value;
+    }
+}
+
+fn dataset(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
+    let name = reader.text(node, "`dataset`")?;
+    let known: Vec<&str> = DATASETS.iter().map(|&(name, _, _)| name).collect();
+    if !known.contains(&name) {
+        reader.unknown("data set", name, node.span, &known);
+    }
+    Some(name.to_string())
+}
+
+fn precision(reader: &mut Reader<'_>, node: &Node) -> Option<DType> {
+    match reader.text(node, "`precision`")? {
+        "f32" => Some(DType::F32),
+        "bf16" => Some(DType::Bf16),
+        other => {
+            reader.unknown("precision", other, node.span, &["f32", "bf16"]);
+            None
+        }
+    }
+}
+
+fn optimizer(reader: &mut Reader<'_>, node: &Node, config: &mut TrainConfig) {
+    let Some((name, span, settings)) = reader.choice(node, "`optimizer`") else { return };
+    if name != "sgd" {
+        reader.unknown("optimizer", name, span, &["sgd"]);
+        return;
+    }
+    let Some(settings) = settings else { return };
+    let known = ["lr", "momentum", "dampening", "nesterov", "weight_decay", "decay_norm"];
+    for entry in reader.fields(settings, "`sgd`", &known).unwrap_or_default() {
+        let (value, what) = (&entry.value, format!("`{}`", entry.key));
+        match entry.key.as_str() {
+            "lr" => set(&mut config.lr, reader.number(value, &what, 0.0..=1e6)),
+            "momentum" => set(&mut config.sgd.momentum, reader.number(value, &what, 0.0..=1.0)),
+            "dampening" => set(&mut config.sgd.dampening, reader.number(value, &what, 0.0..=1.0)),
+            "nesterov" => set(&mut config.sgd.nesterov, reader.boolean(value, &what)),
+            "weight_decay" => set(&mut config.sgd.weight_decay, reader.number(value, &what, 0.0..=1e3)),
+            _ => set(&mut config.decay_norm, reader.boolean(value, &what)),
+        }
+    }
+    if config.sgd.nesterov && (config.sgd.momentum == 0.0 || config.sgd.dampening != 0.0) {
+        let fault =
+            Diagnostic::error("`nesterov` needs a momentum and no dampening", settings.span, "not so here");
+        reader.fault(fault);
+    }
+}
+
+fn schedule(reader: &mut Reader<'_>, node: &Node) -> Option<Schedule> {
+    let (name, span, settings) = reader.choice(node, "`schedule`")?;
+    let known: &[&str] = match name {
+        "constant" => &[],
+        "step" => &["every", "gamma", "by"],
+        "multistep" => &["milestones", "gamma", "by"],
+        "cosine" => &["min_lr", "by"],
+        "one_cycle" => &["start", "peak", "end", "by"],
+        other => {
+            reader.unknown(
+                "schedule",
+                other,
+                span,
+                &["constant", "step", "multistep", "cosine", "one_cycle"],
+            );
+            return None;
+        }
+    };
+    let mut by = if matches!(name, "step" | "multistep") { By::Epoch } else { By::Step };
+    let (mut every, mut milestones, mut gamma, mut min_lr) = (None, None, 0.1, 0.0);
+    let (mut start, mut peak, mut end) = (0.04, 0.3, 0.0);
+    let what = format!("`{name}`");
+    let entries = settings.and_then(|s| reader.fields(s, &what, known)).unwrap_or_default();
+    for entry in entries {
+        let (value, what) = (&entry.value, format!("`{}`", entry.key));
+        match entry.key.as_str() {
+            "every" => every = Some(reader.count(value, &what, 1..=MOST)),
+            "milestones" => milestones = Some(self::milestones(reader, value)),
+            "gamma" => set(&mut gamma, reader.number(value, &what, 0.0..=1e3)),
+            "min_lr" => set(&mut min_lr, reader.number(value, &what, 0.0..=1e6)),
+            "start" => set(&mut start, reader.number(value, &what, 0.0..=1.0)),
+            "peak" => set(&mut peak, reader.number(value, &what, 0.0..=1.0)),
+            "end" => set(&mut end, reader.number(value, &what, 0.0..=1.0)),
+            _ => set(&mut by, self::by(reader, value)),
+        }
+    }
+    let section = settings.map_or(span, |s| s.span);
+    match name {
+        "constant" => Some(Schedule::Constant),
+        "step" => {
+            if every.is_none() {
+                reader.missing(section, &what, "every", "30");
+            }
+            Some(Schedule::Step { every: every.flatten()?, gamma, by })
+        }
+        "multistep" => {
+            if milestones.is_none() {
+                reader.missing(section, &what, "milestones", "[82, 123]");
+            }
+            Some(Schedule::Multistep { milestones: milestones.flatten()?, gamma, by })
+        }
+        "cosine" => Some(Schedule::Cosine { min_lr, by }),
+        _ => Some(Schedule::OneCycle { start, peak, end, by }),
+    }
+}
+
+fn milestones(reader: &mut Reader<'_>, node: &Node) -> Option<Vec<usize>> {
+    let mut points: Vec<usize> = Vec::new();
+    for item in reader.items(node, "`milestones`")? {
+        let point = reader.count(item, "a milestone", 1..=MOST)?;
+        if points.last().is_some_and(|&last| last >= point) {
+            let fault = Diagnostic::error("milestones must ascend", item.span, "not after the one before it");
+            reader.fault(fault.help("write them in order: `[82, 123]`"));
+            return None;
+        }
+        points.push(point);
+    }
+    if points.is_empty() {
+        let fault = Diagnostic::error("`milestones` is empty", node.span, "no points");
+        reader.fault(fault.help("a rate that never changes is `schedule: constant`"));
+        return None;
+    }
+    Some(points)
+}
+
+fn by(reader: &mut Reader<'_>, node: &Node) -> Option<By> {
+    match reader.text(node, "`by`")? {
+        "epoch" => Some(By::Epoch),
+        "step" => Some(By::Step),
+        other => {
+            reader.unknown("unit of time", other, node.span, &["epoch", "step"]);
+            None
+        }
+    }
+}
+
+fn warmup(reader: &mut Reader<'_>, node: &Node) -> Option<Warmup> {
+    let entries = reader.fields(node, "`warmup`", &["length", "by", "from"])?;
+    let mut warmup = Warmup { length: 0, by: By::Epoch, from: 0.01 };
+    for entry in &entries {
+        match entry.key.as_str() {
+            "length" => set(&mut warmup.length, reader.count(&entry.value, "`length`", 1..=MOST)),
+            "by" => set(&mut warmup.by, by(reader, &entry.value)),
+            _ => set(&mut warmup.from, reader.number(&entry.value, "`from`", 0.0..=1.0)),
+        }
+    }
+    if !entries.iter().any(|e| e.key == "length") {
+        reader.missing(node.span, "`warmup`", "length", "5");
+    }
+    Some(warmup)
+}
+
+fn normalize(reader: &mut Reader<'_>, node: &Node, channels: usize) -> Option<Normalize> {
+    let entries = reader.fields(node, "`normalize`", &["mean", "std"])?;
+    let (mut mean, mut std) = (None, None);
+    for entry in &entries {
+        if entry.key == "mean" {
+            mean = per_channel(reader, &entry.value, "`mean`", channels, -1e3);
+        } else {
+            std = per_channel(reader, &entry.value, "`std`", channels, 1e-6);
+        }
+    }
+    for key in ["mean", "std"] {
+        if !entries.iter().any(|e| e.key == key) {
+            reader.missing(node.span, "`normalize`", key, "[0.5, 0.5, 0.5]");
+        }
+    }
+    Some(Normalize { mean: mean?, std: std? })
+}
+
+fn per_channel(
+    reader: &mut Reader<'_>,
+    node: &Node,
+    what: &str,
+    channels: usize,
+    low: f64,
+) -> Option<Vec<f32>> {
+    let items = reader.items(node, what)?;
+    if items.len() != channels {
+        let fault = format!("{what} must have one number per channel");
+        reader.fault(Diagnostic::error(fault, node.span, format!("{} of {channels}", items.len())));
+        return None;
+    }
+    items.iter().map(|item| reader.number(item, what, low..=1e3)).collect()
+}
+
+/// `[{crop: {padding: 4}}, flip]`; a map with several keys is that many steps.
+fn augment(reader: &mut Reader<'_>, node: &Node) -> Vec<Augment> {
+    let mut steps = Vec::new();
+    for item in reader.items(node, "`augment`").unwrap_or_default() {
+        match &item.kind {
+            Kind::Map(entries) => {
+                for entry in entries {
+                    let settings = (!entry.value.is_empty()).then_some(&entry.value);
+                    steps.extend(augmentation(reader, &entry.key, entry.span, settings));
+                }
+            }
+            Kind::Scalar { text, .. } => steps.extend(augmentation(reader, text, item.span, None)),
+            Kind::List(_) => reader.wrong(item, "an item of `augment`", "a name, or a map with one key"),
+        }
+    }
+    steps
+}
+
+fn augmentation(
+    reader: &mut Reader<'_>,
+    name: &str,
+    span: crate::source::Span,
+    settings: Option<&Node>,
+) -> Option<Augment> {
+    let (mut padding, mut probability, mut size) = (4, 0.5, 8);
+    let key = match name {
+        "crop" => "padding",
+        "flip" => "probability",
+        "cutout" => "size",
+        other => {
+            reader.unknown("augmentation", other, span, &["crop", "flip", "cutout"]);
+            return None;
+        }
+    };
+    let entries = settings.and_then(|s| reader.fields(s, &format!("`{name}`"), &[key])).unwrap_or_default();
+    for entry in entries {
+        let what = format!("`{key}`");
+        match key {
+            "padding" => set(&mut padding, reader.count(&entry.value, &what, 1..=1 << 12)),
+            "probability" => set(&mut probability, reader.number(&entry.value, &what, 0.0..=1.0)),
+            _ => set(&mut size, reader.count(&entry.value, &what, 1..=1 << 12)),
+        }
+    }
+    Some(match key {
+        "padding" => Augment::Crop { padding },
+        "probability" => Augment::Flip { probability },
+        _ => Augment::Cutout { size },
+    })
+}

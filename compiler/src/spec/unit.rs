@@ -1,0 +1,350 @@
+//! Units, pipelines and formulas: text to syntax tree.
+//!
+//! The grammar is `grammar/unit.pest`. Texts are parsed as they stand in the file, not as YAML hands them over, so
+//! every span is exact whatever the style of the scalar. Chains of one precedence are flat lists and the nesting of
+//! brackets is capped, so that no recursion over a tree can be driven deep.
+
+use pest::Parser;
+use pest::error::{ErrorVariant, InputLocation};
+use pest::iterators::Pair;
+
+use crate::diagnostic::Diagnostic;
+use crate::source::Span;
+
+#[allow(missing_docs, reason = "the derive makes an enum of the grammar's rules, documented there")]
+mod grammar {
+    /// The generated parser.
+    #[derive(pest_derive::Parser)]
+    #[grammar = "../grammar/unit.pest"]
+    pub struct Grammar;
+}
+use grammar::{Grammar, Rule};
+
+/// Deepest nesting of brackets.
+pub const MAX_BRACKETS: usize = 16;
+
+/// A name and where it stands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Name {
+    /// The name.
+    pub text: String,
+    /// Its place.
+    pub span: Span,
+}
+
+/// A unit: parameters and bindings, of which `out` is the result.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Unit {
+    /// What stages call it.
+    pub name: Name,
+    /// Numbers it takes.
+    pub params: Vec<Param>,
+    /// In order of writing.
+    pub bindings: Vec<Binding>,
+    /// Whether it is compiled in.
+    pub builtin: bool,
+}
+
+/// `groups=1`
+#[derive(Debug, Clone, PartialEq)]
+pub struct Param {
+    /// Its name.
+    pub name: Name,
+    /// Value where the caller gives none; may use parameters before it.
+    pub default: Option<Expr>,
+}
+
+/// `main = ...`
+#[derive(Debug, Clone, PartialEq)]
+pub struct Binding {
+    /// Its name.
+    pub name: Name,
+    /// Its value.
+    pub value: Expr,
+}
+
+/// A value: a number or a feature map.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Expr {
+    /// What.
+    pub kind: ExprKind,
+    /// Where.
+    pub span: Span,
+}
+
+/// Kinds of [`Expr`].
+#[derive(Debug, Clone, PartialEq)]
+pub enum ExprKind {
+    /// A literal.
+    Number(f64),
+    /// `f`, `concat(a, b)`, `sqrt(fan_in)`: a variable or a function.
+    Call(Call),
+    /// `-a`
+    Negate(Box<Expr>),
+    /// `a + b - c`: at least two terms; `true` marks a subtracted one.
+    Sum(Vec<(bool, Expr)>),
+    /// `a * b / c`: at least two factors; `true` marks a divisor.
+    Product(Vec<(bool, Expr)>),
+    /// `x -> conv3x3(f) -> bn`: at least one layer.
+    Pipeline(Box<Expr>, Vec<Call>),
+}
+
+/// `conv3x3(f, stride=2)`, or a name alone.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Call {
+    /// What is called.
+    pub name: Name,
+    /// With what; `None` without brackets.
+    pub args: Option<Vec<Arg>>,
+    /// All of it.
+    pub span: Span,
+}
+
+/// One argument.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Arg {
+    /// `stride` in `stride=2`.
+    pub name: Option<Name>,
+    /// Its value.
+    pub value: Expr,
+}
+
+/// A piece of a source's text, handed to the parser.
+#[derive(Debug, Clone, Copy)]
+pub struct Text<'t> {
+    /// The characters under `span`.
+    pub text: &'t str,
+    /// Where they stand.
+    pub span: Span,
+}
+
+/// Result of parsing. The diagnostic is boxed: it is rare, and large.
+pub type Parsed<T> = Result<T, Box<Diagnostic>>;
+
+/// Reads a unit's head, `bottleneck(f, stride, groups=1)`.
+pub fn signature(text: Text<'_>) -> Parsed<(Name, Vec<Param>)> {
+    let mut pairs = parse(Rule::signature, text)?;
+    let name = text.name(&take(&mut pairs));
+    let params = pairs.next().map_or(Vec::new(), |p| p.into_inner().map(|p| text.param(p)).collect());
+    Ok((name, params))
+}
+
+/// Reads a unit's bindings.
+pub fn body(text: Text<'_>) -> Parsed<Vec<Binding>> {
+    Ok(parse(Rule::body, text)?
+        .into_iter()
+        .map(|pair| {
+            let mut inner = pair.into_inner();
+            Binding { name: text.name(&take(&mut inner)), value: text.pipeline(take(&mut inner)) }
+        })
+        .collect())
+}
+
+/// Reads layers after one another, `conv3x3(16) -> bn -> relu`.
+pub fn layers(text: Text<'_>) -> Parsed<Vec<Call>> {
+    Ok(parse(Rule::layers, text)?.into_iter().map(|p| text.call(p)).collect())
+}
+
+/// Reads one value, `1 / sqrt(fan_in)`.
+pub fn formula(text: Text<'_>) -> Parsed<Expr> {
+    let mut pairs = parse(Rule::formula, text)?;
+    Ok(text.pipeline(take(&mut pairs)))
+}
+
+type Pairs<'t> = std::vec::IntoIter<Pair<'t, Rule>>;
+
+fn take<'t>(pairs: &mut impl Iterator<Item = Pair<'t, Rule>>) -> Pair<'t, Rule> {
+    pairs.next().expect("the grammar promises this part")
+}
+
+fn parse(rule: Rule, text: Text<'_>) -> Parsed<Pairs<'_>> {
+    check_brackets(text)?;
+    let mut found = Grammar::parse(rule, text.text).map_err(|e| syntax(text, &e))?;
+    let inner = take(&mut found).into_inner().filter(|p| p.as_rule() != Rule::EOI);
+    Ok(inner.collect::<Vec<_>>().into_iter())
+}
+
+fn check_brackets(text: Text<'_>) -> Parsed<()> {
+    let mut depth = 0usize;
+    for (at, c) in text.text.bytes().enumerate() {
+        match c {
+            // A minus sign nests like a bracket: `- - - 1`.
+            b'(' => depth += 1,
+            b')' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > MAX_BRACKETS || (c == b'-' && leading_minuses(&text.text[..=at]) > MAX_BRACKETS) {
+            let fault = Diagnostic::error("nested too deeply", text.at(at, at + 1), "one level too many");
+            return Err(Box::new(fault.help(format!("{MAX_BRACKETS} levels are the limit"))));
+        }
+    }
+    Ok(())
+}
+
+fn leading_minuses(text: &str) -> usize {
+    let tail = text.bytes().rev().take_while(|c| b"- \t\r\n".contains(c));
+    tail.take(4 * MAX_BRACKETS).filter(|&c| c == b'-').count()
+}
+
+fn syntax(text: Text<'_>, error: &pest::error::Error<Rule>) -> Box<Diagnostic> {
+    let at = match error.location {
+        InputLocation::Pos(at) | InputLocation::Span((at, _)) => at,
+    };
+    let rest = &text.text[at..];
+    let width = token(rest);
+    let found = if width == 0 { "the text ends".to_string() } else { format!("found `{}`", &rest[..width]) };
+    let expected = match &error.variant {
+        ErrorVariant::ParsingError { positives, .. } => expected(positives),
+        ErrorVariant::CustomError { message } => message.clone(),
+    };
+    Box::new(Diagnostic::error(
+        format!("expected {expected}, {found}"),
+        text.at(at, at + width),
+        "not understood",
+    ))
+}
+
+/// Length of the token that a text begins with.
+fn token(text: &str) -> usize {
+    let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    match text.chars().next() {
+        None => 0,
+        Some(first) if word(first) => text.find(|c| !word(c)).unwrap_or(text.len()),
+        Some('-') if text.starts_with("->") => 2,
+        Some(first) => first.len_utf8(),
+    }
+}
+
+fn expected(rules: &[Rule]) -> String {
+    let mut names: Vec<&str> = Vec::new();
+    for rule in rules {
+        let name = match rule {
+            Rule::EOI => "the end",
+            Rule::name | Rule::signature => "a name",
+            Rule::parameters | Rule::arguments => "`(`",
+            Rule::parameter => "a parameter",
+            Rule::argument => "an argument",
+            Rule::body | Rule::binding => "a binding `name = value`",
+            Rule::layers | Rule::call => "a layer",
+            Rule::plus | Rule::minus | Rule::times | Rule::divide => "an operator",
+            Rule::number => "a number",
+            Rule::formula | Rule::pipeline | Rule::sum | Rule::product | Rule::factor | Rule::negation => {
+                "a value"
+            }
+            Rule::WHITESPACE | Rule::COMMENT => continue,
+        };
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names.sort_unstable();
+    match names.split_last() {
+        None => "`->`, an operator or the end".into(),
+        Some((last, [])) => (*last).into(),
+        Some((last, rest)) => format!("{} or {last}", rest.join(", ")),
+    }
+}
+
+impl Text<'_> {
+    fn at(&self, start: usize, end: usize) -> Span {
+        let base = self.span.start;
+        Span { start: base + start as u32, end: base + end as u32, ..self.span }
+    }
+
+    /// The span of a pair, without the white space that a rule may have taken in at its end.
+    fn span(&self, pair: &Pair<'_, Rule>) -> Span {
+        let (start, end) = (pair.as_span().start(), pair.as_span().end());
+        let text = &self.text[start..end];
+        self.at(start, start + code_length(text))
+    }
+
+    fn name(&self, pair: &Pair<'_, Rule>) -> Name {
+        Name { text: pair.as_str().to_string(), span: self.span(pair) }
+    }
+
+    fn param(&self, pair: Pair<'_, Rule>) -> Param {
+        let mut inner = pair.into_inner();
+        Param { name: self.name(&take(&mut inner)), default: inner.next().map(|p| self.pipeline(p)) }
+    }
+
+    fn pipeline(&self, pair: Pair<'_, Rule>) -> Expr {
+        let span = self.span(&pair);
+        let mut inner = pair.into_inner();
+        let start = self.chain(take(&mut inner));
+        let calls: Vec<Call> = inner.map(|p| self.call(p)).collect();
+        if calls.is_empty() {
+            return start;
+        }
+        Expr { kind: ExprKind::Pipeline(Box::new(start), calls), span }
+    }
+
+    /// A sum of products or a product of factors.
+    fn chain(&self, pair: Pair<'_, Rule>) -> Expr {
+        let (span, rule) = (self.span(&pair), pair.as_rule());
+        let mut parts = Vec::new();
+        let mut inverse = false;
+        for part in pair.into_inner() {
+            match part.as_rule() {
+                Rule::plus | Rule::times => inverse = false,
+                Rule::minus | Rule::divide => inverse = true,
+                Rule::product => parts.push((inverse, self.chain(part))),
+                _ => parts.push((inverse, self.factor(part))),
+            }
+        }
+        if parts.len() == 1 {
+            return parts.remove(0).1;
+        }
+        let kind = if rule == Rule::sum { ExprKind::Sum(parts) } else { ExprKind::Product(parts) };
+        Expr { kind, span }
+    }
+
+    fn factor(&self, pair: Pair<'_, Rule>) -> Expr {
+        let span = self.span(&pair);
+        let inner = take(&mut pair.into_inner());
+        let kind = match inner.as_rule() {
+            Rule::number => {
+                // The grammar admits nothing that f64 does not read.
+                let digits = inner.as_str().replace('_', "");
+                ExprKind::Number(digits.parse().unwrap_or(f64::NAN))
+            }
+            Rule::call => ExprKind::Call(self.call(inner)),
+            Rule::negation => {
+                let mut parts = inner.into_inner().skip(1);
+                ExprKind::Negate(Box::new(self.factor(take(&mut parts))))
+            }
+            _ => return self.pipeline(inner),
+        };
+        Expr { kind, span }
+    }
+
+    fn call(&self, pair: Pair<'_, Rule>) -> Call {
+        let span = self.span(&pair);
+        let mut inner = pair.into_inner();
+        let name = self.name(&take(&mut inner));
+        let args = inner.next().map(|p| p.into_inner().map(|p| self.arg(p)).collect());
+        Call { name, args, span }
+    }
+
+    fn arg(&self, pair: Pair<'_, Rule>) -> Arg {
+        let mut inner = pair.into_inner();
+        let first = take(&mut inner);
+        match inner.next() {
+            Some(value) => Arg { name: Some(self.name(&first)), value: self.pipeline(value) },
+            None => Arg { name: None, value: self.pipeline(first) },
+        }
+    }
+}
+
+/// Length of a text without the white space and comments at its end.
+fn code_length(text: &str) -> usize {
+    let mut end = 0;
+    let mut offset = 0;
+    for line in text.split_inclusive('\n') {
+        let code = line.split('#').next().unwrap_or("").trim_end();
+        if !code.trim_start().is_empty() {
+            end = offset + code.len();
+        }
+        offset += line.len();
+    }
+    end
+}
