@@ -107,7 +107,7 @@ pub fn bounds(kernel: &Kernel, data: &[Vec<f32>], args: &RunArgs, exact: &Result
         sign => values.iter().map(|v| v.abs() * f32::from(sign)).collect::<Vec<f32>>(),
     });
     let signed: Vec<Vec<f32>> = signed.collect();
-    let mut magnitudes = run_kernel(&mut oracle(), &linear_part(kernel), &signed, args, None)?;
+    let mut magnitudes = run_kernel(&mut oracle(), &linear_part(kernel), &signed, args, &[])?;
     if let Kernel::BnStats { rows, channels, .. } = *kernel {
         statistics_magnitudes(rows, channels, data, exact, &mut magnitudes);
     }
@@ -135,6 +135,18 @@ fn statistics_magnitudes(
     }
 }
 
+/// Which outputs may lie on which inputs, as `(output, input)` pairs: none, each one alone, each two that go together.
+fn placements(kernel: &Kernel) -> Vec<Vec<(usize, usize)>> {
+    let pairs = kernel.in_place();
+    let mut placements = vec![Vec::new()];
+    placements.extend(pairs.iter().map(|&pair| vec![pair]));
+    for (i, &a) in pairs.iter().enumerate() {
+        let apart = pairs[i + 1..].iter().filter(|b| b.0 != a.0 && b.1 != a.1);
+        placements.extend(apart.map(|&b| vec![a, b]));
+    }
+    placements
+}
+
 /// Runs a kernel on random data on a device and on the oracle, and compares all it wrote; also in place where it may.
 ///
 /// # Errors
@@ -149,13 +161,13 @@ pub fn check_kernel(
     let data: Vec<Vec<f32>> = wanted.inputs.iter().map(|o| o.generate(&mut rng)).collect();
     let args = RunArgs { lr: 0.1, first_update: rng.flip() };
     let fail = |e: resnetc_runtime::error::Error| format!("{kernel:?}: {e}");
-    let exact = run_kernel(&mut oracle(), kernel, &data, &args, None).map_err(fail)?;
+    let exact = run_kernel(&mut oracle(), kernel, &data, &args, &[]).map_err(fail)?;
     let bounds = bounds(kernel, &data, &args, &exact).map_err(fail)?;
-    for in_place in [None].into_iter().chain(wanted.in_place.into_iter().map(Some)) {
+    for in_place in placements(kernel) {
         let mut device = new_device();
-        let got = run_kernel(&mut *device, kernel, &data, &args, in_place).map_err(fail)?;
+        let got = run_kernel(&mut *device, kernel, &data, &args, &in_place).map_err(fail)?;
         let mut pairs: Vec<_> = exact.outputs.iter().zip(&got.outputs).zip(&bounds.outputs).collect();
-        if in_place.is_none() {
+        if in_place.is_empty() {
             pairs.extend(exact.inputs.iter().zip(&got.inputs).zip(&bounds.inputs));
         }
         for (tensor, ((exact, got), bounds)) in pairs.into_iter().enumerate() {

@@ -128,12 +128,10 @@ pub struct Signature {
     pub inputs: Vec<Operand>,
     /// In the kernel's order.
     pub outputs: Vec<Operand>,
-    /// Inputs and outputs, by index, that may lie on each other.
-    pub in_place: Vec<(usize, usize)>,
 }
 
 fn signature_of(inputs: Vec<Operand>, outputs: Vec<Operand>) -> Signature {
-    Signature { inputs, outputs, in_place: Vec::new() }
+    Signature { inputs, outputs }
 }
 
 fn conv_maps(g: &ConvGeometry) -> (Operand, Operand, Operand) {
@@ -230,7 +228,7 @@ fn norm_signature(kernel: &Kernel) -> Signature {
                 vec![map.clone(), map.clone(), mean, rstd, Operand::param([channels]), sum(), sum()];
             inputs.extend(epilogue.act.map(|act| activated(act, map.clone())));
             let outputs = vec![map; 1 + usize::from(epilogue.residual)];
-            Signature { in_place: vec![(0, 0), (1, 0)], ..signature_of(inputs, outputs) }
+            signature_of(inputs, outputs)
         }
         Kernel::Affine { rows, channels, epilogue } => {
             let map = Operand::rows(rows, channels);
@@ -281,18 +279,16 @@ fn pool_signature(kernel: &Kernel) -> Signature {
 
 fn other_signature(kernel: &Kernel) -> Signature {
     match *kernel {
-        Kernel::Activate { len, act: _ } => Signature {
-            in_place: vec![(0, 0)],
-            ..signature_of(vec![Operand::vector(len)], vec![Operand::vector(len)])
-        },
+        Kernel::Activate { len, act: _ } => {
+            signature_of(vec![Operand::vector(len)], vec![Operand::vector(len)])
+        }
         Kernel::ActivateBackward { len, act } => {
             let inputs = vec![Operand::vector(len), activated(act, Operand::vector(len))];
-            Signature { in_place: vec![(0, 0)], ..signature_of(inputs, vec![Operand::vector(len)]) }
+            signature_of(inputs, vec![Operand::vector(len)])
         }
-        Kernel::Add { len, act: _ } => Signature {
-            in_place: vec![(0, 0), (1, 0)],
-            ..signature_of(vec![Operand::vector(len); 2], vec![Operand::vector(len)])
-        },
+        Kernel::Add { len, act: _ } => {
+            signature_of(vec![Operand::vector(len); 2], vec![Operand::vector(len)])
+        }
         Kernel::PadShortcut(g) => signature_of(
             vec![Operand::map(g.n, g.cin, g.h, g.w)],
             vec![Operand::map(g.n, g.cout, g.out[0], g.out[1])],

@@ -87,8 +87,8 @@ pub struct Results {
     pub inputs: Vec<Vec<f32>>,
 }
 
-/// Runs one kernel on given inputs (elements in logical order). With `in_place`, that output lies on that input, which
-/// then is not read back.
+/// Runs one kernel on given inputs (elements in logical order). `in_place` pairs an output with the
+/// input that it lies on, which then is not read back.
 ///
 /// # Errors
 /// Those of the device.
@@ -97,14 +97,14 @@ pub fn run_kernel(
     kernel: &Kernel,
     data: &[Vec<f32>],
     args: &RunArgs,
-    in_place: Option<(usize, usize)>,
+    in_place: &[(usize, usize)],
 ) -> Result<Results> {
-    let Signature { inputs, outputs, .. } = signature(kernel);
+    let Signature { inputs, outputs } = signature(kernel);
     let mut builder = PlanBuilder::default();
     let read: Vec<BufferId> = inputs.iter().map(|o| builder.buffer(o)).collect();
     let mut written = Vec::with_capacity(outputs.len());
     for (i, output) in outputs.iter().enumerate() {
-        let below = in_place.filter(|&(_, o)| o == i).map(|(input, _)| read[input]);
+        let below = in_place.iter().find(|&&(o, _)| o == i).map(|&(_, input)| read[input]);
         written.push(match below {
             Some(id) => {
                 let offset = builder.buffers[id.0 as usize].offset;
@@ -119,14 +119,13 @@ pub fn run_kernel(
         device.write(program, id, &to_bytes(operand, values))?;
     }
     device.run(program, args, None)?;
-    let kept = |i: usize| in_place.is_none_or(|(input, _)| input != i);
     let mut results = Results { outputs: Vec::new(), inputs: Vec::new() };
     for (&id, operand) in written.iter().zip(&outputs) {
         results.outputs.push(read_values(device, program, id, operand)?);
     }
-    for (i, (&id, operand)) in read.iter().zip(&inputs).enumerate().filter(|&(i, _)| kept(i)) {
-        debug_assert!(i < data.len());
-        results.inputs.push(read_values(device, program, id, operand)?);
+    let overwritten = |i: usize| in_place.iter().any(|&(_, input)| input == i);
+    for i in (0..inputs.len()).filter(|&i| !overwritten(i)) {
+        results.inputs.push(read_values(device, program, read[i], &inputs[i])?);
     }
     Ok(results)
 }

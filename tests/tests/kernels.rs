@@ -2,10 +2,12 @@
 
 use candle_core::{DType, Device as CandleDevice};
 use resnetc_compiler::plan::Kernel;
+use resnetc_runtime::cpu::CpuDevice;
+use resnetc_runtime::cpu::isa::Isa;
 use resnetc_runtime::device::{Device, RunArgs};
 use resnetc_runtime::reference::ReferenceDevice;
 use resnetc_tests::bounds::{check_kernel, oracle};
-use resnetc_tests::kernels::{MAKERS, conv, pool};
+use resnetc_tests::kernels::{MAKERS, Maker, conv, pool};
 use resnetc_tests::naive;
 use resnetc_tests::operands::signature;
 use resnetc_tests::plans::run_kernel;
@@ -14,20 +16,54 @@ use resnetc_tests::rng::Rng;
 /// Kernels of each kind, and devices they run on.
 const CASES: u64 = 40;
 
-fn check_all(new_device: &dyn Fn() -> Box<dyn Device>) {
-    for (kind, make) in MAKERS {
-        for case in 0..CASES {
+/// Every kind of kernel but those whose name starts with `skip`; panics with the first fault of each kind that has one.
+fn check_all(new_device: &dyn Fn() -> Box<dyn Device>, skip: &str) {
+    let fault = |&(kind, make): &(&str, Maker)| {
+        let mut faults = (0..CASES).filter_map(|case| {
             let kernel = make(&mut Rng::new(case));
-            if let Err(fault) = check_kernel(new_device, &kernel, case) {
-                panic!("{kind}, case {case}: {fault}");
-            }
-        }
-    }
+            check_kernel(new_device, &kernel, case).err().map(|fault| format!("{kind}, case {case}: {fault}"))
+        });
+        faults.next()
+    };
+    let kinds = MAKERS.iter().filter(|(kind, _)| !kind.starts_with(skip));
+    let faults: Vec<String> = kinds.filter_map(fault).collect();
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
 #[test]
 fn reference_in_single_precision_agrees() {
-    check_all(&|| Box::new(ReferenceDevice::new(CandleDevice::Cpu, DType::F32).expect("f32 is supported")));
+    check_all(
+        &|| Box::new(ReferenceDevice::new(CandleDevice::Cpu, DType::F32).expect("f32 is supported")),
+        "none",
+    );
+}
+
+/// With one thread and with more than there is work for in small cases.
+fn cpu_agrees(isa: Isa) {
+    if !isa.available() {
+        return;
+    }
+    for threads in [1, 3] {
+        check_all(
+            &|| Box::new(CpuDevice::with_isa(threads, isa).expect("the instructions are there")),
+            "conv",
+        );
+    }
+}
+
+#[test]
+fn cpu_avx512_agrees() {
+    cpu_agrees(Isa::Avx512);
+}
+
+#[test]
+fn cpu_avx2_agrees() {
+    cpu_agrees(Isa::Avx2);
+}
+
+#[test]
+fn cpu_portable_agrees() {
+    cpu_agrees(Isa::Portable);
 }
 
 /// Largest difference between the oracle's single-precision result and a definition in double precision.
@@ -42,7 +78,7 @@ fn assert_close(kernel: &Kernel, got: &[f32], exact: &[f64]) {
 fn run(kernel: &Kernel, rng: &mut Rng) -> (Vec<Vec<f32>>, Vec<Vec<f32>>) {
     let data: Vec<Vec<f32>> = signature(kernel).inputs.iter().map(|o| o.generate(rng)).collect();
     let results =
-        run_kernel(&mut oracle(), kernel, &data, &RunArgs::default(), None).expect("the oracle runs");
+        run_kernel(&mut oracle(), kernel, &data, &RunArgs::default(), &[]).expect("the oracle runs");
     (data, results.outputs)
 }
 
