@@ -115,7 +115,7 @@ impl Graph {
     }
 
     /// Replaces the operands of a node.
-    pub fn set_operands(&mut self, id: NodeId, operands: &[Value]) {
+    pub(super) fn set_operands(&mut self, id: NodeId, operands: &[Value]) {
         let old: Vec<_> = self.nodes.edges_directed(id, Direction::Incoming).map(|e| e.id()).collect();
         for edge in old {
             self.nodes.remove_edge(edge);
@@ -130,9 +130,46 @@ impl Graph {
         }
     }
 
-    /// Removes a node that nobody uses any more.
-    pub fn remove(&mut self, id: NodeId) {
-        self.nodes.remove_node(id);
+    /// Redirects every use of one value, outputs of the graph included, to another.
+    pub(super) fn redirect(&mut self, from: Value, to: Value) {
+        let uses: Vec<_> = self
+            .nodes
+            .edges_directed(from.node, Direction::Outgoing)
+            .filter(|e| e.weight().port == from.port)
+            .map(|e| (e.id(), e.target(), e.weight().operand))
+            .collect();
+        for (edge, user, operand) in uses {
+            self.nodes.remove_edge(edge);
+            self.nodes.add_edge(to.node, user, Edge { port: to.port, operand });
+        }
+        for (_, value) in self.outputs.iter_mut().filter(|(_, value)| *value == from) {
+            *value = to;
+        }
+    }
+
+    /// Puts the nodes of `order`, operands before users, into a fresh graph, so that ids ascend without gaps and
+    /// insertion order is an order of execution again. Nodes not in `order` are dropped; nobody kept may use them.
+    pub(super) fn reordered(mut self, order: &[NodeId]) -> Graph {
+        let operands: Vec<Vec<Value>> = order.iter().map(|&id| self.operands(id)).collect();
+        let mut renamed = vec![NodeId::end(); self.bound()];
+        let moved = |renamed: &[NodeId], value: Value| {
+            let node = renamed[value.node.index()];
+            assert!(node != NodeId::end(), "a value is used whose node was removed or comes later");
+            Value { node, port: value.port }
+        };
+        let mut nodes = StableDiGraph::with_capacity(order.len(), self.nodes.edge_count());
+        for &id in order {
+            let node = self.nodes.remove_node(id).expect("each node is in the order once");
+            renamed[id.index()] = nodes.add_node(node);
+        }
+        let outputs = self.outputs.into_iter().map(|(name, v)| (name, moved(&renamed, v))).collect();
+        let mut graph = Graph { nodes, outputs, ..Graph::new(self.name, self.mode) };
+        graph.stage = self.stage;
+        for (id, operands) in order.iter().zip(&operands) {
+            let operands: Vec<Value> = operands.iter().map(|&v| moved(&renamed, v)).collect();
+            graph.connect(renamed[id.index()], &operands);
+        }
+        graph
     }
 
     /// The node behind an id.
@@ -145,7 +182,7 @@ impl Graph {
         &mut self.nodes[id]
     }
 
-    /// All nodes in order of insertion.
+    /// All nodes in order of insertion, which is an order of execution: operands come before their users.
     pub fn ids(&self) -> impl Iterator<Item = NodeId> + '_ {
         self.nodes.node_indices()
     }
@@ -181,6 +218,31 @@ impl Graph {
             .collect();
         users.sort();
         users
+    }
+
+    /// The only use of a value; `None` where it has none, several, or is an output of the graph.
+    pub fn sole_user(&self, value: Value) -> Option<NodeId> {
+        let mut edges = self
+            .nodes
+            .edges_directed(value.node, Direction::Outgoing)
+            .filter(|e| e.weight().port == value.port);
+        let user = edges.next()?.target();
+        (edges.next().is_none() && !self.is_output(value)).then_some(user)
+    }
+
+    /// Whether a value is a named result of the graph.
+    pub fn is_output(&self, value: Value) -> bool {
+        self.outputs.iter().any(|&(_, v)| v == value)
+    }
+
+    /// The value of a named result.
+    pub fn output(&self, name: &str) -> Option<Value> {
+        self.outputs.iter().find(|(n, _)| n == name).map(|&(_, value)| value)
+    }
+
+    /// One more than the largest index of a node, for tables by node.
+    pub fn bound(&self) -> usize {
+        self.nodes.node_indices().next_back().map_or(0, |id| id.index() + 1)
     }
 
     /// Type of a value; `None` before types were inferred.

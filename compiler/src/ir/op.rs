@@ -384,6 +384,28 @@ pub enum ConvInit {
     Fixed(Init),
 }
 
+impl ConvInit {
+    /// The distribution for a weight with these fans. A uniform distribution of variance `v` has the bound `sqrt(3 v)`.
+    pub fn resolve(self, fan_in: usize, fan_out: usize) -> Init {
+        let of = |fan| match fan {
+            Fan::FanIn => fan_in as f64,
+            Fan::FanOut => fan_out as f64,
+        };
+        let normal = |variance: f64| Init::Normal { std: variance.sqrt() as f32 };
+        let uniform = |variance: f64| Init::Uniform { bound: (3.0 * variance).sqrt() as f32 };
+        match self {
+            ConvInit::HeNormal { fan } => normal(2.0 / of(fan)),
+            ConvInit::HeUniform { fan } => uniform(2.0 / of(fan)),
+            ConvInit::XavierNormal => normal(2.0 / (fan_in + fan_out) as f64),
+            ConvInit::XavierUniform => uniform(2.0 / (fan_in + fan_out) as f64),
+            ConvInit::UniformFan { fan, gain } => {
+                Init::Uniform { bound: (f64::from(gain) / of(fan).sqrt()) as f32 }
+            }
+            ConvInit::Fixed(init) => init,
+        }
+    }
+}
+
 /// Products of a weight's sizes: `fan_in = cin / groups * kh * kw`, `fan_out = cout / groups * kh * kw` (PyTorch
 /// counts `fan_out = cout * kh * kw`, and so do we: groups do not divide it).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -1,1 +1,193 @@
-//! To come.
+//! The passes: what they are, in which order they run, and the runner.
+//!
+//! A pass reads a graph and returns a [`Patch`]; it sees the IR and the operators, never another pass. The runner
+//! applies the patch, fills in types of new nodes, and verifies the graph after every pass.
+
+mod accumulate_conv;
+mod dead_code;
+mod differentiate;
+mod expand_shortcuts;
+mod fold_bn;
+mod fuse_add;
+mod fuse_bn;
+mod fuse_conv;
+mod infer_shapes;
+mod layout;
+
+#[cfg(test)]
+mod tests;
+
+use crate::diagnostic::Diagnostic;
+use crate::ir::graph::{Graph, Mode, NodeId, Stage, Value};
+use crate::ir::op::SgdAttrs;
+use crate::ir::patch::Patch;
+use crate::ir::types::TensorType;
+use crate::ir::verify;
+use crate::ops;
+use crate::report::{Dump, PassReport};
+
+/// One step from one graph to the next.
+#[derive(Debug, Clone, Copy)]
+pub struct Pass {
+    /// `fold-bn`
+    pub name: &'static str,
+    /// What it is for, one line.
+    pub why: &'static str,
+    /// Stage of the graph after it.
+    pub stage: Stage,
+    /// Reads the graph, says what to change. Only mistakes of the spec are errors.
+    pub run: fn(&Graph, &PassContext) -> Result<Patch, Vec<Diagnostic>>,
+}
+
+/// What passes need besides the graph.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PassContext {
+    /// Constants of the update; in inference nobody looks at them.
+    pub sgd: SgdAttrs,
+    /// Whether weight decay applies to normalisation's parameters and biases too.
+    pub decay_norm: bool,
+    /// After which passes to keep the graph's text.
+    pub dump: Dump,
+}
+
+/// The passes that make a graph complete: every node typed, every shortcut decided, nothing unused. What the network
+/// is (its parameters, its multiply-accumulates) is counted after these.
+pub fn front() -> Vec<Pass> {
+    use Stage::{Expanded, Typed};
+    vec![
+        // Everything later asks for shapes; mismatches are found here, with both ends in the spec.
+        Pass::new("infer-shapes", "gives every value a type", Typed, infer_shapes::run),
+        // Needs shapes: whether they change decides what a shortcut becomes.
+        Pass::new("expand-shortcuts", "decides what each shortcut is", Expanded, expand_shortcuts::run),
+        // A binding of a unit that nothing uses is legal, and costs nothing from here on.
+        Pass::new("dead-code", "removes what no result needs", Expanded, dead_code::run),
+    ]
+}
+
+/// The passes behind [`front`]: towards kernels.
+pub fn back(mode: Mode) -> Vec<Pass> {
+    use Stage::{Differentiated, Fused, LaidOut};
+    match mode {
+        Mode::Infer => vec![
+            // First: a convolution that has taken a normalisation in has a bias, and is free to take in more.
+            Pass::new("fold-bn", "puts normalisations into the weights before them", Fused, fold_bn::run),
+            Pass::new(
+                "fuse-conv",
+                "puts sum and activation into the kernel before them",
+                Fused,
+                fuse_conv::run,
+            ),
+            // What no convolution took in.
+            Pass::new("fuse-add", "puts activations into the sums before them", Fused, fuse_add::run),
+            // The normalisations' old parameters.
+            Pass::new("dead-code", "removes what no result needs", Fused, dead_code::run),
+            Pass::new("layout", "sets the order in memory", LaidOut, layout::run),
+        ],
+        Mode::Train => vec![
+            // Before differentiation: the fused operator has a gradient rule of its own, with fewer passes over memory.
+            Pass::new("fuse-bn", "puts sum and activation into the normalisation", Fused, fuse_bn::run),
+            Pass::new("fuse-add", "puts activations into the sums before them", Fused, fuse_add::run),
+            Pass::new("differentiate", "adds gradients and updates", Differentiated, differentiate::run),
+            // Sums of gradients exist only now.
+            Pass::new(
+                "accumulate-conv",
+                "puts sums of gradients into the convolution before them",
+                Differentiated,
+                accumulate_conv::run,
+            ),
+            Pass::new("dead-code", "removes what no result needs", Differentiated, dead_code::run),
+            // Last: nothing before depends on the order in memory.
+            Pass::new("layout", "sets the order in memory", LaidOut, layout::run),
+        ],
+    }
+}
+
+impl Pass {
+    const fn new(
+        name: &'static str,
+        why: &'static str,
+        stage: Stage,
+        run: fn(&Graph, &PassContext) -> Result<Patch, Vec<Diagnostic>>,
+    ) -> Self {
+        Pass { name, why, stage, run }
+    }
+}
+
+/// Runs all passes on a graph in the stage `Built`.
+///
+/// # Errors
+/// All mistakes of the spec that the first pass that finds any finds.
+///
+/// # Panics
+/// Where a pass breaks an invariant: the message names the pass and all faults.
+pub fn run(graph: Graph, context: &PassContext) -> Result<(Graph, Vec<PassReport>), Vec<Diagnostic>> {
+    let back = back(graph.mode);
+    let (graph, mut reports) = run_list(graph, &front(), context)?;
+    let (graph, more) = run_list(graph, &back, context)?;
+    reports.extend(more);
+    Ok((graph, reports))
+}
+
+/// Runs some passes, in order; see [`run`].
+///
+/// # Errors
+/// See [`run`].
+///
+/// # Panics
+/// See [`run`].
+pub fn run_list(
+    mut graph: Graph,
+    passes: &[Pass],
+    context: &PassContext,
+) -> Result<(Graph, Vec<PassReport>), Vec<Diagnostic>> {
+    expect_sound(&graph, "the builder");
+    let mut reports = Vec::with_capacity(passes.len());
+    for pass in passes {
+        let mut patch = (pass.run)(&graph, context)?;
+        let (fired, notes) = (patch.count(), patch.take_notes());
+        graph = patch.apply(graph);
+        graph.stage = pass.stage;
+        fill_types(&mut graph);
+        expect_sound(&graph, pass.name);
+        let dump = match &context.dump {
+            Dump::Never => false,
+            Dump::All => true,
+            Dump::After(name) => name == pass.name,
+        };
+        reports.push(PassReport {
+            name: pass.name,
+            stage: pass.stage,
+            fired,
+            notes,
+            nodes: graph.len(),
+            dump: dump.then(|| graph.to_string()),
+        });
+    }
+    Ok((graph, reports))
+}
+
+/// Types of the nodes that a pass added or replaced. Where operands do not fit, the verifier says so.
+fn fill_types(graph: &mut Graph) {
+    let untyped: Vec<NodeId> = graph.ids().filter(|&id| graph.node(id).types.is_empty()).collect();
+    for id in untyped {
+        if let Some(Ok(types)) = infer_node(graph, id) {
+            graph.node_mut(id).types = types;
+        }
+    }
+}
+
+/// Types of a node's results; `None` where an operand has none.
+fn infer_node(graph: &Graph, id: NodeId) -> Option<Result<Vec<TensorType>, ops::InferError>> {
+    let operands: Vec<Value> = graph.operands(id);
+    let operands: Option<Vec<&TensorType>> = operands.iter().map(|&value| graph.value_type(value)).collect();
+    Some(ops::infer(&graph.node(id).op, graph.mode, &operands?))
+}
+
+fn expect_sound(graph: &Graph, after: &str) {
+    let faults = verify::verify(graph);
+    if faults.is_empty() {
+        return;
+    }
+    let list: Vec<String> = faults.iter().map(|fault| format!("  {fault}")).collect();
+    panic!("`{after}` left a broken graph:\n{}", list.join("\n"));
+}

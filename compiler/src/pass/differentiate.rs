@@ -1,0 +1,149 @@
+//! Training: adds the gradients of the loss by every parameter, by reverse accumulation, and an update per parameter.
+//!
+//! Names: `grad.<node>` is the gradient of a node's first result. Where several users contribute, each contribution is
+//! `grad.<node>.via.<user>` and `grad.<node>` their sum (`grad.<node>.sum1` and so on in between). A gradient that is
+//! another one unchanged has no node of its own.
+
+use super::PassContext;
+use crate::diagnostic::Diagnostic;
+use crate::ir::graph::{Graph, NodeId, Value};
+use crate::ir::op::{Op, Role, SgdAttrs};
+use crate::ir::patch::Patch;
+use crate::ops::{self, Vjp};
+
+pub(super) fn run(graph: &Graph, context: &PassContext) -> Result<Patch, Vec<Diagnostic>> {
+    let loss = graph.output("loss").expect("the verifier has checked that training has a loss");
+    let mut sweep = Sweep::new(graph, loss);
+    let mut mistakes = Vec::new();
+    let order: Vec<NodeId> = graph.ids().collect();
+    for &id in order.iter().rev() {
+        if let Err(reason) = sweep.visit(id) {
+            let node = graph.node(id);
+            mistakes.push(Diagnostic::error(format!("`{}`: {reason}", node.name), node.span, "here"));
+        }
+    }
+    if !mistakes.is_empty() {
+        return Err(mistakes);
+    }
+    for id in order {
+        sweep.update(id, context);
+    }
+    Ok(sweep.patch)
+}
+
+/// Reverse accumulation under way. Tables are indexed by node.
+struct Sweep<'a> {
+    graph: &'a Graph,
+    patch: Patch,
+    loss: Value,
+    /// Whether a trained parameter lies behind the node.
+    trained: Vec<bool>,
+    /// How many gradients the node's first result gets.
+    expected: Vec<usize>,
+    /// Those it has so far.
+    contributions: Vec<Vec<Value>>,
+    /// Their sum, once all have come.
+    gradients: Vec<Option<Value>>,
+}
+
+impl<'a> Sweep<'a> {
+    fn new(graph: &'a Graph, loss: Value) -> Self {
+        let bound = graph.bound();
+        let mut trained = vec![false; bound];
+        for id in graph.ids() {
+            let own = matches!(&graph.node(id).op, Op::Param { role, .. } if role.trained());
+            trained[id.index()] = own || graph.operands(id).iter().any(|v| trained[v.node.index()]);
+        }
+        let mut reaches_loss = vec![false; bound];
+        let mut expected = vec![0; bound];
+        reaches_loss[loss.node.index()] = true;
+        let order: Vec<NodeId> = graph.ids().collect();
+        for &id in order.iter().rev().filter(|id| trained[id.index()]) {
+            if !reaches_loss[id.index()] {
+                continue;
+            }
+            for operand in graph.operands(id) {
+                reaches_loss[operand.node.index()] = true;
+                expected[operand.node.index()] += usize::from(trained[operand.node.index()]);
+            }
+        }
+        let (contributions, gradients) = (vec![Vec::new(); bound], vec![None; bound]);
+        Sweep { graph, patch: Patch::new(graph), loss, trained, expected, contributions, gradients }
+    }
+
+    /// Sums up a node's gradient and hands it on to the operands. All users have been visited.
+    fn visit(&mut self, id: NodeId) -> Result<(), ops::VjpError> {
+        let is_loss = id == self.loss.node;
+        let dy = self.sum(id);
+        if !self.trained[id.index()] || (dy.is_none() && !is_loss) {
+            return Ok(());
+        }
+        self.gradients[id.index()] = dy;
+        let operands = self.graph.operands(id);
+        let names = operands.iter().map(|operand| self.name(*operand, id)).collect();
+        let gradients = ops::vjp(Vjp::new(self.graph, &mut self.patch, id, dy, names))?;
+        for (operand, gradient) in operands.iter().zip(gradients) {
+            self.contributions[operand.node.index()].extend(gradient);
+        }
+        Ok(())
+    }
+
+    /// Name of what `user` contributes to an operand's gradient; `None` where nobody wants it.
+    fn name(&self, operand: Value, user: NodeId) -> Option<String> {
+        if !self.trained[operand.node.index()] {
+            return None;
+        }
+        let name = &self.graph.node(operand.node).name;
+        let alone = self.expected[operand.node.index()] == 1;
+        let user = if alone { String::new() } else { format!(".via.{}", self.graph.node(user).name) };
+        Some(format!("grad.{name}{user}"))
+    }
+
+    /// The sum of all contributions to a node's gradient.
+    fn sum(&mut self, id: NodeId) -> Option<Value> {
+        let contributions = std::mem::take(&mut self.contributions[id.index()]);
+        let node = self.graph.node(id);
+        let last = contributions.len().saturating_sub(1);
+        let mut contributions = contributions.into_iter();
+        let mut sum = contributions.next()?;
+        for (i, value) in (1..).zip(contributions) {
+            let suffix = if i == last { String::new() } else { format!(".sum{i}") };
+            let name = format!("grad.{}{suffix}", node.name);
+            sum = self.patch.add(name, Op::Add { act: None }, node.span, &[sum, value]).into();
+        }
+        Some(sum)
+    }
+
+    /// Adds the update of a parameter that has a gradient.
+    fn update(&mut self, id: NodeId, context: &PassContext) {
+        let node = self.graph.node(id);
+        let Op::Param { role, .. } = node.op else { return };
+        if !role.trained() {
+            return;
+        }
+        let Some(gradient) = self.gradients[id.index()] else {
+            self.patch.refused(&node.name, "no update: the loss does not depend on it");
+            return;
+        };
+        let op = Op::SgdUpdate { sgd: constants(role, context) };
+        let name = format!("update.{}", node.name);
+        self.patch.add(name, op, node.span, &[id.into(), gradient]);
+        self.patch.fired_silently(&node.name, format!("gradient `{}`", self.gradient_name(gradient)));
+    }
+
+    fn gradient_name(&self, gradient: Value) -> String {
+        let name = self.patch.name(self.graph, gradient.node);
+        if gradient.port == 0 { name.to_owned() } else { format!("{name}:{}", gradient.port) }
+    }
+}
+
+/// Constants of a parameter's update: whether weight decay applies depends on what it is.
+fn constants(role: Role, context: &PassContext) -> SgdAttrs {
+    let decays = match role {
+        Role::ConvWeight | Role::LinearWeight => true,
+        Role::Bias | Role::NormScale | Role::NormShift => context.decay_norm,
+        Role::RunningMean | Role::RunningVar => false,
+    };
+    let weight_decay = if decays { context.sgd.weight_decay } else { 0.0 };
+    SgdAttrs { weight_decay, ..context.sgd }
+}

@@ -1,0 +1,91 @@
+//! Decides what each unit's shortcut is: the input itself, a projection (1x1 convolution and batch normalisation,
+//! options B and C of He et al. 2015), or strided pixels padded with zero channels (option A).
+
+use super::PassContext;
+use crate::diagnostic::Diagnostic;
+use crate::ir::graph::{Graph, NodeId, Value};
+use crate::ir::op::{ConvAttrs, ConvInit, Epilogue, Init, Op, Recipe, Role, ShortcutRule};
+use crate::ir::patch::Patch;
+use crate::ops::ShortcutChange;
+
+pub(super) fn run(graph: &Graph, _context: &PassContext) -> Result<Patch, Vec<Diagnostic>> {
+    let mut patch = Patch::new(graph);
+    for id in graph.ids() {
+        let Op::Shortcut { rule, bn_eps, bn_momentum, init } = graph.node(id).op else { continue };
+        let change = change(graph, id);
+        let x = graph.operands(id)[0];
+        let norm = Op::BatchNorm { eps: bn_eps, momentum: bn_momentum, epilogue: Epilogue::default() };
+        match rule {
+            ShortcutRule::Identity => identity(graph, &mut patch, id, x),
+            ShortcutRule::Pad | ShortcutRule::Projection if change.is_none() => {
+                identity(graph, &mut patch, id, x);
+            }
+            ShortcutRule::Pad => pad(graph, &mut patch, id, x, change),
+            ShortcutRule::Projection => project(graph, &mut patch, id, x, change, norm, init, 'B'),
+            ShortcutRule::AlwaysProject => project(graph, &mut patch, id, x, change, norm, init, 'C'),
+        }
+    }
+    Ok(patch)
+}
+
+/// From the shortcut's input to its result, which has the main branch's shape.
+fn change(graph: &Graph, id: NodeId) -> ShortcutChange {
+    let size = |value| graph.value_type(value).and_then(|ty| ty.shape.nchw());
+    let sizes = size(graph.operands(id)[0]).zip(size(id.into()));
+    sizes
+        .and_then(|(x, main)| ShortcutChange::between(x, main))
+        .expect("shape inference has checked shortcuts")
+}
+
+fn identity(graph: &Graph, patch: &mut Patch, id: NodeId, x: Value) {
+    patch.redirect(id, x);
+    patch.remove(id);
+    patch.fired_silently(&graph.node(id).name, "identity: the shapes agree");
+}
+
+fn pad(graph: &Graph, patch: &mut Patch, id: NodeId, x: Value, change: ShortcutChange) {
+    let op = Op::PadShortcut { stride: change.stride, channels: change.channels[1] };
+    patch.replace(id, op, &[x]);
+    patch.fired(id, &graph.node(id).name, reason("pad", change, 'A'));
+}
+
+/// Adds `<name>.conv` and `<name>.bn` with their parameters in the place of the shortcut.
+#[expect(clippy::too_many_arguments, reason = "what a convolution and a normalisation consist of")]
+fn project(
+    graph: &Graph,
+    patch: &mut Patch,
+    id: NodeId,
+    x: Value,
+    change: ShortcutChange,
+    norm: Op,
+    init: ConvInit,
+    rule: char,
+) {
+    let node = graph.node(id);
+    let (name, span) = (&node.name, node.span);
+    let [cin, cout] = change.channels;
+    let mut param = |suffix: &str, shape: Vec<usize>, role, init| -> Value {
+        let op = Op::Param { shape: crate::ir::types::Shape(shape), role, init, recipe: Recipe::Own };
+        patch.add(format!("{name}.{suffix}"), op, span, &[]).into()
+    };
+    let weight = param("conv.weight", vec![cout, cin, 1, 1], Role::ConvWeight, init.resolve(cin, cout));
+    let scale = param("bn.scale", vec![cout], Role::NormScale, Init::Constant(1.0));
+    let shift = param("bn.shift", vec![cout], Role::NormShift, Init::Constant(0.0));
+    let mean = param("bn.running_mean", vec![cout], Role::RunningMean, Init::Constant(0.0));
+    let var = param("bn.running_var", vec![cout], Role::RunningVar, Init::Constant(1.0));
+    let stride = change.stride;
+    let attrs = ConvAttrs { kernel: [1; 2], stride, padding: [0; 2], dilation: [1; 2], groups: 1 };
+    let conv = Op::Conv { attrs, bias: false, epilogue: Epilogue::default() };
+    let conv = patch.add(format!("{name}.conv"), conv, span, &[x, weight]);
+    let bn = patch.add(format!("{name}.bn"), norm, span, &[conv.into(), scale, shift, mean, var]);
+    patch.redirect(id, bn);
+    patch.remove(id);
+    patch.fired(conv, name, reason("projection", change, rule));
+}
+
+/// `projection: 256 -> 512 channels, stride 2, rule B`
+fn reason(what: &str, change: ShortcutChange, rule: char) -> String {
+    let ([cin, cout], [sh, sw]) = (change.channels, change.stride);
+    let stride = if sh == sw { sh.to_string() } else { format!("{sh}x{sw}") };
+    format!("{what}: {cin} -> {cout} channels, stride {stride}, rule {rule}")
+}

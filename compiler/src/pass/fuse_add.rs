@@ -1,0 +1,27 @@
+//! Puts an activation into the sum before it, where no other kernel took the sum in.
+
+use super::PassContext;
+use crate::diagnostic::Diagnostic;
+use crate::ir::graph::Graph;
+use crate::ir::op::Op;
+use crate::ir::patch::Patch;
+
+pub(super) fn run(graph: &Graph, _context: &PassContext) -> Result<Patch, Vec<Diagnostic>> {
+    let mut patch = Patch::new(graph);
+    for id in graph.ids().filter(|&id| graph.node(id).op == Op::Add { act: None }) {
+        let name = &graph.node(id).name;
+        let Some(user) = graph.sole_user(id.into()) else {
+            patch.refused(name, "left: its sum is used more than once");
+            continue;
+        };
+        let Op::Activate { act } = graph.node(user).op else {
+            patch.refused(name, "left: no activation follows");
+            continue;
+        };
+        patch.replace(id, Op::Add { act: Some(act) }, &graph.operands(id));
+        patch.redirect(user, id);
+        patch.remove(user);
+        patch.fired(id, name, format!("took in `{}`", graph.node(user).name));
+    }
+    Ok(patch)
+}

@@ -1,0 +1,67 @@
+//! Inference: puts the sum and the activation behind a convolution (or an affine map) into its epilogue, so that its
+//! result is written once.
+//!
+//! `conv -> add(residual) -> act`, `conv -> act` and `conv -> add(residual)` fuse, each intermediate having one user.
+//! The residual cannot depend on the convolution: its only way out is the sum.
+
+use std::collections::HashSet;
+
+use super::PassContext;
+use crate::diagnostic::Diagnostic;
+use crate::ir::graph::{Graph, NodeId, Value};
+use crate::ir::op::{Epilogue, Op};
+use crate::ir::patch::Patch;
+
+pub(super) fn run(graph: &Graph, _context: &PassContext) -> Result<Patch, Vec<Diagnostic>> {
+    let mut patch = Patch::new(graph);
+    let mut taken = HashSet::new();
+    for id in graph.ids() {
+        let op = &graph.node(id).op;
+        if matches!(op, Op::Conv { .. } | Op::Affine { .. }) {
+            fuse(graph, &mut patch, &mut taken, id, op.clone());
+        }
+    }
+    Ok(patch)
+}
+
+fn fuse(graph: &Graph, patch: &mut Patch, taken: &mut HashSet<NodeId>, id: NodeId, mut op: Op) {
+    let (Op::Conv { epilogue, .. } | Op::Affine { epilogue }) = &mut op else { return };
+    let name = &graph.node(id).name;
+    let mut operands = graph.operands(id);
+    let mut last = id;
+    let stop = loop {
+        if graph.is_output(last.into()) {
+            break "it is a result of the network";
+        }
+        let Some(user) = graph.sole_user(last.into()) else { break "its result is used more than once" };
+        let follower = &graph.node(user).op;
+        if let Op::Activate { act } = follower
+            && epilogue.act.is_none()
+        {
+            epilogue.act = Some(*act);
+        } else if *follower == (Op::Add { act: None }) && *epilogue == Epilogue::default() {
+            if !taken.insert(user) {
+                break "another convolution took the sum in";
+            }
+            operands.push(other(graph, user, last));
+            epilogue.residual = true;
+        } else {
+            break "no sum and no activation follows";
+        }
+        patch.fired(id, name, format!("took in `{}`", graph.node(user).name));
+        patch.remove(user);
+        last = user;
+    };
+    if last == id {
+        patch.refused(name, format!("left: {stop}"));
+        return;
+    }
+    patch.redirect(last, id);
+    patch.replace(id, op, &operands);
+}
+
+/// The operand of a sum that is not the given node.
+fn other(graph: &Graph, sum: NodeId, node: NodeId) -> Value {
+    let operands = graph.operands(sum);
+    operands.into_iter().find(|value| value.node != node).expect("a node with one use is one operand")
+}

@@ -1,0 +1,181 @@
+//! Each pass on small nets built by hand: the whole text after it.
+
+use super::*;
+use crate::ir::op::*;
+use crate::ir::types::Shape;
+use crate::report::Dump;
+use crate::source::{SourceId, Span};
+
+/// Builds nets as the spec's builder does: parameters right before their user.
+struct Net {
+    graph: Graph,
+    /// Where the next node comes from: nodes get spans one behind the other.
+    at: u32,
+}
+
+impl Net {
+    fn new(mode: Mode, shape: [usize; 4]) -> (Self, Value) {
+        let mut net = Net { graph: Graph::new("small", mode), at: 0 };
+        let x = net.add("input", Op::Input { shape: shape.into() }, &[]);
+        (net, x)
+    }
+
+    fn add(&mut self, name: &str, op: Op, operands: &[Value]) -> Value {
+        self.at += 10;
+        let span = Span { source: SourceId(0), start: self.at, end: self.at + 5 };
+        self.graph.add(name, op, span, operands).into()
+    }
+
+    fn param(&mut self, name: &str, shape: impl Into<Shape>, role: Role, init: Init) -> Value {
+        self.add(name, Op::Param { shape: shape.into(), role, init, recipe: Recipe::Own }, &[])
+    }
+
+    fn conv(&mut self, name: &str, x: Value, io: [usize; 2], kernel: usize, stride: usize) -> Value {
+        let shape = [io[1], io[0], kernel, kernel];
+        let weight =
+            self.param(&format!("{name}.weight"), shape, Role::ConvWeight, Init::Normal { std: 0.5 });
+        let attrs = ConvAttrs {
+            kernel: [kernel; 2],
+            stride: [stride; 2],
+            padding: [kernel / 2; 2],
+            dilation: [1; 2],
+            groups: 1,
+        };
+        self.add(name, Op::Conv { attrs, bias: false, epilogue: Epilogue::default() }, &[x, weight])
+    }
+
+    fn bn(&mut self, name: &str, x: Value, channels: usize) -> Value {
+        let tensors = [
+            ("scale", Role::NormScale, 1.0),
+            ("shift", Role::NormShift, 0.0),
+            ("running_mean", Role::RunningMean, 0.0),
+            ("running_var", Role::RunningVar, 1.0),
+        ];
+        let mut operands = vec![x];
+        for (suffix, role, value) in tensors {
+            operands.push(self.param(&format!("{name}.{suffix}"), [channels], role, Init::Constant(value)));
+        }
+        self.add(name, Op::BatchNorm { eps: 1e-5, momentum: 0.1, epilogue: Epilogue::default() }, &operands)
+    }
+
+    fn act(&mut self, name: &str, x: Value, act: Activation) -> Value {
+        self.add(name, Op::Activate { act }, &[x])
+    }
+
+    fn sum(&mut self, name: &str, a: Value, b: Value) -> Value {
+        self.add(name, Op::Add { act: None }, &[a, b])
+    }
+
+    fn shortcut(&mut self, name: &str, rule: ShortcutRule, x: Value, main: Value) -> Value {
+        let init = ConvInit::HeNormal { fan: Fan::FanOut };
+        self.add(name, Op::Shortcut { rule, bn_eps: 1e-5, bn_momentum: 0.1, init }, &[x, main])
+    }
+
+    /// conv-bn-relu-conv-bn + shortcut, relu.
+    fn basic(&mut self, unit: &str, x: Value, io: [usize; 2], stride: usize, rule: ShortcutRule) -> Value {
+        let name = |part: &str| format!("{unit}.{part}");
+        let main = self.conv(&name("conv1"), x, io, 3, stride);
+        let main = self.bn(&name("bn1"), main, io[1]);
+        let main = self.act(&name("relu1"), main, Activation::Relu);
+        let main = self.conv(&name("conv2"), main, [io[1]; 2], 3, 1);
+        let main = self.bn(&name("bn2"), main, io[1]);
+        let shortcut = self.shortcut(&name("shortcut"), rule, x, main);
+        let sum = self.sum(&name("add"), main, shortcut);
+        self.act(&name("relu2"), sum, Activation::Relu)
+    }
+
+    /// Pooling, linear layer and, in training, the loss.
+    fn head(&mut self, x: Value, features: usize) {
+        let x = self.add("head.pool", Op::GlobalAvgPool, &[x]);
+        let init = Init::Uniform { bound: 0.5 };
+        let weight = self.param("head.fc.weight", [10, features], Role::LinearWeight, init);
+        let bias = self.param("head.fc.bias", [10], Role::Bias, Init::Constant(0.0));
+        let logits = self.add("head.fc", Op::Linear { bias: true }, &[x, weight, bias]);
+        self.graph.outputs.push(("logits".into(), logits));
+        if self.graph.mode == Mode::Train {
+            let labels = self.add("labels", Op::Labels { batch: 2 }, &[]);
+            let loss = self.add("loss", Op::CrossEntropy { smoothing: 0.1 }, &[logits, labels]);
+            self.graph.outputs.push(("loss".into(), loss));
+            self.graph.outputs.push(("correct".into(), Value { port: 1, ..loss }));
+        }
+    }
+}
+
+/// A stem, a unit with an identity and one with a changing shortcut, a head.
+fn resnet(mode: Mode, rule: ShortcutRule) -> Graph {
+    let (mut net, x) = Net::new(mode, [2, 3, 8, 8]);
+    let x = net.conv("stem.conv", x, [3, 4], 3, 1);
+    let x = net.bn("stem.bn", x, 4);
+    let x = net.act("stem.relu", x, Activation::Relu);
+    let x = net.basic("stage1.unit0", x, [4, 4], 1, rule);
+    let x = net.basic("stage2.unit0", x, [4, 8], 2, rule);
+    net.head(x, 8);
+    net.graph
+}
+
+fn context() -> PassContext {
+    let sgd = SgdAttrs { momentum: 0.9, dampening: 0.0, nesterov: false, weight_decay: 1e-4 };
+    PassContext { sgd, decay_norm: false, dump: Dump::All }
+}
+
+/// The graph's text after the last run of that pass.
+fn after(graph: Graph, pass: &str) -> String {
+    let (_, reports) = run(graph, &context()).expect("the net is sound");
+    reports.into_iter().rev().find(|r| r.name == pass).and_then(|r| r.dump).expect("the pass has run")
+}
+
+/// The report of a pass: a line per note.
+fn notes(graph: Graph, pass: &str) -> String {
+    let (_, reports) = run(graph, &context()).expect("the net is sound");
+    let report = reports.into_iter().rev().find(|r| r.name == pass).expect("the pass has run");
+    let lines: Vec<String> = report.notes.iter().map(|(node, text)| format!("{node}: {text}")).collect();
+    format!("fired {}\n{}", report.fired, lines.join("\n"))
+}
+
+#[test]
+fn infer_shapes() {
+    insta::assert_snapshot!(after(resnet(Mode::Infer, ShortcutRule::Projection), "infer-shapes"));
+}
+
+#[test]
+fn expand_shortcuts_projection() {
+    insta::assert_snapshot!(after(resnet(Mode::Infer, ShortcutRule::Projection), "expand-shortcuts"));
+}
+
+#[test]
+fn expand_shortcuts_notes() {
+    use ShortcutRule::{AlwaysProject, Pad, Projection};
+    let all =
+        [Pad, Projection, AlwaysProject].map(|rule| notes(resnet(Mode::Infer, rule), "expand-shortcuts"));
+    insta::assert_snapshot!(all.join("\n\n"));
+}
+
+#[test]
+fn fold_bn() {
+    insta::assert_snapshot!(after(resnet(Mode::Infer, ShortcutRule::Pad), "fold-bn"));
+}
+
+#[test]
+fn fuse_conv() {
+    insta::assert_snapshot!(after(resnet(Mode::Infer, ShortcutRule::Projection), "fuse-conv"));
+}
+
+#[test]
+fn infer_laid_out() {
+    insta::assert_snapshot!(after(resnet(Mode::Infer, ShortcutRule::Projection), "layout"));
+}
+
+#[test]
+fn fuse_bn() {
+    insta::assert_snapshot!(after(resnet(Mode::Train, ShortcutRule::Projection), "fuse-bn"));
+}
+
+#[test]
+fn differentiate() {
+    insta::assert_snapshot!(after(resnet(Mode::Train, ShortcutRule::Pad), "differentiate"));
+}
+
+#[test]
+fn train_laid_out() {
+    insta::assert_snapshot!(after(resnet(Mode::Train, ShortcutRule::Projection), "layout"));
+}
