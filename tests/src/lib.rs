@@ -5,6 +5,8 @@
 pub mod bounds;
 pub mod kernels;
 pub mod naive;
+pub mod nets;
 pub mod operands;
 pub mod plans;
 pub mod rng;
+pub mod training;

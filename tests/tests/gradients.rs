@@ -1,0 +1,173 @@
+//! The gradient of every operator against finite differences in double precision, and fused against unfused.
+
+use resnetc_compiler::ir::graph::{Graph, Mode, Value};
+use resnetc_compiler::ir::op::{Activation, ConvAttrs, Op, PoolAttrs, ShortcutRule};
+use resnetc_tests::nets::{Net, square};
+use resnetc_tests::training::{Session, assert_gradients, compile_without};
+
+/// Passes without which every operator has its own forward and backward kernels.
+const FUSING: &[&str] = &["fuse-bn", "fuse-add", "accumulate-conv"];
+
+/// `conv3x3 -> op -> head` on three images of 7x6: the operator's input has a gradient too.
+fn around(op: impl FnOnce(&mut Net, Value) -> (Value, usize)) -> Graph {
+    let (mut net, x) = Net::new(Mode::Train, [3, 2, 7, 6]);
+    let x = net.conv("first", x, [2, 4], square(3, 1, 1), true);
+    let (y, features) = op(&mut net, x);
+    net.finish(y, features, 5, 0.0)
+}
+
+/// Checks the gradients with and without the fusing passes, and that they agree.
+fn check(graph: Graph) {
+    let (fused, unfused) = (compile_without(graph.clone(), &[]), compile_without(graph, FUSING));
+    assert_gradients(unfused.clone(), 1);
+    assert_gradients(fused.clone(), 1);
+    let (fused, unfused) = (Session::new(fused, 1).gradients(), Session::new(unfused, 1).gradients());
+    for (name, unfused) in unfused {
+        for (a, b) in fused[&name].iter().zip(&unfused) {
+            assert!((a - b).abs() <= 1e-12 * (1.0 + b.abs()), "{name}: fused {a}, unfused {b}");
+        }
+    }
+}
+
+fn check_conv(io: [usize; 2], attrs: ConvAttrs, bias: bool) {
+    check(around(|net, x| (net.conv("conv", x, io, attrs, bias), io[1])));
+}
+
+#[test]
+fn convolution() {
+    check_conv([4, 5], square(3, 1, 1), false);
+    check_conv([4, 3], square(1, 1, 0), true);
+}
+
+#[test]
+fn convolution_with_stride() {
+    check_conv([4, 3], square(3, 2, 1), true);
+    check_conv([4, 3], square(1, 2, 0), false);
+    check_conv(
+        [4, 3],
+        ConvAttrs { stride: [1, 3], padding: [2, 0], kernel: [3, 2], ..square(3, 1, 1) },
+        false,
+    );
+}
+
+#[test]
+fn convolution_with_dilation() {
+    check_conv([4, 3], ConvAttrs { dilation: [2, 1], ..square(3, 1, 2) }, false);
+    check_conv([4, 3], ConvAttrs { dilation: [2, 2], ..square(3, 2, 2) }, false);
+}
+
+#[test]
+fn convolution_with_groups() {
+    check_conv([4, 6], ConvAttrs { groups: 2, ..square(3, 1, 1) }, true);
+    check_conv([4, 4], ConvAttrs { groups: 4, ..square(3, 2, 1) }, false);
+}
+
+#[test]
+fn batch_normalisation() {
+    check(around(|net, x| {
+        let y = net.bn("bn", x, 4);
+        // Without a nonlinearity the mean over the image would undo the normalisation.
+        (net.act("act", y, Activation::Sigmoid), 4)
+    }));
+}
+
+#[test]
+fn batch_normalisation_with_activation() {
+    for act in [Activation::Relu, Activation::LeakyRelu { slope: 0.1 }] {
+        check(around(|net, x| {
+            let y = net.bn("bn", x, 4);
+            (net.act("act", y, act), 4)
+        }));
+    }
+}
+
+#[test]
+fn batch_normalisation_with_residual_and_activation() {
+    for act in [Activation::Relu, Activation::LeakyRelu { slope: 0.1 }, Activation::Sigmoid] {
+        check(around(|net, x| {
+            let main = net.conv("conv", x, [4, 4], square(3, 1, 1), false);
+            let main = net.bn("bn", main, 4);
+            let sum = net.sum("add", main, x);
+            (net.act("act", sum, act), 4)
+        }));
+    }
+}
+
+#[test]
+fn activations() {
+    for act in [Activation::Relu, Activation::LeakyRelu { slope: 0.2 }, Activation::Sigmoid] {
+        check(around(|net, x| (net.act("act", x, act), 4)));
+    }
+}
+
+fn pool(kernel: [usize; 2], stride: usize, padding: usize, ceil: bool, count_padding: bool) -> PoolAttrs {
+    PoolAttrs { kernel, stride: [stride; 2], padding: [padding; 2], ceil, count_padding }
+}
+
+#[test]
+fn max_pooling() {
+    for attrs in [
+        pool([3, 3], 2, 1, false, false),
+        pool([2, 2], 2, 0, false, false),
+        pool([2, 3], 2, 0, true, false),
+        pool([3, 3], 1, 1, false, false),
+    ] {
+        check(around(|net, x| {
+            let y = net.max_pool("pool", x, attrs);
+            (net.conv("last", y, [4, 4], square(1, 1, 0), false), 4)
+        }));
+    }
+}
+
+#[test]
+fn average_pooling() {
+    for (ceil, count_padding) in [(false, false), (false, true), (true, false), (true, true)] {
+        for attrs in [pool([2, 2], 2, 0, ceil, count_padding), pool([3, 2], 2, 1, ceil, count_padding)] {
+            check(around(|net, x| {
+                let y = net.add("pool", Op::AvgPool { attrs }, &[x]);
+                // So that pixels do not count all the same in the mean behind.
+                (net.act("act", y, Activation::Sigmoid), 4)
+            }));
+        }
+    }
+}
+
+#[test]
+fn value_with_three_users() {
+    check(around(|net, x| {
+        let a = net.act("a", x, Activation::Sigmoid);
+        let b = net.conv("b", x, [4, 4], square(3, 1, 1), false);
+        let c = net.conv("c", x, [4, 4], square(1, 1, 0), true);
+        let sum = net.sum("ab", a, b);
+        (net.sum("abc", sum, c), 4)
+    }));
+}
+
+#[test]
+fn value_added_to_itself() {
+    check(around(|net, x| {
+        let twice = net.sum("twice", x, x);
+        (net.act("act", twice, Activation::Sigmoid), 4)
+    }));
+}
+
+#[test]
+fn units_with_every_shortcut_rule() {
+    use ShortcutRule::{AlwaysProject, Identity, Pad, Projection};
+    for (rule, features, stride) in
+        [(Identity, 4, 1), (Pad, 7, 2), (Projection, 7, 2), (Projection, 4, 1), (AlwaysProject, 4, 1)]
+    {
+        check(around(|net, x| {
+            let y = net.basic("unit", x, [4, features], stride, rule);
+            (y, features)
+        }));
+    }
+}
+
+#[test]
+fn label_smoothing() {
+    let (mut net, x) = Net::new(Mode::Train, [4, 2, 5, 5]);
+    let x = net.conv("conv", x, [2, 4], square(3, 1, 1), true);
+    let x = net.act("act", x, Activation::LeakyRelu { slope: 0.1 });
+    check(net.finish(x, 4, 6, 0.1));
+}
