@@ -17,3 +17,49 @@ pub mod plan;
 pub mod report;
 pub mod source;
 pub mod spec;
+mod summary;
+
+use diagnostic::Diagnostic;
+use ir::graph::{Graph, Mode};
+use pass::PassContext;
+use report::{Compiled, Dump, Target};
+use spec::ResolvedSpec;
+use spec::train::TrainConfig;
+
+/// Compiles a network: the whole way from the resolved spec to the plan.
+///
+/// # Errors
+/// All mistakes of the spec that only its shapes and figures show: maps that cannot be added, an `expect` that fails.
+pub fn compile(spec: &ResolvedSpec, target: &Target) -> Result<Compiled, Vec<Diagnostic>> {
+    let Target { mode, batch, dump } = target;
+    let TrainConfig { sgd, decay_norm, .. } = spec.train;
+    let context = PassContext { sgd, decay_norm, dump: dump.clone() };
+
+    // What the network is.
+    let built = build::build(spec, *mode, *batch)?;
+    let (expanded, mut passes) = pass::run_list(built, &pass::front(), &context)?;
+    let mut summary = summary::summarize(spec, &expanded, &passes, *batch);
+    let faults = build::check_expect(spec, &summary);
+    if !faults.is_empty() {
+        return Err(faults);
+    }
+
+    // What to run.
+    if *mode == Mode::Train {
+        summary.kernels_before = summary::operators(&unfused(&expanded, &context)?);
+    }
+    let (graph, more) = pass::run_list(expanded, &pass::back(*mode), &context)?;
+    passes.extend(more);
+    let plan = plan::lower::lower(&graph);
+    summary.kernels = plan.steps.len();
+    summary.arena_bytes = plan.sizes.arena;
+    Ok(Compiled { graph, plan, summary, passes })
+}
+
+/// The training graph as it would be without fusion, to count what fusion saves.
+fn unfused(expanded: &Graph, context: &PassContext) -> Result<Graph, Vec<Diagnostic>> {
+    let mut passes = pass::back(Mode::Train);
+    passes.retain(|pass| ["differentiate", "dead-code"].contains(&pass.name));
+    let silent = PassContext { dump: Dump::Never, ..context.clone() };
+    Ok(pass::run_list(expanded.clone(), &passes, &silent)?.0)
+}

@@ -75,7 +75,7 @@ pub struct UnitRow {
     pub params: u64,
     /// Multiply-accumulates for one image.
     pub macs: u64,
-    /// What the shortcut became: `identity`, `projection 64 -> 256, stride 2 (B)`, `pad 16 -> 32, stride 2 (A)`.
+    /// What the shortcut became and why: `identity: the shapes agree`, `projection: 64 -> 256 channels, stride 2, rule B`.
     pub shortcut: Option<String>,
 }
 

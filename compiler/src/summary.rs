@@ -1,0 +1,105 @@
+//! The network in numbers: the table per unit and the totals. Counted on the graph in the stage `Expanded`, before
+//! anything is fused, so that every layer of the spec is there.
+
+use std::collections::HashMap;
+
+use crate::ir::graph::{Graph, NodeId, Value};
+use crate::ir::op::Op;
+use crate::ir::types::TensorType;
+use crate::ops;
+use crate::report::{PassReport, Summary, UnitRow};
+use crate::spec::ResolvedSpec;
+
+/// All figures but those of the plan (`kernels`, `arena_bytes`), which are zero. `kernels_before` counts the operators
+/// of the graph itself.
+pub(crate) fn summarize(spec: &ResolvedSpec, graph: &Graph, reports: &[PassReport], batch: usize) -> Summary {
+    let shortcuts = shortcuts(reports);
+    let mut units: Vec<UnitRow> = Vec::new();
+    for id in graph.ids() {
+        let name = row_name(&graph.node(id).name);
+        let found = units.iter().rposition(|row| row.name == name);
+        if found.is_none() && !belongs_to_unit(spec, name) {
+            continue;
+        }
+        let index = found.unwrap_or_else(|| {
+            units.push(new_row(spec, name, shortcuts.get(name)));
+            units.len() - 1
+        });
+        count(graph, id, batch, &mut units[index]);
+    }
+    let logits = graph.outputs.iter().find(|(name, _)| name == "logits").map(|&(_, value)| value);
+    let output = logits.and_then(|value| graph.value_type(value));
+    Summary {
+        name: graph.name.clone(),
+        params: units.iter().map(|row| row.params).sum(),
+        macs: units.iter().map(|row| row.macs).sum(),
+        output_shape: output.map_or(Vec::new(), |ty| ty.shape.0.clone()),
+        units,
+        kernels_before: operators(graph),
+        kernels: 0,
+        arena_bytes: 0,
+    }
+}
+
+/// Number of operators that compute something.
+pub(crate) fn operators(graph: &Graph) -> usize {
+    graph.ids().filter(|&id| !is_source(&graph.node(id).op)).count()
+}
+
+fn is_source(op: &Op) -> bool {
+    matches!(op, Op::Input { .. } | Op::Labels { .. } | Op::Param { .. })
+}
+
+/// `stage1.unit0.conv1` belongs to `stage1.unit0`, `stem.conv1` to `stem`.
+fn row_name(node: &str) -> &str {
+    let dots = if node.starts_with("stage") { 2 } else { 1 };
+    node.match_indices('.').nth(dots - 1).map_or(node, |(end, _)| &node[..end])
+}
+
+/// The index of the stage in a unit's name, from 0.
+fn stage(row: &str) -> Option<usize> {
+    let (number, _) = row.strip_prefix("stage")?.split_once('.')?;
+    number.parse::<usize>().ok()?.checked_sub(1)
+}
+
+/// Whether a row is a part of the network rather than its input, labels or loss.
+fn belongs_to_unit(spec: &ResolvedSpec, row: &str) -> bool {
+    row == "stem" || row == "head" || stage(row).is_some_and(|stage| stage < spec.stages.len())
+}
+
+fn new_row(spec: &ResolvedSpec, name: &str, shortcut: Option<&String>) -> UnitRow {
+    let unit =
+        stage(name).and_then(|stage| spec.stages.get(stage)).map(|stage| stage.unit.name.value.clone());
+    UnitRow {
+        name: name.to_owned(),
+        kind: unit.unwrap_or_else(|| name.to_owned()),
+        output_shape: Vec::new(),
+        params: 0,
+        macs: 0,
+        shortcut: shortcut.cloned(),
+    }
+}
+
+/// Adds one node to its row. Nodes come in an order of execution, so the last one's result is the row's.
+fn count(graph: &Graph, id: NodeId, batch: usize, row: &mut UnitRow) {
+    let node = graph.node(id);
+    if let Op::Param { shape, role, .. } = &node.op {
+        if role.trained() {
+            row.params += shape.numel().unwrap_or(0) as u64;
+        }
+        return;
+    }
+    let operands: Vec<Value> = graph.operands(id);
+    let types: Option<Vec<&TensorType>> = operands.iter().map(|&value| graph.value_type(value)).collect();
+    let types = types.expect("every value has a type from the stage Typed on");
+    row.macs += ops::cost(&node.op, &types, &node.types).macs / batch.max(1) as u64;
+    if let Some(ty) = node.types.first() {
+        row.output_shape = ty.shape.0.get(1..).unwrap_or_default().to_vec();
+    }
+}
+
+/// What became of each unit's shortcut, by the unit's name.
+fn shortcuts(reports: &[PassReport]) -> HashMap<&str, String> {
+    let notes = reports.iter().filter(|report| report.name == "expand-shortcuts").flat_map(|r| &r.notes);
+    notes.map(|(node, note)| (row_name(node), note.clone())).collect()
+}
