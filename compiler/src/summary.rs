@@ -68,8 +68,7 @@ fn belongs_to_unit(spec: &ResolvedSpec, row: &str) -> bool {
 }
 
 fn new_row(spec: &ResolvedSpec, name: &str, shortcut: Option<&String>) -> UnitRow {
-    let unit =
-        stage(name).and_then(|stage| spec.stages.get(stage)).map(|stage| stage.unit.name.value.clone());
+    let unit = stage(name).and_then(|stage| spec.stages.get(stage)).map(|stage| stage.unit.name.text.clone());
     UnitRow {
         name: name.to_owned(),
         kind: unit.unwrap_or_else(|| name.to_owned()),
