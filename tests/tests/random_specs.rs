@@ -1,0 +1,47 @@
+//! Random networks from spec text to execution.
+
+use resnetc_compiler::build::build;
+use resnetc_compiler::ir::graph::Mode;
+use resnetc_compiler::plan::Plan;
+use resnetc_compiler::source::SourceMap;
+use resnetc_compiler::spec::{Request, load};
+use resnetc_tests::generate::spec;
+use resnetc_tests::rng::Rng;
+use resnetc_tests::training::{Session, compile_without};
+
+fn compile(text: &str, mode: Mode) -> Plan {
+    let none = |path: &str| Err(std::io::Error::new(std::io::ErrorKind::NotFound, path.to_owned()));
+    let mut sources = SourceMap::default();
+    let request = Request { name: "random.yaml", text, overrides: &[], read: &none };
+    let resolved = load(&request, &mut sources).unwrap_or_else(|faults| panic!("{text}\n{faults:?}"));
+    let graph = build(&resolved, mode, 3).unwrap_or_else(|faults| panic!("{text}\n{faults:?}"));
+    compile_without(graph, &[])
+}
+
+/// `compile` checks each plan for overlaps.
+#[test]
+fn random_specs_compile_in_both_modes() {
+    for seed in 0..60 {
+        let text = spec(&mut Rng::new(seed));
+        for mode in [Mode::Infer, Mode::Train] {
+            let plan = compile(&text, mode);
+            assert!(!plan.steps.is_empty(), "{text}");
+        }
+    }
+}
+
+#[test]
+fn random_specs_train_on_the_oracle() {
+    for seed in 0..8 {
+        let text = spec(&mut Rng::new(seed));
+        let mut session = Session::new(compile(&text, Mode::Train), seed);
+        let gradients = session.gradients();
+        assert!(session.loss().is_finite(), "{text}");
+        for (name, gradient) in &gradients {
+            assert!(gradient.iter().all(|g| g.is_finite()), "{name} of\n{text}");
+        }
+        let moved = gradients.values().flatten().filter(|g| **g != 0.0).count();
+        let all: usize = gradients.values().map(Vec::len).sum();
+        assert!(2 * moved > all, "{moved} of {all} gradients are not zero\n{text}");
+    }
+}
