@@ -18,6 +18,43 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
+    /// A data set is missing, damaged, or does not fit the network.
+    #[error("{0}")]
+    Data(String),
+    /// An archive could not be fetched.
+    #[error("cannot fetch {url}: {reason}")]
+    Fetch {
+        /// Its address.
+        url: String,
+        /// Why, and what to do.
+        reason: String,
+    },
+    /// A checkpoint cannot be used.
+    #[error("{}: {reason}", path.display())]
+    Checkpoint {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The loss is not a number any more.
+    #[error(
+        "the loss is {loss} at step {step} of epoch {epoch}; {}",
+        match last_good {
+            Some(path) => format!("the last good checkpoint is {}", path.display()),
+            None => "no checkpoint was written before".to_string(),
+        }
+    )]
+    Diverged {
+        /// Not finite.
+        loss: f32,
+        /// Epoch, counted from 1.
+        epoch: usize,
+        /// Step within the epoch, counted from 1.
+        step: usize,
+        /// Where training can be taken up again, with a lower rate.
+        last_good: Option<PathBuf>,
+    },
     /// A device or its kernels failed.
     #[error("{0}")]
     Device(String),
@@ -58,4 +95,12 @@ pub enum Error {
     /// Two things that should fit together do not: plans, buffers, values.
     #[error("{0}")]
     Incompatible(String),
+}
+
+impl Error {
+    /// An [`Error::Io`] about that path, for `map_err`.
+    pub fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Error {
+        let path = path.into();
+        move |source| Error::Io { path, source }
+    }
 }

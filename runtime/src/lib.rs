@@ -1,9 +1,14 @@
 //! `resnetc-runtime`: runs and trains the plans of `resnetc-compiler`.
 
+pub mod checkpoint;
 pub mod cpu;
+pub mod data;
 pub mod device;
 pub mod error;
 pub mod exec;
 pub mod init;
+pub mod metrics;
+pub mod optim;
 pub mod reference;
+pub mod train;
 pub mod weights;

@@ -1,0 +1,265 @@
+//! Checkpoints of a training: one safetensors file that holds all of its state.
+//!
+//! Parameters and running statistics lie under their names in their logical layouts, as any other program expects
+//! them; the optimizer's velocity under `optimizer.velocity.<name>`; the rest as JSON in the metadata. Random streams
+//! have no state but their coordinates (seed, epoch, index), so the counters below are the generators' state too.
+
+use std::path::Path;
+
+use resnetc_compiler::plan::Plan;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::metrics::Sums;
+use crate::weights::ParamStore;
+use crate::weights::file::{self, Metadata};
+
+/// Changes when older programs could misread a file.
+const FORMAT: u32 = 1;
+/// Before the names of velocities.
+const VELOCITY: &str = "optimizer.velocity.";
+/// Key of [`Progress`] in the metadata.
+const PROGRESS: &str = "training";
+
+/// How far a training is, and what it must be continued with.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Version of the file's form.
+    pub format: u32,
+    /// Name of the network.
+    pub network: String,
+    /// Data set trained on.
+    pub dataset: String,
+    /// Seed of weights, order and augmentation.
+    pub seed: u64,
+    /// Images per step.
+    pub batch_size: usize,
+    /// Threads of the device; another number may sum in another order.
+    pub threads: usize,
+    /// Whole epochs done.
+    pub epoch: usize,
+    /// Steps done of the next epoch.
+    pub step: usize,
+    /// Sums over these steps.
+    pub sums: Sums,
+    /// Sums over the test images at the best evaluation so far.
+    pub best: Option<Sums>,
+}
+
+impl Progress {
+    /// Before the first step.
+    pub fn start(network: &str, dataset: &str, seed: u64, batch_size: usize, threads: usize) -> Self {
+        Progress {
+            format: FORMAT,
+            network: network.to_string(),
+            dataset: dataset.to_string(),
+            seed,
+            batch_size,
+            threads,
+            epoch: 0,
+            step: 0,
+            sums: Sums::default(),
+            best: None,
+        }
+    }
+
+    /// What keeps a training that would start as `fresh` from going on from here; the number of threads does not.
+    fn conflict(&self, fresh: &Progress) -> Option<String> {
+        let differ = |what: &str, was: String, is: String| {
+            (was != is).then(|| format!("it was trained with {what} {was}, not {is}"))
+        };
+        differ("data set", self.dataset.clone(), fresh.dataset.clone())
+            .or_else(|| differ("seed", self.seed.to_string(), fresh.seed.to_string()))
+            .or_else(|| differ("batch size", self.batch_size.to_string(), fresh.batch_size.to_string()))
+    }
+}
+
+/// A training's whole state.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Checkpoint {
+    /// Counters.
+    pub progress: Progress,
+    /// Parameters and running statistics.
+    pub params: ParamStore,
+    /// SGD's velocity, by the parameter's name.
+    pub velocity: ParamStore,
+}
+
+impl Checkpoint {
+    /// The bytes of its file; equal checkpoints give equal bytes.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        let mut all = self.params.clone();
+        for (name, tensor) in self.velocity.iter() {
+            all.insert(format!("{VELOCITY}{name}"), tensor.shape.clone(), tensor.data.clone());
+        }
+        let progress = serde_json::to_string(&self.progress).expect("numbers and strings serialise");
+        file::to_bytes(&all, &Metadata::from([(PROGRESS.to_string(), progress)]))
+    }
+
+    /// Reads a file whole. A file without a training's state (weights alone) is refused.
+    pub fn load(path: &Path) -> Result<Checkpoint> {
+        let wrong = |reason: String| Error::Checkpoint { path: path.to_path_buf(), reason };
+        let (all, metadata) = file::load(path)?;
+        let text = metadata
+            .get(PROGRESS)
+            .ok_or_else(|| wrong("it has weights but no training state, so no training can go on".into()))?;
+        let progress: Progress =
+            serde_json::from_str(text).map_err(|e| wrong(format!("its training state is damaged: {e}")))?;
+        if progress.format != FORMAT {
+            return Err(wrong(format!("its format is {}, this program reads {FORMAT}", progress.format)));
+        }
+        let (params, velocity) = split(&all);
+        Ok(Checkpoint { progress, params, velocity })
+    }
+
+    /// Checks that a training of `plan` that would start as `fresh` can go on from here.
+    ///
+    /// # Errors
+    /// [`Error::Checkpoint`] with the tensors that differ first, or the setting that differs.
+    pub fn check(&self, path: &Path, plan: &Plan, fresh: &Progress) -> Result<()> {
+        let wrong = |reason: String| Err(Error::Checkpoint { path: path.to_path_buf(), reason });
+        let differences = differences(&self.params, &self.velocity, plan);
+        if !differences.is_empty() {
+            let more = differences.len().saturating_sub(SHOWN);
+            let rest = if more > 0 { format!("; and {more} more") } else { String::new() };
+            let shown = differences[..differences.len().min(SHOWN)].join("; ");
+            return wrong(format!(
+                "it is of network `{}`, not of this `{}`: {shown}{rest}",
+                self.progress.network, plan.name
+            ));
+        }
+        match self.progress.conflict(fresh) {
+            Some(reason) => wrong(reason),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Differences told in full.
+const SHOWN: usize = 3;
+
+/// The weights of a file, whether it is a checkpoint or has weights alone: what evaluation needs.
+pub fn load_weights(path: &Path) -> Result<ParamStore> {
+    let (all, _) = file::load(path)?;
+    Ok(split(&all).0)
+}
+
+/// Parameters with statistics, and velocities under their parameters' names.
+fn split(all: &ParamStore) -> (ParamStore, ParamStore) {
+    let (mut params, mut velocity) = (ParamStore::new(), ParamStore::new());
+    for (name, tensor) in all.iter() {
+        let (store, name) = match name.strip_prefix(VELOCITY) {
+            Some(name) => (&mut velocity, name),
+            None => (&mut params, name),
+        };
+        store.insert(name, tensor.shape.clone(), tensor.data.clone());
+    }
+    (params, velocity)
+}
+
+/// Tensors missing, too many, or of another shape than the plan's, one sentence each.
+fn differences(params: &ParamStore, velocity: &ParamStore, plan: &Plan) -> Vec<String> {
+    let mut found = Vec::new();
+    for slot in &plan.slots {
+        let buffer = plan.buffer(slot.buffer);
+        let mut compare = |store: &ParamStore, what: &str| match store.get(&buffer.name) {
+            None => found.push(format!("{what}`{}` is missing", buffer.name)),
+            Some(t) if t.shape != buffer.shape => {
+                found.push(format!("{what}`{}` is {}, expected {}", buffer.name, t.shape, buffer.shape));
+            }
+            Some(_) => (),
+        };
+        compare(params, "");
+        if slot.role.trained() {
+            compare(velocity, "the velocity of ");
+        }
+    }
+    let known = |name: &str| plan.slots.iter().any(|s| plan.buffer(s.buffer).name == name);
+    found.extend(params.iter().filter(|(name, _)| !known(name)).map(|(n, _)| format!("`{n}` is not in it")));
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::train::tests::tiny_plan;
+    use resnetc_compiler::ir::types::Shape;
+
+    fn checkpoint(plan: &Plan) -> Checkpoint {
+        let params = crate::init::initial(plan, 3).expect("a training plan");
+        let mut velocity = ParamStore::new();
+        for slot in plan.slots.iter().filter(|s| s.role.trained()) {
+            let buffer = plan.buffer(slot.buffer);
+            let data = params.expect(&buffer.name, &buffer.shape).expect("just made").to_vec();
+            velocity.insert(&buffer.name, buffer.shape.clone(), data);
+        }
+        let mut progress = Progress::start(&plan.name, "shapes10", 3, 8, 2);
+        progress.epoch = 4;
+        progress.step = 17;
+        progress.sums.add(0.1, 5, 7);
+        progress.sums.add(1.0 / 3.0, 5, 7);
+        progress.best = Some(Sums { loss: 0.3, correct: 6, images: 10 });
+        Checkpoint { progress, params, velocity }
+    }
+
+    fn saved(checkpoint: &Checkpoint) -> (tempfile::TempDir, std::path::PathBuf) {
+        let dir = tempfile::tempdir().expect("temp folder");
+        let path = dir.path().join("last.safetensors");
+        file::write_atomic(&path, &checkpoint.to_bytes().expect("serialises")).expect("writable");
+        (dir, path)
+    }
+
+    #[test]
+    fn everything_survives_the_file() {
+        let plan = tiny_plan(8);
+        let written = checkpoint(&plan);
+        let (_dir, path) = saved(&written);
+        let read = Checkpoint::load(&path).expect("valid");
+        assert_eq!(read, written);
+        read.check(&path, &plan, &Progress::start("tiny", "shapes10", 3, 8, 1)).expect("same training");
+        assert_eq!(load_weights(&path).expect("valid"), written.params);
+    }
+
+    #[test]
+    fn another_network_is_named_with_its_first_differences() {
+        let plan = tiny_plan(8);
+        let mut other = checkpoint(&plan);
+        let name = plan.buffer(plan.slots[0].buffer).name.clone();
+        other.params.insert(&name, Shape::from([2]), vec![0.0; 2]);
+        other.params.insert("extra.weight", Shape::from([1]), vec![0.0]);
+        other.progress.network = "other".into();
+        let (_dir, path) = saved(&other);
+        let read = Checkpoint::load(&path).expect("valid");
+        let message = read.check(&path, &plan, &other.progress).expect_err("another network").to_string();
+        for part in [
+            "of network `other`, not of this `tiny`",
+            &format!("`{name}` is 2, expected "),
+            "`extra.weight` is not in it",
+        ] {
+            assert!(message.contains(part), "{message:?} lacks {part:?}");
+        }
+    }
+
+    #[test]
+    fn another_seed_batch_size_or_data_set_is_refused() {
+        let plan = tiny_plan(8);
+        let written = checkpoint(&plan);
+        for (fresh, reason) in [
+            (Progress::start("tiny", "shapes10", 4, 8, 2), "seed 3, not 4"),
+            (Progress::start("tiny", "shapes10", 3, 16, 2), "batch size 8, not 16"),
+            (Progress::start("tiny", "cifar10", 3, 8, 2), "data set shapes10, not cifar10"),
+        ] {
+            let error = written.check(Path::new("x"), &plan, &fresh).expect_err(reason).to_string();
+            assert!(error.contains(reason), "{error}");
+        }
+    }
+
+    #[test]
+    fn weights_alone_are_no_checkpoint() {
+        let dir = tempfile::tempdir().expect("temp folder");
+        let path = dir.path().join("w.safetensors");
+        file::save(&path, &checkpoint(&tiny_plan(8)).params, &Metadata::new()).expect("writable");
+        assert!(Checkpoint::load(&path).expect_err("no state").to_string().contains("no training state"));
+        assert!(load_weights(&path).is_ok());
+    }
+}

@@ -1,0 +1,217 @@
+//! Batches, prepared by worker threads ahead of the step that wants them.
+//!
+//! Step `s` is prepared by worker `s % workers`, each with its own bounded queue, so batches come in order without any
+//! sorting; used buffers travel back, so nothing is allocated after the first rounds. What is in a batch depends on
+//! `(seed, epoch, index)` only, never on the number of workers.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::thread::JoinHandle;
+
+use super::Split;
+use super::transform::Transform;
+use crate::error::{Error, Result};
+
+/// Batches that a worker may have ready, beyond the one it works on.
+const AHEAD: usize = 2;
+
+/// Images and classes of one step.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Batch {
+    /// `[n][height][width][channels]`, normalised.
+    pub images: Vec<f32>,
+    /// `[n]`
+    pub labels: Vec<u32>,
+}
+
+/// Which images, in which order.
+#[derive(Debug, Clone)]
+pub struct Epoch {
+    /// Number of the epoch: selects the random changes.
+    pub epoch: usize,
+    /// Indices into the split.
+    pub order: Vec<u32>,
+    /// Images per step; the last step has what is left.
+    pub batch_size: usize,
+    /// Steps to pass over: those done before an interruption.
+    pub first_step: usize,
+}
+
+impl Epoch {
+    /// Steps of the whole epoch, those passed over included.
+    pub fn steps(&self) -> usize {
+        self.order.len().div_ceil(self.batch_size)
+    }
+
+    /// Positions in `order` of one step.
+    fn range(&self, step: usize) -> Range<usize> {
+        step * self.batch_size..((step + 1) * self.batch_size).min(self.order.len())
+    }
+}
+
+/// What every worker reads.
+#[derive(Debug)]
+struct Work {
+    split: Arc<Split>,
+    transform: Arc<Transform>,
+    epoch: Epoch,
+}
+
+/// One worker's ends of its queues.
+#[derive(Debug)]
+struct Worker {
+    ready: Receiver<Batch>,
+    used: Sender<Batch>,
+    thread: JoinHandle<()>,
+}
+
+/// The batches of one epoch, in order. Dropping it stops its threads, wherever they are.
+#[derive(Debug)]
+pub struct Loader {
+    workers: Vec<Worker>,
+    next: usize,
+    steps: usize,
+}
+
+impl Loader {
+    /// Starts the workers (at least one).
+    ///
+    /// # Errors
+    /// [`Error::Device`] where the system gives no thread.
+    pub fn start(split: Arc<Split>, transform: Arc<Transform>, epoch: Epoch, workers: usize) -> Result<Self> {
+        let (steps, next) = (epoch.steps(), epoch.first_step);
+        let count = workers.clamp(1, steps.saturating_sub(next).max(1));
+        let work = Arc::new(Work { split, transform, epoch });
+        let mut loader = Loader { workers: Vec::with_capacity(count), next, steps };
+        for turn in 0..count {
+            let (ready_to, ready) = sync_channel(AHEAD);
+            let (used, used_from) = channel();
+            let work = Arc::clone(&work);
+            let thread = std::thread::Builder::new()
+                .name(format!("resnetc-data-{turn}"))
+                .spawn(move || prepare(&work, next + turn, count, &ready_to, &used_from))
+                .map_err(|e| Error::Device(format!("cannot start a data thread: {e}")))?;
+            loader.workers.push(Worker { ready, used, thread });
+        }
+        // `prepare` counts from `first_step`, so worker 0 has the first step.
+        loader.workers.rotate_right(next % count);
+        Ok(loader)
+    }
+
+    /// The next batch with the number of its step within the epoch; `None` at the epoch's end.
+    ///
+    /// # Panics
+    /// If a worker panicked.
+    pub fn next(&mut self) -> Option<(usize, Batch)> {
+        if self.next >= self.steps {
+            return None;
+        }
+        let step = self.next;
+        self.next += 1;
+        let worker = &self.workers[step % self.workers.len()];
+        let batch = worker.ready.recv().expect("a worker ends only after its last step");
+        Some((step, batch))
+    }
+
+    /// Gives a batch's memory back, after [`Loader::next`] gave it for `step`.
+    pub fn recycle(&self, step: usize, batch: Batch) {
+        // A worker that is done with its last step needs no buffer any more.
+        let _ = self.workers[step % self.workers.len()].used.send(batch);
+    }
+}
+
+impl Drop for Loader {
+    fn drop(&mut self) {
+        for Worker { ready, used, thread } in self.workers.drain(..) {
+            // A worker that waits to deliver wakes up when there is nobody to deliver to.
+            drop((ready, used));
+            let _ = thread.join();
+        }
+    }
+}
+
+/// A worker's life: every `stride`-th step from `first` on.
+fn prepare(work: &Work, first: usize, stride: usize, ready: &SyncSender<Batch>, used: &Receiver<Batch>) {
+    let mut scratch = vec![0.0; work.transform.len()];
+    for step in (first..work.epoch.steps()).step_by(stride) {
+        let mut batch = used.try_recv().unwrap_or_default();
+        fill(work, step, &mut batch, &mut scratch);
+        if ready.send(batch).is_err() {
+            return;
+        }
+    }
+}
+
+fn fill(work: &Work, step: usize, batch: &mut Batch, scratch: &mut [f32]) {
+    let Work { split, transform, epoch } = work;
+    let indices = &epoch.order[epoch.range(step)];
+    batch.labels.clear();
+    batch.labels.extend(indices.iter().map(|&i| split.labels[i as usize]));
+    batch.images.resize(indices.len() * transform.len(), 0.0);
+    for (&index, out) in indices.iter().zip(batch.images.chunks_exact_mut(transform.len())) {
+        let index = index as usize;
+        transform.apply(split.image(index), epoch.epoch, index, out, scratch);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::rng::permutation;
+    use crate::data::shapes10;
+    use resnetc_compiler::spec::train::{Augment, Normalize};
+
+    fn loader(len: usize, batch_size: usize, epoch: usize, first_step: usize, workers: usize) -> Loader {
+        let set = shapes10::generate(&shapes10::Config { train: len, test: 0, seed: 1, threads: 1 });
+        let normalize = Normalize { mean: vec![0.5; 3], std: vec![0.25; 3] };
+        let augment =
+            [Augment::Crop { padding: 4 }, Augment::Flip { probability: 0.5 }, Augment::Cutout { size: 8 }];
+        let transform = Transform::new([32, 32, 3], &normalize, &augment, 9).expect("three channels");
+        let epoch = Epoch { epoch, order: permutation(len, 9, epoch as u64), batch_size, first_step };
+        Loader::start(set.train, Arc::new(transform), epoch, workers).expect("threads")
+    }
+
+    fn all(mut loader: Loader) -> Vec<(usize, Batch)> {
+        let mut batches = Vec::new();
+        while let Some((step, batch)) = loader.next() {
+            batches.push((step, batch.clone()));
+            loader.recycle(step, batch);
+        }
+        batches
+    }
+
+    #[test]
+    fn any_number_of_workers_gives_the_same_batches() {
+        let one = all(loader(50, 8, 2, 0, 1));
+        for workers in [2, 3, 5, 20] {
+            assert_eq!(one, all(loader(50, 8, 2, 0, workers)), "{workers} workers");
+        }
+        assert_ne!(one, all(loader(50, 8, 3, 0, 1)), "another epoch has another order and other changes");
+    }
+
+    #[test]
+    fn keeps_the_last_partial_batch() {
+        let sizes: Vec<usize> = all(loader(50, 8, 0, 0, 2)).iter().map(|(_, b)| b.labels.len()).collect();
+        assert_eq!(sizes, [8, 8, 8, 8, 8, 8, 2]);
+        assert_eq!(all(loader(16, 8, 0, 0, 1)).len(), 2);
+    }
+
+    #[test]
+    fn starts_in_the_middle_as_if_it_had_run_from_the_start() {
+        let whole = all(loader(50, 8, 1, 0, 2));
+        for first in 0..=7 {
+            for workers in [1, 2, 3] {
+                assert_eq!(whole[first..], all(loader(50, 8, 1, first, workers)), "from {first}, {workers}");
+            }
+        }
+    }
+
+    #[test]
+    fn stops_when_dropped_early() {
+        let mut some = loader(200, 4, 0, 0, 3);
+        assert_eq!(some.next().map(|(step, batch)| (step, batch.labels.len())), Some((0, 4)));
+        // Joins the three threads, which wait to deliver: the test would hang if they did not wake up.
+        drop(some);
+    }
+}

@@ -1,0 +1,232 @@
+//! `shapes10`: a data set that the program draws itself, for a first training without any download.
+//!
+//! One of ten shapes per picture, at a random place, size and angle, in random colours with stripes, over a striped
+//! background, with small discs and lines before and behind it, and noise. No pixel alone says anything about the
+//! class, so a linear classifier is lost; a small residual network learns it.
+//!
+//! Only IEEE additions, multiplications, divisions and square roots are used, so a seed gives the same bytes on every
+//! machine and for every number of threads.
+
+mod outline;
+
+use std::sync::Arc;
+use std::thread;
+
+pub use outline::NAMES;
+
+use self::outline::{Point, distance};
+use super::rng::{Purpose, Stream};
+use super::{Dataset, Split};
+
+/// Mean of each channel over the default training pictures, from `0..1`.
+pub const MEAN: [f32; 3] = [0.4968, 0.4985, 0.4974];
+/// Standard deviation likewise.
+pub const STD: [f32; 3] = [0.2445, 0.2433, 0.2438];
+
+/// Rows and columns of a picture.
+const SIDE: usize = 32;
+/// Bytes of a picture.
+const IMAGE: usize = SIDE * SIDE * 3;
+
+/// How much to draw.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Config {
+    /// Training pictures.
+    pub train: usize,
+    /// Test pictures.
+    pub test: usize,
+    /// Other seeds give other pictures.
+    pub seed: u64,
+    /// Threads that draw; the pictures do not depend on it.
+    pub threads: usize,
+}
+
+impl Default for Config {
+    /// 20,000 + 4,000 pictures on all cores.
+    fn default() -> Self {
+        let threads = thread::available_parallelism().map_or(1, |n| n.get());
+        Config { train: 20_000, test: 4_000, seed: 0, threads }
+    }
+}
+
+/// Draws both splits. Picture `i` has class `i % 10`.
+pub fn generate(config: &Config) -> Dataset {
+    Dataset {
+        name: "shapes10",
+        classes: NAMES.map(String::from).to_vec(),
+        train: Arc::new(draw_split(config, Purpose::TrainPicture, config.train)),
+        test: Arc::new(draw_split(config, Purpose::TestPicture, config.test)),
+    }
+}
+
+fn draw_split(config: &Config, purpose: Purpose, len: usize) -> Split {
+    let mut pixels = vec![0u8; len * IMAGE];
+    let share = len.div_ceil(config.threads.max(1)).max(1);
+    thread::scope(|scope| {
+        for (part, chunk) in pixels.chunks_mut(share * IMAGE).enumerate() {
+            scope.spawn(move || {
+                for (i, picture) in chunk.chunks_exact_mut(IMAGE).enumerate() {
+                    let index = part * share + i;
+                    let stream = Stream::new(config.seed, purpose, 0, index as u64);
+                    draw(index % NAMES.len(), stream, picture);
+                }
+            });
+        }
+    });
+    let labels = (0..len).map(|i| (i % NAMES.len()) as u32).collect();
+    Split { size: [SIDE, SIDE, 3], pixels, labels }
+}
+
+/// Red, green, blue, `0..255`.
+type Colour = [f32; 3];
+
+/// Two colours in stripes.
+struct Texture {
+    colour: Colour,
+    /// Added on the crest of a stripe, taken away in its trough.
+    amplitude: Colour,
+    /// Stripes per pixel along both axes.
+    wave: Point,
+    phase: f32,
+}
+
+impl Texture {
+    fn draw(stream: &mut Stream, colour: Colour) -> Self {
+        let frequency = stream.range(0.03, 0.25);
+        let direction = stream.direction();
+        Texture {
+            colour,
+            amplitude: std::array::from_fn(|_| stream.range(-35.0, 35.0)),
+            wave: direction.map(|d| d * frequency),
+            phase: stream.unit(),
+        }
+    }
+
+    fn at(&self, p: Point) -> Colour {
+        let t = p[0] * self.wave[0] + p[1] * self.wave[1] + self.phase;
+        // A triangle wave, -1..1.
+        let crest = 4.0 * (t - t.floor() - 0.5).abs() - 1.0;
+        std::array::from_fn(|c| self.colour[c] + self.amplitude[c] * crest)
+    }
+}
+
+/// Something small that belongs to no class.
+enum Distractor {
+    Disc { centre: Point, radius: f32 },
+    Line { through: Point, normal: Point, width: f32 },
+}
+
+impl Distractor {
+    fn draw(stream: &mut Stream) -> Self {
+        let point = [stream.range(0.0, SIDE as f32), stream.range(0.0, SIDE as f32)];
+        if stream.chance(0.6) {
+            Distractor::Disc { centre: point, radius: stream.range(0.8, 2.2) }
+        } else {
+            Distractor::Line { through: point, normal: stream.direction(), width: stream.range(0.3, 0.6) }
+        }
+    }
+
+    /// Signed distance in pixels.
+    fn distance(&self, p: Point) -> f32 {
+        match self {
+            Distractor::Disc { centre, radius } => {
+                let [x, y] = [p[0] - centre[0], p[1] - centre[1]];
+                (x * x + y * y).sqrt() - radius
+            }
+            Distractor::Line { through, normal, width } => {
+                ((p[0] - through[0]) * normal[0] + (p[1] - through[1]) * normal[1]).abs() - width
+            }
+        }
+    }
+}
+
+/// Where a shape lies: `local = rotate(pixel - centre) / radius`.
+struct Pose {
+    centre: Point,
+    radius: f32,
+    direction: [f32; 2],
+}
+
+impl Pose {
+    fn draw(stream: &mut Stream) -> Self {
+        let radius = stream.range(7.0, 13.0);
+        // Up to a pixel and a half may lie beyond the border.
+        let slack = radius - 1.5;
+        let mut place = || stream.range(slack, SIDE as f32 - slack);
+        let centre = [place(), place()];
+        Pose { centre, radius, direction: stream.direction() }
+    }
+
+    /// Signed distance in pixels from the outline of a class.
+    fn distance(&self, class: usize, p: Point) -> f32 {
+        let [x, y] = [(p[0] - self.centre[0]) / self.radius, (p[1] - self.centre[1]) / self.radius];
+        let square = x * x + y * y;
+        if square > 1.5 {
+            // Outside the disc that holds all shapes: too far to matter.
+            return self.radius * (square.sqrt() - 1.07);
+        }
+        let [cos, sin] = self.direction;
+        self.radius * distance(class, [cos * x + sin * y, cos * y - sin * x])
+    }
+}
+
+fn any_colour(stream: &mut Stream) -> Colour {
+    std::array::from_fn(|_| stream.range(20.0, 235.0))
+}
+
+/// A colour that stands out from another: the sum of the channels' differences is at least 130.
+fn contrasting(stream: &mut Stream, other: Colour) -> Colour {
+    loop {
+        let colour = any_colour(stream);
+        let difference: f32 = colour.iter().zip(other).map(|(a, b)| (a - b).abs()).sum();
+        if difference >= 130.0 {
+            return colour;
+        }
+    }
+}
+
+/// Paints over a pixel where the distance is negative, partly within half a pixel of the edge.
+fn paint(pixel: &mut Colour, colour: Colour, distance: f32) {
+    let cover = (0.5 - distance).clamp(0.0, 1.0);
+    for (p, c) in pixel.iter_mut().zip(colour) {
+        *p += cover * (c - *p);
+    }
+}
+
+/// Draws one picture, `[row][column][channel]`.
+fn draw(class: usize, mut stream: Stream, picture: &mut [u8]) {
+    let ground_colour = any_colour(&mut stream);
+    let shape_colour = contrasting(&mut stream, ground_colour);
+    let ground = Texture::draw(&mut stream, ground_colour);
+    let shape = Texture::draw(&mut stream, shape_colour);
+    let pose = Pose::draw(&mut stream);
+    let mut clutter = |most: u32| -> Vec<(Distractor, Colour)> {
+        let count = 1 + stream.below(most);
+        (0..count).map(|_| (Distractor::draw(&mut stream), any_colour(&mut stream))).collect()
+    };
+    let (behind, before) = (clutter(3), clutter(2));
+    let noise_level = stream.range(4.0, 24.0) / 128.0;
+    let mut noise = [0u8; IMAGE];
+    stream.fill(&mut noise);
+    for (i, (out, noise)) in picture.chunks_exact_mut(3).zip(noise.chunks_exact(3)).enumerate() {
+        let p = [(i % SIDE) as f32 + 0.5, (i / SIDE) as f32 + 0.5];
+        let mut pixel = ground.at(p);
+        for (thing, colour) in &behind {
+            paint(&mut pixel, *colour, thing.distance(p));
+        }
+        let d = pose.distance(class, p);
+        if d < 0.5 {
+            paint(&mut pixel, shape.at(p), d);
+        }
+        for (thing, colour) in &before {
+            paint(&mut pixel, *colour, thing.distance(p));
+        }
+        for c in 0..3 {
+            let value = pixel[c] + (f32::from(noise[c]) - 127.5) * noise_level;
+            out[c] = value.clamp(0.0, 255.0) as u8;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,93 @@
+//! What a training tells its observer; the runtime itself prints nothing.
+
+use std::path::PathBuf;
+
+use crate::metrics::{EpochRecord, Sums};
+
+/// Something happened. Epochs and steps count from 1.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event<'a> {
+    /// The first of all.
+    Started {
+        /// The device, in its own words.
+        device: &'a str,
+        /// Epochs of the whole training.
+        epochs: usize,
+        /// Steps of each.
+        steps_per_epoch: usize,
+        /// Training images.
+        images: usize,
+    },
+    /// The training goes on from a checkpoint.
+    Resumed {
+        /// Whole epochs done.
+        epoch: usize,
+        /// Steps done of the next one.
+        step: usize,
+        /// Threads it ran with before: with another number now, results may differ in the last bits.
+        threads_before: usize,
+    },
+    /// An epoch begins (or goes on).
+    EpochStarted {
+        /// Which one.
+        epoch: usize,
+    },
+    /// A step is done.
+    Step(StepEvent),
+    /// The test images have been classified.
+    Evaluated {
+        /// After which epoch.
+        epoch: usize,
+        /// Over all test images.
+        sums: Sums,
+        /// Whether no evaluation before was as good.
+        best: bool,
+    },
+    /// An epoch is done and logged.
+    EpochDone(&'a EpochRecord),
+    /// A checkpoint was written.
+    Saved {
+        /// The file.
+        path: &'a PathBuf,
+    },
+}
+
+/// A step of training.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct StepEvent {
+    /// Epoch, counted from 1.
+    pub epoch: usize,
+    /// Step within it, counted from 1.
+    pub step: usize,
+    /// Steps of the epoch.
+    pub steps: usize,
+    /// Mean loss of the step's images.
+    pub loss: f32,
+    /// Mean loss of the epoch's images so far.
+    pub mean_loss: f64,
+    /// Learning rate.
+    pub lr: f32,
+    /// Speed since the epoch began or went on.
+    pub images_per_second: f64,
+}
+
+/// How a training ended, errors apart.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// All epochs are done.
+    Finished {
+        /// The last checkpoint.
+        checkpoint: PathBuf,
+        /// The best evaluation.
+        best: Option<Sums>,
+    },
+    /// The stop flag was set; the training can go on bit for bit from the checkpoint.
+    Interrupted {
+        /// The checkpoint.
+        checkpoint: PathBuf,
+        /// Whole epochs done.
+        epoch: usize,
+        /// Steps done of the next one.
+        step: usize,
+    },
+}

@@ -1,0 +1,347 @@
+//! The training loop: epochs of steps, evaluation, checkpoints.
+//!
+//! Everything a step does follows from `(seed, epoch, step)` and the weights, so a training that was interrupted goes on
+//! from its checkpoint as if it had never stopped.
+
+mod eval;
+mod event;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use resnetc_compiler::ir::graph::Mode;
+use resnetc_compiler::plan::Plan;
+use resnetc_compiler::spec::train::TrainConfig;
+
+pub use self::eval::Evaluator;
+pub use self::event::{Event, Outcome, StepEvent};
+
+use self::eval::Batches;
+use crate::checkpoint::{Checkpoint, Progress};
+use crate::data::loader::{Batch, Epoch, Loader};
+use crate::data::rng::permutation;
+use crate::data::transform::Transform;
+use crate::data::{Dataset, Split};
+use crate::device::{Device, RunArgs};
+use crate::error::{Error, Result};
+use crate::exec::Executor;
+use crate::metrics::{EpochRecord, Log, Sums};
+use crate::optim::lr_at;
+use crate::weights::ParamStore;
+use crate::weights::file::write_atomic;
+
+/// The checkpoint that a training goes on from, in its folder.
+pub const LAST: &str = "last.safetensors";
+/// The checkpoint of the best evaluation.
+pub const BEST: &str = "best.safetensors";
+/// One JSON object per epoch.
+pub const LOG: &str = "log.jsonl";
+
+/// Compiles and runs: what the training cannot do by itself.
+pub struct Backend<'a> {
+    /// The network's plan for a mode and a batch size.
+    pub compile: &'a mut dyn FnMut(Mode, usize) -> Result<Arc<Plan>>,
+    /// A fresh device.
+    pub device: &'a mut dyn FnMut() -> Result<Box<dyn Device>>,
+}
+
+/// What is not in the spec.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Folder of checkpoints and log; made where it is missing.
+    pub out: PathBuf,
+    /// Checkpoint to go on from.
+    pub resume: Option<PathBuf>,
+    /// Threads of the device, noted in checkpoints.
+    pub threads: usize,
+    /// Threads that prepare batches.
+    pub workers: usize,
+    /// Set from outside (Ctrl-C): the step is finished, a checkpoint written.
+    pub stop: Arc<AtomicBool>,
+}
+
+/// A training, at some step.
+pub struct Trainer {
+    config: TrainConfig,
+    options: Options,
+    dataset: Dataset,
+    transform: Arc<Transform>,
+    exec: Executor,
+    batches: Batches,
+    evaluator: Evaluator,
+    progress: Progress,
+    log: Log,
+    /// Where the progress of this very moment, or the last good one, lies.
+    last_good: Option<PathBuf>,
+}
+
+impl Trainer {
+    /// Compiles, loads the data set's plans, and sets the weights: first ones from the seed, or those of a checkpoint.
+    ///
+    /// # Errors
+    /// Where the data do not fit the network, the checkpoint is of another training, or the folder cannot be written.
+    pub fn new(
+        config: &TrainConfig,
+        dataset: Dataset,
+        mut backend: Backend<'_>,
+        options: Options,
+    ) -> Result<Trainer> {
+        if dataset.train.is_empty() || dataset.test.is_empty() {
+            return Err(Error::Data(format!("{} has no images to train or to test on", dataset.name)));
+        }
+        std::fs::create_dir_all(&options.out).map_err(Error::io(&options.out))?;
+        let size = dataset.train.size;
+        let transform = Arc::new(Transform::new(size, &config.normalize, &config.augment, config.seed)?);
+        let plain = Arc::new(Transform::new(size, &config.normalize, &[], config.seed)?);
+        let (mut exec, batches) =
+            Batches::load(&mut backend, Mode::Train, dataset.train.len(), config.batch_size)?;
+        check_fit(exec.plan(0), &dataset.train)?;
+        let test = Arc::clone(&dataset.test);
+        let evaluator = Evaluator::new(&mut backend, test, plain, config.batch_size, options.workers)?;
+        let progress = restore(&mut exec, config, &dataset, &options)?;
+        let log = Log::open(&options.out.join(LOG), progress.epoch)?;
+        let config = config.clone();
+        let last_good = options.resume.clone();
+        Ok(Trainer {
+            config,
+            options,
+            dataset,
+            transform,
+            exec,
+            batches,
+            evaluator,
+            progress,
+            log,
+            last_good,
+        })
+    }
+
+    /// How far the training is.
+    pub fn progress(&self) -> &Progress {
+        &self.progress
+    }
+
+    /// Parameters and running statistics as they are now.
+    pub fn params(&self) -> Result<ParamStore> {
+        self.exec.store_params()
+    }
+
+    /// Trains to the end, or until the stop flag is set.
+    ///
+    /// # Errors
+    /// [`Error::Diverged`] when the loss is not finite any more; the device's and the disk's.
+    pub fn run(&mut self, observe: &mut dyn FnMut(Event<'_>)) -> Result<Outcome> {
+        self.announce(observe);
+        while self.progress.epoch < self.config.epochs {
+            let stopped = !self.epoch(observe)? || self.options.stop.load(Ordering::Relaxed);
+            if stopped && self.progress.epoch < self.config.epochs {
+                let checkpoint = self.save(&[LAST.to_string()], observe)?;
+                let Progress { epoch, step, .. } = self.progress;
+                return Ok(Outcome::Interrupted { checkpoint, epoch, step });
+            }
+        }
+        let checkpoint = self.options.out.join(LAST);
+        Ok(Outcome::Finished { checkpoint, best: self.progress.best })
+    }
+
+    fn announce(&self, observe: &mut dyn FnMut(Event<'_>)) {
+        observe(Event::Started {
+            device: &self.exec.describe(),
+            epochs: self.config.epochs,
+            steps_per_epoch: self.steps(),
+            images: self.dataset.train.len(),
+        });
+        if self.options.resume.is_some() {
+            let Progress { epoch, step, threads, .. } = self.progress;
+            observe(Event::Resumed { epoch, step, threads_before: threads });
+        }
+    }
+
+    /// Steps of an epoch.
+    fn steps(&self) -> usize {
+        self.dataset.train.len().div_ceil(self.batches.full)
+    }
+
+    /// What is left of the current epoch; false where the stop flag ended it early.
+    fn epoch(&mut self, observe: &mut dyn FnMut(Event<'_>)) -> Result<bool> {
+        let number = self.progress.epoch;
+        observe(Event::EpochStarted { epoch: number + 1 });
+        let epoch = Epoch {
+            epoch: number,
+            order: permutation(self.dataset.train.len(), self.config.seed, number as u64),
+            batch_size: self.batches.full,
+            first_step: self.progress.step,
+        };
+        let split = Arc::clone(&self.dataset.train);
+        let mut loader = Loader::start(split, Arc::clone(&self.transform), epoch, self.options.workers)?;
+        let start = Instant::now();
+        let mut images = 0;
+        while let Some((step, batch)) = loader.next() {
+            let loss = self.step(step, &batch)?;
+            images += batch.labels.len();
+            loader.recycle(step, batch);
+            observe(Event::Step(StepEvent {
+                epoch: number + 1,
+                step: step + 1,
+                steps: self.steps(),
+                loss,
+                mean_loss: self.progress.sums.mean_loss(),
+                lr: self.lr(step),
+                images_per_second: images as f64 / start.elapsed().as_secs_f64(),
+            }));
+            if step + 1 < self.steps() && self.options.stop.load(Ordering::Relaxed) {
+                return Ok(false);
+            }
+        }
+        self.finish_epoch(start.elapsed().as_secs_f64(), images, observe)?;
+        Ok(true)
+    }
+
+    fn lr(&self, step: usize) -> f32 {
+        lr_at(&self.config, self.progress.epoch * self.steps() + step, self.steps())
+    }
+
+    /// Forward, backward, update; returns the loss, which is finite.
+    fn step(&mut self, step: usize, batch: &Batch) -> Result<f32> {
+        let index = self.batches.plan_for(batch.labels.len());
+        let first_update = self.progress.epoch == 0 && step == 0;
+        let args = RunArgs { lr: self.lr(step), first_update };
+        self.exec.set_input_nhwc(index, &batch.images)?;
+        self.exec.set_labels(index, &batch.labels)?;
+        self.exec.run(index, &args, None)?;
+        let loss = self.exec.scalar(index, "loss")?;
+        let correct = self.exec.scalar(index, "correct")?;
+        if !loss.is_finite() {
+            let (epoch, step) = (self.progress.epoch + 1, step + 1);
+            return Err(Error::Diverged { loss, epoch, step, last_good: self.last_good.clone() });
+        }
+        self.progress.sums.add(loss, correct as u64, batch.labels.len());
+        self.progress.step = step + 1;
+        Ok(loss)
+    }
+
+    /// Evaluates and saves where it is time to, and writes the log.
+    fn finish_epoch(
+        &mut self,
+        seconds: f64,
+        images: usize,
+        observe: &mut dyn FnMut(Event<'_>),
+    ) -> Result<()> {
+        let lr = self.lr(self.steps() - 1);
+        let sums = std::mem::take(&mut self.progress.sums);
+        self.progress.epoch += 1;
+        self.progress.step = 0;
+        let epoch = self.progress.epoch;
+        let due = |every: usize| epoch == self.config.epochs || epoch.is_multiple_of(every.max(1));
+        let (evaluate, checkpoint) = (due(self.config.evaluate_every), due(self.config.checkpoint_every));
+        let mut names = Vec::new();
+        let test = if evaluate { Some(self.evaluate(&mut names, observe)?) } else { None };
+        let record = EpochRecord {
+            epoch,
+            lr,
+            train_loss: sums.mean_loss(),
+            train_accuracy: sums.accuracy(),
+            test_accuracy: test.map(|t| t.accuracy()),
+            test_loss: test.map(|t| t.mean_loss()),
+            seconds,
+            images_per_second: images as f64 / seconds,
+        };
+        // The log first: a resumed training cuts what is beyond its checkpoint, but cannot write what is missing.
+        self.log.append(&record)?;
+        observe(Event::EpochDone(&record));
+        if checkpoint {
+            names.extend([format!("epoch-{epoch:03}.safetensors"), LAST.to_string()]);
+        }
+        if !names.is_empty() {
+            self.save(&names, observe)?;
+        }
+        Ok(())
+    }
+
+    /// Evaluates the weights; a new best one is noted, to be saved.
+    fn evaluate(&mut self, names: &mut Vec<String>, observe: &mut dyn FnMut(Event<'_>)) -> Result<Sums> {
+        let sums = self.evaluator.evaluate(&self.exec.store_params()?, &mut |_| ())?;
+        let best = self.progress.best.is_none_or(|before| sums.correct > before.correct);
+        if best {
+            self.progress.best = Some(sums);
+            names.push(BEST.to_string());
+        }
+        observe(Event::Evaluated { epoch: self.progress.epoch, sums, best });
+        Ok(sums)
+    }
+
+    /// Writes the state under each of these names; returns the path of the last one.
+    fn save(&mut self, names: &[String], observe: &mut dyn FnMut(Event<'_>)) -> Result<PathBuf> {
+        let mut progress = self.progress.clone();
+        progress.threads = self.options.threads;
+        let params = self.exec.store_params()?;
+        let velocity = self.exec.store_velocity()?;
+        let bytes = Checkpoint { progress, params, velocity }.to_bytes()?;
+        let mut path = PathBuf::new();
+        for name in names {
+            path = self.options.out.join(name);
+            write_atomic(&path, &bytes)?;
+            observe(Event::Saved { path: &path });
+        }
+        self.last_good = Some(path.clone());
+        Ok(path)
+    }
+}
+
+/// Sets the weights a training starts or goes on with.
+fn restore(
+    exec: &mut Executor,
+    config: &TrainConfig,
+    dataset: &Dataset,
+    options: &Options,
+) -> Result<Progress> {
+    let network = exec.plan(0).name.clone();
+    let fresh = Progress::start(&network, dataset.name, config.seed, config.batch_size, options.threads);
+    let Some(path) = &options.resume else {
+        let params = crate::init::initial(exec.plan(0), config.seed)?;
+        exec.load_params(&params)?;
+        return Ok(fresh);
+    };
+    let checkpoint = Checkpoint::load(path)?;
+    checkpoint.check(path, exec.plan(0), &fresh)?;
+    check_position(path, &checkpoint.progress, dataset.train.len().div_ceil(config.batch_size))?;
+    exec.load_params(&checkpoint.params)?;
+    exec.load_velocity(&checkpoint.velocity)?;
+    Ok(checkpoint.progress)
+}
+
+/// A step beyond the epoch's end is a checkpoint of a larger data set.
+fn check_position(path: &Path, progress: &Progress, steps: usize) -> Result<()> {
+    if progress.step >= steps.max(1) {
+        let reason = format!("it stopped at step {}, an epoch has {steps} here", progress.step);
+        return Err(Error::Checkpoint { path: path.to_path_buf(), reason });
+    }
+    Ok(())
+}
+
+/// Whether a network takes images of this size and knows their classes.
+fn check_fit(plan: &Plan, split: &Split) -> Result<()> {
+    let [h, w, c] = split.size;
+    let input = &plan.buffer(plan.input).shape;
+    if input.0.get(1..) != Some(&[c, h, w]) {
+        let input = resnetc_compiler::ir::types::Shape(input.0.get(1..).unwrap_or_default().to_vec());
+        return Err(Error::Data(format!(
+            "the images are {c}x{h}x{w}, network `{}` takes {input}: set `input` in its spec",
+            plan.name
+        )));
+    }
+    let classes = plan.output("logits").and_then(|id| plan.buffer(id).shape.0.last().copied()).unwrap_or(0);
+    match split.labels.iter().max() {
+        Some(&top) if top as usize >= classes => Err(Error::Data(format!(
+            "the images have {} classes, network `{}` has {classes}: set `classes` in its spec",
+            top + 1,
+            plan.name
+        ))),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;
