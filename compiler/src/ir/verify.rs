@@ -370,3 +370,6 @@ pub(crate) fn set_layouts(op: &Op, types: &mut [TensorType]) {
 fn list(types: &[TensorType]) -> String {
     types.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,6 +14,9 @@ mod shortcut;
 mod update;
 mod vjp;
 
+#[cfg(test)]
+mod tests;
+
 pub use shortcut::ShortcutChange;
 pub use vjp::{Gradients, Vjp, VjpError, vjp};
 

@@ -179,3 +179,63 @@ fn differentiate() {
 fn train_laid_out() {
     insta::assert_snapshot!(after(resnet(Mode::Train, ShortcutRule::Projection), "layout"));
 }
+
+/// A net of one conv-bn-relu whose normalisation's result is used twice: nothing may be fused over it.
+fn forked(mode: Mode) -> Graph {
+    let (mut net, x) = Net::new(mode, [2, 3, 4, 4]);
+    let x = net.conv("stem.conv", x, [3, 4], 3, 1);
+    let x = net.bn("stem.bn", x, 4);
+    let act = net.act("stem.relu", x, Activation::Relu);
+    let sum = net.sum("stem.add", act, x);
+    let sum = net.act("stem.sigmoid", sum, Activation::Sigmoid);
+    net.head(sum, 4);
+    net.graph
+}
+
+#[test]
+fn intermediates_with_two_users_are_not_fused() {
+    let conv = notes(forked(Mode::Infer), "fuse-conv");
+    assert_eq!(conv, "fired 0\nstem.conv: left: its result is used more than once");
+    let bn = notes(forked(Mode::Train), "fuse-bn");
+    assert_eq!(bn, "fired 0\nstem.bn: left: its result is used more than once");
+    assert_eq!(notes(forked(Mode::Train), "fuse-add"), "fired 1\nstem.add: took in `stem.sigmoid`");
+}
+
+#[test]
+fn gradients_of_a_fork() {
+    insta::assert_snapshot!(after(forked(Mode::Train), "layout"));
+}
+
+/// A normalisation before any convolution, as in pre-activation units.
+#[test]
+fn a_normalisation_without_convolution_becomes_affine() {
+    let (mut net, x) = Net::new(Mode::Infer, [2, 3, 4, 4]);
+    let x = net.bn("stem.bn", x, 3);
+    let x = net.act("stem.relu", x, Activation::LeakyRelu { slope: 0.1 });
+    net.head(x, 3);
+    insta::assert_snapshot!(after(net.graph, "layout"));
+}
+
+#[test]
+fn a_mismatch_names_both_ends() {
+    let (mut net, x) = Net::new(Mode::Infer, [2, 3, 8, 8]);
+    let a = net.conv("stem.conv1", x, [3, 4], 3, 2);
+    let b = net.conv("stem.conv2", x, [3, 4], 3, 1);
+    let sum = net.sum("stem.add", a, b);
+    net.head(sum, 4);
+    let spans = ["stem.add", "stem.conv2", "stem.conv1"].map(|name| {
+        let id = net.graph.ids().find(|&id| net.graph.node(id).name == name);
+        net.graph.node(id.expect("the net has that node")).span
+    });
+    let mistakes = run(net.graph, &context()).expect_err("the branches differ");
+    assert_eq!(mistakes.len(), 1, "what follows a mistake is not told");
+    assert_eq!(mistakes[0].message, "`stem.add`: cannot add 2x4x4x4 and 2x4x8x8");
+    let found: Vec<Span> = mistakes[0].labels.iter().map(|label| label.span).collect();
+    assert_eq!(found, spans);
+}
+
+#[test]
+fn the_picture_has_a_cluster_per_unit() {
+    let (graph, _) = run(resnet(Mode::Infer, ShortcutRule::Pad), &context()).expect("the net is sound");
+    insta::assert_snapshot!(crate::ir::dot::dot(&graph));
+}
