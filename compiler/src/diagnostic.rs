@@ -3,7 +3,11 @@
 //! Compiler code collects [`Diagnostic`]s and returns all of a file at once; the `render` module turns them into
 //! text with source lines and underlines.
 
+pub mod render;
+
 use crate::source::Span;
+
+pub use render::render;
 
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
