@@ -1,2 +1,32 @@
-//! Skeleton.
-fn main() {}
+//! `resnetc`: a compiler and runtime for residual networks.
+//!
+//! The command line: arguments, progress, reports. The only crate that prints or exits.
+
+#![forbid(unsafe_code)]
+
+mod args;
+mod cmd;
+mod failure;
+mod output;
+mod picture;
+mod progress;
+mod report;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Cli, Command};
+use failure::Failure;
+use output::Output;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let output = Output::new(&cli.global);
+    let done = match &cli.command {
+        Command::Build(args) => cmd::build::build(args, &output),
+        Command::Run(args) => cmd::run::run(args, &output),
+        Command::Check(args) => cmd::check::check(args, &output),
+    };
+    done.map_or_else(|failure: Failure| failure.report(), |()| ExitCode::SUCCESS)
+}

@@ -1,0 +1,257 @@
+//! The command line, as clap types. No meaning here: commands read these, nothing writes them.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+/// A compiler and runtime for residual networks.
+#[derive(Debug, Parser)]
+#[command(name = "resnetc", version, about, after_help = EXAMPLES, disable_help_subcommand = true)]
+#[command(propagate_version = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Options of every command.
+    #[command(flatten)]
+    pub global: Global,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  resnetc build specs/resnet50.yaml          compile, print the table of units
+  resnetc run --train shapes10               train ResNet-20 on the embedded data set
+  resnetc check specs/*.yaml                 find all mistakes of specs
+
+A SPEC is a file or the name of a compiled-in network, such as resnet20.
+Exit status: 0 done, 1 failed, 2 wrong usage or a wrong spec.";
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Compile a spec; print what it became.
+    Build(BuildArgs),
+    /// Train, evaluate or just run a network.
+    Run(Box<RunArgs>),
+    /// Report all mistakes of specs; print nothing else.
+    Check(CheckArgs),
+}
+
+/// Options of every command.
+#[derive(Debug, Args)]
+pub struct Global {
+    /// Print results and errors only.
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+    /// When to colour diagnostics; NO_COLOR in the environment counts as never unless `always` is given.
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = Color::Auto)]
+    pub color: Color,
+}
+
+/// When to colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// At a terminal, unless NO_COLOR is set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// Changes of a spec from the command line.
+#[derive(Debug, Args)]
+pub struct Overrides {
+    /// Set a value of the spec: `--set train.epochs=3`. May be given several times.
+    #[arg(long = "set", value_name = "KEY=VALUE", action = ArgAction::Append)]
+    pub set: Vec<String>,
+}
+
+/// `resnetc build`
+#[derive(Debug, Args)]
+#[command(after_help = BUILD_EXAMPLES)]
+pub struct BuildArgs {
+    /// A spec file, or the name of a compiled-in network.
+    pub spec: String,
+    /// Images per run [default: 1, with --train the spec's batch size].
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub batch: Option<usize>,
+    /// Compile the training step (forward, loss, backward, update) instead of inference.
+    #[arg(long)]
+    pub train: bool,
+    /// What to print [default: summary, unless passes are shown].
+    #[arg(long, value_enum, value_name = "FORM", value_delimiter = ',')]
+    pub emit: Vec<Emit>,
+    /// Print the graph after a pass, or after all.
+    #[arg(long, value_name = "PASS|all")]
+    pub dump_after: Option<String>,
+    /// Say of every pass what it did, and why it did not do the rest.
+    #[arg(long)]
+    pub explain_passes: bool,
+    /// Write the one emitted form here; a summary next to another form still goes to standard output.
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Changes of the spec.
+    #[command(flatten)]
+    pub overrides: Overrides,
+}
+
+const BUILD_EXAMPLES: &str = "\
+Examples:
+  resnetc build resnet50                                 table of units, totals, memory, kernels
+  resnetc build resnet20 --train --batch 128             the same of the training step
+  resnetc build resnet18 --emit svg -o resnet18.svg      a picture
+  resnetc build resnet20 --emit plan                     what the executor runs
+  resnetc build resnet20 --dump-after fold-bn            the graph after one pass
+  resnetc build resnet20 --explain-passes                why passes fired, or did not
+  resnetc build resnet20 --set shortcut=projection --emit json";
+
+/// A form of the compiled network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Emit {
+    /// The table of units and the totals.
+    Summary,
+    /// The spec with all defaults and overrides in place.
+    Spec,
+    /// The graph after the last pass, as text.
+    Ir,
+    /// The graph in Graphviz' language.
+    Dot,
+    /// The graph as a picture.
+    Svg,
+    /// Kernel steps and memory, as text.
+    Plan,
+    /// The summary as one JSON object.
+    Json,
+}
+
+/// `resnetc run`
+#[derive(Debug, Args)]
+#[command(after_help = RUN_EXAMPLES)]
+pub struct RunArgs {
+    /// A spec file, or the name of a compiled-in network [default with --train: the data set's].
+    #[arg(required_unless_present = "train")]
+    pub spec: Option<String>,
+
+    /// Train on a data set: cifar10, cifar100, shapes10 [default: the spec's, else shapes10].
+    #[arg(long, value_name = "DATASET", num_args = 0..=1, help_heading = "What to do")]
+    pub train: Option<Option<String>>,
+    /// Count right answers on a data set's test images.
+    #[arg(long, value_name = "DATASET", conflicts_with = "train", requires = "checkpoint")]
+    #[arg(help_heading = "What to do")]
+    pub eval: Option<String>,
+
+    /// Epochs to train.
+    #[arg(long, value_name = "N", requires = "train", value_parser = positive, help_heading = "Training")]
+    pub epochs: Option<usize>,
+    /// Images per step.
+    #[arg(long, value_name = "N", requires = "train", value_parser = positive, help_heading = "Training")]
+    pub batch_size: Option<usize>,
+    /// Learning rate before the schedule.
+    #[arg(long, value_name = "RATE", requires = "train", help_heading = "Training")]
+    pub lr: Option<f32>,
+    /// Where checkpoints and the log go [default: out/NETWORK-DATASET].
+    #[arg(long, value_name = "DIR", requires = "train", help_heading = "Training")]
+    pub out: Option<PathBuf>,
+    /// Go on where the training in the output folder stopped.
+    #[arg(long, requires = "train", help_heading = "Training")]
+    pub resume: bool,
+
+    /// Weights to evaluate.
+    #[arg(long, value_name = "FILE", requires = "eval", help_heading = "Evaluation")]
+    pub checkpoint: Option<PathBuf>,
+    /// Print the counts as one JSON object.
+    #[arg(long, requires = "eval", help_heading = "Evaluation")]
+    pub json: bool,
+
+    /// Images per run [default: 1, evaluating 100].
+    #[arg(long, value_name = "N", conflicts_with = "train", value_parser = positive)]
+    #[arg(help_heading = "Running")]
+    pub batch: Option<usize>,
+    /// Turn the logits into probabilities.
+    #[arg(long, conflicts_with_all = ["train", "eval"], help_heading = "Running")]
+    pub softmax: bool,
+    /// Seed of weights, order and augmentation; without data, of the random image too.
+    #[arg(long, value_name = "SEED", help_heading = "Running")]
+    pub seed: Option<u64>,
+    /// Threads of the CPU kernels [default: all cores].
+    #[arg(long, value_name = "N", value_parser = positive, help_heading = "Running")]
+    pub threads: Option<usize>,
+    /// What to run on.
+    #[arg(long, value_enum, value_name = "DEVICE", default_value_t = DeviceKind::Cpu, help_heading = "Running")]
+    pub device: DeviceKind,
+    /// Folder with data sets [default: $RESNETC_DATA, else downloaded once into a cache].
+    #[arg(long, value_name = "DIR", help_heading = "Running")]
+    pub data_dir: Option<PathBuf>,
+    /// Changes of the spec.
+    #[command(flatten)]
+    pub overrides: Overrides,
+}
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  resnetc run --train shapes10                       ResNet-20 on the embedded data set
+  resnetc run --train cifar10 --data-dir data        ResNet-20 on CIFAR-10
+  resnetc run resnet50 --train cifar10 --epochs 3 --set train.schedule=cosine
+  resnetc run --train shapes10 --resume              go on after Ctrl-C
+  resnetc run resnet20 --eval shapes10 --checkpoint out/resnet20-shapes10/best.safetensors
+  resnetc run resnet18 --softmax                     a random image through fresh weights";
+
+/// What kernels run on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DeviceKind {
+    /// The vectorised kernels.
+    Cpu,
+    /// Plain Candle tensor operations on the CPU: slow, and what the others are checked against.
+    Reference,
+    /// Plain Candle tensor operations on an NVIDIA GPU; needs a build with `--features cuda`.
+    Cuda,
+}
+
+/// `resnetc check`
+#[derive(Debug, Args)]
+#[command(after_help = CHECK_EXAMPLES)]
+pub struct CheckArgs {
+    /// Spec files, or names of compiled-in networks.
+    #[arg(required = true, value_name = "SPEC")]
+    pub specs: Vec<String>,
+    /// Changes of each spec.
+    #[command(flatten)]
+    pub overrides: Overrides,
+}
+
+const CHECK_EXAMPLES: &str = "\
+Examples:
+  resnetc check specs/*.yaml
+  resnetc check my.yaml --set stages.0.depth=4";
+
+fn positive(text: &str) -> Result<usize, String> {
+    match text.parse::<usize>() {
+        Ok(0) => Err("must be at least 1".into()),
+        Ok(n) => Ok(n),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory, Parser};
+
+    use super::{Cli, Command};
+
+    #[test]
+    fn definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn train_takes_a_data_set_or_none() {
+        let train = |args: &[&str]| match Cli::try_parse_from(args).expect("valid").command {
+            Command::Run(run) => run.train,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(train(&["resnetc", "run", "--train"]), Some(None));
+        assert_eq!(train(&["resnetc", "run", "--train", "cifar10"]), Some(Some("cifar10".into())));
+        assert_eq!(train(&["resnetc", "run", "resnet18"]), None);
+    }
+}

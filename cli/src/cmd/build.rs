@@ -1,0 +1,94 @@
+//! `resnetc build`: compile, and print what came out in the forms asked for.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use resnetc_compiler::ir::graph::Mode;
+use resnetc_compiler::report::{Compiled, Dump, Target};
+use resnetc_compiler::source::SourceMap;
+use resnetc_compiler::spec::ResolvedSpec;
+use resnetc_compiler::{ir, pass};
+use resnetc_runtime::weights::file::write_atomic;
+
+use super::spec;
+use crate::args::{BuildArgs, Emit};
+use crate::failure::{Failure, Result};
+use crate::output::Output;
+use crate::{picture, report};
+
+/// Runs the command.
+pub fn build(args: &BuildArgs, output: &Output) -> Result {
+    let (beside, filed) = destinations(args)?;
+    let mode = if args.train { Mode::Train } else { Mode::Infer };
+    let dump = dump(args, mode)?;
+    let mut sources = SourceMap::default();
+    let started = Instant::now();
+    let spec = spec::load(&args.spec, &args.overrides.set, &mut sources, output)?;
+    let batch = args.batch.unwrap_or(if args.train { spec.train.batch_size } else { 1 });
+    let compiled = spec::compile(&spec, &Target { mode, batch, dump }, &sources, output)?;
+    let product = Product { spec, compiled, time: started.elapsed() };
+
+    if args.explain_passes {
+        output.result(&report::passes::explain(&product.compiled.passes))?;
+    }
+    if args.dump_after.is_some() {
+        output.result(&report::passes::dumps(&product.compiled.passes))?;
+    }
+    for form in beside {
+        output.result(&product.form(form))?;
+    }
+    match filed {
+        Some((form, path)) => Ok(write_atomic(path, product.form(form).as_bytes())?),
+        None => Ok(()),
+    }
+}
+
+/// A form and the file that it goes to.
+type Filed<'a> = Option<(Emit, &'a Path)>;
+
+/// Forms for standard output, and the one for the file.
+fn destinations(args: &BuildArgs) -> Result<(Vec<Emit>, Filed<'_>)> {
+    let mut forms = args.emit.clone();
+    if forms.is_empty() && !args.explain_passes && args.dump_after.is_none() {
+        forms.push(Emit::Summary);
+    }
+    let Some(path) = &args.output else { return Ok((forms, None)) };
+    match forms.as_slice() {
+        [form] => Ok((Vec::new(), Some((*form, path)))),
+        [Emit::Summary, form] | [form, Emit::Summary] => Ok((vec![Emit::Summary], Some((*form, path)))),
+        _ => Err(Failure::Usage("--output takes one form: give one --emit, or one besides summary".into())),
+    }
+}
+
+fn dump(args: &BuildArgs, mode: Mode) -> Result<Dump> {
+    let mut names: Vec<_> = pass::front().iter().chain(&pass::back(mode)).map(|pass| pass.name).collect();
+    names.dedup();
+    match args.dump_after.as_deref() {
+        None => Ok(Dump::Never),
+        Some("all") => Ok(Dump::All),
+        Some(name) if names.contains(&name) => Ok(Dump::After(name.to_owned())),
+        Some(name) => Err(Failure::Usage(format!("no pass is called `{name}`; there are {}", names.join(", ")))),
+    }
+}
+
+/// What was compiled, and how long it took from the spec's text on.
+struct Product {
+    spec: ResolvedSpec,
+    compiled: Compiled,
+    time: Duration,
+}
+
+impl Product {
+    fn form(&self, form: Emit) -> String {
+        let Compiled { graph, plan, summary, .. } = &self.compiled;
+        match form {
+            Emit::Summary => report::summary::text(summary, plan, self.time),
+            Emit::Json => report::summary::json(summary, plan, self.time),
+            Emit::Spec => self.spec.to_yaml(),
+            Emit::Ir => graph.to_string(),
+            Emit::Dot => ir::dot::dot(graph),
+            Emit::Svg => picture::svg(graph),
+            Emit::Plan => resnetc_compiler::plan::print::print(plan),
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! The device that `--device` names.
+
+use resnetc_runtime::cpu::CpuDevice;
+use resnetc_runtime::device::Device;
+use resnetc_runtime::error::Result;
+use resnetc_runtime::reference::ReferenceDevice;
+
+use crate::args::{DeviceKind, RunArgs};
+use crate::failure::{self, Failure};
+
+/// Refuses a device that this build has not, before anything expensive.
+pub fn check(args: &RunArgs) -> failure::Result {
+    if args.device == DeviceKind::Cuda && !cfg!(feature = "cuda") {
+        let text = "this build has no CUDA: build with `--features cuda`, or choose `--device cpu`";
+        return Err(Failure::Usage(text.into()));
+    }
+    Ok(())
+}
+
+/// Opens the device. One device holds one kind of plan (training or inference), so a training opens two.
+pub fn open(args: &RunArgs) -> Result<Box<dyn Device>> {
+    match args.device {
+        DeviceKind::Cpu => Ok(Box::new(CpuDevice::new(args.threads)?)),
+        DeviceKind::Reference => Ok(Box::new(ReferenceDevice::cpu()?)),
+        DeviceKind::Cuda => Ok(Box::new(ReferenceDevice::cuda(0)?)),
+    }
+}
+
+/// Threads of the kernels.
+pub fn threads(args: &RunArgs) -> usize {
+    args.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from))
+}
+
+/// Threads that prepare images: few, for preparing is much less work than a step.
+pub fn workers(args: &RunArgs) -> usize {
+    threads(args).div_ceil(4).min(4)
+}

@@ -1,0 +1,74 @@
+//! From the name on the command line to a resolved spec and a compiled network; diagnostics become [`Failure::Spec`].
+
+use std::io::{ErrorKind, Read};
+use std::path::Path;
+use std::sync::Arc;
+
+use resnetc_compiler::diagnostic::Diagnostic;
+use resnetc_compiler::diagnostic::render::render;
+use resnetc_compiler::ir::graph::Mode;
+use resnetc_compiler::plan::Plan;
+use resnetc_compiler::report::{Compiled, Dump, Target};
+use resnetc_compiler::source::SourceMap;
+use resnetc_compiler::spec::{self, Request, ResolvedSpec, builtin, raw};
+use resnetc_runtime::error::Error;
+
+use crate::failure::{Failure, Result};
+use crate::output::Output;
+
+/// Columns that diagnostics are wrapped at.
+const WIDTH: usize = 100;
+
+/// Reads and resolves a spec: the file of that name, else the compiled-in network.
+pub fn load(name: &str, set: &[String], sources: &mut SourceMap, output: &Output) -> Result<ResolvedSpec> {
+    let resolved = match read(name) {
+        Ok(text) => spec::load(&Request { name, text: &text, overrides: set, read: &read }, sources),
+        Err(error) => spec::load_builtin(name, set, sources).ok_or_else(|| missing(name, &error))?,
+    };
+    resolved.map_err(|faults| fail(&faults, sources, output))
+}
+
+/// Compiles a resolved spec.
+pub fn compile(spec: &ResolvedSpec, target: &Target, sources: &SourceMap, output: &Output) -> Result<Compiled> {
+    resnetc_compiler::compile(spec, target).map_err(|faults| fail(&faults, sources, output))
+}
+
+/// Finds every mistake that compiling finds.
+pub fn check(spec: &ResolvedSpec, sources: &SourceMap, output: &Output) -> Result {
+    let target = Target { mode: Mode::Train, batch: spec.train.batch_size, dump: Dump::Never };
+    compile(spec, &target, sources, output).map(drop)
+}
+
+/// What the runtime compiles further plans of a checked spec with.
+pub fn compiler(
+    spec: &ResolvedSpec,
+    sources: &SourceMap,
+    output: &Output,
+) -> impl FnMut(Mode, usize) -> resnetc_runtime::error::Result<Arc<Plan>> {
+    move |mode, batch| match compile(spec, &Target { mode, batch, dump: Dump::Never }, sources, output) {
+        Ok(compiled) => Ok(Arc::new(compiled.plan)),
+        Err(failure) => Err(Error::Incompatible(failure.to_string())),
+    }
+}
+
+fn fail(faults: &[Diagnostic], sources: &SourceMap, output: &Output) -> Failure {
+    Failure::Spec(render(faults, sources, output.color, WIDTH))
+}
+
+/// The text of a file, no more of it than tells the compiler that it is too long.
+fn read(path: &str) -> std::io::Result<String> {
+    let mut text = String::new();
+    let limit = raw::MAX_BYTES as u64 + 1;
+    std::fs::File::open(path)?.take(limit).read_to_string(&mut text)?;
+    Ok(text)
+}
+
+/// Neither a file nor a compiled-in network.
+fn missing(name: &str, error: &std::io::Error) -> Failure {
+    let looks_like_path = Path::new(name).extension().is_some() || name.contains(std::path::MAIN_SEPARATOR);
+    if looks_like_path || error.kind() != ErrorKind::NotFound {
+        return Failure::Usage(format!("cannot read {name}: {error}"));
+    }
+    let known: Vec<_> = builtin::names().collect();
+    Failure::Usage(format!("`{name}` is neither a file nor a compiled-in network: {}", known.join(", ")))
+}

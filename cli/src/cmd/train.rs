@@ -1,0 +1,224 @@
+//! `resnetc run --train`: what is to be trained, on what, and what is said meanwhile. The loop is the runtime's.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use resnetc_compiler::ir::graph::Mode;
+use resnetc_compiler::report::{Dump, Summary, Target};
+use resnetc_compiler::source::SourceMap;
+use resnetc_compiler::spec::ResolvedSpec;
+use resnetc_runtime::train::{BEST, Backend, Event, LAST, Options, Outcome, StepEvent, Trainer};
+
+use super::{data, device, spec};
+use crate::args::RunArgs;
+use crate::failure::{Failure, Result};
+use crate::output::Output;
+use crate::progress::Progress;
+use crate::report;
+use crate::report::units::grouped;
+
+/// Runs the command.
+pub fn train(name: Option<&str>, dataset: Option<&str>, args: &RunArgs, output: &Output) -> Result {
+    let mut sources = SourceMap::default();
+    let dataset = dataset_name(name, dataset, args, output)?;
+    let (default, changes) = data::network(&dataset);
+    let mut set = overrides(&dataset, args);
+    if name.is_none() {
+        set.splice(0..0, changes.iter().map(|&change| change.to_owned()));
+    }
+    let spec = spec::load(name.unwrap_or(default), &set, &mut sources, output)?;
+    let target = Target { mode: Mode::Train, batch: spec.train.batch_size, dump: Dump::Never };
+    let summary = spec::compile(&spec, &target, &sources, output)?.summary;
+    let options = options(&spec, &dataset, args)?;
+    let images = data::load(&dataset, args, output)?;
+
+    let mut watcher = Watcher::new(&spec, &summary, &dataset, &options, output);
+    let mut compile = spec::compiler(&spec, &sources, output);
+    let mut open = || device::open(args);
+    let backend = Backend { compile: &mut compile, device: &mut open };
+    stop_on_interrupt(&options.stop)?;
+    let mut trainer = Trainer::new(&spec.train, images, backend, options)?;
+    let outcome = trainer.run(&mut |event| watcher.observe(event))?;
+    watcher.end(outcome)
+}
+
+/// The data set: the command line's, else the spec's, else the embedded one.
+fn dataset_name(
+    name: Option<&str>,
+    dataset: Option<&str>,
+    args: &RunArgs,
+    output: &Output,
+) -> Result<String> {
+    let dataset = match (dataset, name) {
+        (Some(dataset), _) => dataset.to_owned(),
+        (None, Some(name)) => {
+            let spec = spec::load(name, &args.overrides.set, &mut SourceMap::default(), output)?;
+            spec.train.dataset.unwrap_or_else(|| data::DEFAULT.to_owned())
+        }
+        (None, None) => data::DEFAULT.to_owned(),
+    };
+    data::check(&dataset)?;
+    Ok(dataset)
+}
+
+/// The options that change the spec, as overrides; `--set` has the last word.
+fn overrides(dataset: &str, args: &RunArgs) -> Vec<String> {
+    let number = |key: &str, value: Option<String>| value.map(|value| format!("train.{key}={value}"));
+    let flags = [
+        number("epochs", args.epochs.map(|n| n.to_string())),
+        number("batch_size", args.batch_size.map(|n| n.to_string())),
+        number("optimizer.sgd.lr", args.lr.map(|rate| rate.to_string())),
+        number("seed", args.seed.map(|seed| seed.to_string())),
+    ];
+    let dataset = format!("train.dataset={dataset}");
+    std::iter::once(dataset).chain(flags.into_iter().flatten()).chain(args.overrides.set.iter().cloned()).collect()
+}
+
+fn options(spec: &ResolvedSpec, dataset: &str, args: &RunArgs) -> Result<Options> {
+    let out = args.out.clone().unwrap_or_else(|| Path::new("out").join(format!("{}-{dataset}", spec.name.value)));
+    let last = out.join(LAST);
+    if args.resume && !last.exists() {
+        return Err(Failure::Failed(format!("nothing to resume: there is no {}", last.display())));
+    }
+    Ok(Options {
+        resume: args.resume.then_some(last),
+        out,
+        threads: device::threads(args),
+        workers: device::workers(args),
+        stop: Arc::new(AtomicBool::new(false)),
+    })
+}
+
+/// The first Ctrl-C asks for an end after the step; the second ends the process.
+fn stop_on_interrupt(stop: &Arc<AtomicBool>) -> Result {
+    let stop = Arc::clone(stop);
+    ctrlc::set_handler(move || {
+        if stop.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+    })
+    .map_err(|error| Failure::Failed(format!("cannot catch Ctrl-C: {error}")))
+}
+
+/// Turns what the training tells into lines and bars.
+struct Watcher<'a> {
+    output: &'a Output,
+    heading: String,
+    out: PathBuf,
+    stop: Arc<AtomicBool>,
+    epochs: usize,
+    steps: usize,
+    bar: Option<Progress>,
+    /// What went wrong while printing; the training stops for it.
+    failure: Option<Failure>,
+}
+
+impl<'a> Watcher<'a> {
+    fn new(
+        spec: &ResolvedSpec,
+        summary: &Summary,
+        dataset: &str,
+        options: &Options,
+        output: &'a Output,
+    ) -> Self {
+        let heading = format!(
+            "network   {}, {} parameters\ndata      {dataset}\nout       {}\nthreads   {}",
+            spec.name.value,
+            grouped(summary.params),
+            options.out.display(),
+            options.threads,
+        );
+        let (out, stop) = (options.out.clone(), Arc::clone(&options.stop));
+        Watcher { output, heading, out, stop, epochs: spec.train.epochs, steps: 0, bar: None, failure: None }
+    }
+
+    fn observe(&mut self, event: Event<'_>) {
+        match event {
+            Event::Started { device, epochs, steps_per_epoch, images } => {
+                self.steps = steps_per_epoch;
+                let images = grouped(images as u64);
+                let heading = &self.heading;
+                self.say(&format!(
+                    "{heading}\ndevice    {device}\nepochs    {epochs} of {steps_per_epoch} steps, {images} images"
+                ));
+            }
+            Event::Resumed { epoch, step, threads_before } => {
+                self.say(&format!("resumed after {epoch} epochs and {step} steps, made with {threads_before} threads"));
+            }
+            Event::EpochStarted { epoch } => {
+                let what = format!("epoch {epoch}/{}", self.epochs);
+                self.bar = Some(Progress::count(self.output, &what, self.steps as u64));
+            }
+            Event::Step(step) => self.step(&step),
+            Event::EpochDone(record) => {
+                self.bar = None;
+                self.say(&report::training::epoch(record, self.epochs));
+            }
+            Event::Evaluated { .. } | Event::Saved { .. } => {}
+        }
+    }
+
+    fn step(&self, event: &StepEvent) {
+        if let Some(bar) = &self.bar {
+            bar.set(event.step as u64);
+            bar.say(format!("loss {:.4}  {:.0} images/s", event.mean_loss, event.images_per_second));
+        }
+    }
+
+    /// A line; where it cannot be printed the training ends, with a checkpoint.
+    fn say(&mut self, text: &str) {
+        if let Err(failure) = self.output.note(text) {
+            self.stop.store(true, Ordering::Relaxed);
+            self.failure.get_or_insert(failure);
+        }
+    }
+
+    fn end(mut self, outcome: Outcome) -> Result {
+        self.bar = None;
+        if let Some(failure) = self.failure.take() {
+            return Err(failure);
+        }
+        match outcome {
+            Outcome::Finished { checkpoint, best } => {
+                let best = best.map(|sums| {
+                    let accuracy = report::training::percent(sums.accuracy());
+                    format!("best      {accuracy} of the test images: {}\n", self.out.join(BEST).display())
+                });
+                let last = format!("last      {}", checkpoint.display());
+                self.output.result(&(best.unwrap_or_default() + &last))
+            }
+            Outcome::Interrupted { checkpoint, epoch, step } => {
+                let done = format!("stopped after {epoch} epochs and {step} steps, saved {}", checkpoint.display());
+                self.output.result(&format!("{done}\ngo on with: {}", resume_command(std::env::args())))
+            }
+        }
+    }
+}
+
+/// The same command with `--resume`, quoted for a shell.
+fn resume_command(args: impl Iterator<Item = String>) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
+    let quote = |arg: String| match !arg.is_empty() && arg.chars().all(plain) {
+        true => arg,
+        false => format!("'{}'", arg.replace('\'', r"'\''")),
+    };
+    let mut words: Vec<_> = args.map(quote).collect();
+    if !words.iter().any(|word| word == "--resume") {
+        words.push("--resume".to_owned());
+    }
+    words.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::resume_command;
+
+    #[test]
+    fn the_command_to_resume_survives_a_shell() {
+        let command = |args: &[&str]| resume_command(args.iter().map(|arg| (*arg).to_owned()));
+        assert_eq!(command(&["resnetc", "run", "--train"]), "resnetc run --train --resume");
+        assert_eq!(command(&["resnetc", "run", "--resume", "--train"]), "resnetc run --resume --train");
+        assert_eq!(command(&["a b", "it's", ""]), r"'a b' 'it'\''s' '' --resume");
+    }
+}

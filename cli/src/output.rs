@@ -1,0 +1,49 @@
+//! Where text goes. Besides [`crate::failure`] the only module that prints.
+
+use std::io::{ErrorKind, IsTerminal, Write};
+
+use crate::args::{Color, Global};
+use crate::failure::{Failure, Result};
+
+/// Where and how a command talks.
+#[derive(Debug, Clone, Copy)]
+pub struct Output {
+    quiet: bool,
+    /// Whether diagnostics are coloured.
+    pub color: bool,
+    /// Whether standard error is a terminal that bars may be drawn on.
+    pub bars: bool,
+}
+
+impl Output {
+    /// From the global options and the environment.
+    pub fn new(global: &Global) -> Self {
+        let terminal = std::io::stderr().is_terminal();
+        let no_color = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
+        let color = match global.color {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto => terminal && !no_color,
+        };
+        Output { quiet: global.quiet, color, bars: terminal && !global.quiet }
+    }
+
+    /// A result: to standard output, with `--quiet` too.
+    pub fn result(&self, text: &str) -> Result {
+        let mut out = std::io::stdout().lock();
+        let written = out.write_all(text.as_bytes()).and_then(|()| match text.ends_with('\n') {
+            true => out.flush(),
+            false => out.write_all(b"\n").and_then(|()| out.flush()),
+        });
+        match written {
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => Err(Failure::Closed),
+            Err(error) => Err(Failure::Failed(format!("standard output: {error}"))),
+            Ok(()) => Ok(()),
+        }
+    }
+
+    /// A remark on the way: to standard output unless `--quiet`.
+    pub fn note(&self, text: &str) -> Result {
+        if self.quiet { Ok(()) } else { self.result(text) }
+    }
+}

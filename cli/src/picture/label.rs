@@ -1,0 +1,149 @@
+//! What a box says and how it is coloured: by the kind of the operator.
+
+use resnetc_compiler::ir::graph::Node;
+use resnetc_compiler::ir::op::{Activation, ConvAttrs, Epilogue, Op, PoolAttrs};
+
+/// Colour group of a box.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Images, labels.
+    Input,
+    /// Convolution.
+    Conv,
+    /// What a shortcut became: projection, padding.
+    Shortcut,
+    /// Normalisation, affine.
+    Norm,
+    /// Elementwise.
+    Elementwise,
+    /// Pooling.
+    Pool,
+    /// Linear layer, softmax.
+    Head,
+    /// Loss.
+    Loss,
+    /// Anything of the backward pass.
+    Backward,
+}
+
+impl Kind {
+    /// `(fill, border)`
+    pub fn colors(self) -> (&'static str, &'static str) {
+        match self {
+            Kind::Input => ("#f1f3f5", "#868e96"),
+            Kind::Conv => ("#dbe9ff", "#4a7dc9"),
+            Kind::Shortcut => ("#ffe3c2", "#d9822b"),
+            Kind::Norm => ("#d7f2ec", "#2a9d84"),
+            Kind::Elementwise => ("#f3ecff", "#8a63c9"),
+            Kind::Pool => ("#dff3d3", "#5f9e3a"),
+            Kind::Head => ("#ffe0ee", "#c2568a"),
+            Kind::Loss => ("#ffdad6", "#c9473a"),
+            Kind::Backward => ("#f5ecd7", "#a5854a"),
+        }
+    }
+}
+
+/// Colour group of a node. A convolution that stands in a shortcut is marked by the segment `shortcut` of its name.
+pub fn kind(node: &Node) -> Kind {
+    let in_shortcut = node.name.split('.').any(|segment| segment.starts_with("shortcut"));
+    match &node.op {
+        Op::Input { .. } | Op::Labels { .. } | Op::Param { .. } => Kind::Input,
+        Op::Shortcut { .. } | Op::PadShortcut { .. } => Kind::Shortcut,
+        Op::Conv { .. } | Op::BatchNorm { .. } | Op::Affine { .. } if in_shortcut => Kind::Shortcut,
+        Op::Conv { .. } => Kind::Conv,
+        Op::BatchNorm { .. } | Op::Affine { .. } => Kind::Norm,
+        Op::Activate { .. } | Op::Add { .. } => Kind::Elementwise,
+        Op::MaxPool { .. } | Op::AvgPool { .. } | Op::GlobalAvgPool => Kind::Pool,
+        Op::Linear { .. } | Op::Softmax => Kind::Head,
+        Op::CrossEntropy { .. } => Kind::Loss,
+        Op::ConvBackwardData { .. }
+        | Op::ConvBackwardFilter { .. }
+        | Op::ChannelSum
+        | Op::BatchNormBackward { .. }
+        | Op::ActivateBackward { .. }
+        | Op::MaxPoolBackward { .. }
+        | Op::AvgPoolBackward { .. }
+        | Op::GlobalAvgPoolBackward { .. }
+        | Op::LinearBackwardData { .. }
+        | Op::LinearBackwardFilter
+        | Op::PadShortcutBackward { .. }
+        | Op::CrossEntropyBackward { .. }
+        | Op::SgdUpdate { .. } => Kind::Backward,
+    }
+}
+
+/// `conv 3x3 /2 + bias + add + relu`
+pub fn title(op: &Op) -> String {
+    match op {
+        Op::Input { .. } => "images".into(),
+        Op::Labels { .. } => "labels".into(),
+        Op::Param { .. } => "parameter".into(),
+        Op::Conv { attrs, bias, epilogue } => {
+            format!("conv {}{}{}", window(attrs), if *bias { " + bias" } else { "" }, tail(*epilogue))
+        }
+        Op::BatchNorm { epilogue, .. } => format!("batch norm{}", tail(*epilogue)),
+        Op::Affine { epilogue } => format!("scale + shift{}", tail(*epilogue)),
+        Op::Activate { act } => activation(*act).into(),
+        Op::Add { act } => format!("add{}", tail(Epilogue { residual: false, act: *act })),
+        Op::MaxPool { attrs } => format!("max pool {}", pool(attrs)),
+        Op::AvgPool { attrs } => format!("average pool {}", pool(attrs)),
+        Op::GlobalAvgPool => "global average pool".into(),
+        Op::Linear { bias } => format!("linear{}", if *bias { " + bias" } else { "" }),
+        Op::Shortcut { .. } => "shortcut".into(),
+        Op::PadShortcut { stride, channels } => format!("pad to {channels} channels{}", step(*stride)),
+        Op::Softmax => "softmax".into(),
+        Op::CrossEntropy { .. } => "cross-entropy".into(),
+        Op::ConvBackwardData { attrs, residual, .. } => {
+            format!("conv {} ∂data{}", window(attrs), if *residual { " + add" } else { "" })
+        }
+        Op::ConvBackwardFilter { attrs, .. } => format!("conv {} ∂filter", window(attrs)),
+        Op::ChannelSum => "sum over channels".into(),
+        Op::BatchNormBackward { epilogue } => format!("batch norm{} ∂", tail(*epilogue)),
+        Op::ActivateBackward { act } => format!("{} ∂", activation(*act)),
+        Op::MaxPoolBackward { attrs, .. } => format!("max pool {} ∂", pool(attrs)),
+        Op::AvgPoolBackward { attrs, .. } => format!("average pool {} ∂", pool(attrs)),
+        Op::GlobalAvgPoolBackward { .. } => "global average pool ∂".into(),
+        Op::LinearBackwardData { .. } => "linear ∂data".into(),
+        Op::LinearBackwardFilter => "linear ∂filter".into(),
+        Op::PadShortcutBackward { .. } => "pad ∂".into(),
+        Op::CrossEntropyBackward { .. } => "cross-entropy ∂".into(),
+        Op::SgdUpdate { .. } => "sgd".into(),
+    }
+}
+
+fn window(attrs: &ConvAttrs) -> String {
+    let mut text = format!("{}x{}{}", attrs.kernel[0], attrs.kernel[1], step(attrs.stride));
+    if attrs.dilation != [1, 1] {
+        text += &format!(" dilated {}", attrs.dilation[0]);
+    }
+    if attrs.groups > 1 {
+        text += &format!(" {} groups", attrs.groups);
+    }
+    text
+}
+
+fn pool(attrs: &PoolAttrs) -> String {
+    format!("{}x{}{}", attrs.kernel[0], attrs.kernel[1], step(attrs.stride))
+}
+
+/// ` /2` where the stride is not 1.
+fn step(stride: [usize; 2]) -> String {
+    match stride {
+        [1, 1] => String::new(),
+        [a, b] if a == b => format!(" /{a}"),
+        [a, b] => format!(" /{a}x{b}"),
+    }
+}
+
+fn tail(epilogue: Epilogue) -> String {
+    let add = if epilogue.residual { " + add" } else { "" };
+    epilogue.act.map_or(add.to_owned(), |act| format!("{add} + {}", activation(act)))
+}
+
+fn activation(act: Activation) -> &'static str {
+    match act {
+        Activation::Relu => "relu",
+        Activation::LeakyRelu { .. } => "leaky relu",
+        Activation::Sigmoid => "sigmoid",
+    }
+}

@@ -1,0 +1,7 @@
+//! Reports as text: tables, the summary of a compilation, what the passes did.
+
+pub mod passes;
+pub mod summary;
+pub mod table;
+pub mod training;
+pub mod units;

@@ -1,0 +1,57 @@
+//! The lines of a training.
+
+use std::time::Duration;
+
+use resnetc_runtime::metrics::EpochRecord;
+
+use super::units::{duration, grouped};
+
+/// `epoch  3/10  lr 0.0905  loss 0.8120  train 71.40 %  test 68.90 %  12.3 s  4,065 images/s`
+pub fn epoch(record: &EpochRecord, epochs: usize) -> String {
+    let width = epochs.to_string().len();
+    let test = match record.test_accuracy {
+        Some(accuracy) => percent(accuracy),
+        None => format!("{:>7}", "-"),
+    };
+    format!(
+        "epoch {:>width$}/{epochs}  lr {:<9.3e}  loss {:<7.4}  train {}  test {test}  {:>6}  {:>6} images/s",
+        record.epoch,
+        record.lr,
+        record.train_loss,
+        percent(record.train_accuracy),
+        duration(Duration::from_secs_f64(record.seconds.max(0.0))),
+        grouped(record.images_per_second.round() as u64),
+    )
+}
+
+/// `91.25 %`, as wide as `100.00 %` less one.
+pub fn percent(fraction: f64) -> String {
+    format!("{:>5.2} %", fraction * 100.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use resnetc_runtime::metrics::EpochRecord;
+
+    use super::epoch;
+
+    #[test]
+    fn epochs_line_up_with_and_without_evaluation() {
+        let mut record = EpochRecord {
+            epoch: 3,
+            lr: 0.0905,
+            train_loss: 0.812,
+            train_accuracy: 0.714,
+            test_accuracy: Some(0.689),
+            test_loss: Some(0.9),
+            seconds: 12.3,
+            images_per_second: 4065.2,
+        };
+        let with = epoch(&record, 10);
+        let expected =
+            "epoch  3/10  lr 9.050e-2   loss 0.8120   train 71.40 %  test 68.90 %  12.3 s   4,065 images/s";
+        assert_eq!(with, expected);
+        record.test_accuracy = None;
+        assert_eq!(epoch(&record, 10).len(), with.len());
+    }
+}
