@@ -3,7 +3,7 @@
 //! 1. **Names** are not empty and unique.
 //! 2. **Order**: every operand was inserted before its user; so there is no cycle, and insertion order can be executed.
 //! 3. **Operands**: a node has as many as its operator takes, numbered without gaps, each an existing result.
-//! 4. **Legal operators**: each is legal in its mode and stage (see [`legal`]). `Shortcut` only before `Expanded`;
+//! 4. **Legal operators**: each is legal in its mode and stage (see `legal` below). `Shortcut` only before `Expanded`;
 //!    backward operators and updates only from `Differentiated` on and in training; labels and loss only in training;
 //!    `Affine` only in inference from `Fused` on, where no `BatchNorm` is left.
 //! 5. **Epilogues** only from `Fused` on: of convolutions and affine maps in inference, of batch normalisations (with an
