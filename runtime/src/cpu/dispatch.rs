@@ -7,7 +7,6 @@ use crate::cpu::norm::{self, Gradients, Norm, Sums};
 use crate::cpu::stats::{self, StatsAttrs, StatsOut};
 use crate::cpu::{Ctx, elementwise, global_pool, loss, pooling, shortcut, update};
 use crate::device::RunArgs;
-use crate::error::{Error, Result};
 
 /// Where the regions lie during a run.
 pub(super) struct Bases {
@@ -47,6 +46,11 @@ impl<'a> Operands<'a> {
         debug_assert!(buffer.offset + buffer.bytes <= len);
         // SAFETY: `check::plan` has found the buffer inside of its region.
         (unsafe { base.add(buffer.offset) }, buffer.bytes)
+    }
+
+    /// What the step computes.
+    pub fn kernel(&self) -> &'a Kernel {
+        &self.step.kernel
     }
 
     /// Operand `i`, to be read.
@@ -106,13 +110,13 @@ pub(super) fn scratch_len(kernel: &Kernel, threads: usize) -> usize {
     }
 }
 
-/// Runs one step: the order of each kernel's operands is that of [`Kernel`]'s documentation.
-pub(super) fn run(ctx: &Ctx<'_>, o: &Operands<'_>, args: &RunArgs) -> Result<()> {
+/// Runs a step that has nothing prepared: the order of each kernel's operands is that of [`Kernel`]'s documentation.
+pub(super) fn run(ctx: &Ctx<'_>, o: &Operands<'_>, args: &RunArgs) {
     match &o.step.kernel {
         kernel @ (Kernel::Conv { .. }
         | Kernel::ConvBackwardData { .. }
         | Kernel::ConvBackwardFilter { .. }) => {
-            return Err(Error::Device(format!("no kernel yet for {kernel:?}")));
+            unreachable!("{kernel:?} is prepared when its plan is loaded")
         }
         &Kernel::ChannelSum { rows, .. } => stats::channel_sum(ctx, rows, o.input(0), o.output(0)),
         &Kernel::BnStats { rows, eps, momentum, .. } => {
@@ -176,5 +180,4 @@ pub(super) fn run(ctx: &Ctx<'_>, o: &Operands<'_>, args: &RunArgs) -> Result<()>
         }
         Kernel::SgdUpdate { sgd, .. } => update::sgd(ctx, sgd, args, o.input(1), o.update(0), o.update(2)),
     }
-    Ok(())
 }

@@ -89,6 +89,15 @@ impl Isa {
         }
     }
 
+    /// Vector registers, counted in vectors of [`Isa::lanes`].
+    pub fn registers(self) -> usize {
+        match self {
+            Isa::Avx512 => 32,
+            Isa::Avx2 => 16,
+            Isa::Portable => Portable::REGISTERS,
+        }
+    }
+
     /// Does `work` compiled for this instruction set.
     ///
     /// # Panics

@@ -59,7 +59,12 @@ impl Memory {
         unsafe { std::slice::from_raw_parts_mut(self.lines.as_mut_ptr().cast(), self.bytes) }
     }
 
-    /// All of it, as elements to be written by a kernel.
+    /// All of it, as floats to be read by a kernel.
+    pub fn floats_view(&self) -> Src<'_, f32> {
+        Src { ptr: self.lines.as_ptr().cast(), len: self.bytes / size_of::<f32>(), life: PhantomData }
+    }
+
+    /// All of it, as floats to be written by a kernel.
     pub fn view(&mut self) -> Dst<'_, f32> {
         Dst { ptr: self.lines.as_mut_ptr().cast(), len: self.bytes / size_of::<f32>(), life: PhantomData }
     }
@@ -160,6 +165,16 @@ impl<'a, T: Pod> Dst<'a, T> {
     /// The same elements, to be read.
     pub fn src(self) -> Src<'a, T> {
         Src { ptr: self.ptr, len: self.len, life: PhantomData }
+    }
+
+    /// The elements before and from `at` on.
+    ///
+    /// # Panics
+    /// When there are fewer.
+    pub fn split_at(self, at: usize) -> (Self, Self) {
+        assert!(at <= self.len, "split outside of the view");
+        let rest = Dst { ptr: self.ptr.wrapping_add(at), len: self.len - at, life: PhantomData };
+        (Dst { len: at, ..self }, rest)
     }
 
     /// Part of the elements as a slice.

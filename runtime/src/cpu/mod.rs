@@ -6,6 +6,7 @@
 
 mod activation;
 mod check;
+pub mod conv;
 mod dispatch;
 pub mod elementwise;
 pub mod global_pool;
@@ -16,6 +17,7 @@ pub mod naive;
 pub mod norm;
 pub mod pool;
 pub mod pooling;
+mod prepare;
 mod reduce;
 pub mod shortcut;
 pub mod stats;
@@ -35,6 +37,7 @@ use dispatch::{Bases, Operands, REGIONS, region_index};
 use isa::Isa;
 use memory::{Dst, Memory};
 use pool::Pool;
+use prepare::Prepared;
 
 /// What every kernel gets besides its operands.
 #[derive(Clone, Copy)]
@@ -51,6 +54,10 @@ pub struct Ctx<'a> {
 /// A plan, ready to run.
 struct Program {
     plan: Arc<Plan>,
+    /// What was decided about each step.
+    steps: Vec<Prepared>,
+    /// Value of [`CpuDevice::written`] when kept weights were packed last.
+    packed: u64,
 }
 
 /// The CPU: memory and threads.
@@ -60,6 +67,8 @@ pub struct CpuDevice {
     regions: [Memory; REGIONS],
     scratch: Memory,
     programs: Vec<Program>,
+    /// Counts writes to parameters from outside; kept packed weights follow them.
+    written: u64,
 }
 
 impl CpuDevice {
@@ -81,6 +90,7 @@ impl CpuDevice {
             regions: Default::default(),
             scratch: Memory::default(),
             programs: Vec::new(),
+            written: 1,
         })
     }
 
@@ -127,15 +137,21 @@ impl CpuDevice {
         Ok(())
     }
 
-    /// Makes the scratch memory large enough for every step of the plan.
-    fn reserve_scratch(&mut self, plan: &Plan) -> Result<()> {
+    /// Decides about each step, and makes the scratch memory large enough for all of them.
+    fn prepare(&mut self, plan: &Plan) -> Result<Vec<Prepared>> {
         let threads = self.pool.threads();
-        let needed =
-            plan.steps.iter().map(|step| dispatch::scratch_len(&step.kernel, threads)).max().unwrap_or(0);
+        let keep_packed = plan.mode == Mode::Infer;
+        let mut steps = Vec::with_capacity(plan.steps.len());
+        let mut needed = 0;
+        for step in &plan.steps {
+            let prepared = Prepared::new(&step.kernel, self.isa, threads, keep_packed)?;
+            needed = needed.max(prepared.scratch_len(&step.kernel, threads));
+            steps.push(prepared);
+        }
         if needed > self.scratch.len() / size_of::<f32>() {
             self.scratch = Memory::floats(needed)?;
         }
-        Ok(())
+        Ok(steps)
     }
 }
 
@@ -155,13 +171,14 @@ impl Device for CpuDevice {
         let sizes = region_sizes(&plan);
         check::plan(&plan, |region| sizes[region_index(region)])?;
         self.reserve(&plan)?;
-        self.reserve_scratch(&plan)?;
-        self.programs.push(Program { plan });
+        let steps = self.prepare(&plan)?;
+        self.programs.push(Program { plan, steps, packed: 0 });
         Ok(ProgramId(self.programs.len() - 1))
     }
 
     fn write(&mut self, program: ProgramId, buffer: BufferId, bytes: &[u8]) -> Result<()> {
         let (region, offset) = self.place(program, buffer, bytes.len())?;
+        self.written += u64::from(region == Region::Params);
         self.regions[region_index(region)].bytes_mut()[offset..offset + bytes.len()].copy_from_slice(bytes);
         Ok(())
     }
@@ -188,16 +205,22 @@ impl Device for CpuDevice {
     }
 
     fn run(&mut self, program: ProgramId, args: &RunArgs, times: Option<&mut [Duration]>) -> Result<()> {
-        let Some(program) = self.programs.get(program.0) else {
+        let Some(program) = self.programs.get_mut(program.0) else {
             return Err(Error::Device("no such program on this device".to_owned()));
         };
         let plan = &*program.plan;
         let bases = Bases { regions: self.regions.each_mut().map(|m| (m.bytes_mut().as_mut_ptr(), m.len())) };
         let ctx = Ctx { pool: &self.pool, isa: self.isa, scratch: self.scratch.view() };
         let mut times = times.map(|times| times.iter_mut());
-        for step in &plan.steps {
+        if program.packed != self.written {
+            for (step, prepared) in plan.steps.iter().zip(&mut program.steps) {
+                prepared.pack(&ctx, &Operands::new(&bases, plan, step));
+            }
+            program.packed = self.written;
+        }
+        for (step, prepared) in plan.steps.iter().zip(&program.steps) {
             let start = Instant::now();
-            dispatch::run(&ctx, &Operands::new(&bases, plan, step), args)?;
+            prepare::run(&ctx, prepared, &Operands::new(&bases, plan, step), args);
             if let Some(time) = times.as_mut().and_then(Iterator::next) {
                 *time += start.elapsed();
             }

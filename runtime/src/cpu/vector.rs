@@ -74,8 +74,8 @@ impl Portable {
 
 impl Vector for Portable {
     const LANES: usize = 8;
-    // Each is two or four of the machine's own.
-    const REGISTERS: usize = 8;
+    // Each is two of the machine's own: NEON has 32 of them, SSE2 16.
+    const REGISTERS: usize = if cfg!(target_arch = "aarch64") { 16 } else { 8 };
 
     #[inline(always)]
     unsafe fn load(p: *const f32) -> Self {

@@ -1,0 +1,225 @@
+//! Gradient of a convolution's weights: `dw[tap][cin][cout] = sum over pixels of x[pixel + tap][cin] * dy[pixel][cout]`.
+
+use std::ops::Range;
+
+use resnetc_compiler::plan::ConvGeometry;
+
+use super::pack::Panels;
+use super::tile::{FilterTile, Shape, correlate};
+use super::window::{Tap, Window};
+use super::{FILTER_BLOCK_BYTES, MERGE_FLOATS};
+use crate::cpu::Ctx;
+use crate::cpu::isa::{Isa, Work};
+use crate::cpu::memory::{Dst, Memory, Src};
+use crate::cpu::pool::share;
+use crate::cpu::vector::Vector;
+use crate::error::Result;
+
+/// Most pixels whose row pointers are made at a time.
+const MAX_BLOCK: usize = 512;
+
+/// Weights up to this many floats get a partial sum per thread; the threads then share the pixels.
+const MAX_PARTIAL: usize = 128 << 10;
+
+/// A filter gradient with everything decided that sizes decide.
+///
+/// The work is pixels times items, an item being one run of taps of one panel of output channels. With few weights the
+/// threads share the pixels, each summing into weights of its own, which are added up at the end in the order of the
+/// threads; with many they share the items.
+pub struct FilterGradient {
+    geometry: ConvGeometry,
+    window: Window,
+    panels: Panels,
+    /// Pixels whose row pointers are made at a time.
+    block: usize,
+    by_pixels: bool,
+    zeros: Memory,
+}
+
+impl FilterGradient {
+    /// `dw` of `x` and `dy`.
+    pub fn new(geometry: ConvGeometry, isa: Isa, threads: usize) -> Result<Self> {
+        let g = &geometry;
+        let a = &g.attrs;
+        let (cin, cout) = (g.cin / a.groups, g.cout / a.groups);
+        let offset = |i: usize, k: usize| (k * a.dilation[i]) as isize - a.padding[i] as isize;
+        let taps = |i: usize| (0..a.kernel[i]).map(|k| (k, offset(i, k))).collect::<Vec<Tap>>();
+        let merge = a.groups == 1 && a.kernel[1] * cin <= MERGE_FLOATS;
+        let window = Window::new(g.n, [g.h, g.w], g.cin, g.out, a.stride, g.out, [0, 0], [1, 1]);
+        let window = window.with_taps(&taps(0), &taps(1), merge);
+        let depth = a.kernel[0] * a.kernel[1] * cin;
+        let panels = Panels { shape: Shape::new(isa, cout), channels: cout, depth };
+        let floats = g.cin * a.stride[0] * a.stride[1] + g.cout;
+        let block =
+            (FILTER_BLOCK_BYTES / size_of::<f32>() / floats).clamp(64, MAX_BLOCK).min(window.pixels());
+        let items = a.groups * panels.count() * window.segments();
+        let uneven = items.div_ceil(threads) * threads * 8 > items * 9;
+        let by_pixels = threads > 1 && (depth * g.cout <= MAX_PARTIAL || uneven);
+        let zeros = Memory::floats(window.zeros_len())?;
+        Ok(FilterGradient { geometry, window, panels, block, by_pixels, zeros })
+    }
+
+    /// Floats of the weights.
+    fn weights(&self) -> usize {
+        self.panels.depth * self.geometry.cout
+    }
+
+    /// Floats of row pointers and border copies of one thread.
+    fn thread_len(&self) -> usize {
+        let pointers = self.block * self.window.segments() * size_of::<usize>() / size_of::<f32>();
+        pointers.next_multiple_of(16) + self.window.edge_len(self.block).next_multiple_of(16)
+    }
+
+    /// Floats of the partial sums of one thread.
+    fn partial_len(&self) -> usize {
+        if self.by_pixels { self.weights().next_multiple_of(16) } else { 0 }
+    }
+
+    /// Floats of scratch memory that [`FilterGradient::run`] needs.
+    pub fn scratch_len(&self, threads: usize) -> usize {
+        (self.thread_len() + self.partial_len()) * threads
+    }
+
+    /// Computes `dw`.
+    pub fn run(
+        &self,
+        ctx: &Ctx<'_>,
+        x: Src<'_, f32>,
+        dy: Src<'_, f32>,
+        scratch: Dst<'_, f32>,
+        dw: Dst<'_, f32>,
+    ) {
+        let g = &self.geometry;
+        let threads = ctx.pool.threads();
+        assert_eq!(x.len(), g.n * g.h * g.w * g.cin, "x");
+        assert_eq!(dy.len(), self.window.pixels() * g.cout, "dy");
+        assert_eq!(dw.len(), self.weights(), "dw");
+        assert!(scratch.len() >= self.scratch_len(threads), "scratch");
+        ctx.pool.run(&|thread| {
+            ctx.isa.dispatch(Share { gradient: self, x, dy, scratch, dw, thread, threads });
+        });
+        if self.by_pixels {
+            ctx.pool.run(&|thread| ctx.isa.dispatch(Sum { gradient: self, scratch, dw, thread, threads }));
+        }
+    }
+
+    /// Partial sums of a thread.
+    fn partial(&self, scratch: Dst<'_, f32>, thread: usize) -> *mut f32 {
+        scratch.ptr().wrapping_add(thread * (self.thread_len() + self.partial_len()))
+    }
+}
+
+/// One thread's share of the products.
+struct Share<'a> {
+    gradient: &'a FilterGradient,
+    x: Src<'a, f32>,
+    dy: Src<'a, f32>,
+    scratch: Dst<'a, f32>,
+    dw: Dst<'a, f32>,
+    thread: usize,
+    threads: usize,
+}
+
+impl Work for Share<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        let gradient = self.gradient;
+        let window = &gradient.window;
+        let items = gradient.geometry.attrs.groups * gradient.panels.count() * window.segments();
+        let own = gradient.partial(self.scratch, self.thread);
+        let (pixels, items, dw) = if gradient.by_pixels {
+            (share(window.pixels(), 1, self.thread, self.threads), 0..items, own)
+        } else {
+            (0..window.pixels(), share(items, 1, self.thread, self.threads), self.dw.ptr())
+        };
+        if pixels.is_empty() && gradient.by_pixels {
+            // SAFETY: this thread's own part of the scratch memory.
+            unsafe { dw.write_bytes(0, gradient.weights()) };
+        }
+        let rows = own.wrapping_add(gradient.partial_len());
+        for start in pixels.clone().step_by(gradient.block) {
+            let range = start..pixels.end.min(start + gradient.block);
+            // SAFETY: `FilterGradient::run` has checked the lengths; threads have their own scratch memory, and write
+            // either there or to items of their own.
+            unsafe { self.block::<V>(range, items.clone(), rows.cast(), dw, start > pixels.start) };
+        }
+    }
+}
+
+impl Share<'_> {
+    /// Adds the products of a block of pixels to the weights of this thread's items.
+    #[inline(always)]
+    unsafe fn block<V: Vector>(
+        &self,
+        pixels: Range<usize>,
+        items: Range<usize>,
+        rows: *mut *const f32,
+        dw: *mut f32,
+        accumulate: bool,
+    ) {
+        let FilterGradient { geometry, window, panels, block, zeros, .. } = self.gradient;
+        let segments = window.segments();
+        let pointers = (block * segments * size_of::<usize>() / size_of::<f32>()).next_multiple_of(16);
+        let edge = rows.cast::<f32>().wrapping_add(pointers);
+        // SAFETY: the caller's promise; the scratch memory is as long as `thread_len` says.
+        unsafe {
+            window.fill(pixels.clone(), self.x.ptr(), zeros.bytes().as_ptr().cast(), rows, *block, edge);
+        }
+        let len = panels.depth / segments;
+        for item in items {
+            let (column, segment) = (item / segments, item % segments);
+            let (group, panel) = (column / panels.count(), column % panels.count());
+            let (width, vectors) = panels.size(panel);
+            let channel = group * panels.channels + panel * panels.shape.width();
+            let from = group * len * usize::from(window.run() == 1);
+            let mut first = 0;
+            while first < len {
+                let size = panels.shape.within(len - first);
+                let tile = FilterTile {
+                    rows: rows.wrapping_add(segment * block),
+                    from: from + first,
+                    dy: self.dy.ptr().wrapping_add(pixels.start * geometry.cout + channel),
+                    channels: geometry.cout,
+                    pixels: pixels.len(),
+                    width,
+                    dw: dw.wrapping_add((segment * len + first) * geometry.cout + channel),
+                    accumulate,
+                };
+                // SAFETY: the caller's promise.
+                unsafe { correlate::<V>(size, vectors, &tile) };
+                first += size;
+            }
+        }
+    }
+}
+
+/// One thread's share of adding up the partial sums.
+struct Sum<'a> {
+    gradient: &'a FilterGradient,
+    scratch: Dst<'a, f32>,
+    dw: Dst<'a, f32>,
+    thread: usize,
+    threads: usize,
+}
+
+impl Work for Sum<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        let range = share(self.gradient.weights(), 16, self.thread, self.threads);
+        for at in range.clone().step_by(V::LANES) {
+            let count = V::LANES.min(range.end - at);
+            // SAFETY: the partial sums are as long as the weights; threads write disjoint ranges of `dw`.
+            unsafe {
+                let mut sum = V::zero();
+                for other in 0..self.threads {
+                    sum = sum.add(V::load_first(self.gradient.partial(self.scratch, other).add(at), count));
+                }
+                sum.store_first(self.dw.ptr().add(at), count);
+            }
+        }
+    }
+}

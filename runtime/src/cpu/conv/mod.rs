@@ -1,0 +1,39 @@
+//! Direct convolution on NHWC feature maps and HWIO weights, forward and both gradients; linear layers are convolutions of
+//! 1x1 images.
+//!
+//! All three share their parts: [`window`] says where the inputs of an output pixel lie, as row pointers into the feature
+//! map itself or at a row of zeros; [`pack`] orders weights as they are read; [`tile`] holds the innermost loops, a tile
+//! of sums in registers. [`sweep`] runs the forward convolution and, as one forward convolution over `dy` per phase of
+//! the stride, the gradient of the input; [`filter`] the gradient of the weights.
+
+mod filter;
+#[cfg(test)]
+mod naive;
+mod pack;
+mod sweep;
+#[cfg(test)]
+mod tests;
+mod tile;
+mod window;
+
+pub use filter::FilterGradient;
+pub use sweep::{Convolution, Finishing};
+
+/// Bytes of feature maps that are worked on at a time: they stay in an L2 cache beside a panel of weights.
+const BLOCK_BYTES: usize = 256 << 10;
+
+/// The same for the filter gradient, which reads and writes all of a thread's sums once per block: the larger the better.
+const FILTER_BLOCK_BYTES: usize = 768 << 10;
+
+/// A row of taps becomes one run of the input while it has at most this many floats: then pointers are worth saving, and
+/// copying the runs that cross the image's border costs little.
+const MERGE_FLOATS: usize = 64;
+
+/// Which convolution a [`Convolution`] computes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Operation {
+    /// `x, weight -> y`
+    Forward,
+    /// `dy, weight -> dx`
+    BackwardData,
+}

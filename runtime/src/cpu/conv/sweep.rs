@@ -1,0 +1,416 @@
+//! Runs convolutions: the forward one, and the backward-data one, which is a forward one over `dy` per phase of the stride.
+
+use std::ops::Range;
+
+use resnetc_compiler::ir::op::Activation;
+use resnetc_compiler::plan::ConvGeometry;
+
+use super::pack::{Panels, copy_rows, transpose};
+use super::tile::{Finish, Shape, Tile, convolve};
+use super::window::{Tap, Window};
+use super::{BLOCK_BYTES, MERGE_FLOATS, Operation};
+use crate::cpu::Ctx;
+use crate::cpu::isa::{Isa, Work};
+use crate::cpu::memory::{Dst, Memory, Src};
+use crate::cpu::pool::share;
+use crate::cpu::vector::Vector;
+use crate::error::Result;
+
+/// Most pixels whose row pointers are made at a time.
+const MAX_BLOCK: usize = 384;
+
+/// One dense grid of output pixels with its packed weights.
+struct Sweep {
+    window: Window,
+    panels: Panels,
+    /// Kernel taps in the order of the packed weights, `[row, column]`.
+    taps: Vec<[usize; 2]>,
+    /// First float of its packed weights.
+    packed: usize,
+    /// Pixels whose row pointers are made at a time: a multiple of the tile's.
+    block: usize,
+    /// How many threads share the pixels; the others share the panels.
+    pixel_threads: usize,
+}
+
+/// A convolution with everything decided that sizes decide.
+pub struct Convolution {
+    geometry: ConvGeometry,
+    operation: Operation,
+    sweeps: Vec<Sweep>,
+    packed_len: usize,
+    /// Floats of row pointers, output indices and border copies of one thread.
+    thread_len: usize,
+    zeros: Memory,
+}
+
+/// What is added to and done with the result before it is stored.
+#[derive(Clone, Copy, Default)]
+pub struct Finishing<'a> {
+    /// `[channels]`
+    pub bias: Option<Src<'a, f32>>,
+    /// Of the result's shape.
+    pub residual: Option<Src<'a, f32>>,
+    /// Applied last.
+    pub act: Option<Activation>,
+}
+
+impl Convolution {
+    /// `y = conv(x, weight)`.
+    pub fn forward(geometry: ConvGeometry, isa: Isa, threads: usize) -> Result<Self> {
+        let g = &geometry;
+        let a = &g.attrs;
+        let offset = |i: usize, k: usize| (k * a.dilation[i]) as isize - a.padding[i] as isize;
+        let taps = |i: usize| (0..a.kernel[i]).map(|k| (k, offset(i, k))).collect::<Vec<Tap>>();
+        let window = Window::new(g.n, [g.h, g.w], g.cin, g.out, a.stride, g.out, [0, 0], [1, 1]);
+        let sweep = Sweep::new(window, &taps(0), &taps(1), Operation::Forward, g, isa, threads);
+        Self::new(geometry, Operation::Forward, vec![sweep], threads)
+    }
+
+    /// `dx` of `dy` and `weight`. The input pixels of each residue modulo the stride (a phase) meet the same taps, at
+    /// consecutive output pixels: so each phase is a dense convolution of stride 1 over `dy`, with some of the taps.
+    pub fn backward_data(geometry: ConvGeometry, isa: Isa, threads: usize) -> Result<Self> {
+        let g = &geometry;
+        let a = &g.attrs;
+        let sizes = [g.h, g.w];
+        let mut sweeps = Vec::new();
+        for row in 0..a.stride[0].min(g.h) {
+            for col in 0..a.stride[1].min(g.w) {
+                let phase = [row, col];
+                let grid = [0, 1].map(|i| (sizes[i] - phase[i]).div_ceil(a.stride[i]));
+                let window = Window::new(g.n, g.out, g.cout, grid, [1, 1], sizes, phase, a.stride);
+                let taps =
+                    |i: usize| phase_taps(a.kernel[i], a.stride[i], a.padding[i], a.dilation[i], phase[i]);
+                sweeps.push(Sweep::new(window, &taps(0), &taps(1), Operation::BackwardData, g, isa, threads));
+            }
+        }
+        Self::new(geometry, Operation::BackwardData, sweeps, threads)
+    }
+
+    fn new(
+        geometry: ConvGeometry,
+        operation: Operation,
+        mut sweeps: Vec<Sweep>,
+        threads: usize,
+    ) -> Result<Self> {
+        let mut packed_len = 0;
+        for sweep in &mut sweeps {
+            sweep.packed = packed_len;
+            packed_len += sweep.panels.group_len() * geometry.attrs.groups;
+        }
+        let thread_len = sweeps.iter().map(Sweep::thread_len).max().unwrap_or(0);
+        let zeros = Memory::floats(sweeps.iter().map(|s| s.window.zeros_len()).max().unwrap_or(0))?;
+        debug_assert!(threads > 0);
+        Ok(Convolution { geometry, operation, sweeps, packed_len, thread_len, zeros })
+    }
+
+    /// Floats of the packed weights.
+    pub fn packed_len(&self) -> usize {
+        self.packed_len
+    }
+
+    /// Floats of scratch memory that [`Convolution::run`] needs.
+    pub fn scratch_len(&self, threads: usize) -> usize {
+        self.thread_len * threads
+    }
+
+    /// Packs HWIO weights.
+    pub fn pack(&self, ctx: &Ctx<'_>, weight: Src<'_, f32>, packed: Dst<'_, f32>) {
+        let a = &self.geometry.attrs;
+        let taps = a.kernel[0] * a.kernel[1];
+        assert_eq!(weight.len(), taps * self.geometry.cin / a.groups * self.geometry.cout, "weight");
+        assert!(packed.len() >= self.packed_len, "packed weights");
+        let threads = ctx.pool.threads();
+        ctx.pool.run(&|thread| {
+            for sweep in &self.sweeps {
+                let panels = sweep.panels.count();
+                // An item is one tap of one panel of one group.
+                let items = a.groups * panels * sweep.taps.len();
+                for item in share(items, 1, thread, threads) {
+                    let (rest, tap) = (item / sweep.taps.len(), item % sweep.taps.len());
+                    // SAFETY: items write disjoint parts of the packed weights, whose length is checked.
+                    unsafe { self.pack_tap(sweep, rest / panels, rest % panels, tap, weight, packed) };
+                }
+            }
+        });
+    }
+
+    /// Packs tap `tap` (in packed order) of one panel.
+    unsafe fn pack_tap(
+        &self,
+        sweep: &Sweep,
+        group: usize,
+        panel: usize,
+        tap: usize,
+        weight: Src<'_, f32>,
+        packed: Dst<'_, f32>,
+    ) {
+        let g = &self.geometry;
+        let (cin, cout) = (g.cin / g.attrs.groups, g.cout / g.attrs.groups);
+        let (width, vectors) = sweep.panels.size(panel);
+        let padded = vectors * sweep.panels.shape.lanes;
+        let first = panel * sweep.panels.shape.width();
+        let [row, col] = sweep.taps[tap];
+        let from = (row * g.attrs.kernel[1] + col) * cin * g.cout + group * cout;
+        let to = sweep.packed + sweep.panels.offset(group, panel);
+        // SAFETY: inside of the weights and the packed weights, whose lengths the caller checked.
+        unsafe {
+            let (from, to) = (weight.ptr().add(from), packed.ptr().add(to));
+            match self.operation {
+                Operation::Forward => {
+                    copy_rows(from.add(first), g.cout, cin, width, padded, to.add(tap * cin * padded));
+                }
+                Operation::BackwardData => {
+                    transpose(
+                        from.add(first * g.cout),
+                        g.cout,
+                        cout,
+                        width,
+                        padded,
+                        to.add(tap * cout * padded),
+                    );
+                }
+            }
+        }
+    }
+
+    /// Computes the result: of `x` forward, of `dy` backward.
+    pub fn run(
+        &self,
+        ctx: &Ctx<'_>,
+        input: Src<'_, f32>,
+        packed: Src<'_, f32>,
+        finishing: &Finishing<'_>,
+        scratch: Dst<'_, f32>,
+        output: Dst<'_, f32>,
+    ) {
+        let g = &self.geometry;
+        let x = (g.n * g.h * g.w * g.cin, g.cin);
+        let y = (g.n * g.out[0] * g.out[1] * g.cout, g.cout);
+        let ((input_len, _), (output_len, channels)) = match self.operation {
+            Operation::Forward => (x, y),
+            Operation::BackwardData => (y, x),
+        };
+        let threads = ctx.pool.threads();
+        assert_eq!(input.len(), input_len, "input");
+        assert_eq!(output.len(), output_len, "output");
+        assert!(packed.len() >= self.packed_len, "packed weights");
+        assert!(scratch.len() >= self.scratch_len(threads), "scratch");
+        assert!(finishing.bias.is_none_or(|b| b.len() == channels), "bias");
+        assert!(finishing.residual.is_none_or(|r| r.len() == output_len), "residual");
+        let run = Run { convolution: self, input, packed, finishing, channels, scratch, output, threads };
+        ctx.pool.run(&|thread| ctx.isa.dispatch(Share { run: &run, thread }));
+    }
+}
+
+/// Taps that meet the input pixels of a phase in one dimension, ordered by place: input pixel `i` and tap `k` belong to
+/// the output pixel `(i + padding - k * dilation) / stride` where that is whole; `i = phase + stride * grid index`.
+fn phase_taps(kernel: usize, stride: usize, padding: usize, dilation: usize, phase: usize) -> Vec<Tap> {
+    let place = |k: usize| {
+        let distance = (phase + padding) as isize - (k * dilation) as isize;
+        let stride = stride as isize;
+        (distance % stride == 0).then(|| (k, distance / stride))
+    };
+    (0..kernel).rev().filter_map(place).collect()
+}
+
+impl Sweep {
+    fn new(
+        window: Window,
+        rows: &[Tap],
+        cols: &[Tap],
+        operation: Operation,
+        g: &ConvGeometry,
+        isa: Isa,
+        threads: usize,
+    ) -> Self {
+        let groups = g.attrs.groups;
+        let (reads, writes) = match operation {
+            Operation::Forward => (g.cin / groups, g.cout / groups),
+            Operation::BackwardData => (g.cout / groups, g.cin / groups),
+        };
+        let taps: Vec<_> = rows.iter().flat_map(|r| cols.iter().map(move |c| [r.0, c.0])).collect();
+        let merge = groups == 1 && cols.len() * reads <= MERGE_FLOATS;
+        let window = window.with_taps(rows, cols, merge);
+        let panels = Panels { shape: Shape::new(isa, writes), channels: writes, depth: taps.len() * reads };
+        let scalars = panels.shape.scalars;
+        let floats = window.channels * window.step[0] * window.step[1] + writes * groups;
+        let block = BLOCK_BYTES / size_of::<f32>() / floats;
+        let block =
+            block.min(MAX_BLOCK).min(window.pixels().div_ceil(threads)).max(1).next_multiple_of(scalars);
+        let pixel_threads = split(&window, &panels, groups, threads);
+        Sweep { window, panels, taps, packed: 0, block, pixel_threads }
+    }
+
+    /// Floats of row pointers and output indices of one block.
+    fn pointers_len(&self) -> [usize; 2] {
+        let floats = |count: usize| (count * size_of::<usize>() / size_of::<f32>()).next_multiple_of(16);
+        [floats(self.block * self.window.segments()), floats(self.block)]
+    }
+
+    /// Floats of scratch memory of one thread.
+    fn thread_len(&self) -> usize {
+        let [rows, outs] = self.pointers_len();
+        rows + outs + self.window.edge_len(self.block).next_multiple_of(16)
+    }
+}
+
+/// How many of the threads should share the pixels, the panels being shared by the rest: so that the busiest thread has
+/// the least to do, and among those ways the one that reads the least memory.
+fn split(window: &Window, panels: &Panels, groups: usize, threads: usize) -> usize {
+    let tiles = window.pixels().div_ceil(panels.shape.scalars);
+    let columns = groups * panels.count();
+    let weights = groups * panels.group_len();
+    let input = window.images * window.input[0] * window.input[1] * window.channels;
+    let cost = |by_pixels: usize| {
+        let by_panels = threads / by_pixels;
+        let busiest = tiles.div_ceil(by_pixels) * columns.div_ceil(by_panels);
+        (busiest, input / by_pixels + weights / by_panels)
+    };
+    (1..=threads).filter(|by| threads.is_multiple_of(*by)).min_by_key(|&by| cost(by)).unwrap_or(threads)
+}
+
+/// Operands of one run.
+struct Run<'a> {
+    convolution: &'a Convolution,
+    input: Src<'a, f32>,
+    packed: Src<'a, f32>,
+    finishing: &'a Finishing<'a>,
+    /// Channels of the result.
+    channels: usize,
+    scratch: Dst<'a, f32>,
+    output: Dst<'a, f32>,
+    threads: usize,
+}
+
+/// One thread's share of a run.
+struct Share<'a> {
+    run: &'a Run<'a>,
+    thread: usize,
+}
+
+/// Row pointers, output indices and border copies of one block.
+#[derive(Clone, Copy)]
+struct Block {
+    rows: *mut *const f32,
+    outs: *mut usize,
+    edge: *mut f32,
+}
+
+impl Work for Share<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        let Run { convolution, finishing, .. } = *self.run;
+        let null = |src: Option<Src<'_, f32>>| src.map_or(std::ptr::null(), Src::ptr);
+        let finish = Finish {
+            bias: null(finishing.bias),
+            residual: null(finishing.residual),
+            act: finishing.act,
+            y: self.run.output.ptr(),
+            channels: self.run.channels,
+        };
+        for sweep in &convolution.sweeps {
+            // SAFETY: `Convolution::run` has checked the lengths of everything; the shares of threads write disjoint
+            // pixels or channels, and each has its own part of the scratch memory.
+            unsafe { self.sweep::<V>(sweep, &finish) };
+        }
+    }
+}
+
+impl Share<'_> {
+    /// This thread's share of one sweep, block by block: the block's row pointers first, then all panels over it, so that
+    /// the block's input is read from memory once.
+    #[inline(always)]
+    unsafe fn sweep<V: Vector>(&self, sweep: &Sweep, finish: &Finish) {
+        let run = self.run;
+        let by_panels = run.threads / sweep.pixel_threads;
+        let (pixel_part, panel_part) = (self.thread / by_panels, self.thread % by_panels);
+        let scalars = sweep.panels.shape.scalars;
+        let pixels = share(sweep.window.pixels(), scalars, pixel_part, sweep.pixel_threads);
+        let columns = run.convolution.geometry.attrs.groups * sweep.panels.count();
+        let columns = share(columns, 1, panel_part, by_panels);
+        let [rows_len, outs_len] = sweep.pointers_len();
+        let mut start = pixels.start;
+        while start < pixels.end {
+            let range = start..pixels.end.min(start + sweep.block);
+            start = range.end;
+            // SAFETY: the caller's promise; the parts of the scratch memory are as long as `thread_len` says.
+            unsafe {
+                let own = run.scratch.ptr().add(self.thread * run.convolution.thread_len);
+                let (outs, edge) = (own.add(rows_len), own.add(rows_len + outs_len));
+                let block = Block { rows: own.cast(), outs: outs.cast(), edge };
+                self.fill(sweep, range.clone(), block);
+                for column in columns.clone() {
+                    self.column::<V>(sweep, column, range.len(), block, finish);
+                }
+            }
+        }
+    }
+
+    /// Makes the row pointers of a block's tiles, `[tile][segment][pixel]`; pixels that a last tile has too many point
+    /// to zeros.
+    #[inline(always)]
+    unsafe fn fill(&self, sweep: &Sweep, pixels: Range<usize>, block: Block) {
+        let zeros: *const f32 = self.run.convolution.zeros.bytes().as_ptr().cast();
+        let window = &sweep.window;
+        let (segments, scalars) = (window.segments(), sweep.panels.shape.scalars);
+        let mut first = 0;
+        while first < pixels.len() {
+            let count = scalars.min(pixels.len() - first);
+            let size = sweep.panels.shape.covering(count);
+            let range = pixels.start + first..pixels.start + first + count;
+            // SAFETY: the caller's promise.
+            unsafe {
+                let rows = block.rows.add(first * segments);
+                let edge = block.edge.add(window.edge_len(first));
+                window.fill(range.clone(), self.run.input.ptr(), zeros, rows, size, edge);
+                window.fill_outs(range, block.outs.add(first));
+                for segment in 0..segments {
+                    for missing in count..size {
+                        rows.add(segment * size + missing).write(zeros);
+                    }
+                }
+            }
+            first += count;
+        }
+    }
+
+    /// One panel of one group over a block's tiles.
+    #[inline(always)]
+    unsafe fn column<V: Vector>(
+        &self,
+        sweep: &Sweep,
+        column: usize,
+        pixels: usize,
+        block: Block,
+        finish: &Finish,
+    ) {
+        let Panels { shape, channels, depth } = sweep.panels;
+        let (group, panel) = (column / sweep.panels.count(), column % sweep.panels.count());
+        let (width, vectors) = sweep.panels.size(panel);
+        let segments = sweep.window.segments();
+        let len = depth / segments.max(1);
+        let mut first = 0;
+        while first < pixels {
+            let count = shape.scalars.min(pixels - first);
+            // SAFETY: the caller's promise.
+            unsafe {
+                let tile = Tile {
+                    rows: block.rows.add(first * segments),
+                    segments,
+                    len,
+                    from: group * len * usize::from(sweep.window.run() == 1),
+                    weights: self.run.packed.ptr().add(sweep.packed + sweep.panels.offset(group, panel)),
+                    count,
+                    outs: block.outs.add(first),
+                    channel: group * channels + panel * shape.width(),
+                    width,
+                };
+                convolve::<V>(shape.covering(count), vectors, &tile, finish);
+            }
+            first += count;
+        }
+    }
+}

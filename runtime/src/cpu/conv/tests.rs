@@ -1,0 +1,232 @@
+//! The convolutions against their definitions, on every instruction set that this machine has.
+
+use proptest::prelude::*;
+use resnetc_compiler::ir::op::{Activation, ConvAttrs};
+use resnetc_compiler::plan::ConvGeometry;
+
+use super::naive::{self, Sum};
+use super::{Convolution, FilterGradient, Finishing};
+use crate::cpu::Ctx;
+use crate::cpu::isa::Isa;
+use crate::cpu::memory::Memory;
+use crate::cpu::pool::Pool;
+
+/// Reproducible numbers in `-1..1`, different for each seed.
+fn numbers(len: usize, seed: u32) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(2_654_435_761).wrapping_add(12_345);
+    std::iter::repeat_with(|| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 8) as f32 / (1 << 23) as f32 - 1.0
+    })
+    .take(len)
+    .collect()
+}
+
+fn geometry(n: usize, size: [usize; 2], channels: [usize; 2], attrs: ConvAttrs) -> Option<ConvGeometry> {
+    let mut out = [0; 2];
+    for i in 0..2 {
+        let room = size[i] + 2 * attrs.padding[i];
+        out[i] = room.checked_sub((attrs.kernel[i] - 1) * attrs.dilation[i] + 1)? / attrs.stride[i] + 1;
+    }
+    Some(ConvGeometry { n, h: size[0], w: size[1], cin: channels[0], cout: channels[1], out, attrs })
+}
+
+/// Rounding error of a sum of `terms` products: each addition rounds once, relative to at most the sum of magnitudes.
+fn assert_close(found: &[f32], expected: &[Sum], terms: usize, what: &str) {
+    assert_eq!(found.len(), expected.len());
+    for (i, (&f, e)) in found.iter().zip(expected).enumerate() {
+        let bound = (terms as f64 + 4.0).sqrt() * 4.0 * f64::from(f32::EPSILON) * e.magnitude + 1e-30;
+        let error = (f64::from(f) - e.value).abs();
+        assert!(error <= bound, "{what}[{i}] = {f}, expected {}, error {error:e} > {bound:e}", e.value);
+    }
+}
+
+/// A buffer that a kernel has to fill: NaN everywhere.
+fn unwritten(len: usize) -> Vec<f32> {
+    vec![f32::NAN; len]
+}
+
+/// Operands of one case.
+struct Case {
+    g: ConvGeometry,
+    x: Vec<f32>,
+    w: Vec<f32>,
+    dy: Vec<f32>,
+}
+
+impl Case {
+    fn new(g: ConvGeometry) -> Self {
+        let a = &g.attrs;
+        let x = numbers(g.n * g.h * g.w * g.cin, 1);
+        let w = numbers(a.kernel[0] * a.kernel[1] * g.cin / a.groups * g.cout, 2);
+        let dy = numbers(g.n * g.out[0] * g.out[1] * g.cout, 3);
+        Case { g, x, w, dy }
+    }
+
+    fn convolve(&self, backward: bool, isa: Isa, threads: usize, finishing: &Finishing<'_>) -> Vec<f32> {
+        let pool = Pool::new(threads).unwrap();
+        let make = if backward { Convolution::backward_data } else { Convolution::forward };
+        let convolution = make(self.g, isa, threads).unwrap();
+        let mut packed = Memory::floats(convolution.packed_len()).unwrap();
+        let mut scratch = Memory::floats(convolution.scratch_len(threads)).unwrap();
+        let ctx = Ctx { pool: &pool, isa, scratch: scratch.view() };
+        let (input, len) = if backward { (&self.dy, self.x.len()) } else { (&self.x, self.dy.len()) };
+        let mut output = unwritten(len);
+        convolution.pack(&ctx, self.w.as_slice().into(), packed.view());
+        let (packed, out) = (packed.view().src(), output.as_mut_slice().into());
+        convolution.run(&ctx, input.as_slice().into(), packed, finishing, ctx.scratch, out);
+        output
+    }
+
+    fn filter(&self, isa: Isa, threads: usize) -> Vec<f32> {
+        let pool = Pool::new(threads).unwrap();
+        let gradient = FilterGradient::new(self.g, isa, threads).unwrap();
+        let mut scratch = Memory::floats(gradient.scratch_len(threads)).unwrap();
+        let ctx = Ctx { pool: &pool, isa, scratch: scratch.view() };
+        let mut dw = unwritten(self.w.len());
+        let (x, dy) = (self.x.as_slice().into(), self.dy.as_slice().into());
+        gradient.run(&ctx, x, dy, ctx.scratch, dw.as_mut_slice().into());
+        dw
+    }
+
+    /// All three kernels on all instruction sets and thread counts.
+    fn check(&self) {
+        let g = &self.g;
+        let taps = g.attrs.kernel[0] * g.attrs.kernel[1] / g.attrs.groups;
+        let y = naive::forward(g, &self.x, &self.w);
+        let dx = naive::backward_data(g, &self.dy, &self.w);
+        let dw = naive::backward_filter(g, &self.x, &self.dy);
+        for isa in Isa::ALL.into_iter().filter(|isa| isa.available()) {
+            for threads in [1, 2, 3] {
+                let what = |name: &str| format!("{name} ({isa:?}, {threads} threads, {g:?})");
+                let plain = Finishing::default();
+                assert_close(&self.convolve(false, isa, threads, &plain), &y, taps * g.cin, &what("y"));
+                assert_close(&self.convolve(true, isa, threads, &plain), &dx, taps * g.cout, &what("dx"));
+                assert_close(&self.filter(isa, threads), &dw, g.n * g.out[0] * g.out[1], &what("dw"));
+            }
+        }
+    }
+}
+
+fn square(kernel: usize, stride: usize, padding: usize, groups: usize) -> ConvAttrs {
+    ConvAttrs { kernel: [kernel; 2], stride: [stride; 2], padding: [padding; 2], dilation: [1; 2], groups }
+}
+
+/// The layers of residual networks, on small images.
+#[test]
+fn layers_of_residual_networks() {
+    let cases = [
+        (2, [18, 18], [3, 64], square(7, 2, 3, 1)),
+        (2, [16, 16], [3, 16], square(3, 1, 1, 1)),
+        (3, [9, 9], [16, 16], square(3, 1, 1, 1)),
+        (2, [8, 8], [16, 32], square(3, 2, 1, 1)),
+        (1, [7, 7], [64, 64], square(3, 1, 1, 1)),
+        (1, [7, 7], [48, 80], square(3, 1, 1, 1)),
+        (2, [6, 6], [64, 128], square(1, 2, 0, 1)),
+        (2, [5, 5], [96, 40], square(1, 1, 0, 1)),
+        (2, [6, 6], [64, 64], square(3, 2, 1, 4)),
+        (1, [5, 5], [10, 10], square(3, 1, 1, 10)),
+        (5, [1, 1], [100, 10], square(1, 1, 0, 1)),
+        (1, [1, 1], [70, 130], square(1, 1, 0, 1)),
+    ];
+    for (n, size, channels, attrs) in cases {
+        Case::new(geometry(n, size, channels, attrs).unwrap()).check();
+    }
+}
+
+/// More pixels than one block has, so that sums are carried from block to block.
+#[test]
+fn many_blocks() {
+    Case::new(geometry(3, [33, 31], [5, 17], square(3, 1, 1, 1)).unwrap()).check();
+    Case::new(geometry(2, [20, 20], [160, 33], square(1, 1, 0, 1)).unwrap()).check();
+}
+
+/// Enough weights that threads share them in the filter gradient.
+#[test]
+fn many_weights() {
+    Case::new(geometry(1, [3, 3], [136, 128], square(3, 1, 1, 1)).unwrap()).check();
+}
+
+#[test]
+fn finishing_is_applied_in_order() {
+    let case = Case::new(geometry(2, [5, 6], [7, 21], square(3, 2, 1, 1)).unwrap());
+    let (bias, residual) = (numbers(case.g.cout, 4), numbers(case.dy.len(), 5));
+    let sums = naive::forward(&case.g, &case.x, &case.w);
+    let acts: [(Option<Activation>, fn(f64) -> f64); 4] = [
+        (None, |v| v),
+        (Some(Activation::Relu), |v| v.max(0.0)),
+        (Some(Activation::LeakyRelu { slope: 0.25 }), |v| if v > 0.0 { v } else { 0.25 * v }),
+        (Some(Activation::Sigmoid), |v| 1.0 / (1.0 + (-v).exp())),
+    ];
+    for isa in Isa::ALL.into_iter().filter(|isa| isa.available()) {
+        for (act, f) in acts {
+            for (with_bias, with_residual) in [(true, false), (false, true), (true, true)] {
+                let finishing = Finishing {
+                    bias: with_bias.then(|| bias.as_slice().into()),
+                    residual: with_residual.then(|| residual.as_slice().into()),
+                    act,
+                };
+                let expected: Vec<Sum> = sums
+                    .iter()
+                    .enumerate()
+                    .map(|(i, s)| {
+                        let b = if with_bias { f64::from(bias[i % case.g.cout]) } else { 0.0 };
+                        let r = if with_residual { f64::from(residual[i]) } else { 0.0 };
+                        Sum { value: f(s.value + b + r), magnitude: s.magnitude + b.abs() + r.abs() + 1.0 }
+                    })
+                    .collect();
+                assert_close(&case.convolve(false, isa, 2, &finishing), &expected, 65, "y");
+            }
+        }
+    }
+}
+
+#[test]
+fn backward_data_adds_a_residual_to_every_pixel() {
+    // Of the phases of a 1x1 kernel with stride 2 only one has a tap; the others are the residual alone.
+    let case = Case::new(geometry(2, [5, 6], [9, 12], square(1, 2, 0, 1)).unwrap());
+    let residual = numbers(case.x.len(), 6);
+    let mut expected = naive::backward_data(&case.g, &case.dy, &case.w);
+    for (e, &r) in expected.iter_mut().zip(&residual) {
+        e.add(r, 1.0);
+    }
+    for isa in Isa::ALL.into_iter().filter(|isa| isa.available()) {
+        let finishing = Finishing { residual: Some(residual.as_slice().into()), ..Finishing::default() };
+        assert_close(&case.convolve(true, isa, 2, &finishing), &expected, 13, "dx");
+    }
+}
+
+#[test]
+fn the_same_threads_give_the_same_bits() {
+    let case = Case::new(geometry(3, [9, 9], [20, 24], square(3, 1, 1, 1)).unwrap());
+    let bits = |v: Vec<f32>| v.into_iter().map(f32::to_bits).collect::<Vec<_>>();
+    for isa in Isa::ALL.into_iter().filter(|isa| isa.available()) {
+        for threads in [1, 3] {
+            let plain = Finishing::default();
+            let run = || [case.convolve(false, isa, threads, &plain), case.filter(isa, threads)].map(bits);
+            assert_eq!(run(), run());
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_geometry(
+        n in 1usize..4,
+        size in [1usize..10, 1usize..10],
+        groups in prop_oneof![3 => Just(1usize), 1 => 2usize..4],
+        per_group in [1usize..37, 1usize..37],
+        kernel in [1usize..4, 1usize..4],
+        stride in [1usize..4, 1usize..4],
+        padding in [0usize..4, 0usize..4],
+        dilation in [1usize..3, 1usize..3],
+    ) {
+        let attrs = ConvAttrs { kernel, stride, padding, dilation, groups };
+        let channels = per_group.map(|c| c * groups);
+        if let Some(g) = geometry(n, size, channels, attrs) {
+            Case::new(g).check();
+        }
+    }
+}

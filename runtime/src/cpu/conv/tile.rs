@@ -1,0 +1,350 @@
+//! The innermost loops: register tiles of a convolution and of its filter gradient.
+//!
+//! A tile is `SIZE` scalars (pixels, or input channels in the filter gradient) times `NV` vectors of output channels,
+//! all of whose sums stay in registers. Twelve scalars by two 512-bit vectors take 24 of 32 registers and need 14 loads
+//! for 24 multiply-adds; where there are few channels, 24 scalars by one vector do the same with all lanes in use.
+
+use resnetc_compiler::ir::op::Activation;
+
+use crate::cpu::activation;
+use crate::cpu::isa::Isa;
+use crate::cpu::vector::Vector;
+
+/// Repeats a block with a constant index below `$n <= 24`. LLVM declines to unroll bodies of this size, and sums that are
+/// indexed by a variable live in memory, not in registers.
+macro_rules! unroll {
+    ($i:ident < $n:ident; $body:block) => {
+        unroll!(@ $i, $n, $body, 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23)
+    };
+    (@ $i:ident, $n:ident, $body:block, $($k:literal)*) => {
+        $(if $k < $n {
+            let $i: usize = $k;
+            $body
+        })*
+    };
+}
+
+/// Shape of the tiles of one layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Shape {
+    /// `f32` lanes of a vector.
+    pub lanes: usize,
+    /// Vectors of output channels: 1 or 2.
+    pub vectors: usize,
+    /// Scalars: pixels or input channels.
+    pub scalars: usize,
+}
+
+/// Numbers of scalars that there are tiles for; one larger than a [`Shape`] allows is not used with it.
+const SIZES: [usize; 8] = [24, 16, 12, 8, 6, 4, 2, 1];
+
+impl Shape {
+    /// The tile for a number of output channels (of one group).
+    pub fn new(isa: Isa, channels: usize) -> Self {
+        let lanes = isa.lanes();
+        let wide = channels > lanes;
+        let scalars = match (isa.registers(), wide) {
+            (32.., true) => 12,
+            (32.., false) => 24,
+            (16.., true) => 6,
+            (16.., false) => 12,
+            (_, true) => 2,
+            (_, false) => 6,
+        };
+        Shape { lanes, vectors: if wide { 2 } else { 1 }, scalars }
+    }
+
+    /// Output channels of a full panel.
+    pub fn width(self) -> usize {
+        self.lanes * self.vectors
+    }
+
+    /// The smallest tile that holds `count` scalars, at most a full one.
+    pub fn covering(self, count: usize) -> usize {
+        SIZES.into_iter().filter(|&size| size >= count && size <= self.scalars).min().unwrap_or(self.scalars)
+    }
+
+    /// The largest tile of at most `count >= 1` scalars.
+    pub fn within(self, count: usize) -> usize {
+        SIZES.into_iter().find(|&size| size <= count && size <= self.scalars).unwrap_or(1)
+    }
+}
+
+/// What happens to the sums before they are stored: `act(sum + bias + residual)`.
+#[derive(Clone, Copy)]
+pub(super) struct Finish {
+    /// `[channels]`, or null.
+    pub bias: *const f32,
+    /// Of the output's shape, or null.
+    pub residual: *const f32,
+    /// Applied last.
+    pub act: Option<Activation>,
+    /// The output map.
+    pub y: *mut f32,
+    /// Its channels.
+    pub channels: usize,
+}
+
+/// One tile of a convolution.
+#[derive(Clone, Copy)]
+pub(super) struct Tile {
+    /// Pointers to the runs: `[segment][scalars]`.
+    pub rows: *const *const f32,
+    /// Runs under a pixel.
+    pub segments: usize,
+    /// Floats of a run that are multiplied.
+    pub len: usize,
+    /// First of them (a group's first channel).
+    pub from: usize,
+    /// Packed weights: `[segment][len][vectors * lanes]`.
+    pub weights: *const f32,
+    /// Pixels that are stored, the first of the tile.
+    pub count: usize,
+    /// Their indices in the output map.
+    pub outs: *const usize,
+    /// First output channel.
+    pub channel: usize,
+    /// Output channels of the panel, at most `vectors * lanes`.
+    pub width: usize,
+}
+
+/// Computes and stores a tile of `size` pixels (one of [`Shape::covering`]) by `vectors` vectors.
+///
+/// # Safety
+/// Dispatched as [`Vector`] demands; pointers valid for the sizes given.
+#[inline(always)]
+pub(super) unsafe fn convolve<V: Vector>(size: usize, vectors: usize, tile: &Tile, finish: &Finish) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match (size, vectors) {
+            (12, 2) => convolve_tile::<V, 12, 2>(tile, finish),
+            (8, 2) => convolve_tile::<V, 8, 2>(tile, finish),
+            (6, 2) => convolve_tile::<V, 6, 2>(tile, finish),
+            (4, 2) => convolve_tile::<V, 4, 2>(tile, finish),
+            (2, 2) => convolve_tile::<V, 2, 2>(tile, finish),
+            (1, 2) => convolve_tile::<V, 1, 2>(tile, finish),
+            (24, 1) => convolve_tile::<V, 24, 1>(tile, finish),
+            (16, 1) => convolve_tile::<V, 16, 1>(tile, finish),
+            (12, 1) => convolve_tile::<V, 12, 1>(tile, finish),
+            (8, 1) => convolve_tile::<V, 8, 1>(tile, finish),
+            (6, 1) => convolve_tile::<V, 6, 1>(tile, finish),
+            (4, 1) => convolve_tile::<V, 4, 1>(tile, finish),
+            (2, 1) => convolve_tile::<V, 2, 1>(tile, finish),
+            (1, 1) => convolve_tile::<V, 1, 1>(tile, finish),
+            _ => unreachable!("no tile of {size} x {vectors}"),
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn convolve_tile<V: Vector, const SIZE: usize, const NV: usize>(tile: &Tile, finish: &Finish) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let mut sums = [[V::zero(); NV]; SIZE];
+        let mut w = tile.weights;
+        for segment in 0..tile.segments {
+            let rows = tile.rows.add(segment * SIZE);
+            // As many channels at a time as leave registers for their weights.
+            w = match (V::REGISTERS >= 32, NV) {
+                (true, 1) => channels::<V, SIZE, NV, 4>(&mut sums, rows, tile, w),
+                (true, _) | (false, 1) => channels::<V, SIZE, NV, 2>(&mut sums, rows, tile, w),
+                (false, _) => channels::<V, SIZE, NV, 1>(&mut sums, rows, tile, w),
+            };
+        }
+        store::<V, SIZE, NV>(&sums, tile, finish);
+    }
+}
+
+/// Adds the products of one run, `STEP` channels at a time; returns where the next run's weights begin.
+#[inline(always)]
+unsafe fn channels<V: Vector, const SIZE: usize, const NV: usize, const STEP: usize>(
+    sums: &mut [[V; NV]; SIZE],
+    rows: *const *const f32,
+    tile: &Tile,
+    mut w: *const f32,
+) -> *const f32 {
+    let end = tile.from + tile.len;
+    let mut c = tile.from;
+    // SAFETY: the caller's promise; channels stay below the run's end.
+    unsafe {
+        while c + STEP <= end {
+            products::<V, SIZE, NV, STEP>(sums, rows, c, w);
+            w = w.add(STEP * NV * V::LANES);
+            c += STEP;
+        }
+        while c < end {
+            products::<V, SIZE, NV, 1>(sums, rows, c, w);
+            w = w.add(NV * V::LANES);
+            c += 1;
+        }
+    }
+    w
+}
+
+/// Adds the products of channels `c..c + STEP`.
+#[inline(always)]
+unsafe fn products<V: Vector, const SIZE: usize, const NV: usize, const STEP: usize>(
+    sums: &mut [[V; NV]; SIZE],
+    rows: *const *const f32,
+    c: usize,
+    w: *const f32,
+) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let mut weights = [[V::zero(); NV]; STEP];
+        for (j, weights) in weights.iter_mut().enumerate() {
+            for (v, weight) in weights.iter_mut().enumerate() {
+                *weight = V::load(w.add((j * NV + v) * V::LANES));
+            }
+        }
+        unroll!(px < SIZE; {
+            let x = (*rows.add(px)).add(c);
+            for j in 0..STEP {
+                let x = V::splat(*x.add(j));
+                for v in 0..NV {
+                    sums[px][v] = x.mul_add(weights[j][v], sums[px][v]);
+                }
+            }
+        });
+    }
+}
+
+/// Finishes and stores the sums.
+#[inline(always)]
+unsafe fn store<V: Vector, const SIZE: usize, const NV: usize>(
+    sums: &[[V; NV]; SIZE],
+    tile: &Tile,
+    finish: &Finish,
+) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let mut bias = [V::zero(); NV];
+        if !finish.bias.is_null() {
+            for (v, bias) in bias.iter_mut().enumerate() {
+                *bias = load_part(finish.bias.add(tile.channel), v, tile.width);
+            }
+        }
+        unroll!(px < SIZE; {
+            if px < tile.count {
+                let at = *tile.outs.add(px) * finish.channels + tile.channel;
+                for v in 0..NV {
+                    let mut y = sums[px][v].add(bias[v]);
+                    if !finish.residual.is_null() {
+                        y = y.add(load_part(finish.residual.add(at), v, tile.width));
+                    }
+                    store_part(finish.y.add(at), v, tile.width, activation::forward(finish.act, y));
+                }
+            }
+        });
+    }
+}
+
+/// Vector `v` of the `width` floats at `p`.
+#[inline(always)]
+unsafe fn load_part<V: Vector>(p: *const f32, v: usize, width: usize) -> V {
+    let first = v * V::LANES;
+    // SAFETY: the caller's promise.
+    unsafe {
+        if first + V::LANES <= width {
+            V::load(p.add(first))
+        } else {
+            V::load_first(p.wrapping_add(first), width.saturating_sub(first))
+        }
+    }
+}
+
+/// Stores vector `v` of the `width` floats at `p`.
+#[inline(always)]
+unsafe fn store_part<V: Vector>(p: *mut f32, v: usize, width: usize, value: V) {
+    let first = v * V::LANES;
+    // SAFETY: the caller's promise.
+    unsafe {
+        if first + V::LANES <= width {
+            value.store(p.add(first));
+        } else {
+            value.store_first(p.wrapping_add(first), width.saturating_sub(first));
+        }
+    }
+}
+
+/// One tile of a filter gradient.
+#[derive(Clone, Copy)]
+pub(super) struct FilterTile {
+    /// Pointers to one run of each pixel.
+    pub rows: *const *const f32,
+    /// First channel of the tile in the run.
+    pub from: usize,
+    /// Gradient of the output at the first pixel and the panel's first channel.
+    pub dy: *const f32,
+    /// Channels of the output.
+    pub channels: usize,
+    /// Pixels.
+    pub pixels: usize,
+    /// Output channels of the panel, at most `vectors * lanes`.
+    pub width: usize,
+    /// Where the sums go: `size` rows of `channels` floats, at the panel's first channel.
+    pub dw: *mut f32,
+    /// Whether to add to what is there.
+    pub accumulate: bool,
+}
+
+/// Computes a tile of `size` input channels by `vectors` vectors of output channels.
+///
+/// # Safety
+/// Dispatched as [`Vector`] demands; pointers valid for the sizes given.
+#[inline(always)]
+pub(super) unsafe fn correlate<V: Vector>(size: usize, vectors: usize, tile: &FilterTile) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match (size, vectors) {
+            (12, 2) => correlate_tile::<V, 12, 2>(tile),
+            (8, 2) => correlate_tile::<V, 8, 2>(tile),
+            (6, 2) => correlate_tile::<V, 6, 2>(tile),
+            (4, 2) => correlate_tile::<V, 4, 2>(tile),
+            (2, 2) => correlate_tile::<V, 2, 2>(tile),
+            (1, 2) => correlate_tile::<V, 1, 2>(tile),
+            (24, 1) => correlate_tile::<V, 24, 1>(tile),
+            (16, 1) => correlate_tile::<V, 16, 1>(tile),
+            (12, 1) => correlate_tile::<V, 12, 1>(tile),
+            (8, 1) => correlate_tile::<V, 8, 1>(tile),
+            (6, 1) => correlate_tile::<V, 6, 1>(tile),
+            (4, 1) => correlate_tile::<V, 4, 1>(tile),
+            (2, 1) => correlate_tile::<V, 2, 1>(tile),
+            (1, 1) => correlate_tile::<V, 1, 1>(tile),
+            _ => unreachable!("no tile of {size} x {vectors}"),
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn correlate_tile<V: Vector, const SIZE: usize, const NV: usize>(tile: &FilterTile) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let mut sums = [[V::zero(); NV]; SIZE];
+        let mut dy = tile.dy;
+        for pixel in 0..tile.pixels {
+            let x = (*tile.rows.add(pixel)).add(tile.from);
+            let mut gradient = [V::zero(); NV];
+            for (v, gradient) in gradient.iter_mut().enumerate() {
+                *gradient = load_part(dy, v, tile.width);
+            }
+            unroll!(i < SIZE; {
+                let x = V::splat(*x.add(i));
+                for v in 0..NV {
+                    sums[i][v] = x.mul_add(gradient[v], sums[i][v]);
+                }
+            });
+            dy = dy.wrapping_add(tile.channels);
+        }
+        unroll!(i < SIZE; {
+            let dw = tile.dw.wrapping_add(i * tile.channels);
+            for v in 0..NV {
+                let mut sum = sums[i][v];
+                if tile.accumulate {
+                    sum = sum.add(load_part(dw, v, tile.width));
+                }
+                store_part(dw, v, tile.width, sum);
+            }
+        });
+    }
+}

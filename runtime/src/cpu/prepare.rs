@@ -1,0 +1,103 @@
+//! Steps with something to decide when their plan is loaded: convolutions, with their tiles, partitions and packed weights.
+
+use resnetc_compiler::plan::{ALIGN, Kernel};
+
+use super::dispatch::{self, Operands};
+use crate::cpu::Ctx;
+use crate::cpu::conv::{Convolution, FilterGradient, Finishing};
+use crate::cpu::isa::Isa;
+use crate::cpu::memory::Memory;
+use crate::device::RunArgs;
+use crate::error::Result;
+
+/// What is decided about a step when its plan is loaded.
+pub(super) enum Prepared {
+    /// A convolution, forward or backward-data.
+    Convolution {
+        convolution: Box<Convolution>,
+        /// In inference the packed weights, kept from run to run; in training they change with every step, and are packed
+        /// into scratch memory.
+        packed: Option<Memory>,
+    },
+    /// The gradient of a convolution's weights.
+    FilterGradient(Box<FilterGradient>),
+    /// Nothing: the kernel's sizes are all there is.
+    Nothing,
+}
+
+impl Prepared {
+    /// Decides; `keep_packed` in inference.
+    pub fn new(kernel: &Kernel, isa: Isa, threads: usize, keep_packed: bool) -> Result<Self> {
+        let convolution = match kernel {
+            Kernel::Conv { geometry, .. } => Convolution::forward(*geometry, isa, threads)?,
+            Kernel::ConvBackwardData { geometry, .. } => Convolution::backward_data(*geometry, isa, threads)?,
+            Kernel::ConvBackwardFilter { geometry } => {
+                return Ok(Prepared::FilterGradient(Box::new(FilterGradient::new(*geometry, isa, threads)?)));
+            }
+            _ => return Ok(Prepared::Nothing),
+        };
+        let packed = keep_packed.then(|| Memory::floats(convolution.packed_len())).transpose()?;
+        Ok(Prepared::Convolution { convolution: Box::new(convolution), packed })
+    }
+
+    /// Floats of scratch memory that the step needs on this many threads.
+    pub fn scratch_len(&self, kernel: &Kernel, threads: usize) -> usize {
+        match self {
+            Prepared::Convolution { convolution, packed } => {
+                let own = if packed.is_some() { 0 } else { packed_room(convolution) };
+                own + convolution.scratch_len(threads)
+            }
+            Prepared::FilterGradient(gradient) => gradient.scratch_len(threads),
+            Prepared::Nothing => dispatch::scratch_len(kernel, threads),
+        }
+    }
+
+    /// Packs the weights that are kept from run to run, after they have been written.
+    pub fn pack(&mut self, ctx: &Ctx<'_>, operands: &Operands<'_>) {
+        if let Prepared::Convolution { convolution, packed: Some(packed) } = self {
+            convolution.pack(ctx, operands.input(1), packed.view());
+        }
+    }
+}
+
+/// Floats of the packed weights in scratch memory, rounded up so that what follows is aligned.
+fn packed_room(convolution: &Convolution) -> usize {
+    convolution.packed_len().next_multiple_of(ALIGN / size_of::<f32>())
+}
+
+/// Runs one step.
+pub(super) fn run(ctx: &Ctx<'_>, prepared: &Prepared, operands: &Operands<'_>, args: &RunArgs) {
+    match prepared {
+        Prepared::Convolution { convolution, packed } => {
+            run_convolution(ctx, convolution, packed.as_ref(), operands);
+        }
+        Prepared::FilterGradient(gradient) => {
+            let (x, dy, dw) = (operands.input(0), operands.input(1), operands.output(0));
+            gradient.run(ctx, x, dy, ctx.scratch, dw);
+        }
+        Prepared::Nothing => dispatch::run(ctx, operands, args),
+    }
+}
+
+fn run_convolution(ctx: &Ctx<'_>, convolution: &Convolution, kept: Option<&Memory>, operands: &Operands<'_>) {
+    let finishing = match *operands.kernel() {
+        Kernel::Conv { bias, epilogue, .. } => Finishing {
+            bias: bias.then(|| operands.input(2)),
+            residual: operands.last_input(epilogue.residual),
+            act: epilogue.act,
+        },
+        Kernel::ConvBackwardData { residual, .. } => {
+            Finishing { residual: operands.last_input(residual), ..Finishing::default() }
+        }
+        ref kernel => unreachable!("{kernel:?} is no convolution"),
+    };
+    let (x, y) = (operands.input(0), operands.output(0));
+    match kept {
+        Some(packed) => convolution.run(ctx, x, packed.floats_view(), &finishing, ctx.scratch, y),
+        None => {
+            let (packed, scratch) = ctx.scratch.split_at(packed_room(convolution));
+            convolution.pack(ctx, operands.input(1), packed);
+            convolution.run(ctx, x, packed.src(), &finishing, scratch, y);
+        }
+    }
+}
