@@ -181,6 +181,9 @@ impl<'u> Checker<'u> {
     fn no_function(&mut self, call: &Call) {
         let name = call.name.text.as_str();
         let fault = if name == "concat" || name == "shortcut" {
+            for arg in call.args.iter().flatten() {
+                self.value(&arg.value);
+            }
             later(&format!("`{name}(...)`"), call.span)
         } else if layer::is_layer(name) {
             Diagnostic::error(format!("the layer `{name}` stands alone"), call.span, "a value is needed here")
@@ -207,7 +210,7 @@ impl<'u> Checker<'u> {
                     "a number",
                 ));
             } else if *minus {
-                self.faults.push(later("`-` on feature maps", term.span));
+                self.faults.push(later("a difference of feature maps", term.span));
             } else if shortcuts > 1 {
                 let fault = Diagnostic::error("`shortcut` is added twice", term.span, "again here");
                 self.faults.push(fault.help("it takes its shape from another term of the sum"));
@@ -221,7 +224,7 @@ impl<'u> Checker<'u> {
         let kinds: Vec<_> = factors.iter().map(|(_, factor)| self.value(factor)).collect();
         let maps = kinds.iter().position(|k| matches!(k, Some(Type::Map | Type::Shortcut)));
         if let Some(at) = maps {
-            self.faults.push(later("`*` and `/` on feature maps", factors[at].1.span));
+            self.faults.push(later("a product of feature maps", factors[at].1.span));
             return None;
         }
         Some(Type::Number).filter(|_| kinds.iter().all(Option::is_some))

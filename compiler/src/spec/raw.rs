@@ -60,7 +60,8 @@ impl Node {
         match &self.kind {
             Kind::Scalar { text, .. } if text.is_empty() => "nothing".into(),
             Kind::Scalar { text, .. } if text.len() > 40 => "text".into(),
-            Kind::Scalar { text, .. } => format!("`{}`", text.trim()),
+            Kind::Scalar { text, style: ScalarStyle::Plain } => format!("`{text}`"),
+            Kind::Scalar { text, .. } => format!("the text `{}`", text.trim()),
             Kind::List(_) => "a list".into(),
             Kind::Map(_) => "a map".into(),
         }
@@ -210,7 +211,9 @@ impl<'t> Composer<'t> {
         let anchor = event.anchor_id().unwrap_or(0);
         let node = match event {
             Event::Scalar(text, style, _, _) => {
-                let kind = Kind::Scalar { text: text.into_owned(), style };
+                // The parser gives `~` for a value that is not there.
+                let null = style == ScalarStyle::Plain && text == "~";
+                let kind = Kind::Scalar { text: if null { String::new() } else { text.into_owned() }, style };
                 Node { span: self.trim(span), kind }
             }
             Event::SequenceStart(..) => self.nested(span, Self::list)?,

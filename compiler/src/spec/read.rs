@@ -175,11 +175,11 @@ impl<'s> Reader<'s> {
     /// Text in the unit language, as it stands in the source.
     pub fn language(&mut self, node: &Node, what: &str) -> Option<Text<'s>> {
         let Kind::Scalar { text, style } = &node.kind else {
-            self.wrong(node, what, "layers or formulas");
+            self.wrong(node, what, "a text of the unit language, such as `conv3x3(16) -> bn`");
             return None;
         };
         if text.trim().is_empty() {
-            self.wrong(node, what, "layers or formulas");
+            self.wrong(node, what, "a text of the unit language, such as `conv3x3(16) -> bn`");
             return None;
         }
         let whole = self.sources.text(node.span);

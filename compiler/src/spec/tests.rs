@@ -1,10 +1,12 @@
 //! Shipped specs load, build, and come out of `to_yaml` as they went in.
 
 use super::{builtin, load, load_builtin};
-use crate::build::build;
+use crate::build::{build, check_expect};
 use crate::ir::graph::{Graph, Mode};
 use crate::ir::op::Op;
+use crate::report::Summary;
 use crate::source::SourceMap;
+use crate::spec::train::{By, Schedule};
 use crate::spec::{Request, ResolvedSpec};
 
 fn get(name: &str, overrides: &[&str]) -> (ResolvedSpec, SourceMap) {
@@ -144,4 +146,30 @@ fn zero_last_bn_zeroes_what_is_added_to_the_shortcut() {
     assert_eq!(zeroed.len(), 8);
     assert!(zeroed.iter().all(|n| n.ends_with(".bn2.scale")), "{zeroed:?}");
     assert!(spec.expect.params.is_some(), "first values change no figure");
+}
+
+#[test]
+fn expectations_that_fail_are_told_with_the_difference() {
+    let (spec, sources) = get("resnet20", &[]);
+    let summary = Summary {
+        name: "resnet20".into(),
+        params: 269_723,
+        macs: 40_551_040,
+        output_shape: vec![1, 100],
+        units: Vec::new(),
+        kernels_before: 0,
+        kernels: 0,
+        arena_bytes: 0,
+    };
+    let faults = check_expect(&spec, &summary);
+    let told: Vec<_> = faults.iter().map(|f| (f.message.as_str(), sources.text(f.labels[0].span))).collect();
+    let params = ("the network has 269_723 parameters", "269_722");
+    assert_eq!(told, [params, ("the network's output for one image is [100]", "[classes]")]);
+    assert_eq!(faults[0].labels[0].text, "1 more than expected here");
+}
+
+#[test]
+fn an_override_may_choose_another_kind_of_schedule() {
+    let (spec, _) = get("resnet20", &["train.schedule.step.every=3"]);
+    assert_eq!(spec.train.schedule, Schedule::Step { every: 3, gamma: 0.1, by: By::Epoch });
 }

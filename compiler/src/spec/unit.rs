@@ -125,7 +125,7 @@ pub type Parsed<T> = Result<T, Box<Diagnostic>>;
 pub fn signature(text: Text<'_>) -> Parsed<(Name, Vec<Param>)> {
     let mut pairs = parse(Rule::signature, text)?;
     let name = text.name(&take(&mut pairs));
-    let params = pairs.next().map_or(Vec::new(), |p| p.into_inner().map(|p| text.param(p)).collect());
+    let params = pairs.next().map_or(Vec::new(), |p| parts(p).map(|p| text.param(p)).collect());
     Ok((name, params))
 }
 
@@ -134,7 +134,7 @@ pub fn body(text: Text<'_>) -> Parsed<Vec<Binding>> {
     Ok(parse(Rule::body, text)?
         .into_iter()
         .map(|pair| {
-            let mut inner = pair.into_inner();
+            let mut inner = parts(pair);
             Binding { name: text.name(&take(&mut inner)), value: text.pipeline(take(&mut inner)) }
         })
         .collect())
@@ -160,8 +160,13 @@ fn take<'t>(pairs: &mut impl Iterator<Item = Pair<'t, Rule>>) -> Pair<'t, Rule> 
 fn parse(rule: Rule, text: Text<'_>) -> Parsed<Pairs<'_>> {
     check_brackets(text)?;
     let mut found = Grammar::parse(rule, text.text).map_err(|e| syntax(text, &e))?;
-    let inner = take(&mut found).into_inner().filter(|p| p.as_rule() != Rule::EOI);
-    Ok(inner.collect::<Vec<_>>().into_iter())
+    Ok(parts(take(&mut found)).collect::<Vec<_>>().into_iter())
+}
+
+/// What a pair is made of, without punctuation.
+fn parts(pair: Pair<'_, Rule>) -> impl Iterator<Item = Pair<'_, Rule>> {
+    use Rule::{EOI, arrow, close, comma, equals};
+    pair.into_inner().filter(|p| !matches!(p.as_rule(), EOI | arrow | close | comma | equals))
 }
 
 fn check_brackets(text: Text<'_>) -> Parsed<()> {
@@ -227,6 +232,10 @@ fn expected(rules: &[Rule]) -> String {
             Rule::body | Rule::binding => "a binding `name = value`",
             Rule::layers | Rule::call => "a layer",
             Rule::plus | Rule::minus | Rule::times | Rule::divide => "an operator",
+            Rule::arrow => "`->`",
+            Rule::comma => "`,`",
+            Rule::close => "`)`",
+            Rule::equals => "`=`",
             Rule::number => "a number",
             Rule::formula | Rule::pipeline | Rule::sum | Rule::product | Rule::factor | Rule::negation => {
                 "a value"
@@ -263,13 +272,13 @@ impl Text<'_> {
     }
 
     fn param(&self, pair: Pair<'_, Rule>) -> Param {
-        let mut inner = pair.into_inner();
+        let mut inner = parts(pair);
         Param { name: self.name(&take(&mut inner)), default: inner.next().map(|p| self.pipeline(p)) }
     }
 
     fn pipeline(&self, pair: Pair<'_, Rule>) -> Expr {
         let span = self.span(&pair);
-        let mut inner = pair.into_inner();
+        let mut inner = parts(pair);
         let start = self.chain(take(&mut inner));
         let calls: Vec<Call> = inner.map(|p| self.call(p)).collect();
         if calls.is_empty() {
@@ -281,26 +290,26 @@ impl Text<'_> {
     /// A sum of products or a product of factors.
     fn chain(&self, pair: Pair<'_, Rule>) -> Expr {
         let (span, rule) = (self.span(&pair), pair.as_rule());
-        let mut parts = Vec::new();
+        let mut members = Vec::new();
         let mut inverse = false;
-        for part in pair.into_inner() {
+        for part in parts(pair) {
             match part.as_rule() {
                 Rule::plus | Rule::times => inverse = false,
                 Rule::minus | Rule::divide => inverse = true,
-                Rule::product => parts.push((inverse, self.chain(part))),
-                _ => parts.push((inverse, self.factor(part))),
+                Rule::product => members.push((inverse, self.chain(part))),
+                _ => members.push((inverse, self.factor(part))),
             }
         }
-        if parts.len() == 1 {
-            return parts.remove(0).1;
+        if members.len() == 1 {
+            return members.remove(0).1;
         }
-        let kind = if rule == Rule::sum { ExprKind::Sum(parts) } else { ExprKind::Product(parts) };
+        let kind = if rule == Rule::sum { ExprKind::Sum(members) } else { ExprKind::Product(members) };
         Expr { kind, span }
     }
 
     fn factor(&self, pair: Pair<'_, Rule>) -> Expr {
         let span = self.span(&pair);
-        let inner = take(&mut pair.into_inner());
+        let inner = take(&mut parts(pair));
         let kind = match inner.as_rule() {
             Rule::number => {
                 // The grammar admits nothing that f64 does not read.
@@ -309,8 +318,8 @@ impl Text<'_> {
             }
             Rule::call => ExprKind::Call(self.call(inner)),
             Rule::negation => {
-                let mut parts = inner.into_inner().skip(1);
-                ExprKind::Negate(Box::new(self.factor(take(&mut parts))))
+                let mut rest = parts(inner).skip(1);
+                ExprKind::Negate(Box::new(self.factor(take(&mut rest))))
             }
             _ => return self.pipeline(inner),
         };
@@ -319,14 +328,14 @@ impl Text<'_> {
 
     fn call(&self, pair: Pair<'_, Rule>) -> Call {
         let span = self.span(&pair);
-        let mut inner = pair.into_inner();
+        let mut inner = parts(pair);
         let name = self.name(&take(&mut inner));
-        let args = inner.next().map(|p| p.into_inner().map(|p| self.arg(p)).collect());
+        let args = inner.next().map(|p| parts(p).map(|p| self.arg(p)).collect());
         Call { name, args, span }
     }
 
     fn arg(&self, pair: Pair<'_, Rule>) -> Arg {
-        let mut inner = pair.into_inner();
+        let mut inner = parts(pair);
         let first = take(&mut inner);
         match inner.next() {
             Some(value) => Arg { name: Some(self.name(&first)), value: self.pipeline(value) },
