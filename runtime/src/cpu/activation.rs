@@ -65,7 +65,7 @@ pub(super) fn exp(x: f32) -> f32 {
     // Adding and taking away 1.5 * 2^23 rounds to the nearest whole number.
     const ROUND: f32 = 12_582_912.0;
     // ln 2 in two parts, the first with trailing zeros: `n * LN2_HIGH` is exact.
-    const LN2_HIGH: f32 = 0.693_359_375;
+    const LN2_HIGH: f32 = 355.0 / 512.0;
     const LN2_LOW: f32 = -2.121_944_4e-4;
     // Comparisons, not `clamp`: a NaN passes.
     let clamped = if x > 89.0 { 89.0 } else { x };
@@ -81,7 +81,7 @@ pub(super) fn exp(x: f32) -> f32 {
     let p = p * r + 0.5;
     let value = p * r * r + r + 1.0;
     // SAFETY: not a NaN here (the conversion of one would be undefined), and small.
-    let whole: i32 = unsafe { if n == n { n } else { 0.0 }.to_int_unchecked() };
+    let whole: i32 = unsafe { if n.is_nan() { 0.0 } else { n }.to_int_unchecked() };
     let half = whole >> 1;
     let power = |n: i32| f32::from_bits(((n + 127) << 23) as u32);
     value * power(half) * power(whole - half)
