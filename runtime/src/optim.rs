@@ -140,8 +140,8 @@ mod tests {
     #[test]
     fn cosine_follows_the_formula() {
         let by_step = with(Schedule::Cosine { min_lr: 0.0, by: By::Step }, None);
-        // cos(pi/4) = 0.70710678, cos(pi/3) is reached at no multiple of 1/100.
-        close(&rates(&by_step, &[0, 25, 50, 75]), &[0.1, 0.085355339, 0.05, 0.014644661]);
+        // cos(pi / 4) = 0.70710678
+        close(&rates(&by_step, &[0, 25, 50, 75]), &[0.1, 0.08535534, 0.05, 0.01464466]);
         let by_epoch = with(Schedule::Cosine { min_lr: 0.02, by: By::Epoch }, None);
         close(&rates(&by_epoch, &[9, 50, 59]), &[0.1, 0.06, 0.06]);
     }

@@ -103,7 +103,7 @@ impl Loader {
     ///
     /// # Panics
     /// If a worker panicked.
-    pub fn next(&mut self) -> Option<(usize, Batch)> {
+    pub fn next_batch(&mut self) -> Option<(usize, Batch)> {
         if self.next >= self.steps {
             return None;
         }
@@ -114,7 +114,7 @@ impl Loader {
         Some((step, batch))
     }
 
-    /// Gives a batch's memory back, after [`Loader::next`] gave it for `step`.
+    /// Gives a batch's memory back, after [`Loader::next_batch`] gave it for `step`.
     pub fn recycle(&self, step: usize, batch: Batch) {
         // A worker that is done with its last step needs no buffer any more.
         let _ = self.workers[step % self.workers.len()].used.send(batch);
@@ -174,7 +174,7 @@ mod tests {
 
     fn all(mut loader: Loader) -> Vec<(usize, Batch)> {
         let mut batches = Vec::new();
-        while let Some((step, batch)) = loader.next() {
+        while let Some((step, batch)) = loader.next_batch() {
             batches.push((step, batch.clone()));
             loader.recycle(step, batch);
         }
@@ -210,7 +210,7 @@ mod tests {
     #[test]
     fn stops_when_dropped_early() {
         let mut some = loader(200, 4, 0, 0, 3);
-        assert_eq!(some.next().map(|(step, batch)| (step, batch.labels.len())), Some((0, 4)));
+        assert_eq!(some.next_batch().map(|(step, batch)| (step, batch.labels.len())), Some((0, 4)));
         // Joins the three threads, which wait to deliver: the test would hang if they did not wake up.
         drop(some);
     }

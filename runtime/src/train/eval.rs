@@ -89,7 +89,7 @@ impl Evaluator {
         let mut loader =
             Loader::start(Arc::clone(&self.split), Arc::clone(&self.transform), epoch, self.workers)?;
         let mut sums = Sums::default();
-        while let Some((step, batch)) = loader.next() {
+        while let Some((step, batch)) = loader.next_batch() {
             let index = self.batches.plan_for(batch.labels.len());
             self.exec.set_input_nhwc(index, &batch.images)?;
             self.exec.run(index, &RunArgs::default(), None)?;

@@ -178,7 +178,7 @@ impl Trainer {
         let mut loader = Loader::start(split, Arc::clone(&self.transform), epoch, self.options.workers)?;
         let start = Instant::now();
         let mut images = 0;
-        while let Some((step, batch)) = loader.next() {
+        while let Some((step, batch)) = loader.next_batch() {
             let loss = self.step(step, &batch)?;
             images += batch.labels.len();
             loader.recycle(step, batch);
