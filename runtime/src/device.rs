@@ -52,6 +52,7 @@ pub trait Device: Send {
     /// See [`Device::write_velocity`].
     fn read_velocity(&self, program: ProgramId, param: BufferId, bytes: &mut [u8]) -> Result<()>;
 
-    /// Runs all steps. With `times`, adds each step's time to its element.
+    /// Runs all steps. The arena reuses memory within a run, that of the inputs too: images and labels are written before
+    /// every run. With `times`, adds each step's time to its element.
     fn run(&mut self, program: ProgramId, args: &RunArgs, times: Option<&mut [Duration]>) -> Result<()>;
 }

@@ -34,6 +34,19 @@ pub fn compile_without(graph: Graph, left_out: &[&str]) -> Plan {
     plan
 }
 
+/// The buffer of a parameter's gradient.
+///
+/// # Panics
+/// When the plan has none.
+pub fn gradient_of(plan: &Plan, param: BufferId) -> BufferId {
+    let param = plan.buffer(param);
+    let gradient = plan.buffers.iter().position(|b| {
+        (b.region, b.offset, &b.shape) == (Region::Grads, param.offset, &param.shape)
+            && b.layout == param.layout
+    });
+    BufferId(gradient.unwrap_or_else(|| panic!("{} has no gradient", param.name)) as u32)
+}
+
 /// A plan on the oracle, with random images, labels and parameters.
 pub struct Session {
     /// What runs.
@@ -104,6 +117,14 @@ impl Session {
         self.get(self.plan.output("loss").expect("a training plan has a loss"))[0]
     }
 
+    /// One update with that learning rate.
+    ///
+    /// # Panics
+    /// When a step fails.
+    pub fn step(&mut self, args: &RunArgs) {
+        self.device.run(self.program, args, None).expect("every step runs");
+    }
+
     /// Parameters that are trained.
     pub fn trained(&self) -> Vec<Slot> {
         self.plan.slots.iter().filter(|slot| slot.role.trained()).cloned().collect()
@@ -114,13 +135,7 @@ impl Session {
     /// # Panics
     /// When the plan has none.
     pub fn gradient(&self, param: BufferId) -> Vec<f64> {
-        let param = self.plan.buffer(param);
-        let gradient = self.plan.buffers.iter().position(|b| {
-            (b.region, b.offset, &b.shape) == (Region::Grads, param.offset, &param.shape)
-                && b.layout == param.layout
-        });
-        let gradient = gradient.unwrap_or_else(|| panic!("{} has no gradient", param.name));
-        self.get(BufferId(gradient as u32))
+        self.get(gradient_of(&self.plan, param))
     }
 
     /// All gradients by the parameters' names.
@@ -168,4 +183,49 @@ pub fn assert_gradients(plan: Plan, seed: u64) {
         session.set(slot.buffer, values);
     }
     assert!(largest > 1e-3, "all gradients vanish: nothing was tested");
+}
+
+/// Loads a session's plan and its parameters and running statistics into another device.
+///
+/// # Panics
+/// When the device fails.
+pub fn transfer(session: &Session, device: &mut dyn Device) -> ProgramId {
+    let program = device.load(session.plan.clone()).expect("it loads");
+    for slot in &session.plan.slots {
+        copy(session, device, program, slot.buffer);
+    }
+    program
+}
+
+/// Copies images and labels into another device: before every run, since the arena may reuse their memory within it.
+///
+/// # Panics
+/// When the device fails.
+pub fn feed(session: &Session, device: &mut dyn Device, program: ProgramId) {
+    for id in [session.plan.input].into_iter().chain(session.plan.labels) {
+        copy(session, device, program, id);
+    }
+}
+
+fn copy(session: &Session, device: &mut dyn Device, program: ProgramId, id: BufferId) {
+    let mut bytes = vec![0; session.plan.buffer(id).bytes];
+    session.device.read(session.program, id, &mut bytes).expect("it was written");
+    device.write(program, id, &bytes).expect("it is written");
+}
+
+/// Largest distance of a buffer on a device from the session's, relative to the session's largest element.
+///
+/// # Panics
+/// When either cannot be read.
+pub fn distance(session: &Session, device: &dyn Device, program: ProgramId, id: BufferId) -> f64 {
+    let read = |device: &dyn Device, program: ProgramId| {
+        let mut bytes = vec![0; session.plan.buffer(id).bytes];
+        device.read(program, id, &mut bytes).expect("it was written");
+        let values = bytes.chunks_exact(4).map(|b| f32::from_ne_bytes(b.try_into().expect("four bytes")));
+        values.map(f64::from).collect::<Vec<f64>>()
+    };
+    let (exact, got) = (read(&session.device, session.program), read(device, program));
+    let largest = exact.iter().fold(1e-3f64, |m, v| m.max(v.abs()));
+    let apart = |(e, g): (&f64, &f64)| if g.is_finite() { (e - g).abs() } else { f64::INFINITY };
+    exact.iter().zip(&got).map(apart).fold(0.0, f64::max) / largest
 }
