@@ -48,7 +48,9 @@ impl Failure {
 impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Failure::Spec(text) | Failure::Usage(text) | Failure::Failed(text) => f.write_str(text.trim_end()),
+            Failure::Spec(text) | Failure::Usage(text) | Failure::Failed(text) => {
+                f.write_str(text.trim_end())
+            }
             Failure::Closed => Ok(()),
         }
     }

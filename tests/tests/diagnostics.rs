@@ -1,23 +1,24 @@
-//! Every wrong spec of `err/` is told as its reviewed snapshot says; every right one of `ok/` builds.
+//! Every wrong spec of `err/` is told as its reviewed snapshot says; every right one of `ok/` compiles into the units pinned.
 
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use resnetc_compiler::build::build;
+use resnetc_compiler::compile;
 use resnetc_compiler::diagnostic::{Diagnostic, render};
-use resnetc_compiler::ir::graph::{Graph, Mode};
+use resnetc_compiler::ir::graph::Mode;
+use resnetc_compiler::report::{Compiled, Dump, Target};
 use resnetc_compiler::source::SourceMap;
 use resnetc_compiler::spec::{self, Request};
 
-/// Loads and builds a spec of a folder; bases are read beside it.
-fn compile(path: &Path, sources: &mut SourceMap) -> Result<Graph, Vec<Diagnostic>> {
+/// Compiles a spec of a folder for training; bases are read beside it.
+fn compiled(path: &Path, sources: &mut SourceMap) -> Result<Compiled, Vec<Diagnostic>> {
     let folder = path.parent().expect("a fixture lies in a folder");
     let name = path.file_name().expect("a fixture has a name").to_string_lossy().into_owned();
     let text = fs::read_to_string(path).expect("a fixture is readable");
     let read = |name: &str| fs::read_to_string(folder.join(name));
     let spec = spec::load(&Request { name: &name, text: &text, overrides: &[], read: &read }, sources)?;
-    build(&spec, Mode::Train, 2)
+    compile(&spec, &Target { mode: Mode::Train, batch: 2, dump: Dump::Never })
 }
 
 #[test]
@@ -25,7 +26,7 @@ fn wrong_specs() {
     insta::glob!("..", "err/*.yaml", |path| {
         let mut sources = SourceMap::default();
         let start = Instant::now();
-        let faults = compile(path, &mut sources).err().unwrap_or_default();
+        let faults = compiled(path, &mut sources).err().unwrap_or_default();
         assert!(start.elapsed() < Duration::from_secs(5), "{} was not refused at once", path.display());
         assert!(!faults.is_empty(), "{} was taken for right", path.display());
         insta::assert_snapshot!(render(&faults, &sources, false, 110));
@@ -36,15 +37,22 @@ fn wrong_specs() {
 fn right_specs() {
     insta::glob!("..", "ok/*.yaml", |path| {
         let mut sources = SourceMap::default();
-        match compile(path, &mut sources) {
-            Ok(graph) => {
-                let ops: Vec<String> = graph
-                    .ids()
-                    .map(|id| graph.node(id))
-                    .filter(|node| !node.name.contains(".weight") && !node.name.contains(".bn"))
-                    .map(|node| format!("{} = {}", node.name, sources.text(node.span).replace('\n', " ")))
+        match compiled(path, &mut sources) {
+            Ok(compiled) => {
+                let rows: Vec<String> = compiled
+                    .summary
+                    .units
+                    .iter()
+                    .map(|unit| {
+                        let shortcut = unit.shortcut.as_deref().unwrap_or("no shortcut");
+                        let (name, kind, shape) = (&unit.name, &unit.kind, &unit.output_shape);
+                        format!(
+                            "{name} {kind} {shape:?} {} parameters, {} MACs, {shortcut}",
+                            unit.params, unit.macs
+                        )
+                    })
                     .collect();
-                insta::assert_snapshot!(ops.join("\n"));
+                insta::assert_snapshot!(rows.join("\n"));
             }
             Err(faults) => panic!("{}", render(&faults, &sources, false, 110)),
         }

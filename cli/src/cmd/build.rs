@@ -67,7 +67,9 @@ fn dump(args: &BuildArgs, mode: Mode) -> Result<Dump> {
         None => Ok(Dump::Never),
         Some("all") => Ok(Dump::All),
         Some(name) if names.contains(&name) => Ok(Dump::After(name.to_owned())),
-        Some(name) => Err(Failure::Usage(format!("no pass is called `{name}`; there are {}", names.join(", ")))),
+        Some(name) => {
+            Err(Failure::Usage(format!("no pass is called `{name}`; there are {}", names.join(", "))))
+        }
     }
 }
 

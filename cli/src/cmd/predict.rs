@@ -31,7 +31,8 @@ pub fn predict(name: &str, args: &RunArgs, output: &Output) -> Result {
     let mut sources = SourceMap::default();
     let spec = spec::load(name, &args.overrides.set, &mut sources, output)?;
     let seed = args.seed.unwrap_or(spec.train.seed);
-    let compile = |mode, batch| spec::compile(&spec, &Target { mode, batch, dump: Dump::Never }, &sources, output);
+    let compile =
+        |mode, batch| spec::compile(&spec, &Target { mode, batch, dump: Dump::Never }, &sources, output);
     // Distributions belong to the tensors of the training plan; inference has folded ones.
     let weights = init::initial(&compile(Mode::Train, 1)?.plan, seed)?;
     let compiled = compile(Mode::Infer, args.batch.unwrap_or(1))?;
@@ -64,13 +65,7 @@ fn time(executor: &mut Executor) -> Result<Vec<Duration>> {
     Ok(times)
 }
 
-fn report(
-    summary: &Summary,
-    plan: &Plan,
-    executor: &Executor,
-    values: &[f32],
-    times: &[Duration],
-) -> String {
+fn report(summary: &Summary, plan: &Plan, executor: &Executor, values: &[f32], times: &[Duration]) -> String {
     let mut text = String::new();
     let mut line = |name: &str, value: String| {
         writeln!(text, "{name:<12}{value}").expect("writing to a string");

@@ -29,7 +29,12 @@ pub fn load(name: &str, set: &[String], sources: &mut SourceMap, output: &Output
 }
 
 /// Compiles a resolved spec.
-pub fn compile(spec: &ResolvedSpec, target: &Target, sources: &SourceMap, output: &Output) -> Result<Compiled> {
+pub fn compile(
+    spec: &ResolvedSpec,
+    target: &Target,
+    sources: &SourceMap,
+    output: &Output,
+) -> Result<Compiled> {
     resnetc_compiler::compile(spec, target).map_err(|faults| fail(&faults, sources, output))
 }
 

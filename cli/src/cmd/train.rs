@@ -72,11 +72,15 @@ fn overrides(dataset: &str, args: &RunArgs) -> Vec<String> {
         number("seed", args.seed.map(|seed| seed.to_string())),
     ];
     let dataset = format!("train.dataset={dataset}");
-    std::iter::once(dataset).chain(flags.into_iter().flatten()).chain(args.overrides.set.iter().cloned()).collect()
+    std::iter::once(dataset)
+        .chain(flags.into_iter().flatten())
+        .chain(args.overrides.set.iter().cloned())
+        .collect()
 }
 
 fn options(spec: &ResolvedSpec, dataset: &str, args: &RunArgs) -> Result<Options> {
-    let out = args.out.clone().unwrap_or_else(|| Path::new("out").join(format!("{}-{dataset}", spec.name.value)));
+    let out =
+        args.out.clone().unwrap_or_else(|| Path::new("out").join(format!("{}-{dataset}", spec.name.value)));
     let last = out.join(LAST);
     if args.resume && !last.exists() {
         return Err(Failure::Failed(format!("nothing to resume: there is no {}", last.display())));
@@ -144,7 +148,9 @@ impl<'a> Watcher<'a> {
                 ));
             }
             Event::Resumed { epoch, step, threads_before } => {
-                self.say(&format!("resumed after {epoch} epochs and {step} steps, made with {threads_before} threads"));
+                self.say(&format!(
+                    "resumed after {epoch} epochs and {step} steps, made with {threads_before} threads"
+                ));
             }
             Event::EpochStarted { epoch } => {
                 let what = format!("epoch {epoch}/{}", self.epochs);
@@ -189,7 +195,8 @@ impl<'a> Watcher<'a> {
                 self.output.result(&(best.unwrap_or_default() + &last))
             }
             Outcome::Interrupted { checkpoint, epoch, step } => {
-                let done = format!("stopped after {epoch} epochs and {step} steps, saved {}", checkpoint.display());
+                let done =
+                    format!("stopped after {epoch} epochs and {step} steps, saved {}", checkpoint.display());
                 self.output.result(&format!("{done}\ngo on with: {}", resume_command(std::env::args())))
             }
         }

@@ -66,8 +66,12 @@ pub struct Layout {
 /// Lays out boxes of the given sizes. Edges `(from, to)` form no cycle, and boxes come in topological order.
 pub fn layout(sizes: &[(f64, f64)], edges: &[(usize, usize)]) -> Layout {
     let jumps = jumps(sizes.len(), edges);
-    let direct: Vec<_> =
-        edges.iter().zip(&jumps).filter(|&(_, jump)| !jump).map(|(&(a, b), _)| (a as u32, b as u32)).collect();
+    let direct: Vec<_> = edges
+        .iter()
+        .zip(&jumps)
+        .filter(|&(_, jump)| !jump)
+        .map(|(&(a, b), _)| (a as u32, b as u32))
+        .collect();
     let places = place(sizes, &direct);
     let lanes = lanes(&places, edges, &jumps);
     let links = edges.iter().zip(lanes).map(|(&(from, to), lane)| Link { from, to, lane }).collect();
@@ -164,7 +168,10 @@ mod tests {
         let drawn = layout(&[(90.0, 30.0); 7], &edges);
         for (i, a) in drawn.places.iter().enumerate() {
             for b in &drawn.places[i + 1..] {
-                let apart = a.right() < b.left() || b.right() < a.left() || a.bottom() < b.top() || b.bottom() < a.top();
+                let apart = a.right() < b.left()
+                    || b.right() < a.left()
+                    || a.bottom() < b.top()
+                    || b.bottom() < a.top();
                 assert!(apart, "{a:?} {b:?}");
             }
         }

@@ -33,10 +33,19 @@ pub fn render(name: &str, items: &[Item], placed: &Layout) -> String {
     let mut out = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{w}\" height=\"{h}\" viewBox=\"{left} {top} {w} {h}\">\n{STYLE}"
     );
-    put(&mut out, format_args!("<rect x=\"{left}\" y=\"{top}\" width=\"{w}\" height=\"{h}\" fill=\"#fff\"/>"));
-    put(&mut out, format_args!(
-        "<text class=\"h\" x=\"{}\" y=\"{}\">{}</text>", left + MARGIN, top + MARGIN + 10.0, escape(name)
-    ));
+    put(
+        &mut out,
+        format_args!("<rect x=\"{left}\" y=\"{top}\" width=\"{w}\" height=\"{h}\" fill=\"#fff\"/>"),
+    );
+    put(
+        &mut out,
+        format_args!(
+            "<text class=\"h\" x=\"{}\" y=\"{}\">{}</text>",
+            left + MARGIN,
+            top + MARGIN + 10.0,
+            escape(name)
+        ),
+    );
     for frame in &frames {
         frame.draw(&mut out);
     }
@@ -79,19 +88,25 @@ impl Frame {
     }
 
     fn draw(&self, out: &mut String) {
-        put(out, format_args!(
-            "<rect x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" rx=\"7\" fill=\"#f6f8fa\" stroke=\"#d0d7de\"/>",
-            self.left - PADDING,
-            self.top - PADDING,
-            self.right - self.left + 2.0 * PADDING,
-            self.bottom - self.top + 2.0 * PADDING,
-        ));
-        put(out, format_args!(
-            "<text class=\"u\" text-anchor=\"end\" x=\"{}\" y=\"{}\">{}</text>",
-            self.left - PADDING - 6.0,
-            self.top + 10.0,
-            escape(&self.name)
-        ));
+        put(
+            out,
+            format_args!(
+                "<rect x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" rx=\"7\" fill=\"#f6f8fa\" stroke=\"#d0d7de\"/>",
+                self.left - PADDING,
+                self.top - PADDING,
+                self.right - self.left + 2.0 * PADDING,
+                self.bottom - self.top + 2.0 * PADDING,
+            ),
+        );
+        put(
+            out,
+            format_args!(
+                "<text class=\"u\" text-anchor=\"end\" x=\"{}\" y=\"{}\">{}</text>",
+                self.left - PADDING - 6.0,
+                self.top + 10.0,
+                escape(&self.name)
+            ),
+        );
     }
 }
 
@@ -122,21 +137,44 @@ fn draw_box(out: &mut String, item: &Item, place: &Place) {
     let (fill, border) = item.kind.colors();
     let stroke = if item.fused { 2.0 } else { 1.0 };
     put(out, format_args!("<g><title>{}</title>", escape(&item.tooltip)));
-    put(out, format_args!(
-        "<rect x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" rx=\"5\" fill=\"{fill}\" stroke=\"{border}\" \
+    put(
+        out,
+        format_args!(
+            "<rect x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" rx=\"5\" fill=\"{fill}\" stroke=\"{border}\" \
          stroke-width=\"{stroke}\"/>",
-        place.left(), place.top(), place.w, place.h
-    ));
-    put(out, format_args!(
-        "<text text-anchor=\"middle\" x=\"{}\" y=\"{}\">{}</text>", place.x, place.top() + 15.0, escape(&item.title)
-    ));
-    put(out, format_args!(
-        "<text class=\"s\" x=\"{}\" y=\"{}\">{}</text>", place.left() + 7.0, place.bottom() - 7.0, escape(&item.name)
-    ));
-    put(out, format_args!(
-        "<text class=\"s\" text-anchor=\"end\" x=\"{}\" y=\"{}\">{}</text></g>",
-        place.right() - 7.0, place.bottom() - 7.0, escape(&item.shape)
-    ));
+            place.left(),
+            place.top(),
+            place.w,
+            place.h
+        ),
+    );
+    put(
+        out,
+        format_args!(
+            "<text text-anchor=\"middle\" x=\"{}\" y=\"{}\">{}</text>",
+            place.x,
+            place.top() + 15.0,
+            escape(&item.title)
+        ),
+    );
+    put(
+        out,
+        format_args!(
+            "<text class=\"s\" x=\"{}\" y=\"{}\">{}</text>",
+            place.left() + 7.0,
+            place.bottom() - 7.0,
+            escape(&item.name)
+        ),
+    );
+    put(
+        out,
+        format_args!(
+            "<text class=\"s\" text-anchor=\"end\" x=\"{}\" y=\"{}\">{}</text></g>",
+            place.right() - 7.0,
+            place.bottom() - 7.0,
+            escape(&item.shape)
+        ),
+    );
 }
 
 /// A line down from box to box, or an arc round the right of what lies between.
@@ -145,10 +183,18 @@ fn draw_link(out: &mut String, link: &Link, places: &[Place]) {
     if let Some(lane) = link.lane {
         // A quarter of the height off the centre, so that an arc that ends and one that starts do not meet.
         let (y1, y2) = (from.y + from.h / 4.0, to.y - to.h / 4.0);
-        return put(out, format_args!(
-            "<path class=\"a\" marker-end=\"url(#a)\" d=\"M{} {y1}H{}Q{lane} {y1} {lane} {}V{}Q{lane} {y2} {} {y2}H{}\"/>",
-            from.right(), lane - 8.0, y1 + 8.0, y2 - 8.0, lane - 8.0, to.right()
-        ));
+        return put(
+            out,
+            format_args!(
+                "<path class=\"a\" marker-end=\"url(#a)\" d=\"M{} {y1}H{}Q{lane} {y1} {lane} {}V{}Q{lane} {y2} {} {y2}H{}\"/>",
+                from.right(),
+                lane - 8.0,
+                y1 + 8.0,
+                y2 - 8.0,
+                lane - 8.0,
+                to.right()
+            ),
+        );
     }
     let (x1, y1, x2, y2) = (from.x, from.bottom(), to.x, to.top());
     if x1 == x2 {
@@ -157,10 +203,14 @@ fn draw_link(out: &mut String, link: &Link, places: &[Place]) {
     // Straight down beside the boxes between, then over: the bend stays in the gap above the lower box.
     let bend = (y2 - y1).min(30.0);
     let start = y2 - bend;
-    put(out, format_args!(
-        "<path class=\"l\" marker-end=\"url(#l)\" d=\"M{x1} {y1}V{start}C{x1} {} {x2} {} {x2} {y2}\"/>",
-        start + bend * 0.6, y2 - bend * 0.6
-    ));
+    put(
+        out,
+        format_args!(
+            "<path class=\"l\" marker-end=\"url(#l)\" d=\"M{x1} {y1}V{start}C{x1} {} {x2} {} {x2} {y2}\"/>",
+            start + bend * 0.6,
+            y2 - bend * 0.6
+        ),
+    );
 }
 
 fn put(out: &mut String, line: std::fmt::Arguments<'_>) {

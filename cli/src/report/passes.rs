@@ -13,7 +13,8 @@ pub fn explain(passes: &[PassReport]) -> String {
             1 => "fired once".to_owned(),
             n => format!("fired {n} times"),
         };
-        writeln!(text, "{}: {fired}; {} operators after it", pass.name, pass.nodes).expect("writing to a string");
+        writeln!(text, "{}: {fired}; {} operators after it", pass.name, pass.nodes)
+            .expect("writing to a string");
         let width = pass.notes.iter().map(|(node, _)| node.chars().count()).max().unwrap_or(0);
         for (node, sentence) in &pass.notes {
             writeln!(text, "  {node:<width$}  {sentence}").expect("writing to a string");

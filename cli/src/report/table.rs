@@ -25,7 +25,10 @@ enum Row {
 impl Table {
     /// Named columns.
     pub fn new(columns: &[(&str, Align)]) -> Self {
-        Table { columns: columns.iter().map(|&(name, align)| (name.to_owned(), align)).collect(), rows: Vec::new() }
+        Table {
+            columns: columns.iter().map(|&(name, align)| (name.to_owned(), align)).collect(),
+            rows: Vec::new(),
+        }
     }
 
     /// Adds a row; missing cells at the end are empty.

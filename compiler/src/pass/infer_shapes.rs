@@ -9,6 +9,9 @@ use crate::ir::patch::Patch;
 use crate::ir::types::TensorType;
 use crate::ops::{self, InferError};
 
+/// Most bytes of one value: what no machine holds is refused before anything is planned for it.
+const MAX_BYTES: usize = 1 << 40;
+
 pub(super) fn run(graph: &Graph, _context: &PassContext) -> Result<Patch, Vec<Diagnostic>> {
     let mut types: Vec<Option<Vec<TensorType>>> = vec![None; graph.bound()];
     let mut mistakes = Vec::new();
@@ -16,7 +19,8 @@ pub(super) fn run(graph: &Graph, _context: &PassContext) -> Result<Patch, Vec<Di
         let operands = graph.operands(id);
         let known: Option<Vec<&TensorType>> = operands.iter().map(|&value| lookup(&types, value)).collect();
         let Some(known) = known else { continue };
-        match ops::infer(&graph.node(id).op, graph.mode, &known) {
+        let inferred = ops::infer(&graph.node(id).op, graph.mode, &known).and_then(check_size);
+        match inferred {
             Ok(inferred) => types[id.index()] = Some(inferred),
             Err(error) => mistakes.push(explain(graph, id, &operands, &known, error)),
         }
@@ -30,6 +34,19 @@ pub(super) fn run(graph: &Graph, _context: &PassContext) -> Result<Patch, Vec<Di
         patch.set_types(id, inferred);
     }
     Ok(patch)
+}
+
+fn check_size(types: Vec<TensorType>) -> Result<Vec<TensorType>, InferError> {
+    match types.iter().find(|t| t.bytes().is_none_or(|bytes| bytes > MAX_BYTES)) {
+        None => Ok(types),
+        Some(huge) => Err(InferError {
+            message: format!("a value of {} is too large", huge.shape),
+            operand: None,
+            help: Some(
+                "use a smaller input, batch or number of filters: 1 TiB is the limit of one value".into(),
+            ),
+        }),
+    }
 }
 
 fn lookup(types: &[Option<Vec<TensorType>>], value: Value) -> Option<&TensorType> {

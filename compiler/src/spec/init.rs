@@ -67,7 +67,7 @@ fn formula(expr: &Expr) -> Result<ConvInit, Box<Diagnostic>> {
         let fault = Diagnostic::error("an initial distribution has a name", expr.span, "not a name");
         return Err(Box::new(fault.help(format!("known: {}", KINDS.join(", ")))));
     };
-    let fan_of = |default| argument(call, |e| fan(e), default);
+    let fan_of = |default| argument(call, fan, default);
     Ok(match call.name.text.as_str() {
         "he_normal" => ConvInit::HeNormal { fan: fan_of(Some(Fan::FanIn))? },
         "he_uniform" => ConvInit::HeUniform { fan: fan_of(Some(Fan::FanIn))? },

@@ -3,8 +3,11 @@
 use super::unit::{Call, Expr, ExprKind};
 use crate::diagnostic::Diagnostic;
 
-/// Functions on numbers: name, number of arguments, value.
-const FUNCTIONS: &[(&str, usize, fn(&[f64]) -> f64)] = &[
+/// Name, number of arguments, value.
+type Function = (&'static str, usize, fn(&[f64]) -> f64);
+
+/// Functions on numbers.
+const FUNCTIONS: &[Function] = &[
     ("sqrt", 1, |a| a[0].sqrt()),
     ("round", 1, |a| a[0].round()),
     ("floor", 1, |a| a[0].floor()),

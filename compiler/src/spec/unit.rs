@@ -132,7 +132,6 @@ pub fn signature(text: Text<'_>) -> Parsed<(Name, Vec<Param>)> {
 /// Reads a unit's bindings.
 pub fn body(text: Text<'_>) -> Parsed<Vec<Binding>> {
     Ok(parse(Rule::body, text)?
-        .into_iter()
         .map(|pair| {
             let mut inner = parts(pair);
             Binding { name: text.name(&take(&mut inner)), value: text.pipeline(take(&mut inner)) }
@@ -142,7 +141,7 @@ pub fn body(text: Text<'_>) -> Parsed<Vec<Binding>> {
 
 /// Reads layers after one another, `conv3x3(16) -> bn -> relu`.
 pub fn layers(text: Text<'_>) -> Parsed<Vec<Call>> {
-    Ok(parse(Rule::layers, text)?.into_iter().map(|p| text.call(p)).collect())
+    Ok(parse(Rule::layers, text)?.map(|p| text.call(p)).collect())
 }
 
 /// Reads one value, `1 / sqrt(fan_in)`.
