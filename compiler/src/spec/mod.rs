@@ -4,7 +4,7 @@
 //! text -> raw tree (raw) -> with bases and overrides (merge) -> ResolvedSpec (resolve, train_section, check)
 //! ```
 //!
-//! Values in the unit language are parsed by [`unit`], their layers told by [`layer`], their numbers by [`number`].
+//! Values in the unit language are parsed by [`mod@unit`], their layers told by [`layer`], their numbers by [`number`].
 
 pub mod builtin;
 mod check;
