@@ -172,8 +172,8 @@ pub fn check_kernel(
         }
         for (tensor, ((exact, got), bounds)) in pairs.into_iter().enumerate() {
             for (i, ((e, g), bound)) in exact.iter().zip(got).zip(bounds).enumerate() {
-                // Written so that NaN fails.
-                if !((e - g).abs() <= *bound) {
+                let error = (e - g).abs();
+                if error.is_nan() || error > *bound {
                     return Err(format!(
                         "{kernel:?} on {}, in place {in_place:?}: tensor {tensor}, element {i}: {g}, not {e} +- {bound:e}",
                         device.describe()
