@@ -41,10 +41,11 @@ pub enum Command {
 #[derive(Debug, Args)]
 pub struct Global {
     /// Print results and errors only.
-    #[arg(long, short, global = true)]
+    #[arg(long, short, global = true, help_heading = "Output")]
     pub quiet: bool,
     /// When to colour diagnostics; NO_COLOR in the environment counts as never unless `always` is given.
     #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = Color::Auto)]
+    #[arg(help_heading = "Output")]
     pub color: Color,
 }
 

@@ -1,5 +1,6 @@
 //! `resnetc build`: compile, and print what came out in the forms asked for.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -62,7 +63,9 @@ fn destinations(args: &BuildArgs) -> Result<(Vec<Emit>, Filed<'_>)> {
 
 fn dump(args: &BuildArgs, mode: Mode) -> Result<Dump> {
     let mut names: Vec<_> = pass::front().iter().chain(&pass::back(mode)).map(|pass| pass.name).collect();
-    names.dedup();
+    // One pass may run more than once.
+    let mut seen = HashSet::new();
+    names.retain(|name| seen.insert(*name));
     match args.dump_after.as_deref() {
         None => Ok(Dump::Never),
         Some("all") => Ok(Dump::All),

@@ -1,7 +1,7 @@
 //! The graph as a picture: one SVG, laid out here, so that no Graphviz has to be on the machine.
 //!
-//! Parameters, labels and updates are not drawn, nor are the feature maps that the backward pass reads again: they
-//! would hide what the picture is for, the way of the data. Operators of one unit stand in one frame.
+//! Parameters with their gradients and updates, and labels, are not drawn, nor are the feature maps that the backward
+//! pass reads again: they would hide what the picture is for, the way of the data. Operators of one unit stand in one frame.
 
 mod label;
 mod layout;
@@ -45,8 +45,20 @@ pub fn svg(graph: &Graph) -> String {
 /// The nodes to draw, in topological order.
 fn drawn(graph: &Graph) -> Vec<NodeId> {
     let order = toposort(graph.petgraph(), None).expect("a verified graph has no cycle");
-    let hidden = |op: &Op| matches!(op, Op::Param { .. } | Op::SgdUpdate { .. } | Op::Labels { .. });
-    order.into_iter().filter(|&id| !hidden(&graph.node(id).op)).collect()
+    order.into_iter().filter(|&id| !beside_the_data(&graph.node(id).op)).collect()
+}
+
+/// Parameters, what is done with them, and labels.
+fn beside_the_data(op: &Op) -> bool {
+    matches!(
+        op,
+        Op::Param { .. }
+            | Op::Labels { .. }
+            | Op::ConvBackwardFilter { .. }
+            | Op::LinearBackwardFilter
+            | Op::ChannelSum
+            | Op::SgdUpdate { .. }
+    )
 }
 
 /// Edges between drawn boxes. Of those from the forward into the backward pass only the loss' is left.

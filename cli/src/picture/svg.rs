@@ -22,7 +22,7 @@ pub fn width(item: &Item) -> f64 {
 /// The whole file.
 pub fn render(name: &str, items: &[Item], placed: &Layout) -> String {
     let frames = frames(items, placed);
-    let gutter = frames.iter().map(|f| f.name.chars().count() as f64 * CHAR.0).fold(0.0, f64::max) + 12.0;
+    let gutter = frames.iter().map(|f| f.name.chars().count() as f64 * CHAR.0).fold(12.0, f64::max).ceil();
     let left = extreme(placed.places.iter().map(Place::left), f64::min) - PADDING - gutter - MARGIN;
     let lanes = placed.links.iter().filter_map(|l| l.lane);
     let right = extreme(placed.places.iter().map(Place::right).chain(lanes), f64::max) + PADDING + MARGIN;

@@ -43,16 +43,14 @@ pub fn global_avg_pool_backward(
 }
 
 /// One thread's part of `[images, vectors of channels]`, counted through: a single image is split too.
-pub(super) struct Columns {
-    /// Columns of this thread.
-    pub range: Range<usize>,
-    /// Columns of an image.
-    pub per_image: usize,
+struct Columns {
+    range: Range<usize>,
+    per_image: usize,
     lanes: usize,
 }
 
 impl Columns {
-    pub fn share(ctx: &Ctx<'_>, images: usize, channels: usize, thread: usize) -> Self {
+    fn share(ctx: &Ctx<'_>, images: usize, channels: usize, thread: usize) -> Self {
         let lanes = ctx.isa.lanes();
         let per_image = channels.div_ceil(lanes);
         let range = share(images * per_image, 1, thread, ctx.pool.threads());
@@ -61,7 +59,7 @@ impl Columns {
 
     /// `(image, first channel)` of column `i`.
     #[inline(always)]
-    pub fn place(&self, i: usize) -> (usize, usize) {
+    fn place(&self, i: usize) -> (usize, usize) {
         (i / self.per_image, i % self.per_image * self.lanes)
     }
 }

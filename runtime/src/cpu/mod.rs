@@ -18,7 +18,6 @@ pub mod norm;
 pub mod pool;
 pub mod pooling;
 mod prepare;
-pub mod product;
 mod reduce;
 pub mod shortcut;
 pub mod stats;

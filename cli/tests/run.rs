@@ -1,0 +1,111 @@
+//! `resnetc run`: without data, training, evaluating.
+
+mod common;
+
+use common::{run, stderr, stdout};
+
+#[test]
+fn run_needs_a_spec_or_a_data_set() {
+    assert_eq!(run(&["run"]).status.code(), Some(2));
+    assert_eq!(run(&["run", "resnet20", "--epochs", "3"]).status.code(), Some(2), "--epochs without --train");
+    assert_eq!(run(&["run", "resnet20", "--eval", "shapes10"]).status.code(), Some(2), "no checkpoint");
+}
+
+#[test]
+fn unknown_data_sets_name_the_known() {
+    let output = run(&["run", "--train", "mnist"]);
+    assert_eq!(output.status.code(), Some(2));
+    insta::assert_snapshot!("unknown_data_set", stderr(&output));
+}
+
+/// The lines without those that tell times.
+fn without_times(text: &str) -> String {
+    text.lines()
+        .filter(|l| !l.starts_with("time"))
+        .filter(|l| !l.starts_with("device"))
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+#[test]
+fn a_random_image_gives_the_five_largest() {
+    let args = ["run", "tests/specs/tiny.yaml", "--seed", "7"];
+    let logits = without_times(&stdout(&args));
+    assert!(logits.contains("1 x 10"), "{logits}");
+    assert_eq!(logits, without_times(&stdout(&args)), "the seed decides");
+    let text = stdout(&["run", "tests/specs/tiny.yaml", "--seed", "7", "--batch", "3", "--softmax"]);
+    assert!(text.contains("3 x 10"), "{text}");
+}
+
+#[test]
+fn the_reference_agrees() {
+    let largest = |device: &str| {
+        let text = stdout(&["run", "tests/specs/tiny.yaml", "--device", device]);
+        let classes: Vec<_> =
+            text.lines().filter_map(|l| l.trim_start().strip_prefix("class ")).map(str::to_owned).collect();
+        assert_eq!(classes.len(), 5, "{text}");
+        classes
+    };
+    assert_eq!(largest("cpu"), largest("reference"));
+}
+
+#[cfg(not(feature = "cuda"))]
+#[test]
+fn cuda_says_how_to_get_it() {
+    let output = run(&["run", "tests/specs/tiny.yaml", "--device", "cuda"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("--features cuda"));
+}
+
+/// One epoch in three commands: begun and interrupted, resumed, its weights evaluated.
+#[cfg(unix)]
+#[test]
+fn training_is_interrupted_resumed_and_evaluated() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = folder.path().join("out");
+    let out = out.to_str().expect("UTF-8");
+    let args = ["run", "tests/specs/tiny.yaml", "--train", "--epochs", "1", "--out", out];
+
+    let stopped = interrupted(&args);
+    assert!(stopped.contains("stopped after 0 epochs"), "{stopped}");
+    assert!(stopped.contains("--train --epochs 1 --out"), "{stopped}");
+    assert!(stopped.trim_end().ends_with("--resume"), "{stopped}");
+
+    let finished = stdout(&[&args[..], &["--resume"]].concat());
+    assert!(finished.contains("resumed after 0 epochs and "), "{finished}");
+    assert!(finished.contains("\nepoch 1/1 "), "{finished}");
+
+    let best = format!("{out}/best.safetensors");
+    let evaluate = ["run", "tests/specs/tiny.yaml", "--eval", "shapes10", "--checkpoint", &best, "--json"];
+    let json: serde_json::Value = serde_json::from_str(&stdout(&evaluate)).expect("JSON");
+    assert_eq!(json["total"], 4000);
+    assert!(json["correct"].as_u64().is_some_and(|n| n > 0) && json["loss"].as_f64().is_some());
+}
+
+/// Output of a training that gets SIGINT once it has begun.
+#[cfg(unix)]
+fn interrupted(args: &[&str]) -> String {
+    use std::io::{BufRead, BufReader, Read};
+    use std::process::{Command, Stdio};
+
+    let mut child = common::resnetc(args).stdout(Stdio::piped()).spawn().expect("the binary starts");
+    let mut lines = BufReader::new(child.stdout.take().expect("piped"));
+    let mut text = String::new();
+    while !text.contains("epochs ") {
+        assert!(lines.read_line(&mut text).expect("UTF-8") > 0, "{text}");
+    }
+    let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(kill.expect("kill is there").success());
+    lines.read_to_string(&mut text).expect("UTF-8");
+    assert!(child.wait().expect("it ends").success(), "{text}");
+    text
+}
+
+#[test]
+fn nothing_to_resume_is_said() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = folder.path().to_str().expect("UTF-8");
+    let output = run(&["run", "tests/specs/tiny.yaml", "--train", "--resume", "--out", out]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("nothing to resume"), "{}", stderr(&output));
+}
