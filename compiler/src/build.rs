@@ -1,8 +1,8 @@
 //! [`ResolvedSpec`] to a [`Graph`] in the stage `Built`: the only code that sees both.
 //!
 //! Nodes are named by their place in the spec: region (`stem`, `stage1.unit0`, `head`), then the layer's kind counted
-//! from 1 in order of writing (`conv1`, `bn2`, `relu3`). `add`, `shortcut` and the head's layers carry a number from
-//! their second on. Parameters hang below their layer: `stage1.unit0.conv1.weight`. Channels are tracked here, since
+//! from 1 in order of writing (`conv1`, `bn2`, `relu3`). `add`, `mul`, `scale`, `shortcut` and the head's layers carry a
+//! number from their second on. Parameters hang below their layer: `stage1.unit0.conv1.weight`. Channels are tracked here, since
 //! the shapes of weights depend on them; sizes of images are left to shape inference.
 
 use std::collections::HashMap;
@@ -45,6 +45,9 @@ enum Item {
     /// The unit's input, yet to go through the shortcut rule.
     Shortcut,
 }
+
+/// What the names of a unit stand for.
+type Scope = HashMap<String, Item>;
 
 struct Builder<'s> {
     spec: &'s ResolvedSpec,
@@ -156,12 +159,12 @@ impl Builder<'_> {
     /// Stem or head: layers after one another.
     fn straight(&mut self, region: &str, calls: &[Call], map: Map) -> Result<Map> {
         self.enter(region.to_string());
-        let scope = HashMap::from([("classes".to_string(), Item::Number(self.spec.classes.value as f64))]);
+        let scope = Scope::from([("classes".to_string(), Item::Number(self.spec.classes.value as f64))]);
         self.pipeline(calls, map, &scope)
     }
 
     fn unit(&mut self, stage: &StageSpec, stride: usize, x: Map) -> Result<Map> {
-        let mut scope: HashMap<String, Item> = HashMap::new();
+        let mut scope = Scope::new();
         scope.insert("x".into(), Item::Map(x));
         scope.insert("shortcut".into(), Item::Shortcut);
         scope.extend(stage.filters.map(|f| ("f".to_string(), Item::Number(f as f64))));
@@ -177,7 +180,7 @@ impl Builder<'_> {
         }
     }
 
-    fn value(&mut self, expr: &Expr, scope: &HashMap<String, Item>) -> Result<Item> {
+    fn value(&mut self, expr: &Expr, scope: &Scope) -> Result<Item> {
         match &expr.kind {
             ExprKind::Call(call) if call.args.is_none() && scope.contains_key(&call.name.text) => {
                 Ok(scope[&call.name.text])
@@ -187,27 +190,30 @@ impl Builder<'_> {
                 self.pipeline(calls, start, scope).map(Item::Map)
             }
             ExprKind::Sum(terms) => self.sum(expr, terms, scope),
-            ExprKind::Number(_) | ExprKind::Call(_) | ExprKind::Negate(_) | ExprKind::Product(_) => {
-                self.number(expr, scope).map(Item::Number)
-            }
+            ExprKind::Product(factors) => self.product(expr, factors, scope),
+            ExprKind::Negate(inner) => Ok(match self.value(inner, scope)? {
+                Item::Map(map) => Item::Map(self.scale_shift(map, -1.0, 0.0, expr.span)),
+                Item::Number(_) | Item::Shortcut => Item::Number(self.number(expr, scope)?),
+            }),
+            ExprKind::Number(_) | ExprKind::Call(_) => self.number(expr, scope).map(Item::Number),
         }
     }
 
-    fn map(&mut self, expr: &Expr, scope: &HashMap<String, Item>) -> Result<Map> {
+    fn map(&mut self, expr: &Expr, scope: &Scope) -> Result<Map> {
         match self.value(expr, scope)? {
             Item::Map(map) => Ok(map),
             Item::Number(_) | Item::Shortcut => unreachable!("the checker found a feature map here"),
         }
     }
 
-    fn number(&self, expr: &Expr, scope: &HashMap<String, Item>) -> Result<f64> {
+    fn number(&self, expr: &Expr, scope: &Scope) -> Result<f64> {
         number::eval(expr, &|name| match scope.get(name) {
             Some(&Item::Number(value)) => Some(value),
             _ => None,
         })
     }
 
-    fn pipeline(&mut self, calls: &[Call], start: Map, scope: &HashMap<String, Item>) -> Result<Map> {
+    fn pipeline(&mut self, calls: &[Call], start: Map, scope: &Scope) -> Result<Map> {
         calls.iter().try_fold(start, |map, call| {
             let bound: Bound<'_> = layer::bind(call).expect("the checker bound this call");
             let layer = bound.resolve(&mut |expr| self.number(expr, scope))?;
@@ -215,34 +221,95 @@ impl Builder<'_> {
         })
     }
 
-    /// Terms are built in order of writing and added from the left; the shortcut waits for a term with a shape.
-    fn sum(&mut self, expr: &Expr, terms: &[(bool, Expr)], scope: &HashMap<String, Item>) -> Result<Item> {
+    /// Terms are built in order of writing and added from the left, numbers with the first map; those with the shortcut
+    /// wait for a term with a shape.
+    fn sum(&mut self, expr: &Expr, terms: &[(bool, Expr)], scope: &Scope) -> Result<Item> {
         let mut items = Vec::new();
-        for (_, term) in terms {
-            items.push((self.value(term, scope)?, term.span));
+        for (minus, term) in terms {
+            let item = match mention(term, scope) {
+                Some(span) => Err(span),
+                None => Ok(self.value(term, scope)?),
+            };
+            items.push((*minus, term, item));
         }
-        if items.iter().all(|(item, _)| matches!(item, Item::Number(_))) {
+        if items.iter().all(|(_, _, item)| matches!(item, Ok(Item::Number(_)))) {
             return self.number(expr, scope).map(Item::Number);
         }
-        let like = items.iter().find_map(|&(item, span)| match item {
-            Item::Map(map) => Some((map, span)),
-            Item::Number(_) | Item::Shortcut => None,
+        let like = items.iter().find_map(|(_, term, item)| match item {
+            Ok(Item::Map(map)) => Some((*map, term.span)),
+            Ok(Item::Number(_) | Item::Shortcut) | Err(_) => None,
         });
-        let (like, like_span) = like.expect("the checker found a feature map in this sum");
-        let mut total: Option<(Map, Span)> = None;
-        for (item, span) in items {
-            let term = match item {
-                Item::Map(map) => map,
-                Item::Shortcut => self.shortcut(scope, like, span, like_span)?,
-                Item::Number(_) => unreachable!("the checker found no number in this sum"),
+        let (mut offset, mut maps) = (0.0, Vec::new());
+        for (minus, term, item) in items {
+            let map = match item {
+                Ok(Item::Number(value)) => {
+                    offset += if minus { -value } else { value };
+                    continue;
+                }
+                Ok(Item::Map(map)) => map,
+                Ok(Item::Shortcut) => unreachable!("a mention of the shortcut waits"),
+                Err(span) => {
+                    let like = like.expect("the checker found a feature map in this sum");
+                    let shortcut = self.shortcut(scope, like.0, span, like.1)?;
+                    let mut scope = scope.clone();
+                    scope.insert("shortcut".into(), Item::Map(shortcut));
+                    self.map(term, &scope)?
+                }
             };
-            total = Some(match total {
-                None => (term, span),
-                Some((left, left_span)) => (self.add(left, left_span, term, span, expr.span)?, left_span),
-            });
+            let sign = if minus { -1.0 } else { 1.0 };
+            maps.push((self.scale_shift(map, sign, std::mem::take(&mut offset), expr.span), term.span));
         }
-        let (sum, _) = total.expect("a sum has two terms");
-        Ok(Item::Map(sum))
+        let mut maps = maps.into_iter();
+        let (mut total, first) = maps.next().expect("the checker found a feature map in this sum");
+        for (map, span) in maps {
+            total = self.add(total, first, map, span, expr.span)?;
+        }
+        Ok(Item::Map(self.scale_shift(total, 1.0, offset, expr.span)))
+    }
+
+    /// Maps are multiplied from the left, the product of the numbers last.
+    fn product(&mut self, expr: &Expr, factors: &[(bool, Expr)], scope: &Scope) -> Result<Item> {
+        let (mut scale, mut total) = (1.0, None);
+        for (divisor, factor) in factors {
+            match self.value(factor, scope)? {
+                Item::Number(0.0) if *divisor => {
+                    return Err(Box::new(Diagnostic::error("division by zero", factor.span, "this is 0")));
+                }
+                Item::Number(value) if *divisor => scale /= value,
+                Item::Number(value) => scale *= value,
+                Item::Map(map) => {
+                    total = Some(match total {
+                        None => (map, factor.span),
+                        Some((left, span)) => (self.multiply(left, span, map, factor.span, expr.span)?, span),
+                    });
+                }
+                Item::Shortcut => unreachable!("a mention of the shortcut waits for its sum"),
+            }
+        }
+        match total {
+            None => self.number(expr, scope).map(Item::Number),
+            Some((map, _)) => Ok(Item::Map(self.scale_shift(map, scale, 0.0, expr.span))),
+        }
+    }
+
+    /// `scale * x + shift`; `x` itself where that changes nothing.
+    fn scale_shift(&mut self, x: Map, scale: f64, shift: f64, span: Span) -> Map {
+        if (scale, shift) == (1.0, 0.0) {
+            return x;
+        }
+        let op = Op::ScaleShift { scale: scale as f32, shift: shift as f32 };
+        Map { value: self.node("scale", op, span, &[x.value]).into(), channels: x.channels }
+    }
+
+    fn multiply(&mut self, a: Map, a_span: Span, b: Map, b_span: Span, whole: Span) -> Result<Map> {
+        if a.channels != b.channels {
+            let text = format!("{} channels", a.channels);
+            let fault = Diagnostic::error("these cannot be multiplied", a_span, text);
+            let fault = fault.label(b_span, format!("{} channels", b.channels));
+            return Err(Box::new(fault.help("a gate has as many channels as what it multiplies")));
+        }
+        let op = Op::Mul { epilogue: Epilogue::default() };
+        Ok(Map { value: self.node("mul", op, whole, &[a.value, b.value]).into(), channels: a.channels })
     }
 
     fn add(&mut self, a: Map, a_span: Span, b: Map, b_span: Span, whole: Span) -> Result<Map> {
@@ -255,13 +322,7 @@ impl Builder<'_> {
         Ok(Map { value: node.into(), channels: a.channels })
     }
 
-    fn shortcut(
-        &mut self,
-        scope: &HashMap<String, Item>,
-        like: Map,
-        span: Span,
-        like_span: Span,
-    ) -> Result<Map> {
+    fn shortcut(&mut self, scope: &Scope, like: Map, span: Span, like_span: Span) -> Result<Map> {
         let Some(&Item::Map(x)) = scope.get("x") else { unreachable!("every unit has an x") };
         let rule = self.spec.shortcut.value;
         let fits = match rule {
@@ -285,8 +346,12 @@ impl Builder<'_> {
         Ok(Map { value: node.into(), channels: like.channels })
     }
 
-    /// Makes a normalisation start with scale 0; nothing where the node is none.
+    /// Makes a normalisation start with scale 0, also one that a gate or a number multiplies; nothing where the node is
+    /// none.
     fn zero_scale(&mut self, node: NodeId) {
+        if let Op::Mul { .. } | Op::ScaleShift { .. } = self.graph.node(node).op {
+            self.graph.operands(node).into_iter().for_each(|factor| self.zero_scale(factor.node));
+        }
         if !matches!(self.graph.node(node).op, Op::BatchNorm { .. }) {
             return;
         }
@@ -391,11 +456,26 @@ impl Builder<'_> {
     fn name(&mut self, kind: &'static str) -> String {
         let count = self.counts.entry(kind).or_default();
         *count += 1;
-        let alone = matches!(kind, "add" | "shortcut") || self.region == "head";
+        let alone = matches!(kind, "add" | "mul" | "scale" | "shortcut") || self.region == "head";
         if alone && *count == 1 {
             format!("{}.{kind}", self.region)
         } else {
             format!("{}.{kind}{count}", self.region)
+        }
+    }
+}
+
+/// Where an expression mentions the shortcut whose shape is not known yet.
+fn mention(expr: &Expr, scope: &Scope) -> Option<Span> {
+    match &expr.kind {
+        ExprKind::Number(_) => None,
+        ExprKind::Call(call) => {
+            let name = scope.get(&call.name.text);
+            matches!((name, &call.args), (Some(Item::Shortcut), None)).then_some(call.span)
+        }
+        ExprKind::Negate(inner) | ExprKind::Pipeline(inner, _) => mention(inner, scope),
+        ExprKind::Sum(parts) | ExprKind::Product(parts) => {
+            parts.iter().find_map(|(_, part)| mention(part, scope))
         }
     }
 }

@@ -42,7 +42,7 @@ fn terms(kernel: &Kernel) -> usize {
         Kernel::MaxPoolBackward { geometry: g }
         | Kernel::AvgPool { geometry: g }
         | Kernel::AvgPoolBackward { geometry: g } => g.attrs.kernel[0] * g.attrs.kernel[1],
-        Kernel::GlobalAvgPool { pixels, .. } => pixels,
+        Kernel::GlobalAvgPool { pixels, .. } | Kernel::MulBackward { pixels, .. } => pixels,
         Kernel::Softmax { classes, .. } | Kernel::CrossEntropyBackward { classes, .. } => classes + 16,
         Kernel::CrossEntropy { rows, classes, .. } => rows + classes + 16,
         Kernel::BnApply { .. }
@@ -51,6 +51,8 @@ fn terms(kernel: &Kernel) -> usize {
         | Kernel::Activate { .. }
         | Kernel::ActivateBackward { .. }
         | Kernel::Add { .. }
+        | Kernel::Mul { .. }
+        | Kernel::ScaleShift { .. }
         | Kernel::MaxPool { .. }
         | Kernel::GlobalAvgPoolBackward { .. }
         | Kernel::PadShortcut(_)
@@ -73,6 +75,9 @@ fn linear_part(kernel: &Kernel) -> Kernel {
             Kernel::Affine { rows, channels, epilogue: bare(epilogue) }
         }
         Kernel::Add { len, act: _ } => Kernel::Add { len, act: None },
+        Kernel::Mul { images, pixels, channels, gate, epilogue } => {
+            Kernel::Mul { images, pixels, channels, gate, epilogue: bare(epilogue) }
+        }
         // The decay's term has the other sign than the parameter.
         Kernel::SgdUpdate { len, sgd } => {
             Kernel::SgdUpdate { len, sgd: SgdAttrs { weight_decay: -sgd.weight_decay, ..sgd } }
@@ -89,6 +94,7 @@ fn floor(kernel: &Kernel, data: &[Vec<f32>]) -> f32 {
         | Kernel::BnApply { epilogue: Epilogue { act: Some(Activation::Sigmoid), .. }, .. }
         | Kernel::Affine { epilogue: Epilogue { act: Some(Activation::Sigmoid), .. }, .. }
         | Kernel::Add { act: Some(Activation::Sigmoid), .. }
+        | Kernel::Mul { epilogue: Epilogue { act: Some(Activation::Sigmoid), .. }, .. }
         | Kernel::Activate { act: Activation::Sigmoid, .. } => 1.0,
         Kernel::Softmax { .. } | Kernel::CrossEntropy { .. } => 1.0 + 2.0 * largest(&data[0]),
         Kernel::CrossEntropyBackward { rows, .. } => (1.0 + 2.0 * largest(&data[0])) / rows as f32,

@@ -30,6 +30,21 @@ pub const MAKERS: &[(&str, Maker)] = &[
     ("activate", |r| Kernel::Activate { len: r.range(1, 200), act: some_activation(r) }),
     ("activate_backward", |r| Kernel::ActivateBackward { len: r.range(1, 200), act: some_activation(r) }),
     ("add", |r| Kernel::Add { len: r.range(1, 200), act: activation(r) }),
+    ("mul", |r| {
+        let ([images, pixels, channels], gate) = product(r);
+        Kernel::Mul { images, pixels, channels, gate, epilogue: epilogue(r) }
+    }),
+    ("mul_backward", |r| {
+        let ([images, pixels, channels], gate) = product(r);
+        let epilogue = epilogue(r);
+        let residual = epilogue.residual && epilogue.act.is_some();
+        Kernel::MulBackward { images, pixels, channels, gate, epilogue: Epilogue { residual, ..epilogue } }
+    }),
+    ("scale_shift", |r| Kernel::ScaleShift {
+        len: r.range(1, 200),
+        scale: r.pick(&[0.5, -1.0, 3.0]),
+        shift: r.pick(&[0.0, 1.0, 0.25]),
+    }),
     ("max_pool", |r| Kernel::MaxPool { geometry: pool(r), positions: r.flip() }),
     ("max_pool_backward", |r| Kernel::MaxPoolBackward { geometry: pool(r) }),
     ("avg_pool", |r| Kernel::AvgPool { geometry: pool(r) }),
@@ -75,6 +90,12 @@ fn some_activation(r: &mut Rng) -> Activation {
 /// None, or any of the activations.
 pub fn activation(r: &mut Rng) -> Option<Activation> {
     r.flip().then(|| some_activation(r))
+}
+
+/// `[images, pixels, channels]` of a product, and whether its second factor is a gate.
+fn product(r: &mut Rng) -> ([usize; 3], bool) {
+    let gate = r.flip();
+    ([r.range(1, 5), r.range(if gate { 2 } else { 1 }, 150), channels(r)], gate)
 }
 
 fn epilogue(r: &mut Rng) -> Epilogue {

@@ -188,6 +188,9 @@ pub fn signature(kernel: &Kernel) -> Signature {
         Kernel::Activate { .. }
         | Kernel::ActivateBackward { .. }
         | Kernel::Add { .. }
+        | Kernel::Mul { .. }
+        | Kernel::MulBackward { .. }
+        | Kernel::ScaleShift { .. }
         | Kernel::PadShortcut(_)
         | Kernel::PadShortcutBackward(_)
         | Kernel::Softmax { .. }
@@ -289,6 +292,25 @@ fn other_signature(kernel: &Kernel) -> Signature {
         Kernel::Add { len, act: _ } => {
             signature_of(vec![Operand::vector(len); 2], vec![Operand::vector(len)])
         }
+        Kernel::Mul { images, pixels, channels, gate, epilogue } => {
+            let map = Operand::map(images, channels, pixels, 1);
+            let mut inputs = vec![map.clone(), second_factor(&map, images, channels, gate)];
+            inputs.extend(epilogue.residual.then(|| map.clone()));
+            signature_of(inputs, vec![map])
+        }
+        Kernel::MulBackward { images, pixels, channels, gate, epilogue } => {
+            let map = Operand::map(images, channels, pixels, 1);
+            let second = second_factor(&map, images, channels, gate);
+            let mut inputs = vec![map.clone(), map.clone(), second.clone()];
+            inputs.extend(epilogue.act.map(|act| activated(act, map.clone())));
+            let mut outputs = vec![map.clone(), second];
+            outputs.extend(epilogue.residual.then_some(map));
+            signature_of(inputs, outputs)
+        }
+        Kernel::ScaleShift { len, scale, .. } => {
+            let x = Operand { sign: if scale < 0.0 { -1 } else { 1 }, ..Operand::vector(len) };
+            signature_of(vec![x], vec![Operand::vector(len)])
+        }
         Kernel::PadShortcut(g) => signature_of(
             vec![Operand::map(g.n, g.cin, g.h, g.w)],
             vec![Operand::map(g.n, g.cout, g.out[0], g.out[1])],
@@ -315,6 +337,11 @@ fn other_signature(kernel: &Kernel) -> Signature {
         }
         ref other => unreachable!("{other:?} is handled elsewhere"),
     }
+}
+
+/// The second factor of a product: a map like the first, or its gate.
+fn second_factor(map: &Operand, images: usize, channels: usize, gate: bool) -> Operand {
+    if gate { Operand::map(images, channels, 1, 1) } else { map.clone() }
 }
 
 fn loss_inputs(rows: usize, classes: usize) -> Vec<Operand> {

@@ -1,12 +1,12 @@
 //! The gradient of every operator against finite differences in double precision, and fused against unfused.
 
 use resnetc_compiler::ir::graph::{Graph, Mode, Value};
-use resnetc_compiler::ir::op::{Activation, ConvAttrs, Op, PoolAttrs, ShortcutRule};
+use resnetc_compiler::ir::op::{Activation, ConvAttrs, Epilogue, Op, PoolAttrs, ShortcutRule};
 use resnetc_tests::nets::{Net, square};
 use resnetc_tests::training::{Session, assert_gradients, compile_without};
 
 /// Passes without which every operator has its own forward and backward kernels.
-const FUSING: &[&str] = &["fuse-bn", "fuse-add", "accumulate-conv"];
+const FUSING: &[&str] = &["fuse-bn", "fuse-mul", "fuse-add", "accumulate-conv"];
 
 /// `conv3x3 -> op -> head` on three images of 7x6: the operator's input has a gradient too.
 fn around(op: impl FnOnce(&mut Net, Value) -> (Value, usize)) -> Graph {
@@ -98,6 +98,72 @@ fn activations() {
     for act in [Activation::Relu, Activation::LeakyRelu { slope: 0.2 }, Activation::Sigmoid] {
         check(around(|net, x| (net.act("act", x, act), 4)));
     }
+}
+
+/// `sigmoid(conv1x1(mean of the image))`, one element per image and channel.
+fn gate(net: &mut Net, x: Value) -> Value {
+    let pooled = net.add("gate.pool", Op::GlobalAvgPool, &[x]);
+    let gate = net.conv("gate.conv", pooled, [4, 4], square(1, 1, 0), true);
+    net.act("gate", gate, Activation::Sigmoid)
+}
+
+fn product(net: &mut Net, a: Value, b: Value) -> Value {
+    net.add("mul", Op::Mul { epilogue: Epilogue::default() }, &[a, b])
+}
+
+#[test]
+fn products() {
+    check(around(|net, x| {
+        let y = net.conv("conv", x, [4, 4], square(1, 1, 0), false);
+        (product(net, x, y), 4)
+    }));
+    check(around(|net, x| (product(net, x, x), 4)));
+}
+
+#[test]
+fn products_with_gates_on_either_side() {
+    check(around(|net, x| {
+        let gate = gate(net, x);
+        let y = product(net, x, gate);
+        (net.act("act", y, Activation::Sigmoid), 4)
+    }));
+    check(around(|net, x| {
+        let gate = gate(net, x);
+        let y = product(net, gate, x);
+        (net.act("act", y, Activation::LeakyRelu { slope: 0.1 }), 4)
+    }));
+}
+
+#[test]
+fn products_with_residual_and_activation() {
+    for act in [Activation::Relu, Activation::LeakyRelu { slope: 0.1 }, Activation::Sigmoid] {
+        check(around(|net, x| {
+            let main = net.conv("conv", x, [4, 4], square(3, 1, 1), false);
+            let gate = gate(net, main);
+            let main = product(net, main, gate);
+            let sum = net.sum("add", main, x);
+            (net.act("act", sum, act), 4)
+        }));
+    }
+}
+
+#[test]
+fn products_with_residual_alone() {
+    check(around(|net, x| {
+        let gate = gate(net, x);
+        let main = product(net, x, gate);
+        let sum = net.sum("add", x, main);
+        (net.conv("last", sum, [4, 4], square(3, 2, 1), false), 4)
+    }));
+}
+
+#[test]
+fn multiples() {
+    check(around(|net, x| {
+        let y = net.add("scale", Op::ScaleShift { scale: -0.5, shift: 1.0 }, &[x]);
+        let y = net.add("shift", Op::ScaleShift { scale: 1.0, shift: -0.25 }, &[y]);
+        (net.act("act", y, Activation::Sigmoid), 4)
+    }));
 }
 
 fn pool(kernel: [usize; 2], stride: usize, padding: usize, ceil: bool, count_padding: bool) -> PoolAttrs {

@@ -52,7 +52,7 @@ pub fn kind(node: &Node) -> Kind {
         Op::Conv { .. } | Op::BatchNorm { .. } | Op::Affine { .. } if in_shortcut => Kind::Shortcut,
         Op::Conv { .. } => Kind::Conv,
         Op::BatchNorm { .. } | Op::Affine { .. } => Kind::Norm,
-        Op::Activate { .. } | Op::Add { .. } => Kind::Elementwise,
+        Op::Activate { .. } | Op::Add { .. } | Op::Mul { .. } | Op::ScaleShift { .. } => Kind::Elementwise,
         Op::MaxPool { .. } | Op::AvgPool { .. } | Op::GlobalAvgPool => Kind::Pool,
         Op::Linear { .. } | Op::Softmax => Kind::Head,
         Op::CrossEntropy { .. } => Kind::Loss,
@@ -61,6 +61,7 @@ pub fn kind(node: &Node) -> Kind {
         | Op::ChannelSum
         | Op::BatchNormBackward { .. }
         | Op::ActivateBackward { .. }
+        | Op::MulBackward { .. }
         | Op::MaxPoolBackward { .. }
         | Op::AvgPoolBackward { .. }
         | Op::GlobalAvgPoolBackward { .. }
@@ -85,6 +86,8 @@ pub fn title(op: &Op) -> String {
         Op::Affine { epilogue } => format!("scale + shift{}", tail(*epilogue)),
         Op::Activate { act } => activation(*act).into(),
         Op::Add { act } => format!("add{}", tail(Epilogue { residual: false, act: *act })),
+        Op::Mul { epilogue } => format!("multiply{}", tail(*epilogue)),
+        Op::ScaleShift { scale, shift } => format!("{scale} x {shift:+}"),
         Op::MaxPool { attrs } => format!("max pool {}", pool(attrs)),
         Op::AvgPool { attrs } => format!("average pool {}", pool(attrs)),
         Op::GlobalAvgPool => "global average pool".into(),
@@ -100,6 +103,7 @@ pub fn title(op: &Op) -> String {
         Op::ChannelSum => "sum over channels".into(),
         Op::BatchNormBackward { epilogue } => format!("batch norm{} ∂", tail(*epilogue)),
         Op::ActivateBackward { act } => format!("{} ∂", activation(*act)),
+        Op::MulBackward { epilogue } => format!("multiply{} ∂", tail(*epilogue)),
         Op::MaxPoolBackward { attrs, .. } => format!("max pool {} ∂", pool(attrs)),
         Op::AvgPoolBackward { attrs, .. } => format!("average pool {} ∂", pool(attrs)),
         Op::GlobalAvgPoolBackward { .. } => "global average pool ∂".into(),

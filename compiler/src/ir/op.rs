@@ -21,7 +21,18 @@ pub enum Activation {
     Sigmoid,
 }
 
-/// What a convolution or normalisation does to its result before storing it: `act(y + residual)`.
+impl Activation {
+    /// Whether the sign of the result says which of two constants the derivative is: its gradient then is a mask that
+    /// any kernel can apply to what it reads.
+    pub fn keeps_sign(self) -> bool {
+        match self {
+            Activation::Relu | Activation::LeakyRelu { .. } => true,
+            Activation::Sigmoid => false,
+        }
+    }
+}
+
+/// What a convolution, normalisation or product does to its result before storing it: `act(y + residual)`.
 /// All absent until the fusing passes run.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Epilogue {
@@ -233,6 +244,19 @@ pub enum Op {
         /// Applied to the sum.
         act: Option<Activation>,
     },
+    /// Elementwise product: `a, b [, residual]`, both of one shape, or one of them a map `[n, c, h, w]` and the other its
+    /// gate `[n, c, 1, 1]`, which multiplies every pixel.
+    Mul {
+        /// Applied before the store.
+        epilogue: Epilogue,
+    },
+    /// `scale * x + shift` with constants: `x`.
+    ScaleShift {
+        /// Factor.
+        scale: f32,
+        /// Summand.
+        shift: f32,
+    },
     /// Maximum over windows: `x`. Two results: the maxima, and each one's position in its window, row-major, as `u8`.
     MaxPool {
         /// Window.
@@ -309,6 +333,13 @@ pub enum Op {
     ActivateBackward {
         /// Which one.
         act: Activation,
+    },
+    /// Gradients of a product: `dy, a, b [, y]` where `y` is the forward result, there when the epilogue has an
+    /// activation. Results: `da, db`, and the residual's gradient when the epilogue has a residual, which it then has
+    /// only beside an activation: without one that gradient is `dy` itself.
+    MulBackward {
+        /// Of the forward operator.
+        epilogue: Epilogue,
     },
     /// Gradient of a maximum over windows: `dy, positions`. The result has the given shape.
     MaxPoolBackward {

@@ -7,7 +7,8 @@
 //!    backward operators and updates only from `Differentiated` on and in training; labels and loss only in training;
 //!    `Affine` only in inference from `Fused` on, where no `BatchNorm` is left.
 //! 5. **Epilogues** only from `Fused` on: of convolutions and affine maps in inference, of batch normalisations (with an
-//!    activation whose gradient's mask follows from the result: relu, leaky relu) in training, of sums in both.
+//!    activation whose gradient's mask follows from the result: relu, leaky relu) in training, of sums in both, of
+//!    products in both (in training with such an activation).
 //! 6. **Recipes** other than `Own` only from `Fused` on and in inference.
 //! 7. **Parameters**: weights, biases, scales, shifts and running statistics are `Param` nodes of the fitting role; an
 //!    update's target is a trained `Param`, and each has one update at most.
@@ -20,7 +21,7 @@ use std::collections::HashSet;
 use std::fmt;
 
 use super::graph::{Graph, Mode, NodeId, Stage, Value};
-use super::op::{Activation, Epilogue, Op, Recipe, Role};
+use super::op::{Epilogue, Op, Recipe, Role};
 use super::types::{Layout, TensorType};
 use crate::ops;
 
@@ -61,6 +62,8 @@ fn legal(op: &Op, mode: Mode) -> Option<(Stage, Stage)> {
         | Op::Conv { .. }
         | Op::Activate { .. }
         | Op::Add { .. }
+        | Op::Mul { .. }
+        | Op::ScaleShift { .. }
         | Op::MaxPool { .. }
         | Op::AvgPool { .. }
         | Op::GlobalAvgPool
@@ -79,6 +82,7 @@ fn legal(op: &Op, mode: Mode) -> Option<(Stage, Stage)> {
         | Op::ChannelSum
         | Op::BatchNormBackward { .. }
         | Op::ActivateBackward { .. }
+        | Op::MulBackward { .. }
         | Op::MaxPoolBackward { .. }
         | Op::AvgPoolBackward { .. }
         | Op::GlobalAvgPoolBackward { .. }
@@ -93,14 +97,18 @@ fn legal(op: &Op, mode: Mode) -> Option<(Stage, Stage)> {
 /// What an operator does to its result before storing it; none for those that cannot.
 fn epilogue(op: &Op) -> Epilogue {
     match op {
-        Op::Conv { epilogue, .. } | Op::BatchNorm { epilogue, .. } | Op::Affine { epilogue } => *epilogue,
+        Op::Conv { epilogue, .. }
+        | Op::BatchNorm { epilogue, .. }
+        | Op::Affine { epilogue }
+        | Op::Mul { epilogue } => *epilogue,
         Op::Add { act } => Epilogue { residual: false, act: *act },
         // A backward operator's epilogue is its forward operator's.
-        Op::BatchNormBackward { epilogue } => *epilogue,
+        Op::BatchNormBackward { epilogue } | Op::MulBackward { epilogue } => *epilogue,
         Op::Input { .. }
         | Op::Labels { .. }
         | Op::Param { .. }
         | Op::Activate { .. }
+        | Op::ScaleShift { .. }
         | Op::MaxPool { .. }
         | Op::AvgPool { .. }
         | Op::GlobalAvgPool
@@ -146,6 +154,8 @@ fn param_operands(op: &Op) -> Vec<(usize, Role)> {
         | Op::Param { .. }
         | Op::Activate { .. }
         | Op::Add { .. }
+        | Op::Mul { .. }
+        | Op::ScaleShift { .. }
         | Op::MaxPool { .. }
         | Op::AvgPool { .. }
         | Op::GlobalAvgPool
@@ -156,6 +166,7 @@ fn param_operands(op: &Op) -> Vec<(usize, Role)> {
         | Op::ConvBackwardFilter { .. }
         | Op::ChannelSum
         | Op::ActivateBackward { .. }
+        | Op::MulBackward { .. }
         | Op::MaxPoolBackward { .. }
         | Op::AvgPoolBackward { .. }
         | Op::GlobalAvgPoolBackward { .. }
@@ -263,10 +274,13 @@ impl Check<'_> {
         {
             self.fault(&node.name, "a convolution's epilogue is legal in inference only");
         }
-        if let Op::BatchNorm { .. } | Op::BatchNormBackward { .. } = node.op
-            && epilogue.act == Some(Activation::Sigmoid)
+        if let Op::BatchNorm { .. } | Op::BatchNormBackward { .. } | Op::Mul { .. } | Op::MulBackward { .. } =
+            node.op
+            && mode == Mode::Train
+            && epilogue.act.is_some_and(|act| !act.keeps_sign())
         {
-            self.fault(&node.name, "sigmoid cannot be in a batch normalisation's epilogue");
+            let act = epilogue.act.map_or(String::new(), |act| act.to_string());
+            self.fault(&node.name, format!("{act} cannot be in this epilogue in training"));
         }
         if let Op::Param { recipe, .. } = &node.op
             && *recipe != Recipe::Own

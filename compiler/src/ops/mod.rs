@@ -17,6 +17,7 @@ mod vjp;
 #[cfg(test)]
 mod tests;
 
+pub use elementwise::gate_of;
 pub use shortcut::ShortcutChange;
 pub use vjp::{Gradients, Vjp, VjpError, vjp};
 
@@ -73,10 +74,13 @@ pub fn operand_count(op: &Op) -> usize {
         Op::Conv { bias, epilogue, .. } => 2 + usize::from(*bias) + usize::from(epilogue.residual),
         Op::BatchNorm { epilogue, .. } => 5 + usize::from(epilogue.residual),
         Op::Affine { epilogue } => 3 + usize::from(epilogue.residual),
+        Op::Mul { epilogue } => 2 + usize::from(epilogue.residual),
+        Op::MulBackward { epilogue } => 3 + usize::from(epilogue.act.is_some()),
         Op::Linear { bias } => 2 + usize::from(*bias),
         Op::ConvBackwardData { residual, .. } => 2 + usize::from(*residual),
         Op::BatchNormBackward { epilogue } => 5 + usize::from(epilogue.act.is_some()),
         Op::Activate { .. }
+        | Op::ScaleShift { .. }
         | Op::MaxPool { .. }
         | Op::AvgPool { .. }
         | Op::GlobalAvgPool
@@ -115,6 +119,8 @@ pub fn infer(op: &Op, mode: Mode, operands: &[&TensorType]) -> Infer {
         Op::Affine { epilogue } => norm::infer_affine(epilogue, operands),
         Op::Activate { act } => activation::infer(act, operands),
         Op::Add { .. } => elementwise::infer_add(operands),
+        Op::Mul { epilogue } => elementwise::infer_mul(epilogue, operands),
+        Op::ScaleShift { .. } => Ok(vec![like(operands[0], operands[0].shape.clone())]),
         Op::MaxPool { attrs } => pool::infer_max(attrs, operands),
         Op::AvgPool { attrs } => pool::infer_avg(attrs, operands),
         Op::GlobalAvgPool => pool::infer_global(operands),
@@ -130,6 +136,7 @@ pub fn infer(op: &Op, mode: Mode, operands: &[&TensorType]) -> Infer {
         Op::ChannelSum => conv::infer_channel_sum(operands),
         Op::BatchNormBackward { epilogue } => norm::infer_backward(epilogue, operands),
         Op::ActivateBackward { .. } => activation::infer_backward(operands),
+        Op::MulBackward { epilogue } => elementwise::infer_mul_backward(epilogue, operands),
         Op::MaxPoolBackward { attrs, input } => pool::infer_max_backward(attrs, input, operands),
         Op::AvgPoolBackward { attrs, input } => pool::infer_avg_backward(attrs, input, operands),
         Op::GlobalAvgPoolBackward { input } => pool::infer_global_backward(input, operands),
@@ -158,6 +165,8 @@ pub fn layout(op: &Op, result: &TensorType) -> Layout {
         | Op::Affine { .. }
         | Op::Activate { .. }
         | Op::Add { .. }
+        | Op::Mul { .. }
+        | Op::ScaleShift { .. }
         | Op::MaxPool { .. }
         | Op::AvgPool { .. }
         | Op::GlobalAvgPool
@@ -170,6 +179,7 @@ pub fn layout(op: &Op, result: &TensorType) -> Layout {
         | Op::ChannelSum
         | Op::BatchNormBackward { .. }
         | Op::ActivateBackward { .. }
+        | Op::MulBackward { .. }
         | Op::MaxPoolBackward { .. }
         | Op::AvgPoolBackward { .. }
         | Op::GlobalAvgPoolBackward { .. }
@@ -220,6 +230,8 @@ fn macs(op: &Op, operands: &[&TensorType], results: &[TensorType]) -> u64 {
         | Op::Affine { .. }
         | Op::Activate { .. }
         | Op::Add { .. }
+        | Op::Mul { .. }
+        | Op::ScaleShift { .. }
         | Op::MaxPool { .. }
         | Op::AvgPool { .. }
         | Op::GlobalAvgPool
@@ -230,6 +242,7 @@ fn macs(op: &Op, operands: &[&TensorType], results: &[TensorType]) -> u64 {
         | Op::ChannelSum
         | Op::BatchNormBackward { .. }
         | Op::ActivateBackward { .. }
+        | Op::MulBackward { .. }
         | Op::MaxPoolBackward { .. }
         | Op::AvgPoolBackward { .. }
         | Op::GlobalAvgPoolBackward { .. }
@@ -253,6 +266,10 @@ fn elementwise_flops(op: &Op, operands: &[&TensorType], results: &[TensorType]) 
         Op::Affine { epilogue } => out() * (2 + epilogue_flops(epilogue)),
         Op::Activate { .. } => out(),
         Op::Add { act } => out() * (1 + u64::from(act.is_some())),
+        Op::Mul { epilogue } => out() * (1 + epilogue_flops(epilogue)),
+        // Two products and the gate's sum, or two products; mask: 1.
+        Op::MulBackward { epilogue } => first() * (3 + u64::from(epilogue.act.is_some())),
+        Op::ScaleShift { .. } => 2 * out(),
         Op::MaxPool { attrs } | Op::AvgPool { attrs } => out() * pool::taps(attrs),
         Op::GlobalAvgPool | Op::ChannelSum => first(),
         Op::Linear { bias } => out() * u64::from(*bias),

@@ -93,6 +93,8 @@ pub fn vjp(mut v: Vjp<'_>) -> Gradients {
         Op::BatchNorm { epilogue, .. } => norm::vjp(&mut v, epilogue),
         Op::Activate { act } => activation::vjp(&mut v, *act),
         Op::Add { act } => elementwise::vjp_add(&mut v, *act),
+        Op::Mul { epilogue } => elementwise::vjp_mul(&mut v, epilogue),
+        Op::ScaleShift { scale, .. } => elementwise::vjp_scale_shift(&mut v, *scale),
         Op::MaxPool { attrs } => pool::vjp_max(&mut v, attrs),
         Op::AvgPool { attrs } => pool::vjp_avg(&mut v, attrs),
         Op::GlobalAvgPool => pool::vjp_global(&mut v),
@@ -107,6 +109,7 @@ pub fn vjp(mut v: Vjp<'_>) -> Gradients {
         | Op::ChannelSum
         | Op::BatchNormBackward { .. }
         | Op::ActivateBackward { .. }
+        | Op::MulBackward { .. }
         | Op::MaxPoolBackward { .. }
         | Op::AvgPoolBackward { .. }
         | Op::GlobalAvgPoolBackward { .. }

@@ -59,8 +59,8 @@ fn tail(graph: &Graph, id: NodeId, taken: &HashSet<NodeId>) -> Result<Tail, &'st
         activation = follower(activation).map_err(|_| "the sum behind it is used more than once")?;
     }
     let Op::Activate { act } = &graph.node(activation).op else { return Err("no activation follows") };
-    match *act {
-        act @ (Activation::Relu | Activation::LeakyRelu { .. }) => Ok(Tail { sum, activation, act }),
-        Activation::Sigmoid => Err("sigmoid has no mask that follows from its result"),
+    match act.keeps_sign() {
+        true => Ok(Tail { sum, activation, act: *act }),
+        false => Err("the activation has no mask that follows from its result"),
     }
 }

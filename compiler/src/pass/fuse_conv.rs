@@ -1,14 +1,15 @@
-//! Inference: puts the sum and the activation behind a convolution (or an affine map) into its epilogue, so that its
-//! result is written once.
+//! Puts the sum and the activation behind a convolution, an affine map or a product into its epilogue, so that its
+//! result is written once. In training only products: what is behind a convolution there is a normalisation.
 //!
 //! `conv -> add(residual) -> act`, `conv -> act` and `conv -> add(residual)` fuse, each intermediate having one user.
-//! The residual cannot depend on the convolution: its only way out is the sum.
+//! The residual cannot depend on the convolution: its only way out is the sum. In training the activation has to be one
+//! whose mask follows from its result.
 
 use std::collections::HashSet;
 
 use super::PassContext;
 use crate::diagnostic::Diagnostic;
-use crate::ir::graph::{Graph, NodeId, Value};
+use crate::ir::graph::{Graph, Mode, NodeId, Value};
 use crate::ir::op::{Epilogue, Op};
 use crate::ir::patch::Patch;
 
@@ -17,7 +18,9 @@ pub(super) fn run(graph: &Graph, _context: &PassContext) -> Result<Patch, Vec<Di
     let mut taken = HashSet::new();
     for id in graph.ids() {
         let op = &graph.node(id).op;
-        if matches!(op, Op::Conv { .. } | Op::Affine { .. }) {
+        let everywhere = matches!(op, Op::Mul { .. });
+        let in_inference = matches!(op, Op::Conv { .. } | Op::Affine { .. });
+        if everywhere || (in_inference && graph.mode == Mode::Infer) {
             fuse(graph, &mut patch, &mut taken, id, op.clone());
         }
     }
@@ -25,7 +28,9 @@ pub(super) fn run(graph: &Graph, _context: &PassContext) -> Result<Patch, Vec<Di
 }
 
 fn fuse(graph: &Graph, patch: &mut Patch, taken: &mut HashSet<NodeId>, id: NodeId, mut op: Op) {
-    let (Op::Conv { epilogue, .. } | Op::Affine { epilogue }) = &mut op else { return };
+    let (Op::Conv { epilogue, .. } | Op::Affine { epilogue } | Op::Mul { epilogue }) = &mut op else {
+        return;
+    };
     let name = &graph.node(id).name;
     let mut operands = graph.operands(id);
     let mut last = id;
@@ -37,16 +42,17 @@ fn fuse(graph: &Graph, patch: &mut Patch, taken: &mut HashSet<NodeId>, id: NodeI
         let follower = &graph.node(user).op;
         if let Op::Activate { act } = follower
             && epilogue.act.is_none()
+            && (graph.mode == Mode::Infer || act.keeps_sign())
         {
             epilogue.act = Some(*act);
         } else if *follower == (Op::Add { act: None }) && *epilogue == Epilogue::default() {
             if !taken.insert(user) {
-                break "another convolution took the sum in";
+                break "another kernel took the sum in";
             }
             operands.push(other(graph, user, last));
             epilogue.residual = true;
         } else {
-            break "no sum and no activation follows";
+            break "no sum and no activation that it could take in follows";
         }
         patch.fired(id, name, format!("took in `{}`", graph.node(user).name));
         patch.remove(user);

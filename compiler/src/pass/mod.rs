@@ -86,6 +86,13 @@ pub fn back(mode: Mode) -> Vec<Pass> {
         Mode::Train => vec![
             // Before differentiation: the fused operator has a gradient rule of its own, with fewer passes over memory.
             Pass::new("fuse-bn", "puts sum and activation into the normalisation", Fused, fuse_bn::run),
+            // The sums that no normalisation took in.
+            Pass::new(
+                "fuse-mul",
+                "puts sum and activation into the product before them",
+                Fused,
+                fuse_conv::run,
+            ),
             Pass::new("fuse-add", "puts activations into the sums before them", Fused, fuse_add::run),
             Pass::new("differentiate", "adds gradients and updates", Differentiated, differentiate::run),
             // Sums of gradients exist only now.

@@ -20,6 +20,9 @@ impl Kernel {
             Kernel::Activate { .. } => "activate",
             Kernel::ActivateBackward { .. } => "activate_backward",
             Kernel::Add { .. } => "add",
+            Kernel::Mul { .. } => "mul",
+            Kernel::MulBackward { .. } => "mul_backward",
+            Kernel::ScaleShift { .. } => "scale_shift",
             Kernel::MaxPool { .. } => "max_pool",
             Kernel::MaxPoolBackward { .. } => "max_pool_backward",
             Kernel::AvgPool { .. } => "avg_pool",
@@ -38,7 +41,19 @@ impl Kernel {
     /// `(output, input)` pairs, by position, where the output may lie exactly on the input; preferred ones first.
     pub fn in_place(&self) -> &'static [(usize, usize)] {
         match self {
-            Kernel::Activate { .. } => &[(0, 0)],
+            Kernel::Activate { .. } | Kernel::ScaleShift { .. } => &[(0, 0)],
+            Kernel::Mul { gate: false, epilogue: Epilogue { residual: false, .. }, .. } => &[(0, 0), (0, 1)],
+            Kernel::Mul { epilogue: Epilogue { residual: false, .. }, .. } => &[(0, 0)],
+            Kernel::Mul { .. } => &[(0, 0), (0, 2)],
+            // As for normalisations: `da` over the saved `a`.
+            Kernel::MulBackward { gate: true, epilogue: Epilogue { residual: true, .. }, .. } => {
+                &[(0, 1), (2, 0), (0, 0), (2, 1)]
+            }
+            Kernel::MulBackward { gate: true, .. } => &[(0, 1), (0, 0)],
+            Kernel::MulBackward { epilogue: Epilogue { residual: true, .. }, .. } => {
+                &[(0, 1), (1, 2), (2, 0)]
+            }
+            Kernel::MulBackward { .. } => &[(0, 1), (1, 2), (0, 0), (1, 0)],
             Kernel::ActivateBackward { .. } | Kernel::Add { .. } => &[(0, 0), (0, 1)],
             // `dx` over the saved `x`, so that the residual's gradient finds `dy` free; without one `dy` is next.
             Kernel::BnBackwardApply { epilogue, .. } if epilogue.residual => {
@@ -95,6 +110,12 @@ impl Kernel {
                 format!("{len} {}", activation(*act))
             }
             Kernel::Add { len, act } => format!("{len}{}", after(&Epilogue { residual: false, act: *act })),
+            Kernel::Mul { images, pixels, channels, gate, epilogue }
+            | Kernel::MulBackward { images, pixels, channels, gate, epilogue } => {
+                let gate = if *gate { " gate" } else { "" };
+                format!("{}{gate}{}", matrix(images * pixels, *channels), after(epilogue))
+            }
+            Kernel::ScaleShift { len, scale, shift } => format!("{len} {scale} {shift:+}"),
             Kernel::MaxPool { geometry, positions } => {
                 format!("{}{}", pool(geometry), if *positions { " positions" } else { "" })
             }

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use crate::ir::graph::{Graph, Mode, Node, NodeId, Stage, Value};
 use crate::ir::op::{ConvAttrs, Epilogue, Op, PoolAttrs};
 use crate::ir::types::{Shape, TensorType};
+use crate::ops;
 
 use super::persistent::Persistent;
 use super::{
@@ -116,6 +117,8 @@ impl<'g> Lowering<'g> {
                 self.lower_batch_norm(id, &operands, (*eps, *momentum), *epilogue);
             }
             Op::BatchNormBackward { epilogue } => self.lower_batch_norm_backward(id, &operands, *epilogue),
+            Op::Mul { epilogue } => self.lower_mul(id, &operands, *epilogue),
+            Op::MulBackward { epilogue } => self.lower_mul_backward(id, &operands, *epilogue),
             op => {
                 let kernel = self.kernel(op, id, &operands);
                 let inputs = operands.iter().map(|value| self.values[value]).collect();
@@ -162,6 +165,35 @@ impl<'g> Lowering<'g> {
         }
     }
 
+    /// The kernel takes the gate behind the map, whatever their order in the graph.
+    fn lower_mul(&mut self, id: NodeId, operands: &[Value], epilogue: Epilogue) {
+        let mut inputs: Vec<BufferId> = operands.iter().map(|value| self.values[value]).collect();
+        let gate = ops::gate_of(self.shape(operands[0]), self.shape(operands[1]));
+        if gate == Some(0) {
+            inputs.swap(0, 1);
+        }
+        let [images, pixels, channels] = image_sizes(self.shape(id.into()));
+        let kernel = Kernel::Mul { images, pixels, channels, gate: gate.is_some(), epilogue };
+        let y = self.define(id.into());
+        self.push(self.graph.node(id), kernel, inputs, vec![y]);
+    }
+
+    /// Likewise; the gate's gradient is then the kernel's second result.
+    fn lower_mul_backward(&mut self, id: NodeId, operands: &[Value], epilogue: Epilogue) {
+        let node = self.graph.node(id);
+        let mut inputs: Vec<BufferId> = operands.iter().map(|value| self.values[value]).collect();
+        let mut outputs: Vec<BufferId> =
+            (0..node.types.len()).map(|port| self.define(Value { node: id, port: port as u8 })).collect();
+        let gate = ops::gate_of(self.shape(operands[1]), self.shape(operands[2]));
+        if gate == Some(0) {
+            inputs.swap(1, 2);
+            outputs.swap(0, 1);
+        }
+        let [images, pixels, channels] = image_sizes(self.shape(operands[0]));
+        let kernel = Kernel::MulBackward { images, pixels, channels, gate: gate.is_some(), epilogue };
+        self.push(node, kernel, inputs, outputs);
+    }
+
     /// The kernel of an operator that is one step.
     fn kernel(&self, op: &Op, id: NodeId, operands: &[Value]) -> Kernel {
         let operand = |index: usize| self.shape(operands[index]);
@@ -201,6 +233,9 @@ impl<'g> Lowering<'g> {
             Op::Activate { act } => Kernel::Activate { len: numel(result), act: *act },
             Op::ActivateBackward { act } => Kernel::ActivateBackward { len: numel(result), act: *act },
             Op::Add { act } => Kernel::Add { len: numel(result), act: *act },
+            Op::ScaleShift { scale, shift } => {
+                Kernel::ScaleShift { len: numel(result), scale: *scale, shift: *shift }
+            }
             Op::MaxPool { attrs } => Kernel::MaxPool {
                 geometry: pool_geometry(operand(0), result, *attrs),
                 positions: self.is_used(Value { node: id, port: 1 }),
@@ -242,6 +277,8 @@ impl<'g> Lowering<'g> {
             | Op::SgdUpdate { .. }
             | Op::BatchNorm { .. }
             | Op::BatchNormBackward { .. }
+            | Op::Mul { .. }
+            | Op::MulBackward { .. }
             | Op::Shortcut { .. } => unreachable!("{} is not one step", self.graph.node(id).name),
         }
     }
@@ -259,6 +296,12 @@ fn numel(shape: &Shape) -> usize {
 fn matrix(shape: &Shape) -> (usize, usize) {
     let channels = shape.0[1];
     (numel(shape) / channels.max(1), channels)
+}
+
+/// `[images, pixels, channels]` of a feature map `[n, c, h, w]` or of a matrix `[n, c]`.
+fn image_sizes(shape: &Shape) -> [usize; 3] {
+    let (rows, channels) = matrix(shape);
+    [shape.0[0], rows / shape.0[0], channels]
 }
 
 fn conv_geometry(input: &Shape, output: &Shape, attrs: ConvAttrs) -> ConvGeometry {

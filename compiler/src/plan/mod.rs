@@ -214,6 +214,43 @@ pub enum Kernel {
         /// Applied to the sum.
         act: Option<Activation>,
     },
+    /// `a, b [, residual] -> y`: the product of `a [images, pixels, channels]` with `b` of the same size or, where
+    /// `gate`, `[images, channels]`; may be in place
+    Mul {
+        /// Batch.
+        images: usize,
+        /// Rows times columns.
+        pixels: usize,
+        /// Channels.
+        channels: usize,
+        /// Whether `b` has one element per image and channel.
+        gate: bool,
+        /// Applied before the store.
+        epilogue: Epilogue,
+    },
+    /// `dy, a, b [, y] -> da, db [, dresidual]`, all in one pass; `y` is there when the epilogue has an activation, and
+    /// masks `dy`. Outputs may be inputs of their size in place.
+    MulBackward {
+        /// Batch.
+        images: usize,
+        /// Rows times columns.
+        pixels: usize,
+        /// Channels.
+        channels: usize,
+        /// Whether `b` has one element per image and channel.
+        gate: bool,
+        /// Of the forward operator.
+        epilogue: Epilogue,
+    },
+    /// `x -> scale * x + shift`, may be in place
+    ScaleShift {
+        /// Elements.
+        len: usize,
+        /// Factor.
+        scale: f32,
+        /// Summand.
+        shift: f32,
+    },
     /// `x -> y [, positions]`; positions are `u8`, row-major in the window
     MaxPool {
         /// Sizes.

@@ -44,7 +44,11 @@ pub fn unit(unit: &Unit) -> Vec<Diagnostic> {
         checker.scope.push(Variable { name, kind: Some(kind), span: unit.name.span, used: true });
     }
     for binding in &unit.bindings {
-        let kind = checker.value(&binding.value);
+        let mut kind = checker.value(&binding.value);
+        if kind == Some(Type::Shortcut) {
+            checker.faults.push(unshaped(binding.value.span));
+            kind = None;
+        }
         checker.declare(&binding.name, kind);
     }
     checker.result(unit);
@@ -103,38 +107,37 @@ impl<'u> Checker<'u> {
         }
     }
 
-    fn expect(&mut self, expr: &Expr, wanted: Type) {
-        let Some(kind) = self.value(expr) else { return };
+    /// The kind of an expression that has to be a number or a feature map, as which the shortcut counts; `None` after a
+    /// fault.
+    fn expect(&mut self, expr: &Expr, wanted: Type) -> Option<Type> {
+        let kind = self.value(expr)?;
         let fault = match (wanted, kind) {
             (Type::Number, Type::Map | Type::Shortcut) => {
                 Diagnostic::error("a number is needed here", expr.span, "this is a feature map")
             }
-            (Type::Map, Type::Number) => {
+            (Type::Map | Type::Shortcut, Type::Number) => {
                 Diagnostic::error("a feature map is needed here", expr.span, "this is a number")
             }
-            (Type::Map, Type::Shortcut) => later("`shortcut` other than as a term of a sum", expr.span),
-            _ => return,
+            _ => return Some(kind),
         };
         self.faults.push(fault);
+        None
     }
 
     /// The kind of an expression; `None` after a fault, which has been told then.
     fn value(&mut self, expr: &Expr) -> Option<Type> {
         match &expr.kind {
             ExprKind::Number(_) => Some(Type::Number),
-            ExprKind::Negate(inner) => {
-                self.expect(inner, Type::Number);
-                Some(Type::Number)
-            }
+            ExprKind::Negate(inner) => self.value(inner),
             ExprKind::Call(call) => self.name(call),
             ExprKind::Sum(terms) => self.sum(terms),
             ExprKind::Product(factors) => self.product(factors),
             ExprKind::Pipeline(start, calls) => {
-                self.expect(start, Type::Map);
+                let start = self.expect(start, Type::Map);
                 for call in calls {
                     self.layer(call);
                 }
-                Some(Type::Map)
+                start
             }
         }
     }
@@ -200,34 +203,40 @@ impl<'u> Checker<'u> {
         if kinds.iter().all(|k| matches!(k, None | Some(Type::Number))) {
             return Some(Type::Number).filter(|_| kinds.iter().all(Option::is_some));
         }
-        let mut shortcuts = 0;
-        for ((minus, term), kind) in terms.iter().zip(kinds) {
-            shortcuts += usize::from(kind == Some(Type::Shortcut));
-            if kind == Some(Type::Number) {
-                self.faults.push(Diagnostic::error(
-                    "a number cannot be added to a feature map",
-                    term.span,
-                    "a number",
-                ));
-            } else if *minus {
-                self.faults.push(later("a difference of feature maps", term.span));
-            } else if shortcuts > 1 {
-                let fault = Diagnostic::error("`shortcut` is added twice", term.span, "again here");
-                self.faults.push(fault.help("it takes its shape from another term of the sum"));
-                shortcuts = 0;
-            }
+        let shortcut = |k: &&Option<Type>| **k == Some(Type::Shortcut);
+        let maps = kinds.iter().any(|k| matches!(k, None | Some(Type::Map)));
+        let mut shortcuts = terms.iter().zip(&kinds).filter(|(_, kind)| shortcut(kind));
+        if let (true, Some(((_, second), _))) = (maps, shortcuts.clone().nth(1)) {
+            let fault = Diagnostic::error("`shortcut` is added twice", second.span, "again here");
+            self.faults.push(fault.help("it takes its shape from another term of the sum"));
+        } else if let (false, Some(((_, first), _))) = (maps, shortcuts.next()) {
+            self.faults.push(unshaped(first.span));
         }
         Some(Type::Map)
     }
 
+    /// Of maps and numbers; nothing can be divided by a map. A product with the shortcut has no shape either, until
+    /// it is a term of a sum.
     fn product(&mut self, factors: &[(bool, Expr)]) -> Option<Type> {
         let kinds: Vec<_> = factors.iter().map(|(_, factor)| self.value(factor)).collect();
-        let maps = kinds.iter().position(|k| matches!(k, Some(Type::Map | Type::Shortcut)));
-        if let Some(at) = maps {
-            self.faults.push(later("a product of feature maps", factors[at].1.span));
+        for ((divisor, factor), kind) in factors.iter().zip(&kinds) {
+            if *divisor && matches!(kind, Some(Type::Map | Type::Shortcut)) {
+                let fault =
+                    Diagnostic::error("a number is needed here", factor.span, "this is a feature map");
+                self.faults.push(fault.help("feature maps can be divided by numbers only"));
+            }
+        }
+        let of = |wanted: Type| kinds.contains(&Some(wanted));
+        if kinds.iter().any(Option::is_none) {
             return None;
         }
-        Some(Type::Number).filter(|_| kinds.iter().all(Option::is_some))
+        Some(if of(Type::Shortcut) {
+            Type::Shortcut
+        } else if of(Type::Map) {
+            Type::Map
+        } else {
+            Type::Number
+        })
     }
 
     fn layer(&mut self, call: &Call) {
@@ -252,6 +261,13 @@ impl<'u> Checker<'u> {
             variable.used = true;
         }
     }
+}
+
+/// The shortcut, or a product with it, where nothing gives it a shape.
+fn unshaped(span: Span) -> Diagnostic {
+    let fault =
+        Diagnostic::error("`shortcut` has no shape here", span, "not a term of a sum with a feature map");
+    fault.help("it takes its shape from another term: `main + shortcut`")
 }
 
 fn later(what: &str, span: Span) -> Diagnostic {

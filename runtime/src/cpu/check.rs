@@ -129,6 +129,18 @@ fn signature(kernel: &Kernel) -> Option<Signature> {
         &Kernel::ActivateBackward { len, .. } | &Kernel::Add { len, .. } => {
             Signature::f32([len, len], [len]).in_place()
         }
+        &Kernel::Mul { images, pixels, channels, gate, epilogue } => {
+            let (map, second) = factors(images, pixels, channels, gate)?;
+            Signature::f32([map, second], [map]).and(epilogue.residual, map).in_place()
+        }
+        &Kernel::MulBackward { images, pixels, channels, gate, epilogue } => {
+            let (map, second) = factors(images, pixels, channels, gate)?;
+            let mut s =
+                Signature::f32([map, map, second], [map, second]).and(epilogue.act.is_some(), map).in_place();
+            s.outputs.extend(epilogue.residual.then_some((DType::F32, map)));
+            s
+        }
+        &Kernel::ScaleShift { len, .. } => Signature::f32([len], [len]).in_place(),
         Kernel::MaxPool { geometry, positions } => {
             let [x, y] = max_pool(geometry)?;
             let mut s = Signature::f32([x], [y]);
@@ -184,6 +196,16 @@ fn signature(kernel: &Kernel) -> Option<Signature> {
 
 fn product<const N: usize>(sizes: [usize; N]) -> Option<usize> {
     sizes.into_iter().try_fold(1usize, usize::checked_mul)
+}
+
+/// Elements of a product's map and of its second factor. A gate is smaller than its map, so no result that is a map can
+/// lie on it.
+fn factors(images: usize, pixels: usize, channels: usize, gate: bool) -> Option<(usize, usize)> {
+    let map = product([images, pixels, channels])?;
+    if map == 0 || (gate && pixels == 1) {
+        return None;
+    }
+    Some((map, if gate { images * channels } else { map }))
 }
 
 /// Output size of one dimension of a convolution.

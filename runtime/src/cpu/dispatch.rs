@@ -4,6 +4,7 @@ use resnetc_compiler::plan::{Kernel, Plan, Region, Step};
 
 use crate::cpu::memory::{Dst, Src};
 use crate::cpu::norm::{self, Gradients, Norm, Sums};
+use crate::cpu::product::{self, ProductGradients, ProductSize};
 use crate::cpu::stats::{self, StatsAttrs, StatsOut};
 use crate::cpu::{Ctx, elementwise, global_pool, loss, pooling, shortcut, update};
 use crate::device::RunArgs;
@@ -96,6 +97,9 @@ pub(super) fn scratch_len(kernel: &Kernel, threads: usize) -> usize {
         | Kernel::Activate { .. }
         | Kernel::ActivateBackward { .. }
         | Kernel::Add { .. }
+        | Kernel::Mul { .. }
+        | Kernel::MulBackward { .. }
+        | Kernel::ScaleShift { .. }
         | Kernel::MaxPool { .. }
         | Kernel::MaxPoolBackward { .. }
         | Kernel::AvgPool { .. }
@@ -151,6 +155,21 @@ pub(super) fn run(ctx: &Ctx<'_>, o: &Operands<'_>, args: &RunArgs) {
             elementwise::activate_backward(ctx, act, o.input(0), o.input(1), o.output(0));
         }
         &Kernel::Add { act, .. } => elementwise::add(ctx, act, o.input(0), o.input(1), o.output(0)),
+        &Kernel::Mul { images, pixels, channels, gate, epilogue } => {
+            let size = ProductSize { images, pixels, channels, gate };
+            let residual = o.last_input(epilogue.residual);
+            product::mul(ctx, size, epilogue, [0, 1].map(|i| o.input(i)), residual, o.output(0));
+        }
+        &Kernel::MulBackward { images, pixels, channels, gate, epilogue } => {
+            let size = ProductSize { images, pixels, channels, gate };
+            let mask = epilogue.act.zip(o.last_input(epilogue.act.is_some()));
+            let dresidual = epilogue.residual.then(|| o.output(2));
+            let out = ProductGradients { da: o.output(0), db: o.output(1), dresidual };
+            product::mul_backward(ctx, size, o.input(0), [1, 2].map(|i| o.input(i)), mask, out);
+        }
+        &Kernel::ScaleShift { scale, shift, .. } => {
+            elementwise::scale_shift(ctx, [scale, shift], o.input(0), o.output(0));
+        }
         Kernel::MaxPool { geometry, positions } => {
             let positions = positions.then(|| o.output(1));
             pooling::max_pool(ctx, geometry, o.input(0), o.output(0), positions);

@@ -1,4 +1,4 @@
-//! Elementwise kernels over flat buffers: activations, their gradients, sums.
+//! Elementwise kernels over flat buffers: activations, their gradients, sums, multiples.
 
 use resnetc_compiler::ir::op::Activation;
 
@@ -35,6 +35,37 @@ pub fn add(ctx: &Ctx<'_>, act: Option<Activation>, a: Src<'_, f32>, b: Src<'_, f
     expect_len(b.len(), y.len(), "b");
     // SAFETY: equal lengths.
     unsafe { map_flat(ctx, y.len(), &Add { act, a, b, y }) }
+}
+
+/// `y = scale * x + shift`; `y` may be `x`.
+pub fn scale_shift(ctx: &Ctx<'_>, [scale, shift]: [f32; 2], x: Src<'_, f32>, y: Dst<'_, f32>) {
+    expect_len(x.len(), y.len(), "x");
+    // SAFETY: equal lengths.
+    unsafe { map_flat(ctx, y.len(), &ScaleShift { scale, shift, x, y }) }
+}
+
+struct ScaleShift<'a> {
+    scale: f32,
+    shift: f32,
+    x: Src<'a, f32>,
+    y: Dst<'a, f32>,
+}
+
+impl MapOp for ScaleShift<'_> {
+    /// `scale, shift`
+    type Channel<V: Vector> = [V; 2];
+
+    #[inline(always)]
+    unsafe fn channel<V: Vector>(&self, _: impl Access, _: usize) -> [V; 2] {
+        // SAFETY: the caller's promise.
+        unsafe { [V::splat(self.scale), V::splat(self.shift)] }
+    }
+
+    #[inline(always)]
+    unsafe fn apply<V: Vector>(&self, access: impl Access, [scale, shift]: [V; 2], at: usize) {
+        // SAFETY: the caller's promise.
+        unsafe { store(access, self.y, at, load::<V>(access, self.x, at).mul_add(scale, shift)) }
+    }
 }
 
 struct Activate<'a> {

@@ -43,14 +43,16 @@ pub fn global_avg_pool_backward(
 }
 
 /// One thread's part of `[images, vectors of channels]`, counted through: a single image is split too.
-struct Columns {
-    range: Range<usize>,
-    per_image: usize,
+pub(super) struct Columns {
+    /// Columns of this thread.
+    pub range: Range<usize>,
+    /// Columns of an image.
+    pub per_image: usize,
     lanes: usize,
 }
 
 impl Columns {
-    fn share(ctx: &Ctx<'_>, images: usize, channels: usize, thread: usize) -> Self {
+    pub fn share(ctx: &Ctx<'_>, images: usize, channels: usize, thread: usize) -> Self {
         let lanes = ctx.isa.lanes();
         let per_image = channels.div_ceil(lanes);
         let range = share(images * per_image, 1, thread, ctx.pool.threads());
@@ -59,7 +61,7 @@ impl Columns {
 
     /// `(image, first channel)` of column `i`.
     #[inline(always)]
-    fn place(&self, i: usize) -> (usize, usize) {
+    pub fn place(&self, i: usize) -> (usize, usize) {
         (i / self.per_image, i % self.per_image * self.lanes)
     }
 }

@@ -18,6 +18,7 @@ pub mod norm;
 pub mod pool;
 pub mod pooling;
 mod prepare;
+pub mod product;
 mod reduce;
 pub mod shortcut;
 pub mod stats;

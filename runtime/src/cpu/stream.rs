@@ -144,6 +144,14 @@ pub(super) unsafe fn map_rows(ctx: &Ctx<'_>, rows: usize, channels: usize, op: &
     });
 }
 
+/// Applies `op` to some rows of a map, on this thread.
+///
+/// # Safety
+/// As [`map_rows`]; no other thread touches the rows.
+pub(super) unsafe fn map_row_range(ctx: &Ctx<'_>, rows: Range<usize>, channels: usize, op: &impl MapOp) {
+    ctx.isa.dispatch(MapWork { op, rows, channels });
+}
+
 /// Applies `op`, which has no per-channel operands, to a flat buffer.
 ///
 /// # Safety

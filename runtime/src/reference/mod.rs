@@ -13,6 +13,7 @@ mod memory;
 mod norm;
 mod pointwise;
 mod pool;
+mod product;
 mod update;
 mod windows;
 
@@ -222,6 +223,15 @@ fn evaluate(kernel: &Kernel, inputs: &[Tensor], args: &RunArgs) -> candle_core::
             Ok(pointwise::activate_backward(act, &inputs[0], &inputs[1])?.into())
         }
         Kernel::Add { len: _, act } => pointwise::add(act, inputs),
+        Kernel::Mul { images, pixels, channels, gate, epilogue } => {
+            product::mul([images, channels, pixels], gate, epilogue, inputs)
+        }
+        Kernel::MulBackward { images, pixels, channels, gate, epilogue } => {
+            product::mul_backward([images, channels, pixels], gate, epilogue, inputs)
+        }
+        Kernel::ScaleShift { len: _, scale, shift } => {
+            Ok(inputs[0].affine(f64::from(scale), f64::from(shift))?.into())
+        }
         Kernel::MaxPool { geometry, positions } => pool::max(&geometry, positions, inputs),
         Kernel::MaxPoolBackward { geometry } => pool::max_backward(&geometry, inputs),
         Kernel::AvgPool { geometry } => pool::avg(&geometry, inputs),

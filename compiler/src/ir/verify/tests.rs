@@ -1,6 +1,7 @@
 //! A sound graph has no faults; each broken invariant is found.
 
 use super::*;
+use crate::ir::op::Activation;
 use crate::ir::op::{ConvAttrs, Init, SgdAttrs};
 use crate::source::Span;
 

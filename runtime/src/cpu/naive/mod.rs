@@ -5,6 +5,7 @@ pub mod elementwise;
 pub mod loss;
 pub mod norm;
 pub mod pooling;
+pub mod product;
 pub mod shortcut;
 
 use resnetc_compiler::plan::Kernel;
@@ -44,6 +45,20 @@ pub fn run(kernel: &Kernel, args: &RunArgs, inputs: &[&[f64]]) -> Option<Vec<Vec
         &Kernel::Activate { act, .. } => vec![i[0].iter().map(|&x| elementwise::activate(act, x)).collect()],
         &Kernel::ActivateBackward { act, .. } => vec![elementwise::masked(Some(act), i[0], Some(i[1]))],
         &Kernel::Add { act, .. } => vec![elementwise::add(act, i[0], i[1])],
+        &Kernel::Mul { pixels, channels, gate, epilogue, .. } => {
+            let at = product::second(pixels, channels, gate);
+            vec![product::mul(epilogue, at, i[0], i[1], last(epilogue.residual))]
+        }
+        &Kernel::MulBackward { pixels, channels, gate, epilogue, .. } => {
+            let at = product::second(pixels, channels, gate);
+            let y = last(epilogue.act.is_some());
+            let mut gradients = product::mul_backward(epilogue.act, at, i[0], i[1], i[2], y).to_vec();
+            gradients.truncate(2 + usize::from(epilogue.residual));
+            gradients
+        }
+        &Kernel::ScaleShift { scale, shift, .. } => {
+            vec![i[0].iter().map(|x| f64::from(scale) * x + f64::from(shift)).collect()]
+        }
         &Kernel::MaxPool { ref geometry, positions } => {
             let [y, at] = pooling::max_pool(geometry, i[0]);
             if positions { vec![y, at] } else { vec![y] }
