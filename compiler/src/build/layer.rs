@@ -1,0 +1,109 @@
+//! Layers to nodes and their parameters.
+
+use super::{Builder, Map, Result};
+use crate::diagnostic::Diagnostic;
+use crate::ir::graph::{NodeId, Value};
+use crate::ir::op::{Activation, ConvAttrs, Epilogue, Init, Op, Recipe, Role};
+use crate::ir::types::Shape;
+use crate::source::Span;
+use crate::spec::init::resolve as initial;
+use crate::spec::layer::Layer;
+
+/// Most parameters of one network.
+const MAX_PARAMS: usize = 1 << 33;
+
+impl Builder<'_> {
+    pub(super) fn layer(&mut self, layer: Layer, span: Span, x: Map) -> Result<Map> {
+        let same = |node: NodeId| Map { value: node.into(), channels: x.channels };
+        Ok(match layer {
+            Layer::Conv { out, attrs, bias } => self.conv(out, attrs, bias, span, x)?,
+            Layer::BatchNorm { eps, momentum } => {
+                let name = self.name("bn");
+                let op = Op::BatchNorm { eps, momentum, epilogue: Epilogue::default() };
+                let parts = [
+                    ("scale", Role::NormScale, 1.0),
+                    ("shift", Role::NormShift, 0.0),
+                    ("running_mean", Role::RunningMean, 0.0),
+                    ("running_var", Role::RunningVar, 1.0),
+                ];
+                let mut operands = vec![x.value];
+                for (part, role, value) in parts {
+                    let init = Init::Constant(value);
+                    operands.push(self.param(&name, part, vec![x.channels], role, init, span)?);
+                }
+                same(self.graph.add(name, op, span, &operands))
+            }
+            Layer::Activate(act) => same(self.node(kind_of(act), Op::Activate { act }, span, &[x.value])),
+            Layer::MaxPool(attrs) => same(self.node("maxpool", Op::MaxPool { attrs }, span, &[x.value])),
+            Layer::AvgPool(attrs) => same(self.node("avgpool", Op::AvgPool { attrs }, span, &[x.value])),
+            Layer::GlobalAvgPool => same(self.node("pool", Op::GlobalAvgPool, span, &[x.value])),
+            Layer::Linear { out, bias } => self.linear(out, bias, span, x)?,
+        })
+    }
+
+    fn conv(&mut self, out: usize, attrs: ConvAttrs, bias: bool, span: Span, x: Map) -> Result<Map> {
+        let (groups, cin) = (attrs.groups, x.channels);
+        if !cin.is_multiple_of(groups) || !out.is_multiple_of(groups) {
+            let which = if cin.is_multiple_of(groups) { "output" } else { "input" };
+            let channels = if which == "input" { cin } else { out };
+            let text = format!("{channels} {which} channels in {groups} groups");
+            let fault = Diagnostic::error("the groups do not divide the channels", span, text);
+            return Err(Box::new(fault.help("both channel counts must be multiples of `groups`")));
+        }
+        let name = self.name("conv");
+        let [kh, kw] = attrs.kernel;
+        let (fan_in, fan_out) = (cin / groups * kh * kw, out * kh * kw);
+        let init = initial(self.spec.init.conv, fan_in, fan_out);
+        let shape = vec![out, cin / groups, kh, kw];
+        let mut operands = vec![x.value, self.param(&name, "weight", shape, Role::ConvWeight, init, span)?];
+        if bias {
+            let init = initial(self.spec.init.linear, fan_in, fan_out);
+            operands.push(self.param(&name, "bias", vec![out], Role::Bias, init, span)?);
+        }
+        let op = Op::Conv { attrs, bias, epilogue: Epilogue::default() };
+        Ok(Map { value: self.graph.add(name, op, span, &operands).into(), channels: out })
+    }
+
+    fn linear(&mut self, out: usize, bias: bool, span: Span, x: Map) -> Result<Map> {
+        let name = self.name("linear");
+        let init = initial(self.spec.init.linear, x.channels, out);
+        let weight = self.param(&name, "weight", vec![out, x.channels], Role::LinearWeight, init, span)?;
+        let mut operands = vec![x.value, weight];
+        if bias {
+            operands.push(self.param(&name, "bias", vec![out], Role::Bias, init, span)?);
+        }
+        Ok(Map { value: self.graph.add(name, Op::Linear { bias }, span, &operands).into(), channels: out })
+    }
+
+    fn param(
+        &mut self,
+        layer: &str,
+        part: &str,
+        shape: Vec<usize>,
+        role: Role,
+        init: Init,
+        span: Span,
+    ) -> Result<Value> {
+        let shape = Shape(shape);
+        let total = shape.numel().and_then(|n| self.params.checked_add(n)).filter(|&n| n <= MAX_PARAMS);
+        let Some(total) = total else {
+            let fault = Diagnostic::error(
+                "the network has too many parameters",
+                span,
+                format!("a weight of {shape}"),
+            );
+            return Err(Box::new(fault.help(format!("{MAX_PARAMS} are the limit"))));
+        };
+        self.params = total;
+        let op = Op::Param { shape, role, init, recipe: Recipe::Own };
+        Ok(self.graph.add(format!("{layer}.{part}"), op, span, &[]).into())
+    }
+}
+
+fn kind_of(act: Activation) -> &'static str {
+    match act {
+        Activation::Relu => "relu",
+        Activation::LeakyRelu { .. } => "leaky_relu",
+        Activation::Sigmoid => "sigmoid",
+    }
+}

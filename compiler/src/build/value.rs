@@ -1,0 +1,168 @@
+//! Expressions of the unit language: numbers, feature maps, and the shortcut, which waits for a shape.
+
+use super::{Builder, Item, Map, Result, Scope};
+use crate::diagnostic::Diagnostic;
+use crate::ir::op::{Epilogue, Op};
+use crate::source::Span;
+use crate::spec::layer::{self, Bound};
+use crate::spec::number;
+use crate::spec::unit::{Call, Expr, ExprKind};
+
+impl Builder<'_> {
+    pub(super) fn value(&mut self, expr: &Expr, scope: &Scope) -> Result<Item> {
+        match &expr.kind {
+            ExprKind::Call(call) if call.args.is_none() && scope.contains_key(&call.name.text) => {
+                Ok(scope[&call.name.text])
+            }
+            ExprKind::Pipeline(start, calls) => {
+                let start = self.map(start, scope)?;
+                self.pipeline(calls, start, scope).map(Item::Map)
+            }
+            ExprKind::Sum(terms) => self.sum(expr, terms, scope),
+            ExprKind::Product(factors) => self.product(expr, factors, scope),
+            ExprKind::Negate(inner) => Ok(match self.value(inner, scope)? {
+                Item::Map(map) => Item::Map(self.scale_shift(map, -1.0, 0.0, expr.span)),
+                Item::Number(_) | Item::Shortcut => Item::Number(self.number(expr, scope)?),
+            }),
+            ExprKind::Number(_) | ExprKind::Call(_) => self.number(expr, scope).map(Item::Number),
+        }
+    }
+
+    fn map(&mut self, expr: &Expr, scope: &Scope) -> Result<Map> {
+        match self.value(expr, scope)? {
+            Item::Map(map) => Ok(map),
+            Item::Number(_) | Item::Shortcut => unreachable!("the checker found a feature map here"),
+        }
+    }
+
+    fn number(&self, expr: &Expr, scope: &Scope) -> Result<f64> {
+        number::eval(expr, &|name| match scope.get(name) {
+            Some(&Item::Number(value)) => Some(value),
+            _ => None,
+        })
+    }
+
+    pub(super) fn pipeline(&mut self, calls: &[Call], start: Map, scope: &Scope) -> Result<Map> {
+        calls.iter().try_fold(start, |map, call| {
+            let bound: Bound<'_> = layer::bind(call).expect("the checker bound this call");
+            let layer = bound.resolve(&mut |expr| self.number(expr, scope))?;
+            self.layer(layer, call.span, map)
+        })
+    }
+
+    /// Terms are built in order of writing and added from the left, numbers with the first map; those with the shortcut
+    /// wait for a term with a shape.
+    fn sum(&mut self, expr: &Expr, terms: &[(bool, Expr)], scope: &Scope) -> Result<Item> {
+        let mut items = Vec::new();
+        for (minus, term) in terms {
+            let item = match mention(term, scope) {
+                Some(span) => Err(span),
+                None => Ok(self.value(term, scope)?),
+            };
+            items.push((*minus, term, item));
+        }
+        if items.iter().all(|(_, _, item)| matches!(item, Ok(Item::Number(_)))) {
+            return self.number(expr, scope).map(Item::Number);
+        }
+        let like = items.iter().find_map(|(_, term, item)| match item {
+            Ok(Item::Map(map)) => Some((*map, term.span)),
+            Ok(Item::Number(_) | Item::Shortcut) | Err(_) => None,
+        });
+        let (mut offset, mut maps) = (0.0, Vec::new());
+        for (minus, term, item) in items {
+            let map = match item {
+                Ok(Item::Number(value)) => {
+                    offset += if minus { -value } else { value };
+                    continue;
+                }
+                Ok(Item::Map(map)) => map,
+                Ok(Item::Shortcut) => unreachable!("a mention of the shortcut waits"),
+                Err(span) => {
+                    let like = like.expect("the checker found a feature map in this sum");
+                    let shortcut = self.shortcut(scope, like.0, span, like.1)?;
+                    let mut scope = scope.clone();
+                    scope.insert("shortcut".into(), Item::Map(shortcut));
+                    self.map(term, &scope)?
+                }
+            };
+            let sign = if minus { -1.0 } else { 1.0 };
+            maps.push((self.scale_shift(map, sign, std::mem::take(&mut offset), expr.span), term.span));
+        }
+        let mut maps = maps.into_iter();
+        let (mut total, first) = maps.next().expect("the checker found a feature map in this sum");
+        for (map, span) in maps {
+            total = self.add(total, first, map, span, expr.span)?;
+        }
+        Ok(Item::Map(self.scale_shift(total, 1.0, offset, expr.span)))
+    }
+
+    /// Maps are multiplied from the left, the product of the numbers last.
+    fn product(&mut self, expr: &Expr, factors: &[(bool, Expr)], scope: &Scope) -> Result<Item> {
+        let (mut scale, mut total) = (1.0, None);
+        for (divisor, factor) in factors {
+            match self.value(factor, scope)? {
+                Item::Number(0.0) if *divisor => {
+                    return Err(Box::new(Diagnostic::error("division by zero", factor.span, "this is 0")));
+                }
+                Item::Number(value) if *divisor => scale /= value,
+                Item::Number(value) => scale *= value,
+                Item::Map(map) => {
+                    total = Some(match total {
+                        None => (map, factor.span),
+                        Some((left, span)) => (self.multiply(left, span, map, factor.span, expr.span)?, span),
+                    });
+                }
+                Item::Shortcut => unreachable!("a mention of the shortcut waits for its sum"),
+            }
+        }
+        match total {
+            None => self.number(expr, scope).map(Item::Number),
+            Some((map, _)) => Ok(Item::Map(self.scale_shift(map, scale, 0.0, expr.span))),
+        }
+    }
+
+    /// `scale * x + shift`; `x` itself where that changes nothing.
+    fn scale_shift(&mut self, x: Map, scale: f64, shift: f64, span: Span) -> Map {
+        if (scale, shift) == (1.0, 0.0) {
+            return x;
+        }
+        let op = Op::ScaleShift { scale: scale as f32, shift: shift as f32 };
+        Map { value: self.node("scale", op, span, &[x.value]).into(), channels: x.channels }
+    }
+
+    fn multiply(&mut self, a: Map, a_span: Span, b: Map, b_span: Span, whole: Span) -> Result<Map> {
+        if a.channels != b.channels {
+            let text = format!("{} channels", a.channels);
+            let fault = Diagnostic::error("these cannot be multiplied", a_span, text);
+            let fault = fault.label(b_span, format!("{} channels", b.channels));
+            return Err(Box::new(fault.help("a gate has as many channels as what it multiplies")));
+        }
+        let op = Op::Mul { epilogue: Epilogue::default() };
+        Ok(Map { value: self.node("mul", op, whole, &[a.value, b.value]).into(), channels: a.channels })
+    }
+
+    fn add(&mut self, a: Map, a_span: Span, b: Map, b_span: Span, whole: Span) -> Result<Map> {
+        if a.channels != b.channels {
+            let fault =
+                Diagnostic::error("these cannot be added", a_span, format!("{} channels", a.channels));
+            return Err(Box::new(fault.label(b_span, format!("{} channels", b.channels))));
+        }
+        let node = self.node("add", Op::Add { act: None }, whole, &[a.value, b.value]);
+        Ok(Map { value: node.into(), channels: a.channels })
+    }
+}
+
+/// Where an expression mentions the shortcut whose shape is not known yet.
+fn mention(expr: &Expr, scope: &Scope) -> Option<Span> {
+    match &expr.kind {
+        ExprKind::Number(_) => None,
+        ExprKind::Call(call) => {
+            let name = scope.get(&call.name.text);
+            matches!((name, &call.args), (Some(Item::Shortcut), None)).then_some(call.span)
+        }
+        ExprKind::Negate(inner) | ExprKind::Pipeline(inner, _) => mention(inner, scope),
+        ExprKind::Sum(parts) | ExprKind::Product(parts) => {
+            parts.iter().find_map(|(_, part)| mention(part, scope))
+        }
+    }
+}
