@@ -4,7 +4,7 @@ use crate::rng::Rng;
 
 /// A small network's spec.
 pub fn spec(r: &mut Rng) -> String {
-    let activation = r.pick(&["relu", "leaky_relu(0.1)", "relu"]);
+    let activation = r.pick(&["relu", "leaky_relu(0.1)", "relu", "silu", "gelu", "tanh"]);
     let first = 4 * r.range(1, 3);
     let stem = match r.range(0, 2) {
         0 => format!("conv3x3({first}) -> bn -> {activation}"),
@@ -27,6 +27,20 @@ pub fn spec(r: &mut Rng) -> String {
     )
 }
 
+/// How a unit's branches meet: added, scaled, gated by one factor per channel or per element.
+fn gated(r: &mut Rng, wide: bool) -> (String, &'static str) {
+    let f = if wide { "2 * f" } else { "f" };
+    let squeeze = format!("    gate = main -> global_avgpool -> conv1x1({f}, bias) -> sigmoid\n");
+    let full = format!("    gate = main -> conv1x1({f}, bias) -> sigmoid\n");
+    match r.range(0, 7) {
+        0 => (squeeze, "main * gate + shortcut"),
+        1 => (squeeze, "gate * main - shortcut"),
+        2 => (full, "main * gate + shortcut * (1 - gate)"),
+        3 => (String::new(), "0.5 * main + shortcut / 2"),
+        _ => (String::new(), "main + shortcut"),
+    }
+}
+
 /// A basic or bottleneck unit with a random order of layers and random groups.
 fn unit(r: &mut Rng, activation: &str) -> String {
     let groups = r.pick(&[1, 1, 2, 4]);
@@ -41,5 +55,6 @@ fn unit(r: &mut Rng, activation: &str) -> String {
         }
     };
     let last = if r.flip() { format!(" -> {activation}") } else { String::new() };
-    format!("  own(f, stride):\n    main = {main}\n    out = main + shortcut{last}\n")
+    let (gate, sum) = gated(r, main.contains("2 * f"));
+    format!("  own(f, stride):\n    main = {main}\n{gate}    out = {sum}{last}\n")
 }

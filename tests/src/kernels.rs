@@ -19,12 +19,12 @@ pub const MAKERS: &[(&str, Maker)] = &[
     ("bn_backward_reduce", |r| Kernel::BnBackwardReduce {
         rows: rows(r),
         channels: channels(r),
-        act: activation(r),
+        act: backward_epilogue(r).act,
     }),
     ("bn_backward_apply", |r| Kernel::BnBackwardApply {
         rows: rows(r),
         channels: channels(r),
-        epilogue: epilogue(r),
+        epilogue: backward_epilogue(r),
     }),
     ("affine", |r| Kernel::Affine { rows: rows(r), channels: channels(r), epilogue: epilogue(r) }),
     ("activate", |r| Kernel::Activate { len: r.range(1, 200), act: some_activation(r) }),
@@ -36,7 +36,7 @@ pub const MAKERS: &[(&str, Maker)] = &[
     }),
     ("mul_backward", |r| {
         let ([images, pixels, channels], gate) = product(r);
-        let epilogue = epilogue(r);
+        let epilogue = backward_epilogue(r);
         let residual = epilogue.residual && epilogue.act.is_some();
         Kernel::MulBackward { images, pixels, channels, gate, epilogue: Epilogue { residual, ..epilogue } }
     }),
@@ -84,6 +84,12 @@ fn rows(r: &mut Rng) -> usize {
 }
 
 fn some_activation(r: &mut Rng) -> Activation {
+    let others = [Activation::Tanh, Activation::Silu, Activation::Gelu];
+    if r.flip() { from_result(r) } else { r.pick(&others) }
+}
+
+/// An activation that kernels which read its result can differentiate.
+fn from_result(r: &mut Rng) -> Activation {
     r.pick(&[Activation::Relu, Activation::LeakyRelu { slope: 0.1 }, Activation::Sigmoid])
 }
 
@@ -100,6 +106,11 @@ fn product(r: &mut Rng) -> ([usize; 3], bool) {
 
 fn epilogue(r: &mut Rng) -> Epilogue {
     Epilogue { residual: r.flip(), act: activation(r) }
+}
+
+/// Of a kernel that reads the result.
+fn backward_epilogue(r: &mut Rng) -> Epilogue {
+    Epilogue { residual: r.flip(), act: r.flip().then(|| from_result(r)) }
 }
 
 /// A convolution: mostly the networks' own windows, some odd ones.

@@ -144,9 +144,10 @@ fn pool_maps(g: &PoolGeometry) -> (Operand, Operand) {
     (Operand::map(g.n, g.c, g.h, g.w), Operand::map(g.n, g.c, g.out[0], g.out[1]))
 }
 
-/// The result of an activation, as its backward kernel reads it.
+/// The result of an activation, or its input, as its backward kernel reads it.
 fn activated(act: Activation, like: Operand) -> Operand {
-    let data = if act == Activation::Sigmoid { Data::Fraction } else { Data::Normal };
+    let bounded = matches!(act, Activation::Sigmoid | Activation::Tanh);
+    let data = if bounded { Data::Fraction } else { Data::Normal };
     like.with(data).kept()
 }
 

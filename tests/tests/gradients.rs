@@ -83,7 +83,8 @@ fn batch_normalisation_with_activation() {
 
 #[test]
 fn batch_normalisation_with_residual_and_activation() {
-    for act in [Activation::Relu, Activation::LeakyRelu { slope: 0.1 }, Activation::Sigmoid] {
+    for act in [Activation::Relu, Activation::LeakyRelu { slope: 0.1 }, Activation::Sigmoid, Activation::Gelu]
+    {
         check(around(|net, x| {
             let main = net.conv("conv", x, [4, 4], square(3, 1, 1), false);
             let main = net.bn("bn", main, 4);
@@ -95,7 +96,12 @@ fn batch_normalisation_with_residual_and_activation() {
 
 #[test]
 fn activations() {
-    for act in [Activation::Relu, Activation::LeakyRelu { slope: 0.2 }, Activation::Sigmoid] {
+    for act in [Activation::Relu, Activation::LeakyRelu { slope: 0.2 }].into_iter().chain([
+        Activation::Sigmoid,
+        Activation::Tanh,
+        Activation::Silu,
+        Activation::Gelu,
+    ]) {
         check(around(|net, x| (net.act("act", x, act), 4)));
     }
 }
@@ -136,7 +142,7 @@ fn products_with_gates_on_either_side() {
 
 #[test]
 fn products_with_residual_and_activation() {
-    for act in [Activation::Relu, Activation::LeakyRelu { slope: 0.1 }, Activation::Sigmoid] {
+    for act in [Activation::Relu, Activation::LeakyRelu { slope: 0.1 }, Activation::Silu] {
         check(around(|net, x| {
             let main = net.conv("conv", x, [4, 4], square(3, 1, 1), false);
             let gate = gate(net, main);

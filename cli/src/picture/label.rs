@@ -149,5 +149,8 @@ fn activation(act: Activation) -> &'static str {
         Activation::Relu => "relu",
         Activation::LeakyRelu { .. } => "leaky relu",
         Activation::Sigmoid => "sigmoid",
+        Activation::Tanh => "tanh",
+        Activation::Silu => "silu",
+        Activation::Gelu => "gelu",
     }
 }

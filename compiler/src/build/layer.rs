@@ -105,5 +105,8 @@ fn kind_of(act: Activation) -> &'static str {
         Activation::Relu => "relu",
         Activation::LeakyRelu { .. } => "leaky_relu",
         Activation::Sigmoid => "sigmoid",
+        Activation::Tanh => "tanh",
+        Activation::Silu => "silu",
+        Activation::Gelu => "gelu",
     }
 }

@@ -19,6 +19,21 @@ pub enum Activation {
     },
     /// `1 / (1 + exp(-x))`
     Sigmoid,
+    /// `(exp(x) - exp(-x)) / (exp(x) + exp(-x))`
+    Tanh,
+    /// `x * sigmoid(x)` (Elfwing et al. 2017; Ramachandran et al. 2017 as swish).
+    Silu,
+    /// `x * (1 + erf(x / sqrt(2))) / 2`: the exact form, PyTorch's default (Hendrycks and Gimpel 2016).
+    Gelu,
+}
+
+/// What an activation's gradient is computed from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GradFrom {
+    /// The activation's result.
+    Result,
+    /// Its input: the result does not determine the derivative, since the function is not monotonic.
+    Input,
 }
 
 impl Activation {
@@ -27,7 +42,17 @@ impl Activation {
     pub fn keeps_sign(self) -> bool {
         match self {
             Activation::Relu | Activation::LeakyRelu { .. } => true,
-            Activation::Sigmoid => false,
+            Activation::Sigmoid | Activation::Tanh | Activation::Silu | Activation::Gelu => false,
+        }
+    }
+
+    /// What the gradient is computed from, the second operand of [`Op::ActivateBackward`].
+    pub fn grad_from(self) -> GradFrom {
+        match self {
+            Activation::Relu | Activation::LeakyRelu { .. } | Activation::Sigmoid | Activation::Tanh => {
+                GradFrom::Result
+            }
+            Activation::Silu | Activation::Gelu => GradFrom::Input,
         }
     }
 }
@@ -241,7 +266,7 @@ pub enum Op {
     },
     /// Elementwise sum of two values of one shape: `a, b`.
     Add {
-        /// Applied to the sum.
+        /// Applied to the sum. In training one whose gradient is computed from its result: the sum is not kept.
         act: Option<Activation>,
     },
     /// Elementwise product: `a, b [, residual]`, both of one shape, or one of them a map `[n, c, h, w]` and the other its
@@ -329,7 +354,7 @@ pub enum Op {
         /// Of the forward operator.
         epilogue: Epilogue,
     },
-    /// Gradient of an activation: `dy, y` where `y` is its result.
+    /// Gradient of an activation: `dy, y` where `y` is its result or its input, as [`Activation::grad_from`] says.
     ActivateBackward {
         /// Which one.
         act: Activation,

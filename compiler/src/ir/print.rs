@@ -192,6 +192,9 @@ impl fmt::Display for Activation {
             Activation::Relu => f.write_str("relu"),
             Activation::LeakyRelu { slope } => write!(f, "leaky_relu({slope})"),
             Activation::Sigmoid => f.write_str("sigmoid"),
+            Activation::Tanh => f.write_str("tanh"),
+            Activation::Silu => f.write_str("silu"),
+            Activation::Gelu => f.write_str("gelu"),
         }
     }
 }

@@ -7,8 +7,9 @@
 //!    backward operators and updates only from `Differentiated` on and in training; labels and loss only in training;
 //!    `Affine` only in inference from `Fused` on, where no `BatchNorm` is left.
 //! 5. **Epilogues** only from `Fused` on: of convolutions and affine maps in inference, of batch normalisations (with an
-//!    activation whose gradient's mask follows from the result: relu, leaky relu) in training, of sums in both, of
-//!    products in both (in training with such an activation).
+//!    activation whose gradient's mask follows from the result: relu, leaky relu) in training, of sums in both
+//!    (in training with an activation whose gradient follows from its result), of products in both (in training with one
+//!    whose mask does).
 //! 6. **Recipes** other than `Own` only from `Fused` on and in inference.
 //! 7. **Parameters**: weights, biases, scales, shifts and running statistics are `Param` nodes of the fitting role; an
 //!    update's target is a trained `Param`, and each has one update at most.
@@ -21,7 +22,7 @@ use std::collections::HashSet;
 use std::fmt;
 
 use super::graph::{Graph, Mode, NodeId, Stage, Value};
-use super::op::{Epilogue, Op, Recipe, Role};
+use super::op::{Epilogue, GradFrom, Op, Recipe, Role};
 use super::types::{Layout, TensorType};
 use crate::ops;
 
@@ -281,6 +282,15 @@ impl Check<'_> {
         {
             let act = epilogue.act.map_or(String::new(), |act| act.to_string());
             self.fault(&node.name, format!("{act} cannot be in this epilogue in training"));
+        }
+        if let Op::Add { act: Some(act) } = node.op
+            && mode == Mode::Train
+            && act.grad_from() == GradFrom::Input
+        {
+            self.fault(
+                &node.name,
+                format!("{act} cannot be in a sum in training: its gradient needs the sum"),
+            );
         }
         if let Op::Param { recipe, .. } = &node.op
             && *recipe != Recipe::Own

@@ -2,8 +2,8 @@
 
 use super::PassContext;
 use crate::diagnostic::Diagnostic;
-use crate::ir::graph::Graph;
-use crate::ir::op::Op;
+use crate::ir::graph::{Graph, Mode};
+use crate::ir::op::{GradFrom, Op};
 use crate::ir::patch::Patch;
 
 pub(super) fn run(graph: &Graph, _context: &PassContext) -> Result<Patch, Vec<Diagnostic>> {
@@ -18,6 +18,10 @@ pub(super) fn run(graph: &Graph, _context: &PassContext) -> Result<Patch, Vec<Di
             patch.refused(name, "left: no activation follows");
             continue;
         };
+        if graph.mode == Mode::Train && act.grad_from() == GradFrom::Input {
+            patch.refused(name, format!("left: the gradient of {act} needs the sum"));
+            continue;
+        }
         patch.replace(id, Op::Add { act: Some(act) }, &graph.operands(id));
         patch.redirect(user, id);
         patch.remove(user);

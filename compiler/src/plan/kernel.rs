@@ -199,5 +199,8 @@ fn activation(act: Activation) -> String {
         Activation::Relu => "relu".into(),
         Activation::LeakyRelu { slope } => format!("leaky_relu({slope})"),
         Activation::Sigmoid => "sigmoid".into(),
+        Activation::Tanh => "tanh".into(),
+        Activation::Silu => "silu".into(),
+        Activation::Gelu => "gelu".into(),
     }
 }

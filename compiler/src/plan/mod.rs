@@ -200,7 +200,7 @@ pub enum Kernel {
         /// Which one.
         act: Activation,
     },
-    /// `dy, y -> dx`, may be in place
+    /// `dy, y -> dx`, may be in place; `y` is the activation's result or its input, as `Activation::grad_from` says
     ActivateBackward {
         /// Elements.
         len: usize,

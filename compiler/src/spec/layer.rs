@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `convKxK(out, stride=1, padding, dilation=1, groups=1, bias)` | `padding = dilation * (K - 1) / 2`: with stride 1 an odd window keeps the size |
 //! | `bn(eps=1e-5, momentum=0.1)` | momentum is the weight of the batch, as PyTorch has it |
-//! | `relu`, `leaky_relu(slope=0.01)`, `sigmoid` | |
+//! | `relu`, `leaky_relu(slope=0.01)`, `sigmoid`, `tanh`, `silu`, `gelu` | `gelu` is the exact one, by the error function |
 //! | `maxpoolKxK(stride=K, padding, ceil)` | `padding = (K - 1) / 2` for odd K, else 0 |
 //! | `avgpoolKxK(stride=K, padding=0, ceil, count_padding=true)` | |
 //! | `global_avgpool` | to 1x1 |
@@ -61,6 +61,9 @@ enum Form {
     Relu,
     LeakyRelu,
     Sigmoid,
+    Tanh,
+    Silu,
+    Gelu,
     MaxPool,
     AvgPool,
     GlobalAvgPool,
@@ -106,6 +109,9 @@ const LAYERS: &[(&str, bool, Form, &[Parameter])] = &[
     ("relu", false, Form::Relu, &[]),
     ("leaky_relu", false, Form::LeakyRelu, &[number("slope")]),
     ("sigmoid", false, Form::Sigmoid, &[]),
+    ("tanh", false, Form::Tanh, &[]),
+    ("silu", false, Form::Silu, &[]),
+    ("gelu", false, Form::Gelu, &[]),
     ("maxpool", true, Form::MaxPool, &[number("stride"), number("padding"), flag("ceil")]),
     (
         "avgpool",
@@ -127,6 +133,9 @@ const EXAMPLES: &[&str] = &[
     "relu",
     "leaky_relu",
     "sigmoid",
+    "tanh",
+    "silu",
+    "gelu",
     "maxpool2x2",
     "maxpool3x3",
     "avgpool2x2",
@@ -255,6 +264,9 @@ impl<'c> Bound<'c> {
                 Layer::Activate(Activation::LeakyRelu { slope: self.real(eval, "slope", 0.01, 1e-6, 1.0)? })
             }
             Form::Sigmoid => Layer::Activate(Activation::Sigmoid),
+            Form::Tanh => Layer::Activate(Activation::Tanh),
+            Form::Silu => Layer::Activate(Activation::Silu),
+            Form::Gelu => Layer::Activate(Activation::Gelu),
             Form::MaxPool => {
                 let odd = |k: usize| if k % 2 == 1 { k / 2 } else { 0 };
                 Layer::MaxPool(self.pool(eval, [odd(kh), odd(kw)])?)

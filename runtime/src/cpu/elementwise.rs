@@ -15,7 +15,7 @@ pub fn activate(ctx: &Ctx<'_>, act: Activation, x: Src<'_, f32>, y: Dst<'_, f32>
     unsafe { map_flat(ctx, y.len(), &Activate { act, x, y }) }
 }
 
-/// `dx = dy * act'`, from the activation's result `y`; `dx` may be `dy` or `y`.
+/// `dx = dy * act'`, from the activation's result (or input: see [`Activation::grad_from`]) `y`; `dx` may be `dy` or `y`.
 pub fn activate_backward(
     ctx: &Ctx<'_>,
     act: Activation,
