@@ -81,7 +81,8 @@ fn check_overlap(plan: &Plan, step: &Step, in_place: bool) -> Result<(), String>
             let apart =
                 o.region != b.region || o.offset + o.bytes <= b.offset || b.offset + b.bytes <= o.offset;
             let coincide = o.offset == b.offset && o.bytes == b.bytes;
-            if !apart && !(coincide && may_coincide) {
+            let allowed = apart || (coincide && may_coincide);
+            if !allowed {
                 return Err(format!("output {} overlaps {}", o.name, b.name));
             }
         }

@@ -199,10 +199,10 @@ unsafe fn products<V: Vector, const SIZE: usize, const NV: usize, const STEP: us
         }
         unroll!(px < SIZE; {
             let x = (*rows.add(px)).add(c);
-            for j in 0..STEP {
+            for (j, weights) in weights.iter().enumerate() {
                 let x = V::splat(*x.add(j));
-                for v in 0..NV {
-                    sums[px][v] = x.mul_add(weights[j][v], sums[px][v]);
+                for (sum, &weight) in sums[px].iter_mut().zip(weights) {
+                    *sum = x.mul_add(weight, *sum);
                 }
             }
         });
@@ -227,8 +227,8 @@ unsafe fn store<V: Vector, const SIZE: usize, const NV: usize>(
         unroll!(px < SIZE; {
             if px < tile.count {
                 let at = *tile.outs.add(px) * finish.channels + tile.channel;
-                for v in 0..NV {
-                    let mut y = sums[px][v].add(bias[v]);
+                for (v, (&sum, &bias)) in sums[px].iter().zip(&bias).enumerate() {
+                    let mut y = sum.add(bias);
                     if !finish.residual.is_null() {
                         y = y.add(load_part(finish.residual.add(at), v, tile.width));
                     }
@@ -330,16 +330,16 @@ unsafe fn correlate_tile<V: Vector, const SIZE: usize, const NV: usize>(tile: &F
             }
             unroll!(i < SIZE; {
                 let x = V::splat(*x.add(i));
-                for v in 0..NV {
-                    sums[i][v] = x.mul_add(gradient[v], sums[i][v]);
+                for (sum, &gradient) in sums[i].iter_mut().zip(&gradient) {
+                    *sum = x.mul_add(gradient, *sum);
                 }
             });
             dy = dy.wrapping_add(tile.channels);
         }
         unroll!(i < SIZE; {
             let dw = tile.dw.wrapping_add(i * tile.channels);
-            for v in 0..NV {
-                let mut sum = sums[i][v];
+            for (v, &sum) in sums[i].iter().enumerate() {
+                let mut sum = sum;
                 if tile.accumulate {
                     sum = sum.add(load_part(dw, v, tile.width));
                 }
