@@ -33,6 +33,8 @@ pub enum Command {
     Build(BuildArgs),
     /// Train, evaluate or just run a network.
     Run(Box<RunArgs>),
+    /// Time a network, kernel by kernel.
+    Bench(BenchArgs),
     /// Report all mistakes of specs; print nothing else.
     Check(CheckArgs),
 }
@@ -208,6 +210,42 @@ pub enum DeviceKind {
     /// Plain Candle tensor operations on an NVIDIA GPU; needs a build with `--features cuda`.
     Cuda,
 }
+
+/// `resnetc bench`
+#[derive(Debug, Args)]
+#[command(after_help = BENCH_EXAMPLES)]
+pub struct BenchArgs {
+    /// A spec file, or the name of a compiled-in network.
+    pub spec: String,
+    /// Time the training step (forward, loss, backward, update) instead of inference.
+    #[arg(long)]
+    pub train: bool,
+    /// Images per run [default: 1, with --train the spec's batch size].
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub batch: Option<usize>,
+    /// Threads of the CPU kernels [default: all cores].
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub threads: Option<usize>,
+    /// Timed runs, after the warm-up.
+    #[arg(long, value_name = "N", value_parser = positive, default_value_t = 20)]
+    pub runs: usize,
+    /// Runs before the timed ones.
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub warmup: usize,
+    /// Print the figures as one JSON object.
+    #[arg(long)]
+    pub json: bool,
+    /// Changes of the spec.
+    #[command(flatten)]
+    pub overrides: Overrides,
+}
+
+const BENCH_EXAMPLES: &str = "\
+Examples:
+  resnetc bench resnet50                        one image, each kernel against the machine's ceilings
+  resnetc bench resnet20 --train --batch 128    the training step
+  resnetc bench resnet50 --batch 16 --json      for programs: `ms`, `img_s`, `steps`
+Run nothing else meanwhile.";
 
 /// `resnetc check`
 #[derive(Debug, Args)]

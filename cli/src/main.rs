@@ -26,6 +26,7 @@ fn main() -> ExitCode {
     let done = match &cli.command {
         Command::Build(args) => cmd::build::build(args, &output),
         Command::Run(args) => cmd::run::run(args, &output),
+        Command::Bench(args) => cmd::bench::bench(args, &output),
         Command::Check(args) => cmd::check::check(args, &output),
     };
     done.map_or_else(|failure: Failure| failure.report(), |()| ExitCode::SUCCESS)

@@ -1,5 +1,6 @@
 //! One module per command; [`spec`] and [`device`] are what they share.
 
+pub mod bench;
 pub mod build;
 pub mod check;
 pub mod data;

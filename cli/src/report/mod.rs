@@ -1,5 +1,6 @@
 //! Reports as text: tables, the summary of a compilation, what the passes did.
 
+pub mod bench;
 pub mod passes;
 pub mod summary;
 pub mod table;

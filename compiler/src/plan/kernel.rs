@@ -38,6 +38,17 @@ impl Kernel {
         }
     }
 
+    /// Floating-point operations of convolutions and their gradients, two per multiply-accumulate. All other kernels are
+    /// bound by memory: they count none.
+    pub fn flops(&self) -> u64 {
+        match self {
+            Kernel::Conv { geometry, .. }
+            | Kernel::ConvBackwardData { geometry, .. }
+            | Kernel::ConvBackwardFilter { geometry } => 2 * geometry.macs(),
+            _ => 0,
+        }
+    }
+
     /// `(output, input)` pairs, by position, where the output may lie exactly on the input; preferred ones first.
     pub fn in_place(&self) -> &'static [(usize, usize)] {
         match self {

@@ -419,6 +419,11 @@ impl Plan {
         &self.buffers[id.0 as usize]
     }
 
+    /// Bytes that a step reads and writes if each of its buffers passes through memory once.
+    pub fn traffic(&self, step: &Step) -> usize {
+        step.inputs.iter().chain(&step.outputs).map(|&id| self.buffer(id).bytes).sum()
+    }
+
     /// The buffer of a named result.
     pub fn output(&self, name: &str) -> Option<BufferId> {
         self.outputs.iter().find(|(n, _)| n == name).map(|&(_, id)| id)

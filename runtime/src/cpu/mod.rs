@@ -20,6 +20,7 @@ pub mod pooling;
 mod prepare;
 pub mod product;
 mod reduce;
+pub mod roofline;
 pub mod shortcut;
 pub mod stats;
 mod stream;
@@ -93,6 +94,11 @@ impl CpuDevice {
             programs: Vec::new(),
             written: 1,
         })
+    }
+
+    /// What this device can do at most, measured now.
+    pub fn roofline(&self) -> Result<roofline::Roofline> {
+        roofline::measure(&self.pool, self.isa)
     }
 
     fn buffer(&self, program: ProgramId, buffer: BufferId) -> Result<&Buffer> {

@@ -1,0 +1,86 @@
+//! `resnetc bench`: how long a network takes, kernel by kernel, against what the machine can do at most.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use resnetc_compiler::ir::graph::Mode;
+use resnetc_compiler::ir::op::Init;
+use resnetc_compiler::plan::Plan;
+use resnetc_compiler::report::{Dump, Target};
+use resnetc_compiler::source::SourceMap;
+use resnetc_runtime::cpu::CpuDevice;
+use resnetc_runtime::device::RunArgs as StepArgs;
+use resnetc_runtime::exec::Executor;
+use resnetc_runtime::init;
+
+use super::spec;
+use crate::args::BenchArgs;
+use crate::failure::{Failure, Result};
+use crate::output::Output;
+use crate::report::bench::{self, Measured};
+
+/// Learning rate of the timed steps: small, so that the loss stays finite however many there are.
+const LR: f32 = 1e-4;
+
+/// Runs the command.
+pub fn bench(args: &BenchArgs, output: &Output) -> Result {
+    let mut sources = SourceMap::default();
+    let spec = spec::load(&args.spec, &args.overrides.set, &mut sources, output)?;
+    let compile =
+        |mode, batch| spec::compile(&spec, &Target { mode, batch, dump: Dump::Never }, &sources, output);
+    let mode = if args.train { Mode::Train } else { Mode::Infer };
+    let batch = args.batch.unwrap_or(if args.train { spec.train.batch_size } else { 1 });
+    let plan = Arc::new(compile(mode, batch)?.plan);
+    let weights = init::initial(&compile(Mode::Train, 1)?.plan, spec.train.seed)?;
+
+    let device = CpuDevice::new(args.threads)?;
+    let roofline = device.roofline()?;
+    let mut executor = Executor::new(Box::new(device), Arc::clone(&plan))?;
+    executor.load_params(&weights)?;
+    let mut feed = Feed::new(&plan, spec.classes.value);
+
+    for _ in 0..args.warmup {
+        feed.run(&mut executor, None)?;
+    }
+    let mut runs = Vec::with_capacity(args.runs);
+    let mut steps = vec![Duration::ZERO; plan.steps.len()];
+    for _ in 0..args.runs {
+        runs.push(feed.run(&mut executor, Some(&mut steps))?);
+    }
+    if args.train && !executor.scalar(0, "loss")?.is_finite() {
+        return Err(Failure::Failed(
+            "the loss became infinite: these times are not those of training".into(),
+        ));
+    }
+    for step in &mut steps {
+        *step /= u32::try_from(args.runs).map_err(Failure::failed)?;
+    }
+    let measured = Measured { plan: &plan, device: executor.describe(), roofline, runs, steps };
+    output.result(&if args.json { measured.json() } else { bench::text(&measured, args.warmup) })
+}
+
+/// Random images and classes, the same for every run.
+struct Feed {
+    images: Vec<f32>,
+    labels: Option<Vec<u32>>,
+}
+
+impl Feed {
+    fn new(plan: &Plan, classes: usize) -> Self {
+        let pixels = plan.buffer(plan.input).shape.numel().unwrap_or(0);
+        let images = init::values(Init::Normal { std: 1.0 }, pixels, 0, "random image");
+        let labels = plan.labels.map(|_| (0..plan.batch).map(|i| (i * 7 % classes) as u32).collect());
+        Feed { images, labels }
+    }
+
+    /// One run and its time; writing the inputs is not part of it.
+    fn run(&mut self, executor: &mut Executor, steps: Option<&mut [Duration]>) -> Result<Duration> {
+        executor.set_input_nhwc(0, &self.images)?;
+        if let Some(labels) = &self.labels {
+            executor.set_labels(0, labels)?;
+        }
+        let start = Instant::now();
+        executor.run(0, &StepArgs { lr: LR, ..StepArgs::default() }, steps)?;
+        Ok(start.elapsed())
+    }
+}
