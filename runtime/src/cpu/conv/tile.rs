@@ -4,6 +4,10 @@
 //! all of whose sums stay in registers. Twelve scalars by two 512-bit vectors take 24 of 32 registers and need 14 loads
 //! for 24 multiply-adds; where there are few channels, 24 scalars by one vector do the same with all lanes in use.
 
+// Loops over constant ranges stay index loops: LLVM unrolls those early enough to keep the sums in registers, while
+// iterators over the same arrays leave them in memory (measured: ResNet-50 64 ms instead of 40).
+#![allow(clippy::needless_range_loop)]
+
 use resnetc_compiler::ir::op::Activation;
 
 use crate::cpu::activation;
@@ -199,10 +203,10 @@ unsafe fn products<V: Vector, const SIZE: usize, const NV: usize, const STEP: us
         }
         unroll!(px < SIZE; {
             let x = (*rows.add(px)).add(c);
-            for (j, weights) in weights.iter().enumerate() {
+            for j in 0..STEP {
                 let x = V::splat(*x.add(j));
-                for (sum, &weight) in sums[px].iter_mut().zip(weights) {
-                    *sum = x.mul_add(weight, *sum);
+                for v in 0..NV {
+                    sums[px][v] = x.mul_add(weights[j][v], sums[px][v]);
                 }
             }
         });
@@ -227,8 +231,8 @@ unsafe fn store<V: Vector, const SIZE: usize, const NV: usize>(
         unroll!(px < SIZE; {
             if px < tile.count {
                 let at = *tile.outs.add(px) * finish.channels + tile.channel;
-                for (v, (&sum, &bias)) in sums[px].iter().zip(&bias).enumerate() {
-                    let mut y = sum.add(bias);
+                for v in 0..NV {
+                    let mut y = sums[px][v].add(bias[v]);
                     if !finish.residual.is_null() {
                         y = y.add(load_part(finish.residual.add(at), v, tile.width));
                     }
@@ -330,16 +334,16 @@ unsafe fn correlate_tile<V: Vector, const SIZE: usize, const NV: usize>(tile: &F
             }
             unroll!(i < SIZE; {
                 let x = V::splat(*x.add(i));
-                for (sum, &gradient) in sums[i].iter_mut().zip(&gradient) {
-                    *sum = x.mul_add(gradient, *sum);
+                for v in 0..NV {
+                    sums[i][v] = x.mul_add(gradient[v], sums[i][v]);
                 }
             });
             dy = dy.wrapping_add(tile.channels);
         }
         unroll!(i < SIZE; {
             let dw = tile.dw.wrapping_add(i * tile.channels);
-            for (v, &sum) in sums[i].iter().enumerate() {
-                let mut sum = sum;
+            for v in 0..NV {
+                let mut sum = sums[i][v];
                 if tile.accumulate {
                     sum = sum.add(load_part(dw, v, tile.width));
                 }
