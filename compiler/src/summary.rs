@@ -27,7 +27,7 @@ pub(crate) fn summarize(spec: &ResolvedSpec, graph: &Graph, reports: &[PassRepor
         });
         count(graph, id, batch, &mut units[index]);
     }
-    let logits = graph.outputs.iter().find(|(name, _)| name == "logits").map(|&(_, value)| value);
+    let logits = graph.output("logits").or_else(|| graph.outputs.last().map(|&(_, value)| value));
     let output = logits.and_then(|value| graph.value_type(value));
     Summary {
         name: graph.name.clone(),
@@ -68,10 +68,14 @@ fn belongs_to_unit(spec: &ResolvedSpec, row: &str) -> bool {
 }
 
 fn new_row(spec: &ResolvedSpec, name: &str, shortcut: Option<&String>) -> UnitRow {
-    let unit = stage(name).and_then(|stage| spec.stages.get(stage)).map(|stage| stage.unit.name.text.clone());
+    let unit = spec.stages.get(stage(name).unwrap_or(usize::MAX)).and_then(|stage| {
+        let at = name.rsplit_once(".unit")?.1.parse::<usize>().ok()?;
+        Some(stage.units.get(at)?.unit.name.text.clone())
+    });
+    let part = name.rsplit('.').next().unwrap_or(name);
     UnitRow {
         name: name.to_owned(),
-        kind: unit.unwrap_or_else(|| name.to_owned()),
+        kind: unit.unwrap_or_else(|| part.to_owned()),
         output_shape: Vec::new(),
         params: 0,
         macs: 0,

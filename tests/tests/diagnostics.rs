@@ -9,6 +9,7 @@ use resnetc_compiler::diagnostic::{Diagnostic, render};
 use resnetc_compiler::ir::graph::Mode;
 use resnetc_compiler::report::{Compiled, Dump, Target};
 use resnetc_compiler::source::SourceMap;
+use resnetc_compiler::spec::limits::Limits;
 use resnetc_compiler::spec::{self, Request};
 
 /// Compiles a spec of a folder for training; bases are read beside it.
@@ -17,7 +18,10 @@ fn compiled(path: &Path, sources: &mut SourceMap) -> Result<Compiled, Vec<Diagno
     let name = path.file_name().expect("a fixture has a name").to_string_lossy().into_owned();
     let text = fs::read_to_string(path).expect("a fixture is readable");
     let read = |name: &str| fs::read_to_string(folder.join(name));
-    let spec = spec::load(&Request { name: &name, text: &text, overrides: &[], read: &read }, sources)?;
+    let spec = spec::load(
+        &Request { name: &name, text: &text, overrides: &[], read: &read, limits: Limits::default() },
+        sources,
+    )?;
     compile(&spec, &Target { mode: Mode::Train, batch: 2, dump: Dump::Never })
 }
 

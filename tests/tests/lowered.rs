@@ -9,6 +9,7 @@ use resnetc_compiler::ir::graph::Mode;
 use resnetc_compiler::plan::{Plan, Region};
 use resnetc_compiler::report::{Compiled, Dump, Target};
 use resnetc_compiler::source::SourceMap;
+use resnetc_compiler::spec::limits::Limits;
 use resnetc_compiler::spec::{Request, load};
 
 fn shipped() -> Vec<PathBuf> {
@@ -26,7 +27,10 @@ fn compiled(path: &Path, mode: Mode, batch: usize) -> Compiled {
     let read = |base: &str| std::fs::read_to_string(path.with_file_name(base));
     let mut sources = SourceMap::default();
     let name = path.to_string_lossy();
-    let spec = load(&Request { name: &name, text: &text, overrides: &[], read: &read }, &mut sources);
+    let spec = load(
+        &Request { name: &name, text: &text, overrides: &[], read: &read, limits: Limits::default() },
+        &mut sources,
+    );
     let spec = spec.unwrap_or_else(|faults| panic!("{name}: {faults:#?}"));
     let target = Target { mode, batch, dump: Dump::Never };
     compile(&spec, &target).unwrap_or_else(|faults| panic!("{name}: {faults:#?}"))

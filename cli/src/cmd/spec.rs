@@ -10,7 +10,7 @@ use resnetc_compiler::ir::graph::Mode;
 use resnetc_compiler::plan::Plan;
 use resnetc_compiler::report::{Compiled, Dump, Target};
 use resnetc_compiler::source::SourceMap;
-use resnetc_compiler::spec::{self, Request, ResolvedSpec, builtin, raw};
+use resnetc_compiler::spec::{self, Request, ResolvedSpec, builtin, limits::Limits};
 use resnetc_runtime::error::Error;
 
 use crate::failure::{Failure, Result};
@@ -22,8 +22,13 @@ const WIDTH: usize = 100;
 /// Reads and resolves a spec: the file of that name, else the compiled-in network.
 pub fn load(name: &str, set: &[String], sources: &mut SourceMap, output: &Output) -> Result<ResolvedSpec> {
     let resolved = match read(name) {
-        Ok(text) => spec::load(&Request { name, text: &text, overrides: set, read: &read }, sources),
-        Err(error) => spec::load_builtin(name, set, sources).ok_or_else(|| missing(name, &error))?,
+        Ok(text) => spec::load(
+            &Request { name, text: &text, overrides: set, read: &read, limits: Limits::default() },
+            sources,
+        ),
+        Err(error) => {
+            spec::load_builtin(name, set, Limits::default(), sources).ok_or_else(|| missing(name, &error))?
+        }
     };
     resolved.map_err(|faults| fail(&faults, sources, output))
 }
@@ -63,7 +68,7 @@ fn fail(faults: &[Diagnostic], sources: &SourceMap, output: &Output) -> Failure 
 /// The text of a file, no more of it than tells the compiler that it is too long.
 fn read(path: &str) -> std::io::Result<String> {
     let mut text = String::new();
-    let limit = raw::MAX_BYTES as u64 + 1;
+    let limit = Limits::default().bytes as u64 + 1;
     std::fs::File::open(path)?.take(limit).read_to_string(&mut text)?;
     Ok(text)
 }

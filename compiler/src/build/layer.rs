@@ -9,9 +9,6 @@ use crate::source::Span;
 use crate::spec::init::resolve as initial;
 use crate::spec::layer::Layer;
 
-/// Most parameters of one network.
-const MAX_PARAMS: usize = 1 << 33;
-
 impl Builder<'_> {
     pub(super) fn layer(&mut self, layer: Layer, span: Span, x: Map) -> Result<Map> {
         let same = |node: NodeId| Map { value: node.into(), channels: x.channels };
@@ -31,12 +28,12 @@ impl Builder<'_> {
                     let init = Init::Constant(value);
                     operands.push(self.param(&name, part, vec![x.channels], role, init, span)?);
                 }
-                same(self.graph.add(name, op, span, &operands))
+                same(self.insert(name, op, span, &operands)?)
             }
-            Layer::Activate(act) => same(self.node(kind_of(act), Op::Activate { act }, span, &[x.value])),
-            Layer::MaxPool(attrs) => same(self.node("maxpool", Op::MaxPool { attrs }, span, &[x.value])),
-            Layer::AvgPool(attrs) => same(self.node("avgpool", Op::AvgPool { attrs }, span, &[x.value])),
-            Layer::GlobalAvgPool => same(self.node("pool", Op::GlobalAvgPool, span, &[x.value])),
+            Layer::Activate(act) => same(self.node(kind_of(act), Op::Activate { act }, span, &[x.value])?),
+            Layer::MaxPool(attrs) => same(self.node("maxpool", Op::MaxPool { attrs }, span, &[x.value])?),
+            Layer::AvgPool(attrs) => same(self.node("avgpool", Op::AvgPool { attrs }, span, &[x.value])?),
+            Layer::GlobalAvgPool => same(self.node("pool", Op::GlobalAvgPool, span, &[x.value])?),
             Layer::Linear { out, bias } => self.linear(out, bias, span, x)?,
         })
     }
@@ -61,7 +58,7 @@ impl Builder<'_> {
             operands.push(self.param(&name, "bias", vec![out], Role::Bias, init, span)?);
         }
         let op = Op::Conv { attrs, bias, epilogue: Epilogue::default() };
-        Ok(Map { value: self.graph.add(name, op, span, &operands).into(), channels: out })
+        Ok(Map { value: self.insert(name, op, span, &operands)?.into(), channels: out })
     }
 
     fn linear(&mut self, out: usize, bias: bool, span: Span, x: Map) -> Result<Map> {
@@ -72,7 +69,7 @@ impl Builder<'_> {
         if bias {
             operands.push(self.param(&name, "bias", vec![out], Role::Bias, init, span)?);
         }
-        Ok(Map { value: self.graph.add(name, Op::Linear { bias }, span, &operands).into(), channels: out })
+        Ok(Map { value: self.insert(name, Op::Linear { bias }, span, &operands)?.into(), channels: out })
     }
 
     fn param(
@@ -84,19 +81,19 @@ impl Builder<'_> {
         init: Init,
         span: Span,
     ) -> Result<Value> {
-        let shape = Shape(shape);
-        let total = shape.numel().and_then(|n| self.params.checked_add(n)).filter(|&n| n <= MAX_PARAMS);
+        let (shape, most) = (Shape(shape), self.spec.limits.parameters);
+        let total = shape.numel().and_then(|n| self.params.checked_add(n)).filter(|&n| n <= most);
         let Some(total) = total else {
             let fault = Diagnostic::error(
                 "the network has too many parameters",
                 span,
                 format!("a weight of {shape}"),
             );
-            return Err(Box::new(fault.help(format!("{MAX_PARAMS} are the limit"))));
+            return Err(Box::new(fault.help(format!("{most} are the limit"))));
         };
         self.params = total;
         let op = Op::Param { shape, role, init, recipe: Recipe::Own };
-        Ok(self.graph.add(format!("{layer}.{part}"), op, span, &[]).into())
+        Ok(self.insert(format!("{layer}.{part}"), op, span, &[])?.into())
     }
 }
 

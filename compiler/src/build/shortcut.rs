@@ -1,38 +1,121 @@
 //! What `shortcut` stands for in a unit.
 
-use super::{Builder, Item, Map, Result, Scope};
+use super::{Builder, Item, Like, Map, Result, Scope, numbers};
 use crate::diagnostic::Diagnostic;
 use crate::ir::graph::NodeId;
 use crate::ir::op::{Init, Op, ShortcutRule};
+use crate::ops::ShortcutChange;
 use crate::source::Span;
+use crate::spec::layer::Layer;
+use crate::spec::rules::{Rule, VARIABLES};
+use crate::spec::unit::{Arg, Call};
 
 /// PyTorch's constants of batch normalisation, for the one behind a projection.
 const BN_EPS: f32 = 1e-5;
 const BN_MOMENTUM: f32 = 0.1;
 
 impl Builder<'_> {
-    pub(super) fn shortcut(&mut self, scope: &Scope, like: Map, span: Span, like_span: Span) -> Result<Map> {
+    /// `shortcut`, built once for a term of a sum, or `shortcut(pre)`.
+    pub(super) fn shortcut_call(&mut self, call: &Call, scope: &Scope) -> Result<Map> {
+        let like = self.like.expect("a mention of the shortcut waits for its sum");
+        let pre = match call.args.as_deref() {
+            Some([Arg { value, .. }]) => Some(self.map(value, scope)?),
+            _ => None,
+        };
+        if let (None, Some(made)) = (pre, like.made) {
+            return Ok(made);
+        }
+        let made = self.shortcut(scope, pre, like, call.span)?;
+        if let (None, Some(like)) = (pre, &mut self.like) {
+            like.made = Some(made);
+        }
+        Ok(made)
+    }
+
+    /// What has parameters reads `pre`, where it is given; what has none reads the unit's input.
+    fn shortcut(&mut self, scope: &Scope, pre: Option<Map>, like: Like, span: Span) -> Result<Map> {
         let Some(&Item::Map(x)) = scope.get("x") else { unreachable!("every unit has an x") };
-        let rule = self.spec.shortcut.value;
+        if self.spec.init.zero_last_bn {
+            self.zero_scale(like.map.value.node);
+        }
+        let sizes = self.size(x).zip(self.size(like.map));
+        let change = sizes.map(|(x, main)| ShortcutChange::between(x, main));
+        let same = x.channels == like.map.channels && change.flatten().is_none_or(|change| change.is_none());
+        let spec = self.spec;
+        let rule = if same { &spec.shortcut.same } else { &spec.shortcut.changed };
+        match rule {
+            Rule::Named(rule) => {
+                let projects = match rule {
+                    ShortcutRule::Identity | ShortcutRule::Pad => false,
+                    ShortcutRule::Projection => !same,
+                    ShortcutRule::AlwaysProject => true,
+                };
+                let x = pre.filter(|_| projects).unwrap_or(x);
+                self.named(*rule, x, like, span)
+            }
+            // No stride leads there: shape inference says so.
+            Rule::Layers(_) if change == Some(None) => self.named(ShortcutRule::Projection, x, like, span),
+            Rule::Layers(calls) => self.ruled(calls, pre.unwrap_or(x), like, change.flatten(), span),
+        }
+    }
+
+    fn size(&self, map: Map) -> Option<[usize; 4]> {
+        self.type_of(map.value)?.shape.nchw()
+    }
+
+    /// A rule that the graph knows: what it is, a pass decides.
+    fn named(&mut self, rule: ShortcutRule, x: Map, like: Like, span: Span) -> Result<Map> {
+        let channels = like.map.channels;
         let fits = match rule {
-            ShortcutRule::Identity => x.channels == like.channels,
-            ShortcutRule::Pad => x.channels <= like.channels,
+            ShortcutRule::Identity => x.channels == channels,
+            ShortcutRule::Pad => x.channels <= channels,
             ShortcutRule::Projection | ShortcutRule::AlwaysProject => true,
         };
         if !fits {
             let fault = Diagnostic::error("these cannot be added", span, format!("{} channels", x.channels))
-                .label(like_span, format!("{} channels", like.channels))
+                .label(like.span, format!("{channels} channels"))
                 .label(self.spec.shortcut.span, "this rule cannot make them agree");
             return Err(Box::new(
                 fault.help("`shortcut: projection` puts a 1x1 convolution where shapes differ"),
             ));
         }
-        if self.spec.init.zero_last_bn {
-            self.zero_scale(like.value.node);
-        }
         let op = Op::Shortcut { rule, bn_eps: BN_EPS, bn_momentum: BN_MOMENTUM, init: self.spec.init.conv };
-        let node = self.node("shortcut", op, span, &[x.value, like.value]);
-        Ok(Map { value: node.into(), channels: like.channels })
+        let node = self.node("shortcut", op, span, &[x.value, like.map.value])?;
+        Ok(Map { value: node.into(), channels })
+    }
+
+    /// The spec's own layers, named below `shortcut`: `stage2.unit0.shortcut.conv1`.
+    fn ruled(
+        &mut self,
+        calls: &[Call],
+        x: Map,
+        like: Like,
+        change: Option<ShortcutChange>,
+        span: Span,
+    ) -> Result<Map> {
+        let [vertical, stride] = change.map_or([1; 2], |change| change.stride);
+        if vertical != stride {
+            let text = format!("strides {vertical} and {stride}");
+            let fault = Diagnostic::error("a shortcut's layers have one stride", span, text);
+            return Err(Box::new(fault.label(like.span, "differs in its two directions")));
+        }
+        let variables = [x.channels, like.map.channels, stride].map(|value| value as f64);
+        let mut scope = numbers(std::array::from_fn::<_, 3, _>(|i| (VARIABLES[i], variables[i])));
+        scope.extend(numbers(self.place.expect("shortcuts stand in units").values()));
+        let name = self.name("shortcut");
+        let region = std::mem::replace(&mut self.region, name);
+        let counts = std::mem::take(&mut self.counts);
+        let result = self.pipeline_with(calls, x, &scope, |layer| !is_idle_pooling(layer));
+        (self.region, self.counts) = (region, counts);
+        let result = result?;
+        if result.channels != like.map.channels {
+            let fault =
+                Diagnostic::error("these cannot be added", span, format!("{} channels", result.channels))
+                    .label(like.span, format!("{} channels", like.map.channels))
+                    .label(self.spec.shortcut.span, "this rule does not make them agree");
+            return Err(Box::new(fault.help("`out` is the number of channels that the main branch has")));
+        }
+        Ok(result)
     }
 
     /// Makes a normalisation start with scale 0, also one that a gate or a number multiplies; nothing where the node is
@@ -48,5 +131,17 @@ impl Builder<'_> {
         if let Op::Param { init, .. } = &mut self.graph.node_mut(scale).op {
             *init = Init::Constant(0.0);
         }
+    }
+}
+
+/// Whether a pooling has nothing to do in a shortcut: no pixel is skipped, so none needs to be gathered.
+fn is_idle_pooling(layer: &Layer) -> bool {
+    match layer {
+        Layer::MaxPool(attrs) | Layer::AvgPool(attrs) => attrs.stride == [1; 2],
+        Layer::Conv { .. }
+        | Layer::BatchNorm { .. }
+        | Layer::Activate(_)
+        | Layer::GlobalAvgPool
+        | Layer::Linear { .. } => false,
     }
 }

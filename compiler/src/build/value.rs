@@ -1,16 +1,19 @@
 //! Expressions of the unit language: numbers, feature maps, and the shortcut, which waits for a shape.
 
-use super::{Builder, Item, Map, Result, Scope};
+use super::{Builder, Item, Like, Map, Result, Scope};
 use crate::diagnostic::Diagnostic;
 use crate::ir::op::{Epilogue, Op};
 use crate::source::Span;
-use crate::spec::layer::{self, Bound};
+use crate::spec::layer::{self, Bound, Layer};
 use crate::spec::number;
 use crate::spec::unit::{Call, Expr, ExprKind};
 
 impl Builder<'_> {
     pub(super) fn value(&mut self, expr: &Expr, scope: &Scope) -> Result<Item> {
         match &expr.kind {
+            ExprKind::Call(call) if call.name.text == "shortcut" && self.like.is_some() => {
+                self.shortcut_call(call, scope).map(Item::Map)
+            }
             ExprKind::Call(call) if call.args.is_none() && scope.contains_key(&call.name.text) => {
                 Ok(scope[&call.name.text])
             }
@@ -21,14 +24,14 @@ impl Builder<'_> {
             ExprKind::Sum(terms) => self.sum(expr, terms, scope),
             ExprKind::Product(factors) => self.product(expr, factors, scope),
             ExprKind::Negate(inner) => Ok(match self.value(inner, scope)? {
-                Item::Map(map) => Item::Map(self.scale_shift(map, -1.0, 0.0, expr.span)),
+                Item::Map(map) => Item::Map(self.scale_shift(map, -1.0, 0.0, expr.span)?),
                 Item::Number(_) | Item::Shortcut => Item::Number(self.number(expr, scope)?),
             }),
             ExprKind::Number(_) | ExprKind::Call(_) => self.number(expr, scope).map(Item::Number),
         }
     }
 
-    fn map(&mut self, expr: &Expr, scope: &Scope) -> Result<Map> {
+    pub(super) fn map(&mut self, expr: &Expr, scope: &Scope) -> Result<Map> {
         match self.value(expr, scope)? {
             Item::Map(map) => Ok(map),
             Item::Number(_) | Item::Shortcut => unreachable!("the checker found a feature map here"),
@@ -43,10 +46,21 @@ impl Builder<'_> {
     }
 
     pub(super) fn pipeline(&mut self, calls: &[Call], start: Map, scope: &Scope) -> Result<Map> {
+        self.pipeline_with(calls, start, scope, |_| true)
+    }
+
+    /// The layers that are wanted, after one another.
+    pub(super) fn pipeline_with(
+        &mut self,
+        calls: &[Call],
+        start: Map,
+        scope: &Scope,
+        wanted: fn(&Layer) -> bool,
+    ) -> Result<Map> {
         calls.iter().try_fold(start, |map, call| {
             let bound: Bound<'_> = layer::bind(call).expect("the checker bound this call");
             let layer = bound.resolve(&mut |expr| self.number(expr, scope))?;
-            self.layer(layer, call.span, map)
+            if wanted(&layer) { self.layer(layer, call.span, map) } else { Ok(map) }
         })
     }
 
@@ -55,18 +69,16 @@ impl Builder<'_> {
     fn sum(&mut self, expr: &Expr, terms: &[(bool, Expr)], scope: &Scope) -> Result<Item> {
         let mut items = Vec::new();
         for (minus, term) in terms {
-            let item = match mention(term, scope) {
-                Some(span) => Err(span),
-                None => Ok(self.value(term, scope)?),
-            };
+            let waits = mentions_shortcut(term);
+            let item = if waits { Err(()) } else { Ok(self.value(term, scope)?) };
             items.push((*minus, term, item));
         }
         if items.iter().all(|(_, _, item)| matches!(item, Ok(Item::Number(_)))) {
             return self.number(expr, scope).map(Item::Number);
         }
         let like = items.iter().find_map(|(_, term, item)| match item {
-            Ok(Item::Map(map)) => Some((*map, term.span)),
-            Ok(Item::Number(_) | Item::Shortcut) | Err(_) => None,
+            Ok(Item::Map(map)) => Some(Like { map: *map, span: term.span, made: None }),
+            Ok(Item::Number(_) | Item::Shortcut) | Err(()) => None,
         });
         let (mut offset, mut maps) = (0.0, Vec::new());
         for (minus, term, item) in items {
@@ -77,23 +89,24 @@ impl Builder<'_> {
                 }
                 Ok(Item::Map(map)) => map,
                 Ok(Item::Shortcut) => unreachable!("a mention of the shortcut waits"),
-                Err(span) => {
+                Err(()) => {
                     let like = like.expect("the checker found a feature map in this sum");
-                    let shortcut = self.shortcut(scope, like.0, span, like.1)?;
-                    let mut scope = scope.clone();
-                    scope.insert("shortcut".into(), Item::Map(shortcut));
-                    self.map(term, &scope)?
+                    let outer = self.like.replace(like);
+                    let map = self.map(term, scope)?;
+                    self.like = outer;
+                    map
                 }
             };
             let sign = if minus { -1.0 } else { 1.0 };
-            maps.push((self.scale_shift(map, sign, std::mem::take(&mut offset), expr.span), term.span));
+            let map = self.scale_shift(map, sign, std::mem::take(&mut offset), expr.span)?;
+            maps.push((map, term.span));
         }
         let mut maps = maps.into_iter();
         let (mut total, first) = maps.next().expect("the checker found a feature map in this sum");
         for (map, span) in maps {
             total = self.add(total, first, map, span, expr.span)?;
         }
-        Ok(Item::Map(self.scale_shift(total, 1.0, offset, expr.span)))
+        self.scale_shift(total, 1.0, offset, expr.span).map(Item::Map)
     }
 
     /// Maps are multiplied from the left, the product of the numbers last.
@@ -117,17 +130,17 @@ impl Builder<'_> {
         }
         match total {
             None => self.number(expr, scope).map(Item::Number),
-            Some((map, _)) => Ok(Item::Map(self.scale_shift(map, scale, 0.0, expr.span))),
+            Some((map, _)) => self.scale_shift(map, scale, 0.0, expr.span).map(Item::Map),
         }
     }
 
     /// `scale * x + shift`; `x` itself where that changes nothing.
-    fn scale_shift(&mut self, x: Map, scale: f64, shift: f64, span: Span) -> Map {
+    pub(super) fn scale_shift(&mut self, x: Map, scale: f64, shift: f64, span: Span) -> Result<Map> {
         if (scale, shift) == (1.0, 0.0) {
-            return x;
+            return Ok(x);
         }
         let op = Op::ScaleShift { scale: scale as f32, shift: shift as f32 };
-        Map { value: self.node("scale", op, span, &[x.value]).into(), channels: x.channels }
+        Ok(Map { value: self.node("scale", op, span, &[x.value])?.into(), channels: x.channels })
     }
 
     fn multiply(&mut self, a: Map, a_span: Span, b: Map, b_span: Span, whole: Span) -> Result<Map> {
@@ -138,7 +151,7 @@ impl Builder<'_> {
             return Err(Box::new(fault.help("a gate has as many channels as what it multiplies")));
         }
         let op = Op::Mul { epilogue: Epilogue::default() };
-        Ok(Map { value: self.node("mul", op, whole, &[a.value, b.value]).into(), channels: a.channels })
+        Ok(Map { value: self.node("mul", op, whole, &[a.value, b.value])?.into(), channels: a.channels })
     }
 
     fn add(&mut self, a: Map, a_span: Span, b: Map, b_span: Span, whole: Span) -> Result<Map> {
@@ -147,22 +160,19 @@ impl Builder<'_> {
                 Diagnostic::error("these cannot be added", a_span, format!("{} channels", a.channels));
             return Err(Box::new(fault.label(b_span, format!("{} channels", b.channels))));
         }
-        let node = self.node("add", Op::Add { act: None }, whole, &[a.value, b.value]);
+        let node = self.node("add", Op::Add { act: None }, whole, &[a.value, b.value])?;
         Ok(Map { value: node.into(), channels: a.channels })
     }
 }
 
-/// Where an expression mentions the shortcut whose shape is not known yet.
-fn mention(expr: &Expr, scope: &Scope) -> Option<Span> {
+/// Whether the shortcut is in an expression, which then waits for its shape.
+fn mentions_shortcut(expr: &Expr) -> bool {
     match &expr.kind {
-        ExprKind::Number(_) => None,
-        ExprKind::Call(call) => {
-            let name = scope.get(&call.name.text);
-            matches!((name, &call.args), (Some(Item::Shortcut), None)).then_some(call.span)
-        }
-        ExprKind::Negate(inner) | ExprKind::Pipeline(inner, _) => mention(inner, scope),
+        ExprKind::Number(_) => false,
+        ExprKind::Call(call) => call.name.text == "shortcut",
+        ExprKind::Negate(inner) | ExprKind::Pipeline(inner, _) => mentions_shortcut(inner),
         ExprKind::Sum(parts) | ExprKind::Product(parts) => {
-            parts.iter().find_map(|(_, part)| mention(part, scope))
+            parts.iter().any(|(_, part)| mentions_shortcut(part))
         }
     }
 }

@@ -2,8 +2,9 @@
 
 use super::layer::{self, bare_name};
 use super::number;
+use super::place::Place;
 use super::read::suggest;
-use super::unit::{Call, Expr, ExprKind, Name, Unit};
+use super::unit::{Arg, Call, Expr, ExprKind, Name, Unit};
 use crate::diagnostic::Diagnostic;
 use crate::source::Span;
 
@@ -29,18 +30,22 @@ struct Checker<'u> {
 }
 
 /// Names with a meaning of their own, which no binding or parameter may take.
-const RESERVED: &[&str] = &["x", "shortcut", "true", "false", "concat"];
+const RESERVED: &[&str] = &["x", "shortcut", "true", "false", "concat", "channels"];
 
 /// Checks a unit.
 pub fn unit(unit: &Unit) -> Vec<Diagnostic> {
     let mut checker = Checker { scope: Vec::new(), faults: Vec::new() };
+    for name in Place::NAMES {
+        let number = Some(Type::Number);
+        checker.scope.push(Variable { name, kind: number, span: unit.name.span, used: true });
+    }
     for param in &unit.params {
         if let Some(default) = &param.default {
             checker.expect(default, Type::Number);
         }
         checker.declare(&param.name, Some(Type::Number));
     }
-    for (name, kind) in [("x", Type::Map), ("shortcut", Type::Shortcut)] {
+    for (name, kind) in [("x", Type::Map), ("shortcut", Type::Shortcut), ("channels", Type::Number)] {
         checker.scope.push(Variable { name, kind: Some(kind), span: unit.name.span, used: true });
     }
     for binding in &unit.bindings {
@@ -70,7 +75,11 @@ pub fn layers(calls: &[Call], constants: &[&str]) -> Vec<Diagnostic> {
 impl<'u> Checker<'u> {
     fn declare(&mut self, name: &'u Name, kind: Option<Type>) {
         let text = name.text.as_str();
-        if RESERVED.contains(&text) || layer::is_layer(text) || number::arity(text).is_some() {
+        if RESERVED.contains(&text)
+            || Place::NAMES.contains(&text)
+            || layer::is_layer(text)
+            || number::arity(text).is_some()
+        {
             let fault =
                 Diagnostic::error(format!("`{text}` has a meaning of its own"), name.span, "cannot be bound");
             self.faults.push(fault.help("take another name"));
@@ -158,6 +167,7 @@ impl<'u> Checker<'u> {
                     }
                     return Some(Type::Number);
                 }
+                None if name == "shortcut" => return self.shortcut(call, args),
                 None => self.no_function(call),
             }
             return None;
@@ -181,9 +191,27 @@ impl<'u> Checker<'u> {
         None
     }
 
+    /// `shortcut(pre)`: a projection reads `pre`, an identity reads `x`.
+    fn shortcut(&mut self, call: &Call, args: &[Arg]) -> Option<Type> {
+        let [Arg { name: None, value }] = args else {
+            let fault = Diagnostic::error("`shortcut` takes one feature map", call.span, "given otherwise");
+            self.faults.push(fault.help("write `shortcut(pre)`, or `shortcut` for the unit's input"));
+            return None;
+        };
+        match self.expect(value, Type::Map)? {
+            Type::Shortcut => {
+                let fault =
+                    Diagnostic::error("`shortcut` cannot read itself", value.span, "has no shape yet");
+                self.faults.push(fault.help("write `shortcut(pre)` with a value that is bound before"));
+                None
+            }
+            Type::Map | Type::Number => Some(Type::Shortcut),
+        }
+    }
+
     fn no_function(&mut self, call: &Call) {
         let name = call.name.text.as_str();
-        let fault = if name == "concat" || name == "shortcut" {
+        let fault = if name == "concat" {
             for arg in call.args.iter().flatten() {
                 self.value(&arg.value);
             }

@@ -2,7 +2,9 @@
 
 use std::fmt::{self, Display, Write};
 
-use super::resolve::{RULES, ResolvedSpec};
+use super::resolve::{ResolvedSpec, StageSpec, UnitSpec};
+use super::rules::{self, Rule};
+use super::stages::STAGE_GIVEN;
 use super::train::{Augment, By, Schedule, TrainConfig};
 use super::unit::{Arg, Call, Expr, ExprKind, Unit};
 use crate::ir::op::{ConvInit, Fan, Init};
@@ -20,22 +22,22 @@ impl ResolvedSpec {
         writeln!(out, "name: {}", quoted(&self.name.value))?;
         writeln!(out, "input: [{c}, {h}, {w}]\nclasses: {}", self.classes.value)?;
         writeln!(out, "stem: {}", Layers(&self.stem))?;
-        let rule = RULES.iter().find(|(_, rule)| *rule == self.shortcut.value).map_or("", |&(name, _)| name);
-        writeln!(out, "shortcut: {rule}\nstages:")?;
+        self.write_shortcut(out)?;
+        writeln!(out, "stages:")?;
         for stage in &self.stages {
-            let args: Vec<String> =
-                stage.args.iter().map(|(name, value)| format!("{name}={value}")).collect();
-            let args = if args.is_empty() { String::new() } else { format!("({})", args.join(", ")) };
-            write!(out, "  - {{depth: {}", stage.depth)?;
-            if let Some(filters) = stage.filters {
-                write!(out, ", filters: {filters}")?;
-            }
-            if stage.unit.params.iter().any(|p| p.name.text == "stride") {
-                write!(out, ", stride: {}", stage.stride)?;
-            }
-            writeln!(out, ", unit: \"{}{args}\"}}", stage.unit.name.text)?;
+            write_stage(out, stage)?;
         }
-        writeln!(out, "head: {}", Layers(&self.head))?;
+        if !self.transition.is_empty() {
+            writeln!(out, "transition: {}", Layers(&self.transition))?;
+        }
+        match &self.head.layers {
+            Some(layers) => writeln!(out, "head: {}", Layers(layers))?,
+            None => writeln!(out, "head: none")?,
+        }
+        if !self.outputs.is_empty() {
+            let outputs: Vec<String> = self.outputs.iter().map(|o| format!("stage{}", o.value)).collect();
+            writeln!(out, "outputs: [{}]", outputs.join(", "))?;
+        }
         self.write_units(out)?;
         let (conv, linear) = (distribution(self.init.conv), distribution(self.init.linear));
         writeln!(out, "init: {{conv: {conv}, linear: {linear}, zero_last_bn: {}}}", self.init.zero_last_bn)?;
@@ -43,11 +45,25 @@ impl ResolvedSpec {
         write_train(out, &self.train)
     }
 
+    fn write_shortcut(&self, out: &mut String) -> fmt::Result {
+        if let Some(name) = self.shortcut.name() {
+            return writeln!(out, "shortcut: {name}");
+        }
+        writeln!(out, "shortcut:")?;
+        for (key, rule) in [("same", &self.shortcut.same), ("changed", &self.shortcut.changed)] {
+            match rule {
+                Rule::Named(rule) => writeln!(out, "  {key}: {}", rules::name(*rule))?,
+                Rule::Layers(calls) => writeln!(out, "  {key}: {}", Layers(calls))?,
+            }
+        }
+        Ok(())
+    }
+
     fn write_units(&self, out: &mut String) -> fmt::Result {
         let mut units: Vec<&Unit> = Vec::new();
-        for stage in self.stages.iter().filter(|s| !s.unit.builtin) {
-            if !units.iter().any(|u| u.name.text == stage.unit.name.text) {
-                units.push(&stage.unit);
+        for used in self.stages.iter().flat_map(|stage| &stage.units).filter(|used| !used.unit.builtin) {
+            if !units.iter().any(|u| u.name.text == used.unit.name.text) {
+                units.push(&used.unit);
             }
         }
         if !units.is_empty() {
@@ -77,6 +93,41 @@ impl ResolvedSpec {
         parts.extend(self.expect.output.as_ref().map(|v| format!("output: {:?}", v.value)));
         writeln!(out, "expect: {{{}}}", parts.join(", "))
     }
+}
+
+/// A stage as one group of like units, or as a list of groups.
+fn write_stage(out: &mut String, stage: &StageSpec) -> fmt::Result {
+    let groups: Vec<String> = stage.units.chunk_by(joins).map(group).collect();
+    match groups.as_slice() {
+        [group] => writeln!(out, "  - {group}"),
+        groups => {
+            writeln!(out, "  -")?;
+            groups.iter().try_for_each(|group| writeln!(out, "    - {group}"))
+        }
+    }
+}
+
+/// Whether a unit may stand in one group behind another: the same but for the first one's stride.
+fn joins(before: &UnitSpec, next: &UnitSpec) -> bool {
+    let like = |a: &(String, f64), b: &(String, f64)| a == b || (a.0 == "stride" && b.1 == 1.0);
+    before.unit.name.text == next.unit.name.text
+        && before.args.len() == next.args.len()
+        && before.args.iter().zip(&next.args).all(|(a, b)| like(a, b))
+}
+
+/// `{depth: 2, filters: 64, stride: 2, unit: "bottleneck(groups=1)"}`
+fn group(units: &[UnitSpec]) -> String {
+    let first = &units[0];
+    let mut text = format!("{{depth: {}", units.len());
+    for (key, name) in STAGE_GIVEN {
+        if let Some(value) = first.arg(name) {
+            text += &format!(", {key}: {value}");
+        }
+    }
+    let own = first.args.iter().filter(|(name, _)| !STAGE_GIVEN.iter().any(|(_, given)| given == name));
+    let args: Vec<String> = own.map(|(name, value)| format!("{name}={value}")).collect();
+    let args = if args.is_empty() { String::new() } else { format!("({})", args.join(", ")) };
+    text + &format!(", unit: \"{}{args}\"}}", first.unit.name.text)
 }
 
 fn write_train(out: &mut String, train: &TrainConfig) -> fmt::Result {

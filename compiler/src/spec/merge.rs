@@ -5,6 +5,7 @@
 
 use super::Request;
 use super::builtin;
+use super::limits::Limits;
 use super::raw::{self, Entry, Kind, Node};
 use crate::diagnostic::Diagnostic;
 use crate::source::{SourceMap, Span};
@@ -24,7 +25,7 @@ pub fn tree(request: &Request<'_>, sources: &mut SourceMap) -> Result<Node, Vec<
     let mut chain = Vec::new();
     let mut tree = file(request, request.name, request.text, sources, &mut chain)?;
     for text in request.overrides {
-        match set(text, sources) {
+        match set(text, &request.limits, sources) {
             Ok((path, value)) => {
                 if path.first().is_some_and(|(key, _)| changes_network(key)) {
                     forget_expectations(&mut tree, sources);
@@ -49,7 +50,7 @@ fn file(
 ) -> Result<Node, Vec<Diagnostic>> {
     let id = sources.add(name, text);
     chain.push(name.to_string());
-    let mut own = raw::parse(sources, id, 0)?;
+    let mut own = raw::parse(sources, id, 0, &request.limits)?;
     let Some(base) = take(&mut own, "extends") else { return Ok(own) };
     let Kind::Scalar { text: wanted, .. } = &base.value.kind else {
         let found = format!("this is {}", base.value.describe());
@@ -172,7 +173,7 @@ fn same_choice(a: &Node, b: &Node) -> bool {
 type Step = (String, Span);
 
 /// Reads `train.optimizer.sgd.lr=0.1`.
-fn set(text: &str, sources: &mut SourceMap) -> Result<(Vec<Step>, Node), Vec<Diagnostic>> {
+fn set(text: &str, limits: &Limits, sources: &mut SourceMap) -> Result<(Vec<Step>, Node), Vec<Diagnostic>> {
     let id = sources.add(format!("{SET}{text}"), text);
     let at = |start: usize, end: usize| Span { source: id, start: start as u32, end: end as u32 };
     let Some((path, _)) = text.split_once('=') else {
@@ -194,7 +195,7 @@ fn set(text: &str, sources: &mut SourceMap) -> Result<(Vec<Step>, Node), Vec<Dia
         steps.push((part.trim().to_string(), at(start, start + part.len())));
         start += part.len() + 1;
     }
-    let value = raw::parse(sources, id, path.len() + 1)?;
+    let value = raw::parse(sources, id, path.len() + 1, limits)?;
     Ok((steps, value))
 }
 

@@ -7,15 +7,21 @@
 //! Values in the unit language are parsed by [`mod@unit`], their layers told by [`layer`], their numbers by [`number`].
 
 pub mod builtin;
+mod calls;
 mod check;
 pub mod emit;
+mod expect;
 pub mod init;
 pub mod layer;
+pub mod limits;
 pub mod merge;
 pub mod number;
+pub mod place;
 pub mod raw;
 pub mod read;
 pub mod resolve;
+pub mod rules;
+mod stages;
 #[cfg(test)]
 mod tests;
 pub mod train;
@@ -24,6 +30,7 @@ pub mod unit;
 
 use crate::diagnostic::Diagnostic;
 use crate::source::SourceMap;
+use limits::Limits;
 
 pub use resolve::ResolvedSpec;
 
@@ -37,6 +44,8 @@ pub struct Request<'r> {
     pub overrides: &'r [String],
     /// Reads a base file; the compiler itself touches no file.
     pub read: &'r dyn Fn(&str) -> std::io::Result<String>,
+    /// How large it may be.
+    pub limits: Limits,
 }
 
 /// Reads a spec with its bases and overrides. All texts are added to `sources`; on failure, all faults are returned.
@@ -45,18 +54,20 @@ pub fn load(request: &Request<'_>, sources: &mut SourceMap) -> Result<ResolvedSp
     let builtin = resolve::Builtin {
         units: sources.add(builtin::UNITS_NAME, builtin::UNITS),
         head: sources.add(builtin::HEAD_NAME, builtin::HEAD),
+        rule: sources.add(builtin::RULE_NAME, builtin::RULE),
     };
-    resolve::resolve(&tree, builtin, sources)
+    resolve::resolve(&tree, builtin, request.limits, sources)
 }
 
 /// Loads a compiled-in spec, for which no file is needed.
 pub fn load_builtin(
     name: &str,
     overrides: &[String],
+    limits: Limits,
     sources: &mut SourceMap,
 ) -> Option<Result<ResolvedSpec, Vec<Diagnostic>>> {
     let (name, text) = builtin::spec(name)?;
     let none = |path: &str| Err(std::io::Error::new(std::io::ErrorKind::NotFound, path.to_string()));
     let name = format!("<builtin>/{name}.yaml");
-    Some(load(&Request { name: &name, text, overrides, read: &none }, sources))
+    Some(load(&Request { name: &name, text, overrides, read: &none, limits }, sources))
 }

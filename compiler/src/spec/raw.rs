@@ -2,21 +2,15 @@
 //!
 //! The tree is composed from parser events rather than through serde, because a serde reader stops at its first
 //! fault: here duplicate keys, unknown keys and wrong types of a whole file are found in one go, and every key and
-//! value (not only the innermost one) knows its bytes. Aliases are expanded while composing, within [`MAX_NODES`].
+//! value (not only the innermost one) knows its bytes. Aliases are expanded while composing, within [`Limits`].
 
 use std::collections::HashMap;
 
 use granit_parser::{Event, Parser, ScalarStyle, ScanError};
 
+use super::limits::Limits;
 use crate::diagnostic::Diagnostic;
 use crate::source::{SourceId, SourceMap, Span};
-
-/// Longest text of one spec, in bytes.
-pub const MAX_BYTES: usize = 256 << 10;
-/// Deepest nesting of lists and maps.
-pub const MAX_NESTING: usize = 32;
-/// Most values of one spec, aliases expanded.
-pub const MAX_NODES: usize = 20_000;
 
 /// A value with its text.
 #[derive(Debug, Clone, PartialEq)]
@@ -80,30 +74,41 @@ impl Node {
         matches!(&self.kind, Kind::Scalar { text, style: ScalarStyle::Plain } if text.is_empty())
     }
 
-    fn count(&self) -> usize {
-        1 + match &self.kind {
-            Kind::Scalar { .. } => 0,
-            Kind::List(items) => items.iter().map(Node::count).sum(),
-            Kind::Map(entries) => entries.iter().map(|e| 1 + e.value.count()).sum(),
+    /// Number of values, keys counted, and bytes of text in it.
+    fn size(&self) -> (usize, usize) {
+        let add = |(n, b): (usize, usize), (nodes, bytes): (usize, usize)| (n + nodes, b + bytes);
+        match &self.kind {
+            Kind::Scalar { text, .. } => (1, text.len()),
+            Kind::List(items) => items.iter().map(Node::size).fold((1, 0), add),
+            Kind::Map(entries) => {
+                let sizes = entries.iter().map(|e| add(e.value.size(), (1, e.key.len())));
+                sizes.fold((1, 0), add)
+            }
         }
     }
 }
 
 /// Reads a source's text from byte `start` on as one YAML value.
-pub fn parse(sources: &SourceMap, id: SourceId, start: usize) -> Result<Node, Vec<Diagnostic>> {
+pub fn parse(
+    sources: &SourceMap,
+    id: SourceId,
+    start: usize,
+    limits: &Limits,
+) -> Result<Node, Vec<Diagnostic>> {
     let text = sources.get(id).map_or("", |s| &s.text);
     let at = |start: usize, end: usize| Span { source: id, start: start as u32, end: end as u32 };
-    if text.len() > MAX_BYTES {
+    if text.len() > limits.bytes {
         return Err(vec![
-            Diagnostic::error("the spec is too long", at(0, 0), format!("{} bytes", text.len()))
-                .help(format!("a spec has at most {MAX_BYTES} bytes; state repeated stages by their depth")),
+            Diagnostic::error("the spec is too long", at(0, 0), format!("{} bytes", text.len())).help(
+                format!("a spec has at most {} bytes; state repeated stages by their depth", limits.bytes),
+            ),
         ]);
     }
     let body = text.get(start..).unwrap_or("");
     // The composer counts levels too; these keep the scanner itself from going deep.
     let options = granit_parser::options! {
-        flow_nesting_limit: 2 * MAX_NESTING,
-        block_nesting_limit: 2 * MAX_NESTING,
+        flow_nesting_limit: 2 * limits.nesting,
+        block_nesting_limit: 2 * limits.nesting,
         emit_comments: false,
     };
     let mut composer = Composer {
@@ -111,8 +116,10 @@ pub fn parse(sources: &SourceMap, id: SourceId, start: usize) -> Result<Node, Ve
         source: id,
         text: body,
         base: start,
+        limits,
         depth: 0,
         nodes: 0,
+        copied: 0,
         anchors: HashMap::new(),
         faults: Vec::new(),
     };
@@ -129,14 +136,24 @@ pub fn parse(sources: &SourceMap, id: SourceId, start: usize) -> Result<Node, Ve
 /// A fault that ends the reading. Boxed: it is rare, and large.
 type Fatal = Box<Diagnostic>;
 
+/// What an alias stands for.
+struct Anchor {
+    node: Node,
+    nodes: usize,
+    bytes: usize,
+}
+
 struct Composer<'t> {
     events: Parser<'t, granit_parser::StrInput<'t>>,
     source: SourceId,
     text: &'t str,
     base: usize,
+    limits: &'t Limits,
     depth: usize,
     nodes: usize,
-    anchors: HashMap<usize, (Node, usize)>,
+    /// Bytes of text that aliases have copied.
+    copied: usize,
+    anchors: HashMap<usize, Anchor>,
     faults: Vec<Diagnostic>,
 }
 
@@ -219,15 +236,16 @@ impl<'t> Composer<'t> {
             Event::SequenceStart(..) => self.nested(span, Self::list)?,
             Event::MappingStart(..) => self.nested(span, Self::map)?,
             Event::Alias(id) => {
-                let Some((node, count)) = self.anchors.get(&id) else {
+                let Some(anchor) = self.anchors.get(&id) else {
                     return Err(Box::new(Diagnostic::error(
                         "this alias stands inside its own anchor",
                         span,
                         "the value would contain itself",
                     )));
                 };
-                self.nodes += count;
-                let copy = (self.nodes <= MAX_NODES).then(|| node.clone());
+                self.nodes += anchor.nodes;
+                self.copied += anchor.bytes;
+                let copy = self.fits().then(|| anchor.node.clone());
                 self.check_size(span)?;
                 copy.expect("the size was just checked")
             }
@@ -236,18 +254,27 @@ impl<'t> Composer<'t> {
             }
         };
         if anchor != 0 {
-            self.anchors.insert(anchor, (node.clone(), node.count()));
+            let (nodes, bytes) = node.size();
+            self.anchors.insert(anchor, Anchor { node: node.clone(), nodes, bytes });
         }
         Ok(node)
     }
 
+    fn fits(&self) -> bool {
+        self.nodes <= self.limits.values && self.copied <= self.limits.bytes
+    }
+
     fn check_size(&self, span: Span) -> Result<(), Fatal> {
-        if self.nodes <= MAX_NODES {
+        if self.fits() {
             return Ok(());
         }
         Err(Box::new(
-            Diagnostic::error("the spec has too many values", span, "the limit is reached here")
-                .help(format!("aliases count with all they stand for; {MAX_NODES} values are the limit")),
+            Diagnostic::error("the spec has too many values", span, "the limit is reached here").help(
+                format!(
+                    "aliases count with all they stand for; {} values and {} bytes are the limit",
+                    self.limits.values, self.limits.bytes
+                ),
+            ),
         ))
     }
 
@@ -257,10 +284,10 @@ impl<'t> Composer<'t> {
         read: fn(&mut Self, &mut Span) -> Result<Kind, Fatal>,
     ) -> Result<Node, Fatal> {
         self.depth += 1;
-        if self.depth > MAX_NESTING {
+        if self.depth > self.limits.nesting {
             return Err(Box::new(
                 Diagnostic::error("the spec is nested too deeply", start, "one level too many")
-                    .help(format!("{MAX_NESTING} levels are the limit")),
+                    .help(format!("{} levels are the limit", self.limits.nesting)),
             ));
         }
         let mut span = start;
@@ -285,6 +312,7 @@ impl<'t> Composer<'t> {
 
     fn map(&mut self, whole: &mut Span) -> Result<Kind, Fatal> {
         let mut entries: Vec<Entry> = Vec::new();
+        let mut places: HashMap<String, Span> = HashMap::new();
         loop {
             let (event, span) = self.next()?;
             if matches!(event, Event::MappingEnd) {
@@ -299,14 +327,15 @@ impl<'t> Composer<'t> {
                 self.faults.push(Diagnostic::error("a key must be a name", key.span, "not a name"));
                 continue;
             };
-            if let Some(first) = entries.iter().find(|e| e.key == text) {
+            if let Some(&first) = places.get(&text) {
                 self.faults.push(
                     Diagnostic::error(format!("the key `{text}` stands twice"), key.span, "again here")
-                        .label(first.span, "first here")
+                        .label(first, "first here")
                         .help("keep one of the two"),
                 );
                 continue;
             }
+            places.insert(text.clone(), key.span);
             entries.push(Entry { key: text, span: key.span, value });
         }
     }

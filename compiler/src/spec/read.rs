@@ -26,18 +26,23 @@ impl<T> Spanned<T> {
     }
 }
 
+/// Most unknown keys that are told: who has more of them wrote something else than a spec.
+const MAX_UNKNOWN: usize = 100;
+
 /// Reads values and collects faults.
 pub struct Reader<'s> {
     /// The texts, for values in the unit language.
     pub sources: &'s SourceMap,
     /// What was wrong so far.
     pub faults: Vec<Diagnostic>,
+    /// Unknown keys, and the known ones that they were taken for.
+    meant: Vec<(Span, String)>,
 }
 
 impl<'s> Reader<'s> {
     /// A reader without faults.
     pub fn new(sources: &'s SourceMap) -> Self {
-        Reader { sources, faults: Vec::new() }
+        Reader { sources, faults: Vec::new(), meant: Vec::new() }
     }
 
     /// Notes a fault.
@@ -59,6 +64,11 @@ impl<'s> Reader<'s> {
                 kept.push(entry);
                 continue;
             }
+            if self.meant.len() == MAX_UNKNOWN {
+                continue;
+            }
+            let near = nearest(&entry.key, known).unwrap_or_default();
+            self.meant.push((entry.span, near.to_string()));
             let fault = Diagnostic::error(
                 format!("unknown key `{}`", entry.key),
                 entry.span,
@@ -209,8 +219,14 @@ impl<'s> Reader<'s> {
         self.fault(Diagnostic::error(range, node.span, format!("this is {}", node.describe())));
     }
 
-    /// Notes that a key is not there.
-    pub fn missing(&mut self, section: Span, what: &str, key: &str, example: &str) {
+    /// Notes that a map has no such key, unless a misspelt one was told already.
+    pub fn missing(&mut self, map: Option<&Node>, section: Span, what: &str, key: &str, example: &str) {
+        let misspelt = |entry: &Entry| {
+            self.meant.iter().any(|(span, meant)| (*span, meant.as_str()) == (entry.span, key))
+        };
+        if matches!(map.map(|m| &m.kind), Some(Kind::Map(entries)) if entries.iter().any(misspelt)) {
+            return;
+        }
         let fault = Diagnostic::error(format!("{what} has no `{key}`"), section, "in here");
         self.fault(fault.help(format!("add `{key}: {example}`")));
     }
@@ -230,16 +246,19 @@ fn scalar_number(node: &Node) -> Option<f64> {
     digits.parse::<f64>().ok().filter(|v| numeric && v.is_finite())
 }
 
+/// The known name that a misspelt one is near to.
+fn nearest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
+    let near = known.iter().map(|&k| (distance(name, k), k)).min_by_key(|&(d, _)| d);
+    near.filter(|(d, k)| *d <= k.len().max(name.len()).div_ceil(3)).map(|(_, k)| k)
+}
+
 /// `did you mean ...?` for a near miss, else the whole list.
 pub fn suggest(name: &str, known: &[&str]) -> String {
-    let near = known.iter().map(|&k| (distance(name, k), k)).min_by_key(|&(d, _)| d);
-    match near {
-        Some((d, k)) if d <= k.len().max(name.len()).div_ceil(3) => format!("did you mean `{k}`?"),
-        _ => {
-            let list: Vec<String> = known.iter().map(|k| format!("`{k}`")).collect();
-            format!("known: {}", list.join(", "))
-        }
+    if let Some(near) = nearest(name, known) {
+        return format!("did you mean `{near}`?");
     }
+    let list: Vec<String> = known.iter().map(|k| format!("`{k}`")).collect();
+    format!("known: {}", list.join(", "))
 }
 
 /// Damerau-Levenshtein distance of adjacent swaps (optimal string alignment), in characters.

@@ -6,17 +6,19 @@ use std::sync::Arc;
 
 use super::init::{self, InitSpec};
 use super::layer::MAX_CHANNELS;
+use super::limits::Limits;
+use super::place::Place;
 use super::raw::{self, Kind, Node};
-use super::read::{Reader, Spanned, suggest};
+use super::read::{Reader, Spanned};
+use super::rules::{self, Shortcuts};
 use super::train::TrainConfig;
 use super::unit::{self, Call, Unit};
-use super::{check, number, train_section};
+use super::{check, expect, train_section};
 use crate::diagnostic::Diagnostic;
 use crate::ir::op::ShortcutRule;
 use crate::source::{SourceId, SourceMap, Span};
 
-/// Most units of a network.
-pub const MAX_UNITS: usize = 4096;
+pub use super::expect::Expect;
 
 /// A spec with all defaults applied.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,58 +33,85 @@ pub struct ResolvedSpec {
     pub stem: Vec<Call>,
     /// At least one.
     pub stages: Vec<StageSpec>,
-    /// How `shortcut` makes shapes agree.
-    pub shortcut: Spanned<ShortcutRule>,
-    /// Layers after the stages; their result is the logits.
-    pub head: Vec<Call>,
+    /// What `shortcut` means in units.
+    pub shortcut: Shortcuts,
+    /// Layers between one stage and the next; may be none.
+    pub transition: Vec<Call>,
+    /// What follows the stages.
+    pub head: Head,
+    /// Numbers of stages whose results are results of the network, beside the logits.
+    pub outputs: Vec<Spanned<usize>>,
     /// First values of the parameters.
     pub init: InitSpec,
     /// What the author says of the network.
     pub expect: Expect,
     /// How it is trained.
     pub train: TrainConfig,
+    /// How large the network may become.
+    pub limits: Limits,
+    /// What is right, but probably not meant.
+    pub warnings: Vec<Diagnostic>,
 }
 
-/// Units after one another, with one number of filters.
+/// Units after one another.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StageSpec {
-    /// How many units.
-    pub depth: usize,
-    /// `f` of each unit; none where the unit does not take it.
-    pub filters: Option<usize>,
-    /// `stride` of the first unit; the others have 1.
-    pub stride: usize,
-    /// What each unit is.
-    pub unit: Arc<Unit>,
-    /// Further parameters of the unit, all of them, in the order of its signature.
-    pub args: Vec<(String, f64)>,
+    /// At least one.
+    pub units: Vec<UnitSpec>,
     /// The stage's text.
     pub span: Span,
 }
 
-/// The `expect:` section: what does not hold is an error.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Expect {
-    /// Trained parameters.
-    pub params: Option<Spanned<u64>>,
-    /// Multiply-accumulates of one image.
-    pub macs: Option<Spanned<u64>>,
-    /// Shape of the logits of one image.
-    pub output: Option<Spanned<Vec<usize>>>,
+/// One unit with all its numbers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct UnitSpec {
+    /// What it is.
+    pub unit: Arc<Unit>,
+    /// Values of all its parameters, in the order of its signature.
+    pub args: Vec<(String, f64)>,
+    /// Where it stands.
+    pub place: Place,
+    /// The text that asked for it: a stage, or a part of one.
+    pub span: Span,
+}
+
+impl UnitSpec {
+    /// The value of a parameter.
+    pub fn arg(&self, name: &str) -> Option<f64> {
+        self.args.iter().find(|(known, _)| known == name).map(|&(_, value)| value)
+    }
+}
+
+/// What follows the stages.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Head {
+    /// Layers whose result is the logits; none for a feature extractor, whose results are those of stages.
+    pub layers: Option<Vec<Call>>,
+    /// Its text.
+    pub span: Span,
 }
 
 const KEYS: &[&str] = &[
-    "name", "input", "classes", "stem", "unit", "style", "shortcut", "stages", "head", "units", "init",
-    "expect", "train",
+    "name",
+    "input",
+    "classes",
+    "stem",
+    "unit",
+    "style",
+    "shortcut",
+    "stages",
+    "transition",
+    "output_stride",
+    "head",
+    "outputs",
+    "units",
+    "init",
+    "expect",
+    "train",
 ];
 
-/// Names of the shortcut rules.
-pub const RULES: &[(&str, ShortcutRule)] = &[
-    ("identity", ShortcutRule::Identity),
-    ("pad", ShortcutRule::Pad),
-    ("projection", ShortcutRule::Projection),
-    ("always_project", ShortcutRule::AlwaysProject),
-];
+/// Numbers that stem, transitions and head may use: classes of the network, channels of what the section reads.
+pub const LAYER_VARIABLES: [&str; 2] = ["classes", "channels"];
 
 /// Sources of the built-in texts.
 #[derive(Debug, Clone, Copy)]
@@ -91,22 +120,30 @@ pub struct Builtin {
     pub units: SourceId,
     /// The head of a spec without one.
     pub head: SourceId,
+    /// The layers of the shortcut rule D.
+    pub rule: SourceId,
 }
 
 /// Units by name: the built-in ones, shadowed by the spec's own.
 type Units = BTreeMap<String, Arc<Unit>>;
 
 /// Reads a raw tree.
-pub fn resolve(tree: &Node, builtin: Builtin, sources: &SourceMap) -> Result<ResolvedSpec, Vec<Diagnostic>> {
+pub fn resolve(
+    tree: &Node,
+    builtin: Builtin,
+    limits: Limits,
+    sources: &SourceMap,
+) -> Result<ResolvedSpec, Vec<Diagnostic>> {
     let mut reader = Reader::new(sources);
     let mut units = Units::new();
-    let own = raw::parse(sources, builtin.units, 0)?;
+    let own = raw::parse(sources, builtin.units, 0, &Limits::default())?;
     read_units(&mut reader, &own, true, &mut units);
     reader.fields(tree, "a spec", KEYS);
     if let Some(node) = tree.get("units") {
         read_units(&mut reader, node, false, &mut units);
     }
-    let spec = Resolver { tree, units, builtin, reader: &mut reader }.spec();
+    let resolver = Resolver { tree, units, builtin, limits, reader: &mut reader, warnings: Vec::new() };
+    let spec = resolver.spec();
     match spec {
         Some(spec) if reader.faults.is_empty() => Ok(spec),
         _ => Err(in_order(reader.faults)),
@@ -134,11 +171,14 @@ fn read_units(reader: &mut Reader<'_>, node: &Node, builtin: bool, units: &mut U
     }
 }
 
-struct Resolver<'r, 's> {
-    tree: &'r Node,
-    units: Units,
+/// Reads sections; the ones about units and stages in `calls` and `stages`.
+pub(super) struct Resolver<'r, 's> {
+    pub(super) tree: &'r Node,
+    pub(super) units: Units,
     builtin: Builtin,
-    reader: &'r mut Reader<'s>,
+    pub(super) limits: Limits,
+    pub(super) reader: &'r mut Reader<'s>,
+    pub(super) warnings: Vec<Diagnostic>,
 }
 
 impl Resolver<'_, '_> {
@@ -150,25 +190,38 @@ impl Resolver<'_, '_> {
         let stem = self.stem();
         let head = self.head();
         let shortcut = self.shortcut();
-        let stages = self.stages();
+        let transition = self.transition();
+        let stages = self.stages(stem.as_deref(), shortcut.as_ref());
+        let outputs = self.outputs(stages.as_ref().map(Vec::len));
         let init = self.tree.get("init").map(|node| init::read(self.reader, node)).unwrap_or_default();
-        let expect = self.expect(classes.as_ref().map(|c| c.value));
+        let expect = self
+            .tree
+            .get("expect")
+            .map(|node| expect::read(self.reader, node, classes.as_ref().map(|c| c.value)));
         let channels = input.as_ref().map_or(3, |i| i.value[0]);
         let train = match self.tree.get("train") {
             Some(node) => train_section::read(self.reader, node, channels),
             None => train_section::default(channels),
         };
+        let (stages, head, mut outputs) = (stages?, head?, outputs?);
+        if head.layers.is_none() && outputs.is_empty() {
+            outputs.push(Spanned::new(stages.len(), head.span));
+        }
         Some(ResolvedSpec {
             name: name?,
             input: input?,
             classes: classes?,
             stem: stem?,
-            stages: stages?,
+            stages,
             shortcut: shortcut?,
-            head: head?,
+            transition: transition?,
+            head,
+            outputs,
             init,
-            expect,
+            expect: expect.unwrap_or_default(),
             train,
+            limits: self.limits,
+            warnings: self.warnings,
         })
     }
 
@@ -180,11 +233,11 @@ impl Resolver<'_, '_> {
         }
     }
 
-    fn required(&mut self, key: &str, example: &str) -> Option<Node> {
+    pub(super) fn required(&mut self, key: &str, example: &str) -> Option<Node> {
         let node = self.tree.get(key);
         if node.is_none() && matches!(self.tree.kind, Kind::Map(_)) {
             let top = self.top();
-            self.reader.missing(top, "the spec", key, example);
+            self.reader.missing(Some(self.tree), top, "the spec", key, example);
         }
         node.cloned()
     }
@@ -234,8 +287,12 @@ impl Resolver<'_, '_> {
         self.layers(text)
     }
 
-    fn head(&mut self) -> Option<Vec<Call>> {
+    /// `none` is no head; the outer `None` a fault.
+    fn head(&mut self) -> Option<Head> {
         let text = match self.tree.get("head") {
+            Some(Node { kind: Kind::Scalar { text, .. }, span }) if text == "none" => {
+                return Some(Head { layers: None, span: *span });
+            }
             Some(node) => self.reader.language(node, "`head`")?,
             None => {
                 let text = self.reader.sources.get(self.builtin.head).map_or("", |s| &s.text);
@@ -243,242 +300,51 @@ impl Resolver<'_, '_> {
                 unit::Text { text, span }
             }
         };
-        self.layers(text)
+        Some(Head { layers: Some(self.layers(text)?), span: text.span })
     }
 
     fn layers(&mut self, text: unit::Text<'_>) -> Option<Vec<Call>> {
         let calls = self.reader.keep(unit::layers(text))?;
-        let faults = check::layers(&calls, &["classes"]);
+        let faults = check::layers(&calls, &LAYER_VARIABLES);
         self.reader.faults.extend(faults);
         Some(calls)
     }
 
-    fn shortcut(&mut self) -> Option<Spanned<ShortcutRule>> {
-        let Some(node) = self.tree.get("shortcut") else {
-            return Some(Spanned::new(ShortcutRule::Projection, self.top()));
-        };
-        if matches!(node.kind, Kind::Map(_)) {
-            self.reader.fault(Diagnostic::error(
-                "shortcut rules of one's own are not supported yet",
-                node.span,
-                "here",
-            ));
-            return None;
-        }
-        let name = self.reader.text(node, "`shortcut`")?;
-        let rule = RULES.iter().find(|&&(known, _)| known == name);
-        if rule.is_none() {
-            let known: Vec<&str> = RULES.iter().map(|&(known, _)| known).collect();
-            self.reader.unknown("shortcut rule", name, node.span, &known);
-        }
-        rule.map(|&(_, rule)| Spanned::new(rule, node.span))
-    }
-
-    fn stages(&mut self) -> Option<Vec<StageSpec>> {
-        let v1 = self.style();
-        let default = self.tree.get("unit").map(|node| self.unit(node, v1));
-        let node = self.required("stages", "[{depth: 3, filters: 16}]")?;
-        let items = self.reader.items(&node, "`stages`")?;
-        if items.is_empty() {
-            let fault = Diagnostic::error("a network has at least one stage", node.span, "no stages");
-            self.reader.fault(fault.help("add one: `- {depth: 3, filters: 16}`"));
-        }
-        let stages: Vec<_> = items.iter().map(|item| self.stage(item, default.as_ref(), v1)).collect();
-        let units: usize = stages.iter().flatten().map(|s| s.depth).sum();
-        if units > MAX_UNITS {
-            let fault =
-                Diagnostic::error("the network has too many units", node.span, format!("{units} units"));
-            self.reader.fault(fault.help(format!("{MAX_UNITS} are the limit")));
-        }
-        stages.into_iter().collect()
-    }
-
-    /// Whether `style: v1` puts the bottleneck's stride onto its first convolution.
-    fn style(&mut self) -> bool {
-        let Some(node) = self.tree.get("style") else { return false };
-        match self.reader.text(node, "`style`") {
-            Some("v1") => true,
-            Some("v1.5") | None => false,
-            Some(other) => {
-                self.reader.unknown("style", other, node.span, &["v1", "v1.5"]);
-                false
-            }
+    fn shortcut(&mut self) -> Option<Shortcuts> {
+        match self.tree.get("shortcut") {
+            Some(node) => rules::read(self.reader, node, self.builtin.rule),
+            None => Some(Shortcuts::named(ShortcutRule::Projection, self.top())),
         }
     }
 
-    fn stage(&mut self, node: &Node, default: Option<&Option<UnitCall>>, v1: bool) -> Option<StageSpec> {
-        let entries = self.reader.fields(node, "a stage", &["depth", "filters", "stride", "unit"])?;
-        let (mut depth, mut filters, mut stride) = (None, None, Some(1));
-        let mut call = default.cloned();
-        for entry in &entries {
-            let what = format!("`{}`", entry.key);
-            match entry.key.as_str() {
-                "depth" => depth = self.reader.count(&entry.value, &what, 1..=MAX_UNITS),
-                "filters" => filters = self.reader.count(&entry.value, &what, 1..=MAX_CHANNELS),
-                "stride" => stride = self.reader.count(&entry.value, &what, 1..=64),
-                _ => call = Some(self.unit(&entry.value, v1)),
-            }
-        }
-        let has = |key: &str| entries.iter().any(|e| e.key == key);
-        if !has("depth") {
-            self.reader.missing(node.span, "the stage", "depth", "3");
-        }
-        let Some(call) = call else {
-            self.reader.missing(node.span, "the stage", "unit", "basic");
-            return None;
-        };
-        let call = call?;
-        let takes = |name: &str| call.unit.params.iter().any(|p| p.name.text == name);
-        if takes("f") && !has("filters") {
-            self.reader.missing(node.span, "the stage", "filters", "64");
-        }
-        for (key, name) in [("filters", "f"), ("stride", "stride")] {
-            if let Some(entry) = entries.iter().find(|e| e.key == key && !takes(name)) {
-                let fault = format!("the unit `{}` takes no `{name}`", call.unit.name.text);
-                let fault = Diagnostic::error(fault, entry.span, "without effect");
-                self.reader.fault(
-                    fault
-                        .label(call.unit.name.span, "its parameters")
-                        .help(format!("take `{key}` out, or give the unit the parameter `{name}`")),
-                );
-            }
-        }
-        let filters = if takes("f") { Some(filters?) } else { None };
-        Some(StageSpec {
-            depth: depth?,
-            filters,
-            stride: stride?,
-            unit: call.unit,
-            args: call.args,
-            span: node.span,
-        })
+    fn transition(&mut self) -> Option<Vec<Call>> {
+        let Some(node) = self.tree.get("transition") else { return Some(Vec::new()) };
+        let text = self.reader.language(node, "`transition`")?;
+        self.layers(text)
     }
 
-    fn unit(&mut self, node: &Node, v1: bool) -> Option<UnitCall> {
-        let text = self.reader.language(node, "`unit`")?;
-        let calls = self.reader.keep(unit::layers(text))?;
-        if let Some(second) = calls.get(1) {
-            let fault = Diagnostic::error("`unit` is the name of one unit", second.span, "one too many");
-            self.reader.fault(fault.help("bind a longer pipeline under `units:` and name it here"));
-            return None;
-        }
-        let call = calls.into_iter().next()?;
-        let name = call.name.text.as_str();
-        let shadowed = self.units.get("bottleneck").is_some_and(|u| !u.builtin);
-        let wanted = if v1 && name == "bottleneck" && !shadowed { "bottleneck_v1" } else { name };
-        let Some(unit) = self.units.get(wanted).cloned() else {
-            let known: Vec<&str> = self.units.keys().map(String::as_str).collect();
-            let fault = Diagnostic::error(format!("unknown unit `{name}`"), call.name.span, "not known");
-            let known = suggest(name, &known);
-            // A unit whose text has a fault of its own is known all the same.
-            let faulty = self.tree.get("units").is_some_and(|u| match &u.kind {
-                Kind::Map(entries) => entries.iter().any(|e| e.key.starts_with(name)),
-                Kind::Scalar { .. } | Kind::List(_) => false,
-            });
-            if !faulty {
-                self.reader.fault(fault.help(known));
-            }
-            return None;
-        };
-        let args = self.args(&unit, &call)?;
-        Some(UnitCall { unit, args })
-    }
-
-    /// Values of the unit's parameters but `f` and `stride`, which the stage gives.
-    fn args(&mut self, unit: &Unit, call: &Call) -> Option<Vec<(String, f64)>> {
-        let free: Vec<_> =
-            unit.params.iter().filter(|p| !["f", "stride"].contains(&p.name.text.as_str())).collect();
-        let before = self.reader.faults.len();
-        let mut given: BTreeMap<&str, f64> = BTreeMap::new();
-        for (at, arg) in call.args.iter().flatten().enumerate() {
-            let param = match &arg.name {
-                Some(name) => free.iter().find(|p| p.name.text == name.text),
-                None => free.get(at),
+    /// `[stage2, stage4]`: stages whose results are results of the network.
+    fn outputs(&mut self, stages: Option<usize>) -> Option<Vec<Spanned<usize>>> {
+        let Some(node) = self.tree.get("outputs") else { return Some(Vec::new()) };
+        let mut outputs: Vec<Spanned<usize>> = Vec::new();
+        for item in self.reader.items(node, "`outputs`")? {
+            let text = self.reader.text(item, "an output")?;
+            let stage = text.strip_prefix("stage").and_then(|n| n.parse::<usize>().ok());
+            let stage = stage.filter(|&n| n > 0 && stages.is_none_or(|count| n <= count));
+            let Some(stage) = stage else {
+                let fault = Diagnostic::error(format!("there is no stage `{text}`"), item.span, "not known");
+                let last = stages.map_or("...".into(), |count| format!("`stage{count}`"));
+                self.reader.fault(fault.help(format!("stages are called `stage1` to {last}")));
+                return None;
             };
-            let Some(param) = param else {
-                let names: Vec<&str> = free.iter().map(|p| p.name.text.as_str()).collect();
-                let span = arg.name.as_ref().map_or(arg.value.span, |n| n.span);
-                let fault = Diagnostic::error(
-                    format!("the unit `{}` has no such parameter", unit.name.text),
-                    span,
-                    "not known",
-                );
-                let help = arg
-                    .name
-                    .as_ref()
-                    .map_or(format!("known: {}", names.join(", ")), |n| suggest(&n.text, &names));
-                self.reader.fault(fault.help(help));
-                continue;
-            };
-            if let Some(value) = self.reader.keep(number::eval(&arg.value, &|_| None)) {
-                given.insert(&param.name.text, value);
-            }
-        }
-        let mut args: Vec<(String, f64)> = Vec::new();
-        for param in free {
-            let known = |name: &str| args.iter().find(|(n, _)| n == name).map(|&(_, v)| v);
-            let value = match (given.get(param.name.text.as_str()), &param.default) {
-                (Some(&value), _) => Some(value),
-                (None, Some(default)) => self.reader.keep(number::eval(default, &known)),
-                (None, None) => {
-                    let fault = format!("the unit `{}` needs `{}`", unit.name.text, param.name.text);
-                    let fault = Diagnostic::error(fault, call.span, "not given here")
-                        .label(param.name.span, "no default");
-                    self.reader
-                        .fault(fault.help(format!("write `{}({}=...)`", unit.name.text, param.name.text)));
-                    None
-                }
-            };
-            args.extend(value.map(|v| (param.name.text.clone(), v)));
-        }
-        (self.reader.faults.len() == before).then_some(args)
-    }
-
-    fn expect(&mut self, classes: Option<usize>) -> Expect {
-        let mut expect = Expect::default();
-        let Some(node) = self.tree.get("expect") else { return expect };
-        for entry in self.reader.fields(node, "`expect`", &["params", "macs", "output"]).unwrap_or_default() {
-            let (value, what) = (&entry.value, format!("`{}`", entry.key));
-            match entry.key.as_str() {
-                "params" => {
-                    expect.params =
-                        self.reader.integer(value, &what, 0..=u64::MAX).map(|v| Spanned::new(v, value.span))
-                }
-                "macs" => {
-                    expect.macs =
-                        self.reader.integer(value, &what, 0..=u64::MAX).map(|v| Spanned::new(v, value.span))
-                }
-                _ => expect.output = self.output(value, classes).map(|v| Spanned::new(v, value.span)),
-            }
-        }
-        expect
-    }
-
-    fn output(&mut self, node: &Node, classes: Option<usize>) -> Option<Vec<usize>> {
-        let items = self.reader.items(node, "`output`")?;
-        let mut shape = Vec::new();
-        for item in items {
-            let text = self.reader.language(item, "a size")?;
-            let expr = self.reader.keep(unit::formula(text))?;
-            let vars = |name: &str| (name == "classes").then_some(classes).flatten().map(|c| c as f64);
-            let size = self.reader.keep(number::eval(&expr, &vars))?;
-            if size.fract() != 0.0 || !(1.0..=1e9).contains(&size) {
-                self.reader.fault(Diagnostic::error(
-                    "a size must be a positive whole number",
-                    item.span,
-                    format!("this is {size}"),
-                ));
+            if let Some(first) = outputs.iter().find(|o| o.value == stage) {
+                let fault =
+                    Diagnostic::error(format!("`{text}` is an output twice"), item.span, "again here");
+                self.reader.fault(fault.label(first.span, "first here"));
                 return None;
             }
-            shape.push(size as usize);
+            outputs.push(Spanned::new(stage, item.span));
         }
-        Some(shape)
+        Some(outputs)
     }
-}
-
-/// A unit with the values of its own parameters.
-#[derive(Clone)]
-struct UnitCall {
-    unit: Arc<Unit>,
-    args: Vec<(String, f64)>,
 }

@@ -6,19 +6,23 @@ use crate::ir::graph::{Graph, Mode};
 use crate::ir::op::Op;
 use crate::report::Summary;
 use crate::source::SourceMap;
+use crate::spec::limits::Limits;
 use crate::spec::train::{By, Schedule};
 use crate::spec::{Request, ResolvedSpec};
 
 fn get(name: &str, overrides: &[&str]) -> (ResolvedSpec, SourceMap) {
     let overrides: Vec<String> = overrides.iter().map(|o| (*o).to_string()).collect();
     let mut sources = SourceMap::default();
-    let spec = load_builtin(name, &overrides, &mut sources).expect("compiled in").expect("a right spec");
+    let spec = load_builtin(name, &overrides, Limits::default(), &mut sources)
+        .expect("compiled in")
+        .expect("a right spec");
     (spec, sources)
 }
 
 fn reload(yaml: &str) -> ResolvedSpec {
     let read = |path: &str| Err(std::io::Error::other(path.to_string()));
-    let request = Request { name: "emitted.yaml", text: yaml, overrides: &[], read: &read };
+    let request =
+        Request { name: "emitted.yaml", text: yaml, overrides: &[], read: &read, limits: Limits::default() };
     load(&request, &mut SourceMap::default()).expect("an emitted spec loads")
 }
 
@@ -87,7 +91,10 @@ fn names_follow_the_spec() {
         assert_eq!(names.iter().filter(|n| **n == name).count(), 1, "{name}");
     }
     let conv = graph.ids().find(|&id| graph.node(id).name == "stage2.unit0.conv2").expect("there");
-    assert_eq!(sources.text(graph.node(conv).span), "conv3x3(width, stride, groups=groups)");
+    assert_eq!(
+        sources.text(graph.node(conv).span),
+        "conv3x3(width, stride, groups=groups, dilation=dilation)"
+    );
     assert!(matches!(&graph.node(conv).op, Op::Conv { attrs, .. } if attrs.stride == [2, 2]));
 }
 
@@ -114,7 +121,7 @@ fn overrides_reach_every_section() {
         "train.schedule.step.every=3",
     ];
     let (spec, sources) = get("resnet20", &sets);
-    assert_eq!(spec.stages[1].depth, 5);
+    assert_eq!(spec.stages[1].units.len(), 5);
     assert_eq!(spec.train.lr, 0.25);
     assert_eq!(spec.train.sgd.momentum, 0.9);
     assert!(spec.expect.params.is_none(), "the file's figures hold for the file's network");

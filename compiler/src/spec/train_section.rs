@@ -186,13 +186,13 @@ fn schedule(reader: &mut Reader<'_>, node: &Node) -> Option<Schedule> {
         "constant" => Some(Schedule::Constant),
         "step" => {
             if every.is_none() {
-                reader.missing(section, &what, "every", "30");
+                reader.missing(settings, section, &what, "every", "30");
             }
             Some(Schedule::Step { every: every.flatten()?, gamma, by })
         }
         "multistep" => {
             if milestones.is_none() {
-                reader.missing(section, &what, "milestones", "[82, 123]");
+                reader.missing(settings, section, &what, "milestones", "[82, 123]");
             }
             Some(Schedule::Multistep { milestones: milestones.flatten()?, gamma, by })
         }
@@ -242,7 +242,7 @@ fn warmup(reader: &mut Reader<'_>, node: &Node) -> Option<Warmup> {
         }
     }
     if !entries.iter().any(|e| e.key == "length") {
-        reader.missing(node.span, "`warmup`", "length", "5");
+        reader.missing(Some(node), node.span, "`warmup`", "length", "5");
     }
     Some(warmup)
 }
@@ -259,7 +259,7 @@ fn normalize(reader: &mut Reader<'_>, node: &Node, channels: usize) -> Option<No
     }
     for key in ["mean", "std"] {
         if !entries.iter().any(|e| e.key == key) {
-            reader.missing(node.span, "`normalize`", key, "[0.5, 0.5, 0.5]");
+            reader.missing(Some(node), node.span, "`normalize`", key, "[0.5, 0.5, 0.5]");
         }
     }
     Some(Normalize { mean: mean?, std: std? })

@@ -45,6 +45,15 @@ pub struct Unit {
     pub builtin: bool,
 }
 
+impl Unit {
+    /// Number of expressions in it: what building it once costs.
+    pub fn size(&self) -> usize {
+        let params: usize = self.params.iter().map(|p| 1 + p.default.as_ref().map_or(0, Expr::size)).sum();
+        let bindings: usize = self.bindings.iter().map(|b| b.value.size()).sum();
+        params + bindings
+    }
+}
+
 /// `groups=1`
 #[derive(Debug, Clone, PartialEq)]
 pub struct Param {
@@ -70,6 +79,27 @@ pub struct Expr {
     pub kind: ExprKind,
     /// Where.
     pub span: Span,
+}
+
+impl Expr {
+    fn size(&self) -> usize {
+        1 + match &self.kind {
+            ExprKind::Number(_) => 0,
+            ExprKind::Call(call) => call.size(),
+            ExprKind::Negate(inner) => inner.size(),
+            ExprKind::Sum(parts) | ExprKind::Product(parts) => {
+                parts.iter().map(|(_, part)| part.size()).sum()
+            }
+            ExprKind::Pipeline(start, calls) => start.size() + calls.iter().map(Call::size).sum::<usize>(),
+        }
+    }
+}
+
+impl Call {
+    /// Number of expressions in it.
+    pub fn size(&self) -> usize {
+        1 + self.args.iter().flatten().map(|arg| arg.value.size()).sum::<usize>()
+    }
 }
 
 /// Kinds of [`Expr`].

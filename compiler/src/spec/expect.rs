@@ -1,0 +1,57 @@
+//! The `expect:` section: figures that the network must have.
+
+use super::raw::Node;
+use super::read::{Reader, Spanned};
+use super::{number, unit};
+use crate::diagnostic::Diagnostic;
+
+/// The `expect:` section: what does not hold is an error.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Expect {
+    /// Trained parameters.
+    pub params: Option<Spanned<u64>>,
+    /// Multiply-accumulates of one image.
+    pub macs: Option<Spanned<u64>>,
+    /// Shape of the logits of one image.
+    pub output: Option<Spanned<Vec<usize>>>,
+}
+
+/// Reads the section.
+pub(super) fn read(reader: &mut Reader<'_>, node: &Node, classes: Option<usize>) -> Expect {
+    let mut expect = Expect::default();
+    for entry in reader.fields(node, "`expect`", &["params", "macs", "output"]).unwrap_or_default() {
+        let (value, what) = (&entry.value, format!("`{}`", entry.key));
+        match entry.key.as_str() {
+            "params" => {
+                expect.params =
+                    reader.integer(value, &what, 0..=u64::MAX).map(|v| Spanned::new(v, value.span))
+            }
+            "macs" => {
+                expect.macs = reader.integer(value, &what, 0..=u64::MAX).map(|v| Spanned::new(v, value.span))
+            }
+            _ => expect.output = output(reader, value, classes).map(|v| Spanned::new(v, value.span)),
+        }
+    }
+    expect
+}
+
+fn output(reader: &mut Reader<'_>, node: &Node, classes: Option<usize>) -> Option<Vec<usize>> {
+    let items = reader.items(node, "`output`")?;
+    let mut shape = Vec::new();
+    for item in items {
+        let text = reader.language(item, "a size")?;
+        let expr = reader.keep(unit::formula(text))?;
+        let vars = |name: &str| (name == "classes").then_some(classes).flatten().map(|c| c as f64);
+        let size = reader.keep(number::eval(&expr, &vars))?;
+        if size.fract() != 0.0 || !(1.0..=1e9).contains(&size) {
+            reader.fault(Diagnostic::error(
+                "a size must be a positive whole number",
+                item.span,
+                format!("this is {size}"),
+            ));
+            return None;
+        }
+        shape.push(size as usize);
+    }
+    Some(shape)
+}

@@ -1,0 +1,124 @@
+//! The `shortcut:` section: a named rule, or layers of one's own for shapes that agree and for shapes that do not.
+
+use super::raw::{Kind, Node};
+use super::read::Reader;
+use super::unit::{self, Call, Text};
+use super::{builtin, check, layer};
+use crate::ir::op::ShortcutRule;
+use crate::source::{SourceId, Span};
+
+/// Names of the rules that the graph knows.
+pub const RULES: &[(&str, ShortcutRule)] = &[
+    ("identity", ShortcutRule::Identity),
+    ("pad", ShortcutRule::Pad),
+    ("projection", ShortcutRule::Projection),
+    ("always_project", ShortcutRule::AlwaysProject),
+];
+
+/// Numbers that the layers of a rule may use beside the unit's place: channels of the unit's input and of the main
+/// branch, and the step between the pixels that the main branch has taken.
+pub const VARIABLES: [&str; 3] = ["channels", "out", "stride"];
+
+/// How the unit's input becomes a term of the sum.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Rule {
+    /// One that the graph knows.
+    Named(ShortcutRule),
+    /// Layers after one another; a pooling of stride 1 is left out.
+    Layers(Vec<Call>),
+}
+
+/// What `shortcut` means in units.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Shortcuts {
+    /// Where input and main branch have one shape.
+    pub same: Rule,
+    /// Where they have not.
+    pub changed: Rule,
+    /// The section's text.
+    pub span: Span,
+}
+
+impl Shortcuts {
+    /// One rule for both.
+    pub fn named(rule: ShortcutRule, span: Span) -> Self {
+        Shortcuts { same: Rule::Named(rule), changed: Rule::Named(rule), span }
+    }
+
+    /// Number of expressions in the larger of the two.
+    pub fn size(&self) -> usize {
+        let size = |rule: &Rule| match rule {
+            Rule::Named(_) => 0,
+            Rule::Layers(calls) => calls.iter().map(Call::size).sum(),
+        };
+        size(&self.same).max(size(&self.changed))
+    }
+
+    /// The named rule, where the two are one.
+    pub fn name(&self) -> Option<&'static str> {
+        match (&self.same, &self.changed) {
+            (Rule::Named(same), Rule::Named(changed)) if same == changed => Some(name(*same)),
+            _ => None,
+        }
+    }
+}
+
+/// What a spec calls the rule.
+pub fn name(rule: ShortcutRule) -> &'static str {
+    let found = RULES.iter().find(|&&(_, known)| known == rule);
+    found.map(|&(name, _)| name).expect("every rule has a name")
+}
+
+/// Reads the section. `pooled` is the source of the built-in rule D.
+pub fn read(reader: &mut Reader<'_>, node: &Node, pooled: SourceId) -> Option<Shortcuts> {
+    if !matches!(node.kind, Kind::Map(_)) {
+        return pair(reader, node, pooled);
+    }
+    let mut rules = Shortcuts::named(ShortcutRule::Identity, node.span);
+    rules.changed = Rule::Named(ShortcutRule::Projection);
+    let mut whole = true;
+    for entry in reader.fields(node, "`shortcut`", &["same", "changed"])? {
+        let same = entry.key == "same";
+        match pair(reader, &entry.value, pooled) {
+            Some(read) if same => rules.same = read.same,
+            Some(read) => rules.changed = read.changed,
+            None => whole = false,
+        }
+    }
+    whole.then_some(rules)
+}
+
+/// A rule by name, which may do different things in the two cases, or layers, which do not.
+fn pair(reader: &mut Reader<'_>, node: &Node, pooled: SourceId) -> Option<Shortcuts> {
+    let text = reader.text(node, "`shortcut`")?;
+    if let Some(&(_, rule)) = RULES.iter().find(|&&(known, _)| known == text) {
+        return Some(Shortcuts::named(rule, node.span));
+    }
+    if text == builtin::POOLED_RULE {
+        let text = reader.sources.get(pooled).map_or("", |s| &s.text);
+        let span = Span { source: pooled, start: 0, end: text.len() as u32 };
+        let changed = Rule::Layers(layers(reader, Text { text, span })?);
+        return Some(Shortcuts { same: Rule::Named(ShortcutRule::Identity), changed, span: node.span });
+    }
+    if text.contains("->") || text.contains('(') || layer::is_layer(text) {
+        let text = reader.language(node, "`shortcut`")?;
+        let calls = layers(reader, text)?;
+        return Some(Shortcuts {
+            same: Rule::Layers(calls.clone()),
+            changed: Rule::Layers(calls),
+            span: node.span,
+        });
+    }
+    let mut known: Vec<&str> = RULES.iter().map(|&(known, _)| known).collect();
+    known.push(builtin::POOLED_RULE);
+    reader.unknown("shortcut rule", text, node.span, &known);
+    None
+}
+
+fn layers(reader: &mut Reader<'_>, text: Text<'_>) -> Option<Vec<Call>> {
+    let calls = reader.keep(unit::layers(text))?;
+    let known: Vec<&str> = VARIABLES.into_iter().chain(super::place::Place::NAMES).collect();
+    let faults = check::layers(&calls, &known);
+    reader.faults.extend(faults);
+    Some(calls)
+}
