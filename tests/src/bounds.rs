@@ -55,6 +55,8 @@ fn terms(kernel: &Kernel) -> usize {
         | Kernel::ScaleShift { .. }
         | Kernel::MaxPool { .. }
         | Kernel::GlobalAvgPoolBackward { .. }
+        | Kernel::Concat { .. }
+        | Kernel::ChannelSlice { .. }
         | Kernel::PadShortcut(_)
         | Kernel::PadShortcutBackward(_)
         | Kernel::SgdUpdate { .. } => 1,

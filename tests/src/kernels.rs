@@ -59,6 +59,14 @@ pub const MAKERS: &[(&str, Maker)] = &[
         pixels: r.range(1, 60),
         channels: channels(r),
     }),
+    ("concat", |r| Kernel::Concat {
+        rows: rows(r),
+        channels: (0..r.range(1, 4)).map(|_| channels(r)).collect(),
+    }),
+    ("channel_slice", |r| {
+        let (start, taken) = (r.range(0, 20), channels(r));
+        Kernel::ChannelSlice { rows: rows(r), channels: start + taken + r.range(0, 20), start, taken }
+    }),
     ("pad_shortcut", |r| Kernel::PadShortcut(pad(r))),
     ("pad_shortcut_backward", |r| Kernel::PadShortcutBackward(pad(r))),
     ("softmax", |r| Kernel::Softmax { rows: r.range(1, 9), classes: r.range(1, 40) }),

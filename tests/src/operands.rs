@@ -192,6 +192,8 @@ pub fn signature(kernel: &Kernel) -> Signature {
         | Kernel::Mul { .. }
         | Kernel::MulBackward { .. }
         | Kernel::ScaleShift { .. }
+        | Kernel::Concat { .. }
+        | Kernel::ChannelSlice { .. }
         | Kernel::PadShortcut(_)
         | Kernel::PadShortcutBackward(_)
         | Kernel::Softmax { .. }
@@ -311,6 +313,13 @@ fn other_signature(kernel: &Kernel) -> Signature {
         Kernel::ScaleShift { len, scale, .. } => {
             let x = Operand { sign: if scale < 0.0 { -1 } else { 1 }, ..Operand::vector(len) };
             signature_of(vec![x], vec![Operand::vector(len)])
+        }
+        Kernel::Concat { rows, ref channels } => signature_of(
+            channels.iter().map(|&c| Operand::rows(rows, c)).collect(),
+            vec![Operand::rows(rows, channels.iter().sum())],
+        ),
+        Kernel::ChannelSlice { rows, channels, start: _, taken } => {
+            signature_of(vec![Operand::rows(rows, channels)], vec![Operand::rows(rows, taken)])
         }
         Kernel::PadShortcut(g) => signature_of(
             vec![Operand::map(g.n, g.cin, g.h, g.w)],

@@ -224,6 +224,26 @@ fn value_added_to_itself() {
 }
 
 #[test]
+fn concatenation() {
+    check(around(|net, x| {
+        let a = net.conv("a", x, [4, 3], square(3, 1, 1), false);
+        let b = net.conv("b", x, [4, 2], square(1, 1, 0), true);
+        let all = net.add("concat", Op::Concat { operands: 3 }, &[a, x, b]);
+        let all = net.bn("bn", all, 9);
+        (net.act("act", all, Activation::Relu), 9)
+    }));
+}
+
+#[test]
+fn concatenation_of_a_value_with_itself() {
+    check(around(|net, x| {
+        let twice = net.add("twice", Op::Concat { operands: 2 }, &[x, x]);
+        let last = net.conv("last", twice, [8, 4], square(3, 1, 1), false);
+        (net.act("act", last, Activation::Sigmoid), 4)
+    }));
+}
+
+#[test]
 fn units_with_every_shortcut_rule() {
     use ShortcutRule::{AlwaysProject, Identity, Pad, Projection};
     for (rule, features, stride) in

@@ -52,7 +52,9 @@ pub fn kind(node: &Node) -> Kind {
         Op::Conv { .. } | Op::BatchNorm { .. } | Op::Affine { .. } if in_shortcut => Kind::Shortcut,
         Op::Conv { .. } => Kind::Conv,
         Op::BatchNorm { .. } | Op::Affine { .. } => Kind::Norm,
-        Op::Activate { .. } | Op::Add { .. } | Op::Mul { .. } | Op::ScaleShift { .. } => Kind::Elementwise,
+        Op::Activate { .. } | Op::Add { .. } | Op::Mul { .. } | Op::ScaleShift { .. } | Op::Concat { .. } => {
+            Kind::Elementwise
+        }
         Op::MaxPool { .. } | Op::AvgPool { .. } | Op::GlobalAvgPool => Kind::Pool,
         Op::Linear { .. } | Op::Softmax => Kind::Head,
         Op::CrossEntropy { .. } => Kind::Loss,
@@ -65,6 +67,7 @@ pub fn kind(node: &Node) -> Kind {
         | Op::MaxPoolBackward { .. }
         | Op::AvgPoolBackward { .. }
         | Op::GlobalAvgPoolBackward { .. }
+        | Op::ChannelSlice { .. }
         | Op::LinearBackwardData { .. }
         | Op::LinearBackwardFilter
         | Op::PadShortcutBackward { .. }
@@ -91,6 +94,7 @@ pub fn title(op: &Op) -> String {
         Op::MaxPool { attrs } => format!("max pool {}", pool(attrs)),
         Op::AvgPool { attrs } => format!("average pool {}", pool(attrs)),
         Op::GlobalAvgPool => "global average pool".into(),
+        Op::Concat { .. } => "concat".into(),
         Op::Linear { bias } => format!("linear{}", if *bias { " + bias" } else { "" }),
         Op::Shortcut { .. } => "shortcut".into(),
         Op::PadShortcut { stride, channels } => format!("pad to {channels} channels{}", step(*stride)),
@@ -107,6 +111,7 @@ pub fn title(op: &Op) -> String {
         Op::MaxPoolBackward { attrs, .. } => format!("max pool {} ∂", pool(attrs)),
         Op::AvgPoolBackward { attrs, .. } => format!("average pool {} ∂", pool(attrs)),
         Op::GlobalAvgPoolBackward { .. } => "global average pool ∂".into(),
+        Op::ChannelSlice { start, channels } => format!("channels {start}..{}", start + channels),
         Op::LinearBackwardData { .. } => "linear ∂data".into(),
         Op::LinearBackwardFilter => "linear ∂filter".into(),
         Op::PadShortcutBackward { .. } => "pad ∂".into(),

@@ -1,9 +1,10 @@
 //! [`ResolvedSpec`] to a [`Graph`] in the stage `Built`: the only code that sees both.
 //!
 //! Nodes are named by their place in the spec: region (`stem`, `stage1.unit0`, `head`), then the layer's kind counted
-//! from 1 in order of writing (`conv1`, `bn2`, `relu3`). `add`, `mul`, `scale`, `shortcut` and the head's layers carry a
-//! number from their second on. Parameters hang below their layer: `stage1.unit0.conv1.weight`. Channels are tracked here, since
-//! the shapes of weights depend on them; that sizes of images agree is left to shape inference.
+//! from 1 in order of writing (`conv1`, `bn2`, `relu3`). `add`, `mul`, `scale`, `concat`, `shortcut` and the head's
+//! layers carry a number from their second on. Parameters hang below their layer: `stage1.unit0.conv1.weight`. Channels
+//! are tracked here, since the shapes of weights depend on them; that sizes of images agree is left to
+//! shape inference.
 
 mod expect;
 mod layer;
@@ -224,7 +225,7 @@ impl Builder<'_> {
     fn name(&mut self, kind: &'static str) -> String {
         let count = self.counts.entry(kind).or_default();
         *count += 1;
-        let alone = matches!(kind, "add" | "mul" | "scale" | "shortcut") || self.region == "head";
+        let alone = matches!(kind, "add" | "mul" | "scale" | "concat" | "shortcut") || self.region == "head";
         if alone && *count == 1 {
             format!("{}.{kind}", self.region)
         } else {

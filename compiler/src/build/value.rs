@@ -2,11 +2,12 @@
 
 use super::{Builder, Item, Like, Map, Result, Scope};
 use crate::diagnostic::Diagnostic;
+use crate::ir::graph::Value;
 use crate::ir::op::{Epilogue, Op};
 use crate::source::Span;
 use crate::spec::layer::{self, Bound, Layer};
 use crate::spec::number;
-use crate::spec::unit::{Call, Expr, ExprKind};
+use crate::spec::unit::{Arg, Call, Expr, ExprKind};
 
 impl Builder<'_> {
     pub(super) fn value(&mut self, expr: &Expr, scope: &Scope) -> Result<Item> {
@@ -16,6 +17,9 @@ impl Builder<'_> {
             }
             ExprKind::Call(call) if call.args.is_none() && scope.contains_key(&call.name.text) => {
                 Ok(scope[&call.name.text])
+            }
+            ExprKind::Call(Call { name, args: Some(args), span }) if name.text == "concat" => {
+                self.concat(args, *span, scope).map(Item::Map)
             }
             ExprKind::Pipeline(start, calls) => {
                 let start = self.map(start, scope)?;
@@ -152,6 +156,21 @@ impl Builder<'_> {
         }
         let op = Op::Mul { epilogue: Epilogue::default() };
         Ok(Map { value: self.node("mul", op, whole, &[a.value, b.value])?.into(), channels: a.channels })
+    }
+
+    /// Channels after one another; that the images agree is shape inference's to say.
+    fn concat(&mut self, args: &[Arg], span: Span, scope: &Scope) -> Result<Map> {
+        let maps = args.iter().map(|arg| self.map(&arg.value, scope)).collect::<Result<Vec<Map>>>()?;
+        let channels = maps.iter().try_fold(0usize, |sum, map| {
+            sum.checked_add(map.channels).filter(|&sum| sum <= layer::MAX_CHANNELS)
+        });
+        let Some(channels) = channels else {
+            let fault = Diagnostic::error("too many channels", span, "put together here");
+            return Err(Box::new(fault.help(format!("{} are the limit", layer::MAX_CHANNELS))));
+        };
+        let operands: Vec<Value> = maps.iter().map(|map| map.value).collect();
+        let node = self.node("concat", Op::Concat { operands: operands.len() }, span, &operands)?;
+        Ok(Map { value: node.into(), channels })
     }
 
     fn add(&mut self, a: Map, a_span: Span, b: Map, b_span: Span, whole: Span) -> Result<Map> {

@@ -294,6 +294,11 @@ pub enum Op {
     },
     /// Mean over the image, to `[n, c, 1, 1]`: `x`.
     GlobalAvgPool,
+    /// Channels of all operands after one another: two maps or more of one batch and one image size.
+    Concat {
+        /// How many.
+        operands: usize,
+    },
     /// Affine map of all features to `[n, out]`: `x, weight [, bias]` where `x` is `[n, in]` or `[n, in, 1, 1]`.
     Linear {
         /// Whether there is a bias operand.
@@ -384,6 +389,13 @@ pub enum Op {
     GlobalAvgPoolBackward {
         /// Shape of the forward input.
         input: Shape,
+    },
+    /// Channels `start..start + channels` of a map, the gradient of one operand of [`Op::Concat`]: `dy`.
+    ChannelSlice {
+        /// First channel taken.
+        start: usize,
+        /// Channels of the result.
+        channels: usize,
     },
     /// Gradient of a linear layer's input: `dy [n, out], weight`. The result has the given shape.
     LinearBackwardData {

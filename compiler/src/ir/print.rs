@@ -107,6 +107,7 @@ impl fmt::Display for Op {
             Op::MaxPool { attrs } => write!(f, "max_pool {attrs}"),
             Op::AvgPool { attrs } => write!(f, "avg_pool {attrs}"),
             Op::GlobalAvgPool => f.write_str("global_avg_pool"),
+            Op::Concat { .. } => f.write_str("concat"),
             Op::Linear { bias } => write!(f, "linear{}", flag(*bias, "bias")),
             Op::Shortcut { rule, .. } => write!(f, "shortcut {rule}"),
             Op::PadShortcut { stride, channels } => write!(f, "pad_shortcut s{} c{channels}", pair(*stride)),
@@ -123,6 +124,9 @@ impl fmt::Display for Op {
             Op::MaxPoolBackward { attrs, .. } => write!(f, "max_pool_backward {attrs}"),
             Op::AvgPoolBackward { attrs, .. } => write!(f, "avg_pool_backward {attrs}"),
             Op::GlobalAvgPoolBackward { .. } => f.write_str("global_avg_pool_backward"),
+            Op::ChannelSlice { start, channels } => {
+                write!(f, "channel_slice {start}..{}", start + channels)
+            }
             Op::LinearBackwardData { .. } => f.write_str("linear_backward_data"),
             Op::LinearBackwardFilter => f.write_str("linear_backward_filter"),
             Op::PadShortcutBackward { stride, .. } => write!(f, "pad_shortcut_backward s{}", pair(*stride)),

@@ -68,6 +68,7 @@ fn legal(op: &Op, mode: Mode) -> Option<(Stage, Stage)> {
         | Op::MaxPool { .. }
         | Op::AvgPool { .. }
         | Op::GlobalAvgPool
+        | Op::Concat { .. }
         | Op::Linear { .. }
         | Op::Softmax => always,
         Op::BatchNorm { .. } => match mode {
@@ -87,6 +88,7 @@ fn legal(op: &Op, mode: Mode) -> Option<(Stage, Stage)> {
         | Op::MaxPoolBackward { .. }
         | Op::AvgPoolBackward { .. }
         | Op::GlobalAvgPoolBackward { .. }
+        | Op::ChannelSlice { .. }
         | Op::LinearBackwardData { .. }
         | Op::LinearBackwardFilter
         | Op::PadShortcutBackward { .. }
@@ -113,6 +115,7 @@ fn epilogue(op: &Op) -> Epilogue {
         | Op::MaxPool { .. }
         | Op::AvgPool { .. }
         | Op::GlobalAvgPool
+        | Op::Concat { .. }
         | Op::Linear { .. }
         | Op::Shortcut { .. }
         | Op::PadShortcut { .. }
@@ -125,6 +128,7 @@ fn epilogue(op: &Op) -> Epilogue {
         | Op::MaxPoolBackward { .. }
         | Op::AvgPoolBackward { .. }
         | Op::GlobalAvgPoolBackward { .. }
+        | Op::ChannelSlice { .. }
         | Op::LinearBackwardData { .. }
         | Op::LinearBackwardFilter
         | Op::PadShortcutBackward { .. }
@@ -160,6 +164,7 @@ fn param_operands(op: &Op) -> Vec<(usize, Role)> {
         | Op::MaxPool { .. }
         | Op::AvgPool { .. }
         | Op::GlobalAvgPool
+        | Op::Concat { .. }
         | Op::Shortcut { .. }
         | Op::PadShortcut { .. }
         | Op::Softmax
@@ -171,6 +176,7 @@ fn param_operands(op: &Op) -> Vec<(usize, Role)> {
         | Op::MaxPoolBackward { .. }
         | Op::AvgPoolBackward { .. }
         | Op::GlobalAvgPoolBackward { .. }
+        | Op::ChannelSlice { .. }
         | Op::LinearBackwardFilter
         | Op::PadShortcutBackward { .. }
         | Op::CrossEntropyBackward { .. }

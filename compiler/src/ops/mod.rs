@@ -3,6 +3,7 @@
 //! One file per kind of operator; this one dispatches. Nothing here knows a pass, a plan or a text.
 
 mod activation;
+mod concat;
 mod conv;
 mod elementwise;
 mod linear;
@@ -76,6 +77,7 @@ pub fn operand_count(op: &Op) -> usize {
         Op::Affine { epilogue } => 3 + usize::from(epilogue.residual),
         Op::Mul { epilogue } => 2 + usize::from(epilogue.residual),
         Op::MulBackward { epilogue } => 3 + usize::from(epilogue.act.is_some()),
+        Op::Concat { operands } => *operands,
         Op::Linear { bias } => 2 + usize::from(*bias),
         Op::ConvBackwardData { residual, .. } => 2 + usize::from(*residual),
         Op::BatchNormBackward { epilogue } => 5 + usize::from(epilogue.act.is_some()),
@@ -87,6 +89,7 @@ pub fn operand_count(op: &Op) -> usize {
         | Op::PadShortcut { .. }
         | Op::Softmax
         | Op::ChannelSum
+        | Op::ChannelSlice { .. }
         | Op::AvgPoolBackward { .. }
         | Op::GlobalAvgPoolBackward { .. }
         | Op::PadShortcutBackward { .. } => 1,
@@ -124,6 +127,7 @@ pub fn infer(op: &Op, mode: Mode, operands: &[&TensorType]) -> Infer {
         Op::MaxPool { attrs } => pool::infer_max(attrs, operands),
         Op::AvgPool { attrs } => pool::infer_avg(attrs, operands),
         Op::GlobalAvgPool => pool::infer_global(operands),
+        Op::Concat { .. } => concat::infer(operands),
         Op::Linear { bias } => linear::infer(*bias, operands),
         Op::Shortcut { rule, .. } => shortcut::infer(*rule, operands),
         Op::PadShortcut { stride, channels } => shortcut::infer_pad(*stride, *channels, operands),
@@ -140,6 +144,7 @@ pub fn infer(op: &Op, mode: Mode, operands: &[&TensorType]) -> Infer {
         Op::MaxPoolBackward { attrs, input } => pool::infer_max_backward(attrs, input, operands),
         Op::AvgPoolBackward { attrs, input } => pool::infer_avg_backward(attrs, input, operands),
         Op::GlobalAvgPoolBackward { input } => pool::infer_global_backward(input, operands),
+        Op::ChannelSlice { start, channels } => concat::infer_slice(*start, *channels, operands),
         Op::LinearBackwardData { input } => linear::infer_backward_data(input, operands),
         Op::LinearBackwardFilter => linear::infer_backward_filter(operands),
         Op::PadShortcutBackward { stride, input } => shortcut::infer_pad_backward(*stride, input, operands),
@@ -170,6 +175,7 @@ pub fn layout(op: &Op, result: &TensorType) -> Layout {
         | Op::MaxPool { .. }
         | Op::AvgPool { .. }
         | Op::GlobalAvgPool
+        | Op::Concat { .. }
         | Op::Linear { .. }
         | Op::Shortcut { .. }
         | Op::PadShortcut { .. }
@@ -183,6 +189,7 @@ pub fn layout(op: &Op, result: &TensorType) -> Layout {
         | Op::MaxPoolBackward { .. }
         | Op::AvgPoolBackward { .. }
         | Op::GlobalAvgPoolBackward { .. }
+        | Op::ChannelSlice { .. }
         | Op::LinearBackwardData { .. }
         | Op::PadShortcutBackward { .. }
         | Op::CrossEntropyBackward { .. }
@@ -235,6 +242,7 @@ fn macs(op: &Op, operands: &[&TensorType], results: &[TensorType]) -> u64 {
         | Op::MaxPool { .. }
         | Op::AvgPool { .. }
         | Op::GlobalAvgPool
+        | Op::Concat { .. }
         | Op::Shortcut { .. }
         | Op::PadShortcut { .. }
         | Op::Softmax
@@ -246,6 +254,7 @@ fn macs(op: &Op, operands: &[&TensorType], results: &[TensorType]) -> u64 {
         | Op::MaxPoolBackward { .. }
         | Op::AvgPoolBackward { .. }
         | Op::GlobalAvgPoolBackward { .. }
+        | Op::ChannelSlice { .. }
         | Op::PadShortcutBackward { .. }
         | Op::CrossEntropyBackward { .. }
         | Op::SgdUpdate { .. } => 0,
@@ -260,6 +269,7 @@ fn elementwise_flops(op: &Op, operands: &[&TensorType], results: &[TensorType]) 
         Op::Input { .. } | Op::Labels { .. } | Op::Param { .. } => 0,
         // Copies and comparisons without arithmetic on the elements.
         Op::Shortcut { .. } | Op::PadShortcut { .. } | Op::PadShortcutBackward { .. } => 0,
+        Op::Concat { .. } | Op::ChannelSlice { .. } => 0,
         Op::Conv { bias, epilogue, .. } => out() * (u64::from(*bias) + epilogue_flops(epilogue)),
         // Mean: 1; variance: 3; normalise, scale, shift: 4.
         Op::BatchNorm { epilogue, .. } => out() * (8 + epilogue_flops(epilogue)),

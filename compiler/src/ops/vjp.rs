@@ -1,6 +1,6 @@
 //! Gradients: one rule per operator, each beside its operator with the formula first. This file dispatches.
 
-use super::{activation, conv, elementwise, linear, loss, norm, pool, shortcut};
+use super::{activation, concat, conv, elementwise, linear, loss, norm, pool, shortcut};
 use crate::ir::graph::{Graph, NodeId, Value};
 use crate::ir::op::Op;
 use crate::ir::patch::Patch;
@@ -98,6 +98,7 @@ pub fn vjp(mut v: Vjp<'_>) -> Gradients {
         Op::MaxPool { attrs } => pool::vjp_max(&mut v, attrs),
         Op::AvgPool { attrs } => pool::vjp_avg(&mut v, attrs),
         Op::GlobalAvgPool => pool::vjp_global(&mut v),
+        Op::Concat { .. } => concat::vjp(&mut v),
         Op::Linear { bias } => linear::vjp(&mut v, *bias),
         Op::PadShortcut { stride, .. } => shortcut::vjp_pad(&mut v, *stride),
         Op::CrossEntropy { smoothing } => loss::vjp(&mut v, *smoothing),
@@ -113,6 +114,7 @@ pub fn vjp(mut v: Vjp<'_>) -> Gradients {
         | Op::MaxPoolBackward { .. }
         | Op::AvgPoolBackward { .. }
         | Op::GlobalAvgPoolBackward { .. }
+        | Op::ChannelSlice { .. }
         | Op::LinearBackwardData { .. }
         | Op::LinearBackwardFilter
         | Op::PadShortcutBackward { .. }

@@ -1,8 +1,8 @@
 //! Training: adds the gradients of the loss by every parameter, by reverse accumulation, and an update per parameter.
 //!
 //! Names: `grad.<node>` is the gradient of a node's first result. Where several users contribute, each contribution is
-//! `grad.<node>.via.<user>` and `grad.<node>` their sum (`grad.<node>.sum1` and so on in between). A gradient that is
-//! another one unchanged has no node of its own.
+//! `grad.<node>.via.<user>` (further ones by the same user `...via.<user>.1` and so on) and `grad.<node>` their sum
+//! (`grad.<node>.sum1` and so on in between). A gradient that is another one unchanged has no node of its own.
 
 use super::PassContext;
 use crate::diagnostic::Diagnostic;
@@ -80,7 +80,14 @@ impl<'a> Sweep<'a> {
         }
         self.gradients[id.index()] = dy;
         let operands = self.graph.operands(id);
-        let names = operands.iter().map(|operand| self.name(*operand, id)).collect();
+        let mut names: Vec<Option<String>> = operands.iter().map(|v| self.name(*v, id)).collect();
+        // A value may be several operands of one node: each of its gradients has a name of its own.
+        for i in 1..operands.len() {
+            let before = operands[..i].iter().filter(|v| v.node == operands[i].node).count();
+            if let Some(name) = names[i].as_mut().filter(|_| before > 0) {
+                *name += &format!(".{before}");
+            }
+        }
         let gradients = ops::vjp(Vjp::new(self.graph, &mut self.patch, id, dy, names))?;
         for (operand, gradient) in operands.iter().zip(gradients) {
             self.contributions[operand.node.index()].extend(gradient);

@@ -29,6 +29,8 @@ impl Kernel {
             Kernel::AvgPoolBackward { .. } => "avg_pool_backward",
             Kernel::GlobalAvgPool { .. } => "global_avg_pool",
             Kernel::GlobalAvgPoolBackward { .. } => "global_avg_pool_backward",
+            Kernel::Concat { .. } => "concat",
+            Kernel::ChannelSlice { .. } => "channel_slice",
             Kernel::PadShortcut(_) => "pad_shortcut",
             Kernel::PadShortcutBackward(_) => "pad_shortcut_backward",
             Kernel::Softmax { .. } => "softmax",
@@ -85,6 +87,8 @@ impl Kernel {
             | Kernel::AvgPoolBackward { .. }
             | Kernel::GlobalAvgPool { .. }
             | Kernel::GlobalAvgPoolBackward { .. }
+            | Kernel::Concat { .. }
+            | Kernel::ChannelSlice { .. }
             | Kernel::PadShortcut(_)
             | Kernel::PadShortcutBackward(_)
             | Kernel::Softmax { .. }
@@ -135,6 +139,13 @@ impl Kernel {
             | Kernel::AvgPoolBackward { geometry } => pool(geometry),
             Kernel::GlobalAvgPool { pixels, channels, .. }
             | Kernel::GlobalAvgPoolBackward { pixels, channels, .. } => matrix(*pixels, *channels),
+            Kernel::Concat { rows, channels } => {
+                let parts: Vec<String> = channels.iter().map(usize::to_string).collect();
+                format!("[{rows}, {}]", parts.join(" + "))
+            }
+            Kernel::ChannelSlice { rows, channels, start, taken } => {
+                format!("{} {start}..{}", matrix(*rows, *channels), start + taken)
+            }
             Kernel::PadShortcut(geometry) | Kernel::PadShortcutBackward(geometry) => pad(geometry),
             Kernel::Softmax { rows, classes } => matrix(*rows, *classes),
             Kernel::CrossEntropy { rows, classes, smoothing }

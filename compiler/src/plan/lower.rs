@@ -255,6 +255,14 @@ impl<'g> Lowering<'g> {
                 let [images, channels, h, w] = nchw(input);
                 Kernel::GlobalAvgPoolBackward { images, pixels: h * w, channels }
             }
+            Op::Concat { .. } => Kernel::Concat {
+                rows: matrix(result).0,
+                channels: (0..operands.len()).map(|i| matrix(operand(i)).1).collect(),
+            },
+            Op::ChannelSlice { start, channels: taken } => {
+                let (rows, channels) = matrix(operand(0));
+                Kernel::ChannelSlice { rows, channels, start: *start, taken: *taken }
+            }
             Op::PadShortcut { stride, .. } => Kernel::PadShortcut(pad_geometry(operand(0), result, *stride)),
             Op::PadShortcutBackward { stride, input } => {
                 Kernel::PadShortcutBackward(pad_geometry(input, operand(0), *stride))

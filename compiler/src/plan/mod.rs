@@ -291,6 +291,24 @@ pub enum Kernel {
         /// Channels.
         channels: usize,
     },
+    /// `x0 [rows, channels[0]], x1 [rows, channels[1]], ... -> y [rows, their sum]`
+    Concat {
+        /// Pixels of all images.
+        rows: usize,
+        /// Channels of each input.
+        channels: Vec<usize>,
+    },
+    /// `x [rows, channels] -> y [rows, taken]`: the channels from `start` on
+    ChannelSlice {
+        /// Pixels of all images.
+        rows: usize,
+        /// Channels of the input.
+        channels: usize,
+        /// First channel taken.
+        start: usize,
+        /// Channels of the output.
+        taken: usize,
+    },
     /// `x [n, h, w, cin] -> y [n, out, out, cout]`: strided pixels, channels padded with zeros on both sides
     PadShortcut(PadGeometry),
     /// `dy -> dx`

@@ -32,6 +32,9 @@ struct Checker<'u> {
 /// Names with a meaning of their own, which no binding or parameter may take.
 const RESERVED: &[&str] = &["x", "shortcut", "true", "false", "concat", "channels"];
 
+/// Most feature maps that one `concat` takes.
+const MAX_CONCAT: usize = 64;
+
 /// Checks a unit.
 pub fn unit(unit: &Unit) -> Vec<Diagnostic> {
     let mut checker = Checker { scope: Vec::new(), faults: Vec::new() };
@@ -168,6 +171,7 @@ impl<'u> Checker<'u> {
                     return Some(Type::Number);
                 }
                 None if name == "shortcut" => return self.shortcut(call, args),
+                None if name == "concat" => return self.concat(call, args),
                 None => self.no_function(call),
             }
             return None;
@@ -209,14 +213,26 @@ impl<'u> Checker<'u> {
         }
     }
 
+    fn concat(&mut self, call: &Call, args: &[Arg]) -> Option<Type> {
+        for arg in args {
+            if self.expect(&arg.value, Type::Map) == Some(Type::Shortcut) {
+                self.faults.push(unshaped(arg.value.span));
+            }
+            if let Some(name) = &arg.name {
+                let fault = Diagnostic::error("`concat` takes values without names", name.span, "a name");
+                self.faults.push(fault.help("take the name out"));
+            }
+        }
+        if !(2..=MAX_CONCAT).contains(&args.len()) {
+            let fault = format!("`concat` takes 2 to {MAX_CONCAT} feature maps");
+            self.faults.push(Diagnostic::error(fault, call.span, format!("given {}", args.len())));
+        }
+        Some(Type::Map)
+    }
+
     fn no_function(&mut self, call: &Call) {
         let name = call.name.text.as_str();
-        let fault = if name == "concat" {
-            for arg in call.args.iter().flatten() {
-                self.value(&arg.value);
-            }
-            later(&format!("`{name}(...)`"), call.span)
-        } else if layer::is_layer(name) {
+        let fault = if layer::is_layer(name) {
             Diagnostic::error(format!("the layer `{name}` stands alone"), call.span, "a value is needed here")
                 .help(format!("apply it to a value: `x -> {name}(...)`"))
         } else {

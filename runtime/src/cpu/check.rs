@@ -168,6 +168,19 @@ fn signature(kernel: &Kernel) -> Option<Signature> {
         &Kernel::GlobalAvgPoolBackward { images, pixels, channels } => {
             Signature::f32([product([images, channels])?], [product([images, pixels, channels])?])
         }
+        Kernel::Concat { rows, channels } => {
+            let mut s = Signature::f32([], [product([*rows, channels.iter().sum()])?]);
+            for &c in channels {
+                s.inputs.push((DType::F32, product([*rows, c])?));
+            }
+            s
+        }
+        &Kernel::ChannelSlice { rows, channels, start, taken } => {
+            if start.checked_add(taken)? > channels {
+                return None;
+            }
+            Signature::f32([product([rows, channels])?], [product([rows, taken])?])
+        }
         Kernel::PadShortcut(geometry) => {
             let [x, y] = pad(geometry)?;
             Signature::f32([x], [y])

@@ -6,7 +6,7 @@ use crate::cpu::memory::{Dst, Src};
 use crate::cpu::norm::{self, Gradients, Norm, Sums};
 use crate::cpu::product::{self, ProductGradients, ProductSize};
 use crate::cpu::stats::{self, StatsAttrs, StatsOut};
-use crate::cpu::{Ctx, elementwise, global_pool, loss, pooling, shortcut, update};
+use crate::cpu::{Ctx, concat, elementwise, global_pool, loss, pooling, shortcut, update};
 use crate::device::RunArgs;
 
 /// Where the regions lie during a run.
@@ -106,6 +106,8 @@ pub(super) fn scratch_len(kernel: &Kernel, threads: usize) -> usize {
         | Kernel::AvgPoolBackward { .. }
         | Kernel::GlobalAvgPool { .. }
         | Kernel::GlobalAvgPoolBackward { .. }
+        | Kernel::Concat { .. }
+        | Kernel::ChannelSlice { .. }
         | Kernel::PadShortcut(_)
         | Kernel::PadShortcutBackward(_)
         | Kernel::Softmax { .. }
@@ -186,6 +188,13 @@ pub(super) fn run(ctx: &Ctx<'_>, o: &Operands<'_>, args: &RunArgs) {
         }
         &Kernel::GlobalAvgPoolBackward { images, pixels, channels } => {
             global_pool::global_avg_pool_backward(ctx, [images, pixels, channels], o.input(0), o.output(0));
+        }
+        &Kernel::Concat { rows, ref channels } => {
+            let parts: Vec<_> = (0..channels.len()).map(|i| o.input(i)).collect();
+            concat::concat(ctx, rows, &parts, o.output(0));
+        }
+        &Kernel::ChannelSlice { rows, channels, start, taken } => {
+            concat::slice(ctx, [rows, channels], start..start + taken, o.input(0), o.output(0));
         }
         Kernel::PadShortcut(g) => shortcut::pad(ctx, g, o.input(0), o.output(0)),
         Kernel::PadShortcutBackward(g) => shortcut::pad_backward(ctx, g, o.input(0), o.output(0)),

@@ -6,6 +6,7 @@
 
 mod activation;
 mod check;
+pub mod concat;
 pub mod conv;
 mod dispatch;
 pub mod elementwise;

@@ -242,6 +242,10 @@ fn evaluate(kernel: &Kernel, inputs: &[Tensor], args: &RunArgs) -> candle_core::
         Kernel::GlobalAvgPoolBackward { images, pixels, channels } => {
             pool::global_avg_backward(images, pixels, channels, inputs)
         }
+        Kernel::Concat { rows, ref channels } => pointwise::concat(rows, channels, inputs),
+        Kernel::ChannelSlice { rows, channels, start, taken } => {
+            pointwise::channel_slice(rows, channels, start, taken, inputs)
+        }
         Kernel::PadShortcut(geometry) => pointwise::pad_shortcut(&geometry, inputs),
         Kernel::PadShortcutBackward(geometry) => pointwise::pad_shortcut_backward(&geometry, inputs),
         Kernel::Softmax { rows, classes } => loss::softmax_kernel(rows, classes, inputs),

@@ -1,4 +1,4 @@
-//! Elementwise kernels, and option A's shortcut.
+//! Elementwise kernels, channels put together and taken apart, and option A's shortcut.
 
 use candle_core::{Result, Tensor};
 use resnetc_compiler::ir::op::{Activation, Epilogue};
@@ -62,6 +62,29 @@ pub(super) fn finish(y: &Tensor, epilogue: Epilogue, last: Option<&Tensor>) -> R
 /// `a, b -> act(a + b)`
 pub(super) fn add(act: Option<Activation>, inputs: &[Tensor]) -> Result<Effects> {
     Ok(finish(&inputs[0], Epilogue { residual: true, act }, inputs.get(1))?.into())
+}
+
+/// A map as `[images, channels, pixels]`.
+fn pixels(x: &Tensor, rows: usize, channels: usize) -> Result<Tensor> {
+    let images = x.dim(0)?;
+    x.reshape((images, channels, rows / images))
+}
+
+/// `x0 [n, c0, h, w], x1 [n, c1, h, w], ... -> y [n, c0 + c1 + ..., h, w]`
+pub(super) fn concat(rows: usize, channels: &[usize], inputs: &[Tensor]) -> Result<Effects> {
+    let parts: Result<Vec<Tensor>> = inputs.iter().zip(channels).map(|(x, &c)| pixels(x, rows, c)).collect();
+    Ok(Tensor::cat(&parts?, 1)?.into())
+}
+
+/// `x [n, c, h, w] -> y [n, taken, h, w]`
+pub(super) fn channel_slice(
+    rows: usize,
+    channels: usize,
+    start: usize,
+    taken: usize,
+    inputs: &[Tensor],
+) -> Result<Effects> {
+    Ok(pixels(&inputs[0], rows, channels)?.narrow(1, start, taken)?.contiguous()?.into())
 }
 
 /// Pixels that option A's shortcut takes along one axis.

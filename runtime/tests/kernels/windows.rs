@@ -1,4 +1,4 @@
-//! Pooling, and option A's shortcut.
+//! Pooling, channels put together and taken apart, and option A's shortcut.
 
 use resnetc_compiler::ir::op::PoolAttrs;
 use resnetc_compiler::ir::types::DType;
@@ -153,5 +153,24 @@ fn pad_shortcut_and_its_gradient() {
         check(&case(Kernel::PadShortcut(g), vec![x], vec![exact(output)]));
         let dy = Random(19).floats(output, -2.0, 2.0);
         check(&case(Kernel::PadShortcutBackward(g), vec![dy], vec![exact(input)]));
+    }
+}
+
+#[test]
+fn concat_and_its_gradient() {
+    let exact = |len| Output { dtype: DType::F32, len, tolerance: 0.0 };
+    for (rows, channels) in
+        [(1usize, vec![1usize, 1]), (7, vec![3, 16, 5]), (300, vec![24, 12]), (49, vec![64; 4]), (5, vec![9])]
+    {
+        let inputs = channels.iter().map(|&c| Random(31).floats(rows * c, -2.0, 2.0)).collect();
+        let all: usize = channels.iter().sum();
+        check(&case(Kernel::Concat { rows, channels: channels.clone() }, inputs, vec![exact(rows * all)]));
+        let mut start = 0;
+        for taken in channels {
+            let dy = Random(32).floats(rows * all, -2.0, 2.0);
+            let kernel = Kernel::ChannelSlice { rows, channels: all, start, taken };
+            check(&case(kernel, vec![dy], vec![exact(rows * taken)]));
+            start += taken;
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! Every kernel but the convolutions once more, in `f64`, one element at a time, straight from the formulas: what the
 //! fast kernels are tested against. Nothing here is fast, vectorised or parallel.
 
+pub mod concat;
 pub mod elementwise;
 pub mod loss;
 pub mod norm;
@@ -71,6 +72,10 @@ pub fn run(kernel: &Kernel, args: &RunArgs, inputs: &[&[f64]]) -> Option<Vec<Vec
         }
         &Kernel::GlobalAvgPoolBackward { images, pixels, channels } => {
             vec![pooling::global_avg_pool_backward(images, pixels, channels, i[0])]
+        }
+        &Kernel::Concat { rows, ref channels } => vec![concat::concat(rows, channels, i)],
+        &Kernel::ChannelSlice { rows, channels, start, taken } => {
+            vec![concat::slice([rows, channels], start, taken, i[0])]
         }
         Kernel::PadShortcut(g) => vec![shortcut::pad(g, i[0])],
         Kernel::PadShortcutBackward(g) => vec![shortcut::pad_backward(g, i[0])],

@@ -1,0 +1,54 @@
+//! Channels of several maps side by side, and some of them taken out: copies of rows, so without vectors of their own.
+
+use std::ops::Range;
+
+use crate::cpu::Ctx;
+use crate::cpu::memory::{Dst, Src};
+use crate::cpu::pool::share;
+use crate::cpu::stream::expect_len;
+
+/// `x0 [rows, c0], x1 [rows, c1], ... -> y [rows, c0 + c1 + ...]`
+///
+/// # Panics
+/// When the lengths are no multiples of `rows`, or do not add up.
+pub fn concat(ctx: &Ctx<'_>, rows: usize, parts: &[Src<'_, f32>], y: Dst<'_, f32>) {
+    expect_len(parts.iter().map(|part| part.len()).sum(), y.len(), "the parts");
+    let Some(width) = y.len().checked_div(rows) else { return };
+    parts.iter().for_each(|part| expect_len(part.len(), part.len() / rows * rows, "a part"));
+    ctx.parallel(y.len(), &|thread| {
+        for row in share(rows, 1, thread, ctx.pool.threads()) {
+            // SAFETY: the row is this thread's.
+            let mut rest = unsafe { y.slice(row * width..(row + 1) * width) };
+            for part in parts {
+                let channels = part.len() / rows;
+                let (to, behind) = rest.split_at_mut(channels);
+                // SAFETY: nothing writes the part: it lies apart from `y`.
+                to.copy_from_slice(unsafe { &part.slice()[row * channels..(row + 1) * channels] });
+                rest = behind;
+            }
+        }
+    });
+}
+
+/// `x [rows, channels] -> y [rows, taken.len()]`
+///
+/// # Panics
+/// When the channels taken are not among those of `x`, or the lengths are not these.
+pub fn slice(
+    ctx: &Ctx<'_>,
+    [rows, channels]: [usize; 2],
+    taken: Range<usize>,
+    x: Src<'_, f32>,
+    y: Dst<'_, f32>,
+) {
+    let width = taken.len();
+    expect_len(x.len(), rows * channels, "x");
+    expect_len(y.len(), rows * width, "y");
+    ctx.parallel(y.len(), &|thread| {
+        for row in share(rows, 1, thread, ctx.pool.threads()) {
+            // SAFETY: the row is this thread's, and nothing writes `x`: it lies apart from `y`.
+            let (x, y) = unsafe { (x.slice(), y.slice(row * width..(row + 1) * width)) };
+            y.copy_from_slice(&x[row * channels..][taken.clone()]);
+        }
+    });
+}
