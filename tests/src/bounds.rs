@@ -42,6 +42,7 @@ fn terms(kernel: &Kernel) -> usize {
         Kernel::MaxPoolBackward { geometry: g }
         | Kernel::AvgPool { geometry: g }
         | Kernel::AvgPoolBackward { geometry: g } => g.attrs.kernel[0] * g.attrs.kernel[1],
+        Kernel::BlurPool(_) | Kernel::BlurPoolBackward(_) => 9,
         Kernel::GlobalAvgPool { pixels, .. } | Kernel::MulBackward { pixels, .. } => pixels,
         Kernel::Softmax { classes, .. } | Kernel::CrossEntropyBackward { classes, .. } => classes + 16,
         Kernel::CrossEntropy { rows, classes, .. } => rows + classes + 16,
@@ -55,6 +56,8 @@ fn terms(kernel: &Kernel) -> usize {
         | Kernel::ScaleShift { .. }
         | Kernel::MaxPool { .. }
         | Kernel::GlobalAvgPoolBackward { .. }
+        | Kernel::GlobalMaxPool { .. }
+        | Kernel::GlobalMaxPoolBackward { .. }
         | Kernel::Concat { .. }
         | Kernel::ChannelSlice { .. }
         | Kernel::PadShortcut(_)

@@ -1,7 +1,7 @@
 //! Random kernels of every kind: small sizes, every attribute, channel counts on and off the widths of vectors.
 
 use resnetc_compiler::ir::op::{Activation, ConvAttrs, Epilogue, PoolAttrs, SgdAttrs};
-use resnetc_compiler::plan::{ConvGeometry, Kernel, PadGeometry, PoolGeometry};
+use resnetc_compiler::plan::{BlurGeometry, ConvGeometry, Kernel, PadGeometry, PoolGeometry};
 
 use crate::rng::Rng;
 
@@ -59,6 +59,19 @@ pub const MAKERS: &[(&str, Maker)] = &[
         pixels: r.range(1, 60),
         channels: channels(r),
     }),
+    ("global_max_pool", |r| Kernel::GlobalMaxPool {
+        images: r.range(1, 5),
+        pixels: r.range(1, 60),
+        channels: channels(r),
+        positions: r.flip(),
+    }),
+    ("global_max_pool_backward", |r| Kernel::GlobalMaxPoolBackward {
+        images: r.range(1, 5),
+        pixels: r.range(1, 60),
+        channels: channels(r),
+    }),
+    ("blur_pool", |r| Kernel::BlurPool(blur(r))),
+    ("blur_pool_backward", |r| Kernel::BlurPoolBackward(blur(r))),
     ("concat", |r| Kernel::Concat {
         rows: rows(r),
         channels: (0..r.range(1, 4)).map(|_| channels(r)).collect(),
@@ -200,6 +213,12 @@ fn pooled(size: [usize; 2], attrs: &PoolAttrs, axis: usize) -> Option<usize> {
     }
     let last = rest.div_ceil(stride);
     Some(if last * stride >= size[axis] + attrs.padding[axis] { last } else { last + 1 })
+}
+
+fn blur(r: &mut Rng) -> BlurGeometry {
+    let (h, w, stride) = (r.range(2, 9), r.range(2, 9), [r.range(1, 3), r.range(1, 3)]);
+    let out = [h.div_ceil(stride[0]), w.div_ceil(stride[1])];
+    BlurGeometry { n: r.range(1, 3), h, w, c: channels(r), stride, out }
 }
 
 fn pad(r: &mut Rng) -> PadGeometry {

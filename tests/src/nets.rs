@@ -48,6 +48,13 @@ impl Net {
         self.add(name, Op::Conv { attrs, bias, epilogue: Epilogue::default() }, &operands)
     }
 
+    /// A convolution along channels.
+    pub fn channel_conv(&mut self, name: &str, x: Value, kernel: usize) -> Value {
+        let init = Init::Constant(0.0);
+        let weight = self.param(&format!("{name}.weight"), [1, 1, kernel], Role::ConvWeight, init);
+        self.add(name, Op::ChannelConv, &[x, weight])
+    }
+
     /// A batch normalisation.
     pub fn bn(&mut self, name: &str, x: Value, channels: usize) -> Value {
         let tensors = [

@@ -185,7 +185,11 @@ pub fn signature(kernel: &Kernel) -> Signature {
         | Kernel::AvgPool { .. }
         | Kernel::AvgPoolBackward { .. }
         | Kernel::GlobalAvgPool { .. }
-        | Kernel::GlobalAvgPoolBackward { .. } => pool_signature(kernel),
+        | Kernel::GlobalAvgPoolBackward { .. }
+        | Kernel::GlobalMaxPool { .. }
+        | Kernel::GlobalMaxPoolBackward { .. }
+        | Kernel::BlurPool(_)
+        | Kernel::BlurPoolBackward(_) => pool_signature(kernel),
         Kernel::Activate { .. }
         | Kernel::ActivateBackward { .. }
         | Kernel::Add { .. }
@@ -278,6 +282,27 @@ fn pool_signature(kernel: &Kernel) -> Signature {
         Kernel::GlobalAvgPoolBackward { images, pixels, channels } => signature_of(
             vec![Operand::map(images, channels, 1, 1)],
             vec![Operand::map(images, channels, pixels, 1)],
+        ),
+        Kernel::GlobalMaxPool { images, pixels, channels, positions } => {
+            let (x, y) = (Operand::map(images, channels, pixels, 1), Operand::map(images, channels, 1, 1));
+            let taken = positions.then(|| y.clone().with(Data::Index(pixels)));
+            signature_of(
+                vec![x.with(Data::Rectified).kept()],
+                [Some(y), taken].into_iter().flatten().collect(),
+            )
+        }
+        Kernel::GlobalMaxPoolBackward { images, pixels, channels } => {
+            let y = Operand::map(images, channels, 1, 1);
+            let inputs = vec![y.clone(), y.with(Data::Index(pixels))];
+            signature_of(inputs, vec![Operand::map(images, channels, pixels, 1)])
+        }
+        Kernel::BlurPool(g) => signature_of(
+            vec![Operand::map(g.n, g.c, g.h, g.w)],
+            vec![Operand::map(g.n, g.c, g.out[0], g.out[1])],
+        ),
+        Kernel::BlurPoolBackward(g) => signature_of(
+            vec![Operand::map(g.n, g.c, g.out[0], g.out[1])],
+            vec![Operand::map(g.n, g.c, g.h, g.w)],
         ),
         ref other => unreachable!("{other:?} is no pooling"),
     }

@@ -224,6 +224,36 @@ fn value_added_to_itself() {
 }
 
 #[test]
+fn global_max_pooling() {
+    check(around(|net, x| {
+        let y = net.add("max", Op::GlobalMaxPool, &[x]);
+        (net.conv("last", y, [4, 4], square(1, 1, 0), true), 4)
+    }));
+}
+
+#[test]
+fn blurs() {
+    for stride in [[1, 1], [2, 2], [3, 1]] {
+        check(around(|net, x| {
+            let y = net.add("blur", Op::BlurPool { stride }, &[x]);
+            (net.act("act", y, Activation::Sigmoid), 4)
+        }));
+    }
+}
+
+#[test]
+fn convolution_along_channels() {
+    for kernel in [1, 3, 5] {
+        check(around(|net, x| {
+            let pooled = net.add("pool", Op::GlobalAvgPool, &[x]);
+            let y = net.channel_conv("eca", pooled, kernel);
+            let gate = net.act("gate", y, Activation::Sigmoid);
+            (product(net, x, gate), 4)
+        }));
+    }
+}
+
+#[test]
 fn concatenation() {
     check(around(|net, x| {
         let a = net.conv("a", x, [4, 3], square(3, 1, 1), false);

@@ -55,7 +55,12 @@ pub fn kind(node: &Node) -> Kind {
         Op::Activate { .. } | Op::Add { .. } | Op::Mul { .. } | Op::ScaleShift { .. } | Op::Concat { .. } => {
             Kind::Elementwise
         }
-        Op::MaxPool { .. } | Op::AvgPool { .. } | Op::GlobalAvgPool => Kind::Pool,
+        Op::MaxPool { .. }
+        | Op::AvgPool { .. }
+        | Op::GlobalAvgPool
+        | Op::GlobalMaxPool
+        | Op::BlurPool { .. } => Kind::Pool,
+        Op::ChannelConv => Kind::Conv,
         Op::Linear { .. } | Op::Softmax => Kind::Head,
         Op::CrossEntropy { .. } => Kind::Loss,
         Op::ConvBackwardData { .. }
@@ -67,6 +72,10 @@ pub fn kind(node: &Node) -> Kind {
         | Op::MaxPoolBackward { .. }
         | Op::AvgPoolBackward { .. }
         | Op::GlobalAvgPoolBackward { .. }
+        | Op::GlobalMaxPoolBackward { .. }
+        | Op::BlurPoolBackward { .. }
+        | Op::ChannelConvBackwardData
+        | Op::ChannelConvBackwardFilter { .. }
         | Op::ChannelSlice { .. }
         | Op::LinearBackwardData { .. }
         | Op::LinearBackwardFilter
@@ -94,6 +103,9 @@ pub fn title(op: &Op) -> String {
         Op::MaxPool { attrs } => format!("max pool {}", pool(attrs)),
         Op::AvgPool { attrs } => format!("average pool {}", pool(attrs)),
         Op::GlobalAvgPool => "global average pool".into(),
+        Op::GlobalMaxPool => "global max pool".into(),
+        Op::BlurPool { stride } => format!("blur{}", step(*stride)),
+        Op::ChannelConv => "conv over channels".into(),
         Op::Concat { .. } => "concat".into(),
         Op::Linear { bias } => format!("linear{}", if *bias { " + bias" } else { "" }),
         Op::Shortcut { .. } => "shortcut".into(),
@@ -111,6 +123,10 @@ pub fn title(op: &Op) -> String {
         Op::MaxPoolBackward { attrs, .. } => format!("max pool {} ∂", pool(attrs)),
         Op::AvgPoolBackward { attrs, .. } => format!("average pool {} ∂", pool(attrs)),
         Op::GlobalAvgPoolBackward { .. } => "global average pool ∂".into(),
+        Op::GlobalMaxPoolBackward { .. } => "global max pool ∂".into(),
+        Op::BlurPoolBackward { .. } => "blur ∂".into(),
+        Op::ChannelConvBackwardData => "conv over channels ∂data".into(),
+        Op::ChannelConvBackwardFilter { .. } => "conv over channels ∂filter".into(),
         Op::ChannelSlice { start, channels } => format!("channels {start}..{}", start + channels),
         Op::LinearBackwardData { .. } => "linear ∂data".into(),
         Op::LinearBackwardFilter => "linear ∂filter".into(),

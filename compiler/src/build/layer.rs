@@ -33,7 +33,13 @@ impl Builder<'_> {
             Layer::Activate(act) => same(self.node(kind_of(act), Op::Activate { act }, span, &[x.value])?),
             Layer::MaxPool(attrs) => same(self.node("maxpool", Op::MaxPool { attrs }, span, &[x.value])?),
             Layer::AvgPool(attrs) => same(self.node("avgpool", Op::AvgPool { attrs }, span, &[x.value])?),
+            Layer::BlurPool { stride } => {
+                same(self.node("blur", Op::BlurPool { stride }, span, &[x.value])?)
+            }
             Layer::GlobalAvgPool => same(self.node("pool", Op::GlobalAvgPool, span, &[x.value])?),
+            Layer::GlobalMaxPool => same(self.node("maxpool", Op::GlobalMaxPool, span, &[x.value])?),
+            Layer::ChannelConv { kernel } => self.channel_conv(kernel, span, x)?,
+            Layer::Eca { kernel } => self.eca(kernel, span, x)?,
             Layer::Linear { out, bias } => self.linear(out, bias, span, x)?,
         })
     }
@@ -59,6 +65,28 @@ impl Builder<'_> {
         }
         let op = Op::Conv { attrs, bias, epilogue: Epilogue::default() };
         Ok(Map { value: self.insert(name, op, span, &operands)?.into(), channels: out })
+    }
+
+    /// Along the channels of a map of one pixel.
+    fn channel_conv(&mut self, kernel: Option<usize>, span: Span, x: Map) -> Result<Map> {
+        let kernel = kernel.unwrap_or_else(|| eca_kernel(x.channels));
+        let name = self.name("channel_conv");
+        let init = initial(self.spec.init.conv, kernel, kernel);
+        let weight = self.param(&name, "weight", vec![1, 1, kernel], Role::ConvWeight, init, span)?;
+        let node = self.insert(name, Op::ChannelConv, span, &[x.value, weight])?;
+        Ok(Map { value: node.into(), channels: x.channels })
+    }
+
+    /// `x * sigmoid(channel_conv(mean of the image))` (Wang et al. 2020).
+    fn eca(&mut self, kernel: Option<usize>, span: Span, x: Map) -> Result<Map> {
+        let gates =
+            [Layer::GlobalAvgPool, Layer::ChannelConv { kernel }, Layer::Activate(Activation::Sigmoid)];
+        let mut gate = x;
+        for layer in gates {
+            gate = self.layer(layer, span, gate)?;
+        }
+        let op = Op::Mul { epilogue: Epilogue::default() };
+        Ok(Map { value: self.node("mul", op, span, &[x.value, gate.value])?.into(), channels: x.channels })
     }
 
     fn linear(&mut self, out: usize, bias: bool, span: Span, x: Map) -> Result<Map> {
@@ -95,6 +123,13 @@ impl Builder<'_> {
         let op = Op::Param { shape, role, init, recipe: Recipe::Own };
         Ok(self.insert(format!("{layer}.{part}"), op, span, &[])?.into())
     }
+}
+
+/// ECA's rule (Wang et al. 2020, equation 12): the odd number next to `(log2(channels) + 1) / 2`, rounded down first as in
+/// the authors' code; at least 3, as timm has it.
+fn eca_kernel(channels: usize) -> usize {
+    let t = (((channels as f64).log2() + 1.0) / 2.0) as usize;
+    (if t % 2 == 1 { t } else { t + 1 }).max(3)
 }
 
 fn kind_of(act: Activation) -> &'static str {

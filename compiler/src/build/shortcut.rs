@@ -138,10 +138,14 @@ impl Builder<'_> {
 fn is_idle_pooling(layer: &Layer) -> bool {
     match layer {
         Layer::MaxPool(attrs) | Layer::AvgPool(attrs) => attrs.stride == [1; 2],
+        Layer::BlurPool { stride } => *stride == [1; 2],
         Layer::Conv { .. }
         | Layer::BatchNorm { .. }
         | Layer::Activate(_)
         | Layer::GlobalAvgPool
+        | Layer::GlobalMaxPool
+        | Layer::ChannelConv { .. }
+        | Layer::Eca { .. }
         | Layer::Linear { .. } => false,
     }
 }

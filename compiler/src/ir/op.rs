@@ -294,6 +294,17 @@ pub enum Op {
     },
     /// Mean over the image, to `[n, c, 1, 1]`: `x`.
     GlobalAvgPool,
+    /// Maximum over the image, to `[n, c, 1, 1]`: `x`. Two results: the maxima, and each one's pixel, row-major, as `u32`.
+    GlobalMaxPool,
+    /// Blur with the binomial filter `[1, 2, 1]` in both directions, the image mirrored at its border, at every
+    /// `stride`-th pixel (Zhang 2019): `x`.
+    BlurPool {
+        /// Step between the pixels taken.
+        stride: [usize; 2],
+    },
+    /// Convolution along the channels of `x [n, c, 1, 1]` with one filter `[1, 1, k]`, `k` odd, zeros beyond the first
+    /// and the last channel (Wang et al. 2020, ECA): `x, weight`.
+    ChannelConv,
     /// Channels of all operands after one another: two maps or more of one batch and one image size.
     Concat {
         /// How many.
@@ -389,6 +400,25 @@ pub enum Op {
     GlobalAvgPoolBackward {
         /// Shape of the forward input.
         input: Shape,
+    },
+    /// Gradient of the maximum over the image: `dy [n, c, 1, 1], pixels`.
+    GlobalMaxPoolBackward {
+        /// Shape of the forward input.
+        input: Shape,
+    },
+    /// Gradient of a blur: `dy`.
+    BlurPoolBackward {
+        /// Of the forward operator.
+        stride: [usize; 2],
+        /// Shape of the forward input.
+        input: Shape,
+    },
+    /// Gradient of the input of a convolution along channels: `dy, weight`.
+    ChannelConvBackwardData,
+    /// Gradient of its weight, `[1, 1, kernel]`: `x, dy`.
+    ChannelConvBackwardFilter {
+        /// Channels that the filter spans.
+        kernel: usize,
     },
     /// Channels `start..start + channels` of a map, the gradient of one operand of [`Op::Concat`]: `dy`.
     ChannelSlice {

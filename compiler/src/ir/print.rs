@@ -107,6 +107,9 @@ impl fmt::Display for Op {
             Op::MaxPool { attrs } => write!(f, "max_pool {attrs}"),
             Op::AvgPool { attrs } => write!(f, "avg_pool {attrs}"),
             Op::GlobalAvgPool => f.write_str("global_avg_pool"),
+            Op::GlobalMaxPool => f.write_str("global_max_pool"),
+            Op::BlurPool { stride } => write!(f, "blur_pool s{}", pair(*stride)),
+            Op::ChannelConv => f.write_str("channel_conv"),
             Op::Concat { .. } => f.write_str("concat"),
             Op::Linear { bias } => write!(f, "linear{}", flag(*bias, "bias")),
             Op::Shortcut { rule, .. } => write!(f, "shortcut {rule}"),
@@ -124,6 +127,10 @@ impl fmt::Display for Op {
             Op::MaxPoolBackward { attrs, .. } => write!(f, "max_pool_backward {attrs}"),
             Op::AvgPoolBackward { attrs, .. } => write!(f, "avg_pool_backward {attrs}"),
             Op::GlobalAvgPoolBackward { .. } => f.write_str("global_avg_pool_backward"),
+            Op::GlobalMaxPoolBackward { .. } => f.write_str("global_max_pool_backward"),
+            Op::BlurPoolBackward { stride, .. } => write!(f, "blur_pool_backward s{}", pair(*stride)),
+            Op::ChannelConvBackwardData => f.write_str("channel_conv_backward_data"),
+            Op::ChannelConvBackwardFilter { .. } => f.write_str("channel_conv_backward_filter"),
             Op::ChannelSlice { start, channels } => {
                 write!(f, "channel_slice {start}..{}", start + channels)
             }

@@ -68,6 +68,9 @@ fn legal(op: &Op, mode: Mode) -> Option<(Stage, Stage)> {
         | Op::MaxPool { .. }
         | Op::AvgPool { .. }
         | Op::GlobalAvgPool
+        | Op::GlobalMaxPool
+        | Op::BlurPool { .. }
+        | Op::ChannelConv
         | Op::Concat { .. }
         | Op::Linear { .. }
         | Op::Softmax => always,
@@ -88,6 +91,10 @@ fn legal(op: &Op, mode: Mode) -> Option<(Stage, Stage)> {
         | Op::MaxPoolBackward { .. }
         | Op::AvgPoolBackward { .. }
         | Op::GlobalAvgPoolBackward { .. }
+        | Op::GlobalMaxPoolBackward { .. }
+        | Op::BlurPoolBackward { .. }
+        | Op::ChannelConvBackwardData
+        | Op::ChannelConvBackwardFilter { .. }
         | Op::ChannelSlice { .. }
         | Op::LinearBackwardData { .. }
         | Op::LinearBackwardFilter
@@ -115,6 +122,9 @@ fn epilogue(op: &Op) -> Epilogue {
         | Op::MaxPool { .. }
         | Op::AvgPool { .. }
         | Op::GlobalAvgPool
+        | Op::GlobalMaxPool
+        | Op::BlurPool { .. }
+        | Op::ChannelConv
         | Op::Concat { .. }
         | Op::Linear { .. }
         | Op::Shortcut { .. }
@@ -128,6 +138,10 @@ fn epilogue(op: &Op) -> Epilogue {
         | Op::MaxPoolBackward { .. }
         | Op::AvgPoolBackward { .. }
         | Op::GlobalAvgPoolBackward { .. }
+        | Op::GlobalMaxPoolBackward { .. }
+        | Op::BlurPoolBackward { .. }
+        | Op::ChannelConvBackwardData
+        | Op::ChannelConvBackwardFilter { .. }
         | Op::ChannelSlice { .. }
         | Op::LinearBackwardData { .. }
         | Op::LinearBackwardFilter
@@ -151,7 +165,9 @@ fn param_operands(op: &Op) -> Vec<(usize, Role)> {
         Op::Linear { bias } => with_bias(Role::LinearWeight, *bias),
         Op::BatchNorm { .. } => NORM.to_vec(),
         Op::Affine { .. } => NORM[..2].to_vec(),
-        Op::ConvBackwardData { .. } => vec![(1, Role::ConvWeight)],
+        Op::ChannelConv | Op::ConvBackwardData { .. } | Op::ChannelConvBackwardData => {
+            vec![(1, Role::ConvWeight)]
+        }
         Op::LinearBackwardData { .. } => vec![(1, Role::LinearWeight)],
         Op::BatchNormBackward { .. } => vec![(4, Role::NormScale)],
         Op::Input { .. }
@@ -164,6 +180,8 @@ fn param_operands(op: &Op) -> Vec<(usize, Role)> {
         | Op::MaxPool { .. }
         | Op::AvgPool { .. }
         | Op::GlobalAvgPool
+        | Op::GlobalMaxPool
+        | Op::BlurPool { .. }
         | Op::Concat { .. }
         | Op::Shortcut { .. }
         | Op::PadShortcut { .. }
@@ -176,6 +194,9 @@ fn param_operands(op: &Op) -> Vec<(usize, Role)> {
         | Op::MaxPoolBackward { .. }
         | Op::AvgPoolBackward { .. }
         | Op::GlobalAvgPoolBackward { .. }
+        | Op::GlobalMaxPoolBackward { .. }
+        | Op::BlurPoolBackward { .. }
+        | Op::ChannelConvBackwardFilter { .. }
         | Op::ChannelSlice { .. }
         | Op::LinearBackwardFilter
         | Op::PadShortcutBackward { .. }

@@ -3,6 +3,8 @@
 //! One file per kind of operator; this one dispatches. Nothing here knows a pass, a plan or a text.
 
 mod activation;
+mod blur;
+mod channel_conv;
 mod concat;
 mod conv;
 mod elementwise;
@@ -88,8 +90,11 @@ pub fn operand_count(op: &Op) -> usize {
         | Op::GlobalAvgPool
         | Op::PadShortcut { .. }
         | Op::Softmax
+        | Op::GlobalMaxPool
+        | Op::BlurPool { .. }
         | Op::ChannelSum
         | Op::ChannelSlice { .. }
+        | Op::BlurPoolBackward { .. }
         | Op::AvgPoolBackward { .. }
         | Op::GlobalAvgPoolBackward { .. }
         | Op::PadShortcutBackward { .. } => 1,
@@ -99,6 +104,10 @@ pub fn operand_count(op: &Op) -> usize {
         | Op::ConvBackwardFilter { .. }
         | Op::ActivateBackward { .. }
         | Op::MaxPoolBackward { .. }
+        | Op::GlobalMaxPoolBackward { .. }
+        | Op::ChannelConv
+        | Op::ChannelConvBackwardData
+        | Op::ChannelConvBackwardFilter { .. }
         | Op::LinearBackwardData { .. }
         | Op::LinearBackwardFilter
         | Op::CrossEntropyBackward { .. }
@@ -127,6 +136,9 @@ pub fn infer(op: &Op, mode: Mode, operands: &[&TensorType]) -> Infer {
         Op::MaxPool { attrs } => pool::infer_max(attrs, operands),
         Op::AvgPool { attrs } => pool::infer_avg(attrs, operands),
         Op::GlobalAvgPool => pool::infer_global(operands),
+        Op::GlobalMaxPool => pool::infer_global_max(operands),
+        Op::BlurPool { stride } => blur::infer(*stride, operands),
+        Op::ChannelConv => channel_conv::infer(operands),
         Op::Concat { .. } => concat::infer(operands),
         Op::Linear { bias } => linear::infer(*bias, operands),
         Op::Shortcut { rule, .. } => shortcut::infer(*rule, operands),
@@ -144,6 +156,10 @@ pub fn infer(op: &Op, mode: Mode, operands: &[&TensorType]) -> Infer {
         Op::MaxPoolBackward { attrs, input } => pool::infer_max_backward(attrs, input, operands),
         Op::AvgPoolBackward { attrs, input } => pool::infer_avg_backward(attrs, input, operands),
         Op::GlobalAvgPoolBackward { input } => pool::infer_global_backward(input, operands),
+        Op::GlobalMaxPoolBackward { input } => pool::infer_global_max_backward(input, operands),
+        Op::BlurPoolBackward { stride, input } => blur::infer_backward(*stride, input, operands),
+        Op::ChannelConvBackwardData => channel_conv::infer(operands),
+        Op::ChannelConvBackwardFilter { kernel } => channel_conv::infer_backward_filter(*kernel, operands),
         Op::ChannelSlice { start, channels } => concat::infer_slice(*start, *channels, operands),
         Op::LinearBackwardData { input } => linear::infer_backward_data(input, operands),
         Op::LinearBackwardFilter => linear::infer_backward_filter(operands),
@@ -162,7 +178,9 @@ pub fn infer(op: &Op, mode: Mode, operands: &[&TensorType]) -> Infer {
 pub fn layout(op: &Op, result: &TensorType) -> Layout {
     let weight = match op {
         Op::Param { role, .. } => matches!(role, Role::ConvWeight | Role::LinearWeight),
-        Op::ConvBackwardFilter { .. } | Op::LinearBackwardFilter => true,
+        Op::ConvBackwardFilter { .. } | Op::ChannelConvBackwardFilter { .. } | Op::LinearBackwardFilter => {
+            true
+        }
         Op::Input { .. }
         | Op::Labels { .. }
         | Op::Conv { .. }
@@ -175,6 +193,9 @@ pub fn layout(op: &Op, result: &TensorType) -> Layout {
         | Op::MaxPool { .. }
         | Op::AvgPool { .. }
         | Op::GlobalAvgPool
+        | Op::GlobalMaxPool
+        | Op::BlurPool { .. }
+        | Op::ChannelConv
         | Op::Concat { .. }
         | Op::Linear { .. }
         | Op::Shortcut { .. }
@@ -189,6 +210,9 @@ pub fn layout(op: &Op, result: &TensorType) -> Layout {
         | Op::MaxPoolBackward { .. }
         | Op::AvgPoolBackward { .. }
         | Op::GlobalAvgPoolBackward { .. }
+        | Op::GlobalMaxPoolBackward { .. }
+        | Op::BlurPoolBackward { .. }
+        | Op::ChannelConvBackwardData
         | Op::ChannelSlice { .. }
         | Op::LinearBackwardData { .. }
         | Op::PadShortcutBackward { .. }
@@ -227,6 +251,9 @@ fn macs(op: &Op, operands: &[&TensorType], results: &[TensorType]) -> u64 {
         Op::Conv { .. } => conv::macs(operands[1], &results[0]),
         Op::ConvBackwardData { .. } => conv::macs(operands[1], operands[0]),
         Op::ConvBackwardFilter { .. } => conv::macs(&results[0], operands[1]),
+        Op::ChannelConv => channel_conv::macs(operands[1], &results[0]),
+        Op::ChannelConvBackwardData => channel_conv::macs(operands[1], operands[0]),
+        Op::ChannelConvBackwardFilter { .. } => channel_conv::macs(&results[0], operands[1]),
         Op::Linear { .. } => linear::macs(operands[1], &results[0]),
         Op::LinearBackwardData { .. } => linear::macs(operands[1], operands[0]),
         Op::LinearBackwardFilter => linear::macs(&results[0], operands[1]),
@@ -242,6 +269,8 @@ fn macs(op: &Op, operands: &[&TensorType], results: &[TensorType]) -> u64 {
         | Op::MaxPool { .. }
         | Op::AvgPool { .. }
         | Op::GlobalAvgPool
+        | Op::GlobalMaxPool
+        | Op::BlurPool { .. }
         | Op::Concat { .. }
         | Op::Shortcut { .. }
         | Op::PadShortcut { .. }
@@ -254,6 +283,8 @@ fn macs(op: &Op, operands: &[&TensorType], results: &[TensorType]) -> u64 {
         | Op::MaxPoolBackward { .. }
         | Op::AvgPoolBackward { .. }
         | Op::GlobalAvgPoolBackward { .. }
+        | Op::GlobalMaxPoolBackward { .. }
+        | Op::BlurPoolBackward { .. }
         | Op::ChannelSlice { .. }
         | Op::PadShortcutBackward { .. }
         | Op::CrossEntropyBackward { .. }
@@ -281,7 +312,10 @@ fn elementwise_flops(op: &Op, operands: &[&TensorType], results: &[TensorType]) 
         Op::MulBackward { epilogue } => first() * (3 + u64::from(epilogue.act.is_some())),
         Op::ScaleShift { .. } => 2 * out(),
         Op::MaxPool { attrs } | Op::AvgPool { attrs } => out() * pool::taps(attrs),
-        Op::GlobalAvgPool | Op::ChannelSum => first(),
+        Op::GlobalAvgPool | Op::GlobalMaxPool | Op::ChannelSum => first(),
+        Op::BlurPool { .. } => out() * blur::TAPS,
+        Op::BlurPoolBackward { .. } => first() * blur::TAPS,
+        Op::ChannelConv | Op::ChannelConvBackwardData | Op::ChannelConvBackwardFilter { .. } => 0,
         Op::Linear { bias } => out() * u64::from(*bias),
         // Maximum, subtraction, exponential, sum, division or logarithm.
         Op::Softmax | Op::CrossEntropy { .. } | Op::CrossEntropyBackward { .. } => 5 * first(),
@@ -289,7 +323,9 @@ fn elementwise_flops(op: &Op, operands: &[&TensorType], results: &[TensorType]) 
         Op::ConvBackwardFilter { .. } | Op::LinearBackwardData { .. } | Op::LinearBackwardFilter => 0,
         // Reduce: 4; apply: 5; mask: 1.
         Op::BatchNormBackward { epilogue } => out() * (9 + u64::from(epilogue.act.is_some())),
-        Op::ActivateBackward { .. } | Op::GlobalAvgPoolBackward { .. } => out(),
+        Op::ActivateBackward { .. } | Op::GlobalAvgPoolBackward { .. } | Op::GlobalMaxPoolBackward { .. } => {
+            out()
+        }
         Op::MaxPoolBackward { .. } => first(),
         Op::AvgPoolBackward { attrs, .. } => first() * pool::taps(attrs),
         // Decay, velocity, step: a multiplication and an addition each.

@@ -94,3 +94,31 @@ pub(super) fn infer_global_backward(input: &Shape, operands: &[&TensorType]) -> 
     same_shape(operands, 0, &infer_global(&[&dx])?[0].shape, "the gradient")?;
     Ok(vec![dx])
 }
+
+/// Most pixels of an image whose maximum is taken: positions are counted in `f32` on their way.
+const MAX_PIXELS: usize = 1 << 24;
+
+/// The maxima, and each one's pixel.
+pub(super) fn infer_global_max(operands: &[&TensorType]) -> Infer {
+    let [n, c, h, w] = feature_map(operands, 0)?;
+    if h.checked_mul(w).is_none_or(|pixels| pixels > MAX_PIXELS) {
+        return Err(InferError::new(format!("an image of {h}x{w} has more than {MAX_PIXELS} pixels")).at(0));
+    }
+    let pixels = TensorType { shape: [n, c, 1, 1].into(), dtype: DType::U32, layout: Layout::Plain };
+    Ok(vec![like(operands[0], [n, c, 1, 1]), pixels])
+}
+
+/// `dx[p] = dy` where `p` is the maximum's pixel, 0 elsewhere.
+pub(super) fn vjp_global_max(v: &mut Vjp<'_>) -> Gradients {
+    let (dy, pixels, input) = (v.dy()?, v.result(1), v.shape(0));
+    Ok(vec![v.emit_if_wanted(0, || Op::GlobalMaxPoolBackward { input }, &[dy, pixels])])
+}
+
+pub(super) fn infer_global_max_backward(input: &Shape, operands: &[&TensorType]) -> Infer {
+    let types = infer_global_backward(input, operands)?;
+    same_shape(operands, 1, &operands[0].shape, "the pixels")?;
+    if operands[1].dtype != DType::U32 {
+        return Err(InferError::new(format!("pixels are u32, not {}", operands[1].dtype)).at(1));
+    }
+    Ok(types)
+}

@@ -1,6 +1,6 @@
 //! Gradients: one rule per operator, each beside its operator with the formula first. This file dispatches.
 
-use super::{activation, concat, conv, elementwise, linear, loss, norm, pool, shortcut};
+use super::{activation, blur, channel_conv, concat, conv, elementwise, linear, loss, norm, pool, shortcut};
 use crate::ir::graph::{Graph, NodeId, Value};
 use crate::ir::op::Op;
 use crate::ir::patch::Patch;
@@ -98,6 +98,9 @@ pub fn vjp(mut v: Vjp<'_>) -> Gradients {
         Op::MaxPool { attrs } => pool::vjp_max(&mut v, attrs),
         Op::AvgPool { attrs } => pool::vjp_avg(&mut v, attrs),
         Op::GlobalAvgPool => pool::vjp_global(&mut v),
+        Op::GlobalMaxPool => pool::vjp_global_max(&mut v),
+        Op::BlurPool { stride } => blur::vjp(&mut v, *stride),
+        Op::ChannelConv => channel_conv::vjp(&mut v),
         Op::Concat { .. } => concat::vjp(&mut v),
         Op::Linear { bias } => linear::vjp(&mut v, *bias),
         Op::PadShortcut { stride, .. } => shortcut::vjp_pad(&mut v, *stride),
@@ -114,6 +117,10 @@ pub fn vjp(mut v: Vjp<'_>) -> Gradients {
         | Op::MaxPoolBackward { .. }
         | Op::AvgPoolBackward { .. }
         | Op::GlobalAvgPoolBackward { .. }
+        | Op::GlobalMaxPoolBackward { .. }
+        | Op::BlurPoolBackward { .. }
+        | Op::ChannelConvBackwardData
+        | Op::ChannelConvBackwardFilter { .. }
         | Op::ChannelSlice { .. }
         | Op::LinearBackwardData { .. }
         | Op::LinearBackwardFilter

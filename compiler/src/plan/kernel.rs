@@ -2,7 +2,7 @@
 
 use crate::ir::op::{Activation, ConvAttrs, Epilogue};
 
-use super::{ConvGeometry, Kernel, PadGeometry, PoolGeometry};
+use super::{BlurGeometry, ConvGeometry, Kernel, PadGeometry, PoolGeometry};
 
 impl Kernel {
     /// Short name, as in reports: `conv`, `bn_backward_apply`.
@@ -29,6 +29,10 @@ impl Kernel {
             Kernel::AvgPoolBackward { .. } => "avg_pool_backward",
             Kernel::GlobalAvgPool { .. } => "global_avg_pool",
             Kernel::GlobalAvgPoolBackward { .. } => "global_avg_pool_backward",
+            Kernel::GlobalMaxPool { .. } => "global_max_pool",
+            Kernel::GlobalMaxPoolBackward { .. } => "global_max_pool_backward",
+            Kernel::BlurPool(_) => "blur_pool",
+            Kernel::BlurPoolBackward(_) => "blur_pool_backward",
             Kernel::Concat { .. } => "concat",
             Kernel::ChannelSlice { .. } => "channel_slice",
             Kernel::PadShortcut(_) => "pad_shortcut",
@@ -87,6 +91,10 @@ impl Kernel {
             | Kernel::AvgPoolBackward { .. }
             | Kernel::GlobalAvgPool { .. }
             | Kernel::GlobalAvgPoolBackward { .. }
+            | Kernel::GlobalMaxPool { .. }
+            | Kernel::GlobalMaxPoolBackward { .. }
+            | Kernel::BlurPool(_)
+            | Kernel::BlurPoolBackward(_)
             | Kernel::Concat { .. }
             | Kernel::ChannelSlice { .. }
             | Kernel::PadShortcut(_)
@@ -139,6 +147,11 @@ impl Kernel {
             | Kernel::AvgPoolBackward { geometry } => pool(geometry),
             Kernel::GlobalAvgPool { pixels, channels, .. }
             | Kernel::GlobalAvgPoolBackward { pixels, channels, .. } => matrix(*pixels, *channels),
+            Kernel::GlobalMaxPool { pixels, channels, positions, .. } => {
+                format!("{}{}", matrix(*pixels, *channels), if *positions { " positions" } else { "" })
+            }
+            Kernel::GlobalMaxPoolBackward { pixels, channels, .. } => matrix(*pixels, *channels),
+            Kernel::BlurPool(geometry) | Kernel::BlurPoolBackward(geometry) => blur(geometry),
             Kernel::Concat { rows, channels } => {
                 let parts: Vec<String> = channels.iter().map(usize::to_string).collect();
                 format!("[{rows}, {}]", parts.join(" + "))
@@ -192,6 +205,11 @@ fn pool(geometry: &PoolGeometry) -> String {
 fn pad(geometry: &PadGeometry) -> String {
     let PadGeometry { h, w, cin, cout, before, stride, out, .. } = geometry;
     format!("/{} {cin}x{h}x{w} -> {cout}x{}x{} before {before}", pair(*stride), out[0], out[1])
+}
+
+fn blur(geometry: &BlurGeometry) -> String {
+    let BlurGeometry { h, w, c, stride, out, .. } = geometry;
+    format!("{} {c}x{h}x{w} -> {c}x{}x{}", window([3, 3], *stride, [0, 0]), out[0], out[1])
 }
 
 /// `3x3/2 p1`; stride 1 and padding 0 are left out.

@@ -1,7 +1,7 @@
 //! The last step of compilation: a graph in [`Stage::LaidOut`] becomes a [`Plan`].
 //!
 //! Most operators are one kernel. A batch normalisation is two (statistics, then the map itself), so is its gradient;
-//! linear layers are convolutions of 1x1 images; all updates with the same constants are one step.
+//! linear layers are convolutions of 1x1 images, those along channels of 1xc images; all updates with the same constants are one step.
 
 use std::collections::HashMap;
 
@@ -12,8 +12,8 @@ use crate::ops;
 
 use super::persistent::Persistent;
 use super::{
-    BufferId, ConvGeometry, Kernel, PadGeometry, Plan, PoolGeometry, Region, RegionSizes, Step, liveness,
-    order,
+    BlurGeometry, BufferId, ConvGeometry, Kernel, PadGeometry, Plan, PoolGeometry, Region, RegionSizes, Step,
+    liveness, order,
 };
 
 /// Lowers a graph.
@@ -123,7 +123,8 @@ impl<'g> Lowering<'g> {
                 let kernel = self.kernel(op, id, &operands);
                 let inputs = operands.iter().map(|value| self.values[value]).collect();
                 let ports = match kernel {
-                    Kernel::MaxPool { positions: false, .. } => 1,
+                    Kernel::MaxPool { positions: false, .. }
+                    | Kernel::GlobalMaxPool { positions: false, .. } => 1,
                     _ => node.types.len(),
                 };
                 let outputs =
@@ -255,6 +256,31 @@ impl<'g> Lowering<'g> {
                 let [images, channels, h, w] = nchw(input);
                 Kernel::GlobalAvgPoolBackward { images, pixels: h * w, channels }
             }
+            Op::GlobalMaxPool => {
+                let [images, pixels, channels] = image_sizes(operand(0));
+                let positions = self.is_used(Value { node: id, port: 1 });
+                Kernel::GlobalMaxPool { images, pixels, channels, positions }
+            }
+            Op::GlobalMaxPoolBackward { input } => {
+                let [images, pixels, channels] = image_sizes(input);
+                Kernel::GlobalMaxPoolBackward { images, pixels, channels }
+            }
+            Op::BlurPool { stride } => Kernel::BlurPool(blur_geometry(operand(0), result, *stride)),
+            Op::BlurPoolBackward { stride, input } => {
+                Kernel::BlurPoolBackward(blur_geometry(input, operand(0), *stride))
+            }
+            Op::ChannelConv => Kernel::Conv {
+                geometry: channel_geometry(operand(0), operand(1)),
+                bias: false,
+                epilogue: Epilogue::default(),
+            },
+            Op::ChannelConvBackwardData => Kernel::ConvBackwardData {
+                geometry: channel_geometry(operand(0), operand(1)),
+                residual: false,
+            },
+            Op::ChannelConvBackwardFilter { .. } => {
+                Kernel::ConvBackwardFilter { geometry: channel_geometry(operand(0), result) }
+            }
             Op::Concat { .. } => Kernel::Concat {
                 rows: matrix(result).0,
                 channels: (0..operands.len()).map(|i| matrix(operand(i)).1).collect(),
@@ -327,6 +353,19 @@ fn linear_geometry(weight: &Shape, batch: usize) -> ConvGeometry {
 fn pool_geometry(input: &Shape, output: &Shape, attrs: PoolAttrs) -> PoolGeometry {
     let ([n, c, h, w], [_, _, oh, ow]) = (nchw(input), nchw(output));
     PoolGeometry { n, h, w, c, out: [oh, ow], attrs }
+}
+
+/// A convolution along the channels of `[n, c, 1, 1]` as one over the columns of `[n, 1, 1, c]`: both lie in memory alike.
+fn channel_geometry(x: &Shape, weight: &Shape) -> ConvGeometry {
+    let ([n, c, _, _], kernel) = (nchw(x), weight.0[2]);
+    let (kernel, padding) = ([1, kernel], [0, kernel / 2]);
+    let attrs = ConvAttrs { kernel, stride: [1, 1], padding, dilation: [1, 1], groups: 1 };
+    ConvGeometry { n, h: 1, w: c, cin: 1, cout: 1, out: [1, c], attrs }
+}
+
+fn blur_geometry(input: &Shape, output: &Shape, stride: [usize; 2]) -> BlurGeometry {
+    let ([n, c, h, w], [_, _, oh, ow]) = (nchw(input), nchw(output));
+    BlurGeometry { n, h, w, c, stride, out: [oh, ow] }
 }
 
 fn pad_geometry(input: &Shape, output: &Shape, stride: [usize; 2]) -> PadGeometry {

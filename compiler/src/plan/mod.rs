@@ -291,6 +291,30 @@ pub enum Kernel {
         /// Channels.
         channels: usize,
     },
+    /// `x [images, pixels, channels] -> y [images, channels] [, positions]`; positions are pixels as `u32`
+    GlobalMaxPool {
+        /// Batch.
+        images: usize,
+        /// Rows times columns.
+        pixels: usize,
+        /// Channels.
+        channels: usize,
+        /// Whether positions are wanted.
+        positions: bool,
+    },
+    /// `dy [images, channels], positions -> dx [images, pixels, channels]`
+    GlobalMaxPoolBackward {
+        /// Batch.
+        images: usize,
+        /// Rows times columns.
+        pixels: usize,
+        /// Channels.
+        channels: usize,
+    },
+    /// `x [n, h, w, c] -> y [n, out, out, c]`
+    BlurPool(BlurGeometry),
+    /// `dy -> dx`
+    BlurPoolBackward(BlurGeometry),
     /// `x0 [rows, channels[0]], x1 [rows, channels[1]], ... -> y [rows, their sum]`
     Concat {
         /// Pixels of all images.
@@ -346,6 +370,24 @@ pub enum Kernel {
         /// Constants.
         sgd: SgdAttrs,
     },
+}
+
+/// Sizes of a blur with the taps 1/4, 1/2, 1/4 in both directions, NHWC. A tap beyond the border falls on the pixel as far
+/// inside of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct BlurGeometry {
+    /// Images.
+    pub n: usize,
+    /// Input rows, two or more.
+    pub h: usize,
+    /// Input columns, two or more.
+    pub w: usize,
+    /// Channels.
+    pub c: usize,
+    /// Step between the pixels taken.
+    pub stride: [usize; 2],
+    /// Output rows and columns: sizes over stride, rounded up.
+    pub out: [usize; 2],
 }
 
 /// Sizes of option A's shortcut, NHWC.

@@ -313,7 +313,3 @@ fn unshaped(span: Span) -> Diagnostic {
         Diagnostic::error("`shortcut` has no shape here", span, "not a term of a sum with a feature map");
     fault.help("it takes its shape from another term: `main + shortcut`")
 }
-
-fn later(what: &str, span: Span) -> Diagnostic {
-    Diagnostic::error(format!("{what} is not supported yet"), span, "here")
-}

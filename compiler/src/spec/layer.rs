@@ -7,7 +7,9 @@
 //! | `relu`, `leaky_relu(slope=0.01)`, `sigmoid`, `tanh`, `silu`, `gelu` | `gelu` is the exact one, by the error function |
 //! | `maxpoolKxK(stride=K, padding, ceil)` | `padding = (K - 1) / 2` for odd K, else 0 |
 //! | `avgpoolKxK(stride=K, padding=0, ceil, count_padding=true)` | |
-//! | `global_avgpool` | to 1x1 |
+//! | `blurpool(stride=2)` | the filter `[1, 2, 1]` in both directions, borders mirrored (Zhang 2019) |
+//! | `global_avgpool`, `global_maxpool` | to 1x1 |
+//! | `channel_conv(kernel)`, `eca(kernel)` | along the channels of a 1x1 map; with pooling before and a gate behind; `kernel` by the rule of Wang et al. 2020 |
 //! | `linear(out, bias=true)` | |
 //!
 //! A flag is given by its name alone, `bias`, or with a value, `bias=false`.
@@ -42,8 +44,25 @@ pub enum Layer {
     MaxPool(PoolAttrs),
     /// Mean over windows.
     AvgPool(PoolAttrs),
+    /// Binomial blur.
+    BlurPool {
+        /// Step between the pixels taken.
+        stride: [usize; 2],
+    },
     /// Mean over the image.
     GlobalAvgPool,
+    /// Maximum over the image.
+    GlobalMaxPool,
+    /// Convolution along channels.
+    ChannelConv {
+        /// Channels that the filter spans; `None`: as many as the rule says.
+        kernel: Option<usize>,
+    },
+    /// Gate of a convolution along channels of the image's mean.
+    Eca {
+        /// As in [`Layer::ChannelConv`].
+        kernel: Option<usize>,
+    },
     /// Affine map of all features.
     Linear {
         /// Features of the result.
@@ -66,7 +85,11 @@ enum Form {
     Gelu,
     MaxPool,
     AvgPool,
+    BlurPool,
     GlobalAvgPool,
+    GlobalMaxPool,
+    ChannelConv,
+    Eca,
     Linear,
 }
 
@@ -119,7 +142,11 @@ const LAYERS: &[(&str, bool, Form, &[Parameter])] = &[
         Form::AvgPool,
         &[number("stride"), number("padding"), flag("ceil"), flag("count_padding")],
     ),
+    ("blurpool", false, Form::BlurPool, &[number("stride")]),
     ("global_avgpool", false, Form::GlobalAvgPool, &[]),
+    ("global_maxpool", false, Form::GlobalMaxPool, &[]),
+    ("channel_conv", false, Form::ChannelConv, &[number("kernel")]),
+    ("eca", false, Form::Eca, &[number("kernel")]),
     ("linear", false, Form::Linear, &[required("out"), flag("bias")]),
 ];
 
@@ -139,7 +166,11 @@ const EXAMPLES: &[&str] = &[
     "maxpool2x2",
     "maxpool3x3",
     "avgpool2x2",
+    "blurpool",
     "global_avgpool",
+    "global_maxpool",
+    "channel_conv",
+    "eca",
     "linear",
 ];
 
@@ -149,7 +180,7 @@ const MAX_WINDOW: usize = 1 << 8;
 pub const MAX_CHANNELS: usize = 1 << 20;
 
 /// Layers of the language to come; told apart from misspelt ones.
-const LATER: &[&str] = &["dropout", "drop_path", "blurpool", "eca", "softmax", "identity"];
+const LATER: &[&str] = &["dropout", "drop_path", "softmax", "identity"];
 
 /// Evaluates an argument.
 pub type Eval<'e> = &'e mut dyn FnMut(&Expr) -> Result<f64, Box<Diagnostic>>;
@@ -272,7 +303,13 @@ impl<'c> Bound<'c> {
                 Layer::MaxPool(self.pool(eval, [odd(kh), odd(kw)])?)
             }
             Form::AvgPool => Layer::AvgPool(self.pool(eval, [0, 0])?),
+            Form::BlurPool => {
+                Layer::BlurPool { stride: self.whole(eval, "stride", [2, 2], 1.0, MAX_WINDOW as f64)? }
+            }
             Form::GlobalAvgPool => Layer::GlobalAvgPool,
+            Form::GlobalMaxPool => Layer::GlobalMaxPool,
+            Form::ChannelConv => Layer::ChannelConv { kernel: self.span_of_channels(eval)? },
+            Form::Eca => Layer::Eca { kernel: self.span_of_channels(eval)? },
             Form::Linear => Layer::Linear {
                 out: self.whole(eval, "out", [0, 0], 1.0, MAX_CHANNELS as f64)?[0],
                 bias: self.flag(eval, "bias", true)?,
@@ -313,6 +350,18 @@ impl<'c> Bound<'c> {
             return Err(Box::new(fault.help("a window would lie wholly outside the image")));
         }
         Ok(attrs)
+    }
+
+    /// The `kernel` of a convolution along channels, an odd number.
+    fn span_of_channels(&self, eval: Eval<'_>) -> Result<Option<usize>, Box<Diagnostic>> {
+        let Some(expr) = self.get("kernel") else { return Ok(None) };
+        let [kernel, _] = self.whole(eval, "kernel", [1, 1], 1.0, MAX_WINDOW as f64)?;
+        if kernel % 2 == 1 {
+            return Ok(Some(kernel));
+        }
+        let fault = format!("`kernel` of `{}` must be odd", self.call.name.text);
+        let fault = Diagnostic::error(fault, expr.span, format!("this is {kernel}"));
+        Err(Box::new(fault.help("as many channels count on either side")))
     }
 
     fn get(&self, name: &str) -> Option<&'c Expr> {

@@ -309,9 +309,14 @@ fn reduction(calls: &[Call]) -> usize {
         match layer {
             Layer::Conv { attrs, .. } => Some(attrs.stride[0]),
             Layer::MaxPool(attrs) | Layer::AvgPool(attrs) => Some(attrs.stride[0]),
-            Layer::BatchNorm { .. } | Layer::Activate(_) | Layer::GlobalAvgPool | Layer::Linear { .. } => {
-                None
-            }
+            Layer::BlurPool { stride } => Some(stride[0]),
+            Layer::BatchNorm { .. }
+            | Layer::Activate(_)
+            | Layer::GlobalAvgPool
+            | Layer::GlobalMaxPool
+            | Layer::ChannelConv { .. }
+            | Layer::Eca { .. }
+            | Layer::Linear { .. } => None,
         }
     };
     calls.iter().filter_map(stride).fold(1, usize::saturating_mul)

@@ -3,7 +3,7 @@
 
 use resnetc_compiler::ir::types::DType;
 use resnetc_compiler::plan::{
-    ALIGN, Buffer, ConvGeometry, Kernel, PadGeometry, Plan, PoolGeometry, Region, Step,
+    ALIGN, BlurGeometry, Buffer, ConvGeometry, Kernel, PadGeometry, Plan, PoolGeometry, Region, Step,
 };
 
 use crate::error::{Error, Result};
@@ -168,6 +168,26 @@ fn signature(kernel: &Kernel) -> Option<Signature> {
         &Kernel::GlobalAvgPoolBackward { images, pixels, channels } => {
             Signature::f32([product([images, channels])?], [product([images, pixels, channels])?])
         }
+        &Kernel::GlobalMaxPool { images, pixels, channels, positions } => {
+            let y = product([images, channels])?;
+            let mut s = Signature::f32([product([images, pixels, channels])?], [y]);
+            s.outputs.extend(positions.then_some((DType::U32, y)));
+            s
+        }
+        &Kernel::GlobalMaxPoolBackward { images, pixels, channels } => {
+            let y = product([images, channels])?;
+            let mut s = Signature::f32([y], [product([images, pixels, channels])?]);
+            s.inputs.push((DType::U32, y));
+            s
+        }
+        Kernel::BlurPool(geometry) => {
+            let [x, y] = blur(geometry)?;
+            Signature::f32([x], [y])
+        }
+        Kernel::BlurPoolBackward(geometry) => {
+            let [x, y] = blur(geometry)?;
+            Signature::f32([y], [x])
+        }
         Kernel::Concat { rows, channels } => {
             let mut s = Signature::f32([], [product([*rows, channels.iter().sum()])?]);
             for &c in channels {
@@ -275,4 +295,13 @@ fn pad(g: &PadGeometry) -> Option<[usize; 2]> {
         && g.out == [g.h.div_ceil(g.stride[0]), g.w.div_ceil(g.stride[1])]
         && g.before.checked_add(g.cin)? <= g.cout;
     fits.then_some([product([g.n, g.h, g.w, g.cin])?, product([g.n, g.out[0], g.out[1], g.cout])?])
+}
+
+/// Elements of `[x, y]`. The image can be mirrored at its border.
+fn blur(g: &BlurGeometry) -> Option<[usize; 2]> {
+    let fits = g.stride.iter().all(|&s| s > 0)
+        && g.h >= 2
+        && g.w >= 2
+        && g.out == [g.h.div_ceil(g.stride[0]), g.w.div_ceil(g.stride[1])];
+    fits.then_some([product([g.n, g.h, g.w, g.c])?, product([g.n, g.out[0], g.out[1], g.c])?])
 }

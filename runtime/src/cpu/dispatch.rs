@@ -6,7 +6,7 @@ use crate::cpu::memory::{Dst, Src};
 use crate::cpu::norm::{self, Gradients, Norm, Sums};
 use crate::cpu::product::{self, ProductGradients, ProductSize};
 use crate::cpu::stats::{self, StatsAttrs, StatsOut};
-use crate::cpu::{Ctx, concat, elementwise, global_pool, loss, pooling, shortcut, update};
+use crate::cpu::{Ctx, blur, concat, elementwise, global_max, global_pool, loss, pooling, shortcut, update};
 use crate::device::RunArgs;
 
 /// Where the regions lie during a run.
@@ -106,6 +106,10 @@ pub(super) fn scratch_len(kernel: &Kernel, threads: usize) -> usize {
         | Kernel::AvgPoolBackward { .. }
         | Kernel::GlobalAvgPool { .. }
         | Kernel::GlobalAvgPoolBackward { .. }
+        | Kernel::GlobalMaxPool { .. }
+        | Kernel::GlobalMaxPoolBackward { .. }
+        | Kernel::BlurPool(_)
+        | Kernel::BlurPoolBackward(_)
         | Kernel::Concat { .. }
         | Kernel::ChannelSlice { .. }
         | Kernel::PadShortcut(_)
@@ -189,6 +193,16 @@ pub(super) fn run(ctx: &Ctx<'_>, o: &Operands<'_>, args: &RunArgs) {
         &Kernel::GlobalAvgPoolBackward { images, pixels, channels } => {
             global_pool::global_avg_pool_backward(ctx, [images, pixels, channels], o.input(0), o.output(0));
         }
+        &Kernel::GlobalMaxPool { images, pixels, channels, positions } => {
+            let positions = positions.then(|| o.output(1));
+            global_max::global_max_pool(ctx, [images, pixels, channels], o.input(0), o.output(0), positions);
+        }
+        &Kernel::GlobalMaxPoolBackward { images, pixels, channels } => {
+            let (dy, positions) = (o.input(0), o.input(1));
+            global_max::global_max_pool_backward(ctx, [images, pixels, channels], dy, positions, o.output(0));
+        }
+        Kernel::BlurPool(g) => blur::blur_pool(ctx, g, o.input(0), o.output(0)),
+        Kernel::BlurPoolBackward(g) => blur::blur_pool_backward(ctx, g, o.input(0), o.output(0)),
         &Kernel::Concat { rows, ref channels } => {
             let parts: Vec<_> = (0..channels.len()).map(|i| o.input(i)).collect();
             concat::concat(ctx, rows, &parts, o.output(0));

@@ -5,11 +5,13 @@
 //! A kernel is a function of the [`Ctx`], its sizes, and views ([`memory::Src`], [`memory::Dst`]) of its operands.
 
 mod activation;
+pub mod blur;
 mod check;
 pub mod concat;
 pub mod conv;
 mod dispatch;
 pub mod elementwise;
+pub mod global_max;
 pub mod global_pool;
 pub mod isa;
 pub mod loss;

@@ -66,7 +66,7 @@ fn expect_lens(g: &PoolGeometry, input: usize, output: usize) {
 /// # Safety
 /// Dispatched as [`Vector`] demands; `row < n * rows`, `column` and `c` are inside the result, `access` reaches no channel
 /// beyond the last, and no other thread writes there.
-trait PixelOp: Sync {
+pub(super) trait PixelOp: Sync {
     unsafe fn pixel<V: Vector>(&self, access: impl Access, row: usize, column: usize, c: usize);
 }
 
@@ -74,7 +74,7 @@ trait PixelOp: Sync {
 ///
 /// # Safety
 /// Views in `op` have the lengths that its geometry gives them.
-unsafe fn windows(ctx: &Ctx<'_>, [rows, columns, channels]: [usize; 3], op: &impl PixelOp) {
+pub(super) unsafe fn windows(ctx: &Ctx<'_>, [rows, columns, channels]: [usize; 3], op: &impl PixelOp) {
     ctx.parallel(rows * columns * channels, &|thread| {
         let rows = share(rows, 1, thread, ctx.pool.threads());
         ctx.isa.dispatch(PixelWork { op, rows, columns, channels });

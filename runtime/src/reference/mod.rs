@@ -7,6 +7,7 @@
 
 #![forbid(unsafe_code)]
 
+mod blur;
 mod conv;
 mod loss;
 mod memory;
@@ -242,6 +243,14 @@ fn evaluate(kernel: &Kernel, inputs: &[Tensor], args: &RunArgs) -> candle_core::
         Kernel::GlobalAvgPoolBackward { images, pixels, channels } => {
             pool::global_avg_backward(images, pixels, channels, inputs)
         }
+        Kernel::GlobalMaxPool { images, pixels, channels, positions } => {
+            pool::global_max(images, pixels, channels, positions, inputs)
+        }
+        Kernel::GlobalMaxPoolBackward { images, pixels, channels } => {
+            pool::global_max_backward(images, pixels, channels, inputs)
+        }
+        Kernel::BlurPool(geometry) => blur::forward(&geometry, inputs),
+        Kernel::BlurPoolBackward(geometry) => blur::backward(&geometry, inputs),
         Kernel::Concat { rows, ref channels } => pointwise::concat(rows, channels, inputs),
         Kernel::ChannelSlice { rows, channels, start, taken } => {
             pointwise::channel_slice(rows, channels, start, taken, inputs)

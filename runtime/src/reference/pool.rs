@@ -104,3 +104,29 @@ pub(super) fn global_avg_backward(
     let share = (inputs[0].reshape((images, channels, 1))? / pixels as f64)?;
     Ok(share.broadcast_as((images, channels, pixels))?.contiguous()?.into())
 }
+
+/// `x [n, c, h, w] -> y [n, c, 1, 1] [, positions]`; the first of equal maxima counts.
+pub(super) fn global_max(
+    images: usize,
+    pixels: usize,
+    channels: usize,
+    positions: bool,
+    inputs: &[Tensor],
+) -> Result<Effects> {
+    let x = inputs[0].reshape((images, channels, pixels))?;
+    let y = x.max(2)?;
+    Ok(if positions { vec![y, x.argmax(2)?] } else { vec![y] }.into())
+}
+
+/// `dy [n, c, 1, 1], positions -> dx [n, c, h, w]`
+pub(super) fn global_max_backward(
+    images: usize,
+    pixels: usize,
+    channels: usize,
+    inputs: &[Tensor],
+) -> Result<Effects> {
+    let dy = inputs[0].reshape((images, channels, 1))?;
+    let positions = inputs[1].to_dtype(DType::U32)?.reshape((images, channels, 1))?;
+    let all = Tensor::arange(0, pixels as u32, dy.device())?.reshape((1, 1, pixels))?;
+    Ok(positions.broadcast_eq(&all)?.to_dtype(dy.dtype())?.broadcast_mul(&dy)?.into())
+}

@@ -2,7 +2,7 @@
 
 use resnetc_compiler::ir::op::PoolAttrs;
 use resnetc_compiler::ir::types::DType;
-use resnetc_compiler::plan::{Kernel, PadGeometry, PoolGeometry};
+use resnetc_compiler::plan::{BlurGeometry, Kernel, PadGeometry, PoolGeometry};
 use resnetc_runtime::cpu::naive;
 use resnetc_runtime::device::RunArgs;
 
@@ -172,5 +172,50 @@ fn concat_and_its_gradient() {
             check(&case(kernel, vec![dy], vec![exact(rows * taken)]));
             start += taken;
         }
+    }
+}
+
+#[test]
+fn global_max_pool_and_its_gradient() {
+    for [images, pixels, channels] in [[1, 1, 1], [2, 49, 64], [3, 5, 33], [1, 3000, 7], [5, 64, 10]] {
+        // Few different values: most maxima are there several times, and the first counts. Nothing rounds.
+        let mut x = Random(33).whole(DType::F32, images * pixels * channels, 4);
+        let y = Output { dtype: DType::F32, len: images * channels, tolerance: 0.0 };
+        for nan in [false, true] {
+            if nan {
+                x.values.iter_mut().step_by(11).for_each(|v| *v = f64::NAN);
+            }
+            let kernel = |positions| Kernel::GlobalMaxPool { images, pixels, channels, positions };
+            check(&case(kernel(false), vec![x.clone()], vec![y]));
+            check(&case(kernel(true), vec![x.clone()], vec![y, Output { dtype: DType::U32, ..y }]));
+        }
+        let dy = Random(34).floats(images * channels, -2.0, 2.0);
+        let positions = Random(35).whole(DType::U32, images * channels, pixels);
+        let dx = Output { len: images * pixels * channels, ..y };
+        let kernel = Kernel::GlobalMaxPoolBackward { images, pixels, channels };
+        check(&case(kernel, vec![dy, positions], vec![dx]));
+    }
+}
+
+#[test]
+fn blur_pool_and_its_gradient() {
+    for (n, h, w, c, stride) in [
+        (1, 2usize, 2usize, 1, [1, 1]),
+        (1, 2, 3, 5, [2, 2]),
+        (2, 7, 5, 3, [2, 2]),
+        (1, 8, 8, 16, [2, 2]),
+        (3, 4, 9, 33, [1, 3]),
+        (1, 16, 16, 64, [1, 1]),
+    ] {
+        let g = BlurGeometry { n, h, w, c, stride, out: [h.div_ceil(stride[0]), w.div_ceil(stride[1])] };
+        let (input, output) = (n * h * w * c, n * g.out[0] * g.out[1] * c);
+        let x = Random(36).floats(input, -2.0, 2.0);
+        // Weights and their products are exact; nine products, nine additions of values up to 2.
+        let y = Output { dtype: DType::F32, len: output, tolerance: rounding(18, 2.0) };
+        check(&case(Kernel::BlurPool(g), vec![x], vec![y]));
+        let dy = Random(37).floats(output, -2.0, 2.0);
+        // A pixel is in nine windows at most, with weights that add up to 2.25 at most (a corner's neighbour).
+        let dx = Output { dtype: DType::F32, len: input, tolerance: rounding(18, 4.5) };
+        check(&case(Kernel::BlurPoolBackward(g), vec![dy], vec![dx]));
     }
 }

@@ -1,6 +1,7 @@
 //! Every kernel but the convolutions once more, in `f64`, one element at a time, straight from the formulas: what the
 //! fast kernels are tested against. Nothing here is fast, vectorised or parallel.
 
+pub mod blur;
 pub mod concat;
 pub mod elementwise;
 pub mod loss;
@@ -73,6 +74,15 @@ pub fn run(kernel: &Kernel, args: &RunArgs, inputs: &[&[f64]]) -> Option<Vec<Vec
         &Kernel::GlobalAvgPoolBackward { images, pixels, channels } => {
             vec![pooling::global_avg_pool_backward(images, pixels, channels, i[0])]
         }
+        &Kernel::GlobalMaxPool { images, pixels, channels, positions } => {
+            let [y, at] = pooling::global_max_pool(images, pixels, channels, i[0]);
+            if positions { vec![y, at] } else { vec![y] }
+        }
+        &Kernel::GlobalMaxPoolBackward { images, pixels, channels } => {
+            vec![pooling::global_max_pool_backward(images, pixels, channels, i[0], i[1])]
+        }
+        Kernel::BlurPool(g) => vec![blur::blur_pool(g, i[0])],
+        Kernel::BlurPoolBackward(g) => vec![blur::blur_pool_backward(g, i[0])],
         &Kernel::Concat { rows, ref channels } => vec![concat::concat(rows, channels, i)],
         &Kernel::ChannelSlice { rows, channels, start, taken } => {
             vec![concat::slice([rows, channels], start, taken, i[0])]

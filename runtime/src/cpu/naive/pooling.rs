@@ -100,3 +100,31 @@ pub fn global_avg_pool_backward(images: usize, pixels: usize, channels: usize, d
     let source = |i: usize| dy[i / (pixels * channels) * channels + i % channels] / pixels as f64;
     (0..images * pixels * channels).map(source).collect()
 }
+
+/// `x [images, pixels, channels] -> [images, channels]`: maxima over pixels and where they are; the first of equal ones, a
+/// NaN wins, the last of several.
+pub fn global_max_pool(images: usize, pixels: usize, channels: usize, x: &[f64]) -> [Vec<f64>; 2] {
+    let (mut y, mut at) = (vec![f64::NEG_INFINITY; images * channels], vec![0.0; images * channels]);
+    for (i, &v) in x.iter().enumerate() {
+        let (pixel, out) = (i / channels % pixels, i / (pixels * channels) * channels + i % channels);
+        if v > y[out] || v.is_nan() {
+            (y[out], at[out]) = (v, pixel as f64);
+        }
+    }
+    [y, at]
+}
+
+/// Every `dy` goes to its pixel.
+pub fn global_max_pool_backward(
+    images: usize,
+    pixels: usize,
+    channels: usize,
+    dy: &[f64],
+    positions: &[f64],
+) -> Vec<f64> {
+    let mut dx = vec![0.0; images * pixels * channels];
+    for (i, d) in dy.iter().enumerate() {
+        dx[(i / channels * pixels + positions[i] as usize) * channels + i % channels] = *d;
+    }
+    dx
+}
