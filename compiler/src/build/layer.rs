@@ -13,7 +13,11 @@ impl Builder<'_> {
     pub(super) fn layer(&mut self, layer: Layer, span: Span, x: Map) -> Result<Map> {
         let same = |node: NodeId| Map { value: node.into(), channels: x.channels };
         Ok(match layer {
-            Layer::Conv { out, attrs, bias } => self.conv(out, attrs, bias, span, x)?,
+            Layer::Conv { out, attrs, bias, bias_init } => {
+                let bias = bias.then_some(bias_init);
+                self.conv(out, attrs, bias, span, x)?
+            }
+            Layer::Scale(by) => self.scale_shift(x, by, 0.0, span)?,
             Layer::BatchNorm { eps, momentum } => {
                 let name = self.name("bn");
                 let op = Op::BatchNorm { eps, momentum, epilogue: Epilogue::default() };
@@ -44,7 +48,15 @@ impl Builder<'_> {
         })
     }
 
-    fn conv(&mut self, out: usize, attrs: ConvAttrs, bias: bool, span: Span, x: Map) -> Result<Map> {
+    /// A convolution; of its bias, the inner `None` means that it is drawn.
+    fn conv(
+        &mut self,
+        out: usize,
+        attrs: ConvAttrs,
+        bias: Option<Option<f32>>,
+        span: Span,
+        x: Map,
+    ) -> Result<Map> {
         let (groups, cin) = (attrs.groups, x.channels);
         if !cin.is_multiple_of(groups) || !out.is_multiple_of(groups) {
             let which = if cin.is_multiple_of(groups) { "output" } else { "input" };
@@ -59,11 +71,12 @@ impl Builder<'_> {
         let init = initial(self.spec.init.conv, fan_in, fan_out);
         let shape = vec![out, cin / groups, kh, kw];
         let mut operands = vec![x.value, self.param(&name, "weight", shape, Role::ConvWeight, init, span)?];
-        if bias {
-            let init = initial(self.spec.init.linear, fan_in, fan_out);
+        if let Some(first) = bias {
+            let drawn = initial(self.spec.init.linear, fan_in, fan_out);
+            let init = first.map_or(drawn, Init::Constant);
             operands.push(self.param(&name, "bias", vec![out], Role::Bias, init, span)?);
         }
-        let op = Op::Conv { attrs, bias, epilogue: Epilogue::default() };
+        let op = Op::Conv { attrs, bias: bias.is_some(), epilogue: Epilogue::default() };
         Ok(Map { value: self.insert(name, op, span, &operands)?.into(), channels: out })
     }
 

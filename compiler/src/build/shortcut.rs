@@ -146,6 +146,7 @@ fn is_idle_pooling(layer: &Layer) -> bool {
         | Layer::GlobalMaxPool
         | Layer::ChannelConv { .. }
         | Layer::Eca { .. }
-        | Layer::Linear { .. } => false,
+        | Layer::Linear { .. }
+        | Layer::Scale(_) => false,
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! | Layer | Arguments and defaults |
 //! |---|---|
-//! | `convKxK(out, stride=1, padding, dilation=1, groups=1, bias)` | `padding = dilation * (K - 1) / 2`: with stride 1 an odd window keeps the size |
+//! | `convKxK(out, stride=1, padding, dilation=1, groups=1, bias, bias_init)` | `padding = dilation * (K - 1) / 2`: with stride 1 an odd window keeps the size; a bias begins at `bias_init`, else it is drawn |
+//! | `scale(by)` | all values times a constant |
 //! | `bn(eps=1e-5, momentum=0.1)` | momentum is the weight of the batch, as PyTorch has it |
 //! | `relu`, `leaky_relu(slope=0.01)`, `sigmoid`, `tanh`, `silu`, `gelu` | `gelu` is the exact one, by the error function |
 //! | `maxpoolKxK(stride=K, padding, ceil)` | `padding = (K - 1) / 2` for odd K, else 0 |
@@ -30,6 +31,8 @@ pub enum Layer {
         attrs: ConvAttrs,
         /// Whether a bias is added.
         bias: bool,
+        /// First value of the bias, where it is not drawn.
+        bias_init: Option<f32>,
     },
     /// Batch normalisation.
     BatchNorm {
@@ -42,6 +45,8 @@ pub enum Layer {
     Activate(Activation),
     /// Maximum over windows.
     MaxPool(PoolAttrs),
+    /// All values times a constant.
+    Scale(f64),
     /// Mean over windows.
     AvgPool(PoolAttrs),
     /// Binomial blur.
@@ -76,6 +81,7 @@ pub enum Layer {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Form {
     Conv,
+    Scale,
     BatchNorm,
     Relu,
     LeakyRelu,
@@ -126,8 +132,10 @@ const LAYERS: &[(&str, bool, Form, &[Parameter])] = &[
             number("dilation"),
             number("groups"),
             flag("bias"),
+            number("bias_init"),
         ],
     ),
+    ("scale", false, Form::Scale, &[required("by")]),
     ("bn", false, Form::BatchNorm, &[number("eps"), number("momentum")]),
     ("relu", false, Form::Relu, &[]),
     ("leaky_relu", false, Form::LeakyRelu, &[number("slope")]),
@@ -172,6 +180,7 @@ const EXAMPLES: &[&str] = &[
     "channel_conv",
     "eca",
     "linear",
+    "scale",
 ];
 
 /// Largest window and dilation.
@@ -286,6 +295,7 @@ impl<'c> Bound<'c> {
         let [kh, kw] = self.window;
         Ok(match self.form {
             Form::Conv => self.conv(eval)?,
+            Form::Scale => Layer::Scale(f64::from(self.real(eval, "by", 1.0, -1e6, 1e6)?)),
             Form::BatchNorm => Layer::BatchNorm {
                 eps: self.real(eval, "eps", 1e-5, 1e-12, 1.0)?,
                 momentum: self.real(eval, "momentum", 0.1, 0.0, 1.0)?,
@@ -330,7 +340,16 @@ impl<'c> Bound<'c> {
             dilation,
             groups: self.whole(eval, "groups", [1, 1], 1.0, MAX_CHANNELS as f64)?[0],
         };
-        Ok(Layer::Conv { out, attrs, bias: self.flag(eval, "bias", false)? })
+        let bias = self.flag(eval, "bias", false)?;
+        let bias_init = match self.get("bias_init") {
+            Some(expr) if !bias => {
+                let fault = Diagnostic::error("there is no bias to begin there", expr.span, "without effect");
+                return Err(Box::new(fault.help("write `bias` too, or take `bias_init` out")));
+            }
+            Some(_) => Some(self.real(eval, "bias_init", 0.0, -1e3, 1e3)?),
+            None => None,
+        };
+        Ok(Layer::Conv { out, attrs, bias, bias_init })
     }
 
     fn pool(&self, eval: Eval<'_>, padding: [usize; 2]) -> Result<PoolAttrs, Box<Diagnostic>> {

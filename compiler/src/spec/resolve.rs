@@ -159,8 +159,7 @@ fn in_order(mut faults: Vec<Diagnostic>) -> Vec<Diagnostic> {
 
 fn read_units(reader: &mut Reader<'_>, node: &Node, builtin: bool, units: &mut Units) {
     for entry in reader.entries(node, "`units`").unwrap_or_default() {
-        let head = unit::Text { text: reader.sources.text(entry.span), span: entry.span };
-        let head = reader.keep(unit::signature(head));
+        let head = reader.keep(unit::signature(unquoted(reader.sources, entry.span)));
         let body = reader.language(&entry.value, "a unit's body");
         let body = body.and_then(|text| reader.keep(unit::body(text)));
         if let (Some((name, params)), Some(bindings)) = (head, body) {
@@ -168,6 +167,16 @@ fn read_units(reader: &mut Reader<'_>, node: &Node, builtin: bool, units: &mut U
             reader.faults.extend(check::unit(&unit));
             units.insert(unit.name.text.clone(), Arc::new(unit));
         }
+    }
+}
+
+/// A key's text without the quotes that it may stand in.
+fn unquoted(sources: &SourceMap, span: Span) -> unit::Text<'_> {
+    let text = sources.text(span);
+    let inner = ['"', '\''].iter().find_map(|&quote| text.strip_prefix(quote)?.strip_suffix(quote));
+    match inner {
+        Some(text) => unit::Text { text, span: Span { start: span.start + 1, end: span.end - 1, ..span } },
+        None => unit::Text { text, span },
     }
 }
 

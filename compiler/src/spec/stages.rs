@@ -316,7 +316,8 @@ fn reduction(calls: &[Call]) -> usize {
             | Layer::GlobalMaxPool
             | Layer::ChannelConv { .. }
             | Layer::Eca { .. }
-            | Layer::Linear { .. } => None,
+            | Layer::Linear { .. }
+            | Layer::Scale(_) => None,
         }
     };
     calls.iter().filter_map(stride).fold(1, usize::saturating_mul)

@@ -2,9 +2,10 @@
 
 use super::{builtin, load, load_builtin};
 use crate::build::{build, check_expect};
+use crate::compile;
 use crate::ir::graph::{Graph, Mode};
 use crate::ir::op::Op;
-use crate::report::Summary;
+use crate::report::{Dump, Summary, Target};
 use crate::source::SourceMap;
 use crate::spec::limits::Limits;
 use crate::spec::train::{By, Schedule};
@@ -179,4 +180,54 @@ fn expectations_that_fail_are_told_with_the_difference() {
 fn an_override_may_choose_another_kind_of_schedule() {
     let (spec, _) = get("resnet20", &["train.schedule.step.every=3"]);
     assert_eq!(spec.train.schedule, Schedule::Step { every: 3, gamma: 0.1, by: By::Epoch });
+}
+
+/// All variants: their paths and texts.
+fn variants() -> Vec<(String, String)> {
+    let mut folders =
+        vec![std::path::PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../specs/variants"))];
+    let mut found = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).expect("a folder of variants") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let text = std::fs::read_to_string(&path).expect("a readable variant");
+                found.push((path.to_string_lossy().into_owned(), text));
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn every_variant_is_short_is_what_it_expects_and_survives_emission() {
+    let variants = variants();
+    assert!(variants.len() >= 50, "{} variants", variants.len());
+    for (name, text) in &variants {
+        assert!(text.lines().filter(|line| !line.starts_with('#')).count() <= 15, "{name} is too long");
+        let read = |path: &str| std::fs::read_to_string(path);
+        let request = Request { name, text, overrides: &[], read: &read, limits: Limits::default() };
+        let mut sources = SourceMap::default();
+        let spec = load(&request, &mut sources).unwrap_or_else(|faults| panic!("{name}: {faults:#?}"));
+        assert!(
+            name.ends_with(&format!("/{}.yaml", spec.name.value)),
+            "{name} is called {}",
+            spec.name.value
+        );
+        assert_eq!(spec.warnings, [], "{name}");
+        let target = Target { mode: Mode::Infer, batch: 1, dump: Dump::Never };
+        let compiled = compile(&spec, &target).unwrap_or_else(|faults| panic!("{name}: {faults:#?}"));
+        let (params, macs) = (compiled.summary.params, compiled.summary.macs);
+        assert!(
+            spec.expect.params.is_some() && spec.expect.macs.is_some(),
+            "{name}: params: {params}, macs: {macs}"
+        );
+        let again = reload(&spec.to_yaml());
+        assert_eq!(again.to_yaml(), spec.to_yaml(), "{name}");
+        let graph = |spec: &ResolvedSpec| build(spec, Mode::Infer, 1).expect("builds").to_string();
+        assert_eq!(graph(&again), graph(&spec), "{name}");
+    }
 }
