@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
+use crate::picture::Fold;
+
 /// A compiler and runtime for residual networks.
 #[derive(Debug, Parser)]
 #[command(name = "resnetc", version, about, after_help = EXAMPLES, disable_help_subcommand = true)]
@@ -85,6 +87,9 @@ pub struct BuildArgs {
     /// What to print [default: summary, unless passes are shown].
     #[arg(long, value_enum, value_name = "FORM", value_delimiter = ',')]
     pub emit: Vec<Emit>,
+    /// What a picture draws once for many [default: as little as fits on a page].
+    #[arg(long, value_enum, value_name = "WHAT")]
+    pub fold: Option<Fold>,
     /// Print the graph after a pass, or after all.
     #[arg(long, value_name = "PASS|all")]
     pub dump_after: Option<String>,
@@ -104,6 +109,7 @@ Examples:
   resnetc build resnet50                                 table of units, totals, memory, kernels
   resnetc build resnet20 --train --batch 128             the same of the training step
   resnetc build resnet18 --emit svg -o resnet18.svg      a picture
+  resnetc build resnet152 --emit html -o resnet152.html  a page: picture, table, passes, spec
   resnetc build resnet20 --emit plan                     what the executor runs
   resnetc build resnet20 --dump-after fold-bn            the graph after one pass
   resnetc build resnet20 --explain-passes                why passes fired, or did not
@@ -122,6 +128,8 @@ pub enum Emit {
     Dot,
     /// The graph as a picture.
     Svg,
+    /// A page with the picture, the table, the passes and the spec; it loads nothing.
+    Html,
     /// Kernel steps and memory, as text.
     Plan,
     /// The summary as one JSON object.

@@ -4,17 +4,18 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use resnetc_compiler::ir::graph::Mode;
+use resnetc_compiler::ir::graph::{Graph, Mode};
 use resnetc_compiler::report::{Compiled, Dump, Target};
 use resnetc_compiler::source::SourceMap;
 use resnetc_compiler::spec::ResolvedSpec;
-use resnetc_compiler::{ir, pass};
+use resnetc_compiler::{build, ir, pass};
 use resnetc_runtime::weights::file::write_atomic;
 
 use super::spec;
 use crate::args::{BuildArgs, Emit};
 use crate::failure::{Failure, Result};
 use crate::output::Output;
+use crate::picture::{Fold, Subject};
 use crate::{picture, report};
 
 /// Runs the command.
@@ -27,7 +28,8 @@ pub fn build(args: &BuildArgs, output: &Output) -> Result {
     let spec = spec::load(&args.spec, &args.overrides.set, &mut sources, output)?;
     let batch = args.batch.unwrap_or(if args.train { spec.train.batch_size } else { 1 });
     let compiled = spec::compile(&spec, &Target { mode, batch, dump }, &sources, output)?;
-    let product = Product { spec, compiled, time: started.elapsed() };
+    let time = started.elapsed();
+    let product = Product { spec, compiled, sources, fold: args.fold, time };
 
     if args.explain_passes {
         output.result(&report::passes::explain(&product.compiled.passes))?;
@@ -80,6 +82,8 @@ fn dump(args: &BuildArgs, mode: Mode) -> Result<Dump> {
 struct Product {
     spec: ResolvedSpec,
     compiled: Compiled,
+    sources: SourceMap,
+    fold: Option<Fold>,
     time: Duration,
 }
 
@@ -92,8 +96,25 @@ impl Product {
             Emit::Spec => self.spec.to_yaml(),
             Emit::Ir => graph.to_string(),
             Emit::Dot => ir::dot::dot(graph),
-            Emit::Svg => picture::svg(graph),
+            Emit::Svg => picture::svg(&self.subject(), self.fold),
+            Emit::Html => self.page(),
             Emit::Plan => resnetc_compiler::plan::print::print(plan),
         }
+    }
+
+    fn subject(&self) -> Subject<'_> {
+        let Compiled { graph, summary, .. } = &self.compiled;
+        Subject { graph, summary, spec: &self.spec, sources: &self.sources }
+    }
+
+    /// The page shows the graph after every pass, which only another compilation tells.
+    fn page(&self) -> String {
+        let Graph { mode, .. } = self.compiled.graph;
+        let batch = self.compiled.summary.output_shape.first().copied().unwrap_or(1);
+        let target = Target { mode, batch, dump: Dump::All };
+        let built = build::build(&self.spec, mode, batch).map(|graph| graph.to_string());
+        let passes = resnetc_compiler::compile(&self.spec, &target).map(|compiled| compiled.passes);
+        let expect = "what was compiled compiles again";
+        picture::html(&self.subject(), self.fold, &built.expect(expect), &passes.expect(expect))
     }
 }

@@ -27,19 +27,68 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// `(fill, border)`
-    pub fn colors(self) -> (&'static str, &'static str) {
+    /// In the order of the legend.
+    pub const ALL: [Kind; 9] = [
+        Kind::Input,
+        Kind::Conv,
+        Kind::Shortcut,
+        Kind::Norm,
+        Kind::Elementwise,
+        Kind::Pool,
+        Kind::Head,
+        Kind::Loss,
+        Kind::Backward,
+    ];
+
+    /// `(fill, border)` on a light or a dark page.
+    pub fn colors(self, dark: bool) -> (&'static str, &'static str) {
+        let (light, other, border) = match self {
+            Kind::Input => ("#f1f3f5", "#30363d", "#868e96"),
+            Kind::Conv => ("#dbe9ff", "#1c3a66", "#4a7dc9"),
+            Kind::Shortcut => ("#ffe3c2", "#5c3a12", "#d9822b"),
+            Kind::Norm => ("#d7f2ec", "#14463b", "#2a9d84"),
+            Kind::Elementwise => ("#f3ecff", "#3b2a5c", "#8a63c9"),
+            Kind::Pool => ("#dff3d3", "#2b4a1b", "#5f9e3a"),
+            Kind::Head => ("#ffe0ee", "#5a2340", "#c2568a"),
+            Kind::Loss => ("#ffdad6", "#5c231d", "#c9473a"),
+            Kind::Backward => ("#f5ecd7", "#4a3b1a", "#a5854a"),
+        };
+        (if dark { other } else { light }, border)
+    }
+
+    /// Name of the class in CSS.
+    pub fn class(self) -> &'static str {
         match self {
-            Kind::Input => ("#f1f3f5", "#868e96"),
-            Kind::Conv => ("#dbe9ff", "#4a7dc9"),
-            Kind::Shortcut => ("#ffe3c2", "#d9822b"),
-            Kind::Norm => ("#d7f2ec", "#2a9d84"),
-            Kind::Elementwise => ("#f3ecff", "#8a63c9"),
-            Kind::Pool => ("#dff3d3", "#5f9e3a"),
-            Kind::Head => ("#ffe0ee", "#c2568a"),
-            Kind::Loss => ("#ffdad6", "#c9473a"),
-            Kind::Backward => ("#f5ecd7", "#a5854a"),
+            Kind::Input => "input",
+            Kind::Conv => "conv",
+            Kind::Shortcut => "shortcut",
+            Kind::Norm => "norm",
+            Kind::Elementwise => "elementwise",
+            Kind::Pool => "pool",
+            Kind::Head => "classify",
+            Kind::Loss => "loss",
+            Kind::Backward => "backward",
         }
+    }
+
+    /// What the legend says.
+    pub fn label(self) -> &'static str {
+        match self {
+            Kind::Input => "input",
+            Kind::Conv => "convolution",
+            Kind::Shortcut => "projection",
+            Kind::Norm => "bias, normalisation",
+            Kind::Elementwise => "sum, product, activation",
+            Kind::Pool => "pooling",
+            Kind::Head => "classifier",
+            Kind::Loss => "loss",
+            Kind::Backward => "gradient",
+        }
+    }
+
+    /// Of what was fused into an operator: `bias`, `add`, `relu`.
+    pub fn of_part(part: &str) -> Kind {
+        if part == "bias" { Kind::Norm } else { Kind::Elementwise }
     }
 }
 

@@ -1,124 +1,100 @@
-//! The graph as a picture: one SVG, laid out here, so that no Graphviz has to be on the machine.
-//!
-//! Parameters with their gradients and updates, and labels, are not drawn, nor are the feature maps that the backward
-//! pass reads again: they would hide what the picture is for, the way of the data. Operators of one unit stand in one frame.
+//! The graph as a picture, laid out here, so that no Graphviz has to be on the machine: operators as boxes, a card per
+//! unit, cards in columns. [`svg`] gives one file, [`html`] a page with the table, the passes and the spec beside it.
 
+mod block;
+mod html;
 mod label;
 mod layout;
+mod page;
 mod svg;
 
-use std::collections::HashMap;
+use clap::ValueEnum;
+use resnetc_compiler::ir::graph::{Graph, Mode};
+use resnetc_compiler::report::Summary;
+use resnetc_compiler::source::SourceMap;
+use resnetc_compiler::spec::ResolvedSpec;
 
-use petgraph::algo::toposort;
-use resnetc_compiler::ir::graph::{Graph, NodeId};
-use resnetc_compiler::ir::op::Op;
+pub use html::html;
 
-use label::Kind;
-use layout::{Layout, layout};
-
-/// A box before it has a place.
-#[derive(Debug)]
-struct Item {
-    title: String,
-    name: String,
-    shape: String,
-    tooltip: String,
-    unit: String,
-    kind: Kind,
-    /// Several operators in one kernel.
-    fused: bool,
+/// How much of a picture is drawn once for many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Fold {
+    /// Every unit.
+    None,
+    /// Neighbouring units of a stage that are the same: one, with their number.
+    Units,
+    /// A box for each stage.
+    Stages,
 }
 
-const HEIGHT: f64 = 36.0;
-
-/// Draws the graph.
-pub fn svg(graph: &Graph) -> String {
-    let ids = drawn(graph);
-    let index: HashMap<NodeId, usize> = ids.iter().enumerate().map(|(i, &id)| (id, i)).collect();
-    let items: Vec<_> = ids.iter().map(|&id| item(graph, id)).collect();
-    let edges = edges(graph, &ids, &index, &items);
-    let sizes: Vec<_> = items.iter().map(|item| (svg::width(item), HEIGHT)).collect();
-    let placed: Layout = layout(&sizes, &edges);
-    svg::render(&graph.name, &items, &placed)
+impl Fold {
+    /// The least folding with which the picture fits on a page.
+    pub fn automatic(subject: &Subject<'_>) -> Fold {
+        let fits = |most: usize| move |fold: &Fold| block::blocks(subject, *fold).len() <= most;
+        [Fold::None, Fold::Units].into_iter().find(fits(FOLD_FROM)).unwrap_or(match subject.graph.mode {
+            Mode::Infer => Fold::Stages,
+            Mode::Train => Fold::Units,
+        })
+    }
 }
 
-/// The nodes to draw, in topological order.
-fn drawn(graph: &Graph) -> Vec<NodeId> {
-    let order = toposort(graph.petgraph(), None).expect("a verified graph has no cycle");
-    order.into_iter().filter(|&id| !beside_the_data(&graph.node(id).op)).collect()
+/// Most blocks that are drawn on one page unless asked for.
+const FOLD_FROM: usize = 24;
+
+/// What is drawn.
+#[derive(Debug, Clone, Copy)]
+pub struct Subject<'a> {
+    /// After the last pass.
+    pub graph: &'a Graph,
+    /// The figures.
+    pub summary: &'a Summary,
+    /// Where the stages stand.
+    pub spec: &'a ResolvedSpec,
+    /// The texts that nodes came from.
+    pub sources: &'a SourceMap,
 }
 
-/// Parameters, what is done with them, and labels.
-fn beside_the_data(op: &Op) -> bool {
-    matches!(
-        op,
-        Op::Param { .. }
-            | Op::Labels { .. }
-            | Op::ConvBackwardFilter { .. }
-            | Op::LinearBackwardFilter
-            | Op::ChannelSum
-            | Op::SgdUpdate { .. }
-    )
+/// Draws the graph as one file.
+pub fn svg(subject: &Subject<'_>, fold: Option<Fold>) -> String {
+    let fold = fold.unwrap_or_else(|| Fold::automatic(subject));
+    svg::file(subject, &block::blocks(subject, fold))
 }
 
-/// Edges between drawn boxes. Of those from the forward into the backward pass only the loss' is left.
-fn edges(
-    graph: &Graph,
-    ids: &[NodeId],
-    index: &HashMap<NodeId, usize>,
-    items: &[Item],
-) -> Vec<(usize, usize)> {
-    let mut edges = Vec::new();
-    for (to, &id) in ids.iter().enumerate() {
-        for value in graph.operands(id) {
-            let Some(&from) = index.get(&value.node) else { continue };
-            let saved = items[to].kind == Kind::Backward && items[from].kind != Kind::Backward;
-            if !saved || matches!(graph.node(id).op, Op::CrossEntropyBackward { .. }) {
-                edges.push((from, to));
-            }
+/// What the network was compiled for.
+fn purpose(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Infer => "inference",
+        Mode::Train => "training step",
+    }
+}
+
+/// Text as content or attribute of SVG and HTML.
+fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            // Not allowed in XML.
+            c if c.is_control() && c != '\n' && c != '\t' => out.push('\u{fffd}'),
+            c => out.push(c),
         }
     }
-    edges
-}
-
-fn item(graph: &Graph, id: NodeId) -> Item {
-    let node = graph.node(id);
-    let shape = node.types.first().map(|t| t.shape.to_string()).unwrap_or_default();
-    let kind = label::kind(node);
-    let (unit, rest) = unit(&node.name);
-    let title = label::title(&node.op);
-    let history: String = node.history.iter().map(|sentence| format!("\n{sentence}")).collect();
-    Item {
-        fused: title.contains(" + "),
-        tooltip: format!("{}\n{title}\n{shape}{history}", node.name),
-        unit: if kind == Kind::Backward { String::new() } else { unit.to_owned() },
-        name: if rest.is_empty() || kind == Kind::Backward { node.name.clone() } else { rest.to_owned() },
-        title,
-        shape,
-        kind,
-    }
-}
-
-/// The unit that a spec path lies in and the rest: `stage1.unit0`, `conv1`; of `stem.conv`: `stem`, `conv`.
-fn unit(name: &str) -> (&str, &str) {
-    let mut dots = name.match_indices('.').map(|(at, _)| at);
-    let end = match (dots.next(), dots.next()) {
-        (Some(_), Some(second)) if name.starts_with("stage") => second,
-        (Some(first), _) => first,
-        (None, _) => return ("", name),
-    };
-    (&name[..end], &name[end + 1..])
+    out
 }
 
 #[cfg(test)]
 mod tests {
-    use super::unit;
+    use super::escape;
 
     #[test]
-    fn units_are_the_first_segments_of_names() {
-        assert_eq!(unit("stage1.unit0.conv1"), ("stage1.unit0", "conv1"));
-        assert_eq!(unit("stage2.unit3.shortcut.conv"), ("stage2.unit3", "shortcut.conv"));
-        assert_eq!(unit("stem.conv"), ("stem", "conv"));
-        assert_eq!(unit("images"), ("", "images"));
+    fn nothing_of_a_text_is_markup() {
+        assert_eq!(
+            escape("<a b='c' d=\"e\">&\u{1b}"),
+            "&lt;a b=&#39;c&#39; d=&quot;e&quot;&gt;&amp;\u{fffd}"
+        );
     }
 }

@@ -1,180 +1,385 @@
-//! Boxes, links and frames as SVG text.
+//! Cards, boxes and links as SVG text. Colours are classes, so that a page can set them for a dark screen.
 
 use std::fmt::Write;
 
-use super::Item;
-use super::layout::{Layout, Link, Place};
+use super::block::{Block, Item, Port};
+use super::label::Kind;
+use super::layout::{Link, Place};
+use super::page::{self, BOX, Card, FACT, GUTTER, PADDING, Page, TITLE};
+use super::{Subject, escape};
+use crate::report::units::{grouped, si};
 
 /// Around the whole picture.
-const MARGIN: f64 = 20.0;
-/// Between a frame and what it holds.
-const PADDING: f64 = 8.0;
-/// Width of a character of the box' title and of its second line, generously.
-const CHAR: (f64, f64) = (7.1, 6.1);
+const MARGIN: f64 = 24.0;
+/// Width of a character of 12 pixels; of 10 pixels.
+const CHAR: (f64, f64) = (6.6, 5.6);
+/// Space of the title, and of the legend.
+const HEADING: f64 = 60.0;
+const LEGEND: f64 = 56.0;
 
-/// Width that a box needs for its two lines.
-pub fn width(item: &Item) -> f64 {
-    let title = item.title.chars().count() as f64 * CHAR.0;
-    let below = (item.name.chars().count() + item.shape.chars().count() + 2) as f64 * CHAR.1;
-    (title.max(below) + 16.0).max(120.0).ceil()
+/// The legend's letters are narrow ones.
+const LEGEND_CHAR: f64 = 5.0;
+
+fn text_width(text: &str, char: f64) -> f64 {
+    text.chars().count() as f64 * char
 }
 
-/// The whole file.
-pub fn render(name: &str, items: &[Item], placed: &Layout) -> String {
-    let frames = frames(items, placed);
-    let gutter = frames.iter().map(|f| f.name.chars().count() as f64 * CHAR.0).fold(12.0, f64::max).ceil();
-    let left = extreme(placed.places.iter().map(Place::left), f64::min) - PADDING - gutter - MARGIN;
-    let lanes = placed.links.iter().filter_map(|l| l.lane);
-    let right = extreme(placed.places.iter().map(Place::right).chain(lanes), f64::max) + PADDING + MARGIN;
-    let top = extreme(placed.places.iter().map(Place::top), f64::min) - PADDING - MARGIN - 28.0;
-    let bottom = extreme(placed.places.iter().map(Place::bottom), f64::max) + PADDING + MARGIN;
-    let (w, h) = (right - left, bottom - top);
+/// Widths of the parts of an operator's box.
+fn part_widths(item: &Item) -> Vec<f64> {
+    let mut widths: Vec<_> = item.parts.iter().map(|part| (text_width(part, CHAR.0) + 14.0).ceil()).collect();
+    widths[0] = widths[0].max((text_width(&item.name, CHAR.1) + 14.0).ceil());
+    let missing = 96.0 - widths.iter().sum::<f64>();
+    widths[0] += missing.max(0.0);
+    widths
+}
 
+/// Width of an operator's box.
+pub fn box_width(item: &Item) -> f64 {
+    part_widths(item).iter().sum()
+}
+
+/// Width of the pill of a value that enters a block.
+pub fn pill_width(port: &Port) -> f64 {
+    (text_width(&pill_text(port), CHAR.1) + 18.0).ceil()
+}
+
+fn pill_text(port: &Port) -> String {
+    match &port.from {
+        Some(name) => format!("{name}  {}", port.shape),
+        None => port.shape.clone(),
+    }
+}
+
+/// Width of a block's name and facts.
+pub fn head_width(block: &Block) -> f64 {
+    let title = text_width(&block.title(), CHAR.0 * 1.08) + if block.units.len() > 1 { 44.0 } else { 0.0 };
+    let facts = block.facts.iter().map(|fact| text_width(fact, CHAR.1)).fold(0.0, f64::max);
+    (title.max(facts) + 2.0 * PADDING).ceil()
+}
+
+/// A whole file: title, picture, legend, colours of a light page.
+pub fn file(subject: &Subject<'_>, blocks: &[Block]) -> String {
+    let page = page::page(blocks);
+    let legend = legend(blocks);
+    let (w, h) =
+        (page.width.max(legend.1).max(360.0) + 2.0 * MARGIN, page.height + HEADING + LEGEND + 2.0 * MARGIN);
     let mut out = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{w}\" height=\"{h}\" viewBox=\"{left} {top} {w} {h}\">\n{STYLE}"
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{w}\" height=\"{h}\" viewBox=\"0 0 {w} {h}\">\n\
+         <style>{}{}</style>\n<rect width=\"{w}\" height=\"{h}\" fill=\"#fff\"/>\n",
+        SHAPES,
+        colours(false)
     );
-    put(
-        &mut out,
-        format_args!("<rect x=\"{left}\" y=\"{top}\" width=\"{w}\" height=\"{h}\" fill=\"#fff\"/>"),
-    );
+    let summary = subject.summary;
     put(
         &mut out,
         format_args!(
-            "<text class=\"h\" x=\"{}\" y=\"{}\">{}</text>",
-            left + MARGIN,
-            top + MARGIN + 10.0,
-            escape(name)
+            "<text class=\"heading\" x=\"{MARGIN}\" y=\"{}\">{}</text>",
+            MARGIN + 16.0,
+            escape(&summary.name)
         ),
     );
-    for frame in &frames {
-        frame.draw(&mut out);
-    }
-    for link in &placed.links {
-        draw_link(&mut out, link, &placed.places);
-    }
-    for (item, place) in items.iter().zip(&placed.places) {
-        draw_box(&mut out, item, place);
-    }
+    let facts = format!(
+        "{} parameters \u{b7} {} MACs \u{b7} {}",
+        grouped(summary.params),
+        si(summary.macs),
+        super::purpose(subject.graph.mode)
+    );
+    put(
+        &mut out,
+        format_args!("<text class=\"small\" x=\"{MARGIN}\" y=\"{}\">{facts}</text>", MARGIN + 34.0),
+    );
+    put(&mut out, format_args!("<g transform=\"translate({MARGIN} {})\">", MARGIN + HEADING));
+    draw(&mut out, blocks, &page);
+    put(
+        &mut out,
+        format_args!("</g>\n<g transform=\"translate({MARGIN} {})\">{}</g>", h - MARGIN - 14.0, legend.0),
+    );
     out + "</svg>\n"
 }
 
-const STYLE: &str = "<style>\
-text{font-family:Helvetica,Arial,sans-serif;font-size:12px;fill:#1f2328}\
-.h{font-size:16px;font-weight:bold}.s{font-size:10px;fill:#57606a}.u{font-weight:bold;fill:#57606a}\
-.l{fill:none;stroke:#57606a;stroke-width:1.2}.a{fill:none;stroke:#d9822b;stroke-width:1.6}\
-</style>\n\
-<defs>\
-<marker id=\"l\" viewBox=\"0 0 8 8\" refX=\"8\" refY=\"4\" markerWidth=\"7\" markerHeight=\"7\" orient=\"auto\">\
-<path d=\"M0 0 8 4 0 8z\" fill=\"#57606a\"/></marker>\
-<marker id=\"a\" viewBox=\"0 0 8 8\" refX=\"8\" refY=\"4\" markerWidth=\"6\" markerHeight=\"6\" orient=\"auto\">\
-<path d=\"M0 0 8 4 0 8z\" fill=\"#d9822b\"/></marker>\
-</defs>\n";
-
-/// The frame around one unit's boxes.
-struct Frame {
-    name: String,
-    left: f64,
-    right: f64,
-    top: f64,
-    bottom: f64,
+/// The picture alone, for a page that has the colours: fold `name`.
+pub fn embedded(blocks: &[Block], name: &str) -> String {
+    let page = page::page(blocks);
+    let legend = legend(blocks);
+    let (w, h) = (page.width.max(legend.1) + 2.0 * MARGIN, page.height + LEGEND + 2.0 * MARGIN);
+    let mut out = format!(
+        "<svg data-fold=\"{name}\" width=\"{w}\" height=\"{h}\" viewBox=\"0 0 {w} {h}\">\n<g transform=\"translate({MARGIN} {MARGIN})\">\n"
+    );
+    draw(&mut out, blocks, &page);
+    put(
+        &mut out,
+        format_args!("</g>\n<g transform=\"translate({MARGIN} {})\">{}</g>", h - MARGIN - 14.0, legend.0),
+    );
+    out + "</svg>\n"
 }
 
-impl Frame {
-    fn take(&mut self, place: &Place) {
-        self.left = self.left.min(place.left());
-        self.right = self.right.max(place.right());
-        self.top = self.top.min(place.top());
-        self.bottom = self.bottom.max(place.bottom());
-    }
+/// Fonts and lines.
+pub const SHAPES: &str = "text{font-family:Helvetica,Arial,sans-serif;font-size:12px}\
+.heading{font-size:20px;font-weight:bold}.name{font-weight:bold}\
+.small{font-size:10px}.badge{font-size:11px;font-weight:bold}\
+.wire,.arc{fill:none;stroke-width:1.3}.arc{stroke-width:1.9}\
+.shape{paint-order:stroke;stroke-width:3px;stroke-linejoin:round}.foreign rect{stroke-dasharray:3 2}";
 
-    fn draw(&self, out: &mut String) {
-        put(
-            out,
-            format_args!(
-                "<rect x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" rx=\"7\" fill=\"#f6f8fa\" stroke=\"#d0d7de\"/>",
-                self.left - PADDING,
-                self.top - PADDING,
-                self.right - self.left + 2.0 * PADDING,
-                self.bottom - self.top + 2.0 * PADDING,
-            ),
-        );
-        put(
-            out,
-            format_args!(
-                "<text class=\"u\" text-anchor=\"end\" x=\"{}\" y=\"{}\">{}</text>",
-                self.left - PADDING - 6.0,
-                self.top + 10.0,
-                escape(&self.name)
-            ),
-        );
+/// Fill, border and text of everything, for a light or a dark page.
+pub fn colours(dark: bool) -> String {
+    let pick = |light: &'static str, other: &'static str| if dark { other } else { light };
+    let (ink, faint) = (pick("#1f2328", "#e6edf3"), pick("#57606a", "#9da7b3"));
+    let mut css = format!(
+        "text{{fill:{ink}}}.small{{fill:{faint}}}.wire{{stroke:{faint}}}.tip{{fill:{faint}}}\
+         .arc{{stroke:#d9822b}}.arctip{{fill:#d9822b}}.card{{fill:{};stroke:{}}}.head{{fill:{}}}.badge{{fill:#d9822b}}\
+         .pill{{fill:{};stroke:{faint}}}.shape{{stroke:{}}}",
+        pick("#f8f9fb", "#161b22"),
+        pick("#c3cad3", "#3d444d"),
+        pick("#e9edf2", "#21262d"),
+        pick("#fff", "#0d1117"),
+        pick("#f8f9fb", "#161b22"),
+    );
+    for kind in Kind::ALL {
+        let (fill, border) = kind.colors(dark);
+        write!(css, ".{}{{fill:{fill};stroke:{border}}}", kind.class()).expect("writing to a string");
     }
+    css
 }
 
-/// Frames in the order of their first boxes; all as wide as the widest, so that they read as one column.
-fn frames(items: &[Item], placed: &Layout) -> Vec<Frame> {
-    let mut frames: Vec<Frame> = Vec::new();
-    for (item, place) in items.iter().zip(&placed.places).filter(|(item, _)| !item.unit.is_empty()) {
-        match frames.iter_mut().find(|f| f.name == item.unit) {
-            Some(frame) => frame.take(place),
-            None => frames.push(Frame {
-                name: item.unit.clone(),
-                left: place.left(),
-                right: place.right(),
-                top: place.top(),
-                bottom: place.bottom(),
-            }),
+fn draw(out: &mut String, blocks: &[Block], page: &Page) {
+    for (i, (block, card)) in blocks.iter().zip(&page.cards).enumerate() {
+        draw_card(out, block, card);
+        let linked = |next: &Block| {
+            !block.items.is_empty()
+                && (next.ports.iter().any(|port| port.from.is_none()) || next.edges.is_empty())
+        };
+        if let (Some(next), Some(to)) = (blocks.get(i + 1), page.cards.get(i + 1))
+            && linked(next)
+        {
+            let shape = block.items.last().map_or("", |item| item.shape.as_str());
+            draw_way(out, card, to, shape);
         }
     }
-    let left = extreme(frames.iter().map(|f| f.left), f64::min);
-    let right = extreme(frames.iter().map(|f| f.right), f64::max);
-    for frame in &mut frames {
-        (frame.left, frame.right) = (left, right);
-    }
-    frames
 }
 
-fn draw_box(out: &mut String, item: &Item, place: &Place) {
-    let (fill, border) = item.kind.colors();
-    let stroke = if item.fused { 2.0 } else { 1.0 };
-    put(out, format_args!("<g><title>{}</title>", escape(&item.tooltip)));
+/// From the end of a card to the head of the next: straight down, or round into the next column.
+fn draw_way(out: &mut String, from: &Card, to: &Card, shape: &str) {
+    let x = from.inner.places.last().map_or(from.frame.x, |last| last.x);
+    let start = from.inner.places.last().map_or(from.frame.bottom(), Place::bottom);
+    let end = to.frame.top();
+    if from.column == to.column {
+        put(out, format_args!("<path class=\"wire\" d=\"M{x} {start}V{}\"/>", end - 6.0));
+        tip(out, x, end);
+        let y = end - 10.0;
+        put(out, format_args!("<text class=\"small\" x=\"{}\" y=\"{y}\">{}</text>", x + 6.0, escape(shape)));
+        return;
+    }
+    let (low, lane, high, over) = (
+        from.frame.bottom() + 12.0,
+        to.frame.left().min(from.frame.right() + GUTTER) - GUTTER / 2.0,
+        end - 16.0,
+        to.frame.x,
+    );
     put(
         out,
         format_args!(
-            "<rect x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" rx=\"5\" fill=\"{fill}\" stroke=\"{border}\" \
-         stroke-width=\"{stroke}\"/>",
+            "<path class=\"wire\" d=\"M{x} {start}V{}Q{x} {low} {} {low}H{}Q{lane} {low} {lane} {}V{}Q{lane} {high} {} {high}H{}Q{over} {high} {over} {}V{}\"/>",
+            low - 6.0,
+            x + 6.0,
+            lane - 6.0,
+            low - 6.0,
+            high + 6.0,
+            lane + 6.0,
+            over - 6.0,
+            high + 6.0,
+            end - 6.0
+        ),
+    );
+    tip(out, over, end);
+    put(
+        out,
+        format_args!("<text class=\"small\" x=\"{}\" y=\"{}\">{}</text>", x + 8.0, low + 12.0, escape(shape)),
+    );
+}
+
+/// The tip of an arrow that points down to a place.
+fn tip(out: &mut String, x: f64, y: f64) {
+    put(out, format_args!("<path class=\"tip\" d=\"M{} {}H{}L{x} {y}z\"/>", x - 3.5, y - 7.0, x + 3.5));
+}
+
+fn draw_card(out: &mut String, block: &Block, card: &Card) {
+    let frame = &card.frame;
+    put(
+        out,
+        format_args!(
+            "<g class=\"unit\" data-units=\"{}\"{}>",
+            escape(&block.units.join(" ")),
+            data_line(block.line.as_ref())
+        ),
+    );
+    if block.framed {
+        draw_frame(out, block, frame);
+    }
+    let ports = card.inner.places.len().saturating_sub(block.items.len());
+    for link in &card.inner.links {
+        draw_link(out, link, &card.inner.places);
+    }
+    label_edges(out, block, card, ports);
+    for (port, place) in block.ports.iter().zip(&card.inner.places[..ports]) {
+        draw_pill(out, port, place);
+    }
+    for (item, place) in block.items.iter().zip(&card.inner.places[ports..]) {
+        draw_box(out, item, place);
+    }
+    out.push_str("</g>\n");
+}
+
+fn draw_frame(out: &mut String, block: &Block, frame: &Place) {
+    let (x, y, w, h) = (frame.left(), frame.top(), frame.w, frame.h);
+    let head = page::head(block);
+    if block.units.len() > 1 {
+        for step in [6.0, 3.0] {
+            put(
+                out,
+                format_args!(
+                    "<rect class=\"card\" x=\"{}\" y=\"{}\" width=\"{w}\" height=\"{h}\" rx=\"7\"/>",
+                    x + step,
+                    y + step
+                ),
+            );
+        }
+    }
+    put(
+        out,
+        format_args!("<rect class=\"card\" x=\"{x}\" y=\"{y}\" width=\"{w}\" height=\"{h}\" rx=\"7\"/>"),
+    );
+    put(
+        out,
+        format_args!(
+            "<rect class=\"head\" x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" rx=\"6.5\"/>",
+            x + 0.5,
+            y + 0.5,
+            w - 1.0,
+            (head - 1.0).min(h - 1.0)
+        ),
+    );
+    put(
+        out,
+        format_args!(
+            "<text class=\"name\" x=\"{}\" y=\"{}\">{}</text>",
+            x + PADDING,
+            y + 16.0,
+            escape(&block.title())
+        ),
+    );
+    for (i, fact) in block.facts.iter().enumerate() {
+        let y = y + TITLE + FACT * i as f64 + 9.0;
+        put(
+            out,
+            format_args!("<text class=\"small\" x=\"{}\" y=\"{y}\">{}</text>", x + PADDING, escape(fact)),
+        );
+    }
+    if block.units.len() > 1 {
+        put(
+            out,
+            format_args!(
+                "<text class=\"badge\" text-anchor=\"end\" x=\"{}\" y=\"{}\">\u{d7}{}</text>",
+                x + w - PADDING,
+                y + 16.0,
+                block.units.len()
+            ),
+        );
+    }
+}
+
+/// The shape of each operator's result, once, beside its first line and away from where that bends to.
+fn label_edges(out: &mut String, block: &Block, card: &Card, ports: usize) {
+    let places = &card.inner.places;
+    let mut told = vec![false; places.len()];
+    for link in card.inner.links.iter().filter(|link| link.lane.is_none() && link.from >= ports) {
+        if std::mem::replace(&mut told[link.from], true) {
+            continue;
+        }
+        let (from, to) = (&places[link.from], &places[link.to]);
+        let (anchor, x) = if to.x > from.x + 1.0 { ("end", from.x - 6.0) } else { ("start", from.x + 6.0) };
+        let shape = escape(&block.items[link.from - ports].shape);
+        put(
+            out,
+            format_args!(
+                "<text class=\"small shape\" text-anchor=\"{anchor}\" x=\"{x}\" y=\"{}\">{shape}</text>",
+                from.bottom() + 13.0
+            ),
+        );
+    }
+}
+
+fn draw_pill(out: &mut String, port: &Port, place: &Place) {
+    let class = if port.from.is_some() { " class=\"foreign\"" } else { "" };
+    put(
+        out,
+        format_args!(
+            "<g{class}><rect class=\"pill\" x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" rx=\"{}\"/>",
             place.left(),
             place.top(),
             place.w,
-            place.h
+            place.h,
+            place.h / 2.0
         ),
     );
     put(
         out,
         format_args!(
-            "<text text-anchor=\"middle\" x=\"{}\" y=\"{}\">{}</text>",
+            "<text class=\"small\" text-anchor=\"middle\" x=\"{}\" y=\"{}\">{}</text></g>",
             place.x,
-            place.top() + 15.0,
-            escape(&item.title)
+            place.y + 3.5,
+            escape(&pill_text(port))
         ),
     );
+}
+
+/// A box in as many parts as operators were fused into one kernel, each in its colour.
+fn draw_box(out: &mut String, item: &Item, place: &Place) {
     put(
         out,
         format_args!(
-            "<text class=\"s\" x=\"{}\" y=\"{}\">{}</text>",
-            place.left() + 7.0,
-            place.bottom() - 7.0,
-            escape(&item.name)
+            "<g class=\"op\"{}><title>{}</title>",
+            data_line(item.line.as_ref()),
+            escape(&item.tooltip)
         ),
     );
-    put(
-        out,
-        format_args!(
-            "<text class=\"s\" text-anchor=\"end\" x=\"{}\" y=\"{}\">{}</text></g>",
-            place.right() - 7.0,
-            place.bottom() - 7.0,
-            escape(&item.shape)
-        ),
-    );
+    let mut x = place.left();
+    for (i, (part, width)) in item.parts.iter().zip(part_widths(item)).enumerate() {
+        let kind = if i == 0 { item.kind } else { Kind::of_part(part) };
+        put(
+            out,
+            format_args!(
+                "<rect class=\"{}\" x=\"{x}\" y=\"{}\" width=\"{width}\" height=\"{BOX}\" rx=\"3\"/>",
+                kind.class(),
+                place.top()
+            ),
+        );
+        let y = if i == 0 { place.top() + 15.0 } else { place.y + 4.0 };
+        put(
+            out,
+            format_args!(
+                "<text text-anchor=\"middle\" x=\"{}\" y=\"{y}\">{}</text>",
+                x + width / 2.0,
+                escape(part)
+            ),
+        );
+        if i == 0 {
+            put(
+                out,
+                format_args!(
+                    "<text class=\"small\" text-anchor=\"middle\" x=\"{}\" y=\"{}\">{}</text>",
+                    x + width / 2.0,
+                    place.bottom() - 7.0,
+                    escape(&item.name)
+                ),
+            );
+        }
+        x += width;
+    }
+    out.push_str("</g>\n");
+}
+
+fn data_line(line: Option<&String>) -> String {
+    line.map_or(String::new(), |line| format!(" data-line=\"{}\"", escape(line)))
 }
 
 /// A line down from box to box, or an arc round the right of what lies between.
@@ -182,45 +387,87 @@ fn draw_link(out: &mut String, link: &Link, places: &[Place]) {
     let (from, to) = (&places[link.from], &places[link.to]);
     if let Some(lane) = link.lane {
         // A quarter of the height off the centre, so that an arc that ends and one that starts do not meet.
-        let (y1, y2) = (from.y + from.h / 4.0, to.y - to.h / 4.0);
-        return put(
+        let (y1, y2, end) = (from.y + from.h / 4.0, to.y - to.h / 4.0, to.right());
+        put(
             out,
             format_args!(
-                "<path class=\"a\" marker-end=\"url(#a)\" d=\"M{} {y1}H{}Q{lane} {y1} {lane} {}V{}Q{lane} {y2} {} {y2}H{}\"/>",
+                "<path class=\"arc\" d=\"M{} {y1}H{}Q{lane} {y1} {lane} {}V{}Q{lane} {y2} {} {y2}H{}\"/>",
                 from.right(),
-                lane - 8.0,
-                y1 + 8.0,
-                y2 - 8.0,
-                lane - 8.0,
-                to.right()
+                lane - 6.0,
+                y1 + 6.0,
+                y2 - 6.0,
+                lane - 6.0,
+                end + 5.0
+            ),
+        );
+        put(
+            out,
+            format_args!(
+                "<path class=\"arctip\" d=\"M{} {}V{}L{end} {y2}z\"/>",
+                end + 7.0,
+                y2 - 3.5,
+                y2 + 3.5
+            ),
+        );
+        return;
+    }
+    let (x1, y1, x2, y2) = (from.x, from.bottom(), to.x, to.top());
+    if (x1 - x2).abs() < 1.0 {
+        put(out, format_args!("<path class=\"wire\" d=\"M{x1} {y1}V{}\"/>", y2 - 6.0));
+    } else {
+        // Straight down beside the boxes between, then over: the bend stays in the gap above the lower box.
+        let bend = (y2 - 6.0 - y1).min(26.0);
+        let start = y2 - 6.0 - bend;
+        put(
+            out,
+            format_args!(
+                "<path class=\"wire\" d=\"M{x1} {y1}V{start}C{x1} {} {x2} {} {x2} {}\"/>",
+                start + bend * 0.6,
+                y2 - 6.0 - bend * 0.6,
+                y2 - 6.0
             ),
         );
     }
-    let (x1, y1, x2, y2) = (from.x, from.bottom(), to.x, to.top());
-    if x1 == x2 {
-        return put(out, format_args!("<path class=\"l\" marker-end=\"url(#l)\" d=\"M{x1} {y1}V{y2}\"/>"));
+    tip(out, x2, y2);
+}
+
+/// The kinds that occur, and the arc; with its width.
+fn legend(blocks: &[Block]) -> (String, f64) {
+    let items = || blocks.iter().flat_map(|block| &block.items);
+    let fused = || items().flat_map(|item| item.parts.iter().skip(1)).map(|part| Kind::of_part(part));
+    let (mut out, mut x) = (String::new(), 0.0);
+    for kind in
+        Kind::ALL.into_iter().filter(|&kind| items().any(|i| i.kind == kind) || fused().any(|k| k == kind))
+    {
+        put(
+            &mut out,
+            format_args!(
+                "<rect class=\"{}\" x=\"{x}\" y=\"0\" width=\"16\" height=\"12\" rx=\"3\"/><text class=\"small\" x=\"{}\" y=\"10\">{}</text>",
+                kind.class(),
+                x + 21.0,
+                kind.label()
+            ),
+        );
+        x += 21.0 + text_width(kind.label(), LEGEND_CHAR) + 18.0;
     }
-    // Straight down beside the boxes between, then over: the bend stays in the gap above the lower box.
-    let bend = (y2 - y1).min(30.0);
-    let start = y2 - bend;
-    put(
-        out,
-        format_args!(
-            "<path class=\"l\" marker-end=\"url(#l)\" d=\"M{x1} {y1}V{start}C{x1} {} {x2} {} {x2} {y2}\"/>",
-            start + bend * 0.6,
-            y2 - bend * 0.6
-        ),
-    );
+    for (class, text) in [("arc", "shortcut"), ("wire", "boxes side by side: one kernel")] {
+        if class == "arc" {
+            put(&mut out, format_args!("<path class=\"arc\" d=\"M{x} 6H{}\"/>", x + 16.0));
+        } else {
+            put(
+                &mut out,
+                format_args!(
+                    "<rect class=\"conv\" x=\"{x}\" y=\"0\" width=\"9\" height=\"12\" rx=\"2\"/><rect class=\"elementwise\" x=\"{}\" y=\"0\" width=\"7\" height=\"12\" rx=\"2\"/>",
+                    x + 9.0
+                ),
+            );
+        }
+        put(&mut out, format_args!("<text class=\"small\" x=\"{}\" y=\"10\">{text}</text>", x + 21.0));
+        x += 21.0 + text_width(text, LEGEND_CHAR) + 18.0;
+    }
+    (out, x)
 }
 
 fn put(out: &mut String, line: std::fmt::Arguments<'_>) {
     writeln!(out, "{line}").expect("writing to a string");
-}
-
-fn extreme(values: impl Iterator<Item = f64>, pick: fn(f64, f64) -> f64) -> f64 {
-    values.reduce(pick).unwrap_or(0.0)
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }

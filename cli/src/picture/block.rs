@@ -1,0 +1,307 @@
+//! The graph in blocks: stem, every unit, head, each with the values that enter it. Blocks that repeat are folded.
+//!
+//! Parameters with their gradients and updates, and labels, are not drawn, nor are the feature maps that the backward
+//! pass reads again: they would hide what the picture is for, the way of the data.
+
+use std::collections::HashMap;
+
+use petgraph::algo::toposort;
+use resnetc_compiler::ir::graph::{Graph, NodeId};
+use resnetc_compiler::ir::op::Op;
+use resnetc_compiler::report::UnitRow;
+
+use super::label::{self, Kind};
+use super::{Fold, Subject};
+use crate::report::units::{grouped, si};
+
+/// An operator of a block.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Item {
+    /// What it computes, a part for each operator that was fused into it.
+    pub parts: Vec<String>,
+    /// Path within the block.
+    pub name: String,
+    /// Shape of the result.
+    pub shape: String,
+    /// Colour group.
+    pub kind: Kind,
+    /// Everything that is known of it.
+    pub tooltip: String,
+    /// `file:line` of the spec that wrote it.
+    pub line: Option<String>,
+}
+
+/// A value that enters a block.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Port {
+    /// Shape of the value.
+    pub shape: String,
+    /// Where it comes from, unless that is the result of the block before.
+    pub from: Option<String>,
+}
+
+/// Operators that belong together.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Block {
+    /// Paths of the units in it: `stage1.unit0`; more than one where blocks are folded.
+    pub units: Vec<String>,
+    /// Whether it has a frame; the input and the loss have none.
+    pub framed: bool,
+    /// What enters.
+    pub ports: Vec<Port>,
+    /// The operators, operands before users.
+    pub items: Vec<Item>,
+    /// From a port or an item to an item. Numbers count ports, then items.
+    pub edges: Vec<(usize, usize)>,
+    /// What stands under the name, a line each.
+    pub facts: Vec<String>,
+    /// `file:line` of the stage in the spec.
+    pub line: Option<String>,
+}
+
+impl Block {
+    /// `stage3.unit1 - unit35`
+    pub fn title(&self) -> String {
+        let (first, last) = (&self.units[0], &self.units[self.units.len() - 1]);
+        match last.rsplit_once('.') {
+            Some((_, end)) if first != last => format!("{first} \u{2013} {end}"),
+            _ => first.clone(),
+        }
+    }
+
+    /// `stage3` of `stage3.unit1`; none of stem and head.
+    pub fn stage(&self) -> Option<&str> {
+        self.units[0].split_once('.').filter(|(stage, _)| stage.starts_with("stage")).map(|(stage, _)| stage)
+    }
+
+    /// Whether two blocks are drawn the same, their names aside.
+    fn like(&self, other: &Block) -> bool {
+        let look = |b: &Block| -> Vec<_> {
+            b.items.iter().map(|i| (i.parts.clone(), i.name.clone(), i.shape.clone(), i.kind)).collect()
+        };
+        let foreign = |b: &Block| b.ports.iter().any(|port| port.from.is_some());
+        self.stage().is_some()
+            && self.stage() == other.stage()
+            && !foreign(self)
+            && !foreign(other)
+            && self.ports == other.ports
+            && self.edges == other.edges
+            && look(self) == look(other)
+    }
+}
+
+/// The blocks of a graph in the order of execution, folded as asked.
+pub fn blocks(subject: &Subject<'_>, fold: Fold) -> Vec<Block> {
+    let blocks = unfolded(subject);
+    match fold {
+        Fold::None => blocks,
+        Fold::Units => fold_runs(subject, blocks),
+        Fold::Stages => fold_stages(subject, blocks),
+    }
+}
+
+fn unfolded(subject: &Subject<'_>) -> Vec<Block> {
+    let graph = subject.graph;
+    let ids = drawn(graph);
+    let mut members: Vec<(String, Vec<NodeId>)> = Vec::new();
+    for &id in &ids {
+        let (region, _) = region(&graph.node(id).name);
+        match members.iter_mut().find(|(name, _)| *name == region) {
+            Some((_, nodes)) => nodes.push(id),
+            None => members.push((region, vec![id])),
+        }
+    }
+    let mut last = None;
+    let block = |(name, nodes): &(String, Vec<NodeId>)| {
+        let block = build(subject, name, nodes, last);
+        last = nodes.last().copied();
+        block
+    };
+    members.iter().map(block).collect()
+}
+
+/// One block. `before` is the result of the block before it.
+fn build(subject: &Subject<'_>, name: &str, nodes: &[NodeId], before: Option<NodeId>) -> Block {
+    let graph = subject.graph;
+    let index: HashMap<NodeId, usize> = nodes.iter().enumerate().map(|(i, &id)| (id, i)).collect();
+    let mut sources: Vec<NodeId> = Vec::new();
+    let mut links = Vec::new();
+    for (to, &id) in nodes.iter().enumerate() {
+        for from in operands(graph, id) {
+            let inner = index.get(&from).copied();
+            if inner.is_none() && !sources.contains(&from) {
+                sources.push(from);
+            }
+            links.push((from, to));
+        }
+    }
+    let place = |from: &NodeId| match sources.iter().position(|source| source == from) {
+        Some(port) => port,
+        None => sources.len() + index[from],
+    };
+    let edges = links.iter().map(|(from, to)| (place(from), sources.len() + to)).collect();
+    let port = |&source: &NodeId| Port {
+        shape: shape(graph, source),
+        from: (Some(source) != before).then(|| graph.node(source).name.clone()),
+    };
+    Block {
+        units: vec![name.to_owned()],
+        framed: nodes.iter().any(|&id| graph.node(id).name != name),
+        ports: sources.iter().map(port).collect(),
+        items: nodes.iter().map(|&id| item(subject, id)).collect(),
+        edges,
+        facts: facts(&rows(subject, &[name.to_owned()])),
+        line: stage_line(subject, name),
+    }
+}
+
+/// The operands that are drawn. Of the edges from the forward into the backward pass only the loss' is.
+fn operands(graph: &Graph, id: NodeId) -> Vec<NodeId> {
+    let backward = label::kind(graph.node(id)) == Kind::Backward;
+    let of_loss = matches!(graph.node(id).op, Op::CrossEntropyBackward { .. });
+    let shown = |&from: &NodeId| {
+        let saved = backward && label::kind(graph.node(from)) != Kind::Backward;
+        !beside_the_data(&graph.node(from).op) && (!saved || of_loss)
+    };
+    graph.operands(id).into_iter().map(|value| value.node).filter(shown).collect()
+}
+
+/// The nodes to draw, in topological order.
+fn drawn(graph: &Graph) -> Vec<NodeId> {
+    let order = toposort(graph.petgraph(), None).expect("a verified graph has no cycle");
+    let position: HashMap<NodeId, usize> = graph.ids().enumerate().map(|(i, id)| (id, i)).collect();
+    let mut ids: Vec<_> = order.into_iter().filter(|&id| !beside_the_data(&graph.node(id).op)).collect();
+    // Insertion order is an order of execution, and the spec's.
+    ids.sort_by_key(|id| position[id]);
+    ids
+}
+
+/// Parameters, what is done with them, and labels.
+fn beside_the_data(op: &Op) -> bool {
+    matches!(
+        op,
+        Op::Param { .. }
+            | Op::Labels { .. }
+            | Op::ConvBackwardFilter { .. }
+            | Op::LinearBackwardFilter
+            | Op::ChannelSum
+            | Op::SgdUpdate { .. }
+    )
+}
+
+fn shape(graph: &Graph, id: NodeId) -> String {
+    let Some(ty) = graph.node(id).types.first() else { return String::new() };
+    let dims = ty.shape.0.get(1..).unwrap_or_default();
+    dims.iter().map(usize::to_string).collect::<Vec<_>>().join("\u{d7}")
+}
+
+fn item(subject: &Subject<'_>, id: NodeId) -> Item {
+    let node = subject.graph.node(id);
+    let title = label::title(&node.op);
+    let shape = shape(subject.graph, id);
+    let line = subject.sources.place(node.span);
+    let history: String = node.history.iter().map(|sentence| format!("\n{sentence}")).collect();
+    let place = line.as_ref().map(|place| format!("\n{place}")).unwrap_or_default();
+    let (_, rest) = region(&node.name);
+    Item {
+        parts: title.split(" + ").map(str::to_owned).collect(),
+        name: rest,
+        tooltip: format!("{}\n{title}\n{shape}{history}{place}", node.name),
+        shape,
+        kind: label::kind(node),
+        line,
+    }
+}
+
+/// The block that a node lies in and its path there: `stage1.unit0`, `conv1`; of `stem.conv`: `stem`, `conv`; of
+/// `grad.stem.conv`: `grad.stem`, `conv`.
+fn region(name: &str) -> (String, String) {
+    let (prefix, path) = match name.strip_prefix("grad.") {
+        Some(path) => ("grad.", path),
+        None => ("", name),
+    };
+    let mut dots = path.match_indices('.').map(|(at, _)| at);
+    let end = match (dots.next(), dots.next()) {
+        (Some(_), Some(second)) if path.starts_with("stage") => second,
+        (Some(first), _) => first,
+        (None, _) => return (name.to_owned(), name.to_owned()),
+    };
+    (format!("{prefix}{}", &path[..end]), path[end + 1..].to_owned())
+}
+
+fn stage_line(subject: &Subject<'_>, unit: &str) -> Option<String> {
+    let (stage, _) = unit.strip_prefix("stage")?.split_once('.')?;
+    let stage = subject.spec.stages.get(stage.parse::<usize>().ok()?.checked_sub(1)?)?;
+    subject.sources.place(stage.span)
+}
+
+fn rows<'a>(subject: &Subject<'a>, units: &[String]) -> Vec<&'a UnitRow> {
+    subject.summary.units.iter().filter(|row| units.contains(&row.name)).collect()
+}
+
+/// `bottleneck`, `1,117,184 params, 218 M MACs`
+fn facts(rows: &[&UnitRow]) -> Vec<String> {
+    // A transition stands before the units of its stage, which give the kind.
+    let unit = rows.iter().find(|row| row.name.contains(".unit"));
+    let Some(first) = unit.or(rows.first()) else { return Vec::new() };
+    let sum = |of: fn(&UnitRow) -> u64| rows.iter().map(|row| of(row)).sum();
+    let figures = format!("{} params \u{b7} {} MACs", grouped(sum(|r| r.params)), si(sum(|r| r.macs)));
+    match first.name.starts_with("stage") {
+        true => vec![first.kind.clone(), figures],
+        false => vec![figures],
+    }
+}
+
+/// Joins neighbours that look the same.
+fn fold_runs(subject: &Subject<'_>, blocks: Vec<Block>) -> Vec<Block> {
+    let mut folded: Vec<Block> = Vec::new();
+    for block in blocks {
+        match folded.last_mut() {
+            Some(last) if last.like(&block) => last.units.extend(block.units),
+            _ => folded.push(block),
+        }
+    }
+    for block in folded.iter_mut().filter(|block| block.units.len() > 1) {
+        block.facts = facts(&rows(subject, &block.units));
+    }
+    folded
+}
+
+/// Joins the blocks of a stage, without their operators.
+fn fold_stages(subject: &Subject<'_>, blocks: Vec<Block>) -> Vec<Block> {
+    let mut folded: Vec<Block> = Vec::new();
+    for mut block in blocks {
+        match folded.last_mut() {
+            Some(last) if block.stage().is_some() && last.stage() == block.stage() => {
+                last.units.append(&mut block.units);
+                last.items = block.items.split_off(block.items.len() - 1);
+            }
+            _ => folded.push(block),
+        }
+    }
+    for block in folded.iter_mut().filter(|block| block.stage().is_some()) {
+        // The last operator stays as the carrier of the result's shape; nothing of it is drawn.
+        block.items.drain(..block.items.len() - 1);
+        (block.ports, block.edges) = (Vec::new(), Vec::new());
+        block.facts = facts(&rows(subject, &block.units));
+        let count = block.units.iter().filter(|name| name.contains(".unit")).count();
+        block.facts[0] = format!("{count} \u{d7} {}", block.facts[0]);
+        block.facts.push(format!("to {}", block.items[0].shape));
+    }
+    folded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::region;
+
+    #[test]
+    fn blocks_are_the_first_segments_of_names() {
+        let parts = |name| region(name);
+        let of = |a: &str, b: &str| (a.to_owned(), b.to_owned());
+        assert_eq!(parts("stage1.unit0.conv1"), of("stage1.unit0", "conv1"));
+        assert_eq!(parts("stage2.unit3.shortcut.conv"), of("stage2.unit3", "shortcut.conv"));
+        assert_eq!(parts("grad.stem.conv"), of("grad.stem", "conv"));
+        assert_eq!(parts("input"), of("input", "input"));
+    }
+}
