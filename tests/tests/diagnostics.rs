@@ -37,6 +37,20 @@ fn wrong_specs() {
     });
 }
 
+/// The fastest of a few tries: how long it takes, not how busy the machine is.
+#[test]
+fn bombs_are_refused_at_once() {
+    insta::glob!("..", "err/*bomb*.yaml", |path| {
+        let time = |_| {
+            let start = Instant::now();
+            assert!(compiled(path, &mut SourceMap::default()).is_err(), "{} was built", path.display());
+            start.elapsed()
+        };
+        let fastest = (0..5).map(time).min().expect("five tries");
+        assert!(fastest < Duration::from_millis(100), "{} took {fastest:?}", path.display());
+    });
+}
+
 #[test]
 fn right_specs() {
     insta::glob!("..", "ok/*.yaml", |path| {

@@ -184,14 +184,12 @@ impl Builder<'_> {
     }
 }
 
-/// Whether the shortcut is in an expression, which then waits for its shape.
+/// Whether an expression waits for the shape of the shortcut in it. A sum does not: one of its own terms gives the shape.
 fn mentions_shortcut(expr: &Expr) -> bool {
     match &expr.kind {
-        ExprKind::Number(_) => false,
+        ExprKind::Number(_) | ExprKind::Sum(_) => false,
         ExprKind::Call(call) => call.name.text == "shortcut",
         ExprKind::Negate(inner) | ExprKind::Pipeline(inner, _) => mentions_shortcut(inner),
-        ExprKind::Sum(parts) | ExprKind::Product(parts) => {
-            parts.iter().any(|(_, part)| mentions_shortcut(part))
-        }
+        ExprKind::Product(factors) => factors.iter().any(|(_, factor)| mentions_shortcut(factor)),
     }
 }
