@@ -5,7 +5,6 @@
 
 use std::collections::HashMap;
 
-use petgraph::algo::toposort;
 use resnetc_compiler::ir::graph::{Graph, NodeId};
 use resnetc_compiler::ir::op::Op;
 use resnetc_compiler::report::UnitRow;
@@ -166,14 +165,9 @@ fn operands(graph: &Graph, id: NodeId) -> Vec<NodeId> {
     graph.operands(id).into_iter().map(|value| value.node).filter(shown).collect()
 }
 
-/// The nodes to draw, in topological order.
+/// The nodes to draw, operands before users.
 fn drawn(graph: &Graph) -> Vec<NodeId> {
-    let order = toposort(graph.petgraph(), None).expect("a verified graph has no cycle");
-    let position: HashMap<NodeId, usize> = graph.ids().enumerate().map(|(i, id)| (id, i)).collect();
-    let mut ids: Vec<_> = order.into_iter().filter(|&id| !beside_the_data(&graph.node(id).op)).collect();
-    // Insertion order is an order of execution, and the spec's.
-    ids.sort_by_key(|id| position[id]);
-    ids
+    graph.ids().filter(|&id| !beside_the_data(&graph.node(id).op)).collect()
 }
 
 /// Parameters, what is done with them, and labels.
