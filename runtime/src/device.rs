@@ -17,18 +17,16 @@ use crate::error::Result;
 pub struct ProgramId(pub usize);
 
 /// What changes from run to run.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct RunArgs {
     /// Learning rate of this step.
     pub lr: f32,
     /// Whether this is the first update: the velocity is then set to the gradient, whatever the dampening.
     pub first_update: bool,
-}
-
-impl Default for RunArgs {
-    fn default() -> Self {
-        RunArgs { lr: 0.0, first_update: false }
-    }
+    /// Of the training: with the step, what its random operators draw from (see [`crate::random`]).
+    pub seed: u64,
+    /// Number of the update from the training's start.
+    pub step: u64,
 }
 
 /// Memory and kernels.

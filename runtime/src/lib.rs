@@ -9,6 +9,7 @@ pub mod exec;
 pub mod init;
 pub mod metrics;
 pub mod optim;
+pub mod random;
 pub mod reference;
 pub mod train;
 pub mod weights;

@@ -54,6 +54,7 @@ fn terms(kernel: &Kernel) -> usize {
         | Kernel::Add { .. }
         | Kernel::Mul { .. }
         | Kernel::ScaleShift { .. }
+        | Kernel::Drop { .. }
         | Kernel::MaxPool { .. }
         | Kernel::GlobalAvgPoolBackward { .. }
         | Kernel::GlobalMaxPool { .. }
@@ -174,7 +175,7 @@ pub fn check_kernel(
     let mut rng = Rng::new(seed);
     let wanted = signature(kernel);
     let data: Vec<Vec<f32>> = wanted.inputs.iter().map(|o| o.generate(&mut rng)).collect();
-    let args = RunArgs { lr: 0.1, first_update: rng.flip() };
+    let args = RunArgs { lr: 0.1, first_update: rng.flip(), seed: rng.bits(), step: seed };
     let fail = |e: resnetc_runtime::error::Error| format!("{kernel:?}: {e}");
     let exact = run_kernel(&mut oracle(), kernel, &data, &args, &[]).map_err(fail)?;
     let bounds = bounds(kernel, &data, &args, &exact).map_err(fail)?;

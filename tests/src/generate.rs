@@ -54,6 +54,8 @@ fn unit(r: &mut Rng, activation: &str) -> String {
             format!("x -> bn -> {activation} -> conv3x3(f, stride, bias) -> bn -> {activation} -> conv3x3(f)")
         }
     };
+    let drop = r.pick(&["", "", " -> dropout(0.2)", " -> drop_path(0.3)", " -> drop_block(0.1, 3)"]);
+    let main = main + drop;
     let last = if r.flip() { format!(" -> {activation}") } else { String::new() };
     let (gate, sum) = gated(r, main.contains("2 * f"));
     format!("  own(f, stride):\n    main = {main}\n{gate}    out = {sum}{last}\n")

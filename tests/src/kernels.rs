@@ -1,7 +1,7 @@
 //! Random kernels of every kind: small sizes, every attribute, channel counts on and off the widths of vectors.
 
-use resnetc_compiler::ir::op::{Activation, ConvAttrs, Epilogue, PoolAttrs, SgdAttrs};
-use resnetc_compiler::plan::{BlurGeometry, ConvGeometry, Kernel, PadGeometry, PoolGeometry};
+use resnetc_compiler::ir::op::{Activation, ConvAttrs, DropPart, Epilogue, PoolAttrs, SgdAttrs};
+use resnetc_compiler::plan::{BlurGeometry, ConvGeometry, DropGeometry, Kernel, PadGeometry, PoolGeometry};
 
 use crate::rng::Rng;
 
@@ -39,6 +39,11 @@ pub const MAKERS: &[(&str, Maker)] = &[
         let epilogue = backward_epilogue(r);
         let residual = epilogue.residual && epilogue.act.is_some();
         Kernel::MulBackward { images, pixels, channels, gate, epilogue: Epilogue { residual, ..epilogue } }
+    }),
+    ("drop", |r| {
+        let g = DropGeometry { n: r.range(1, 5), h: r.range(1, 9), w: r.range(1, 9), c: channels(r) };
+        let part = r.pick(&[DropPart::Element, DropPart::Image, DropPart::Block { size: 3 }]);
+        Kernel::Drop { geometry: g, part, rate: r.pick(&[0.1, 0.5, 0.9]), stream: r.bits() }
     }),
     ("scale_shift", |r| Kernel::ScaleShift {
         len: r.range(1, 200),

@@ -198,6 +198,7 @@ pub fn signature(kernel: &Kernel) -> Signature {
         | Kernel::ScaleShift { .. }
         | Kernel::Concat { .. }
         | Kernel::ChannelSlice { .. }
+        | Kernel::Drop { .. }
         | Kernel::PadShortcut(_)
         | Kernel::PadShortcutBackward(_)
         | Kernel::Softmax { .. }
@@ -334,6 +335,10 @@ fn other_signature(kernel: &Kernel) -> Signature {
             let mut outputs = vec![map.clone(), second];
             outputs.extend(epilogue.residual.then_some(map));
             signature_of(inputs, outputs)
+        }
+        Kernel::Drop { geometry: g, .. } => {
+            let map = Operand::map(g.n, g.c, g.h, g.w);
+            signature_of(vec![map.clone()], vec![map])
         }
         Kernel::ScaleShift { len, scale, .. } => {
             let x = Operand { sign: if scale < 0.0 { -1 } else { 1 }, ..Operand::vector(len) };

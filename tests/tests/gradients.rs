@@ -1,7 +1,7 @@
 //! The gradient of every operator against finite differences in double precision, and fused against unfused.
 
 use resnetc_compiler::ir::graph::{Graph, Mode, Value};
-use resnetc_compiler::ir::op::{Activation, ConvAttrs, Epilogue, Op, PoolAttrs, ShortcutRule};
+use resnetc_compiler::ir::op::{Activation, ConvAttrs, DropPart, Epilogue, Op, PoolAttrs, ShortcutRule};
 use resnetc_tests::nets::{Net, square};
 use resnetc_tests::training::{Session, assert_gradients, compile_without};
 
@@ -170,6 +170,17 @@ fn multiples() {
         let y = net.add("shift", Op::ScaleShift { scale: 1.0, shift: -0.25 }, &[y]);
         (net.act("act", y, Activation::Sigmoid), 4)
     }));
+}
+
+#[test]
+fn random_operators() {
+    for part in [DropPart::Element, DropPart::Image, DropPart::Block { size: 3 }] {
+        check(around(|net, x| {
+            let y = net.add("drop", Op::Drop { part, rate: 0.4, stream: 6 }, &[x]);
+            let y = net.act("act", y, Activation::Sigmoid);
+            (net.conv("last", y, [4, 4], square(3, 1, 1), false), 4)
+        }));
+    }
 }
 
 fn pool(kernel: [usize; 2], stride: usize, padding: usize, ceil: bool, count_padding: bool) -> PoolAttrs {

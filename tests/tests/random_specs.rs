@@ -62,7 +62,7 @@ fn random_specs_train_alike_on_the_cpu() {
         let mut cpu = CpuDevice::new(Some(2)).expect("two threads");
         let program = transfer(&session, &mut cpu);
         for step in 0..3 {
-            let args = RunArgs { lr: 0.02, first_update: step == 0 };
+            let args = RunArgs { lr: 0.02, first_update: step == 0, seed: 1, step };
             session.step(&args);
             feed(&session, &mut cpu, program);
             cpu.run(program, &args, None).expect("it runs");

@@ -24,7 +24,7 @@ fn trajectory(device: &mut dyn Device, sgd: SgdAttrs) -> Vec<f32> {
     let mut seen = Vec::new();
     for (step, gradient) in [0.5, -1.0, 2.0].into_iter().enumerate() {
         device.write(program, grad, &to_bytes(&operands[1], &[gradient])).expect("it is written");
-        let args = RunArgs { lr: 0.1, first_update: step == 0 };
+        let args = RunArgs { lr: 0.1, first_update: step == 0, ..RunArgs::default() };
         device.run(program, &args, None).expect("it runs");
         let mut bytes = [0; 4];
         device.read(program, param, &mut bytes).expect("it is read");

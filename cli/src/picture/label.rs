@@ -101,9 +101,12 @@ pub fn kind(node: &Node) -> Kind {
         Op::Conv { .. } | Op::BatchNorm { .. } | Op::Affine { .. } if in_shortcut => Kind::Shortcut,
         Op::Conv { .. } => Kind::Conv,
         Op::BatchNorm { .. } | Op::Affine { .. } => Kind::Norm,
-        Op::Activate { .. } | Op::Add { .. } | Op::Mul { .. } | Op::ScaleShift { .. } | Op::Concat { .. } => {
-            Kind::Elementwise
-        }
+        Op::Activate { .. }
+        | Op::Add { .. }
+        | Op::Mul { .. }
+        | Op::ScaleShift { .. }
+        | Op::Drop { .. }
+        | Op::Concat { .. } => Kind::Elementwise,
         Op::MaxPool { .. }
         | Op::AvgPool { .. }
         | Op::GlobalAvgPool
@@ -149,6 +152,7 @@ pub fn title(op: &Op) -> String {
         Op::Add { act } => format!("add{}", tail(Epilogue { residual: false, act: *act })),
         Op::Mul { epilogue } => format!("multiply{}", tail(*epilogue)),
         Op::ScaleShift { scale, shift } => format!("{scale} x {shift:+}"),
+        Op::Drop { part, rate, .. } => format!("drop {part} {rate}"),
         Op::MaxPool { attrs } => format!("max pool {}", pool(attrs)),
         Op::AvgPool { attrs } => format!("average pool {}", pool(attrs)),
         Op::GlobalAvgPool => "global average pool".into(),

@@ -3,7 +3,7 @@
 use super::{Builder, Map, Result};
 use crate::diagnostic::Diagnostic;
 use crate::ir::graph::{NodeId, Value};
-use crate::ir::op::{Activation, ConvAttrs, Epilogue, Init, Op, Recipe, Role};
+use crate::ir::op::{Activation, ConvAttrs, DropPart, Epilogue, Init, Op, Recipe, Role};
 use crate::ir::types::Shape;
 use crate::source::Span;
 use crate::spec::init::resolve as initial;
@@ -35,6 +35,12 @@ impl Builder<'_> {
                 same(self.insert(name, op, span, &operands)?)
             }
             Layer::Activate(act) => same(self.node(kind_of(act), Op::Activate { act }, span, &[x.value])?),
+            Layer::Drop { rate: 0.0, .. } => x,
+            Layer::Drop { part, rate } => {
+                let name = self.name(drop_kind(part));
+                let op = Op::Drop { part, rate, stream: stream(&name) };
+                same(self.insert(name, op, span, &[x.value])?)
+            }
             Layer::MaxPool(attrs) => same(self.node("maxpool", Op::MaxPool { attrs }, span, &[x.value])?),
             Layer::AvgPool(attrs) => same(self.node("avgpool", Op::AvgPool { attrs }, span, &[x.value])?),
             Layer::BlurPool { stride } => {
@@ -143,6 +149,20 @@ impl Builder<'_> {
 fn eca_kernel(channels: usize) -> usize {
     let t = (((channels as f64).log2() + 1.0) / 2.0) as usize;
     (if t % 2 == 1 { t } else { t + 1 }).max(3)
+}
+
+/// The random stream of a node: its name, hashed (FNV-1a).
+fn stream(name: &str) -> u64 {
+    name.bytes()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+fn drop_kind(part: DropPart) -> &'static str {
+    match part {
+        DropPart::Element => "dropout",
+        DropPart::Image => "drop_path",
+        DropPart::Block { .. } => "drop_block",
+    }
 }
 
 fn kind_of(act: Activation) -> &'static str {

@@ -121,7 +121,7 @@ impl Builder<'_> {
     /// Makes a normalisation start with scale 0, also one that a gate or a number multiplies; nothing where the node is
     /// none.
     fn zero_scale(&mut self, node: NodeId) {
-        if let Op::Mul { .. } | Op::ScaleShift { .. } = self.graph.node(node).op {
+        if let Op::Mul { .. } | Op::ScaleShift { .. } | Op::Drop { .. } = self.graph.node(node).op {
             self.graph.operands(node).into_iter().for_each(|factor| self.zero_scale(factor.node));
         }
         if !matches!(self.graph.node(node).op, Op::BatchNorm { .. }) {
@@ -142,6 +142,7 @@ fn is_idle_pooling(layer: &Layer) -> bool {
         Layer::Conv { .. }
         | Layer::BatchNorm { .. }
         | Layer::Activate(_)
+        | Layer::Drop { .. }
         | Layer::GlobalAvgPool
         | Layer::GlobalMaxPool
         | Layer::ChannelConv { .. }

@@ -205,6 +205,21 @@ pub enum ShortcutRule {
     AlwaysProject,
 }
 
+/// What a random operator drops as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DropPart {
+    /// Each element for itself: dropout (Srivastava et al. 2014).
+    Element,
+    /// Everything of an image: stochastic depth (Huang et al. 2016), drop path.
+    Image,
+    /// Squares within each channel of each image: DropBlock (Ghiasi et al. 2018).
+    Block {
+        /// Rows and columns of a square; where the image is smaller, the image's.
+        size: usize,
+    },
+}
+
 /// An operator. `x`, `dy` and results are feature maps `[n, c, h, w]` unless said otherwise.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -281,6 +296,23 @@ pub enum Op {
         scale: f32,
         /// Summand.
         shift: f32,
+    },
+    /// Sets random parts of `x` to zero and scales the rest so that the mean stays: `x`. Its own gradient: `dx` is the same
+    /// operator applied to `dy`, with the same random numbers. The identity in inference, where a pass removes it.
+    ///
+    /// Elements and images: each is dropped with the probability `rate`, the rest times `1 / (1 - rate)`. Blocks: with
+    /// the probability `rate * h * w / (size^2 * (h - size + 1) * (w - size + 1))` each place that has room for a square
+    /// starts one to be dropped; the rest times the elements of `x` over those left.
+    ///
+    /// Random numbers are a function of the run's seed, the training step, `stream`, and the index of the element (in the
+    /// order `[n][h][w][c]`) or image; see `resnetc_runtime::random`.
+    Drop {
+        /// What is dropped as a whole.
+        part: DropPart,
+        /// Share that is dropped, from 0 to below 1.
+        rate: f32,
+        /// Tells the network's random operators apart.
+        stream: u64,
     },
     /// Maximum over windows: `x`. Two results: the maxima, and each one's position in its window, row-major, as `u8`.
     MaxPool {

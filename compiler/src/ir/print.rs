@@ -11,7 +11,7 @@ use std::fmt;
 
 use super::graph::{Graph, Mode, NodeId, Stage, Value};
 use super::op::{
-    Activation, BnTensors, ConvAttrs, Epilogue, Init, Op, PoolAttrs, Recipe, Role, ShortcutRule,
+    Activation, BnTensors, ConvAttrs, DropPart, Epilogue, Init, Op, PoolAttrs, Recipe, Role, ShortcutRule,
 };
 use super::types::{Layout, TensorType};
 
@@ -104,6 +104,7 @@ impl fmt::Display for Op {
             Op::Add { act } => write!(f, "add{}", Epilogue { residual: false, act: *act }),
             Op::Mul { epilogue } => write!(f, "mul{epilogue}"),
             Op::ScaleShift { scale, shift } => write!(f, "scale_shift {scale} {shift:+}"),
+            Op::Drop { part, rate, .. } => write!(f, "drop {part} {rate}"),
             Op::MaxPool { attrs } => write!(f, "max_pool {attrs}"),
             Op::AvgPool { attrs } => write!(f, "avg_pool {attrs}"),
             Op::GlobalAvgPool => f.write_str("global_avg_pool"),
@@ -206,6 +207,16 @@ impl fmt::Display for Activation {
             Activation::Tanh => f.write_str("tanh"),
             Activation::Silu => f.write_str("silu"),
             Activation::Gelu => f.write_str("gelu"),
+        }
+    }
+}
+
+impl fmt::Display for DropPart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DropPart::Element => f.write_str("elements"),
+            DropPart::Image => f.write_str("images"),
+            DropPart::Block { size } => write!(f, "blocks {size}x{size}"),
         }
     }
 }

@@ -5,7 +5,7 @@
 //! 3. **Operands**: a node has as many as its operator takes, numbered without gaps, each an existing result.
 //! 4. **Legal operators**: each is legal in its mode and stage (see `legal` below). `Shortcut` only before `Expanded`;
 //!    backward operators and updates only from `Differentiated` on and in training; labels and loss only in training;
-//!    `Affine` only in inference from `Fused` on, where no `BatchNorm` is left.
+//!    `Affine` only in inference from `Fused` on, where neither a `BatchNorm` nor a `Drop` is left.
 //! 5. **Epilogues** only from `Fused` on: of convolutions and affine maps in inference, of batch normalisations (with an
 //!    activation whose gradient's mask follows from the result: relu, leaky relu) in training, of sums in both
 //!    (in training with an activation whose gradient follows from its result), of products in both (in training with one
@@ -80,6 +80,10 @@ fn legal(op: &Op, mode: Mode) -> Option<(Stage, Stage)> {
         },
         Op::Affine { .. } => (mode == Mode::Infer).then_some((Stage::Fused, Stage::LaidOut)),
         Op::Shortcut { .. } => Some((Stage::Built, Stage::Typed)),
+        Op::Drop { .. } => match mode {
+            Mode::Infer => Some((Stage::Built, Stage::Expanded)),
+            Mode::Train => always,
+        },
         Op::PadShortcut { .. } => always,
         Op::Labels { .. } | Op::CrossEntropy { .. } => train(Stage::Built),
         Op::ConvBackwardData { .. }
@@ -119,6 +123,7 @@ fn epilogue(op: &Op) -> Epilogue {
         | Op::Param { .. }
         | Op::Activate { .. }
         | Op::ScaleShift { .. }
+        | Op::Drop { .. }
         | Op::MaxPool { .. }
         | Op::AvgPool { .. }
         | Op::GlobalAvgPool
@@ -177,6 +182,7 @@ fn param_operands(op: &Op) -> Vec<(usize, Role)> {
         | Op::Add { .. }
         | Op::Mul { .. }
         | Op::ScaleShift { .. }
+        | Op::Drop { .. }
         | Op::MaxPool { .. }
         | Op::AvgPool { .. }
         | Op::GlobalAvgPool

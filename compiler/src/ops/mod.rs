@@ -13,6 +13,7 @@ mod loss;
 mod norm;
 mod param;
 mod pool;
+mod random;
 mod shortcut;
 mod update;
 mod vjp;
@@ -85,6 +86,7 @@ pub fn operand_count(op: &Op) -> usize {
         Op::BatchNormBackward { epilogue } => 5 + usize::from(epilogue.act.is_some()),
         Op::Activate { .. }
         | Op::ScaleShift { .. }
+        | Op::Drop { .. }
         | Op::MaxPool { .. }
         | Op::AvgPool { .. }
         | Op::GlobalAvgPool
@@ -133,6 +135,7 @@ pub fn infer(op: &Op, mode: Mode, operands: &[&TensorType]) -> Infer {
         Op::Add { .. } => elementwise::infer_add(operands),
         Op::Mul { epilogue } => elementwise::infer_mul(epilogue, operands),
         Op::ScaleShift { .. } => Ok(vec![like(operands[0], operands[0].shape.clone())]),
+        Op::Drop { part, rate, .. } => random::infer(*part, *rate, operands),
         Op::MaxPool { attrs } => pool::infer_max(attrs, operands),
         Op::AvgPool { attrs } => pool::infer_avg(attrs, operands),
         Op::GlobalAvgPool => pool::infer_global(operands),
@@ -190,6 +193,7 @@ pub fn layout(op: &Op, result: &TensorType) -> Layout {
         | Op::Add { .. }
         | Op::Mul { .. }
         | Op::ScaleShift { .. }
+        | Op::Drop { .. }
         | Op::MaxPool { .. }
         | Op::AvgPool { .. }
         | Op::GlobalAvgPool
@@ -266,6 +270,7 @@ fn macs(op: &Op, operands: &[&TensorType], results: &[TensorType]) -> u64 {
         | Op::Add { .. }
         | Op::Mul { .. }
         | Op::ScaleShift { .. }
+        | Op::Drop { .. }
         | Op::MaxPool { .. }
         | Op::AvgPool { .. }
         | Op::GlobalAvgPool
@@ -311,6 +316,7 @@ fn elementwise_flops(op: &Op, operands: &[&TensorType], results: &[TensorType]) 
         // Two products and the gate's sum, or two products; mask: 1.
         Op::MulBackward { epilogue } => first() * (3 + u64::from(epilogue.act.is_some())),
         Op::ScaleShift { .. } => 2 * out(),
+        Op::Drop { .. } => out(),
         Op::MaxPool { attrs } | Op::AvgPool { attrs } => out() * pool::taps(attrs),
         Op::GlobalAvgPool | Op::GlobalMaxPool | Op::ChannelSum => first(),
         Op::BlurPool { .. } => out() * blur::TAPS,

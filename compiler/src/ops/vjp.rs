@@ -1,6 +1,8 @@
 //! Gradients: one rule per operator, each beside its operator with the formula first. This file dispatches.
 
-use super::{activation, blur, channel_conv, concat, conv, elementwise, linear, loss, norm, pool, shortcut};
+use super::{
+    activation, blur, channel_conv, concat, conv, elementwise, linear, loss, norm, pool, random, shortcut,
+};
 use crate::ir::graph::{Graph, NodeId, Value};
 use crate::ir::op::Op;
 use crate::ir::patch::Patch;
@@ -95,6 +97,7 @@ pub fn vjp(mut v: Vjp<'_>) -> Gradients {
         Op::Add { act } => elementwise::vjp_add(&mut v, *act),
         Op::Mul { epilogue } => elementwise::vjp_mul(&mut v, epilogue),
         Op::ScaleShift { scale, .. } => elementwise::vjp_scale_shift(&mut v, *scale),
+        Op::Drop { part, rate, stream } => random::vjp(&mut v, *part, *rate, *stream),
         Op::MaxPool { attrs } => pool::vjp_max(&mut v, attrs),
         Op::AvgPool { attrs } => pool::vjp_avg(&mut v, attrs),
         Op::GlobalAvgPool => pool::vjp_global(&mut v),

@@ -13,6 +13,7 @@ mod fuse_bn;
 mod fuse_conv;
 mod infer_shapes;
 mod layout;
+mod remove_drop;
 
 #[cfg(test)]
 mod tests;
@@ -66,9 +67,11 @@ pub fn front() -> Vec<Pass> {
 
 /// The passes behind [`front`]: towards kernels.
 pub fn back(mode: Mode) -> Vec<Pass> {
-    use Stage::{Differentiated, Fused, LaidOut};
+    use Stage::{Differentiated, Expanded, Fused, LaidOut};
     match mode {
         Mode::Infer => vec![
+            // Before all others: what stands around a random operator can then meet.
+            Pass::new("remove-drop", "removes what is random in training only", Expanded, remove_drop::run),
             // First: a convolution that has taken a normalisation in has a bias, and is free to take in more.
             Pass::new("fold-bn", "puts normalisations into the weights before them", Fused, fold_bn::run),
             Pass::new(

@@ -23,6 +23,7 @@ impl Kernel {
             Kernel::Mul { .. } => "mul",
             Kernel::MulBackward { .. } => "mul_backward",
             Kernel::ScaleShift { .. } => "scale_shift",
+            Kernel::Drop { .. } => "drop",
             Kernel::MaxPool { .. } => "max_pool",
             Kernel::MaxPoolBackward { .. } => "max_pool_backward",
             Kernel::AvgPool { .. } => "avg_pool",
@@ -58,7 +59,7 @@ impl Kernel {
     /// `(output, input)` pairs, by position, where the output may lie exactly on the input; preferred ones first.
     pub fn in_place(&self) -> &'static [(usize, usize)] {
         match self {
-            Kernel::Activate { .. } | Kernel::ScaleShift { .. } => &[(0, 0)],
+            Kernel::Activate { .. } | Kernel::ScaleShift { .. } | Kernel::Drop { .. } => &[(0, 0)],
             Kernel::Mul { gate: false, epilogue: Epilogue { residual: false, .. }, .. } => &[(0, 0), (0, 1)],
             Kernel::Mul { epilogue: Epilogue { residual: false, .. }, .. } => &[(0, 0)],
             Kernel::Mul { .. } => &[(0, 0), (0, 2)],
@@ -137,6 +138,9 @@ impl Kernel {
             | Kernel::MulBackward { images, pixels, channels, gate, epilogue } => {
                 let gate = if *gate { " gate" } else { "" };
                 format!("{}{gate}{}", matrix(images * pixels, *channels), after(epilogue))
+            }
+            Kernel::Drop { geometry, part, rate, .. } => {
+                format!("{} {part} {rate}", matrix(geometry.n * geometry.h * geometry.w, geometry.c))
             }
             Kernel::ScaleShift { len, scale, shift } => format!("{len} {scale} {shift:+}"),
             Kernel::MaxPool { geometry, positions } => {

@@ -12,8 +12,8 @@ use crate::ops;
 
 use super::persistent::Persistent;
 use super::{
-    BlurGeometry, BufferId, ConvGeometry, Kernel, PadGeometry, Plan, PoolGeometry, Region, RegionSizes, Step,
-    liveness, order,
+    BlurGeometry, BufferId, ConvGeometry, DropGeometry, Kernel, PadGeometry, Plan, PoolGeometry, Region,
+    RegionSizes, Step, liveness, order,
 };
 
 /// Lowers a graph.
@@ -237,6 +237,9 @@ impl<'g> Lowering<'g> {
             Op::ScaleShift { scale, shift } => {
                 Kernel::ScaleShift { len: numel(result), scale: *scale, shift: *shift }
             }
+            Op::Drop { part, rate, stream } => {
+                Kernel::Drop { geometry: drop_geometry(result), part: *part, rate: *rate, stream: *stream }
+            }
             Op::MaxPool { attrs } => Kernel::MaxPool {
                 geometry: pool_geometry(operand(0), result, *attrs),
                 positions: self.is_used(Value { node: id, port: 1 }),
@@ -366,6 +369,12 @@ fn channel_geometry(x: &Shape, weight: &Shape) -> ConvGeometry {
 fn blur_geometry(input: &Shape, output: &Shape, stride: [usize; 2]) -> BlurGeometry {
     let ([n, c, h, w], [_, _, oh, ow]) = (nchw(input), nchw(output));
     BlurGeometry { n, h, w, c, stride, out: [oh, ow] }
+}
+
+fn drop_geometry(shape: &Shape) -> DropGeometry {
+    let (_, c) = matrix(shape);
+    let [h, w] = shape.nchw().map_or([1; 2], |[_, _, h, w]| [h, w]);
+    DropGeometry { n: shape.0[0], h, w, c }
 }
 
 fn pad_geometry(input: &Shape, output: &Shape, stride: [usize; 2]) -> PadGeometry {

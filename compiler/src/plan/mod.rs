@@ -17,7 +17,7 @@ pub mod verify;
 use serde::{Deserialize, Serialize};
 
 use crate::ir::graph::Mode;
-use crate::ir::op::{Activation, ConvAttrs, Epilogue, Init, PoolAttrs, Recipe, Role, SgdAttrs};
+use crate::ir::op::{Activation, ConvAttrs, DropPart, Epilogue, Init, PoolAttrs, Recipe, Role, SgdAttrs};
 use crate::ir::types::{DType, Layout, Shape};
 
 /// Alignment of every buffer, in bytes: a cache line, and a 512-bit vector.
@@ -251,6 +251,17 @@ pub enum Kernel {
         /// Summand.
         shift: f32,
     },
+    /// `x -> y`, may be in place; the random numbers follow from the run's arguments and the stream
+    Drop {
+        /// Sizes.
+        geometry: DropGeometry,
+        /// What is dropped as a whole.
+        part: DropPart,
+        /// Share that is dropped.
+        rate: f32,
+        /// Tells the network's random operators apart.
+        stream: u64,
+    },
     /// `x -> y [, positions]`; positions are `u8`, row-major in the window
     MaxPool {
         /// Sizes.
@@ -388,6 +399,19 @@ pub struct BlurGeometry {
     pub stride: [usize; 2],
     /// Output rows and columns: sizes over stride, rounded up.
     pub out: [usize; 2],
+}
+
+/// Sizes of a feature map, NHWC; a matrix `[n, c]` has one pixel per image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct DropGeometry {
+    /// Images.
+    pub n: usize,
+    /// Rows.
+    pub h: usize,
+    /// Columns.
+    pub w: usize,
+    /// Channels.
+    pub c: usize,
 }
 
 /// Sizes of option A's shortcut, NHWC.

@@ -6,6 +6,8 @@
 //! | `scale(by)` | all values times a constant |
 //! | `bn(eps=1e-5, momentum=0.1)` | momentum is the weight of the batch, as PyTorch has it |
 //! | `relu`, `leaky_relu(slope=0.01)`, `sigmoid`, `tanh`, `silu`, `gelu` | `gelu` is the exact one, by the error function |
+//! | `dropout(p)`, `drop_path(p)` | in training: elements, or whole images, dropped with probability `p` |
+//! | `drop_block(p, size)` | in training: squares of `size` rows and columns dropped, together a share `p` |
 //! | `maxpoolKxK(stride=K, padding, ceil)` | `padding = (K - 1) / 2` for odd K, else 0 |
 //! | `avgpoolKxK(stride=K, padding=0, ceil, count_padding=true)` | |
 //! | `blurpool(stride=2)` | the filter `[1, 2, 1]` in both directions, borders mirrored (Zhang 2019) |
@@ -18,7 +20,7 @@
 use super::read::suggest;
 use super::unit::{Call, Expr, ExprKind};
 use crate::diagnostic::Diagnostic;
-use crate::ir::op::{Activation, ConvAttrs, PoolAttrs};
+use crate::ir::op::{Activation, ConvAttrs, DropPart, PoolAttrs};
 
 /// A layer with all its numbers known.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -43,6 +45,13 @@ pub enum Layer {
     },
     /// Elementwise nonlinearity.
     Activate(Activation),
+    /// Random zeros in training.
+    Drop {
+        /// What is dropped as a whole.
+        part: DropPart,
+        /// Share that is dropped.
+        rate: f32,
+    },
     /// Maximum over windows.
     MaxPool(PoolAttrs),
     /// All values times a constant.
@@ -89,6 +98,9 @@ enum Form {
     Tanh,
     Silu,
     Gelu,
+    Dropout,
+    DropPath,
+    DropBlock,
     MaxPool,
     AvgPool,
     BlurPool,
@@ -143,6 +155,9 @@ const LAYERS: &[(&str, bool, Form, &[Parameter])] = &[
     ("tanh", false, Form::Tanh, &[]),
     ("silu", false, Form::Silu, &[]),
     ("gelu", false, Form::Gelu, &[]),
+    ("dropout", false, Form::Dropout, &[required("p")]),
+    ("drop_path", false, Form::DropPath, &[required("p")]),
+    ("drop_block", false, Form::DropBlock, &[required("p"), required("size")]),
     ("maxpool", true, Form::MaxPool, &[number("stride"), number("padding"), flag("ceil")]),
     (
         "avgpool",
@@ -171,6 +186,9 @@ const EXAMPLES: &[&str] = &[
     "tanh",
     "silu",
     "gelu",
+    "dropout",
+    "drop_path",
+    "drop_block",
     "maxpool2x2",
     "maxpool3x3",
     "avgpool2x2",
@@ -185,11 +203,13 @@ const EXAMPLES: &[&str] = &[
 
 /// Largest window and dilation.
 const MAX_WINDOW: usize = 1 << 8;
+/// Largest share that a random layer drops.
+const MAX_RATE: f64 = 0.999;
 /// Most channels or features.
 pub const MAX_CHANNELS: usize = 1 << 20;
 
 /// Layers of the language to come; told apart from misspelt ones.
-const LATER: &[&str] = &["dropout", "drop_path", "softmax", "identity"];
+const LATER: &[&str] = &["softmax", "identity"];
 
 /// Evaluates an argument.
 pub type Eval<'e> = &'e mut dyn FnMut(&Expr) -> Result<f64, Box<Diagnostic>>;
@@ -308,6 +328,12 @@ impl<'c> Bound<'c> {
             Form::Tanh => Layer::Activate(Activation::Tanh),
             Form::Silu => Layer::Activate(Activation::Silu),
             Form::Gelu => Layer::Activate(Activation::Gelu),
+            Form::Dropout => Layer::Drop { part: DropPart::Element, rate: self.rate(eval)? },
+            Form::DropPath => Layer::Drop { part: DropPart::Image, rate: self.rate(eval)? },
+            Form::DropBlock => {
+                let size = self.whole(eval, "size", [0, 0], 1.0, MAX_WINDOW as f64)?[0];
+                Layer::Drop { part: DropPart::Block { size }, rate: self.rate(eval)? }
+            }
             Form::MaxPool => {
                 let odd = |k: usize| if k % 2 == 1 { k / 2 } else { 0 };
                 Layer::MaxPool(self.pool(eval, [odd(kh), odd(kw)])?)
@@ -381,6 +407,11 @@ impl<'c> Bound<'c> {
         let fault = format!("`kernel` of `{}` must be odd", self.call.name.text);
         let fault = Diagnostic::error(fault, expr.span, format!("this is {kernel}"));
         Err(Box::new(fault.help("as many channels count on either side")))
+    }
+
+    /// A share to be dropped: `p`.
+    fn rate(&self, eval: Eval<'_>) -> Result<f32, Box<Diagnostic>> {
+        self.real(eval, "p", 0.0, 0.0, MAX_RATE)
     }
 
     fn get(&self, name: &str) -> Option<&'c Expr> {

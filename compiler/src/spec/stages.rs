@@ -312,6 +312,7 @@ fn reduction(calls: &[Call]) -> usize {
             Layer::BlurPool { stride } => Some(stride[0]),
             Layer::BatchNorm { .. }
             | Layer::Activate(_)
+            | Layer::Drop { .. }
             | Layer::GlobalAvgPool
             | Layer::GlobalMaxPool
             | Layer::ChannelConv { .. }

@@ -1,6 +1,7 @@
 //! What each kernel expects of its buffers. A plan that fails here is refused at load, so that no kernel touches memory
 //! outside of its buffers, whatever a plan says that was read from a file.
 
+use resnetc_compiler::ir::op::DropPart;
 use resnetc_compiler::ir::types::DType;
 use resnetc_compiler::plan::{
     ALIGN, BlurGeometry, Buffer, ConvGeometry, Kernel, PadGeometry, Plan, PoolGeometry, Region, Step,
@@ -140,6 +141,14 @@ fn signature(kernel: &Kernel) -> Option<Signature> {
                 Signature::f32([map, map, second], [map, second]).and(epilogue.act.is_some(), map).in_place();
             s.outputs.extend(epilogue.residual.then_some((DType::F32, map)));
             s
+        }
+        &Kernel::Drop { geometry: g, part, rate, .. } => {
+            let len = product([g.n, g.h, g.w, g.c])?;
+            let block = !matches!(part, DropPart::Block { size: 0 });
+            if len == 0 || !block || !(0.0..1.0).contains(&rate) {
+                return None;
+            }
+            Signature::f32([len], [len]).in_place()
         }
         &Kernel::ScaleShift { len, .. } => Signature::f32([len], [len]).in_place(),
         Kernel::MaxPool { geometry, positions } => {

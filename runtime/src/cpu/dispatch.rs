@@ -6,8 +6,11 @@ use crate::cpu::memory::{Dst, Src};
 use crate::cpu::norm::{self, Gradients, Norm, Sums};
 use crate::cpu::product::{self, ProductGradients, ProductSize};
 use crate::cpu::stats::{self, StatsAttrs, StatsOut};
-use crate::cpu::{Ctx, blur, concat, elementwise, global_max, global_pool, loss, pooling, shortcut, update};
+use crate::cpu::{
+    Ctx, blur, concat, drop, elementwise, global_max, global_pool, loss, pooling, shortcut, update,
+};
 use crate::device::RunArgs;
+use crate::random::Key;
 
 /// Where the regions lie during a run.
 pub(super) struct Bases {
@@ -90,6 +93,7 @@ pub(super) fn scratch_len(kernel: &Kernel, threads: usize) -> usize {
             stats::bn_backward_reduce_scratch_len(*channels, threads)
         }
         Kernel::CrossEntropy { .. } => loss::cross_entropy_scratch_len(threads),
+        Kernel::Drop { geometry, part, .. } => drop::drop_scratch_len(geometry, *part),
         Kernel::Conv { .. } | Kernel::ConvBackwardData { .. } | Kernel::ConvBackwardFilter { .. } => 0,
         Kernel::BnApply { .. }
         | Kernel::BnBackwardApply { .. }
@@ -172,6 +176,10 @@ pub(super) fn run(ctx: &Ctx<'_>, o: &Operands<'_>, args: &RunArgs) {
             let dresidual = epilogue.residual.then(|| o.output(2));
             let out = ProductGradients { da: o.output(0), db: o.output(1), dresidual };
             product::mul_backward(ctx, size, o.input(0), [1, 2].map(|i| o.input(i)), mask, out);
+        }
+        &Kernel::Drop { geometry, part, rate, stream } => {
+            let key = Key::new(args, stream);
+            drop::drop(ctx, &geometry, part, rate, key, o.input(0), o.output(0));
         }
         &Kernel::ScaleShift { scale, shift, .. } => {
             elementwise::scale_shift(ctx, [scale, shift], o.input(0), o.output(0));

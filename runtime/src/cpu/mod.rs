@@ -10,6 +10,7 @@ mod check;
 pub mod concat;
 pub mod conv;
 mod dispatch;
+pub mod drop;
 pub mod elementwise;
 pub mod global_max;
 pub mod global_pool;

@@ -26,6 +26,7 @@ use resnetc_compiler::plan::{BufferId, Kernel, Plan, Step};
 
 use crate::device::{Device, ProgramId, RunArgs};
 use crate::error::{Error, Result};
+use crate::random::{Key, factors};
 use memory::{Persistent, decode, encode};
 
 impl From<candle_core::Error> for Error {
@@ -229,6 +230,9 @@ fn evaluate(kernel: &Kernel, inputs: &[Tensor], args: &RunArgs) -> candle_core::
         }
         Kernel::MulBackward { images, pixels, channels, gate, epilogue } => {
             product::mul_backward([images, channels, pixels], gate, epilogue, inputs)
+        }
+        Kernel::Drop { geometry, part, rate, stream } => {
+            pointwise::drop(&geometry, &factors(&geometry, part, rate, Key::new(args, stream)), inputs)
         }
         Kernel::ScaleShift { len: _, scale, shift } => {
             Ok(inputs[0].affine(f64::from(scale), f64::from(shift))?.into())

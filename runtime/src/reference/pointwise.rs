@@ -2,7 +2,7 @@
 
 use candle_core::{Result, Tensor};
 use resnetc_compiler::ir::op::{Activation, Epilogue};
-use resnetc_compiler::plan::PadGeometry;
+use resnetc_compiler::plan::{DropGeometry, PadGeometry};
 
 use super::Effects;
 
@@ -85,6 +85,14 @@ pub(super) fn channel_slice(
     inputs: &[Tensor],
 ) -> Result<Effects> {
     Ok(pixels(&inputs[0], rows, channels)?.narrow(1, start, taken)?.contiguous()?.into())
+}
+
+/// `x -> x * factors`; the factors come in the order `[n][h][w][c]`.
+pub(super) fn drop(g: &DropGeometry, factors: &[f64], inputs: &[Tensor]) -> Result<Effects> {
+    let x = &inputs[0];
+    let factors = Tensor::from_slice(factors, (g.n, g.h, g.w, g.c), x.device())?;
+    let factors = factors.permute((0, 3, 1, 2))?.contiguous()?.reshape(x.shape())?;
+    Ok((x * factors.to_dtype(x.dtype())?)?.into())
 }
 
 /// Pixels that option A's shortcut takes along one axis.

@@ -207,7 +207,8 @@ impl Trainer {
     fn step(&mut self, step: usize, batch: &Batch) -> Result<f32> {
         let index = self.batches.plan_for(batch.labels.len());
         let first_update = self.progress.epoch == 0 && step == 0;
-        let args = RunArgs { lr: self.lr(step), first_update };
+        let number = (self.progress.epoch * self.steps() + step) as u64;
+        let args = RunArgs { lr: self.lr(step), first_update, seed: self.config.seed, step: number };
         self.exec.set_input_nhwc(index, &batch.images)?;
         self.exec.set_labels(index, &batch.labels)?;
         self.exec.run(index, &args, None)?;

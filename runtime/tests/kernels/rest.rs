@@ -59,7 +59,7 @@ fn of_equal_logits_the_first_is_the_answer_and_a_wrong_label_is_nan() {
 /// One update of `[param, velocity]`.
 fn update(isa: Isa, sgd: SgdAttrs, lr: f32, first_update: bool, [p, g, v]: [&[f64]; 3]) -> [Vec<f64>; 2] {
     let mut c = case(Kernel::SgdUpdate { len: p.len(), sgd }, [p, g, v].map(f32s).into(), Vec::new());
-    c.args = RunArgs { lr, first_update };
+    c.args = RunArgs { lr, first_update, ..RunArgs::default() };
     c.updated = vec![(0, 0.0), (2, 0.0)];
     run(&c, isa, 2, &[]).try_into().expect("two results")
 }
@@ -134,7 +134,7 @@ fn sgd_against_the_oracle() {
         let mut r = Random(23);
         let inputs = (0..3).map(|_| r.floats(len, -1.0, 1.0)).collect();
         let mut c = case(Kernel::SgdUpdate { len, sgd }, inputs, Vec::new());
-        c.args = RunArgs { lr: 0.1, first_update: false };
+        c.args = RunArgs { lr: 0.1, ..RunArgs::default() };
         // Decay 2, velocity 3, Nesterov 2, step 2 roundings of values up to 1 + 0.1 * 3.
         c.updated = vec![(0, rounding(9, 2.0)), (2, rounding(5, 2.0))];
         check(&c);

@@ -13,6 +13,7 @@ pub mod shortcut;
 use resnetc_compiler::plan::Kernel;
 
 use crate::device::RunArgs;
+use crate::random::{Key, factors};
 
 /// Runs one kernel. Inputs in the kernel's order, whatever their element type; results likewise, followed by the inputs
 /// that the kernel updates in place (running statistics; parameter and velocity) as they are afterwards.
@@ -57,6 +58,10 @@ pub fn run(kernel: &Kernel, args: &RunArgs, inputs: &[&[f64]]) -> Option<Vec<Vec
             let mut gradients = product::mul_backward(epilogue.act, at, i[0], i[1], i[2], y).to_vec();
             gradients.truncate(2 + usize::from(epilogue.residual));
             gradients
+        }
+        &Kernel::Drop { ref geometry, part, rate, stream } => {
+            let factors = factors(geometry, part, rate, Key::new(args, stream));
+            vec![i[0].iter().zip(factors).map(|(x, factor)| x * factor).collect()]
         }
         &Kernel::ScaleShift { scale, shift, .. } => {
             vec![i[0].iter().map(|x| f64::from(scale) * x + f64::from(shift)).collect()]
