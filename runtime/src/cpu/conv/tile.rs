@@ -89,6 +89,28 @@ pub(super) struct Finish {
     pub channels: usize,
 }
 
+impl Finish {
+    /// What results are raised to: 0 under relu, which is all that costs nothing inside the tile.
+    fn floor(&self) -> f32 {
+        if self.act == Some(Activation::Relu) { 0.0 } else { f32::NEG_INFINITY }
+    }
+
+    /// The activation that is applied to the tile once it is stored. Their code is long: in the tile it would stand once
+    /// per scalar and tile size, which made up most of this crate's machine code and of the time to compile it.
+    fn late(&self) -> Option<Activation> {
+        match self.act {
+            None | Some(Activation::Relu) => None,
+            Some(
+                Activation::LeakyRelu { .. }
+                | Activation::Sigmoid
+                | Activation::Tanh
+                | Activation::Silu
+                | Activation::Gelu,
+            ) => self.act,
+        }
+    }
+}
+
 /// One tile of a convolution.
 #[derive(Clone, Copy)]
 pub(super) struct Tile {
@@ -136,6 +158,28 @@ pub(super) unsafe fn convolve<V: Vector>(size: usize, vectors: usize, tile: &Til
             (2, 1) => convolve_tile::<V, 2, 1>(tile, finish),
             (1, 1) => convolve_tile::<V, 1, 1>(tile, finish),
             _ => unreachable!("no tile of {size} x {vectors}"),
+        }
+        if let Some(act) = finish.late() {
+            activate::<V>(vectors, tile, finish, act);
+        }
+    }
+}
+
+/// Applies an activation to a tile that has just been stored.
+#[inline(always)]
+unsafe fn activate<V: Vector>(vectors: usize, tile: &Tile, finish: &Finish, act: Activation) {
+    // SAFETY: the caller's promise: the elements are those that the tile has stored.
+    unsafe {
+        for px in 0..tile.count {
+            let y = finish.y.add(*tile.outs.add(px) * finish.channels + tile.channel);
+            for v in 0..vectors {
+                store_part(
+                    y,
+                    v,
+                    tile.width,
+                    activation::forward(Some(act), load_part::<V>(y, v, tile.width)),
+                );
+            }
         }
     }
 }
@@ -228,6 +272,7 @@ unsafe fn store<V: Vector, const SIZE: usize, const NV: usize>(
                 *bias = load_part(finish.bias.add(tile.channel), v, tile.width);
             }
         }
+        let floor = V::splat(finish.floor());
         unroll!(px < SIZE; {
             if px < tile.count {
                 let at = *tile.outs.add(px) * finish.channels + tile.channel;
@@ -236,7 +281,7 @@ unsafe fn store<V: Vector, const SIZE: usize, const NV: usize>(
                     if !finish.residual.is_null() {
                         y = y.add(load_part(finish.residual.add(at), v, tile.width));
                     }
-                    store_part(finish.y.add(at), v, tile.width, activation::forward(finish.act, y));
+                    store_part(finish.y.add(at), v, tile.width, floor.max(y));
                 }
             }
         });
