@@ -152,7 +152,8 @@ fn finishing_is_applied_in_order() {
     let case = Case::new(geometry(2, [5, 6], [7, 21], square(3, 2, 1, 1)).unwrap());
     let (bias, residual) = (numbers(case.g.cout, 4), numbers(case.dy.len(), 5));
     let sums = naive::forward(&case.g, &case.x, &case.w);
-    let acts: [(Option<Activation>, fn(f64) -> f64); 4] = [
+    type Scalar = fn(f64) -> f64;
+    let acts: [(Option<Activation>, Scalar); 4] = [
         (None, |v| v),
         (Some(Activation::Relu), |v| v.max(0.0)),
         (Some(Activation::LeakyRelu { slope: 0.25 }), |v| if v > 0.0 { v } else { 0.25 * v }),
