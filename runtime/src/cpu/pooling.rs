@@ -42,7 +42,7 @@ pub fn max_pool_backward(
     unsafe { windows(ctx, [g.n * g.h, g.w, g.c], &MaxPoolBackward { g, dy, positions, dx }) }
 }
 
-/// Means of the windows, divided as [`divisor`] says.
+/// Means of the windows, divided as `divisor` says.
 pub fn avg_pool(ctx: &Ctx<'_>, g: &PoolGeometry, x: Src<'_, f32>, y: Dst<'_, f32>) {
     expect_lens(g, x.len(), y.len());
     // SAFETY: the lengths have been checked.

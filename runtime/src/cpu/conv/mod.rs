@@ -1,10 +1,10 @@
 //! Direct convolution on NHWC feature maps and HWIO weights, forward and both gradients; linear layers are convolutions of
 //! 1x1 images.
 //!
-//! All three share their parts: [`window`] says where the inputs of an output pixel lie, as row pointers into the feature
-//! map itself or at a row of zeros; [`pack`] orders weights as they are read; [`tile`] holds the innermost loops, a tile
-//! of sums in registers. [`sweep`] runs the forward convolution and, as one forward convolution over `dy` per phase of
-//! the stride, the gradient of the input; [`filter`] the gradient of the weights.
+//! All three share their parts: `window` says where the inputs of an output pixel lie, as row pointers into the feature
+//! map itself or at a row of zeros; `pack` orders weights as they are read; `tile` holds the innermost loops, a tile
+//! of sums in registers. `sweep` runs the forward convolution and, as one forward convolution over `dy` per phase of
+//! the stride, the gradient of the input; `filter` the gradient of the weights.
 
 mod filter;
 #[cfg(test)]
