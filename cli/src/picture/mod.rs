@@ -1,5 +1,5 @@
 //! The graph as a picture, laid out here, so that no Graphviz has to be on the machine: operators as boxes, a card per
-//! unit, cards in columns. [`svg`] gives one file, [`html`] a page with the table, the passes and the spec beside it.
+//! unit, cards in columns. [`mod@svg`] gives one file, [`mod@html`] a page with the table, the passes and the spec beside it.
 
 mod block;
 mod html;
