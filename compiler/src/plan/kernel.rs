@@ -2,7 +2,7 @@
 
 use crate::ir::op::{Activation, ConvAttrs, Epilogue};
 
-use super::{BlurGeometry, ConvGeometry, Kernel, PadGeometry, PoolGeometry};
+use super::{BlurGeometry, BufferId, ConvGeometry, Kernel, PadGeometry, PoolGeometry, Step};
 
 impl Kernel {
     /// Short name, as in reports: `conv`, `bn_backward_apply`.
@@ -78,14 +78,19 @@ impl Kernel {
                 &[(0, 1), (1, 0), (0, 0), (1, 1)]
             }
             Kernel::BnBackwardApply { .. } => &[(0, 1), (0, 0)],
+            // All sums of an element are complete before its residual is read, and the result stored over it.
+            Kernel::Conv { bias: true, epilogue: Epilogue { residual: true, .. }, .. } => &[(0, 3)],
+            Kernel::Conv { epilogue: Epilogue { residual: true, .. }, .. } => &[(0, 2)],
+            Kernel::ConvBackwardData { residual: true, .. } => &[(0, 2)],
+            Kernel::BnApply { epilogue: Epilogue { residual: true, .. }, .. } => &[(0, 5), (0, 0)],
+            Kernel::Affine { epilogue: Epilogue { residual: true, .. }, .. } => &[(0, 0), (0, 3)],
+            Kernel::BnApply { .. } | Kernel::Affine { .. } => &[(0, 0)],
             Kernel::Conv { .. }
             | Kernel::ConvBackwardData { .. }
             | Kernel::ConvBackwardFilter { .. }
             | Kernel::ChannelSum { .. }
             | Kernel::BnStats { .. }
-            | Kernel::BnApply { .. }
             | Kernel::BnBackwardReduce { .. }
-            | Kernel::Affine { .. }
             | Kernel::MaxPool { .. }
             | Kernel::MaxPoolBackward { .. }
             | Kernel::AvgPool { .. }
@@ -178,6 +183,16 @@ impl Kernel {
                 )
             }
         }
+    }
+}
+
+impl Step {
+    /// `(output, input)` buffers where the output may lie exactly on the input; preferred ones first. A buffer that is
+    /// two operands at once is left alone: a kernel that may overwrite one of them may need the other one whole.
+    pub(super) fn in_place(&self) -> impl Iterator<Item = (BufferId, BufferId)> {
+        let pairs = self.kernel.in_place().iter();
+        let pairs = pairs.filter_map(|&(o, i)| Some((*self.outputs.get(o)?, *self.inputs.get(i)?)));
+        pairs.filter(|(_, input)| self.inputs.iter().filter(|other| *other == input).count() == 1)
     }
 }
 

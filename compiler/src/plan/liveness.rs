@@ -62,8 +62,7 @@ fn share_in_place(plan: &Plan) -> Shared {
     for (index, step) in plan.steps.iter().enumerate() {
         let mut taken: Vec<BufferId> = Vec::new();
         let mut settled: Vec<BufferId> = Vec::new();
-        for &(output, input) in step.kernel.in_place() {
-            let (output, input) = (step.outputs[output], step.inputs[input]);
+        for (output, input) in step.in_place() {
             if settled.contains(&output) || taken.contains(&input) || !can_take(plan, index, output, input) {
                 continue;
             }

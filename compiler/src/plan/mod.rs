@@ -118,7 +118,7 @@ pub struct PoolGeometry {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kernel {
-    /// `x, weight [, bias] [, residual] -> y`
+    /// `x, weight [, bias] [, residual] -> y`, may lie on the residual
     Conv {
         /// Sizes.
         geometry: ConvGeometry,
@@ -127,7 +127,7 @@ pub enum Kernel {
         /// Applied before the store.
         epilogue: Epilogue,
     },
-    /// `dy, weight [, residual] -> dx`
+    /// `dy, weight [, residual] -> dx`, may lie on the residual
     ConvBackwardData {
         /// Sizes of the forward convolution.
         geometry: ConvGeometry,
@@ -157,7 +157,7 @@ pub enum Kernel {
         /// Weight of the batch in the running statistics.
         momentum: f32,
     },
-    /// `x, mean, rstd, scale, shift [, residual] -> y`
+    /// `x, mean, rstd, scale, shift [, residual] -> y`, may be in place
     BnApply {
         /// Pixels of all images.
         rows: usize,
@@ -184,7 +184,7 @@ pub enum Kernel {
         /// Of the forward operator.
         epilogue: Epilogue,
     },
-    /// `x, scale, shift [, residual] -> y`
+    /// `x, scale, shift [, residual] -> y`, may be in place
     Affine {
         /// Pixels of all images.
         rows: usize,

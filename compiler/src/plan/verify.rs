@@ -74,11 +74,7 @@ impl Plan {
         let (to, from) = (self.buffer(output), self.buffer(input));
         let (Some((born, _)), Some((_, dies))) = (to.live, from.live) else { return false };
         let Some(step) = self.steps.get(born) else { return false };
-        let allowed = step
-            .kernel
-            .in_place()
-            .iter()
-            .any(|&(o, i)| step.outputs.get(o) == Some(&output) && step.inputs.get(i) == Some(&input));
+        let allowed = step.in_place().any(|pair| pair == (output, input));
         let is_result = self.outputs.iter().any(|&(_, id)| id == input);
         allowed && born == dies && !is_result && (to.offset, to.bytes) == (from.offset, from.bytes)
     }

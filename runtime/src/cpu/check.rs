@@ -1,6 +1,8 @@
 //! What each kernel expects of its buffers. A plan that fails here is refused at load, so that no kernel touches memory
 //! outside of its buffers, whatever a plan says that was read from a file.
 
+use std::ops::Range;
+
 use resnetc_compiler::ir::op::DropPart;
 use resnetc_compiler::ir::types::DType;
 use resnetc_compiler::plan::{
@@ -13,18 +15,26 @@ use crate::error::{Error, Result};
 struct Signature {
     inputs: Vec<(DType, usize)>,
     outputs: Vec<(DType, usize)>,
-    /// Whether an output may lie exactly on an input of the same size.
-    in_place: bool,
+    /// Inputs that an output of the same size may lie on exactly.
+    in_place: Range<usize>,
 }
 
 impl Signature {
     fn f32<const I: usize, const O: usize>(inputs: [usize; I], outputs: [usize; O]) -> Self {
         let operands = |lens: &[usize]| lens.iter().map(|&len| (DType::F32, len)).collect();
-        Signature { inputs: operands(&inputs), outputs: operands(&outputs), in_place: false }
+        Signature { inputs: operands(&inputs), outputs: operands(&outputs), in_place: 0..0 }
     }
 
     fn in_place(mut self) -> Self {
-        self.in_place = true;
+        self.in_place = 0..self.inputs.len();
+        self
+    }
+
+    /// Appends an `f32` residual where the flag says so; the output may lie on it alone.
+    fn residual(mut self, optional: bool, len: usize) -> Self {
+        self = self.and(optional, len);
+        let end = self.inputs.len();
+        self.in_place = end - usize::from(optional)..end;
         self
     }
 
@@ -69,14 +79,14 @@ fn check_step(plan: &Plan, step: &Step) -> Result<(), String> {
             }
         }
     }
-    check_overlap(plan, step, signature.in_place)
+    check_overlap(plan, step, &signature.in_place)
 }
 
 /// Outputs overlap nothing, but may be exactly an input where the kernel allows it.
-fn check_overlap(plan: &Plan, step: &Step, in_place: bool) -> Result<(), String> {
+fn check_overlap(plan: &Plan, step: &Step, in_place: &Range<usize>) -> Result<(), String> {
     for (i, &output) in step.outputs.iter().enumerate() {
         let o = plan.buffer(output);
-        let others = step.inputs.iter().map(|&id| (id, in_place));
+        let others = step.inputs.iter().enumerate().map(|(i, &id)| (id, in_place.contains(&i)));
         for (other, may_coincide) in others.chain(step.outputs[i + 1..].iter().map(|&id| (id, false))) {
             let b = plan.buffer(other);
             let apart =
@@ -96,11 +106,11 @@ fn signature(kernel: &Kernel) -> Option<Signature> {
     Some(match kernel {
         Kernel::Conv { geometry, bias, epilogue } => {
             let [x, w, y] = conv(geometry)?;
-            Signature::f32([x, w], [y]).and(*bias, geometry.cout).and(epilogue.residual, y)
+            Signature::f32([x, w], [y]).and(*bias, geometry.cout).residual(epilogue.residual, y)
         }
         Kernel::ConvBackwardData { geometry, residual } => {
             let [x, w, y] = conv(geometry)?;
-            Signature::f32([y, w], [x]).and(*residual, x)
+            Signature::f32([y, w], [x]).residual(*residual, x)
         }
         Kernel::ConvBackwardFilter { geometry } => {
             let [x, w, y] = conv(geometry)?;

@@ -49,7 +49,7 @@ pub struct Convolution {
 pub struct Finishing<'a> {
     /// `[channels]`
     pub bias: Option<Src<'a, f32>>,
-    /// Of the result's shape.
+    /// Of the result's shape; may be the result's memory.
     pub residual: Option<Src<'a, f32>>,
     /// Applied last.
     pub act: Option<Activation>,

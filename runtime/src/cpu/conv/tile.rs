@@ -79,7 +79,8 @@ impl Shape {
 pub(super) struct Finish {
     /// `[channels]`, or null.
     pub bias: *const f32,
-    /// Of the output's shape, or null.
+    /// Of the output's shape, or null. May be the output map itself: each of its elements is read once, right before the
+    /// output's is stored.
     pub residual: *const f32,
     /// Applied last.
     pub act: Option<Activation>,
