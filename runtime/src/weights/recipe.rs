@@ -84,3 +84,98 @@ impl<'s> Norm<'s> {
         f64::from(self.shift[channel]) + (bias - f64::from(self.mean[channel])) * self.factor(channel)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use resnetc_compiler::ir::graph::Mode;
+    use resnetc_compiler::ir::op::{Init, Role};
+    use resnetc_compiler::ir::types::{DType, Layout};
+    use resnetc_compiler::plan::{Buffer, BufferId, Region, RegionSizes};
+
+    use super::*;
+    use crate::error::Error;
+
+    /// Two channels. With `eps = 1` the deviations are 2 and 3, so the factors are 4 / 2 and -3 / 3.
+    fn store() -> ParamStore {
+        let mut store = ParamStore::new();
+        store.insert("w", Shape::from([2, 1, 1, 2]), vec![1.0, 2.0, 3.0, 4.0]);
+        let vectors = [
+            ("bias", [0.25, 5.0]),
+            ("scale", [4.0, -3.0]),
+            ("shift", [0.5, 1.0]),
+            ("mean", [1.0, 2.0]),
+            ("var", [3.0, 8.0]),
+        ];
+        for (name, values) in vectors {
+            store.insert(name, Shape::from([2]), values.to_vec());
+        }
+        store
+    }
+
+    fn bn() -> BnTensors {
+        let [scale, shift, mean, var] = ["scale", "shift", "mean", "var"].map(String::from);
+        BnTensors { scale, shift, mean, var, eps: 1.0 }
+    }
+
+    /// A plan of one persistent tensor.
+    fn plan(shape: Shape, recipe: Recipe) -> Plan {
+        let bytes = shape.numel().expect("small") * 4;
+        let (dtype, layout, region) = (DType::F32, Layout::Plain, Region::Params);
+        let buffer = Buffer { name: "w".into(), shape, dtype, layout, region, offset: 0, bytes, live: None };
+        let slot = Slot { buffer: BufferId(0), role: Role::ConvWeight, init: Init::Constant(0.0), recipe };
+        Plan {
+            name: "by hand".into(),
+            mode: Mode::Infer,
+            batch: 1,
+            sizes: RegionSizes { params: bytes, ..RegionSizes::default() },
+            buffers: vec![buffer],
+            steps: Vec::new(),
+            slots: vec![slot],
+            input: BufferId(0),
+            labels: None,
+            outputs: Vec::new(),
+        }
+    }
+
+    fn values(shape: Shape, recipe: Recipe) -> Vec<f32> {
+        let plan = plan(shape, recipe);
+        evaluate(&plan, &plan.slots[0], &store()).expect("all tensors are there")
+    }
+
+    #[test]
+    fn weights_are_scaled_per_output_channel() {
+        let recipe = Recipe::FoldedWeight { weight: "w".into(), bn: bn() };
+        assert_eq!(values(Shape::from([2, 1, 1, 2]), recipe), [2.0, 4.0, -3.0, -4.0]);
+        assert_eq!(values(Shape::from([2, 1, 1, 2]), Recipe::Own), [1.0, 2.0, 3.0, 4.0]);
+    }
+
+    #[test]
+    fn shifts_take_the_mean_and_the_bias_in() {
+        // 0.5 - 1 * 2; 1 - 2 * -1
+        let recipe = Recipe::FoldedShift { bias: None, bn: bn() };
+        assert_eq!(values(Shape::from([2]), recipe), [-1.5, 3.0]);
+        // 0.5 + (0.25 - 1) * 2; 1 + (5 - 2) * -1
+        let recipe = Recipe::FoldedShift { bias: Some("bias".into()), bn: bn() };
+        assert_eq!(values(Shape::from([2]), recipe), [-1.0, -2.0]);
+    }
+
+    #[test]
+    fn scales_are_the_factors() {
+        assert_eq!(values(Shape::from([2]), Recipe::FoldedScale { bn: bn() }), [2.0, -1.0]);
+    }
+
+    #[test]
+    fn every_tensor_that_is_read_is_named_and_needed() {
+        let plan = plan(Shape::from([2]), Recipe::FoldedShift { bias: Some("bias".into()), bn: bn() });
+        let names = sources(&plan, &plan.slots[0]);
+        assert_eq!(names, ["bias", "scale", "shift", "mean", "var"]);
+        for missing in names {
+            let mut store = ParamStore::new();
+            for (name, tensor) in self::store().iter().filter(|(name, _)| *name != missing) {
+                store.insert(name, tensor.shape.clone(), tensor.data.clone());
+            }
+            let error = evaluate(&plan, &plan.slots[0], &store).expect_err(missing);
+            assert!(matches!(&error, Error::MissingTensor { name } if name == missing), "{error}");
+        }
+    }
+}
