@@ -71,8 +71,11 @@ fn training_is_interrupted_resumed_and_evaluated() {
     assert!(stopped.contains("--train --epochs 1 --out"), "{stopped}");
     assert!(stopped.trim_end().ends_with("--resume"), "{stopped}");
 
-    let finished = stdout(&[&args[..], &["--resume"]].concat());
+    let finished = stdout(&[&args[..], &["--resume", "--lr", "0.0625"]].concat());
     assert!(finished.contains("resumed after 0 epochs and "), "{finished}");
+    let warnings: Vec<&str> = finished.lines().filter(|line| line.starts_with("warning")).collect();
+    assert!(warnings.len() == 1 && warnings[0].starts_with("warning: lr was "), "{finished}");
+    assert!(warnings[0].ends_with("it is 0.0625 from now on"), "{finished}");
     assert!(finished.contains("\nepoch 1/1 "), "{finished}");
 
     let best = format!("{out}/best.safetensors");

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::metrics::Sums;
+use crate::settings::Settings;
 use crate::weights::ParamStore;
 use crate::weights::file::{self, Metadata};
 
@@ -44,6 +45,9 @@ pub struct Progress {
     pub sums: Sums,
     /// Sums over the test images at the best evaluation so far.
     pub best: Option<Sums>,
+    /// What it is trained with; other settings than before are no hindrance.
+    #[serde(default)]
+    pub settings: Settings,
 }
 
 impl Progress {
@@ -60,6 +64,7 @@ impl Progress {
             step: 0,
             sums: Sums::default(),
             best: None,
+            settings: Settings::default(),
         }
     }
 
@@ -198,6 +203,7 @@ mod tests {
         progress.step = 17;
         progress.sums.add(0.1, 5, 7);
         progress.sums.add(1.0 / 3.0, 5, 7);
+        progress.settings = Settings::of(&crate::train::tests::config());
         progress.best = Some(Sums { loss: 0.3, correct: 6, images: 10 });
         Checkpoint { progress, params, velocity }
     }

@@ -11,5 +11,6 @@ pub mod metrics;
 pub mod optim;
 pub mod random;
 pub mod reference;
+pub mod settings;
 pub mod train;
 pub mod weights;

@@ -8,6 +8,7 @@ use resnetc_compiler::ir::graph::Mode;
 use resnetc_compiler::report::{Dump, Summary, Target};
 use resnetc_compiler::source::SourceMap;
 use resnetc_compiler::spec::ResolvedSpec;
+use resnetc_runtime::settings::Change;
 use resnetc_runtime::train::{BEST, Backend, Event, LAST, Options, Outcome, StepEvent, Trainer};
 
 use super::{data, device, spec};
@@ -151,6 +152,9 @@ impl<'a> Watcher<'a> {
                 self.say(&format!(
                     "resumed after {epoch} epochs and {step} steps, made with {threads_before} threads"
                 ));
+            }
+            Event::Changed(Change { setting, was, is }) => {
+                self.say(&format!("warning: {setting} was {was} in the checkpoint, it is {is} from now on"));
             }
             Event::EpochStarted { epoch } => {
                 let what = format!("epoch {epoch}/{}", self.epochs);

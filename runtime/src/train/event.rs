@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::metrics::{EpochRecord, Sums};
+use crate::settings::Change;
 
 /// Something happened. Epochs and steps count from 1.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,6 +28,8 @@ pub enum Event<'a> {
         /// Threads it ran with before: with another number now, results may differ in the last bits.
         threads_before: usize,
     },
+    /// The checkpoint was made with another value of this setting: the training ends otherwise than it would have.
+    Changed(&'a Change),
     /// An epoch begins (or goes on).
     EpochStarted {
         /// Which one.

@@ -29,6 +29,7 @@ use crate::error::{Error, Result};
 use crate::exec::Executor;
 use crate::metrics::{EpochRecord, Log, Sums};
 use crate::optim::lr_at;
+use crate::settings::{Change, Settings};
 use crate::weights::ParamStore;
 use crate::weights::file::write_atomic;
 
@@ -72,6 +73,8 @@ pub struct Trainer {
     batches: Batches,
     evaluator: Evaluator,
     progress: Progress,
+    /// Settings that the checkpoint was made with others of.
+    changes: Vec<Change>,
     log: Log,
     /// Where the progress of this very moment, or the last good one, lies.
     last_good: Option<PathBuf>,
@@ -100,7 +103,9 @@ impl Trainer {
         check_fit(exec.plan(0), &dataset.train)?;
         let test = Arc::clone(&dataset.test);
         let evaluator = Evaluator::new(&mut backend, test, plain, config.batch_size, options.workers)?;
-        let progress = restore(&mut exec, config, &dataset, &options)?;
+        let mut progress = restore(&mut exec, config, &dataset, &options)?;
+        let before = std::mem::replace(&mut progress.settings, Settings::of(config));
+        let changes = before.changes(&progress.settings);
         let log = Log::open(&options.out.join(LOG), progress.epoch)?;
         let config = config.clone();
         let last_good = options.resume.clone();
@@ -113,6 +118,7 @@ impl Trainer {
             batches,
             evaluator,
             progress,
+            changes,
             log,
             last_good,
         })
@@ -156,6 +162,7 @@ impl Trainer {
         if self.options.resume.is_some() {
             let Progress { epoch, step, threads, .. } = self.progress;
             observe(Event::Resumed { epoch, step, threads_before: threads });
+            self.changes.iter().for_each(|change| observe(Event::Changed(change)));
         }
     }
 

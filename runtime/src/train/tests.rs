@@ -344,6 +344,28 @@ fn interrupted_at_any_step_it_ends_bit_for_bit_the_same() {
 }
 
 #[test]
+fn a_resumed_training_with_other_settings_tells_them() {
+    let dir = folder();
+    trained(dir.path());
+    let resume = Some(dir.path().join("epoch-002.safetensors"));
+    let slower = TrainConfig { lr: 0.05, ..config() };
+    for (config, expected) in [(config(), vec![]), (slower, vec![("lr", "0.1", "0.05")])] {
+        let options = Options { resume: resume.clone(), ..options(dir.path()) };
+        let mut told = Vec::new();
+        let mut observe = |event: Event<'_>| {
+            if let Event::Changed(change) = event {
+                told.push(change.clone());
+            }
+        };
+        trainer(&config, options).expect("same training").run(&mut observe).expect("trains");
+        let told: Vec<_> = told.iter().map(|c| (c.setting.as_str(), c.was.as_str(), c.is.as_str())).collect();
+        assert_eq!(told, expected);
+        // What is saved is what it was trained with last.
+        assert_eq!(state(dir.path()).0.progress.settings, Settings::of(&config));
+    }
+}
+
+#[test]
 fn a_loss_that_is_no_number_stops_and_names_the_last_good_checkpoint() {
     let dir = folder();
     // The first epoch warms up at a rate of zero; the second explodes.
