@@ -3,7 +3,7 @@
 use resnetc_compiler::plan::{ConvGeometry, PoolGeometry};
 
 /// Index in the image of a window's tap along one axis; `None` in the border.
-fn source(
+pub(crate) fn source(
     at: usize,
     stride: usize,
     tap: usize,
