@@ -21,12 +21,13 @@ use resnetc_tests::training::SGD;
 const BATCH: usize = 4;
 const SIZE: usize = 12;
 
-/// Normalisations behind convolutions with and without bias and groups, and, in front of them, not foldable.
+/// Normalisations behind convolutions with and without bias and groups, and, in front of them, not foldable. One unit: a
+/// bound on the worst case grows tenfold with each convolution, and has to stay below what the statistics change.
 fn spec(main: &str) -> ResolvedSpec {
     let text = format!(
         "name: folding\ninput: [3, {SIZE}, {SIZE}]\nclasses: 7\nstem: conv3x3(8) -> bn -> relu\nunits:\n\
          \x20 own(f, stride):\n    main = x -> {main}\n    out = main + shortcut -> relu\nunit: own\n\
-         shortcut: projection\nstages:\n  - {{depth: 2, filters: 8}}\n  - {{depth: 1, filters: 16, stride: 2}}\n\
+         shortcut: projection\nstages:\n  - {{depth: 1, filters: 16, stride: 2}}\n\
          head: global_avgpool -> linear(classes)\n"
     );
     let none = |path: &str| Err(std::io::Error::new(std::io::ErrorKind::NotFound, path.to_owned()));
