@@ -1,8 +1,12 @@
 //! The command line, as clap types. No meaning here: commands read these, nothing writes them.
 
+mod tools;
+
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+pub use tools::{DiffArgs, ExplainArgs, LintArgs, ListArgs, NewArgs, VerifyArgs};
 
 use crate::picture::Fold;
 
@@ -39,6 +43,18 @@ pub enum Command {
     Bench(BenchArgs),
     /// Report all mistakes of specs; print nothing else.
     Check(CheckArgs),
+    /// Compile every spec of a folder; check what each expects of itself.
+    Verify(VerifyArgs),
+    /// Say what became of a node: its text, passes, kernel, cost and buffers.
+    Explain(ExplainArgs),
+    /// Tell how two networks differ.
+    Diff(DiffArgs),
+    /// Warn of what publications advise against.
+    Lint(LintArgs),
+    /// Write a commented spec to begin with.
+    New(NewArgs),
+    /// List the compiled-in networks.
+    List(ListArgs),
 }
 
 /// Options of every command.

@@ -14,6 +14,8 @@ pub enum Failure {
     Usage(String),
     /// The work itself failed. Exit code 1.
     Failed(String),
+    /// What was looked for is there, and told: networks differ, warnings. Exit code 1.
+    Found,
     /// Whoever read standard output has closed it: nothing left to say. Exit code 0.
     Closed,
 }
@@ -39,6 +41,7 @@ impl Failure {
                 eprintln!("error: {text}");
                 ExitCode::FAILURE
             }
+            Failure::Found => ExitCode::FAILURE,
             Failure::Closed => ExitCode::SUCCESS,
         }
     }
@@ -51,7 +54,7 @@ impl std::fmt::Display for Failure {
             Failure::Spec(text) | Failure::Usage(text) | Failure::Failed(text) => {
                 f.write_str(text.trim_end())
             }
-            Failure::Closed => Ok(()),
+            Failure::Found | Failure::Closed => Ok(()),
         }
     }
 }

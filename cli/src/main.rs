@@ -28,6 +28,12 @@ fn main() -> ExitCode {
         Command::Run(args) => cmd::run::run(args, &output),
         Command::Bench(args) => cmd::bench::bench(args, &output),
         Command::Check(args) => cmd::check::check(args, &output),
+        Command::Verify(args) => cmd::verify::verify(args, &output),
+        Command::Explain(args) => cmd::explain::explain(args, &output),
+        Command::Diff(args) => cmd::diff::diff(args, &output),
+        Command::Lint(args) => cmd::lint::lint(args, &output),
+        Command::New(args) => cmd::new::new(args, &output),
+        Command::List(args) => cmd::list::list(args, &output),
     };
     done.map_or_else(|failure: Failure| failure.report(), |()| ExitCode::SUCCESS)
 }

@@ -10,7 +10,10 @@
 
 pub mod build;
 pub mod diagnostic;
+pub mod diff;
+pub mod explain;
 pub mod ir;
+pub mod lint;
 pub mod ops;
 pub mod pass;
 pub mod plan;
@@ -22,7 +25,7 @@ mod summary;
 use diagnostic::Diagnostic;
 use ir::graph::{Graph, Mode};
 use pass::PassContext;
-use report::{Compiled, Dump, Target};
+use report::{Compiled, Dump, Network, Target};
 use spec::ResolvedSpec;
 use spec::train::TrainConfig;
 
@@ -31,29 +34,41 @@ use spec::train::TrainConfig;
 /// # Errors
 /// All mistakes of the spec that only its shapes and figures show: maps that cannot be added, an `expect` that fails.
 pub fn compile(spec: &ResolvedSpec, target: &Target) -> Result<Compiled, Vec<Diagnostic>> {
-    let Target { mode, batch, dump } = target;
-    let TrainConfig { sgd, decay_norm, .. } = spec.train;
-    let context = PassContext { sgd, decay_norm, dump: dump.clone() };
+    let context = context(spec, target);
 
     // What the network is.
-    let built = build::build(spec, *mode, *batch)?;
-    let (expanded, mut passes) = pass::run_list(built, &pass::front(), &context)?;
-    let mut summary = summary::summarize(spec, &expanded, &passes, *batch);
+    let Network { graph: expanded, mut summary, mut passes } = expand(spec, target)?;
     let faults = build::check_expect(spec, &summary);
     if !faults.is_empty() {
         return Err(faults);
     }
 
     // What to run.
-    if *mode == Mode::Train {
+    if target.mode == Mode::Train {
         summary.kernels_before = summary::operators(&unfused(&expanded, &context)?);
     }
-    let (graph, more) = pass::run_list(expanded, &pass::back(*mode), &context)?;
+    let (graph, more) = pass::run_list(expanded, &pass::back(target.mode), &context)?;
     passes.extend(more);
     let plan = plan::lower::lower(&graph);
     summary.kernels = plan.steps.len();
     summary.arena_bytes = plan.sizes.arena;
     Ok(Compiled { graph, plan, summary, passes })
+}
+
+/// What the network is, before anything is done to run it: the first half of [`compile`], without `expect`.
+///
+/// # Errors
+/// All mistakes of the spec that only its shapes show.
+pub fn expand(spec: &ResolvedSpec, target: &Target) -> Result<Network, Vec<Diagnostic>> {
+    let built = build::build(spec, target.mode, target.batch)?;
+    let (graph, passes) = pass::run_list(built, &pass::front(), &context(spec, target))?;
+    let summary = summary::summarize(spec, &graph, &passes, target.batch);
+    Ok(Network { graph, summary, passes })
+}
+
+fn context(spec: &ResolvedSpec, target: &Target) -> PassContext {
+    let TrainConfig { sgd, decay_norm, .. } = spec.train;
+    PassContext { sgd, decay_norm, dump: target.dump.clone() }
 }
 
 /// The training graph as it would be without fusion, to count what fusion saves.

@@ -41,6 +41,17 @@ pub struct Compiled {
     pub passes: Vec<PassReport>,
 }
 
+/// A network before anything is done to run it: every layer of the spec is a node, every shortcut is decided.
+#[derive(Debug, Clone)]
+pub struct Network {
+    /// In the stage `Expanded`.
+    pub graph: Graph,
+    /// The table and the totals, without those of the plan.
+    pub summary: Summary,
+    /// One per pass, in order.
+    pub passes: Vec<PassReport>,
+}
+
 /// The network in numbers.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Summary {

@@ -8,7 +8,7 @@ use resnetc_compiler::diagnostic::Diagnostic;
 use resnetc_compiler::diagnostic::render::render;
 use resnetc_compiler::ir::graph::Mode;
 use resnetc_compiler::plan::Plan;
-use resnetc_compiler::report::{Compiled, Dump, Target};
+use resnetc_compiler::report::{Compiled, Dump, Network, Target};
 use resnetc_compiler::source::SourceMap;
 use resnetc_compiler::spec::{self, Request, ResolvedSpec, builtin, limits::Limits};
 use resnetc_runtime::error::Error;
@@ -17,7 +17,7 @@ use crate::failure::{Failure, Result};
 use crate::output::Output;
 
 /// Columns that diagnostics are wrapped at.
-const WIDTH: usize = 100;
+pub const WIDTH: usize = 100;
 
 /// Reads and resolves a spec: the file of that name, else the compiled-in network.
 pub fn load(name: &str, set: &[String], sources: &mut SourceMap, output: &Output) -> Result<ResolvedSpec> {
@@ -33,6 +33,19 @@ pub fn load(name: &str, set: &[String], sources: &mut SourceMap, output: &Output
     resolved.map_err(|faults| fail(&faults, sources, output))
 }
 
+/// Resolves a compiled-in network, whatever files there are.
+pub fn load_builtin(name: &str, sources: &mut SourceMap, output: &Output) -> Result<ResolvedSpec> {
+    let resolved = spec::load_builtin(name, &[], Limits::default(), sources);
+    let resolved = resolved.ok_or_else(|| Failure::Usage(format!("no network is called `{name}`")))?;
+    resolved.map_err(|faults| fail(&faults, sources, output))
+}
+
+/// What the network of a resolved spec is, for one image.
+pub fn expand(spec: &ResolvedSpec, sources: &SourceMap, output: &Output) -> Result<Network> {
+    let target = Target { mode: Mode::Infer, batch: 1, dump: Dump::Never };
+    resnetc_compiler::expand(spec, &target).map_err(|faults| fail(&faults, sources, output))
+}
+
 /// Compiles a resolved spec.
 pub fn compile(
     spec: &ResolvedSpec,
@@ -43,9 +56,10 @@ pub fn compile(
     resnetc_compiler::compile(spec, target).map_err(|faults| fail(&faults, sources, output))
 }
 
-/// Finds every mistake that compiling finds.
+/// Finds every mistake that compiling finds: for training, or for inference where there are no logits to train.
 pub fn check(spec: &ResolvedSpec, sources: &SourceMap, output: &Output) -> Result {
-    let target = Target { mode: Mode::Train, batch: spec.train.batch_size, dump: Dump::Never };
+    let mode = if spec.head.layers.is_some() { Mode::Train } else { Mode::Infer };
+    let target = Target { mode, batch: spec.train.batch_size, dump: Dump::Never };
     compile(spec, &target, sources, output).map(drop)
 }
 
@@ -61,7 +75,8 @@ pub fn compiler(
     }
 }
 
-fn fail(faults: &[Diagnostic], sources: &SourceMap, output: &Output) -> Failure {
+/// Mistakes of a spec, underlined.
+pub fn fail(faults: &[Diagnostic], sources: &SourceMap, output: &Output) -> Failure {
     Failure::Spec(render(faults, sources, output.color, WIDTH))
 }
 

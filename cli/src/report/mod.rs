@@ -1,6 +1,8 @@
 //! Reports as text: tables, the summary of a compilation, what the passes did.
 
 pub mod bench;
+pub mod diff;
+pub mod explain;
 pub mod passes;
 pub mod summary;
 pub mod table;

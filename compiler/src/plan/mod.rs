@@ -508,6 +508,14 @@ impl Plan {
         step.inputs.iter().chain(&step.outputs).map(|&id| self.buffer(id).bytes).sum()
     }
 
+    /// The input of the step `index` that its output lies on.
+    pub fn overwritten(&self, index: usize, output: BufferId) -> Option<&Buffer> {
+        let to = self.buffer(output);
+        let on = |from: &&Buffer| (from.region, from.offset) == (to.region, to.offset);
+        let dies = |from: &&Buffer| from.live.is_some_and(|(_, last)| last == index);
+        self.steps[index].inputs.iter().map(|&id| self.buffer(id)).filter(dies).find(on)
+    }
+
     /// The buffer of a named result.
     pub fn output(&self, name: &str) -> Option<BufferId> {
         self.outputs.iter().find(|(n, _)| n == name).map(|&(_, id)| id)

@@ -60,7 +60,7 @@ fn step_rows(plan: &Plan) -> Vec<Vec<String>> {
 fn operands(plan: &Plan, index: usize, step: &Step) -> String {
     let name = |id: &BufferId| plan.buffer(*id).name.clone();
     let inputs: Vec<String> = step.inputs.iter().map(name).collect();
-    let outputs = step.outputs.iter().map(|id| match overwritten(plan, index, step, *id) {
+    let outputs = step.outputs.iter().map(|id| match plan.overwritten(index, *id) {
         Some(input) => format!("{} (on {})", name(id), input.name),
         None => name(id),
     });
@@ -69,14 +69,6 @@ fn operands(plan: &Plan, index: usize, step: &Step) -> String {
         true => inputs.join(", "),
         false => format!("{} -> {}", inputs.join(", "), outputs.join(", ")),
     }
-}
-
-/// The input that an output lies on.
-fn overwritten<'p>(plan: &'p Plan, index: usize, step: &Step, output: BufferId) -> Option<&'p Buffer> {
-    let to = plan.buffer(output);
-    let on = |from: &&Buffer| (from.region, from.offset) == (to.region, to.offset);
-    let dies = |from: &&Buffer| from.live.is_some_and(|(_, last)| last == index);
-    step.inputs.iter().map(|&id| plan.buffer(id)).filter(dies).find(on)
 }
 
 fn buffer_rows(plan: &Plan) -> Vec<Vec<String>> {

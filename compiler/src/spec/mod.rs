@@ -12,6 +12,7 @@ mod check;
 pub mod emit;
 mod expect;
 pub mod init;
+pub mod keys;
 pub mod layer;
 pub mod limits;
 pub mod merge;

@@ -261,6 +261,13 @@ pub fn suggest(name: &str, known: &[&str]) -> String {
     format!("known: {}", list.join(", "))
 }
 
+/// The nearest of the known names, nearest first.
+pub fn nearest_of<'k>(name: &str, known: impl Iterator<Item = &'k str>, most: usize) -> Vec<&'k str> {
+    let mut near: Vec<(usize, &str)> = known.map(|k| (distance(name, k), k)).collect();
+    near.sort();
+    near.into_iter().take(most).map(|(_, k)| k).collect()
+}
+
 /// Damerau-Levenshtein distance of adjacent swaps (optimal string alignment), in characters.
 fn distance(a: &str, b: &str) -> usize {
     let a: Vec<char> = a.chars().take(64).collect();

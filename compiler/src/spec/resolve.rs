@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::init::{self, InitSpec};
+use super::keys::KeySpans;
 use super::layer::MAX_CHANNELS;
 use super::limits::Limits;
 use super::place::Place;
@@ -51,6 +52,8 @@ pub struct ResolvedSpec {
     pub limits: Limits,
     /// What is right, but probably not meant.
     pub warnings: Vec<Diagnostic>,
+    /// Where each key was written.
+    pub keys: KeySpans,
 }
 
 /// Units after one another.
@@ -231,6 +234,7 @@ impl Resolver<'_, '_> {
             train,
             limits: self.limits,
             warnings: self.warnings,
+            keys: KeySpans::of(self.tree),
         })
     }
 

@@ -1,0 +1,126 @@
+//! Arguments of the commands that look at specs: verify, explain, diff, lint, new, list.
+
+use clap::Args;
+
+use super::{Overrides, positive};
+
+/// `resnetc verify`
+#[derive(Debug, Args)]
+#[command(after_help = VERIFY_EXAMPLES)]
+pub struct VerifyArgs {
+    /// Folder with specs, searched through all its folders [default: specs, else the compiled-in networks].
+    pub dir: Option<String>,
+    /// Print a list of `name`, `file`, `params`, `macs`, `expect` and `ok` as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+const VERIFY_EXAMPLES: &str = "\
+Examples:
+  resnetc verify                       every spec under specs/
+  resnetc verify my-networks --json
+Exit status: 0 all hold, 2 a spec is wrong or its `expect` does not hold.";
+
+/// `resnetc explain`
+#[derive(Debug, Args)]
+#[command(after_help = EXPLAIN_EXAMPLES)]
+pub struct ExplainArgs {
+    /// A spec file, or the name of a compiled-in network.
+    pub spec: String,
+    /// A node, such as stage3.unit0.conv1, or a part of the network, such as stage3.unit0.
+    pub node: String,
+    /// Explain the training step (forward, loss, backward, update) instead of inference.
+    #[arg(long)]
+    pub train: bool,
+    /// Images per run [default: 1, with --train the spec's batch size].
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub batch: Option<usize>,
+    /// Changes of the spec.
+    #[command(flatten)]
+    pub overrides: Overrides,
+}
+
+const EXPLAIN_EXAMPLES: &str = "\
+Examples:
+  resnetc explain resnet50 stage3.unit0               the nodes of a unit, and what its shortcut is
+  resnetc explain resnet50 stage3.unit0.shortcut      why it is a projection
+  resnetc explain resnet50 stage3.unit0.relu2         what it was fused with
+  resnetc explain resnet50 stage3.unit0.bn1 --train   kernels forward and backward, buffers
+  resnetc explain resnet50 grad.stem.conv1 --train    a node that a pass added";
+
+/// `resnetc diff`
+#[derive(Debug, Args)]
+#[command(after_help = DIFF_EXAMPLES)]
+pub struct DiffArgs {
+    /// A spec file, or the name of a compiled-in network.
+    pub a: String,
+    /// The one to compare it with.
+    pub b: String,
+    /// Print `equal` and the list of `differences` as one JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
+const DIFF_EXAMPLES: &str = "\
+Examples:
+  resnetc diff resnet50 resnet101
+  resnetc diff resnet50 my.yaml --json
+Networks are compared, not texts: names, comments and defaults written out do not count.
+Exit status: 0 the networks are equal, 1 they differ, 2 a spec is wrong.";
+
+/// `resnetc lint`
+#[derive(Debug, Args)]
+#[command(after_help = LINT_EXAMPLES)]
+pub struct LintArgs {
+    /// A spec file, or the name of a compiled-in network.
+    pub spec: String,
+    /// Print a list of `rule`, `source`, `message`, `file`, `line`, `column` and `help` as JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Fail where there are warnings.
+    #[arg(long)]
+    pub strict: bool,
+    /// Changes of the spec.
+    #[command(flatten)]
+    pub overrides: Overrides,
+}
+
+const LINT_EXAMPLES: &str = "\
+Examples:
+  resnetc lint resnet110
+  resnetc lint my.yaml --strict
+  resnetc lint resnet50 --set train.batch_size=1024
+Exit status: 0, with --strict 1 where there are warnings; 2 the spec is wrong.";
+
+/// `resnetc new`
+#[derive(Debug, Args)]
+#[command(after_help = NEW_EXAMPLES)]
+pub struct NewArgs {
+    /// Name of the network; the file is NAME.yaml.
+    pub name: String,
+    /// The spec to begin with: a file, or the name of a compiled-in network.
+    #[arg(long, value_name = "SPEC", default_value = "resnet50")]
+    pub from: String,
+    /// Overwrite the file where there is one.
+    #[arg(long)]
+    pub force: bool,
+}
+
+const NEW_EXAMPLES: &str = "\
+Examples:
+  resnetc new mine                     mine.yaml, which extends resnet50
+  resnetc new mine --from resnet20";
+
+/// `resnetc list`
+#[derive(Debug, Args)]
+#[command(after_help = LIST_EXAMPLES)]
+pub struct ListArgs {
+    /// Print a list of `name`, `params`, `macs`, `input` and `about` as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+const LIST_EXAMPLES: &str = "\
+Examples:
+  resnetc list
+  resnetc build $(resnetc list --json | jq -r '.[0].name')";

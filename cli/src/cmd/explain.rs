@@ -1,0 +1,31 @@
+//! `resnetc explain`: what became of a node, or of a part of the network.
+
+use resnetc_compiler::explain;
+use resnetc_compiler::ir::graph::Mode;
+use resnetc_compiler::report::{Dump, Target};
+use resnetc_compiler::source::SourceMap;
+
+use super::spec;
+use crate::args::ExplainArgs;
+use crate::failure::{Failure, Result};
+use crate::output::Output;
+use crate::report::explain::Explainer;
+
+/// Runs the command.
+pub fn explain(args: &ExplainArgs, output: &Output) -> Result {
+    let mut sources = SourceMap::default();
+    let spec = spec::load(&args.spec, &args.overrides.set, &mut sources, output)?;
+    let mode = if args.train { Mode::Train } else { Mode::Infer };
+    let batch = args.batch.unwrap_or(if args.train { spec.train.batch_size } else { 1 });
+    let target = Target { mode, batch, dump: Dump::Never };
+    let trace = explain::trace(&spec, &target).map_err(|faults| spec::fail(&faults, &sources, output))?;
+    let explainer = Explainer { trace: &trace, spec: &spec, sources: &sources };
+    match explainer.text(&args.node) {
+        Some(text) => output.result(&text),
+        None => {
+            let near = trace.suggestions(&args.node).join(", ");
+            let text = format!("`{}` has no node `{}`; near to it: {near}", args.spec, args.node);
+            Err(Failure::Usage(text))
+        }
+    }
+}

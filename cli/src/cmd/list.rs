@@ -1,0 +1,56 @@
+//! `resnetc list`: the compiled-in networks.
+
+use resnetc_compiler::source::SourceMap;
+use resnetc_compiler::spec::builtin;
+use serde::Serialize;
+
+use super::spec;
+use crate::args::ListArgs;
+use crate::failure::Result;
+use crate::output::Output;
+use crate::report::table::{Align, Table};
+use crate::report::units::{grouped, shape, si};
+
+/// A compiled-in network.
+#[derive(Debug, Serialize)]
+struct Row {
+    name: &'static str,
+    params: u64,
+    macs: u64,
+    input: [usize; 3],
+    about: &'static str,
+}
+
+/// Runs the command.
+pub fn list(args: &ListArgs, output: &Output) -> Result {
+    let rows: Vec<Row> = builtin::names().map(|name| row(name, output)).collect::<Result<_>>()?;
+    if args.json {
+        return output.result(&serde_json::to_string_pretty(&rows).expect("rows have only string keys"));
+    }
+    let mut table = Table::new(&[
+        ("name", Align::Left),
+        ("parameters", Align::Right),
+        ("MACs", Align::Right),
+        ("input", Align::Right),
+        ("about", Align::Left),
+    ]);
+    for row in rows {
+        let cells = [row.name.into(), grouped(row.params), si(row.macs), shape(&row.input), row.about.into()];
+        table.row(cells);
+    }
+    output.result(&table.render())
+}
+
+fn row(name: &'static str, output: &Output) -> Result<Row> {
+    let mut sources = SourceMap::default();
+    let spec = spec::load_builtin(name, &mut sources, output)?;
+    let summary = spec::expand(&spec, &sources, output)?.summary;
+    let (params, macs, input) = (summary.params, summary.macs, spec.input.value);
+    Ok(Row { name, params, macs, input, about: about(name) })
+}
+
+/// The comment that the spec begins with: its first line.
+fn about(name: &str) -> &'static str {
+    let text = builtin::spec(name).map_or("", |(_, text)| text);
+    text.lines().next().and_then(|line| line.strip_prefix('#')).map_or("", str::trim)
+}

@@ -1,0 +1,54 @@
+//! Differences of two networks as a table.
+
+use resnetc_compiler::diff::Difference;
+
+use super::table::{Align, Table};
+use super::units::grouped;
+
+/// A row per difference; `a` and `b` head the columns of the two networks.
+pub fn text(differences: &[Difference], a: &str, b: &str) -> String {
+    let columns = [("", Align::Left), ("where", Align::Left), (a, Align::Left), (b, Align::Left)];
+    let mut table = Table::new(&columns);
+    for difference in differences {
+        let figure = |text: &str| text.parse().map_or(text.to_owned(), grouped);
+        let counts = matches!(difference.aspect, "parameters" | "MACs");
+        let cell = |text: &str| if counts { figure(text) } else { text.to_owned() };
+        let places = places(&difference.places);
+        table.row([difference.aspect.into(), places, cell(&difference.a), cell(&difference.b)]);
+    }
+    table.render()
+}
+
+/// Neighbouring units of a stage as a range: `stage2.unit0-3, stage3.unit0`.
+fn places(names: &[String]) -> String {
+    let mut runs: Vec<(&str, Option<(usize, usize)>)> = Vec::new();
+    for name in names {
+        let unit =
+            name.rsplit_once("unit").and_then(|(stage, unit)| Some((stage, unit.parse::<usize>().ok()?)));
+        match (unit, runs.last_mut()) {
+            (Some((stage, unit)), Some((last, Some((_, end))))) if *last == stage && *end + 1 == unit => {
+                *end = unit
+            }
+            (Some((stage, unit)), _) => runs.push((stage, Some((unit, unit)))),
+            (None, _) => runs.push((name, None)),
+        }
+    }
+    let run = |(name, units): &(&str, Option<(usize, usize)>)| match units {
+        None => (*name).to_owned(),
+        Some((first, last)) if first == last => format!("{name}unit{first}"),
+        Some((first, last)) => format!("{name}unit{first}-{last}"),
+    };
+    runs.iter().map(run).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::places;
+
+    #[test]
+    fn neighbours_are_a_range() {
+        let names = ["stem", "stage1.unit0", "stage1.unit1", "stage2.unit0", "stage2.unit2", "head"];
+        let names: Vec<String> = names.map(str::to_owned).to_vec();
+        assert_eq!(places(&names), "stem, stage1.unit0-1, stage2.unit0, stage2.unit2, head");
+    }
+}

@@ -1,0 +1,31 @@
+//! Units for matrices of 16-bit numbers take eight or more of them at once; other channel counts leave a part idle.
+
+use super::Subject;
+use crate::diagnostic::Diagnostic;
+use crate::ir::op::Op;
+use crate::ir::types::DType;
+use crate::source::Span;
+
+/// Channels that are multiples of this fill the units.
+const MULTIPLE: usize = 8;
+
+pub(super) fn check(subject: &Subject<'_>) -> Vec<Diagnostic> {
+    if !subject.trains() || subject.spec.train.precision != DType::Bf16 {
+        return Vec::new();
+    }
+    let mut found: Vec<(Span, usize)> = Vec::new();
+    for node in subject.nodes().filter(|node| matches!(node.op, Op::Conv { .. })) {
+        let Some([_, channels, ..]) = node.types.first().and_then(|ty| ty.shape.nchw()) else { continue };
+        if !channels.is_multiple_of(MULTIPLE) && !found.contains(&(node.span, channels)) {
+            found.push((node.span, channels));
+        }
+    }
+    let precision = subject.place("train.precision");
+    let warn = |(span, channels): (Span, usize)| {
+        let message = format!("{channels} channels of bf16 are no multiple of {MULTIPLE}");
+        Diagnostic::warning(message, span, format!("{channels} channels"))
+            .label(precision, "bf16")
+            .help(format!("take {} channels", channels.next_multiple_of(MULTIPLE)))
+    };
+    found.into_iter().map(warn).collect()
+}

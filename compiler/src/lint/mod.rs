@@ -1,0 +1,109 @@
+//! Published findings about residual networks, as warnings: the spec compiles, but somebody measured that another one
+//! does better. Each rule is a function in a module of its own, listed in [`RULES`] with the paper that it comes from.
+//!
+//! Rules about training speak only of specs that say how they are trained.
+
+mod bf16_channels;
+mod norm_decay;
+mod shortcut;
+mod stem;
+mod warmup;
+mod zero_init;
+
+use crate::diagnostic::Diagnostic;
+use crate::ir::graph::{Graph, Node};
+use crate::source::Span;
+use crate::spec::ResolvedSpec;
+
+/// What a rule looks at.
+#[derive(Debug, Clone, Copy)]
+pub struct Subject<'s> {
+    /// What was written, defaults applied.
+    pub spec: &'s ResolvedSpec,
+    /// What it means, in the stage `Expanded`.
+    pub graph: &'s Graph,
+}
+
+/// A published finding.
+#[derive(Debug, Clone, Copy)]
+pub struct Rule {
+    /// `norm-decay`
+    pub name: &'static str,
+    /// Who found it, and where.
+    pub source: &'static str,
+    check: fn(&Subject<'_>) -> Vec<Diagnostic>,
+}
+
+/// All rules, in the order of their warnings.
+pub const RULES: &[Rule] = &[
+    Rule {
+        name: "spec",
+        source: "what the spec says itself",
+        check: |subject| subject.spec.warnings.clone(),
+    },
+    Rule {
+        name: "stem-for-large-images",
+        source: "He et al. 2015, Deep Residual Learning, section 4.2",
+        check: stem::check,
+    },
+    Rule {
+        name: "multiplicative-shortcut",
+        source: "He et al. 2016, Identity Mappings in Deep Residual Networks, section 3, table 1",
+        check: shortcut::check,
+    },
+    Rule {
+        name: "no-zero-init",
+        source: "Goyal et al. 2017, Accurate, Large Minibatch SGD, section 5.1; He et al. 2018, Bag of Tricks, section 3.1",
+        check: zero_init::check,
+    },
+    Rule {
+        name: "norm-decay",
+        source: "He et al. 2018, Bag of Tricks for Image Classification, section 3.1",
+        check: norm_decay::check,
+    },
+    Rule {
+        name: "no-warmup",
+        source: "Goyal et al. 2017, Accurate, Large Minibatch SGD, section 2.2",
+        check: warmup::check,
+    },
+    Rule {
+        name: "bf16-channels",
+        source: "NVIDIA, Deep Learning Performance: Tensor Core requirements",
+        check: bf16_channels::check,
+    },
+];
+
+/// A warning and the rule that gave it.
+#[derive(Debug, Clone)]
+pub struct Finding {
+    /// Which rule.
+    pub rule: &'static Rule,
+    /// What it says, and where.
+    pub diagnostic: Diagnostic,
+}
+
+/// Asks all rules.
+pub fn lint(subject: &Subject<'_>) -> Vec<Finding> {
+    let ask = |rule: &'static Rule| {
+        (rule.check)(subject).into_iter().map(move |diagnostic| Finding { rule, diagnostic })
+    };
+    RULES.iter().flat_map(ask).collect()
+}
+
+impl<'s> Subject<'s> {
+    /// Whether the spec says how it is trained.
+    fn trains(&self) -> bool {
+        self.spec.keys.get("train").is_some()
+    }
+
+    /// Where a value, or the nearest section around it, was written.
+    fn place(&self, path: &str) -> Span {
+        self.spec.keys.nearest(path).unwrap_or(self.spec.name.span)
+    }
+
+    /// All nodes.
+    fn nodes(&self) -> impl Iterator<Item = &'s Node> + use<'s> {
+        let graph = self.graph;
+        graph.ids().map(|id| graph.node(id))
+    }
+}

@@ -1,0 +1,44 @@
+//! Where the keys of a spec were written, for what is said of a value long after it was read.
+
+use std::collections::BTreeMap;
+
+use super::raw::{Kind, Node};
+use crate::source::Span;
+
+/// The text of each value under a key, by path: `train.optimizer.sgd.lr`. Values of lists are not in it.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct KeySpans(BTreeMap<String, Span>);
+
+impl KeySpans {
+    /// All keys of a tree.
+    pub(super) fn of(tree: &Node) -> Self {
+        let mut keys = KeySpans::default();
+        keys.add("", tree);
+        keys
+    }
+
+    fn add(&mut self, prefix: &str, node: &Node) {
+        let Kind::Map(entries) = &node.kind else { return };
+        for entry in entries {
+            let path = format!("{prefix}{}", entry.key);
+            self.add(&format!("{path}."), &entry.value);
+            self.0.insert(path, entry.value.span);
+        }
+    }
+
+    /// The value under a path; none where a default stands for it.
+    pub fn get(&self, path: &str) -> Option<Span> {
+        self.0.get(path).copied()
+    }
+
+    /// The value under a path or, where that is not written, of the nearest section around it that is.
+    pub fn nearest(&self, path: &str) -> Option<Span> {
+        let mut path = path;
+        loop {
+            if let Some(span) = self.get(path) {
+                return Some(span);
+            }
+            path = path.rsplit_once('.')?.0;
+        }
+    }
+}
