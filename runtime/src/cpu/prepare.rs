@@ -4,7 +4,7 @@ use resnetc_compiler::plan::{ALIGN, Kernel};
 
 use super::dispatch::{self, Operands};
 use crate::cpu::Ctx;
-use crate::cpu::conv::{Convolution, FilterGradient, Finishing};
+use crate::cpu::conv::{Algorithm, FilterGradient, Finishing};
 use crate::cpu::isa::Isa;
 use crate::cpu::memory::Memory;
 use crate::device::RunArgs;
@@ -14,7 +14,7 @@ use crate::error::Result;
 pub(super) enum Prepared {
     /// A convolution, forward or backward-data.
     Convolution {
-        convolution: Box<Convolution>,
+        convolution: Box<Algorithm>,
         /// In inference the packed weights, kept from run to run; in training they change with every step, and are packed
         /// into scratch memory.
         packed: Option<Memory>,
@@ -29,8 +29,8 @@ impl Prepared {
     /// Decides; `keep_packed` in inference.
     pub fn new(kernel: &Kernel, isa: Isa, threads: usize, keep_packed: bool) -> Result<Self> {
         let convolution = match kernel {
-            Kernel::Conv { geometry, .. } => Convolution::forward(*geometry, isa, threads)?,
-            Kernel::ConvBackwardData { geometry, .. } => Convolution::backward_data(*geometry, isa, threads)?,
+            Kernel::Conv { geometry, .. } => Algorithm::forward(*geometry, isa, threads)?,
+            Kernel::ConvBackwardData { geometry, .. } => Algorithm::backward_data(*geometry, isa, threads)?,
             Kernel::ConvBackwardFilter { geometry } => {
                 return Ok(Prepared::FilterGradient(Box::new(FilterGradient::new(*geometry, isa, threads)?)));
             }
@@ -61,7 +61,7 @@ impl Prepared {
 }
 
 /// Floats of the packed weights in scratch memory, rounded up so that what follows is aligned.
-fn packed_room(convolution: &Convolution) -> usize {
+fn packed_room(convolution: &Algorithm) -> usize {
     convolution.packed_len().next_multiple_of(ALIGN / size_of::<f32>())
 }
 
@@ -79,7 +79,7 @@ pub(super) fn run(ctx: &Ctx<'_>, prepared: &Prepared, operands: &Operands<'_>, a
     }
 }
 
-fn run_convolution(ctx: &Ctx<'_>, convolution: &Convolution, kept: Option<&Memory>, operands: &Operands<'_>) {
+fn run_convolution(ctx: &Ctx<'_>, convolution: &Algorithm, kept: Option<&Memory>, operands: &Operands<'_>) {
     let finishing = match *operands.kernel() {
         Kernel::Conv { bias, epilogue, .. } => Finishing {
             bias: bias.then(|| operands.input(2)),

@@ -4,8 +4,10 @@
 //! All three share their parts: `window` says where the inputs of an output pixel lie, as row pointers into the feature
 //! map itself or at a row of zeros; `pack` orders weights as they are read; `tile` holds the innermost loops, a tile
 //! of sums in registers. `sweep` runs the forward convolution and, as one forward convolution over `dy` per phase of
-//! the stride, the gradient of the input; `filter` the gradient of the weights.
+//! the stride, the gradient of the input; `filter` the gradient of the weights. `winograd` computes the first two of 3x3
+//! kernels with fewer multiplications; `algorithm` decides which of the ways a layer takes.
 
+mod algorithm;
 mod filter;
 #[cfg(test)]
 mod naive;
@@ -14,10 +16,14 @@ mod sweep;
 #[cfg(test)]
 mod tests;
 mod tile;
+mod transform;
 mod window;
+mod winograd;
 
+pub use algorithm::Algorithm;
 pub use filter::FilterGradient;
 pub use sweep::{Convolution, Finishing};
+pub use winograd::Winograd;
 
 /// Bytes of feature maps that are worked on at a time: they stay in an L2 cache beside a panel of weights.
 const BLOCK_BYTES: usize = 256 << 10;

@@ -5,7 +5,7 @@ use resnetc_compiler::ir::op::{Activation, ConvAttrs};
 use resnetc_compiler::plan::ConvGeometry;
 
 use super::naive::{self, Sum};
-use super::{Convolution, FilterGradient, Finishing};
+use super::{Algorithm, Convolution, FilterGradient, Finishing, Operation, Winograd};
 use crate::cpu::Ctx;
 use crate::cpu::isa::Isa;
 use crate::cpu::memory::Memory;
@@ -64,17 +64,35 @@ impl Case {
     }
 
     fn convolve(&self, backward: bool, isa: Isa, threads: usize, finishing: &Finishing<'_>) -> Vec<f32> {
-        let pool = Pool::new(threads).unwrap();
         let make = if backward { Convolution::backward_data } else { Convolution::forward };
-        let convolution = make(self.g, isa, threads).unwrap();
-        let mut packed = Memory::floats(convolution.packed_len()).unwrap();
-        let mut scratch = Memory::floats(convolution.scratch_len(threads)).unwrap();
+        self.run(&Algorithm::Direct(make(self.g, isa, threads).unwrap()), backward, isa, threads, finishing)
+    }
+
+    /// By F(4x4, 3x3), which has to apply.
+    fn winograd(&self, backward: bool, isa: Isa, threads: usize, finishing: &Finishing<'_>) -> Vec<f32> {
+        assert!(Winograd::applies(&self.g, isa));
+        let operation = if backward { Operation::BackwardData } else { Operation::Forward };
+        let winograd = Winograd::new(&self.g, operation, isa, threads).unwrap();
+        self.run(&Algorithm::Winograd(winograd), backward, isa, threads, finishing)
+    }
+
+    fn run(
+        &self,
+        algorithm: &Algorithm,
+        backward: bool,
+        isa: Isa,
+        threads: usize,
+        finishing: &Finishing<'_>,
+    ) -> Vec<f32> {
+        let pool = Pool::new(threads).unwrap();
+        let mut packed = Memory::floats(algorithm.packed_len()).unwrap();
+        let mut scratch = Memory::floats(algorithm.scratch_len(threads)).unwrap();
         let ctx = Ctx { pool: &pool, isa, scratch: scratch.view() };
         let (input, len) = if backward { (&self.dy, self.x.len()) } else { (&self.x, self.dy.len()) };
         let mut output = unwritten(len);
-        convolution.pack(&ctx, self.w.as_slice().into(), packed.view());
+        algorithm.pack(&ctx, self.w.as_slice().into(), packed.view());
         let (packed, out) = (packed.view().src(), output.as_mut_slice().into());
-        convolution.run(&ctx, input.as_slice().into(), packed, finishing, ctx.scratch, out);
+        algorithm.run(&ctx, input.as_slice().into(), packed, finishing, ctx.scratch, out);
         output
     }
 
@@ -180,6 +198,63 @@ fn finishing_is_applied_in_order() {
             }
         }
     }
+}
+
+/// Fewer multiplications cost accuracy: the transforms add up numbers several times larger than the result. Channels of
+/// every instruction set's vectors; patches that lie whole and in part on the map; one block of them and several.
+#[test]
+fn winograd_is_accurate_to_a_part_in_a_hundred_thousand() {
+    let close = |found: &[f32], expected: &[Sum], what: &str| {
+        assert_eq!(found.len(), expected.len());
+        for (i, (&f, e)) in found.iter().zip(expected).enumerate() {
+            let error = (f64::from(f) - e.value).abs();
+            let bound = 1e-5 * (e.magnitude + 1.0);
+            assert!(error <= bound, "{what}[{i}] = {f}, expected {}, error {error:e} > {bound:e}", e.value);
+        }
+    };
+    let cases = [
+        (1, [8, 8], [16, 16], 1),
+        (2, [7, 9], [32, 48], 1),
+        (3, [5, 6], [48, 16], 0),
+        (2, [3, 1], [16, 32], 2),
+        (1, [4, 4], [96, 64], 1),
+        (2, [26, 27], [64, 64], 1),
+    ];
+    for (n, size, channels, padding) in cases {
+        let case = Case::new(geometry(n, size, channels, square(3, 1, padding, 1)).unwrap());
+        let (bias, residual) = (numbers(case.g.cout, 4), numbers(case.dy.len(), 5));
+        let mut y = naive::forward(&case.g, &case.x, &case.w);
+        for (i, sum) in y.iter_mut().enumerate() {
+            sum.value = (sum.value + f64::from(bias[i % case.g.cout]) + f64::from(residual[i])).max(0.0);
+        }
+        let dx = naive::backward_data(&case.g, &case.dy, &case.w);
+        for isa in Isa::ALL.into_iter().filter(|isa| isa.available()) {
+            for threads in [1, 2, 3] {
+                let finishing = Finishing {
+                    bias: Some(bias.as_slice().into()),
+                    residual: Some(residual.as_slice().into()),
+                    act: Some(Activation::Relu),
+                };
+                let what = |name: &str| format!("{name} ({isa:?}, {threads} threads, {:?})", case.g);
+                close(&case.winograd(false, isa, threads, &finishing), &y, &what("y"));
+                close(&case.winograd(true, isa, threads, &Finishing::default()), &dx, &what("dx"));
+            }
+        }
+    }
+}
+
+/// A network's wide 3x3 layers are worth the transforms, its strided ones and those on tiny maps are not.
+#[test]
+fn the_algorithm_follows_the_cost() {
+    let name = |n, size: usize, channels: usize, stride| {
+        let g = geometry(n, [size; 2], [channels; 2], square(3, stride, 1, 1)).unwrap();
+        Algorithm::forward(g, Isa::Portable, 2).unwrap().name()
+    };
+    assert_eq!(name(1, 56, 64, 1), "winograd");
+    assert_eq!(name(128, 32, 16, 1), "winograd");
+    assert_eq!(name(1, 4, 512, 1), "direct");
+    assert_eq!(name(1, 56, 64, 2), "direct");
+    assert_eq!(name(8, 32, 20, 1), "direct");
 }
 
 #[test]
