@@ -39,6 +39,8 @@ fn terms(kernel: &Kernel) -> usize {
         Kernel::ChannelSum { rows, .. }
         | Kernel::BnStats { rows, .. }
         | Kernel::BnBackwardReduce { rows, .. } => rows,
+        Kernel::GroupStats { geometry: g, .. } => g.pixels * g.channels / g.groups,
+        Kernel::GroupBackwardReduce { geometry: g, .. } => g.pixels * g.images.max(g.channels / g.groups),
         Kernel::MaxPoolBackward { geometry: g }
         | Kernel::AvgPool { geometry: g }
         | Kernel::AvgPoolBackward { geometry: g } => g.attrs.kernel[0] * g.attrs.kernel[1],
@@ -48,6 +50,8 @@ fn terms(kernel: &Kernel) -> usize {
         Kernel::CrossEntropy { rows, classes, .. } => rows + classes + 16,
         Kernel::BnApply { .. }
         | Kernel::BnBackwardApply { .. }
+        | Kernel::GroupApply { .. }
+        | Kernel::GroupBackwardApply { .. }
         | Kernel::Affine { .. }
         | Kernel::Activate { .. }
         | Kernel::ActivateBackward { .. }
@@ -78,6 +82,9 @@ fn linear_part(kernel: &Kernel) -> Kernel {
         Kernel::BnApply { rows, channels, epilogue } => {
             Kernel::BnApply { rows, channels, epilogue: bare(epilogue) }
         }
+        Kernel::GroupApply { geometry, epilogue } => {
+            Kernel::GroupApply { geometry, epilogue: bare(epilogue) }
+        }
         Kernel::Affine { rows, channels, epilogue } => {
             Kernel::Affine { rows, channels, epilogue: bare(epilogue) }
         }
@@ -100,6 +107,7 @@ fn floor(kernel: &Kernel, data: &[Vec<f32>]) -> f32 {
     match *kernel {
         Kernel::Conv { epilogue, .. }
         | Kernel::BnApply { epilogue, .. }
+        | Kernel::GroupApply { epilogue, .. }
         | Kernel::Affine { epilogue, .. }
         | Kernel::Mul { epilogue, .. } => smooth(epilogue.act),
         Kernel::Add { act, .. } => smooth(act),
@@ -127,6 +135,13 @@ pub fn bounds(kernel: &Kernel, data: &[Vec<f32>], args: &RunArgs, exact: &Result
     if let Kernel::BnStats { rows, channels, .. } = *kernel {
         statistics_magnitudes(rows, channels, data, exact, &mut magnitudes);
     }
+    if let Kernel::GroupStats { geometry: g, .. } = *kernel {
+        // In logical order a group's elements lie side by side.
+        for (at, group) in data[0].chunks_exact(g.pixels * g.channels / g.groups).enumerate() {
+            let squares = group.iter().map(|x| x * x).sum::<f32>() / group.len() as f32;
+            magnitudes.outputs[1][at] = deviation_magnitude(squares, exact.outputs[1][at]);
+        }
+    }
     let (factor, floor) = ((terms(kernel) + 8) as f32 * EPS, floor(kernel, data));
     let scale = |v: &mut f32| *v = factor * (v.abs() + floor);
     magnitudes.outputs.iter_mut().chain(&mut magnitudes.inputs).flatten().for_each(scale);
@@ -135,6 +150,11 @@ pub fn bounds(kernel: &Kernel, data: &[Vec<f32>], args: &RunArgs, exact: &Result
 
 /// The variance's error is at most about that of a mean of squares, whichever way it is computed; for
 /// `rstd = (var + eps)^(-1/2)` that gives `rstd^3 / 2` times as much.
+fn deviation_magnitude(squares: f32, rstd: f32) -> f32 {
+    4.0 * squares * rstd.powi(3) / 2.0 + rstd
+}
+
+/// Of batch statistics, the running ones too.
 fn statistics_magnitudes(
     rows: usize,
     channels: usize,
@@ -146,7 +166,7 @@ fn statistics_magnitudes(
     for c in 0..channels {
         let squares: f32 = data[0].iter().skip(c).step_by(channels).map(|x| x * x).sum::<f32>() / rows as f32;
         let rstd = exact.outputs[1][c];
-        magnitudes.outputs[1][c] = 4.0 * squares * rstd.powi(3) / 2.0 + rstd;
+        magnitudes.outputs[1][c] = deviation_magnitude(squares, rstd);
         magnitudes.inputs[2][c] = 4.0 * squares * unbias + data[2][c];
     }
 }

@@ -21,9 +21,10 @@ pub fn spec(r: &mut Rng) -> String {
     let size = r.range(9, 16);
     format!(
         "name: random\ninput: [3, {size}, {size}]\nclasses: {}\nstem: {stem}\nunits:\n{}unit: own\n\
-         shortcut: {shortcut}\nstages:\n{stages}head: global_avgpool -> linear(classes)\n",
+         norm: {}\nshortcut: {shortcut}\nstages:\n{stages}head: global_avgpool -> linear(classes)\n",
         r.range(2, 11),
         unit(r, activation),
+        r.pick(&["bn", "bn", "group_norm(4)", "group_norm(groups=1)"]),
     )
 }
 

@@ -1,7 +1,9 @@
 //! Random kernels of every kind: small sizes, every attribute, channel counts on and off the widths of vectors.
 
 use resnetc_compiler::ir::op::{Activation, ConvAttrs, DropPart, Epilogue, PoolAttrs, SgdAttrs};
-use resnetc_compiler::plan::{BlurGeometry, ConvGeometry, DropGeometry, Kernel, PadGeometry, PoolGeometry};
+use resnetc_compiler::plan::{
+    BlurGeometry, ConvGeometry, DropGeometry, GroupGeometry, Kernel, PadGeometry, PoolGeometry,
+};
 
 use crate::rng::Rng;
 
@@ -24,6 +26,16 @@ pub const MAKERS: &[(&str, Maker)] = &[
     ("bn_backward_apply", |r| Kernel::BnBackwardApply {
         rows: rows(r),
         channels: channels(r),
+        epilogue: backward_epilogue(r),
+    }),
+    ("group_stats", |r| Kernel::GroupStats { geometry: groups(r), eps: 1e-5 }),
+    ("group_apply", |r| Kernel::GroupApply { geometry: groups(r), epilogue: epilogue(r) }),
+    ("group_backward_reduce", |r| Kernel::GroupBackwardReduce {
+        geometry: groups(r),
+        act: backward_epilogue(r).act,
+    }),
+    ("group_backward_apply", |r| Kernel::GroupBackwardApply {
+        geometry: groups(r),
         epilogue: backward_epilogue(r),
     }),
     ("affine", |r| Kernel::Affine { rows: rows(r), channels: channels(r), epilogue: epilogue(r) }),
@@ -103,6 +115,12 @@ pub const MAKERS: &[(&str, Maker)] = &[
 
 fn channels(r: &mut Rng) -> usize {
     r.pick(&[1, 3, 4, 8, 12, 16, 17, 24, 32, 33, 48, 64, 70])
+}
+
+/// A group normalisation: groups of one channel, of all, and between.
+fn groups(r: &mut Rng) -> GroupGeometry {
+    let (groups, width) = (r.pick(&[1, 2, 3, 8, 32]), r.pick(&[1, 2, 4, 5, 17]));
+    GroupGeometry { images: r.range(1, 5), pixels: r.range(1, 60), channels: groups * width, groups }
 }
 
 fn rows(r: &mut Rng) -> usize {

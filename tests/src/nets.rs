@@ -2,7 +2,7 @@
 
 use resnetc_compiler::ir::graph::{Graph, Mode, Value};
 use resnetc_compiler::ir::op::{
-    Activation, ConvAttrs, ConvInit, Epilogue, Fan, Init, Op, PoolAttrs, Recipe, Role, ShortcutRule,
+    Activation, ConvAttrs, ConvInit, Epilogue, Fan, Init, Norm, Op, PoolAttrs, Recipe, Role, ShortcutRule,
 };
 use resnetc_compiler::ir::types::Shape;
 use resnetc_compiler::source::Span;
@@ -70,6 +70,16 @@ impl Net {
         self.add(name, Op::BatchNorm { eps: 1e-5, momentum: 0.1, epilogue: Epilogue::default() }, &operands)
     }
 
+    /// A group normalisation.
+    pub fn gn(&mut self, name: &str, x: Value, channels: usize, groups: usize) -> Value {
+        let norm = Norm::Group { groups, eps: 1e-5 };
+        let mut operands = vec![x];
+        for (suffix, role, value) in norm.tensors() {
+            operands.push(self.param(&format!("{name}.{suffix}"), [channels], *role, Init::Constant(*value)));
+        }
+        self.add(name, norm.op(), &operands)
+    }
+
     /// An activation.
     pub fn act(&mut self, name: &str, x: Value, act: Activation) -> Value {
         self.add(name, Op::Activate { act }, &[x])
@@ -83,7 +93,7 @@ impl Net {
     /// A unit's shortcut.
     pub fn shortcut(&mut self, name: &str, rule: ShortcutRule, x: Value, main: Value) -> Value {
         let init = ConvInit::HeNormal { fan: Fan::FanOut };
-        self.add(name, Op::Shortcut { rule, bn_eps: 1e-5, bn_momentum: 0.1, init }, &[x, main])
+        self.add(name, Op::Shortcut { rule, norm: Norm::DEFAULT, init }, &[x, main])
     }
 
     /// A maximum over windows.

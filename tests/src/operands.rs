@@ -2,7 +2,7 @@
 
 use resnetc_compiler::ir::op::Activation;
 use resnetc_compiler::ir::types::{DType, Layout, Shape};
-use resnetc_compiler::plan::{ConvGeometry, Kernel, PoolGeometry, Region};
+use resnetc_compiler::plan::{ConvGeometry, GroupGeometry, Kernel, PoolGeometry, Region};
 
 use crate::rng::Rng;
 
@@ -180,6 +180,10 @@ pub fn signature(kernel: &Kernel) -> Signature {
         | Kernel::BnBackwardReduce { .. }
         | Kernel::BnBackwardApply { .. }
         | Kernel::Affine { .. } => norm_signature(kernel),
+        Kernel::GroupStats { geometry, .. }
+        | Kernel::GroupApply { geometry, .. }
+        | Kernel::GroupBackwardReduce { geometry, .. }
+        | Kernel::GroupBackwardApply { geometry, .. } => group_signature(kernel, &geometry),
         Kernel::MaxPool { .. }
         | Kernel::MaxPoolBackward { .. }
         | Kernel::AvgPool { .. }
@@ -254,6 +258,36 @@ fn norm_signature(kernel: &Kernel) -> Signature {
 /// Mean and reciprocal standard deviation; the mean is subtracted.
 fn statistics(channels: usize) -> [Operand; 2] {
     [Operand::vector(channels).negative(), Operand::vector(channels).with(Data::Positive)]
+}
+
+fn group_signature(kernel: &Kernel, g: &GroupGeometry) -> Signature {
+    let map = Operand::map(g.images, g.channels, g.pixels, 1);
+    let statistic = || Operand::arena([g.images, g.groups]);
+    let (mean, rstd) = (statistic().negative(), statistic().with(Data::Positive));
+    let vector = || Operand::param([g.channels]);
+    match *kernel {
+        Kernel::GroupStats { .. } => signature_of(vec![map], vec![statistic(), statistic()]),
+        Kernel::GroupApply { epilogue, .. } => {
+            let mut inputs = vec![map.clone(), mean, rstd, vector(), vector()];
+            inputs.extend(epilogue.residual.then(|| map.clone()));
+            signature_of(inputs, vec![map])
+        }
+        Kernel::GroupBackwardReduce { act, .. } => {
+            let sum = || vector().in_region(Region::Grads);
+            let mut inputs = vec![map.clone(), map.clone(), mean, rstd, vector()];
+            inputs.extend(act.map(|act| activated(act, map)));
+            signature_of(inputs, vec![sum(), sum(), statistic(), statistic()])
+        }
+        Kernel::GroupBackwardApply { epilogue, .. } => {
+            let sums = [statistic().negative(), statistic().negative()];
+            let mut inputs = vec![map.clone(), map.clone(), mean, rstd, vector()];
+            inputs.extend(sums);
+            inputs.extend(epilogue.act.map(|act| activated(act, map.clone())));
+            let outputs = vec![map; 1 + usize::from(epilogue.residual)];
+            signature_of(inputs, outputs)
+        }
+        ref other => unreachable!("{other:?} is no group normalisation"),
+    }
 }
 
 fn pool_signature(kernel: &Kernel) -> Signature {

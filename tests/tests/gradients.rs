@@ -95,6 +95,31 @@ fn batch_normalisation_with_residual_and_activation() {
 }
 
 #[test]
+fn group_normalisation() {
+    for groups in [1, 2, 4] {
+        check(around(|net, x| {
+            let y = net.gn("gn", x, 4, groups);
+            (net.act("act", y, Activation::Sigmoid), 4)
+        }));
+    }
+}
+
+#[test]
+fn group_normalisation_with_residual_and_activation() {
+    for act in [Activation::Relu, Activation::LeakyRelu { slope: 0.1 }, Activation::Silu] {
+        check(around(|net, x| {
+            let main = net.conv("conv", x, [4, 6], square(3, 1, 1), false);
+            let main = net.gn("gn", main, 6, 3);
+            let main = net.act("inner", main, act);
+            let main = net.conv("conv2", main, [6, 4], square(3, 1, 1), false);
+            let main = net.gn("gn2", main, 4, 2);
+            let sum = net.sum("add", main, x);
+            (net.act("act", sum, act), 4)
+        }));
+    }
+}
+
+#[test]
 fn activations() {
     for act in [Activation::Relu, Activation::LeakyRelu { slope: 0.2 }].into_iter().chain([
         Activation::Sigmoid,

@@ -98,9 +98,11 @@ pub fn kind(node: &Node) -> Kind {
     match &node.op {
         Op::Input { .. } | Op::Labels { .. } | Op::Param { .. } => Kind::Input,
         Op::Shortcut { .. } | Op::PadShortcut { .. } => Kind::Shortcut,
-        Op::Conv { .. } | Op::BatchNorm { .. } | Op::Affine { .. } if in_shortcut => Kind::Shortcut,
+        Op::Conv { .. } | Op::BatchNorm { .. } | Op::GroupNorm { .. } | Op::Affine { .. } if in_shortcut => {
+            Kind::Shortcut
+        }
         Op::Conv { .. } => Kind::Conv,
-        Op::BatchNorm { .. } | Op::Affine { .. } => Kind::Norm,
+        Op::BatchNorm { .. } | Op::GroupNorm { .. } | Op::Affine { .. } => Kind::Norm,
         Op::Activate { .. }
         | Op::Add { .. }
         | Op::Mul { .. }
@@ -119,6 +121,7 @@ pub fn kind(node: &Node) -> Kind {
         | Op::ConvBackwardFilter { .. }
         | Op::ChannelSum
         | Op::BatchNormBackward { .. }
+        | Op::GroupNormBackward { .. }
         | Op::ActivateBackward { .. }
         | Op::MulBackward { .. }
         | Op::MaxPoolBackward { .. }
@@ -147,6 +150,7 @@ pub fn title(op: &Op) -> String {
             format!("conv {}{}{}", window(attrs), if *bias { " + bias" } else { "" }, tail(*epilogue))
         }
         Op::BatchNorm { epilogue, .. } => format!("batch norm{}", tail(*epilogue)),
+        Op::GroupNorm { groups, epilogue, .. } => format!("group norm {groups}{}", tail(*epilogue)),
         Op::Affine { epilogue } => format!("scale + shift{}", tail(*epilogue)),
         Op::Activate { act } => activation(*act).into(),
         Op::Add { act } => format!("add{}", tail(Epilogue { residual: false, act: *act })),
@@ -171,6 +175,7 @@ pub fn title(op: &Op) -> String {
         Op::ConvBackwardFilter { attrs, .. } => format!("conv {} ∂filter", window(attrs)),
         Op::ChannelSum => "sum over channels".into(),
         Op::BatchNormBackward { epilogue } => format!("batch norm{} ∂", tail(*epilogue)),
+        Op::GroupNormBackward { groups, epilogue } => format!("group norm {groups}{} ∂", tail(*epilogue)),
         Op::ActivateBackward { act } => format!("{} ∂", activation(*act)),
         Op::MulBackward { epilogue } => format!("multiply{} ∂", tail(*epilogue)),
         Op::MaxPoolBackward { attrs, .. } => format!("max pool {} ∂", pool(attrs)),

@@ -3,7 +3,7 @@
 use super::{Builder, Map, Result};
 use crate::diagnostic::Diagnostic;
 use crate::ir::graph::{NodeId, Value};
-use crate::ir::op::{Activation, ConvAttrs, DropPart, Epilogue, Init, Op, Recipe, Role};
+use crate::ir::op::{Activation, ConvAttrs, DropPart, Epilogue, Init, Norm, Op, Recipe, Role};
 use crate::ir::types::Shape;
 use crate::source::Span;
 use crate::spec::init::resolve as initial;
@@ -18,22 +18,7 @@ impl Builder<'_> {
                 self.conv(out, attrs, bias, span, x)?
             }
             Layer::Scale(by) => self.scale_shift(x, by, 0.0, span)?,
-            Layer::BatchNorm { eps, momentum } => {
-                let name = self.name("bn");
-                let op = Op::BatchNorm { eps, momentum, epilogue: Epilogue::default() };
-                let parts = [
-                    ("scale", Role::NormScale, 1.0),
-                    ("shift", Role::NormShift, 0.0),
-                    ("running_mean", Role::RunningMean, 0.0),
-                    ("running_var", Role::RunningVar, 1.0),
-                ];
-                let mut operands = vec![x.value];
-                for (part, role, value) in parts {
-                    let init = Init::Constant(value);
-                    operands.push(self.param(&name, part, vec![x.channels], role, init, span)?);
-                }
-                same(self.insert(name, op, span, &operands)?)
-            }
+            Layer::Norm(norm) => same(self.norm(norm, span, x)?),
             Layer::Activate(act) => same(self.node(kind_of(act), Op::Activate { act }, span, &[x.value])?),
             Layer::Drop { rate: 0.0, .. } => x,
             Layer::Drop { part, rate } => {
@@ -52,6 +37,27 @@ impl Builder<'_> {
             Layer::Eca { kernel } => self.eca(kernel, span, x)?,
             Layer::Linear { out, bias } => self.linear(out, bias, span, x)?,
         })
+    }
+
+    fn norm(&mut self, norm: Norm, span: Span, x: Map) -> Result<NodeId> {
+        if let Norm::Group { groups, .. } = norm
+            && !x.channels.is_multiple_of(groups)
+        {
+            let text = format!("{} channels in {groups} groups", x.channels);
+            let mut fault = Diagnostic::error("the groups do not divide the channels", span, text);
+            if norm == self.spec.norm
+                && let Some(place) = self.spec.keys.get("norm").filter(|&place| place != span)
+            {
+                fault = fault.label(place, "`bn` stands for this");
+            }
+            return Err(Box::new(fault.help("the channels of a normalisation are a multiple of `groups`")));
+        }
+        let name = self.name(norm.name());
+        let mut operands = vec![x.value];
+        for &(part, role, first) in norm.tensors() {
+            operands.push(self.param(&name, part, vec![x.channels], role, Init::Constant(first), span)?);
+        }
+        self.insert(name, norm.op(), span, &operands)
     }
 
     /// A convolution; of its bias, the inner `None` means that it is drawn.

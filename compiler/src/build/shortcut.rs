@@ -10,10 +10,6 @@ use crate::spec::layer::Layer;
 use crate::spec::rules::{Rule, VARIABLES};
 use crate::spec::unit::{Arg, Call};
 
-/// PyTorch's constants of batch normalisation, for the one behind a projection.
-const BN_EPS: f32 = 1e-5;
-const BN_MOMENTUM: f32 = 0.1;
-
 impl Builder<'_> {
     /// `shortcut`, built once for a term of a sum, or `shortcut(pre)`.
     pub(super) fn shortcut_call(&mut self, call: &Call, scope: &Scope) -> Result<Map> {
@@ -79,7 +75,7 @@ impl Builder<'_> {
                 fault.help("`shortcut: projection` puts a 1x1 convolution where shapes differ"),
             ));
         }
-        let op = Op::Shortcut { rule, bn_eps: BN_EPS, bn_momentum: BN_MOMENTUM, init: self.spec.init.conv };
+        let op = Op::Shortcut { rule, norm: self.spec.norm, init: self.spec.init.conv };
         let node = self.node("shortcut", op, span, &[x.value, like.map.value])?;
         Ok(Map { value: node.into(), channels })
     }
@@ -124,7 +120,7 @@ impl Builder<'_> {
         if let Op::Mul { .. } | Op::ScaleShift { .. } | Op::Drop { .. } = self.graph.node(node).op {
             self.graph.operands(node).into_iter().for_each(|factor| self.zero_scale(factor.node));
         }
-        if !matches!(self.graph.node(node).op, Op::BatchNorm { .. }) {
+        if !matches!(self.graph.node(node).op, Op::BatchNorm { .. } | Op::GroupNorm { .. }) {
             return;
         }
         let scale = self.graph.operands(node)[1].node;
@@ -140,7 +136,7 @@ fn is_idle_pooling(layer: &Layer) -> bool {
         Layer::MaxPool(attrs) | Layer::AvgPool(attrs) => attrs.stride == [1; 2],
         Layer::BlurPool { stride } => *stride == [1; 2],
         Layer::Conv { .. }
-        | Layer::BatchNorm { .. }
+        | Layer::Norm(_)
         | Layer::Activate(_)
         | Layer::Drop { .. }
         | Layer::GlobalAvgPool

@@ -63,7 +63,10 @@ impl Builder<'_> {
     ) -> Result<Map> {
         calls.iter().try_fold(start, |map, call| {
             let bound: Bound<'_> = layer::bind(call).expect("the checker bound this call");
-            let layer = bound.resolve(&mut |expr| self.number(expr, scope))?;
+            let layer = match bound.resolve(&mut |expr| self.number(expr, scope))? {
+                Layer::Norm(_) if bound.is_plain_norm() => Layer::Norm(self.spec.norm),
+                layer => layer,
+            };
             if wanted(&layer) { self.layer(layer, call.span, map) } else { Ok(map) }
         })
     }

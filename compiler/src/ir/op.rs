@@ -130,9 +130,9 @@ pub enum Role {
     LinearWeight,
     /// Bias of either, `[cout]`.
     Bias,
-    /// Batch normalisation's scale (gamma), `[c]`.
+    /// A normalisation's scale (gamma), `[c]`.
     NormScale,
-    /// Batch normalisation's shift (beta), `[c]`.
+    /// A normalisation's shift (beta), `[c]`.
     NormShift,
     /// Running mean, `[c]`: persistent, but no parameter: not trained, not counted.
     RunningMean,
@@ -199,10 +199,67 @@ pub enum ShortcutRule {
     Identity,
     /// Option A of He et al. 2015: identity; where shapes differ, take every stride-th pixel and pad channels with zeros.
     Pad,
-    /// Option B: identity; where shapes differ, 1x1 convolution with the stride, and batch normalisation.
+    /// Option B: identity; where shapes differ, 1x1 convolution with the stride, and normalisation.
     Projection,
-    /// Option C: always 1x1 convolution and batch normalisation.
+    /// Option C: always 1x1 convolution and normalisation.
     AlwaysProject,
+}
+
+/// Which normalisation, before it meets the channels it works on.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Norm {
+    /// Over the batch and the pixels, per channel: [`Op::BatchNorm`].
+    Batch {
+        /// Added to the variance.
+        eps: f32,
+        /// Weight of the batch in the running statistics.
+        momentum: f32,
+    },
+    /// Over the pixels and the channels of a group, per image: [`Op::GroupNorm`].
+    Group {
+        /// Groups of channels that lie side by side.
+        groups: usize,
+        /// Added to the variance.
+        eps: f32,
+    },
+}
+
+impl Norm {
+    /// PyTorch's batch normalisation.
+    pub const DEFAULT: Norm = Norm::Batch { eps: 1e-5, momentum: 0.1 };
+
+    /// What nodes are called after: `bn`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Norm::Batch { .. } => "bn",
+            Norm::Group { .. } => "gn",
+        }
+    }
+
+    /// The operator, without an epilogue.
+    pub fn op(self) -> Op {
+        let epilogue = Epilogue::default();
+        match self {
+            Norm::Batch { eps, momentum } => Op::BatchNorm { eps, momentum, epilogue },
+            Norm::Group { groups, eps } => Op::GroupNorm { groups, eps, epilogue },
+        }
+    }
+
+    /// The operator's vectors of one number per channel, in the order of its operands: how each is called, what it is,
+    /// and its first value.
+    pub fn tensors(self) -> &'static [(&'static str, Role, f32)] {
+        const ALL: &[(&str, Role, f32)] = &[
+            ("scale", Role::NormScale, 1.0),
+            ("shift", Role::NormShift, 0.0),
+            ("running_mean", Role::RunningMean, 0.0),
+            ("running_var", Role::RunningVar, 1.0),
+        ];
+        match self {
+            Norm::Batch { .. } => ALL,
+            Norm::Group { .. } => &ALL[..2],
+        }
+    }
 }
 
 /// What a random operator drops as a whole.
@@ -265,6 +322,17 @@ pub enum Op {
         eps: f32,
         /// Weight of the batch in the running statistics (PyTorch's convention).
         momentum: f32,
+        /// Applied before the store.
+        epilogue: Epilogue,
+    },
+    /// Group normalisation (Wu and He 2018): `x, scale, shift [, residual]`. Each image by itself, over `h`, `w` and the
+    /// channels of a group, the same in training and in inference; scale and shift are per channel. Three results: the
+    /// normalised map, the mean `[n, groups]` and the reciprocal standard deviation `[n, groups]`.
+    GroupNorm {
+        /// Groups of channels that lie side by side; they divide the channels.
+        groups: usize,
+        /// Added to the variance.
+        eps: f32,
         /// Applied before the store.
         epilogue: Epilogue,
     },
@@ -352,10 +420,8 @@ pub enum Op {
     Shortcut {
         /// How to make the shapes agree.
         rule: ShortcutRule,
-        /// Of the batch normalisation behind a projection.
-        bn_eps: f32,
-        /// Likewise.
-        bn_momentum: f32,
+        /// What stands behind a projection.
+        norm: Norm,
         /// First values of a projection's weight; fans are put in when its shape is known.
         init: ConvInit,
     },
@@ -400,6 +466,14 @@ pub enum Op {
     /// epilogue has one.
     BatchNormBackward {
         /// Of the forward operator.
+        epilogue: Epilogue,
+    },
+    /// Gradient of a group normalisation: operands and results as those of [`Op::BatchNormBackward`], the mean and the
+    /// deviation `[n, groups]`.
+    GroupNormBackward {
+        /// Of the forward operator.
+        groups: usize,
+        /// Likewise.
         epilogue: Epilogue,
     },
     /// Gradient of an activation: `dy, y` where `y` is its result or its input, as [`Activation::grad_from`] says.

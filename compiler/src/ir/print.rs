@@ -99,6 +99,7 @@ impl fmt::Display for Op {
             Op::BatchNorm { eps, momentum, epilogue } => {
                 write!(f, "batch_norm eps={eps} momentum={momentum}{epilogue}")
             }
+            Op::GroupNorm { groups, eps, epilogue } => write!(f, "group_norm g{groups} eps={eps}{epilogue}"),
             Op::Affine { epilogue } => write!(f, "affine{epilogue}"),
             Op::Activate { act } => write!(f, "{act}"),
             Op::Add { act } => write!(f, "add{}", Epilogue { residual: false, act: *act }),
@@ -123,6 +124,9 @@ impl fmt::Display for Op {
             Op::ConvBackwardFilter { attrs, .. } => write!(f, "conv_backward_filter {attrs}"),
             Op::ChannelSum => f.write_str("channel_sum"),
             Op::BatchNormBackward { epilogue } => write!(f, "batch_norm_backward{epilogue}"),
+            Op::GroupNormBackward { groups, epilogue } => {
+                write!(f, "group_norm_backward g{groups}{epilogue}")
+            }
             Op::ActivateBackward { act } => write!(f, "{act}_backward"),
             Op::MulBackward { epilogue } => write!(f, "mul_backward{epilogue}"),
             Op::MaxPoolBackward { attrs, .. } => write!(f, "max_pool_backward {attrs}"),

@@ -8,8 +8,8 @@
 //!    `Affine` only in inference from `Fused` on, where neither a `BatchNorm` nor a `Drop` is left.
 //! 5. **Epilogues** only from `Fused` on: of convolutions and affine maps in inference, of batch normalisations (with an
 //!    activation whose gradient's mask follows from the result: relu, leaky relu) in training, of sums in both
-//!    (in training with an activation whose gradient follows from its result), of products in both (in training with one
-//!    whose mask does).
+//!    (in training with an activation whose gradient follows from its result), of products and group normalisations in
+//!    both (in training with one whose mask does).
 //! 6. **Recipes** other than `Own` only from `Fused` on and in inference.
 //! 7. **Parameters**: weights, biases, scales, shifts and running statistics are `Param` nodes of the fitting role; an
 //!    update's target is a trained `Param`, and each has one update at most.
@@ -78,6 +78,7 @@ fn legal(op: &Op, mode: Mode) -> Option<(Stage, Stage)> {
             Mode::Infer => Some((Stage::Built, Stage::Expanded)),
             Mode::Train => always,
         },
+        Op::GroupNorm { .. } => always,
         Op::Affine { .. } => (mode == Mode::Infer).then_some((Stage::Fused, Stage::LaidOut)),
         Op::Shortcut { .. } => Some((Stage::Built, Stage::Typed)),
         Op::Drop { .. } => match mode {
@@ -90,6 +91,7 @@ fn legal(op: &Op, mode: Mode) -> Option<(Stage, Stage)> {
         | Op::ConvBackwardFilter { .. }
         | Op::ChannelSum
         | Op::BatchNormBackward { .. }
+        | Op::GroupNormBackward { .. }
         | Op::ActivateBackward { .. }
         | Op::MulBackward { .. }
         | Op::MaxPoolBackward { .. }
@@ -113,11 +115,14 @@ fn epilogue(op: &Op) -> Epilogue {
     match op {
         Op::Conv { epilogue, .. }
         | Op::BatchNorm { epilogue, .. }
+        | Op::GroupNorm { epilogue, .. }
         | Op::Affine { epilogue }
         | Op::Mul { epilogue } => *epilogue,
         Op::Add { act } => Epilogue { residual: false, act: *act },
         // A backward operator's epilogue is its forward operator's.
-        Op::BatchNormBackward { epilogue } | Op::MulBackward { epilogue } => *epilogue,
+        Op::BatchNormBackward { epilogue }
+        | Op::GroupNormBackward { epilogue, .. }
+        | Op::MulBackward { epilogue } => *epilogue,
         Op::Input { .. }
         | Op::Labels { .. }
         | Op::Param { .. }
@@ -169,12 +174,12 @@ fn param_operands(op: &Op) -> Vec<(usize, Role)> {
         Op::Conv { bias, .. } => with_bias(Role::ConvWeight, *bias),
         Op::Linear { bias } => with_bias(Role::LinearWeight, *bias),
         Op::BatchNorm { .. } => NORM.to_vec(),
-        Op::Affine { .. } => NORM[..2].to_vec(),
+        Op::Affine { .. } | Op::GroupNorm { .. } => NORM[..2].to_vec(),
         Op::ChannelConv | Op::ConvBackwardData { .. } | Op::ChannelConvBackwardData => {
             vec![(1, Role::ConvWeight)]
         }
         Op::LinearBackwardData { .. } => vec![(1, Role::LinearWeight)],
-        Op::BatchNormBackward { .. } => vec![(4, Role::NormScale)],
+        Op::BatchNormBackward { .. } | Op::GroupNormBackward { .. } => vec![(4, Role::NormScale)],
         Op::Input { .. }
         | Op::Labels { .. }
         | Op::Param { .. }
@@ -308,8 +313,12 @@ impl Check<'_> {
         {
             self.fault(&node.name, "a convolution's epilogue is legal in inference only");
         }
-        if let Op::BatchNorm { .. } | Op::BatchNormBackward { .. } | Op::Mul { .. } | Op::MulBackward { .. } =
-            node.op
+        if let Op::BatchNorm { .. }
+        | Op::BatchNormBackward { .. }
+        | Op::GroupNorm { .. }
+        | Op::GroupNormBackward { .. }
+        | Op::Mul { .. }
+        | Op::MulBackward { .. } = node.op
             && mode == Mode::Train
             && epilogue.act.is_some_and(|act| !act.keeps_sign())
         {

@@ -7,7 +7,8 @@ use crate::ir::op::Op;
 
 pub(super) fn check(subject: &Subject<'_>) -> Vec<Diagnostic> {
     let train = &subject.spec.train;
-    let normalizes = subject.nodes().any(|node| matches!(node.op, Op::BatchNorm { .. }));
+    let normalizes =
+        subject.nodes().any(|node| matches!(node.op, Op::BatchNorm { .. } | Op::GroupNorm { .. }));
     if !subject.trains() || !normalizes || !train.decay_norm || train.sgd.weight_decay == 0.0 {
         return Vec::new();
     }

@@ -57,7 +57,12 @@ impl Walk<'_> {
         }
         let weighs = matches!(
             node.op,
-            Op::Conv { .. } | Op::ChannelConv | Op::BatchNorm { .. } | Op::Linear { .. } | Op::Param { .. }
+            Op::Conv { .. }
+                | Op::ChannelConv
+                | Op::BatchNorm { .. }
+                | Op::GroupNorm { .. }
+                | Op::Linear { .. }
+                | Op::Param { .. }
         );
         if weighs || !self.seen.insert(id) {
             return;

@@ -16,7 +16,7 @@ pub(super) fn check(subject: &Subject<'_>) -> Vec<Diagnostic> {
     let ends_in_norm = graph.ids().filter(|&id| matches!(graph.node(id).op, Op::Add { .. })).any(|id| {
         graph.operands(id).iter().any(|value| {
             let node = graph.node(value.node);
-            matches!(node.op, Op::BatchNorm { .. }) && !node.name.contains(".shortcut")
+            matches!(node.op, Op::BatchNorm { .. } | Op::GroupNorm { .. }) && !node.name.contains(".shortcut")
         })
     });
     if depth <= DEEP || !ends_in_norm || subject.spec.init.zero_last_bn {

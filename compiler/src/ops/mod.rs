@@ -77,13 +77,15 @@ pub fn operand_count(op: &Op) -> usize {
         Op::Input { .. } | Op::Labels { .. } | Op::Param { .. } => 0,
         Op::Conv { bias, epilogue, .. } => 2 + usize::from(*bias) + usize::from(epilogue.residual),
         Op::BatchNorm { epilogue, .. } => 5 + usize::from(epilogue.residual),
-        Op::Affine { epilogue } => 3 + usize::from(epilogue.residual),
+        Op::Affine { epilogue } | Op::GroupNorm { epilogue, .. } => 3 + usize::from(epilogue.residual),
         Op::Mul { epilogue } => 2 + usize::from(epilogue.residual),
         Op::MulBackward { epilogue } => 3 + usize::from(epilogue.act.is_some()),
         Op::Concat { operands } => *operands,
         Op::Linear { bias } => 2 + usize::from(*bias),
         Op::ConvBackwardData { residual, .. } => 2 + usize::from(*residual),
-        Op::BatchNormBackward { epilogue } => 5 + usize::from(epilogue.act.is_some()),
+        Op::BatchNormBackward { epilogue } | Op::GroupNormBackward { epilogue, .. } => {
+            5 + usize::from(epilogue.act.is_some())
+        }
         Op::Activate { .. }
         | Op::ScaleShift { .. }
         | Op::Drop { .. }
@@ -130,6 +132,7 @@ pub fn infer(op: &Op, mode: Mode, operands: &[&TensorType]) -> Infer {
         Op::Param { shape, .. } => param::infer_param(shape),
         Op::Conv { attrs, bias, epilogue } => conv::infer(attrs, *bias, epilogue, operands),
         Op::BatchNorm { epilogue, .. } => norm::infer(mode, epilogue, operands),
+        Op::GroupNorm { groups, epilogue, .. } => norm::infer_group(*groups, epilogue, operands),
         Op::Affine { epilogue } => norm::infer_affine(epilogue, operands),
         Op::Activate { act } => activation::infer(act, operands),
         Op::Add { .. } => elementwise::infer_add(operands),
@@ -144,7 +147,7 @@ pub fn infer(op: &Op, mode: Mode, operands: &[&TensorType]) -> Infer {
         Op::ChannelConv => channel_conv::infer(operands),
         Op::Concat { .. } => concat::infer(operands),
         Op::Linear { bias } => linear::infer(*bias, operands),
-        Op::Shortcut { rule, .. } => shortcut::infer(*rule, operands),
+        Op::Shortcut { rule, norm, .. } => shortcut::infer(*rule, *norm, operands),
         Op::PadShortcut { stride, channels } => shortcut::infer_pad(*stride, *channels, operands),
         Op::Softmax => loss::infer_softmax(operands),
         Op::CrossEntropy { smoothing } => loss::infer(*smoothing, operands),
@@ -153,7 +156,8 @@ pub fn infer(op: &Op, mode: Mode, operands: &[&TensorType]) -> Infer {
         }
         Op::ConvBackwardFilter { attrs, weight } => conv::infer_backward_filter(attrs, weight, operands),
         Op::ChannelSum => conv::infer_channel_sum(operands),
-        Op::BatchNormBackward { epilogue } => norm::infer_backward(epilogue, operands),
+        Op::BatchNormBackward { epilogue } => norm::infer_backward(None, epilogue, operands),
+        Op::GroupNormBackward { groups, epilogue } => norm::infer_backward(Some(*groups), epilogue, operands),
         Op::ActivateBackward { .. } => activation::infer_backward(operands),
         Op::MulBackward { epilogue } => elementwise::infer_mul_backward(epilogue, operands),
         Op::MaxPoolBackward { attrs, input } => pool::infer_max_backward(attrs, input, operands),
@@ -188,6 +192,7 @@ pub fn layout(op: &Op, result: &TensorType) -> Layout {
         | Op::Labels { .. }
         | Op::Conv { .. }
         | Op::BatchNorm { .. }
+        | Op::GroupNorm { .. }
         | Op::Affine { .. }
         | Op::Activate { .. }
         | Op::Add { .. }
@@ -209,6 +214,7 @@ pub fn layout(op: &Op, result: &TensorType) -> Layout {
         | Op::ConvBackwardData { .. }
         | Op::ChannelSum
         | Op::BatchNormBackward { .. }
+        | Op::GroupNormBackward { .. }
         | Op::ActivateBackward { .. }
         | Op::MulBackward { .. }
         | Op::MaxPoolBackward { .. }
@@ -265,6 +271,7 @@ fn macs(op: &Op, operands: &[&TensorType], results: &[TensorType]) -> u64 {
         | Op::Labels { .. }
         | Op::Param { .. }
         | Op::BatchNorm { .. }
+        | Op::GroupNorm { .. }
         | Op::Affine { .. }
         | Op::Activate { .. }
         | Op::Add { .. }
@@ -283,6 +290,7 @@ fn macs(op: &Op, operands: &[&TensorType], results: &[TensorType]) -> u64 {
         | Op::CrossEntropy { .. }
         | Op::ChannelSum
         | Op::BatchNormBackward { .. }
+        | Op::GroupNormBackward { .. }
         | Op::ActivateBackward { .. }
         | Op::MulBackward { .. }
         | Op::MaxPoolBackward { .. }
@@ -308,7 +316,9 @@ fn elementwise_flops(op: &Op, operands: &[&TensorType], results: &[TensorType]) 
         Op::Concat { .. } | Op::ChannelSlice { .. } => 0,
         Op::Conv { bias, epilogue, .. } => out() * (u64::from(*bias) + epilogue_flops(epilogue)),
         // Mean: 1; variance: 3; normalise, scale, shift: 4.
-        Op::BatchNorm { epilogue, .. } => out() * (8 + epilogue_flops(epilogue)),
+        Op::BatchNorm { epilogue, .. } | Op::GroupNorm { epilogue, .. } => {
+            out() * (8 + epilogue_flops(epilogue))
+        }
         Op::Affine { epilogue } => out() * (2 + epilogue_flops(epilogue)),
         Op::Activate { .. } => out(),
         Op::Add { act } => out() * (1 + u64::from(act.is_some())),
@@ -328,7 +338,9 @@ fn elementwise_flops(op: &Op, operands: &[&TensorType], results: &[TensorType]) 
         Op::ConvBackwardData { residual, .. } => out() * u64::from(*residual),
         Op::ConvBackwardFilter { .. } | Op::LinearBackwardData { .. } | Op::LinearBackwardFilter => 0,
         // Reduce: 4; apply: 5; mask: 1.
-        Op::BatchNormBackward { epilogue } => out() * (9 + u64::from(epilogue.act.is_some())),
+        Op::BatchNormBackward { epilogue } | Op::GroupNormBackward { epilogue, .. } => {
+            out() * (9 + u64::from(epilogue.act.is_some()))
+        }
         Op::ActivateBackward { .. } | Op::GlobalAvgPoolBackward { .. } | Op::GlobalMaxPoolBackward { .. } => {
             out()
         }

@@ -1,4 +1,5 @@
-//! Batch normalisation (Ioffe and Szegedy 2015), its gradient, and what is left of it in inference.
+//! Batch normalisation (Ioffe and Szegedy 2015), group normalisation (Wu and He 2018), their gradients, and what is left
+//! of the former in inference.
 
 use super::vjp::Gradients;
 use super::{Infer, InferError, Vjp, feature_map, like, same_shape};
@@ -17,6 +18,25 @@ pub(super) fn infer(mode: Mode, epilogue: &Epilogue, operands: &[&TensorType]) -
         Mode::Infer => vec![y],
         Mode::Train => vec![y, TensorType::f32(channels.clone()), TensorType::f32(channels)],
     })
+}
+
+/// The map, and mean and reciprocal standard deviation of every group of every image.
+pub(super) fn infer_group(groups: usize, epilogue: &Epilogue, operands: &[&TensorType]) -> Infer {
+    check_channels(operands, &TENSORS[..2])?;
+    check_residual(epilogue, operands)?;
+    let [n, c, _, _] = feature_map(operands, 0)?;
+    check_groups(groups, c)?;
+    let statistic = TensorType::f32([n, groups]);
+    Ok(vec![like(operands[0], operands[0].shape.clone()), statistic.clone(), statistic])
+}
+
+/// That groups divide channels.
+pub(super) fn check_groups(groups: usize, channels: usize) -> Result<(), InferError> {
+    if groups > 0 && channels.is_multiple_of(groups) {
+        return Ok(());
+    }
+    let error = InferError::new(format!("{groups} groups do not divide {channels} channels")).at(0);
+    Err(error.help("the channels of a normalisation are a multiple of its groups"))
 }
 
 pub(super) fn infer_affine(epilogue: &Epilogue, operands: &[&TensorType]) -> Infer {
@@ -46,30 +66,51 @@ fn check_residual(epilogue: &Epilogue, operands: &[&TensorType]) -> Result<(), I
 /// `dshift = sum g`; `dscale = sum g * xhat`; `dx = scale * rstd * (g - dshift / m - xhat * dscale / m)`;
 /// the residual's gradient is `g`.
 pub(super) fn vjp(v: &mut Vjp<'_>, epilogue: &Epilogue) -> Gradients {
+    let mut gradients = backward(v, Op::BatchNormBackward { epilogue: *epilogue }, epilogue)?;
+    // Operands: x, scale, shift, running mean, running variance [, residual].
+    gradients.splice(3..3, [None, None]);
+    Ok(gradients)
+}
+
+/// With `g` and `xhat` as above, `s = scale * g` and means over each group of each image: `dshift = sum g`;
+/// `dscale = sum g * xhat`; `dx = rstd * (s - mean(s) - xhat * mean(s * xhat))`; the residual's gradient is `g`.
+pub(super) fn vjp_group(v: &mut Vjp<'_>, groups: usize, epilogue: &Epilogue) -> Gradients {
+    backward(v, Op::GroupNormBackward { groups, epilogue: *epilogue }, epilogue)
+}
+
+/// Gradients of `x, scale, shift [, residual]`, all results of one operator.
+fn backward(v: &mut Vjp<'_>, op: Op, epilogue: &Epilogue) -> Gradients {
     let dy = v.dy()?;
     let mut inputs = vec![dy, v.operands[0], v.result(1), v.result(2), v.operands[1]];
     if epilogue.act.is_some() {
         inputs.push(v.result(0));
     }
     let wanted: Vec<usize> = (0..v.operands.len()).filter(|&i| v.wants(i)).collect();
-    let dx = v.emit(&wanted, Op::BatchNormBackward { epilogue: *epilogue }, &inputs);
+    let dx = v.emit(&wanted, op, &inputs);
     let port = |i: usize, port| v.wants(i).then_some(Value { port, ..dx });
-    // Operands: x, scale, shift, running mean, running variance [, residual].
-    let mut gradients = vec![port(0, 0), port(1, 1), port(2, 2), None, None];
+    let mut gradients = vec![port(0, 0), port(1, 1), port(2, 2)];
     if epilogue.residual {
-        gradients.push(port(5, 3));
+        gradients.push(port(v.operands.len() - 1, 3));
     }
     Ok(gradients)
 }
 
-/// `dy, x, mean, rstd, scale [, y]` to `dx, dscale, dshift [, dresidual]`.
-pub(super) fn infer_backward(epilogue: &Epilogue, operands: &[&TensorType]) -> Infer {
-    let [_, c, _, _] = feature_map(operands, 0)?;
+/// `dy, x, mean, rstd, scale [, y]` to `dx, dscale, dshift [, dresidual]`; statistics are per image and group where there
+/// are groups, else per channel.
+pub(super) fn infer_backward(groups: Option<usize>, epilogue: &Epilogue, operands: &[&TensorType]) -> Infer {
+    let [n, c, _, _] = feature_map(operands, 0)?;
     let (map, channels) = (operands[0].shape.clone(), Shape::from([c]));
+    let statistics = match groups {
+        None => channels.clone(),
+        Some(groups) => {
+            check_groups(groups, c)?;
+            [n, groups].into()
+        }
+    };
     same_shape(operands, 1, &map, "the forward input")?;
-    for (i, name) in [(2, "the mean"), (3, "the deviation"), (4, "the scale")] {
-        same_shape(operands, i, &channels, name)?;
-    }
+    same_shape(operands, 2, &statistics, "the mean")?;
+    same_shape(operands, 3, &statistics, "the deviation")?;
+    same_shape(operands, 4, &channels, "the scale")?;
     if epilogue.act.is_some() {
         same_shape(operands, 5, &map, "the forward result")?;
     }

@@ -1,8 +1,9 @@
 //! Shortcuts: the rule before it is decided, and option A's padding.
 
+use super::norm::check_groups;
 use super::vjp::Gradients;
 use super::{Infer, InferError, Vjp, feature_map, like, same_shape};
-use crate::ir::op::{Op, ShortcutRule};
+use crate::ir::op::{Norm, Op, ShortcutRule};
 use crate::ir::types::{Shape, TensorType};
 
 /// What a shortcut has to do to make its input fit.
@@ -35,8 +36,9 @@ impl ShortcutChange {
     }
 }
 
-/// Of the shape of the second operand, the main branch; the rule has to be able to get there.
-pub(super) fn infer(rule: ShortcutRule, operands: &[&TensorType]) -> Infer {
+/// Of the shape of the second operand, the main branch; the rule has to be able to get there, and what normalises a
+/// projection to divide its channels.
+pub(super) fn infer(rule: ShortcutRule, norm: Norm, operands: &[&TensorType]) -> Infer {
     let (x, main) = (feature_map(operands, 0)?, feature_map(operands, 1)?);
     let (from, to) = (&operands[0].shape, &operands[1].shape);
     let change = (x[0] == main[0]).then(|| ShortcutChange::between(x, main)).flatten();
@@ -52,6 +54,14 @@ pub(super) fn infer(rule: ShortcutRule, operands: &[&TensorType]) -> Infer {
         ShortcutRule::Pad if main[1] >= x[1] => None,
         ShortcutRule::Pad => Some("padding can only add channels; use `shortcut: projection`"),
     };
+    let projects = match rule {
+        ShortcutRule::Projection => !change.is_none(),
+        ShortcutRule::AlwaysProject => true,
+        ShortcutRule::Identity | ShortcutRule::Pad => false,
+    };
+    if let (Norm::Group { groups, .. }, true) = (norm, projects) {
+        check_groups(groups, main[1]).map_err(|error| error.at(1))?;
+    }
     match error {
         None => Ok(vec![like(operands[0], to.clone())]),
         Some(help) => {

@@ -1,7 +1,7 @@
 //! Types and costs, op by op, against sizes worked out by hand or known from the papers.
 
 use super::*;
-use crate::ir::op::{Activation, ConvAttrs, ConvInit, Fan, Init, PoolAttrs, SgdAttrs, ShortcutRule};
+use crate::ir::op::{Activation, ConvAttrs, ConvInit, Fan, Init, Norm, PoolAttrs, SgdAttrs, ShortcutRule};
 
 const CONV: ConvAttrs =
     ConvAttrs { kernel: [3; 2], stride: [1; 2], padding: [1; 2], dilation: [1; 2], groups: 1 };
@@ -103,6 +103,24 @@ fn normalisations_have_three_results_in_training_only() {
 }
 
 #[test]
+fn group_normalisations_have_statistics_per_image_and_group() {
+    let op = |groups| Op::GroupNorm { groups, eps: 1e-5, epilogue: Epilogue::default() };
+    let v = TensorType::f32([4]);
+    let types = [map([2, 4, 3, 3]), v.clone(), v.clone()];
+    for mode in [Mode::Infer, Mode::Train] {
+        assert_eq!(infer_in(mode, &op(2), &types), "f32 2x4x3x3, f32 2x2, f32 2x2");
+    }
+    assert_eq!(infers(&op(3), &types), "operand Some(0): 3 groups do not divide 4 channels");
+    assert_eq!(infers(&op(0), &types), "operand Some(0): 0 groups do not divide 4 channels");
+    let (x, statistic) = (map([2, 4, 3, 3]), TensorType::f32([2, 2]));
+    let backward = Op::GroupNormBackward { groups: 2, epilogue: Epilogue::default() };
+    let operands = [x.clone(), x.clone(), statistic.clone(), statistic, v.clone()];
+    assert_eq!(infers(&backward, &operands), "f32 2x4x3x3, f32 4, f32 4");
+    let wrong = [x.clone(), x, v.clone(), v.clone(), v];
+    assert_eq!(infers(&backward, &wrong), "operand Some(2): the mean has shape 4, needs 2x2");
+}
+
+#[test]
 fn pooling_follows_pytorch() {
     let max = Op::MaxPool { attrs: POOL };
     assert_eq!(infers(&max, &[map([1, 64, 112, 112])]), "f32 1x64x56x56, u8 1x64x56x56");
@@ -147,13 +165,19 @@ fn sums_say_what_differs() {
 #[test]
 fn shortcuts_refuse_what_their_rule_cannot_do() {
     let init = ConvInit::XavierNormal;
-    let op = |rule| Op::Shortcut { rule, bn_eps: 1e-5, bn_momentum: 0.1, init };
+    let op = |rule| Op::Shortcut { rule, norm: Norm::DEFAULT, init };
     let types = |to| [map([1, 8, 7, 7]), map(to)];
     assert_eq!(infers(&op(ShortcutRule::Projection), &types([1, 4, 4, 4])), "f32 1x4x4x4");
     assert!(infers(&op(ShortcutRule::Pad), &types([1, 4, 4, 4])).contains("padding shortcut cannot"));
     assert!(infers(&op(ShortcutRule::Identity), &types([1, 8, 4, 4])).contains("identity shortcut cannot"));
     // No stride takes 5 of 7 pixels.
     assert!(infers(&op(ShortcutRule::Projection), &types([1, 8, 5, 5])).contains("no stride"));
+    let grouped = |groups| {
+        let norm = Norm::Group { groups, eps: 1e-5 };
+        Op::Shortcut { rule: ShortcutRule::Projection, norm, init }
+    };
+    assert_eq!(infers(&grouped(4), &types([1, 4, 4, 4])), "f32 1x4x4x4");
+    assert!(infers(&grouped(3), &types([1, 4, 4, 4])).contains("3 groups do not divide 4 channels"));
     let pad = Op::PadShortcut { stride: [2; 2], channels: 16 };
     assert_eq!(infers(&pad, &[map([1, 8, 7, 7])]), "f32 1x16x4x4");
     let backward = Op::PadShortcutBackward { stride: [2; 2], input: Shape::from([1, 8, 7, 7]) };

@@ -93,6 +93,7 @@ pub fn vjp(mut v: Vjp<'_>) -> Gradients {
         Op::Input { .. } | Op::Labels { .. } | Op::Param { .. } => Ok(Vec::new()),
         Op::Conv { attrs, bias, epilogue } => conv::vjp(&mut v, attrs, *bias, epilogue),
         Op::BatchNorm { epilogue, .. } => norm::vjp(&mut v, epilogue),
+        Op::GroupNorm { groups, epilogue, .. } => norm::vjp_group(&mut v, *groups, epilogue),
         Op::Activate { act } => activation::vjp(&mut v, *act),
         Op::Add { act } => elementwise::vjp_add(&mut v, *act),
         Op::Mul { epilogue } => elementwise::vjp_mul(&mut v, epilogue),
@@ -115,6 +116,7 @@ pub fn vjp(mut v: Vjp<'_>) -> Gradients {
         | Op::ConvBackwardFilter { .. }
         | Op::ChannelSum
         | Op::BatchNormBackward { .. }
+        | Op::GroupNormBackward { .. }
         | Op::ActivateBackward { .. }
         | Op::MulBackward { .. }
         | Op::MaxPoolBackward { .. }

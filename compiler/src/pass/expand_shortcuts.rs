@@ -1,20 +1,19 @@
-//! Decides what each unit's shortcut is: the input itself, a projection (1x1 convolution and batch normalisation,
-//! options B and C of He et al. 2015), or strided pixels padded with zero channels (option A).
+//! Decides what each unit's shortcut is: the input itself, a projection (1x1 convolution and normalisation, options B and
+//! C of He et al. 2015), or strided pixels padded with zero channels (option A).
 
 use super::PassContext;
 use crate::diagnostic::Diagnostic;
 use crate::ir::graph::{Graph, NodeId, Value};
-use crate::ir::op::{ConvAttrs, ConvInit, Epilogue, Init, Op, Recipe, Role, ShortcutRule};
+use crate::ir::op::{ConvAttrs, ConvInit, Epilogue, Init, Norm, Op, Recipe, Role, ShortcutRule};
 use crate::ir::patch::Patch;
 use crate::ops::ShortcutChange;
 
 pub(super) fn run(graph: &Graph, _context: &PassContext) -> Result<Patch, Vec<Diagnostic>> {
     let mut patch = Patch::new(graph);
     for id in graph.ids() {
-        let Op::Shortcut { rule, bn_eps, bn_momentum, init } = graph.node(id).op else { continue };
+        let Op::Shortcut { rule, norm, init } = graph.node(id).op else { continue };
         let change = change(graph, id);
         let x = graph.operands(id)[0];
-        let norm = Op::BatchNorm { eps: bn_eps, momentum: bn_momentum, epilogue: Epilogue::default() };
         match rule {
             ShortcutRule::Identity => identity(graph, &mut patch, id, x),
             ShortcutRule::Pad | ShortcutRule::Projection if change.is_none() => {
@@ -49,7 +48,7 @@ fn pad(graph: &Graph, patch: &mut Patch, id: NodeId, x: Value, change: ShortcutC
     patch.fired(id, &graph.node(id).name, reason("pad", change, 'A'));
 }
 
-/// Adds `<name>.conv` and `<name>.bn` with their parameters in the place of the shortcut.
+/// Adds `<name>.conv` and `<name>.bn` (or `.gn`) with their parameters in the place of the shortcut.
 #[expect(clippy::too_many_arguments, reason = "what a convolution and a normalisation consist of")]
 fn project(
     graph: &Graph,
@@ -57,7 +56,7 @@ fn project(
     id: NodeId,
     x: Value,
     change: ShortcutChange,
-    norm: Op,
+    norm: Norm,
     init: ConvInit,
     rule: char,
 ) {
@@ -69,16 +68,20 @@ fn project(
         patch.add(format!("{name}.{suffix}"), op, span, &[]).into()
     };
     let weight = param("conv.weight", vec![cout, cin, 1, 1], Role::ConvWeight, init.resolve(cin, cout));
-    let scale = param("bn.scale", vec![cout], Role::NormScale, Init::Constant(1.0));
-    let shift = param("bn.shift", vec![cout], Role::NormShift, Init::Constant(0.0));
-    let mean = param("bn.running_mean", vec![cout], Role::RunningMean, Init::Constant(0.0));
-    let var = param("bn.running_var", vec![cout], Role::RunningVar, Init::Constant(1.0));
+    let tensors: Vec<Value> = norm
+        .tensors()
+        .iter()
+        .map(|(part, role, first)| {
+            param(&format!("{}.{part}", norm.name()), vec![cout], *role, Init::Constant(*first))
+        })
+        .collect();
     let stride = change.stride;
     let attrs = ConvAttrs { kernel: [1; 2], stride, padding: [0; 2], dilation: [1; 2], groups: 1 };
     let conv = Op::Conv { attrs, bias: false, epilogue: Epilogue::default() };
     let conv = patch.add(format!("{name}.conv"), conv, span, &[x, weight]);
-    let bn = patch.add(format!("{name}.bn"), norm, span, &[conv.into(), scale, shift, mean, var]);
-    patch.redirect(id, bn);
+    let operands = [&[conv.into()], tensors.as_slice()].concat();
+    let normalised = patch.add(format!("{name}.{}", norm.name()), norm.op(), span, &operands);
+    patch.redirect(id, normalised);
     patch.remove(id);
     patch.fired(conv, name, reason("projection", change, rule));
 }

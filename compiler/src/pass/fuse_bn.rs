@@ -1,5 +1,5 @@
-//! Training: puts the activation behind a batch normalisation, and the sum between them, into its epilogue: one pass
-//! over memory forward, and in the backward pass the activation's mask costs nothing extra.
+//! Training: puts the activation behind a batch or group normalisation, and the sum between them, into its epilogue: one
+//! pass over memory forward, and in the backward pass the activation's mask costs nothing extra.
 //!
 //! Only activations whose mask follows from their result (relu, leaky relu). A sum without an activation behind it is
 //! left alone: its gradient passes through for free, while a fused one would be copied.
@@ -16,7 +16,8 @@ pub(super) fn run(graph: &Graph, _context: &PassContext) -> Result<Patch, Vec<Di
     let mut patch = Patch::new(graph);
     let mut taken = HashSet::new();
     for id in graph.ids() {
-        let Op::BatchNorm { eps, momentum, .. } = graph.node(id).op else { continue };
+        let mut op = graph.node(id).op.clone();
+        let (Op::BatchNorm { epilogue, .. } | Op::GroupNorm { epilogue, .. }) = &mut op else { continue };
         let name = &graph.node(id).name;
         match tail(graph, id, &taken) {
             Err(reason) => patch.refused(name, format!("left: {reason}")),
@@ -29,8 +30,8 @@ pub(super) fn run(graph: &Graph, _context: &PassContext) -> Result<Patch, Vec<Di
                     patch.fired(id, name, format!("took in `{}`", graph.node(sum).name));
                     patch.remove(sum);
                 }
-                let epilogue = Epilogue { residual: sum.is_some(), act: Some(act) };
-                patch.replace(id, Op::BatchNorm { eps, momentum, epilogue }, &operands);
+                *epilogue = Epilogue { residual: sum.is_some(), act: Some(act) };
+                patch.replace(id, op, &operands);
                 patch.fired(id, name, format!("took in `{}`", graph.node(activation).name));
                 patch.redirect(activation, id);
                 patch.remove(activation);

@@ -1,5 +1,6 @@
-//! Puts the sum and the activation behind a convolution, an affine map or a product into its epilogue, so that its
-//! result is written once. In training only products: what is behind a convolution there is a normalisation.
+//! Puts the sum and the activation behind a convolution, an affine map, a group normalisation or a product into its
+//! epilogue, so that its result is written once. In training only products: what is behind a convolution there is a
+//! normalisation, which a pass of its own looks after.
 //!
 //! `conv -> add(residual) -> act`, `conv -> act` and `conv -> add(residual)` fuse, each intermediate having one user.
 //! The residual cannot depend on the convolution: its only way out is the sum. In training the activation has to be one
@@ -19,7 +20,7 @@ pub(super) fn run(graph: &Graph, _context: &PassContext) -> Result<Patch, Vec<Di
     for id in graph.ids() {
         let op = &graph.node(id).op;
         let everywhere = matches!(op, Op::Mul { .. });
-        let in_inference = matches!(op, Op::Conv { .. } | Op::Affine { .. });
+        let in_inference = matches!(op, Op::Conv { .. } | Op::Affine { .. } | Op::GroupNorm { .. });
         if everywhere || (in_inference && graph.mode == Mode::Infer) {
             fuse(graph, &mut patch, &mut taken, id, op.clone());
         }
@@ -28,7 +29,11 @@ pub(super) fn run(graph: &Graph, _context: &PassContext) -> Result<Patch, Vec<Di
 }
 
 fn fuse(graph: &Graph, patch: &mut Patch, taken: &mut HashSet<NodeId>, id: NodeId, mut op: Op) {
-    let (Op::Conv { epilogue, .. } | Op::Affine { epilogue } | Op::Mul { epilogue }) = &mut op else {
+    let (Op::Conv { epilogue, .. }
+    | Op::Affine { epilogue }
+    | Op::GroupNorm { epilogue, .. }
+    | Op::Mul { epilogue }) = &mut op
+    else {
         return;
     };
     let name = &graph.node(id).name;

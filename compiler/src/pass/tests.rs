@@ -58,6 +58,15 @@ impl Net {
         self.add(name, Op::BatchNorm { eps: 1e-5, momentum: 0.1, epilogue: Epilogue::default() }, &operands)
     }
 
+    fn gn(&mut self, name: &str, x: Value, channels: usize) -> Value {
+        let norm = Norm::Group { groups: 2, eps: 1e-5 };
+        let mut operands = vec![x];
+        for &(suffix, role, first) in norm.tensors() {
+            operands.push(self.param(&format!("{name}.{suffix}"), [channels], role, Init::Constant(first)));
+        }
+        self.add(name, norm.op(), &operands)
+    }
+
     fn act(&mut self, name: &str, x: Value, act: Activation) -> Value {
         self.add(name, Op::Activate { act }, &[x])
     }
@@ -68,7 +77,7 @@ impl Net {
 
     fn shortcut(&mut self, name: &str, rule: ShortcutRule, x: Value, main: Value) -> Value {
         let init = ConvInit::HeNormal { fan: Fan::FanOut };
-        self.add(name, Op::Shortcut { rule, bn_eps: 1e-5, bn_momentum: 0.1, init }, &[x, main])
+        self.add(name, Op::Shortcut { rule, norm: Norm::DEFAULT, init }, &[x, main])
     }
 
     /// conv-bn-relu-conv-bn + shortcut, relu.
@@ -178,6 +187,31 @@ fn differentiate() {
 #[test]
 fn train_laid_out() {
     insta::assert_snapshot!(after(resnet(Mode::Train, ShortcutRule::Projection), "layout"));
+}
+
+/// A unit that normalises by groups, with a sum and activations of both kinds: with a mask and without.
+fn grouped(mode: Mode) -> Graph {
+    let (mut net, x) = Net::new(mode, [2, 3, 4, 4]);
+    let x = net.conv("stem.conv", x, [3, 4], 3, 1);
+    let main = net.conv("unit.conv1", x, [4, 4], 3, 1);
+    let main = net.gn("unit.gn1", main, 4);
+    let main = net.act("unit.silu1", main, Activation::Silu);
+    let main = net.conv("unit.conv2", main, [4, 4], 3, 1);
+    let main = net.gn("unit.gn2", main, 4);
+    let sum = net.sum("unit.add", main, x);
+    let sum = net.act("unit.relu2", sum, Activation::Relu);
+    net.head(sum, 4);
+    net.graph
+}
+
+#[test]
+fn group_norms_stay_in_inference() {
+    insta::assert_snapshot!(after(grouped(Mode::Infer), "layout"));
+}
+
+#[test]
+fn group_norms_in_training() {
+    insta::assert_snapshot!(after(grouped(Mode::Train), "layout"));
 }
 
 /// A net of one conv-bn-relu whose normalisation's result is used twice: nothing may be fused over it.

@@ -2,7 +2,7 @@
 
 use crate::ir::op::{Activation, ConvAttrs, Epilogue};
 
-use super::{BlurGeometry, BufferId, ConvGeometry, Kernel, PadGeometry, PoolGeometry, Step};
+use super::{BlurGeometry, BufferId, ConvGeometry, GroupGeometry, Kernel, PadGeometry, PoolGeometry, Step};
 
 impl Kernel {
     /// Short name, as in reports: `conv`, `bn_backward_apply`.
@@ -16,6 +16,10 @@ impl Kernel {
             Kernel::BnApply { .. } => "bn_apply",
             Kernel::BnBackwardReduce { .. } => "bn_backward_reduce",
             Kernel::BnBackwardApply { .. } => "bn_backward_apply",
+            Kernel::GroupStats { .. } => "group_stats",
+            Kernel::GroupApply { .. } => "group_apply",
+            Kernel::GroupBackwardReduce { .. } => "group_backward_reduce",
+            Kernel::GroupBackwardApply { .. } => "group_backward_apply",
             Kernel::Affine { .. } => "affine",
             Kernel::Activate { .. } => "activate",
             Kernel::ActivateBackward { .. } => "activate_backward",
@@ -74,23 +78,28 @@ impl Kernel {
             Kernel::MulBackward { .. } => &[(0, 1), (1, 2), (0, 0), (1, 0)],
             Kernel::ActivateBackward { .. } | Kernel::Add { .. } => &[(0, 0), (0, 1)],
             // `dx` over the saved `x`, so that the residual's gradient finds `dy` free; without one `dy` is next.
-            Kernel::BnBackwardApply { epilogue, .. } if epilogue.residual => {
+            Kernel::BnBackwardApply { epilogue, .. } | Kernel::GroupBackwardApply { epilogue, .. }
+                if epilogue.residual =>
+            {
                 &[(0, 1), (1, 0), (0, 0), (1, 1)]
             }
-            Kernel::BnBackwardApply { .. } => &[(0, 1), (0, 0)],
+            Kernel::BnBackwardApply { .. } | Kernel::GroupBackwardApply { .. } => &[(0, 1), (0, 0)],
             // All sums of an element are complete before its residual is read, and the result stored over it.
             Kernel::Conv { bias: true, epilogue: Epilogue { residual: true, .. }, .. } => &[(0, 3)],
             Kernel::Conv { epilogue: Epilogue { residual: true, .. }, .. } => &[(0, 2)],
             Kernel::ConvBackwardData { residual: true, .. } => &[(0, 2)],
-            Kernel::BnApply { epilogue: Epilogue { residual: true, .. }, .. } => &[(0, 5), (0, 0)],
+            Kernel::BnApply { epilogue: Epilogue { residual: true, .. }, .. }
+            | Kernel::GroupApply { epilogue: Epilogue { residual: true, .. }, .. } => &[(0, 5), (0, 0)],
             Kernel::Affine { epilogue: Epilogue { residual: true, .. }, .. } => &[(0, 0), (0, 3)],
-            Kernel::BnApply { .. } | Kernel::Affine { .. } => &[(0, 0)],
+            Kernel::BnApply { .. } | Kernel::GroupApply { .. } | Kernel::Affine { .. } => &[(0, 0)],
             Kernel::Conv { .. }
             | Kernel::ConvBackwardData { .. }
             | Kernel::ConvBackwardFilter { .. }
             | Kernel::ChannelSum { .. }
             | Kernel::BnStats { .. }
             | Kernel::BnBackwardReduce { .. }
+            | Kernel::GroupStats { .. }
+            | Kernel::GroupBackwardReduce { .. }
             | Kernel::MaxPool { .. }
             | Kernel::MaxPoolBackward { .. }
             | Kernel::AvgPool { .. }
@@ -134,6 +143,13 @@ impl Kernel {
             }
             Kernel::BnBackwardReduce { rows, channels, act } => {
                 format!("{}{}", matrix(*rows, *channels), after(&Epilogue { residual: false, act: *act }))
+            }
+            Kernel::GroupStats { geometry, eps } => format!("{} eps {eps}", groups(geometry)),
+            Kernel::GroupApply { geometry, epilogue } | Kernel::GroupBackwardApply { geometry, epilogue } => {
+                format!("{}{}", groups(geometry), after(epilogue))
+            }
+            Kernel::GroupBackwardReduce { geometry, act } => {
+                format!("{}{}", groups(geometry), after(&Epilogue { residual: false, act: *act }))
             }
             Kernel::Activate { len, act } | Kernel::ActivateBackward { len, act } => {
                 format!("{len} {}", activation(*act))
@@ -198,6 +214,11 @@ impl Step {
 
 fn matrix(rows: usize, columns: usize) -> String {
     format!("[{rows}, {columns}]")
+}
+
+/// `[3136, 64] g32`, of one image
+fn groups(geometry: &GroupGeometry) -> String {
+    format!("{} g{}", matrix(geometry.pixels, geometry.channels), geometry.groups)
 }
 
 fn conv(geometry: &ConvGeometry) -> String {

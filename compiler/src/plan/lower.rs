@@ -1,11 +1,13 @@
 //! The last step of compilation: a graph in [`Stage::LaidOut`] becomes a [`Plan`].
 //!
-//! Most operators are one kernel. A batch normalisation is two (statistics, then the map itself), so is its gradient;
+//! Most operators are one kernel. A normalisation is two (statistics, then the map itself), so is its gradient;
 //! linear layers are convolutions of 1x1 images, those along channels of 1xc images; all updates with the same constants are one step.
+
+mod norm;
 
 use std::collections::HashMap;
 
-use crate::ir::graph::{Graph, Mode, Node, NodeId, Stage, Value};
+use crate::ir::graph::{Graph, Node, NodeId, Stage, Value};
 use crate::ir::op::{ConvAttrs, Epilogue, Op, PoolAttrs};
 use crate::ir::types::{Shape, TensorType};
 use crate::ops;
@@ -117,6 +119,12 @@ impl<'g> Lowering<'g> {
                 self.lower_batch_norm(id, &operands, (*eps, *momentum), *epilogue);
             }
             Op::BatchNormBackward { epilogue } => self.lower_batch_norm_backward(id, &operands, *epilogue),
+            Op::GroupNorm { groups, eps, epilogue } => {
+                self.lower_group_norm(id, &operands, *groups, *eps, *epilogue);
+            }
+            Op::GroupNormBackward { groups, epilogue } => {
+                self.lower_group_norm_backward(id, &operands, *groups, *epilogue);
+            }
             Op::Mul { epilogue } => self.lower_mul(id, &operands, *epilogue),
             Op::MulBackward { epilogue } => self.lower_mul_backward(id, &operands, *epilogue),
             op => {
@@ -131,38 +139,6 @@ impl<'g> Lowering<'g> {
                     (0..ports).map(|port| self.define(Value { node: id, port: port as u8 })).collect();
                 self.push(node, kernel, inputs, outputs);
             }
-        }
-    }
-
-    fn lower_batch_norm(&mut self, id: NodeId, operands: &[Value], stats: (f32, f32), epilogue: Epilogue) {
-        assert_eq!(self.graph.mode, Mode::Train, "inference folds every batch normalisation");
-        let node = self.graph.node(id);
-        let (rows, channels) = matrix(self.shape(operands[0]));
-        let buffers: Vec<BufferId> = operands.iter().map(|value| self.values[value]).collect();
-        let (x, affine, running, residual) = (buffers[0], &buffers[1..3], &buffers[3..5], &buffers[5..]);
-        let mean = self.define(Value { node: id, port: 1 });
-        let rstd = self.define(Value { node: id, port: 2 });
-        let y = self.define(Value { node: id, port: 0 });
-        let (eps, momentum) = stats;
-        let kernel = Kernel::BnStats { rows, channels, eps, momentum };
-        self.push(node, kernel, [&[x], running].concat(), vec![mean, rstd]);
-        let kernel = Kernel::BnApply { rows, channels, epilogue };
-        self.push(node, kernel, [&[x, mean, rstd], affine, residual].concat(), vec![y]);
-    }
-
-    fn lower_batch_norm_backward(&mut self, id: NodeId, operands: &[Value], epilogue: Epilogue) {
-        let node = self.graph.node(id);
-        let (rows, channels) = matrix(self.shape(operands[0]));
-        let buffers: Vec<BufferId> = operands.iter().map(|value| self.values[value]).collect();
-        let (map, scale, y) = (&buffers[..4], buffers[4], &buffers[5..]);
-        let sums = [1, 2].map(|port| self.define(Value { node: id, port }));
-        let kernel = Kernel::BnBackwardReduce { rows, channels, act: epilogue.act };
-        self.push(node, kernel, [map, y].concat(), sums.to_vec());
-        let ports: &[u8] = if epilogue.residual { &[0, 3] } else { &[0] };
-        if ports.iter().any(|&port| self.is_used(Value { node: id, port })) {
-            let outputs = ports.iter().map(|&port| self.define(Value { node: id, port })).collect();
-            let kernel = Kernel::BnBackwardApply { rows, channels, epilogue };
-            self.push(node, kernel, [map, &[scale], &sums, y].concat(), outputs);
         }
     }
 
@@ -314,6 +290,8 @@ impl<'g> Lowering<'g> {
             | Op::SgdUpdate { .. }
             | Op::BatchNorm { .. }
             | Op::BatchNormBackward { .. }
+            | Op::GroupNorm { .. }
+            | Op::GroupNormBackward { .. }
             | Op::Mul { .. }
             | Op::MulBackward { .. }
             | Op::Shortcut { .. } => unreachable!("{} is not one step", self.graph.node(id).name),

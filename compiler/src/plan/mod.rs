@@ -184,6 +184,37 @@ pub enum Kernel {
         /// Of the forward operator.
         epilogue: Epilogue,
     },
+    /// `x -> mean, rstd`, both `[images, groups]`
+    GroupStats {
+        /// Sizes.
+        geometry: GroupGeometry,
+        /// Added to the variance.
+        eps: f32,
+    },
+    /// `x, mean, rstd, scale, shift [, residual] -> y`, may be in place
+    GroupApply {
+        /// Sizes.
+        geometry: GroupGeometry,
+        /// Applied before the store.
+        epilogue: Epilogue,
+    },
+    /// First pass of the gradient: `dy, x, mean, rstd, scale [, y] -> dscale, dshift, slope, offset`, the last two
+    /// `[images, groups]`: means over a group of `s * xhat` and of `s`, with `s = scale * dy`. `y` is there when `act` is,
+    /// and masks `dy`.
+    GroupBackwardReduce {
+        /// Sizes.
+        geometry: GroupGeometry,
+        /// Activation behind the normalisation.
+        act: Option<Activation>,
+    },
+    /// Second pass: `dy, x, mean, rstd, scale, slope, offset [, y] -> dx [, dresidual]`. Outputs may be `dy` or `x` in
+    /// place.
+    GroupBackwardApply {
+        /// Sizes.
+        geometry: GroupGeometry,
+        /// Of the forward operator.
+        epilogue: Epilogue,
+    },
     /// `x, scale, shift [, residual] -> y`, may be in place
     Affine {
         /// Pixels of all images.
@@ -381,6 +412,19 @@ pub enum Kernel {
         /// Constants.
         sgd: SgdAttrs,
     },
+}
+
+/// Sizes of a group normalisation, `[images, pixels, channels]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct GroupGeometry {
+    /// Batch.
+    pub images: usize,
+    /// Rows times columns.
+    pub pixels: usize,
+    /// Channels.
+    pub channels: usize,
+    /// Groups of channels that lie side by side; they divide the channels.
+    pub groups: usize,
 }
 
 /// Sizes of a blur with the taps 1/4, 1/2, 1/4 in both directions, NHWC. A tap beyond the border falls on the pixel as far

@@ -188,8 +188,12 @@ impl<'u> Checker<'u> {
                 .help(format!("apply it to a value: `x -> {name}`"))
         } else {
             let known: Vec<&str> = self.scope.iter().map(|v| v.name).collect();
+            let help = match known.is_empty() {
+                true => "only numbers can stand here".to_owned(),
+                false => suggest(name, &known),
+            };
             Diagnostic::error(format!("unknown variable `{name}`"), call.span, "not bound before this")
-                .help(suggest(name, &known))
+                .help(help)
         };
         self.faults.push(fault);
         None

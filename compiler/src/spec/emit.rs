@@ -7,7 +7,7 @@ use super::rules::{self, Rule};
 use super::stages::STAGE_GIVEN;
 use super::train::{Augment, By, Schedule, TrainConfig};
 use super::unit::{Arg, Call, Expr, ExprKind, Unit};
-use crate::ir::op::{ConvInit, Fan, Init};
+use crate::ir::op::{ConvInit, Fan, Init, Norm};
 
 impl ResolvedSpec {
     /// The whole spec, defaults written out; built-in units by name.
@@ -22,6 +22,7 @@ impl ResolvedSpec {
         writeln!(out, "name: {}", quoted(&self.name.value))?;
         writeln!(out, "input: [{c}, {h}, {w}]\nclasses: {}", self.classes.value)?;
         writeln!(out, "stem: {}", Layers(&self.stem))?;
+        writeln!(out, "norm: {}", norm(self.norm))?;
         self.write_shortcut(out)?;
         writeln!(out, "stages:")?;
         for stage in &self.stages {
@@ -156,6 +157,13 @@ fn write_train(out: &mut String, train: &TrainConfig) -> fmt::Result {
         train.evaluate_every, train.checkpoint_every
     )?;
     writeln!(out, "  seed: {}\n  precision: {}", train.seed, train.precision)
+}
+
+fn norm(norm: Norm) -> String {
+    match norm {
+        Norm::Batch { eps, momentum } => format!("bn(eps={eps}, momentum={momentum})"),
+        Norm::Group { groups, eps } => format!("group_norm(groups={groups}, eps={eps})"),
+    }
 }
 
 fn by(by: By) -> &'static str {

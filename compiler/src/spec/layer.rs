@@ -4,7 +4,8 @@
 //! |---|---|
 //! | `convKxK(out, stride=1, padding, dilation=1, groups=1, bias, bias_init)` | `padding = dilation * (K - 1) / 2`: with stride 1 an odd window keeps the size; a bias begins at `bias_init`, else it is drawn |
 //! | `scale(by)` | all values times a constant |
-//! | `bn(eps=1e-5, momentum=0.1)` | momentum is the weight of the batch, as PyTorch has it |
+//! | `bn(eps=1e-5, momentum=0.1)` | momentum is the weight of the batch, as PyTorch has it; `bn` alone is what the key `norm` says |
+//! | `group_norm(groups=32, eps=1e-5)` | statistics per image and group of channels (Wu and He 2018) |
 //! | `relu`, `leaky_relu(slope=0.01)`, `sigmoid`, `tanh`, `silu`, `gelu` | `gelu` is the exact one, by the error function |
 //! | `dropout(p)`, `drop_path(p)` | in training: elements, or whole images, dropped with probability `p` |
 //! | `drop_block(p, size)` | in training: squares of `size` rows and columns dropped, together a share `p` |
@@ -20,7 +21,7 @@
 use super::read::suggest;
 use super::unit::{Call, Expr, ExprKind};
 use crate::diagnostic::Diagnostic;
-use crate::ir::op::{Activation, ConvAttrs, DropPart, PoolAttrs};
+use crate::ir::op::{Activation, ConvAttrs, DropPart, Norm, PoolAttrs};
 
 /// A layer with all its numbers known.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -36,13 +37,8 @@ pub enum Layer {
         /// First value of the bias, where it is not drawn.
         bias_init: Option<f32>,
     },
-    /// Batch normalisation.
-    BatchNorm {
-        /// Added to the variance.
-        eps: f32,
-        /// Weight of the batch in the running statistics.
-        momentum: f32,
-    },
+    /// Normalisation.
+    Norm(Norm),
     /// Elementwise nonlinearity.
     Activate(Activation),
     /// Random zeros in training.
@@ -92,6 +88,7 @@ enum Form {
     Conv,
     Scale,
     BatchNorm,
+    GroupNorm,
     Relu,
     LeakyRelu,
     Sigmoid,
@@ -149,6 +146,7 @@ const LAYERS: &[(&str, bool, Form, &[Parameter])] = &[
     ),
     ("scale", false, Form::Scale, &[required("by")]),
     ("bn", false, Form::BatchNorm, &[number("eps"), number("momentum")]),
+    ("group_norm", false, Form::GroupNorm, &[number("groups"), number("eps")]),
     ("relu", false, Form::Relu, &[]),
     ("leaky_relu", false, Form::LeakyRelu, &[number("slope")]),
     ("sigmoid", false, Form::Sigmoid, &[]),
@@ -180,6 +178,7 @@ const EXAMPLES: &[&str] = &[
     "conv5x5",
     "conv7x7",
     "bn",
+    "group_norm",
     "relu",
     "leaky_relu",
     "sigmoid",
@@ -305,6 +304,11 @@ impl<'c> Bound<'c> {
         self.args.iter().any(|(p, _)| p.name == name)
     }
 
+    /// Whether it is `bn` without arguments, which stands for the network's normalisation.
+    pub fn is_plain_norm(&self) -> bool {
+        self.form == Form::BatchNorm && self.args.is_empty()
+    }
+
     /// The expressions among the arguments.
     pub fn values(&self) -> impl Iterator<Item = &'c Expr> + '_ {
         self.args.iter().filter_map(|(_, value)| *value)
@@ -316,10 +320,14 @@ impl<'c> Bound<'c> {
         Ok(match self.form {
             Form::Conv => self.conv(eval)?,
             Form::Scale => Layer::Scale(f64::from(self.real(eval, "by", 1.0, -1e6, 1e6)?)),
-            Form::BatchNorm => Layer::BatchNorm {
+            Form::BatchNorm => Layer::Norm(Norm::Batch {
                 eps: self.real(eval, "eps", 1e-5, 1e-12, 1.0)?,
                 momentum: self.real(eval, "momentum", 0.1, 0.0, 1.0)?,
-            },
+            }),
+            Form::GroupNorm => Layer::Norm(Norm::Group {
+                groups: self.whole(eval, "groups", [32, 32], 1.0, MAX_CHANNELS as f64)?[0],
+                eps: self.real(eval, "eps", 1e-5, 1e-12, 1.0)?,
+            }),
             Form::Relu => Layer::Activate(Activation::Relu),
             Form::LeakyRelu => {
                 Layer::Activate(Activation::LeakyRelu { slope: self.real(eval, "slope", 0.01, 1e-6, 1.0)? })

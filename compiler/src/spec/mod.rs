@@ -16,6 +16,7 @@ pub mod keys;
 pub mod layer;
 pub mod limits;
 pub mod merge;
+mod norm;
 pub mod number;
 pub mod place;
 pub mod raw;

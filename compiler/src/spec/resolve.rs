@@ -14,9 +14,9 @@ use super::read::{Reader, Spanned};
 use super::rules::{self, Shortcuts};
 use super::train::TrainConfig;
 use super::unit::{self, Call, Unit};
-use super::{check, expect, train_section};
+use super::{check, expect, norm, train_section};
 use crate::diagnostic::Diagnostic;
-use crate::ir::op::ShortcutRule;
+use crate::ir::op::{Norm, ShortcutRule};
 use crate::source::{SourceId, SourceMap, Span};
 
 pub use super::expect::Expect;
@@ -34,6 +34,8 @@ pub struct ResolvedSpec {
     pub stem: Vec<Call>,
     /// At least one.
     pub stages: Vec<StageSpec>,
+    /// What `bn` without arguments stands for, and what normalises projections.
+    pub norm: Norm,
     /// What `shortcut` means in units.
     pub shortcut: Shortcuts,
     /// Layers between one stage and the next; may be none.
@@ -101,6 +103,7 @@ const KEYS: &[&str] = &[
     "stem",
     "unit",
     "style",
+    "norm",
     "shortcut",
     "stages",
     "transition",
@@ -201,6 +204,7 @@ impl Resolver<'_, '_> {
         let classes = self.classes();
         let stem = self.stem();
         let head = self.head();
+        let norm = self.tree.get("norm").map_or(Some(Norm::DEFAULT), |node| norm::read(self.reader, node));
         let shortcut = self.shortcut();
         let transition = self.transition();
         let stages = self.stages(stem.as_deref(), shortcut.as_ref());
@@ -225,6 +229,7 @@ impl Resolver<'_, '_> {
             classes: classes?,
             stem: stem?,
             stages,
+            norm: norm?,
             shortcut: shortcut?,
             transition: transition?,
             head,

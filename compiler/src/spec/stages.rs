@@ -310,7 +310,7 @@ fn reduction(calls: &[Call]) -> usize {
             Layer::Conv { attrs, .. } => Some(attrs.stride[0]),
             Layer::MaxPool(attrs) | Layer::AvgPool(attrs) => Some(attrs.stride[0]),
             Layer::BlurPool { stride } => Some(stride[0]),
-            Layer::BatchNorm { .. }
+            Layer::Norm(_)
             | Layer::Activate(_)
             | Layer::Drop { .. }
             | Layer::GlobalAvgPool

@@ -6,7 +6,8 @@ use std::ops::Range;
 use resnetc_compiler::ir::op::DropPart;
 use resnetc_compiler::ir::types::DType;
 use resnetc_compiler::plan::{
-    ALIGN, BlurGeometry, Buffer, ConvGeometry, Kernel, PadGeometry, Plan, PoolGeometry, Region, Step,
+    ALIGN, BlurGeometry, Buffer, ConvGeometry, GroupGeometry, Kernel, PadGeometry, Plan, PoolGeometry,
+    Region, Step,
 };
 
 use crate::error::{Error, Result};
@@ -131,6 +132,27 @@ fn signature(kernel: &Kernel) -> Option<Signature> {
             let mut s =
                 Signature::f32([len, len, c, c, c, c, c], [len]).and(epilogue.act.is_some(), len).in_place();
             s.outputs.extend(epilogue.residual.then_some((DType::F32, len)));
+            s
+        }
+        Kernel::GroupStats { geometry, .. } => {
+            let [map, _, statistics] = groups(geometry)?;
+            Signature::f32([map], [statistics, statistics])
+        }
+        Kernel::GroupApply { geometry, epilogue } => {
+            let [map, c, statistics] = groups(geometry)?;
+            let inputs = [map, statistics, statistics, c, c];
+            Signature::f32(inputs, [map]).and(epilogue.residual, map).in_place()
+        }
+        Kernel::GroupBackwardReduce { geometry, act } => {
+            let [map, c, statistics] = groups(geometry)?;
+            let inputs = [map, map, statistics, statistics, c];
+            Signature::f32(inputs, [c, c, statistics, statistics]).and(act.is_some(), map)
+        }
+        Kernel::GroupBackwardApply { geometry, epilogue } => {
+            let [map, c, statistics] = groups(geometry)?;
+            let inputs = [map, map, statistics, statistics, c, statistics, statistics];
+            let mut s = Signature::f32(inputs, [map]).and(epilogue.act.is_some(), map).in_place();
+            s.outputs.extend(epilogue.residual.then_some((DType::F32, map)));
             s
         }
         &Kernel::Affine { rows, channels: c, epilogue } => {
@@ -314,6 +336,13 @@ fn pad(g: &PadGeometry) -> Option<[usize; 2]> {
         && g.out == [g.h.div_ceil(g.stride[0]), g.w.div_ceil(g.stride[1])]
         && g.before.checked_add(g.cin)? <= g.cout;
     fits.then_some([product([g.n, g.h, g.w, g.cin])?, product([g.n, g.out[0], g.out[1], g.cout])?])
+}
+
+/// Elements of a map, channels, and elements of a statistic. A group has elements.
+fn groups(g: &GroupGeometry) -> Option<[usize; 3]> {
+    let map = product([g.images, g.pixels, g.channels])?;
+    let fits = g.groups > 0 && g.channels.is_multiple_of(g.groups) && map > 0;
+    fits.then_some([map, g.channels, product([g.images, g.groups])?])
 }
 
 /// Elements of `[x, y]`. The image can be mirrored at its border.

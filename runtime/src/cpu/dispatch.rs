@@ -2,12 +2,15 @@
 
 use resnetc_compiler::plan::{Kernel, Plan, Region, Step};
 
+use crate::cpu::group_backward::GroupSumsOut;
+use crate::cpu::group_norm::GroupNorm;
 use crate::cpu::memory::{Dst, Src};
 use crate::cpu::norm::{self, Gradients, Norm, Sums};
 use crate::cpu::product::{self, ProductGradients, ProductSize};
 use crate::cpu::stats::{self, StatsAttrs, StatsOut};
 use crate::cpu::{
-    Ctx, blur, concat, drop, elementwise, global_max, global_pool, loss, pooling, shortcut, update,
+    Ctx, blur, concat, drop, elementwise, global_max, global_pool, group_backward, group_norm, loss, pooling,
+    shortcut, update,
 };
 use crate::device::RunArgs;
 use crate::random::Key;
@@ -92,6 +95,14 @@ pub(super) fn scratch_len(kernel: &Kernel, threads: usize) -> usize {
         Kernel::BnBackwardReduce { channels, .. } => {
             stats::bn_backward_reduce_scratch_len(*channels, threads)
         }
+        Kernel::GroupStats { geometry, .. } => group_norm::group_stats_scratch_len(geometry, threads),
+        Kernel::GroupApply { geometry, .. } => group_norm::group_apply_scratch_len(geometry, threads),
+        Kernel::GroupBackwardReduce { geometry, .. } => {
+            group_backward::group_backward_reduce_scratch_len(geometry, threads)
+        }
+        Kernel::GroupBackwardApply { geometry, .. } => {
+            group_backward::group_backward_apply_scratch_len(geometry, threads)
+        }
         Kernel::CrossEntropy { .. } => loss::cross_entropy_scratch_len(threads),
         Kernel::Drop { geometry, part, .. } => drop::drop_scratch_len(geometry, *part),
         Kernel::Conv { .. } | Kernel::ConvBackwardData { .. } | Kernel::ConvBackwardFilter { .. } => 0,
@@ -155,6 +166,29 @@ pub(super) fn run(ctx: &Ctx<'_>, o: &Operands<'_>, args: &RunArgs) {
             let (norm, sums) = (Norm { mean, rstd, scale }, Sums { dscale, dshift });
             let out = Gradients { dx: o.output(0), dresidual: epilogue.residual.then(|| o.output(1)) };
             norm::bn_backward_apply(ctx, rows, dy, x, norm, sums, mask, out);
+        }
+        Kernel::GroupStats { geometry, eps } => {
+            group_norm::group_stats(ctx, geometry, *eps, o.input(0), [0, 1].map(|i| o.output(i)));
+        }
+        Kernel::GroupApply { geometry, epilogue } => {
+            let [mean, rstd, scale, shift] = [1, 2, 3, 4].map(|i| o.input(i));
+            let (norm, residual) = (GroupNorm { mean, rstd, scale }, o.last_input(epilogue.residual));
+            group_norm::group_apply(ctx, geometry, *epilogue, o.input(0), norm, shift, residual, o.output(0));
+        }
+        &Kernel::GroupBackwardReduce { ref geometry, act } => {
+            let mask = act.zip(o.last_input(act.is_some()));
+            let [dy, x, mean, rstd, scale] = [0, 1, 2, 3, 4].map(|i| o.input(i));
+            let [dscale, dshift, slope, offset] = [0, 1, 2, 3].map(|i| o.output(i));
+            let (norm, out) =
+                (GroupNorm { mean, rstd, scale }, GroupSumsOut { dscale, dshift, slope, offset });
+            group_backward::group_backward_reduce(ctx, geometry, dy, x, norm, mask, out);
+        }
+        Kernel::GroupBackwardApply { geometry, epilogue } => {
+            let mask = epilogue.act.zip(o.last_input(epilogue.act.is_some()));
+            let [dy, x, mean, rstd, scale, slope, offset] = [0, 1, 2, 3, 4, 5, 6].map(|i| o.input(i));
+            let norm = GroupNorm { mean, rstd, scale };
+            let out = Gradients { dx: o.output(0), dresidual: epilogue.residual.then(|| o.output(1)) };
+            group_backward::group_backward_apply(ctx, geometry, dy, x, norm, [slope, offset], mask, out);
         }
         &Kernel::Affine { rows, epilogue, .. } => {
             let ([scale, shift], residual) = ([1, 2].map(|i| o.input(i)), o.last_input(epilogue.residual));

@@ -14,6 +14,8 @@ pub mod drop;
 pub mod elementwise;
 pub mod global_max;
 pub mod global_pool;
+pub mod group_backward;
+pub mod group_norm;
 pub mod isa;
 pub mod loss;
 pub mod memory;

@@ -111,13 +111,20 @@ fn expect_map(len: usize, x: Src<'_, f32>, residual: Option<Src<'_, f32>>, y: Ds
     expect_len(residual.map_or(len, Src::len), len, "the optional map");
 }
 
-struct BnApply<'a> {
-    act: Option<Activation>,
-    x: Src<'a, f32>,
-    norm: Norm<'a>,
-    shift: Src<'a, f32>,
-    residual: Option<Src<'a, f32>>,
-    y: Dst<'a, f32>,
+/// See [`bn_apply`].
+pub(super) struct BnApply<'a> {
+    /// Of the epilogue.
+    pub act: Option<Activation>,
+    /// The map.
+    pub x: Src<'a, f32>,
+    /// Per channel.
+    pub norm: Norm<'a>,
+    /// beta
+    pub shift: Src<'a, f32>,
+    /// Where the epilogue adds one.
+    pub residual: Option<Src<'a, f32>>,
+    /// The result.
+    pub y: Dst<'a, f32>,
 }
 
 impl MapOp for BnApply<'_> {

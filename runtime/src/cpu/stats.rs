@@ -84,11 +84,15 @@ impl Terms<1> for Plain<'_> {
 }
 
 /// Two terms: `dy' * (x - mean), dy'`.
-struct Backward<'a> {
-    dy: Src<'a, f32>,
-    x: Src<'a, f32>,
-    mean: Src<'a, f32>,
-    mask: Option<(Activation, Src<'a, f32>)>,
+pub(super) struct Backward<'a> {
+    /// Gradient behind the activation.
+    pub dy: Src<'a, f32>,
+    /// What was normalised.
+    pub x: Src<'a, f32>,
+    /// Per channel.
+    pub mean: Src<'a, f32>,
+    /// The activation and its result.
+    pub mask: Option<(Activation, Src<'a, f32>)>,
 }
 
 impl Terms<2> for Backward<'_> {
@@ -157,13 +161,18 @@ fn over_channels(ctx: &Ctx<'_>, channels: usize, task: &(dyn Fn(Range<usize>) + 
     }
 }
 
-/// One thread's share of [`sum_terms`].
-struct SumWork<'a, T, const K: usize> {
-    op: &'a T,
-    rows: Range<usize>,
-    channels: usize,
-    partials: Partials<'a, K, K>,
-    thread: usize,
+/// Sums of terms over some rows: they become the thread's totals.
+pub(super) struct SumWork<'a, T, const K: usize> {
+    /// The terms.
+    pub op: &'a T,
+    /// Of the map.
+    pub rows: Range<usize>,
+    /// Of the map.
+    pub channels: usize,
+    /// Where totals are.
+    pub partials: Partials<'a, K, K>,
+    /// Which of them are this work's.
+    pub thread: usize,
 }
 
 impl<T: Terms<K>, const K: usize> Work for SumWork<'_, T, K> {
@@ -266,16 +275,19 @@ unsafe fn finish(all: &Moments, attrs: StatsAttrs, out: &StatsOut<'_>, c: usize)
 
 /// Count, mean and sum of squared deviations of a set of values.
 #[derive(Clone, Copy, Default)]
-struct Moments {
-    count: f64,
-    mean: f64,
-    m2: f64,
+pub(super) struct Moments {
+    /// Values.
+    pub count: f64,
+    /// Their mean.
+    pub mean: f64,
+    /// Sum of their squared deviations from it.
+    pub m2: f64,
 }
 
 impl Moments {
     /// Adds a disjoint set.
     #[inline(always)]
-    fn merge(&mut self, o: Moments) {
+    pub fn merge(&mut self, o: Moments) {
         let count = self.count + o.count;
         if o.count > 0.0 {
             let delta = o.mean - self.mean;
@@ -312,13 +324,18 @@ impl Terms<2> for Deviations<'_> {
     }
 }
 
-/// One thread's share of [`bn_stats`]: its totals become mean and sum of squared deviations of its rows.
-struct StatsWork<'a> {
-    x: Src<'a, f32>,
-    rows: Range<usize>,
-    channels: usize,
-    partials: Partials<'a, 2, 3>,
-    thread: usize,
+/// Mean and sum of squared deviations of some rows, per channel: they become the thread's totals.
+pub(super) struct StatsWork<'a> {
+    /// The map.
+    pub x: Src<'a, f32>,
+    /// Of the map.
+    pub rows: Range<usize>,
+    /// Of the map.
+    pub channels: usize,
+    /// Where totals are.
+    pub partials: Partials<'a, 2, 3>,
+    /// Which of them are this work's.
+    pub thread: usize,
 }
 
 impl Work for StatsWork<'_> {

@@ -9,6 +9,7 @@
 
 mod blur;
 mod conv;
+mod group_norm;
 mod loss;
 mod memory;
 mod norm;
@@ -218,6 +219,12 @@ fn evaluate(kernel: &Kernel, inputs: &[Tensor], args: &RunArgs) -> candle_core::
         }
         Kernel::BnBackwardApply { rows, channels, epilogue } => {
             norm::backward_apply(rows, channels, epilogue, inputs)
+        }
+        Kernel::GroupStats { geometry, eps } => group_norm::statistics(&geometry, eps, inputs),
+        Kernel::GroupApply { geometry, epilogue } => group_norm::apply(&geometry, epilogue, inputs),
+        Kernel::GroupBackwardReduce { geometry, act } => group_norm::backward_reduce(&geometry, act, inputs),
+        Kernel::GroupBackwardApply { geometry, epilogue } => {
+            group_norm::backward_apply(&geometry, epilogue, inputs)
         }
         Kernel::Affine { rows, channels, epilogue } => norm::affine(rows, channels, epilogue, inputs),
         Kernel::Activate { len: _, act } => Ok(pointwise::activate(act, &inputs[0])?.into()),

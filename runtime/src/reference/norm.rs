@@ -67,7 +67,7 @@ pub(super) fn affine(rows: usize, channels: usize, epilogue: Epilogue, inputs: &
 }
 
 /// Gradient behind the normalisation: `dy`, through the activation where there is one (its result is the last operand).
-fn unactivated(act: Option<Activation>, dy: &Tensor, inputs: &[Tensor]) -> Result<Tensor> {
+pub(super) fn unactivated(act: Option<Activation>, dy: &Tensor, inputs: &[Tensor]) -> Result<Tensor> {
     match (act, inputs.last()) {
         (Some(act), Some(y)) => activate_backward(act, dy, y),
         (Some(_) | None, _) => Ok(dy.clone()),

@@ -3,6 +3,7 @@
 
 #![forbid(unsafe_code)]
 
+mod groups;
 mod harness;
 mod maps;
 mod rest;

@@ -4,6 +4,7 @@
 pub mod blur;
 pub mod concat;
 pub mod elementwise;
+pub mod group_norm;
 pub mod loss;
 pub mod norm;
 pub mod pooling;
@@ -40,6 +41,21 @@ pub fn run(kernel: &Kernel, args: &RunArgs, inputs: &[&[f64]]) -> Option<Vec<Vec
             let channel = [i[2], i[3], i[4], i[5], i[6]];
             let y = last(epilogue.act.is_some());
             let [dx, dresidual] = norm::bn_backward_apply(rows, epilogue.act, i[0], i[1], channel, y);
+            if epilogue.residual { vec![dx, dresidual] } else { vec![dx] }
+        }
+        Kernel::GroupStats { geometry, eps } => group_norm::group_stats(geometry, *eps, i[0]).into(),
+        Kernel::GroupApply { geometry, epilogue } => {
+            let residual = last(epilogue.residual);
+            vec![group_norm::group_apply(geometry, *epilogue, i[0], [i[1], i[2], i[3], i[4]], residual)]
+        }
+        Kernel::GroupBackwardReduce { geometry, act } => {
+            let norm = [i[2], i[3], i[4]];
+            group_norm::group_backward_reduce(geometry, *act, i[0], i[1], norm, last(act.is_some())).into()
+        }
+        Kernel::GroupBackwardApply { geometry, epilogue } => {
+            let (act, norm) = (epilogue.act, [i[2], i[3], i[4], i[5], i[6]]);
+            let [dx, dresidual] =
+                group_norm::group_backward_apply(geometry, act, i[0], i[1], norm, last(act.is_some()));
             if epilogue.residual { vec![dx, dresidual] } else { vec![dx] }
         }
         &Kernel::Affine { epilogue, .. } => {

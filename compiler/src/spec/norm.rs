@@ -1,0 +1,29 @@
+//! The `norm:` key: what `bn` without arguments stands for, everywhere in the network.
+
+use super::layer::{self, Layer};
+use super::raw::Node;
+use super::read::Reader;
+use super::{check, number, unit};
+use crate::diagnostic::Diagnostic;
+use crate::ir::op::Norm;
+
+/// Reads the key: one normalisation, its arguments numbers.
+pub(super) fn read(reader: &mut Reader<'_>, node: &Node) -> Option<Norm> {
+    let text = reader.language(node, "`norm`")?;
+    let calls = reader.keep(unit::layers(text))?;
+    let faults = check::layers(&calls, &[]);
+    if !faults.is_empty() {
+        reader.faults.extend(faults);
+        return None;
+    }
+    if let [call] = calls.as_slice() {
+        let bound = layer::bind(call).expect("the checker bound this call");
+        let layer = bound.resolve(&mut |expr| number::eval(expr, &|_| None));
+        if let Layer::Norm(norm) = reader.keep(layer)? {
+            return Some(norm);
+        }
+    }
+    let fault = Diagnostic::error("`norm` must be a normalisation", node.span, "not one normalisation");
+    reader.fault(fault.help("write `bn(eps=1e-5, momentum=0.1)` or `group_norm(groups=32)`"));
+    None
+}
