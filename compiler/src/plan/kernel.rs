@@ -56,7 +56,37 @@ impl Kernel {
             Kernel::Conv { geometry, .. }
             | Kernel::ConvBackwardData { geometry, .. }
             | Kernel::ConvBackwardFilter { geometry } => 2 * geometry.macs(),
-            _ => 0,
+            Kernel::ChannelSum { .. }
+            | Kernel::BnStats { .. }
+            | Kernel::BnApply { .. }
+            | Kernel::BnBackwardReduce { .. }
+            | Kernel::BnBackwardApply { .. }
+            | Kernel::Affine { .. }
+            | Kernel::Activate { .. }
+            | Kernel::ActivateBackward { .. }
+            | Kernel::Add { .. }
+            | Kernel::Mul { .. }
+            | Kernel::MulBackward { .. }
+            | Kernel::ScaleShift { .. }
+            | Kernel::Drop { .. }
+            | Kernel::MaxPool { .. }
+            | Kernel::MaxPoolBackward { .. }
+            | Kernel::AvgPool { .. }
+            | Kernel::AvgPoolBackward { .. }
+            | Kernel::GlobalAvgPool { .. }
+            | Kernel::GlobalAvgPoolBackward { .. }
+            | Kernel::GlobalMaxPool { .. }
+            | Kernel::GlobalMaxPoolBackward { .. }
+            | Kernel::BlurPool(_)
+            | Kernel::BlurPoolBackward(_)
+            | Kernel::Concat { .. }
+            | Kernel::ChannelSlice { .. }
+            | Kernel::PadShortcut(_)
+            | Kernel::PadShortcutBackward(_)
+            | Kernel::Softmax { .. }
+            | Kernel::CrossEntropy { .. }
+            | Kernel::CrossEntropyBackward { .. }
+            | Kernel::SgdUpdate { .. } => 0,
         }
     }
 

@@ -1,10 +1,9 @@
 //! Maxima over whole images, and their gradient.
 
 use crate::cpu::Ctx;
-use crate::cpu::global_pool::Columns;
-use crate::cpu::isa::Work;
+use crate::cpu::columns::{ColumnOp, for_columns};
 use crate::cpu::memory::{Dst, Src};
-use crate::cpu::stream::{Access, First, Full, expect_len, load, store};
+use crate::cpu::stream::{Access, expect_len, load, store};
 use crate::cpu::vector::Vector;
 
 /// Pixels up to here are whole numbers in `f32`.
@@ -26,10 +25,7 @@ pub fn global_max_pool(
     expect_len(x.len(), images * pixels * channels, "x");
     expect_len(y.len(), images * channels, "y");
     expect_len(positions.map_or(y.len(), Dst::len), y.len(), "positions");
-    ctx.parallel(x.len(), &|thread| {
-        let columns = Columns::share(ctx, images, channels, thread);
-        ctx.isa.dispatch(ColumnWork { columns, channels, op: Max { pixels, channels, x, y, positions } });
-    });
+    for_columns(ctx, [images, pixels, channels], &Max { pixels, channels, x, y, positions });
 }
 
 /// Every `dy` goes to its maximum's pixel: `dy [images, channels] -> dx [images, pixels, channels]`.
@@ -47,48 +43,7 @@ pub fn global_max_pool_backward(
     expect_len(dx.len(), images * pixels * channels, "dx");
     expect_len(dy.len(), images * channels, "dy");
     expect_len(positions.len(), dy.len(), "positions");
-    ctx.parallel(dx.len(), &|thread| {
-        let columns = Columns::share(ctx, images, channels, thread);
-        ctx.isa.dispatch(ColumnWork {
-            columns,
-            channels,
-            op: Scatter { pixels, channels, dy, positions, dx },
-        });
-    });
-}
-
-/// Computes one vector of channels of one image.
-///
-/// # Safety
-/// Dispatched as [`Vector`] demands; image and channels exist, `lanes` of them from `c` on, and are this thread's.
-trait ColumnOp {
-    unsafe fn column<V: Vector>(&self, access: impl Access, image: usize, c: usize, lanes: usize);
-}
-
-struct ColumnWork<O> {
-    columns: Columns,
-    channels: usize,
-    op: O,
-}
-
-impl<O: ColumnOp> Work for ColumnWork<O> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<V: Vector>(self) {
-        for i in self.columns.range.clone() {
-            let (image, c) = self.columns.place(i);
-            let left = self.channels - c;
-            // SAFETY: the column is this thread's; no channel beyond the last is touched.
-            unsafe {
-                if left < V::LANES {
-                    self.op.column::<V>(First(left), image, c, left);
-                } else {
-                    self.op.column::<V>(Full, image, c, V::LANES);
-                }
-            }
-        }
-    }
+    for_columns(ctx, [images, pixels, channels], &Scatter { pixels, channels, dy, positions, dx });
 }
 
 struct Max<'a> {

@@ -1,12 +1,9 @@
 //! Means over whole images, and their gradient.
 
-use std::ops::Range;
-
 use crate::cpu::Ctx;
-use crate::cpu::isa::Work;
+use crate::cpu::columns::{ColumnOp, for_columns};
 use crate::cpu::memory::{Dst, Src};
-use crate::cpu::pool::share;
-use crate::cpu::stream::{Access, First, Full, expect_len, load, store};
+use crate::cpu::stream::{Access, expect_len, load, store};
 use crate::cpu::vector::Vector;
 
 /// Pixels whose sum is taken before it is added to the image's, so that large images round less.
@@ -21,10 +18,7 @@ pub fn global_avg_pool(
 ) {
     expect_len(x.len(), images * pixels * channels, "x");
     expect_len(y.len(), images * channels, "y");
-    ctx.parallel(x.len(), &|thread| {
-        let columns = Columns::share(ctx, images, channels, thread);
-        ctx.isa.dispatch(Mean { columns, pixels, channels, x, y });
-    });
+    for_columns(ctx, [images, pixels, channels], &Mean { pixels, channels, x, y });
 }
 
 /// `dx = dy / pixels`: `dy [images, channels] -> dx [images, pixels, channels]`.
@@ -36,49 +30,19 @@ pub fn global_avg_pool_backward(
 ) {
     expect_len(dx.len(), images * pixels * channels, "dx");
     expect_len(dy.len(), images * channels, "dy");
-    ctx.parallel(dx.len(), &|thread| {
-        let columns = Columns::share(ctx, images, channels, thread);
-        ctx.isa.dispatch(Spread { columns, pixels, channels, dy, dx });
-    });
-}
-
-/// One thread's part of `[images, vectors of channels]`, counted through: a single image is split too.
-pub(super) struct Columns {
-    /// Columns of this thread.
-    pub range: Range<usize>,
-    /// Columns of an image.
-    pub per_image: usize,
-    lanes: usize,
-}
-
-impl Columns {
-    pub fn share(ctx: &Ctx<'_>, images: usize, channels: usize, thread: usize) -> Self {
-        let lanes = ctx.isa.lanes();
-        let per_image = channels.div_ceil(lanes);
-        let range = share(images * per_image, 1, thread, ctx.pool.threads());
-        Columns { range, per_image, lanes }
-    }
-
-    /// `(image, first channel)` of column `i`.
-    #[inline(always)]
-    pub fn place(&self, i: usize) -> (usize, usize) {
-        (i / self.per_image, i % self.per_image * self.lanes)
-    }
+    for_columns(ctx, [images, pixels, channels], &Spread { pixels, channels, dy, dx });
 }
 
 struct Mean<'a> {
-    columns: Columns,
     pixels: usize,
     channels: usize,
     x: Src<'a, f32>,
     y: Dst<'a, f32>,
 }
 
-impl Mean<'_> {
-    /// # Safety
-    /// Dispatched as [`Vector`] demands; the image and the channels from `c` on exist and are this thread's.
+impl ColumnOp for Mean<'_> {
     #[inline(always)]
-    unsafe fn column<V: Vector>(&self, access: impl Access, image: usize, c: usize) {
+    unsafe fn column<V: Vector>(&self, access: impl Access, image: usize, c: usize, _lanes: usize) {
         // SAFETY: the caller's promise.
         unsafe {
             let mut sum = V::zero();
@@ -96,65 +60,22 @@ impl Mean<'_> {
     }
 }
 
-impl Work for Mean<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<V: Vector>(self) {
-        for i in self.columns.range.clone() {
-            let (image, c) = self.columns.place(i);
-            let left = self.channels - c;
-            // SAFETY: the column is this thread's; no channel beyond the last is touched.
-            unsafe {
-                if left < V::LANES {
-                    self.column::<V>(First(left), image, c);
-                } else {
-                    self.column::<V>(Full, image, c);
-                }
-            }
-        }
-    }
-}
-
 struct Spread<'a> {
-    columns: Columns,
     pixels: usize,
     channels: usize,
     dy: Src<'a, f32>,
     dx: Dst<'a, f32>,
 }
 
-impl Spread<'_> {
-    /// # Safety
-    /// Dispatched as [`Vector`] demands; the image and the channels from `c` on exist and are this thread's.
+impl ColumnOp for Spread<'_> {
     #[inline(always)]
-    unsafe fn column<V: Vector>(&self, access: impl Access, image: usize, c: usize) {
+    unsafe fn column<V: Vector>(&self, access: impl Access, image: usize, c: usize, _lanes: usize) {
         // SAFETY: the caller's promise.
         unsafe {
             let dy: V = load(access, self.dy, image * self.channels + c);
             let part = dy.div(V::splat(self.pixels as f32));
             for pixel in 0..self.pixels {
                 store(access, self.dx, (image * self.pixels + pixel) * self.channels + c, part);
-            }
-        }
-    }
-}
-
-impl Work for Spread<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<V: Vector>(self) {
-        for i in self.columns.range.clone() {
-            let (image, c) = self.columns.place(i);
-            let left = self.channels - c;
-            // SAFETY: the column is this thread's; no channel beyond the last is touched.
-            unsafe {
-                if left < V::LANES {
-                    self.column::<V>(First(left), image, c);
-                } else {
-                    self.column::<V>(Full, image, c);
-                }
             }
         }
     }

@@ -7,6 +7,7 @@
 mod activation;
 pub mod blur;
 mod check;
+mod columns;
 pub mod concat;
 pub mod conv;
 mod dispatch;

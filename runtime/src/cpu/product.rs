@@ -5,7 +5,7 @@ use resnetc_compiler::ir::op::{Activation, Epilogue};
 
 use crate::cpu::Ctx;
 use crate::cpu::activation::{backward, forward};
-use crate::cpu::global_pool::Columns;
+use crate::cpu::columns::Columns;
 use crate::cpu::isa::Work;
 use crate::cpu::memory::{Dst, Src};
 use crate::cpu::pool::share;
