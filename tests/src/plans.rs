@@ -87,6 +87,50 @@ pub struct Results {
     pub inputs: Vec<Vec<f32>>,
 }
 
+/// The end of a region's memory that a buffer is laid at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Edge {
+    /// Its first byte is the region's.
+    Start,
+    /// Its last byte is the region's.
+    End,
+}
+
+/// Lays one buffer, and what lies exactly on it, at an edge of its region; the others keep away from it.
+pub fn lay_at_edge(plan: &mut Plan, id: BufferId, edge: Edge) {
+    let Buffer { region, offset, .. } = *plan.buffer(id);
+    let here = |b: &Buffer| (b.region, b.offset) == (region, offset);
+    let room = plan.buffers.iter().filter(|b| here(b)).map(|b| b.bytes).max().unwrap_or(0);
+    let size = match region {
+        Region::Arena => &mut plan.sizes.arena,
+        Region::Params | Region::Grads | Region::Velocity => &mut plan.sizes.params,
+        Region::State => &mut plan.sizes.state,
+    };
+    let end = size.next_multiple_of(ALIGN);
+    let moved = match edge {
+        Edge::Start => room.next_multiple_of(ALIGN),
+        Edge::End => 0,
+    };
+    *size = end + if edge == Edge::Start { moved } else { room };
+    for buffer in plan.buffers.iter_mut().filter(|b| b.region == region) {
+        buffer.offset = match (here(buffer), edge) {
+            (true, Edge::Start) => 0,
+            (true, Edge::End) => end,
+            (false, _) => buffer.offset + moved,
+        };
+    }
+}
+
+/// A plan of one kernel, every operand in memory of its own: inputs first, then outputs.
+pub fn kernel_plan(kernel: &Kernel) -> Plan {
+    let Signature { inputs, outputs } = signature(kernel);
+    let mut builder = PlanBuilder::default();
+    let read: Vec<BufferId> = inputs.iter().map(|o| builder.buffer(o)).collect();
+    let written: Vec<BufferId> = outputs.iter().map(|o| builder.buffer(o)).collect();
+    builder.step(kernel.clone(), &read, &written);
+    builder.finish()
+}
+
 /// Runs one kernel on given inputs (elements in logical order). `in_place` pairs an output with the
 /// input that it lies on, which then is not read back.
 ///

@@ -94,7 +94,7 @@ fn passes_do_not_see_each_other() {
 
 #[test]
 fn unsafe_code_is_in_kernels_alone() {
-    for folder in ["compiler/src", "runtime/src", "cli/src", "tests/src"] {
+    for folder in ["compiler/src", "runtime/src", "cli/src", "tests/src", "benches/versus/src"] {
         for (path, code) in sources(folder) {
             let kernel =
                 ["runtime/src/cpu/", "runtime/src/cuda/"].iter().any(|k| path.to_string_lossy().contains(k));
@@ -109,7 +109,7 @@ fn unsafe_code_is_in_kernels_alone() {
 fn every_crate_takes_the_lints() {
     let workspace = read(&root().join("Cargo.toml"));
     assert!(workspace.contains("undocumented_unsafe_blocks = \"deny\""), "blocks without SAFETY are errors");
-    for krate in ["compiler", "runtime", "cli", "tests"] {
+    for krate in ["compiler", "runtime", "cli", "tests", "benches/versus"] {
         let manifest = read(&root().join(krate).join("Cargo.toml"));
         assert!(
             manifest.contains("[lints]\nworkspace = true"),

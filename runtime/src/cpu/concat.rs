@@ -7,18 +7,23 @@ use crate::cpu::memory::{Dst, Src};
 use crate::cpu::pool::share;
 use crate::cpu::stream::expect_len;
 
-/// `x0 [rows, c0], x1 [rows, c1], ... -> y [rows, c0 + c1 + ...]`
+/// Most parts that [`concat`] copies in one pass over the result.
+pub const PARTS: usize = 16;
+
+/// `x0 [rows, c0], x1 [rows, c1], ... -> y [rows, width]`: the parts side by side, from channel `start` on. Channels of `y`
+/// beside them stay as they are.
 ///
 /// # Panics
-/// When the lengths are no multiples of `rows`, or do not add up.
-pub fn concat(ctx: &Ctx<'_>, rows: usize, parts: &[Src<'_, f32>], y: Dst<'_, f32>) {
-    expect_len(parts.iter().map(|part| part.len()).sum(), y.len(), "the parts");
+/// When the lengths are no multiples of `rows`, or the parts exceed the row.
+pub fn concat(ctx: &Ctx<'_>, rows: usize, start: usize, parts: &[Src<'_, f32>], y: Dst<'_, f32>) {
     let Some(width) = y.len().checked_div(rows) else { return };
+    let all = parts.iter().map(|part| part.len()).sum::<usize>();
     parts.iter().for_each(|part| expect_len(part.len(), part.len() / rows * rows, "a part"));
-    ctx.parallel(y.len(), &|thread| {
+    assert!(start + all / rows <= width && width * rows == y.len(), "the parts are wider than the result");
+    ctx.parallel(all, &|thread| {
         for row in share(rows, 1, thread, ctx.pool.threads()) {
             // SAFETY: the row is this thread's.
-            let mut rest = unsafe { y.slice(row * width..(row + 1) * width) };
+            let mut rest = unsafe { y.slice(row * width + start..(row + 1) * width) };
             for part in parts {
                 let channels = part.len() / rows;
                 let (to, behind) = rest.split_at_mut(channels);

@@ -245,10 +245,7 @@ pub(super) fn run(ctx: &Ctx<'_>, o: &Operands<'_>, args: &RunArgs) {
         }
         Kernel::BlurPool(g) => blur::blur_pool(ctx, g, o.input(0), o.output(0)),
         Kernel::BlurPoolBackward(g) => blur::blur_pool_backward(ctx, g, o.input(0), o.output(0)),
-        &Kernel::Concat { rows, ref channels } => {
-            let parts: Vec<_> = (0..channels.len()).map(|i| o.input(i)).collect();
-            concat::concat(ctx, rows, &parts, o.output(0));
-        }
+        &Kernel::Concat { rows, ref channels } => run_concat(ctx, rows, channels, o),
         &Kernel::ChannelSlice { rows, channels, start, taken } => {
             concat::slice(ctx, [rows, channels], start..start + taken, o.input(0), o.output(0));
         }
@@ -263,5 +260,17 @@ pub(super) fn run(ctx: &Ctx<'_>, o: &Operands<'_>, args: &RunArgs) {
             loss::cross_entropy_backward(ctx, classes, smoothing, o.input(0), o.input(1), o.output(0));
         }
         Kernel::SgdUpdate { sgd, .. } => update::sgd(ctx, sgd, args, o.input(1), o.update(0), o.update(2)),
+    }
+}
+
+/// As many parts at a time as fit into an array: a step allocates nothing.
+fn run_concat(ctx: &Ctx<'_>, rows: usize, channels: &[usize], o: &Operands<'_>) {
+    let mut start = 0;
+    for (nth, group) in channels.chunks(concat::PARTS).enumerate() {
+        let first = nth * concat::PARTS;
+        let parts: [Src<'_, f32>; concat::PARTS] =
+            std::array::from_fn(|i| o.input(first + i.min(group.len() - 1)));
+        concat::concat(ctx, rows, start, &parts[..group.len()], o.output(0));
+        start += group.iter().sum::<usize>();
     }
 }

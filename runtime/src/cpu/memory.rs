@@ -4,6 +4,7 @@ use std::marker::PhantomData;
 
 use bytemuck::Pod;
 
+use super::guard::{self, Pages};
 use crate::error::{Error, Result};
 use resnetc_compiler::plan::ALIGN;
 
@@ -12,23 +13,28 @@ use resnetc_compiler::plan::ALIGN;
 #[repr(C, align(64))]
 struct Line([u8; ALIGN]);
 
-/// Zeroed bytes at an address that is a multiple of [`ALIGN`].
+/// Zeroed bytes at an address that is a multiple of [`ALIGN`]; between guard pages where [`guard`] is asked to, and then
+/// aligned to 4 bytes only, so that not one of them lies outside unnoticed. Kernels make no use of more.
 #[derive(Default)]
 pub struct Memory {
     lines: Vec<Line>,
+    guarded: Option<Pages>,
     bytes: usize,
 }
 
 impl Memory {
     /// Allocates; fails where the machine has not that much.
     pub fn zeroed(bytes: usize) -> Result<Self> {
+        if let Some(side) = guard::wanted()? {
+            return Ok(Memory { lines: Vec::new(), guarded: Some(Pages::new(bytes, side)?), bytes });
+        }
         let count = bytes.div_ceil(ALIGN);
         let mut lines = Vec::new();
         lines
             .try_reserve_exact(count)
             .map_err(|_| Error::Device(format!("cannot allocate {bytes} bytes of memory")))?;
         lines.resize(count, Line([0; ALIGN]));
-        Ok(Memory { lines, bytes })
+        Ok(Memory { lines, guarded: None, bytes })
     }
 
     /// Memory for `len` floats.
@@ -47,26 +53,37 @@ impl Memory {
         self.bytes == 0
     }
 
+    fn ptr(&self) -> *const u8 {
+        self.guarded.as_ref().map_or(self.lines.as_ptr().cast(), Pages::ptr)
+    }
+
+    fn ptr_mut(&mut self) -> *mut u8 {
+        match &self.guarded {
+            Some(pages) => pages.ptr().cast_mut(),
+            None => self.lines.as_mut_ptr().cast(),
+        }
+    }
+
     /// All bytes.
     pub fn bytes(&self) -> &[u8] {
-        // SAFETY: the lines are that many initialised bytes or more.
-        unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), self.bytes) }
+        // SAFETY: that many initialised bytes or more are there.
+        unsafe { std::slice::from_raw_parts(self.ptr(), self.bytes) }
     }
 
     /// All bytes.
     pub fn bytes_mut(&mut self) -> &mut [u8] {
         // SAFETY: as in `bytes`; the borrow is unique.
-        unsafe { std::slice::from_raw_parts_mut(self.lines.as_mut_ptr().cast(), self.bytes) }
+        unsafe { std::slice::from_raw_parts_mut(self.ptr_mut(), self.bytes) }
     }
 
     /// All of it, as floats to be read by a kernel.
     pub fn floats_view(&self) -> Src<'_, f32> {
-        Src { ptr: self.lines.as_ptr().cast(), len: self.bytes / size_of::<f32>(), life: PhantomData }
+        Src { ptr: self.ptr().cast(), len: self.bytes / size_of::<f32>(), life: PhantomData }
     }
 
     /// All of it, as floats to be written by a kernel.
     pub fn view(&mut self) -> Dst<'_, f32> {
-        Dst { ptr: self.lines.as_mut_ptr().cast(), len: self.bytes / size_of::<f32>(), life: PhantomData }
+        Dst { ptr: self.ptr_mut().cast(), len: self.bytes / size_of::<f32>(), life: PhantomData }
     }
 }
 

@@ -17,6 +17,7 @@ pub mod global_max;
 pub mod global_pool;
 pub mod group_backward;
 pub mod group_norm;
+mod guard;
 pub mod isa;
 pub mod loss;
 pub mod memory;
@@ -38,9 +39,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use resnetc_compiler::ir::graph::Mode;
-use resnetc_compiler::plan::{Buffer, BufferId, Plan, Region};
+use resnetc_compiler::plan::{ALIGN, Buffer, BufferId, Plan, Region};
 
-use crate::device::{Device, ProgramId, RunArgs};
+use crate::device::{Choice, Device, ProgramId, RunArgs};
 use crate::error::{Error, Result};
 use dispatch::{Bases, Operands, REGIONS, region_index};
 use isa::Isa;
@@ -162,6 +163,8 @@ impl CpuDevice {
             needed = needed.max(prepared.scratch_len(&step.kernel, threads));
             steps.push(prepared);
         }
+        // Whole cache lines, so that it stays aligned between guard pages: it holds pointers too.
+        needed = needed.next_multiple_of(ALIGN / size_of::<f32>());
         if needed > self.scratch.len() / size_of::<f32>() {
             self.scratch = Memory::floats(needed)?;
         }
@@ -216,6 +219,12 @@ impl Device for CpuDevice {
             &self.regions[region_index(Region::Velocity)].bytes()[offset..offset + bytes.len()],
         );
         Ok(())
+    }
+
+    fn choice(&self, program: ProgramId, step: usize) -> Option<Choice> {
+        let program = self.programs.get(program.0)?;
+        let (prepared, step) = (program.steps.get(step)?, program.plan.steps.get(step)?);
+        prepared.choice(&step.kernel, self.isa, self.pool.threads())
     }
 
     fn run(&mut self, program: ProgramId, args: &RunArgs, times: Option<&mut [Duration]>) -> Result<()> {

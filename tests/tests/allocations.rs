@@ -1,0 +1,125 @@
+//! A step allocates nothing, whatever it computes: all memory is placed before the first.
+//!
+//! The only test of its binary: the counter sees every thread of the process.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use resnetc_compiler::compile;
+use resnetc_compiler::ir::graph::Mode;
+use resnetc_compiler::report::{Dump, Target};
+use resnetc_compiler::source::SourceMap;
+use resnetc_compiler::spec::limits::Limits;
+use resnetc_compiler::spec::{Request, load};
+use resnetc_runtime::cpu::CpuDevice;
+use resnetc_runtime::device::RunArgs;
+use resnetc_runtime::exec::Executor;
+use resnetc_runtime::init;
+
+/// Counts what is allocated while [`COUNTING`].
+struct Counting;
+
+static COUNTING: AtomicBool = AtomicBool::new(false);
+static COUNT: AtomicUsize = AtomicUsize::new(0);
+
+fn count() {
+    if COUNTING.load(Ordering::Relaxed) {
+        COUNT.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+// SAFETY: everything is the system allocator's; counting touches no memory but its own.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: the caller's promise.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: the caller's promise.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn realloc(&self, ptr: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count();
+        // SAFETY: the caller's promise.
+        unsafe { System.realloc(ptr, layout, size) }
+    }
+
+    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promise.
+        unsafe { System.dealloc(ptr, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// A net of nearly every kind of kernel: gates, concatenation, pools, blurs, dropouts, long and short activations.
+const SPEC: &str = "\
+name: everything
+input: [3, 24, 24]
+classes: 10
+stem: conv3x3(16) -> bn -> leaky_relu(0.1) -> maxpool3x3(stride=2)
+unit: gated
+shortcut: pad
+stages:
+  - {depth: 2, filters: 16}
+  - {depth: 1, filters: 32, stride: 2, unit: dense}
+head: global_avgpool -> dropout(0.2) -> linear(classes)
+units:
+  gated(f, stride): |
+    main = x -> conv3x3(f, stride) -> bn -> silu -> conv3x3(f, groups=4) -> bn -> drop_path(0.1)
+    gate = main -> global_avgpool -> conv1x1(f / 4, bias) -> relu -> conv1x1(f, bias) -> sigmoid
+    out = main * gate + shortcut -> relu
+  dense(f, stride): |
+    grown = concat(x, x -> bn -> relu -> conv3x3(f), x -> avgpool3x3(stride=1, padding=1))
+    main = grown -> conv1x1(f) -> bn -> relu -> blurpool(stride) -> drop_block(0.1, 3)
+    out = 0.5 * main + shortcut -> gelu
+";
+
+fn executor(mode: Mode) -> Executor {
+    let mut sources = SourceMap::default();
+    let read = |_: &str| Err(std::io::ErrorKind::NotFound.into());
+    let request =
+        Request { name: "everything", text: SPEC, overrides: &[], read: &read, limits: Limits::default() };
+    let spec = load(&request, &mut sources).unwrap_or_else(|faults| panic!("{faults:#?}"));
+    let plan = |mode, batch| {
+        let compiled = compile(&spec, &Target { mode, batch, dump: Dump::Never });
+        Arc::new(compiled.unwrap_or_else(|faults| panic!("{faults:#?}")).plan)
+    };
+    let weights = init::initial(&plan(Mode::Train, 1), 1).expect("initial weights");
+    let device = Box::new(CpuDevice::new(Some(2)).expect("two threads"));
+    let mut executor = Executor::new(device, plan(mode, 4)).expect("it loads");
+    executor.load_params(&weights).expect("its own weights");
+    executor
+}
+
+#[test]
+fn steps_allocate_nothing() {
+    // The counter counts.
+    COUNTING.store(true, Ordering::Relaxed);
+    drop(std::hint::black_box(vec![1u8; 100]));
+    COUNTING.store(false, Ordering::Relaxed);
+    assert!(COUNT.swap(0, Ordering::Relaxed) >= 1);
+
+    for mode in [Mode::Infer, Mode::Train] {
+        let mut executor = executor(mode);
+        let images = vec![0.5; 4 * 3 * 24 * 24];
+        for step in 0..3 {
+            executor.set_input_nhwc(0, &images).expect("four images");
+            if mode == Mode::Train {
+                executor.set_labels(0, &[1, 2, 3, 4]).expect("four classes");
+            }
+            let args = RunArgs { lr: 0.01, first_update: step == 0, seed: 3, step };
+            COUNTING.store(true, Ordering::Relaxed);
+            let result = executor.run(0, &args, None);
+            COUNTING.store(false, Ordering::Relaxed);
+            result.expect("it runs");
+            assert_eq!(COUNT.swap(0, Ordering::Relaxed), 0, "{mode:?}, step {step}");
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! No kernel of the CPU device reads or writes outside of its operands: each of them in turn lies beside a page that
+//! faults when touched, and so does every workspace.
+//!
+//! A fault ends the process, so the kernels run in one of their own, this test again with `RESNETC_GUARD` set.
+
+use std::process::Command;
+use std::sync::Arc;
+
+use resnetc_compiler::ir::graph::Mode;
+use resnetc_compiler::ir::op::{ConvAttrs, Epilogue};
+use resnetc_compiler::plan::{BufferId, ConvGeometry, Kernel, Region};
+use resnetc_runtime::cpu::CpuDevice;
+use resnetc_runtime::cpu::isa::Isa;
+use resnetc_runtime::device::{Device, RunArgs};
+use resnetc_tests::kernels::{MAKERS, conv};
+use resnetc_tests::operands::signature;
+use resnetc_tests::plans::{Edge, kernel_plan, lay_at_edge, to_bytes};
+use resnetc_tests::rng::Rng;
+
+/// Kernels of each kind.
+const CASES: u64 = 6;
+
+/// Random convolutions beside those.
+const CONVOLUTIONS: u64 = 40;
+
+const VARIABLE: &str = "RESNETC_GUARD";
+
+/// Runs the test of the kernels in a process with guard pages on one side.
+fn guarded(side: &str) {
+    let program = std::env::current_exe().expect("this test's path");
+    let arguments = ["--ignored", "--exact", "every_operand_at_the_edge", "--nocapture"];
+    let output = Command::new(program).args(arguments).env(VARIABLE, side).output().expect("it starts");
+    let said = String::from_utf8_lossy(&output.stderr);
+    let last = said.lines().rev().find(|line| line.contains("operand")).unwrap_or("before the first kernel");
+    assert!(output.status.success(), "{} at {last}", output.status);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn nothing_is_touched_behind_operands() {
+    guarded("after");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn nothing_is_touched_before_operands() {
+    guarded("before");
+}
+
+#[test]
+#[ignore = "started by the two tests above"]
+fn every_operand_at_the_edge() {
+    let edge =
+        if std::env::var(VARIABLE).is_ok_and(|side| side == "before") { Edge::Start } else { Edge::End };
+    let random = MAKERS.iter().flat_map(|&(_, make)| (0..CASES).map(move |case| make(&mut Rng::new(case))));
+    let convolutions = (0..CONVOLUTIONS).flat_map(|case| all_of(conv(&mut Rng::new(100 + case))));
+    for kernel in random.chain(convolutions).chain(winograd().into_iter().flat_map(all_of)) {
+        for isa in Isa::ALL.into_iter().filter(|isa| isa.available()) {
+            for threads in [1, 3] {
+                let operands = kernel_plan(&kernel).buffers.len();
+                for operand in 0..operands {
+                    eprintln!("operand {operand} of {kernel:?}, {}, {threads} threads", isa.name());
+                    run(&kernel, isa, threads, BufferId(operand as u32), edge);
+                }
+            }
+        }
+    }
+}
+
+/// A convolution and its gradients.
+fn all_of(geometry: ConvGeometry) -> [Kernel; 3] {
+    [
+        Kernel::Conv { geometry, bias: true, epilogue: Epilogue { residual: true, act: None } },
+        Kernel::ConvBackwardData { geometry, residual: true },
+        Kernel::ConvBackwardFilter { geometry },
+    ]
+}
+
+/// Sizes at which the cost model takes F(4x4, 3x3), which the random ones are mostly too small for.
+fn winograd() -> [ConvGeometry; 3] {
+    let attrs = ConvAttrs { kernel: [3; 2], stride: [1; 2], padding: [1; 2], dilation: [1; 2], groups: 1 };
+    [[14, 14, 64, 64], [13, 9, 48, 64], [15, 7, 64, 32]].map(|[h, w, cin, cout]| ConvGeometry {
+        n: 2,
+        h,
+        w,
+        cin,
+        cout,
+        out: [h, w],
+        attrs,
+    })
+}
+
+fn run(kernel: &Kernel, isa: Isa, threads: usize, id: BufferId, edge: Edge) {
+    let mut plan = kernel_plan(kernel);
+    // In inference, weights are packed once and kept.
+    if plan.buffers.iter().all(|b| matches!(b.region, Region::Arena | Region::Params)) {
+        plan.mode = Mode::Infer;
+    }
+    lay_at_edge(&mut plan, id, edge);
+    let mut device = CpuDevice::with_isa(threads, isa).expect("the instructions are there");
+    let program = device.load(Arc::new(plan)).expect("a sound plan");
+    let mut rng = Rng::new(7);
+    for (at, operand) in signature(kernel).inputs.iter().enumerate() {
+        let bytes = to_bytes(operand, &operand.generate(&mut rng));
+        device.write(program, BufferId(at as u32), &bytes).expect("as long as the buffer");
+    }
+    let args = RunArgs { lr: 0.1, first_update: false, seed: 1, step: 1 };
+    device.run(program, &args, None).expect("it runs");
+}
+
+#[test]
+fn the_sizes_for_winograd_take_it() {
+    let isa = Isa::ALL.into_iter().find(|isa| isa.available() && isa.lanes() > 8);
+    let Some(isa) = isa else { return };
+    for geometry in winograd() {
+        let [forward, backward, _] = all_of(geometry);
+        for kernel in [forward, backward] {
+            let mut device = CpuDevice::with_isa(1, isa).expect("the instructions are there");
+            let program = device.load(Arc::new(kernel_plan(&kernel))).expect("a sound plan");
+            let choice = device.choice(program, 0).expect("convolutions have several ways");
+            assert_eq!(choice.algorithm, "winograd", "{kernel:?}: {choice:?}");
+        }
+    }
+}
