@@ -256,6 +256,9 @@ pub struct BenchArgs {
     /// Runs before the timed ones.
     #[arg(long, value_name = "N", default_value_t = 3)]
     pub warmup: usize,
+    /// Say of each step with several algorithms what the cost model expects of them.
+    #[arg(long)]
+    pub explain: bool,
     /// Print the figures as one JSON object.
     #[arg(long)]
     pub json: bool,
@@ -268,6 +271,7 @@ const BENCH_EXAMPLES: &str = "\
 Examples:
   resnetc bench resnet50                        one image, each kernel against the machine's ceilings
   resnetc bench resnet20 --train --batch 128    the training step
+  resnetc bench resnet50 --explain              and why a step's algorithm was taken
   resnetc bench resnet50 --batch 16 --json      for programs: `ms`, `img_s`, `steps`
 Run nothing else meanwhile.";
 

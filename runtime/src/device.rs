@@ -29,6 +29,32 @@ pub struct RunArgs {
     pub step: u64,
 }
 
+/// What a device expects one way of computing a step to cost.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Estimate {
+    /// Name of the algorithm.
+    pub algorithm: &'static str,
+    /// Parts of the work, in cycles of a thread by the device's cost model; they count against each other, not against
+    /// a clock.
+    pub parts: Vec<(&'static str, f64)>,
+}
+
+impl Estimate {
+    /// All parts together.
+    pub fn cycles(&self) -> f64 {
+        self.parts.iter().map(|(_, cycles)| cycles).sum()
+    }
+}
+
+/// The way in which a device computes a step.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Choice {
+    /// Name of the algorithm.
+    pub algorithm: &'static str,
+    /// Of every algorithm that applies; the one with the lowest was chosen.
+    pub estimates: Vec<Estimate>,
+}
+
 /// Memory and kernels.
 pub trait Device: Send {
     /// What the device is, for reports: `cpu (avx512, 2 threads)`.
@@ -53,4 +79,9 @@ pub trait Device: Send {
     /// Runs all steps. The arena reuses memory within a run, that of the inputs too: images and labels are written before
     /// every run. With `times`, adds each step's time to its element.
     fn run(&mut self, program: ProgramId, args: &RunArgs, times: Option<&mut [Duration]>) -> Result<()>;
+
+    /// How a step of a loaded plan is computed, where the device has several ways.
+    fn choice(&self, _program: ProgramId, _step: usize) -> Option<Choice> {
+        None
+    }
 }

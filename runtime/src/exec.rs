@@ -7,7 +7,7 @@ use resnetc_compiler::ir::op::Recipe;
 use resnetc_compiler::ir::types::{DType, Layout};
 use resnetc_compiler::plan::{Buffer, BufferId, Plan, Slot};
 
-use crate::device::{Device, ProgramId, RunArgs};
+use crate::device::{Choice, Device, ProgramId, RunArgs};
 use crate::error::{Error, Result};
 use crate::weights::{ParamStore, layout, recipe};
 
@@ -41,6 +41,11 @@ impl Executor {
     /// What the device is, for reports.
     pub fn describe(&self) -> String {
         self.device.describe()
+    }
+
+    /// How the device computes a step of a plan, where it has several ways.
+    pub fn choice(&self, index: usize, step: usize) -> Option<Choice> {
+        self.device.choice(self.programs[index].0, step)
     }
 
     /// Sets all parameters and running statistics; tensors that the network does not have are refused.

@@ -34,7 +34,6 @@ pub fn bench(args: &BenchArgs, output: &Output) -> Result {
     let weights = init::initial(&compile(Mode::Train, 1)?.plan, spec.train.seed)?;
 
     let device = CpuDevice::new(args.threads)?;
-    let roofline = device.roofline()?;
     let mut executor = Executor::new(Box::new(device), Arc::clone(&plan))?;
     executor.load_params(&weights)?;
     let mut feed = Feed::new(&plan, spec.classes.value);
@@ -55,8 +54,24 @@ pub fn bench(args: &BenchArgs, output: &Output) -> Result {
     for step in &mut steps {
         *step /= u32::try_from(args.runs).map_err(Failure::failed)?;
     }
-    let measured = Measured { plan: &plan, device: executor.describe(), roofline, runs, steps };
-    output.result(&if args.json { measured.json() } else { bench::text(&measured, args.warmup) })
+    let choices = (0..plan.steps.len()).map(|step| executor.choice(0, step)).collect();
+    // Measuring the ceilings takes memory that is none of the network's.
+    let peak_bytes = peak_resident();
+    let roofline = CpuDevice::new(args.threads)?.roofline()?;
+    let device = executor.describe();
+    let measured = Measured { plan: &plan, device, roofline, runs, steps, choices, peak_bytes };
+    output.result(&match args.json {
+        true => measured.json(),
+        false => bench::text(&measured, args.warmup, args.explain),
+    })
+}
+
+/// Most memory that this process has had resident, where the system tells: Linux.
+fn peak_resident() -> Option<usize> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kilobytes: usize = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kilobytes * 1024)
 }
 
 /// Random images and classes, the same for every run.

@@ -6,10 +6,11 @@ use std::time::Duration;
 use resnetc_compiler::ir::graph::Mode;
 use resnetc_compiler::plan::{Plan, Step};
 use resnetc_runtime::cpu::roofline::Roofline;
+use resnetc_runtime::device::{Choice, Estimate};
 use serde_json::{Value, json};
 
 use super::table::{Align, Table};
-use super::units::duration;
+use super::units::{bytes, duration};
 
 /// What was measured.
 pub struct Measured<'a> {
@@ -23,6 +24,10 @@ pub struct Measured<'a> {
     pub runs: Vec<Duration>,
     /// Mean time of each step of the plan.
     pub steps: Vec<Duration>,
+    /// Each step's algorithm, where there are several.
+    pub choices: Vec<Option<Choice>>,
+    /// Most memory resident up to the last run, where the system tells.
+    pub peak_bytes: Option<usize>,
 }
 
 /// One step against the ceilings.
@@ -53,6 +58,15 @@ impl Measured<'_> {
         Rates { gflops: gflops / seconds, gb_s: gb / seconds, share: least / seconds }
     }
 
+    /// Name of the kernel and of its algorithm.
+    fn kernel(&self, index: usize) -> String {
+        let name = self.plan.steps[index].kernel.name();
+        match &self.choices[index] {
+            Some(choice) => format!("{name}, {}", choice.algorithm),
+            None => name.to_owned(),
+        }
+    }
+
     fn mode(&self) -> &'static str {
         match self.plan.mode {
             Mode::Infer => "infer",
@@ -63,11 +77,13 @@ impl Measured<'_> {
     /// One object: `ms` and `img_s` by the median run, and every step.
     pub fn json(&self) -> String {
         let ms = |time: &Duration| time.as_secs_f64() * 1e3;
-        let steps: Vec<Value> = (self.plan.steps.iter().zip(&self.steps))
-            .map(|(step, time)| {
+        let steps: Vec<Value> = (self.plan.steps.iter().zip(&self.steps).zip(&self.choices))
+            .map(|((step, time), choice)| {
                 let rates = self.rates(step, *time);
                 json!({
                     "name": step.name, "kernel": step.kernel.name(), "shape": step.kernel.geometry(),
+                    "algorithm": choice.as_ref().map(|choice| choice.algorithm),
+                    "estimates": choice.as_ref().map(|choice| choice.estimates.iter().map(estimate).collect::<Vec<_>>()),
                     "ms": ms(time), "gflop_s": rates.gflops, "gb_s": rates.gb_s, "share": rates.share,
                 })
             })
@@ -77,16 +93,27 @@ impl Measured<'_> {
             "device": self.device, "runs": self.runs.len(),
             "ms": ms(&self.median()), "img_s": self.images_per_second(),
             "ms_min": self.runs.iter().min().map(ms), "ms_max": self.runs.iter().max().map(ms),
-            "peak_gflop_s": self.roofline.gflops, "peak_gb_s": self.roofline.gb_s, "steps": steps,
+            "peak_gflop_s": self.roofline.gflops, "peak_gb_s": self.roofline.gb_s,
+            "peak_resident_bytes": self.peak_bytes, "steps": steps,
         });
         format!("{object:#}")
     }
 }
 
-/// Every step, sums by kernel, the totals.
-pub fn text(measured: &Measured<'_>, warmup: usize) -> String {
+/// An algorithm's cost by the model.
+fn estimate(estimate: &Estimate) -> Value {
+    let parts = estimate.parts.iter().map(|&(part, cycles)| (part.to_owned(), json!(cycles))).collect();
+    json!({"algorithm": estimate.algorithm, "cycles": estimate.cycles(), "parts": Value::Object(parts)})
+}
+
+/// Every step, the reasons for its algorithm if asked for, sums by kernel, the totals.
+pub fn text(measured: &Measured<'_>, warmup: usize, explain: bool) -> String {
     let mut text = steps(measured).render();
     text.push('\n');
+    if explain {
+        text += &reasons(measured).render();
+        text.push('\n');
+    }
     text += &kernels(measured).render();
     let Roofline { gflops, gb_s } = measured.roofline;
     let (median, runs) = (measured.median(), &measured.runs);
@@ -94,10 +121,13 @@ pub fn text(measured: &Measured<'_>, warmup: usize) -> String {
     let slowest = runs.iter().max().copied().unwrap_or_default();
     let (mode, plan) = (measured.mode(), measured.plan);
     let count = runs.len();
+    let memory = measured
+        .peak_bytes
+        .map_or(String::new(), |peak| format!("memory     {} resident at most\n", bytes(peak)));
     write!(
         text,
         "\n{}, {mode}, batch {}, on {}\nceilings   {gflops:.0} GFLOP/s in registers, {gb_s:.1} GB/s to memory\n\
-         time       {}, median of {count} runs after {warmup} ({} to {}), {:.1} images/s\n",
+         time       {}, median of {count} runs after {warmup} ({} to {}), {:.1} images/s\n{memory}",
         plan.name,
         plan.batch,
         measured.device,
@@ -121,12 +151,12 @@ fn steps(measured: &Measured<'_>) -> Table {
         ("GB/s", Right),
         ("of roof", Right),
     ]);
-    for (step, time) in measured.plan.steps.iter().zip(&measured.steps) {
+    for (index, (step, time)) in measured.plan.steps.iter().zip(&measured.steps).enumerate() {
         let rates = measured.rates(step, *time);
         let arithmetic = if step.kernel.flops() > 0 { format!("{:.0}", rates.gflops) } else { String::new() };
         table.row([
             step.name.clone(),
-            step.kernel.name().to_owned(),
+            measured.kernel(index),
             step.kernel.geometry(),
             duration(*time),
             arithmetic,
@@ -137,11 +167,36 @@ fn steps(measured: &Measured<'_>) -> Table {
     table
 }
 
+/// What the cost model expects of each algorithm that a step could have taken.
+fn reasons(measured: &Measured<'_>) -> Table {
+    let mut table = Table::new(&[
+        ("step", Align::Left),
+        ("algorithm", Align::Left),
+        ("", Align::Left),
+        ("Mcycles expected", Align::Right),
+        ("of which", Align::Left),
+    ]);
+    for (step, choice) in measured.plan.steps.iter().zip(&measured.choices) {
+        let Some(choice) = choice else { continue };
+        for (nth, estimate) in choice.estimates.iter().enumerate() {
+            let part = |(part, cycles): &(&str, f64)| format!("{part} {:.3}", cycles / 1e6);
+            table.row([
+                if nth == 0 { step.name.clone() } else { String::new() },
+                estimate.algorithm.to_owned(),
+                if estimate.algorithm == choice.algorithm { "taken" } else { "" }.to_owned(),
+                format!("{:.3}", estimate.cycles() / 1e6),
+                estimate.parts.iter().map(part).collect::<Vec<_>>().join(", "),
+            ]);
+        }
+    }
+    table
+}
+
 /// Time by kind of kernel, the longest first.
 fn kernels(measured: &Measured<'_>) -> Table {
-    let mut sums: Vec<(&str, usize, Duration)> = Vec::new();
-    for (step, time) in measured.plan.steps.iter().zip(&measured.steps) {
-        let name = step.kernel.name();
+    let mut sums: Vec<(String, usize, Duration)> = Vec::new();
+    for (index, time) in measured.steps.iter().enumerate() {
+        let name = measured.kernel(index);
         match sums.iter_mut().find(|(known, ..)| *known == name) {
             Some((_, count, sum)) => {
                 *count += 1;
@@ -160,7 +215,7 @@ fn kernels(measured: &Measured<'_>) -> Table {
     ]);
     for (name, count, time) in sums {
         let share = time.as_secs_f64() / total.as_secs_f64().max(1e-9) * 100.0;
-        table.row([name.to_owned(), count.to_string(), duration(time), format!("{share:.1} %")]);
+        table.row([name, count.to_string(), duration(time), format!("{share:.1} %")]);
     }
     table.rule();
     let count = measured.plan.steps.len().to_string();

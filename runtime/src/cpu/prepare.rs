@@ -7,7 +7,7 @@ use crate::cpu::Ctx;
 use crate::cpu::conv::{Algorithm, FilterGradient, Finishing};
 use crate::cpu::isa::Isa;
 use crate::cpu::memory::Memory;
-use crate::device::RunArgs;
+use crate::device::{Choice, RunArgs};
 use crate::error::Result;
 
 /// What is decided about a step when its plan is loaded.
@@ -50,6 +50,19 @@ impl Prepared {
             Prepared::FilterGradient(gradient) => gradient.scratch_len(threads),
             Prepared::Nothing => dispatch::scratch_len(kernel, threads),
         }
+    }
+
+    /// How the step is computed; `None` where there is one way only.
+    pub fn choice(&self, kernel: &Kernel, isa: Isa, threads: usize) -> Option<Choice> {
+        let Prepared::Convolution { convolution, .. } = self else { return None };
+        let estimates = match kernel {
+            Kernel::Conv { geometry, .. } => Algorithm::estimates_forward(geometry, isa, threads),
+            Kernel::ConvBackwardData { geometry, .. } => {
+                Algorithm::estimates_backward_data(geometry, isa, threads)
+            }
+            kernel => unreachable!("{kernel:?} is no convolution"),
+        };
+        Some(Choice { algorithm: convolution.name(), estimates: estimates.ok()? })
     }
 
     /// Packs the weights that are kept from run to run, after they have been written.

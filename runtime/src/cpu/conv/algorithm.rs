@@ -9,6 +9,7 @@ use super::winograd::Winograd;
 use crate::cpu::Ctx;
 use crate::cpu::isa::Isa;
 use crate::cpu::memory::{Dst, Src};
+use crate::device::Estimate;
 use crate::error::Result;
 
 /// A convolution, forward or backward-data, by the algorithm that the cost model expects to be the fastest.
@@ -32,6 +33,21 @@ mod cost {
     pub const BYTES: f64 = 6.0;
 }
 
+fn estimate_direct(g: &ConvGeometry, isa: Isa) -> Estimate {
+    let cycles = g.macs() as f64 / isa.lanes() as f64 / cost::DIRECT;
+    Estimate { algorithm: "direct", parts: vec![("multiply-adds", cycles)] }
+}
+
+fn estimate_winograd(winograd: &Winograd, isa: Isa) -> Estimate {
+    let [reads, writes] = winograd.channels().map(|channels| channels as f64);
+    let (lanes, patches) = (isa.lanes() as f64, winograd.count() as f64);
+    let products = patches * POINTS as f64 * reads * writes / lanes / cost::PRODUCTS;
+    let transforms = patches * (reads + writes) / lanes * cost::PATCH;
+    let weights = (winograd.packed_len() * size_of::<f32>() * winograd.weight_reads()) as f64 / cost::BYTES;
+    let parts = vec![("products", products), ("transforms", transforms), ("weights", weights)];
+    Estimate { algorithm: "winograd", parts }
+}
+
 impl Algorithm {
     /// `y = conv(x, weight)`.
     pub fn forward(geometry: ConvGeometry, isa: Isa, threads: usize) -> Result<Self> {
@@ -49,6 +65,24 @@ impl Algorithm {
         }
     }
 
+    /// What [`Algorithm::forward`] decides by.
+    pub fn estimates_forward(g: &ConvGeometry, isa: Isa, threads: usize) -> Result<Vec<Estimate>> {
+        Self::estimates(g, Operation::Forward, isa, threads)
+    }
+
+    /// What [`Algorithm::backward_data`] decides by.
+    pub fn estimates_backward_data(g: &ConvGeometry, isa: Isa, threads: usize) -> Result<Vec<Estimate>> {
+        Self::estimates(g, Operation::BackwardData, isa, threads)
+    }
+
+    fn estimates(g: &ConvGeometry, operation: Operation, isa: Isa, threads: usize) -> Result<Vec<Estimate>> {
+        let mut estimates = vec![estimate_direct(g, isa)];
+        if Winograd::applies(g, isa) {
+            estimates.push(estimate_winograd(&Winograd::new(g, operation, isa, threads)?, isa));
+        }
+        Ok(estimates)
+    }
+
     /// F(4x4, 3x3) where it applies and pays.
     fn winograd(
         g: &ConvGeometry,
@@ -60,14 +94,8 @@ impl Algorithm {
             return Ok(None);
         }
         let winograd = Winograd::new(g, operation, isa, threads)?;
-        let [reads, writes] = winograd.channels().map(|channels| channels as f64);
-        let (lanes, patches) = (isa.lanes() as f64, winograd.count() as f64);
-        let direct = g.macs() as f64 / lanes / cost::DIRECT;
-        let products = patches * POINTS as f64 * reads * writes / lanes / cost::PRODUCTS;
-        let transforms = patches * (reads + writes) / lanes * cost::PATCH;
-        let weights =
-            (winograd.packed_len() * size_of::<f32>() * winograd.weight_reads()) as f64 / cost::BYTES;
-        Ok((products + transforms + weights < direct).then_some(winograd))
+        let pays = estimate_winograd(&winograd, isa).cycles() < estimate_direct(g, isa).cycles();
+        Ok(pays.then_some(winograd))
     }
 
     /// What the algorithm is called.
