@@ -1,0 +1,114 @@
+//! Times `resnetc bench` in turn with other runtimes on the same work (A B A B), and prints the ratios as Markdown.
+//!
+//! The peers are run by a Python program that prints one line of JSON with `ms` for each: its path and its interpreter are
+//! options. Nothing else may run meanwhile.
+
+#![forbid(unsafe_code)]
+
+mod race;
+mod rows;
+mod run;
+mod table;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use rows::{ROWS, Row};
+
+/// Times resnetc and its peers in turn; prints the table as Markdown, progress on standard error.
+#[derive(Debug, Parser)]
+#[command(name = "resnetc-versus")]
+struct Options {
+    /// The peers' program, `peers.py`.
+    #[arg(long, value_name = "FILE", required_unless_present = "list")]
+    peers: Option<PathBuf>,
+    /// Interpreter that has the peers installed.
+    #[arg(long, value_name = "FILE", default_value = "python3")]
+    python: PathBuf,
+    /// The release build of resnetc.
+    #[arg(long, value_name = "FILE", default_value = "target/release/resnetc")]
+    resnetc: PathBuf,
+    /// Rows of the table by name, separated by commas [default: all].
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    only: Vec<String>,
+    /// Calls of each side.
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
+    rounds: u16,
+    /// Timed runs of each call [default: by row].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    runs: Option<u16>,
+    /// Threads of both sides [default: all cores].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    threads: Option<u16>,
+    /// Print the rows' names and what they are.
+    #[arg(long)]
+    list: bool,
+}
+
+/// What all calls share.
+#[derive(Debug)]
+struct Args {
+    peers: PathBuf,
+    python: PathBuf,
+    resnetc: PathBuf,
+    rounds: u16,
+    runs: Option<u16>,
+    threads: u16,
+}
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    if options.list {
+        ROWS.iter().for_each(|row| println!("{:28} {}", row.name, row.title()));
+        return ExitCode::SUCCESS;
+    }
+    let rows = match chosen(&options.only) {
+        Ok(rows) => rows,
+        Err(fault) => {
+            eprintln!("{fault}");
+            return ExitCode::from(2);
+        }
+    };
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let args = Args {
+        peers: options.peers.expect("an option that is required"),
+        python: options.python,
+        resnetc: options.resnetc,
+        rounds: options.rounds,
+        runs: options.runs,
+        threads: options.threads.unwrap_or(u16::try_from(cores).unwrap_or(u16::MAX)),
+    };
+    let (mut outcomes, mut failed) = (Vec::new(), false);
+    for row in rows {
+        match race::race(&args, row) {
+            Ok(outcome) => outcomes.push(outcome),
+            Err(fault) => {
+                say(row, &format!("failed: {fault}"));
+                failed = true;
+            }
+        }
+    }
+    if !outcomes.is_empty() {
+        print!("{}", table::render(&args, &outcomes));
+    }
+    if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+/// The rows named, all when none is.
+fn chosen(names: &[String]) -> Result<Vec<&'static Row>, String> {
+    if names.is_empty() {
+        return Ok(ROWS.iter().collect());
+    }
+    let find = |name: &String| ROWS.iter().find(|row| row.name == name);
+    names
+        .iter()
+        .map(|name| find(name).ok_or_else(|| format!("no row `{name}`; --list prints them")))
+        .collect()
+}
+
+/// Progress.
+fn say(row: &Row, text: &str) {
+    eprintln!("{}: {text}", row.name);
+}
