@@ -61,6 +61,10 @@ impl Kernel {
             | Kernel::BnApply { .. }
             | Kernel::BnBackwardReduce { .. }
             | Kernel::BnBackwardApply { .. }
+            | Kernel::GroupStats { .. }
+            | Kernel::GroupApply { .. }
+            | Kernel::GroupBackwardReduce { .. }
+            | Kernel::GroupBackwardApply { .. }
             | Kernel::Affine { .. }
             | Kernel::Activate { .. }
             | Kernel::ActivateBackward { .. }
