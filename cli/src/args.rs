@@ -6,7 +6,9 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
-pub use tools::{DiffArgs, ExplainArgs, LintArgs, ListArgs, NewArgs, VerifyArgs};
+pub use tools::{DiffArgs, ExplainArgs, LintArgs, ListArgs, NewArgs, SchemaArgs, VerifyArgs};
+
+use resnetc_compiler::spec::limits::Limits;
 
 use crate::picture::Fold;
 
@@ -55,6 +57,8 @@ pub enum Command {
     New(NewArgs),
     /// List the compiled-in networks.
     List(ListArgs),
+    /// Print the JSON schema of specs, for editors.
+    Schema(SchemaArgs),
 }
 
 /// Options of every command.
@@ -86,6 +90,37 @@ pub struct Overrides {
     /// Set a value of the spec: `--set train.epochs=3`. May be given several times.
     #[arg(long = "set", value_name = "KEY=VALUE", action = ArgAction::Append)]
     pub set: Vec<String>,
+    /// How large it may be.
+    #[command(flatten)]
+    pub bounds: Bounds,
+}
+
+/// How large a spec and its network may be.
+#[derive(Debug, Args)]
+pub struct Bounds {
+    #[arg(long = "limit", value_name = "NAME=VALUE", action = ArgAction::Append, value_parser = limit)]
+    #[arg(help = limit_help())]
+    limit: Vec<String>,
+}
+
+impl Bounds {
+    /// The default limits with those of the command line.
+    pub fn limits(&self) -> Limits {
+        let mut limits = Limits::default();
+        for text in &self.limit {
+            limits.set(text).expect("the parser has tried it");
+        }
+        limits
+    }
+}
+
+fn limit_help() -> String {
+    let names: Vec<_> = Limits::names().collect();
+    format!("Raise a limit of what a spec may ask for: {}. May be given several times", names.join(", "))
+}
+
+fn limit(text: &str) -> Result<String, String> {
+    Limits::default().set(text).map(|()| text.to_owned())
 }
 
 /// `resnetc build`
@@ -183,6 +218,9 @@ pub struct RunArgs {
     /// Go on where the training in the output folder stopped.
     #[arg(long, requires = "train", help_heading = "Training")]
     pub resume: bool,
+    /// Replace the training in the output folder.
+    #[arg(long, requires = "train", conflicts_with = "resume", help_heading = "Training")]
+    pub overwrite: bool,
 
     /// Weights to evaluate.
     #[arg(long, value_name = "FILE", requires = "eval", help_heading = "Evaluation")]

@@ -34,6 +34,7 @@ fn main() -> ExitCode {
         Command::Lint(args) => cmd::lint::lint(args, &output),
         Command::New(args) => cmd::new::new(args, &output),
         Command::List(args) => cmd::list::list(args, &output),
+        Command::Schema(_) => output.result(&resnetc_compiler::spec::schema::schema()),
     };
     done.map_or_else(|failure: Failure| failure.report(), |()| ExitCode::SUCCESS)
 }

@@ -42,6 +42,13 @@ impl Output {
         }
     }
 
+    /// A warning: to standard error unless `--quiet`.
+    pub fn warn(&self, text: &str) {
+        if !self.quiet {
+            eprintln!("{}", text.trim_end());
+        }
+    }
+
     /// A remark on the way: to standard output unless `--quiet`.
     pub fn note(&self, text: &str) -> Result {
         if self.quiet { Ok(()) } else { self.result(text) }

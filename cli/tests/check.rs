@@ -48,6 +48,70 @@ fn wrong_overrides_point_at_the_argument() {
 }
 
 #[test]
+fn limits_are_set_and_named() {
+    let limited = |limit: &str| run(&["check", "resnet20", "--limit", limit]);
+    let output = limited("units=8");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("--limit units=N"), "{}", stderr(&output));
+    assert!(limited("units=9").status.success());
+    for (wrong, part) in
+        [("unit=9", "there are bytes, nesting"), ("units", "NAME=VALUE"), ("units=x", "number")]
+    {
+        let output = limited(wrong);
+        assert_eq!(output.status.code(), Some(2), "{wrong}");
+        assert!(stderr(&output).contains(part), "{wrong}: {}", stderr(&output));
+    }
+}
+
+/// A spec may be longer than the limit where the command line says so, in every command that reads one.
+#[test]
+fn a_limit_reaches_every_command() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("long.yaml");
+    let text = std::fs::read_to_string("tests/specs/tiny.yaml").expect("readable");
+    std::fs::write(&file, format!("{text}# {}\n", "x".repeat(300_000))).expect("written");
+    let (file, dir) = (file.to_str().expect("UTF-8"), folder.path().to_str().expect("UTF-8"));
+    for args in [
+        &["check", file][..],
+        &["build", file],
+        &["run", file],
+        &["explain", file, "stem"],
+        &["diff", file, file],
+        &["lint", file],
+        &["verify", dir],
+    ] {
+        let refused = run(args);
+        assert_eq!(refused.status.code(), Some(2), "{args:?}");
+        assert!(stderr(&refused).contains("--limit bytes=N"), "{args:?}: {}", stderr(&refused));
+        let taken = run(&[args, &["--limit", "bytes=400_000"]].concat());
+        assert!(taken.status.success(), "{args:?}: {}", stderr(&taken));
+    }
+}
+
+#[test]
+fn warnings_are_told_once_unless_quiet() {
+    let idle = ["--set", "output_stride=32"];
+    for args in [
+        &["check", "resnet18"][..],
+        &["build", "resnet18"],
+        &["explain", "resnet18", "stem"],
+        &["lint", "resnet18"],
+    ] {
+        let output = run(&[args, &idle].concat());
+        assert!(output.status.success(), "{args:?}: {}", stderr(&output));
+        let told = stderr(&output) + &String::from_utf8_lossy(&output.stdout);
+        assert_eq!(told.matches("`output_stride` has no effect").count(), 1, "{args:?}: {told}");
+        assert_eq!(
+            stderr(&output).is_empty(),
+            args[0] == "lint",
+            "{args:?}: lint's results are its warnings"
+        );
+    }
+    let quiet = run(&[&["check", "resnet18", "--quiet"][..], &idle].concat());
+    assert!(quiet.status.success() && quiet.stderr.is_empty() && quiet.stdout.is_empty());
+}
+
+#[test]
 fn colour_is_as_asked() {
     let colored = |args: &[&str], no_color: &str| {
         let output = resnetc(args).env("NO_COLOR", no_color).output().expect("the binary starts");

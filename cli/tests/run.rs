@@ -78,11 +78,31 @@ fn training_is_interrupted_resumed_and_evaluated() {
     assert!(warnings[0].ends_with("it is 0.0625 from now on"), "{finished}");
     assert!(finished.contains("\nepoch 1/1 "), "{finished}");
 
+    for flag in ["--resume", "--overwrite", "--out"] {
+        let refused = run(&args);
+        assert_eq!(refused.status.code(), Some(2));
+        assert!(stderr(&refused).contains(flag), "{}", stderr(&refused));
+    }
+    assert_eq!(
+        stdout(&[&args[..], &["--resume"]].concat()).matches("\nepoch").count(),
+        1,
+        "nothing is left to do"
+    );
+
     let best = format!("{out}/best.safetensors");
     let evaluate = ["run", "tests/specs/tiny.yaml", "--eval", "shapes10", "--checkpoint", &best, "--json"];
     let json: serde_json::Value = serde_json::from_str(&stdout(&evaluate)).expect("JSON");
     assert_eq!(json["total"], 4000);
     assert!(json["correct"].as_u64().is_some_and(|n| n > 0) && json["loss"].as_f64().is_some());
+
+    let anew = interrupted(&[&args[..], &["--overwrite"]].concat());
+    assert!(anew.contains("stopped after 0 epochs"), "{anew}");
+    let files =
+        std::fs::read_dir(out).expect("it is there").map(|entry| entry.expect("readable").file_name());
+    let mut files: Vec<_> = files.map(|name| name.into_string().expect("UTF-8")).collect();
+    files.sort();
+    assert_eq!(files, ["last.safetensors", "log.jsonl"], "nothing of the old training is left");
+    assert_eq!(run(&[&args[..], &["--overwrite", "--resume"]].concat()).status.code(), Some(2));
 }
 
 /// Output of a training that gets SIGINT once it has begun.

@@ -1,4 +1,4 @@
-//! `resnetc verify`, `explain`, `diff`, `lint`, `new` and `list`.
+//! `resnetc verify`, `explain`, `diff`, `lint`, `new`, `list` and `schema`.
 
 mod common;
 
@@ -213,4 +213,11 @@ fn compiled_in_networks_are_listed() {
     );
     let text = stdout(&["list"]);
     assert_eq!(text.lines().count(), 2 + rows.as_array().map_or(0, Vec::len));
+}
+
+/// Where it is not, `resnetc schema > spec.schema.json` in the root of the repository.
+#[test]
+fn the_schema_in_the_repository_is_the_one_printed() {
+    let file = std::fs::read_to_string("../spec.schema.json").expect("the schema is there");
+    assert!(stdout(&["schema"]) == file, "spec.schema.json is out of date");
 }

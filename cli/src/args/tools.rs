@@ -1,8 +1,8 @@
-//! Arguments of the commands that look at specs: verify, explain, diff, lint, new, list.
+//! Arguments of the commands that look at specs: verify, explain, diff, lint, new, list, schema.
 
 use clap::Args;
 
-use super::{Overrides, positive};
+use super::{Bounds, Overrides, positive};
 
 /// `resnetc verify`
 #[derive(Debug, Args)]
@@ -13,6 +13,9 @@ pub struct VerifyArgs {
     /// Print a list of `name`, `file`, `params`, `macs`, `expect` and `ok` as JSON.
     #[arg(long)]
     pub json: bool,
+    /// How large a spec may be.
+    #[command(flatten)]
+    pub bounds: Bounds,
 }
 
 const VERIFY_EXAMPLES: &str = "\
@@ -59,6 +62,9 @@ pub struct DiffArgs {
     /// Print `equal` and the list of `differences` as one JSON object.
     #[arg(long)]
     pub json: bool,
+    /// How large a spec may be.
+    #[command(flatten)]
+    pub bounds: Bounds,
 }
 
 const DIFF_EXAMPLES: &str = "\
@@ -104,12 +110,26 @@ pub struct NewArgs {
     /// Overwrite the file where there is one.
     #[arg(long)]
     pub force: bool,
+    /// How large a spec may be.
+    #[command(flatten)]
+    pub bounds: Bounds,
 }
 
 const NEW_EXAMPLES: &str = "\
 Examples:
   resnetc new mine                     mine.yaml, which extends resnet50
   resnetc new mine --from resnet20";
+
+/// `resnetc schema`
+#[derive(Debug, Args)]
+#[command(after_help = SCHEMA_EXAMPLES)]
+pub struct SchemaArgs {}
+
+const SCHEMA_EXAMPLES: &str = "\
+Examples:
+  resnetc schema > spec.schema.json
+A spec that begins with this line is completed and checked by editors with a YAML language server:
+  # yaml-language-server: $schema=spec.schema.json";
 
 /// `resnetc list`
 #[derive(Debug, Args)]

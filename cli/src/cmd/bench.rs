@@ -25,7 +25,8 @@ const LR: f32 = 1e-4;
 /// Runs the command.
 pub fn bench(args: &BenchArgs, output: &Output) -> Result {
     let mut sources = SourceMap::default();
-    let spec = spec::load(&args.spec, &args.overrides.set, &mut sources, output)?;
+    let spec =
+        spec::load(&args.spec, &args.overrides.set, args.overrides.bounds.limits(), &mut sources, output)?;
     let compile =
         |mode, batch| spec::compile(&spec, &Target { mode, batch, dump: Dump::Never }, &sources, output);
     let mode = if args.train { Mode::Train } else { Mode::Infer };

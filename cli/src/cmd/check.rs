@@ -3,7 +3,7 @@
 use resnetc_compiler::source::SourceMap;
 
 use super::spec;
-use crate::args::CheckArgs;
+use crate::args::{CheckArgs, Overrides};
 use crate::failure::{Failure, Result};
 use crate::output::Output;
 
@@ -11,7 +11,7 @@ use crate::output::Output;
 pub fn check(args: &CheckArgs, output: &Output) -> Result {
     let mut faults = Vec::new();
     for name in &args.specs {
-        match check_one(name, &args.overrides.set, output) {
+        match check_one(name, &args.overrides, output) {
             Ok(()) => output.note(&format!("{name}: ok"))?,
             Err(Failure::Spec(text)) => faults.push(text),
             Err(other) => return Err(other),
@@ -21,8 +21,8 @@ pub fn check(args: &CheckArgs, output: &Output) -> Result {
 }
 
 /// Loads the spec and compiles its training step, which takes in all that inference does.
-fn check_one(name: &str, set: &[String], output: &Output) -> Result {
+fn check_one(name: &str, overrides: &Overrides, output: &Output) -> Result {
     let mut sources = SourceMap::default();
-    let spec = spec::load(name, set, &mut sources, output)?;
+    let spec = spec::load(name, &overrides.set, overrides.bounds.limits(), &mut sources, output)?;
     spec::check(&spec, &sources, output)
 }

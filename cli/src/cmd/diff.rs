@@ -3,6 +3,7 @@
 use resnetc_compiler::diff::Difference;
 use resnetc_compiler::report::Network;
 use resnetc_compiler::source::SourceMap;
+use resnetc_compiler::spec::limits::Limits;
 use serde::Serialize;
 
 use super::spec;
@@ -22,7 +23,8 @@ struct Json<'a> {
 
 /// Runs the command.
 pub fn diff(args: &DiffArgs, output: &Output) -> Result {
-    let (a, b) = (network(&args.a, output)?, network(&args.b, output)?);
+    let limits = args.bounds.limits();
+    let (a, b) = (network(&args.a, limits, output)?, network(&args.b, limits, output)?);
     let differences = resnetc_compiler::diff::diff(&a, &b);
     let equal = differences.is_empty();
     if args.json {
@@ -36,8 +38,8 @@ pub fn diff(args: &DiffArgs, output: &Output) -> Result {
     if equal { Ok(()) } else { Err(Failure::Found) }
 }
 
-fn network(name: &str, output: &Output) -> Result<Network> {
+fn network(name: &str, limits: Limits, output: &Output) -> Result<Network> {
     let mut sources = SourceMap::default();
-    let spec = spec::load(name, &[], &mut sources, output)?;
+    let spec = spec::load(name, &[], limits, &mut sources, output)?;
     spec::expand(&spec, &sources, output)
 }

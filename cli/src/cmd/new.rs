@@ -24,7 +24,7 @@ pub fn new(args: &NewArgs, output: &Output) -> Result {
         return Err(Failure::Usage(format!("{file} exists; --force overwrites it")));
     }
     let mut sources = SourceMap::default();
-    let base = spec::load(&args.from, &[], &mut sources, output)?;
+    let base = spec::load(&args.from, &[], args.bounds.limits(), &mut sources, output)?;
     write_atomic(path, text(args, &base.to_yaml()).as_bytes())?;
     output.note(&format!("wrote {file}; `resnetc build {file}` shows what it is"))
 }

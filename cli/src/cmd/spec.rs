@@ -19,16 +19,33 @@ use crate::output::Output;
 /// Columns that diagnostics are wrapped at.
 pub const WIDTH: usize = 100;
 
+/// Reads and resolves a spec, and tells its warnings.
+pub fn load(
+    name: &str,
+    set: &[String],
+    limits: Limits,
+    sources: &mut SourceMap,
+    output: &Output,
+) -> Result<ResolvedSpec> {
+    let spec = read(name, set, limits, sources, output)?;
+    if !spec.warnings.is_empty() {
+        output.warn(&render(&spec.warnings, sources, output.color, WIDTH));
+    }
+    Ok(spec)
+}
+
 /// Reads and resolves a spec: the file of that name, else the compiled-in network.
-pub fn load(name: &str, set: &[String], sources: &mut SourceMap, output: &Output) -> Result<ResolvedSpec> {
+pub fn read(
+    name: &str,
+    set: &[String],
+    limits: Limits,
+    sources: &mut SourceMap,
+    output: &Output,
+) -> Result<ResolvedSpec> {
+    let read = |path: &str| text(path, &limits);
     let resolved = match read(name) {
-        Ok(text) => spec::load(
-            &Request { name, text: &text, overrides: set, read: &read, limits: Limits::default() },
-            sources,
-        ),
-        Err(error) => {
-            spec::load_builtin(name, set, Limits::default(), sources).ok_or_else(|| missing(name, &error))?
-        }
+        Ok(text) => spec::load(&Request { name, text: &text, overrides: set, read: &read, limits }, sources),
+        Err(error) => spec::load_builtin(name, set, limits, sources).ok_or_else(|| missing(name, &error))?,
     };
     resolved.map_err(|faults| fail(&faults, sources, output))
 }
@@ -81,9 +98,9 @@ pub fn fail(faults: &[Diagnostic], sources: &SourceMap, output: &Output) -> Fail
 }
 
 /// The text of a file, no more of it than tells the compiler that it is too long.
-fn read(path: &str) -> std::io::Result<String> {
+fn text(path: &str, limits: &Limits) -> std::io::Result<String> {
     let mut text = String::new();
-    let limit = Limits::default().bytes as u64 + 1;
+    let limit = (limits.bytes as u64).saturating_add(1);
     std::fs::File::open(path)?.take(limit).read_to_string(&mut text)?;
     Ok(text)
 }

@@ -8,11 +8,12 @@ use resnetc_compiler::ir::graph::Mode;
 use resnetc_compiler::report::{Dump, Summary, Target};
 use resnetc_compiler::source::SourceMap;
 use resnetc_compiler::spec::ResolvedSpec;
+use resnetc_runtime::error::Error;
 use resnetc_runtime::settings::Change;
-use resnetc_runtime::train::{BEST, Backend, Event, LAST, Options, Outcome, StepEvent, Trainer};
+use resnetc_runtime::train::{BEST, Backend, Event, LAST, Options, Outcome, StepEvent, Trainer, remains};
 
 use super::{data, device, spec};
-use crate::args::RunArgs;
+use crate::args::{Overrides, RunArgs};
 use crate::failure::{Failure, Result};
 use crate::output::Output;
 use crate::progress::Progress;
@@ -28,11 +29,17 @@ pub fn train(name: Option<&str>, dataset: Option<&str>, args: &RunArgs, output: 
     if name.is_none() {
         set.splice(0..0, changes.iter().map(|&change| change.to_owned()));
     }
-    let spec = spec::load(name.unwrap_or(default), &set, &mut sources, output)?;
+    let spec =
+        spec::load(name.unwrap_or(default), &set, args.overrides.bounds.limits(), &mut sources, output)?;
     let target = Target { mode: Mode::Train, batch: spec.train.batch_size, dump: Dump::Never };
     let summary = spec::compile(&spec, &target, &sources, output)?.summary;
     let options = options(&spec, &dataset, args)?;
     let images = data::load(&dataset, args, output)?;
+    if args.overwrite {
+        for file in remains(&options.out)? {
+            std::fs::remove_file(&file).map_err(Error::io(&file))?;
+        }
+    }
 
     let mut watcher = Watcher::new(&spec, &summary, &dataset, &options, output);
     let mut compile = spec::compiler(&spec, &sources, output);
@@ -54,7 +61,8 @@ fn dataset_name(
     let dataset = match (dataset, name) {
         (Some(dataset), _) => dataset.to_owned(),
         (None, Some(name)) => {
-            let spec = spec::load(name, &args.overrides.set, &mut SourceMap::default(), output)?;
+            let Overrides { set, bounds } = &args.overrides;
+            let spec = spec::read(name, set, bounds.limits(), &mut SourceMap::default(), output)?;
             spec.train.dataset.unwrap_or_else(|| data::DEFAULT.to_owned())
         }
         (None, None) => data::DEFAULT.to_owned(),
@@ -83,6 +91,12 @@ fn options(spec: &ResolvedSpec, dataset: &str, args: &RunArgs) -> Result<Options
     let out =
         args.out.clone().unwrap_or_else(|| Path::new("out").join(format!("{}-{dataset}", spec.name.value)));
     let last = out.join(LAST);
+    if !args.resume && !args.overwrite && !remains(&out)?.is_empty() {
+        let out = out.display();
+        return Err(Failure::Usage(format!(
+            "{out} holds a training: --resume goes on with it, --out DIR leaves it alone, --overwrite replaces it"
+        )));
+    }
     if args.resume && !last.exists() {
         return Err(Failure::Failed(format!("nothing to resume: there is no {}", last.display())));
     }

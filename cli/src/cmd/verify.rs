@@ -5,7 +5,7 @@ use std::path::Path;
 use resnetc_compiler::ir::graph::Mode;
 use resnetc_compiler::report::{Dump, Target};
 use resnetc_compiler::source::SourceMap;
-use resnetc_compiler::spec::{ResolvedSpec, builtin};
+use resnetc_compiler::spec::{ResolvedSpec, builtin, limits::Limits};
 use serde::Serialize;
 
 use super::spec;
@@ -35,7 +35,7 @@ pub fn verify(args: &VerifyArgs, output: &Output) -> Result {
     let (mut rows, mut faults) = (Vec::new(), Vec::new());
     for file in files(args)? {
         let mut row = Row { file, ..Row::default() };
-        match examine(&mut row, output) {
+        match examine(&mut row, args.bounds.limits(), output) {
             Ok(()) => row.ok = true,
             Err(Failure::Spec(text)) => faults.push(text),
             Err(other) => return Err(other),
@@ -82,9 +82,9 @@ fn collect(dir: &Path, files: &mut Vec<String>) -> std::io::Result<()> {
 }
 
 /// Compiles a spec for inference and for training, and notes its figures on the way.
-fn examine(row: &mut Row, output: &Output) -> Result {
+fn examine(row: &mut Row, limits: Limits, output: &Output) -> Result {
     let mut sources = SourceMap::default();
-    let spec = spec::load(&row.file, &[], &mut sources, output)?;
+    let spec = spec::load(&row.file, &[], limits, &mut sources, output)?;
     row.name = Some(spec.name.value.clone());
     row.expect = stated(&spec);
     let summary = spec::expand(&spec, &sources, output)?.summary;

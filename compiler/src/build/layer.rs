@@ -134,15 +134,16 @@ impl Builder<'_> {
         init: Init,
         span: Span,
     ) -> Result<Value> {
-        let (shape, most) = (Shape(shape), self.spec.limits.parameters);
-        let total = shape.numel().and_then(|n| self.params.checked_add(n)).filter(|&n| n <= most);
+        let (shape, limits) = (Shape(shape), &self.spec.limits);
+        let total = shape.numel().and_then(|n| self.params.checked_add(n));
+        let total = total.filter(|&n| n <= limits.parameters);
         let Some(total) = total else {
             let fault = Diagnostic::error(
                 "the network has too many parameters",
                 span,
                 format!("a weight of {shape}"),
             );
-            return Err(Box::new(fault.help(format!("{most} are the limit"))));
+            return Err(Box::new(fault.help(limits.way_out("parameters"))));
         };
         self.params = total;
         let op = Op::Param { shape, role, init, recipe: Recipe::Own };

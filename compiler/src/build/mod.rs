@@ -194,7 +194,7 @@ impl Builder<'_> {
         if self.graph.len() >= limits.nodes {
             let text = format!("`{name}` is one too many");
             let fault = Diagnostic::error("the network has too many nodes", span, text);
-            return Err(Box::new(fault.help(format!("{} are the limit", limits.nodes))));
+            return Err(Box::new(fault.help(limits.way_out("nodes"))));
         }
         let known: Option<Vec<&TensorType>> = operands.iter().map(|&value| self.type_of(value)).collect();
         let types = known.and_then(|known| ops::infer(&op, self.graph.mode, &known).ok());
@@ -205,8 +205,7 @@ impl Builder<'_> {
             let Some(total) = total.filter(|&total| total <= limits.activations) else {
                 let fault =
                     Diagnostic::error("the feature maps are too large", span, format!("with `{name}`"));
-                let help = format!("{} numbers for one image are the limit", limits.activations);
-                return Err(Box::new(fault.help(help)));
+                return Err(Box::new(fault.help(limits.way_out("activations"))));
             };
             self.activations = total;
         }

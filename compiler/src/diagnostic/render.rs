@@ -1,18 +1,31 @@
 //! Diagnostics as text: source lines, underlines, help. Drawn by miette.
 
-use std::fmt;
+use std::fmt::{self, Write};
 
 use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode};
 
 use super::{Diagnostic, Label, Severity};
-use crate::source::{SourceId, SourceMap};
+use crate::source::{Source, SourceId, SourceMap};
 
-/// All diagnostics, one after another; the same text for the same input. Lines wrap at `width` columns.
+/// Most diagnostics that are told, and most bytes of text: who has more has one cause of many.
+const MOST: usize = 100;
+const MOST_BYTES: usize = 256 << 10;
+
+/// Longest line that is drawn, in bytes; of longer ones only the place is told.
+const LONGEST_LINE: usize = 2000;
+
+/// The diagnostics, one after another, as far as anybody reads; the same text for the same input. Lines wrap at `width`
+/// columns.
 pub fn render(diagnostics: &[Diagnostic], sources: &SourceMap, color: bool, width: usize) -> String {
     let theme = if color { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
     let handler = GraphicalReportHandler::new_themed(theme).with_width(width).with_links(false);
     let mut out = String::new();
-    for diagnostic in diagnostics {
+    for (i, diagnostic) in diagnostics.iter().enumerate() {
+        if i == MOST || out.len() > MOST_BYTES {
+            writeln!(out, "  and {} more", diagnostics.len() - i)
+                .expect("a string takes all that is written");
+            break;
+        }
         let report = Report::new(diagnostic, sources);
         handler.render_report(&mut out, &report).expect("a string takes all that is written");
         out.push('\n');
@@ -43,21 +56,20 @@ impl Report {
             Severity::Error => miette::Severity::Error,
             Severity::Warning => miette::Severity::Warning,
         };
-        let part = |id: &SourceId, severity, message: String, help| {
-            let source = sources.get(*id);
-            let length = source.map_or(0, |s| s.text.len());
-            Report {
-                severity,
-                message,
-                help,
-                source: source.map(|s| NamedSource::new(&s.name, s.text.to_string())),
-                labels: diagnostic
-                    .labels
-                    .iter()
-                    .filter(|l| l.span.source == *id)
-                    .map(|l| mark(l, length))
-                    .collect(),
-                related: Vec::new(),
+        let part = |id: &SourceId, severity, message: String, help: Option<String>| {
+            let labels: Vec<&Label> = diagnostic.labels.iter().filter(|l| l.span.source == *id).collect();
+            let related = Vec::new();
+            match sources.get(*id) {
+                Some(source) if is_drawable(source, &labels) => {
+                    let marks = labels.iter().map(|label| mark(label, source.text.len())).collect();
+                    let source = Some(NamedSource::new(&source.name, source.text.to_string()));
+                    Report { severity, message, help, source, labels: marks, related }
+                }
+                _ => {
+                    let help = places(&labels, sources).chain(help).collect::<Vec<_>>().join("\n");
+                    let help = (!help.is_empty()).then_some(help);
+                    Report { severity, message, help, source: None, labels: Vec::new(), related }
+                }
             }
         };
         let nowhere = SourceId(u32::MAX);
@@ -69,6 +81,26 @@ impl Report {
         let help = diagnostic.help.clone();
         Report { related, ..part(first, severity, diagnostic.message.clone(), help) }
     }
+}
+
+/// Whether the lines that the labels stand in, and their neighbours, are of a length to be read.
+fn is_drawable(source: &Source, labels: &[&Label]) -> bool {
+    let text = source.text.as_bytes();
+    let start = labels.iter().map(|label| label.span.start as usize).min().unwrap_or(0).min(text.len());
+    let end = labels.iter().map(|label| label.span.end as usize).max().unwrap_or(0).clamp(start, text.len());
+    let before = text[..start].iter().rev().enumerate().filter(|(_, c)| **c == b'\n').nth(1);
+    let after = text[end..].iter().enumerate().filter(|(_, c)| **c == b'\n').nth(1);
+    let first = before.map_or(0, |(back, _)| start - back);
+    let last = after.map_or(text.len(), |(on, _)| end + on);
+    text[first..last].split(|&c| c == b'\n').all(|line| line.len() <= LONGEST_LINE)
+}
+
+/// `at mine.yaml:4:31: not a layer`
+fn places<'a>(labels: &'a [&'a Label], sources: &'a SourceMap) -> impl Iterator<Item = String> + 'a {
+    labels.iter().filter_map(|label| {
+        let (_, column) = sources.line_column(label.span)?;
+        Some(format!("at {}:{column}: {}", sources.place(label.span)?, label.text))
+    })
 }
 
 fn mark(label: &Label, length: usize) -> LabeledSpan {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::raw::{Kind, Node};
 use super::read::suggest;
-use super::resolve::Resolver;
+use super::resolve::{Resolver, SPEC};
 use super::stages::is_free;
 use super::unit::{self, Arg, Call, Expr, Param, Unit};
 use crate::diagnostic::Diagnostic;
@@ -33,7 +33,7 @@ impl Resolver<'_, '_> {
             Some("v1") => true,
             Some("v1.5") | None => false,
             Some(other) => {
-                self.reader.unknown("style", other, node.span, &["v1", "v1.5"]);
+                self.reader.unknown("style", other, node.span, SPEC.words("style"));
                 false
             }
         }

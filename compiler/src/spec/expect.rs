@@ -2,6 +2,7 @@
 
 use super::raw::Node;
 use super::read::{Reader, Spanned};
+use super::shape::{Key, Section, Shape};
 use super::{number, unit};
 use crate::diagnostic::Diagnostic;
 
@@ -16,18 +17,35 @@ pub struct Expect {
     pub output: Option<Spanned<Vec<usize>>>,
 }
 
+/// Its keys.
+pub const EXPECT: Section = Section {
+    what: "`expect`",
+    keys: &[
+        Key::new("params", Shape::Count(0, u64::MAX), "Trained parameters."),
+        Key::new("macs", Shape::Count(0, u64::MAX), "Multiply-accumulates of one image, forward."),
+        Key::new(
+            "output",
+            Shape::List(&Shape::Formula(1, 1_000_000_000), 0, None),
+            "Shape of the logits of one image: `[classes]`.",
+        ),
+    ],
+};
+
 /// Reads the section.
 pub(super) fn read(reader: &mut Reader<'_>, node: &Node, classes: Option<usize>) -> Expect {
     let mut expect = Expect::default();
-    for entry in reader.fields(node, "`expect`", &["params", "macs", "output"]).unwrap_or_default() {
+    for entry in reader.fields(node, &EXPECT).unwrap_or_default() {
         let (value, what) = (&entry.value, format!("`{}`", entry.key));
         match entry.key.as_str() {
             "params" => {
-                expect.params =
-                    reader.integer(value, &what, 0..=u64::MAX).map(|v| Spanned::new(v, value.span))
+                expect.params = reader
+                    .integer(value, &what, EXPECT.count(&entry.key))
+                    .map(|v| Spanned::new(v, value.span))
             }
             "macs" => {
-                expect.macs = reader.integer(value, &what, 0..=u64::MAX).map(|v| Spanned::new(v, value.span))
+                expect.macs = reader
+                    .integer(value, &what, EXPECT.count(&entry.key))
+                    .map(|v| Spanned::new(v, value.span))
             }
             _ => expect.output = output(reader, value, classes).map(|v| Spanned::new(v, value.span)),
         }

@@ -4,6 +4,7 @@ use super::layer::bare_name;
 use super::number;
 use super::raw::Node;
 use super::read::{Reader, suggest};
+use super::shape::{Key, Section, Shape};
 use super::unit::{self, Call, Expr, ExprKind};
 use crate::diagnostic::Diagnostic;
 use crate::ir::op::{ConvInit, Fan, Init};
@@ -31,6 +32,20 @@ impl Default for InitSpec {
     }
 }
 
+/// Keys of the section.
+pub const INIT: Section = Section {
+    what: "`init`",
+    keys: &[
+        Key::new("conv", Shape::Language, "Of convolution weights: `he_normal(fan_out)`."),
+        Key::new("linear", Shape::Language, "Of linear weights and of biases: `uniform(1/sqrt(fan_in))`."),
+        Key::new(
+            "zero_last_bn",
+            Shape::Flag,
+            "Whether each unit starts as its shortcut (Goyal et al. 2017).",
+        ),
+    ],
+};
+
 const KINDS: &[&str] = &[
     "he_normal",
     "he_uniform",
@@ -45,7 +60,7 @@ const KINDS: &[&str] = &[
 /// Reads the section.
 pub fn read(reader: &mut Reader<'_>, node: &Node) -> InitSpec {
     let mut init = InitSpec::default();
-    for entry in reader.fields(node, "`init`", &["conv", "linear", "zero_last_bn"]).unwrap_or_default() {
+    for entry in reader.fields(node, &INIT).unwrap_or_default() {
         match entry.key.as_str() {
             "conv" => init.conv = distribution(reader, &entry.value, "`conv`").unwrap_or(init.conv),
             "linear" => init.linear = distribution(reader, &entry.value, "`linear`").unwrap_or(init.linear),

@@ -227,6 +227,16 @@ pub fn is_layer(name: &str) -> bool {
     find(name).is_some()
 }
 
+/// Layers that are complete by their name alone; windowed ones are not among them.
+pub fn names_alone() -> Vec<&'static str> {
+    let alone = |params: &[Parameter]| params.iter().all(|p| !p.required);
+    LAYERS
+        .iter()
+        .filter(|(_, windowed, _, params)| !windowed && alone(params))
+        .map(|&(name, ..)| name)
+        .collect()
+}
+
 fn find(name: &str) -> Option<(Form, [usize; 2], &'static [Parameter])> {
     LAYERS.iter().find_map(|&(base, windowed, form, params)| {
         let rest = name.strip_prefix(base)?;

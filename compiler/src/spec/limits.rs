@@ -37,41 +37,56 @@ impl Default for Limits {
     }
 }
 
+/// One limit's place.
+type Field = fn(&mut Limits) -> &mut usize;
+
+/// Names of the limits, and what each counts.
+const FIELDS: [(&str, Field, &str); 8] = [
+    ("bytes", |limits| &mut limits.bytes, "bytes of one text"),
+    ("nesting", |limits| &mut limits.nesting, "levels of lists and maps"),
+    ("values", |limits| &mut limits.values, "values of one text"),
+    ("units", |limits| &mut limits.units, "units"),
+    ("expressions", |limits| &mut limits.expressions, "expressions in all units together"),
+    ("nodes", |limits| &mut limits.nodes, "nodes of the graph"),
+    ("parameters", |limits| &mut limits.parameters, "parameters"),
+    ("activations", |limits| &mut limits.activations, "numbers in the feature maps of one image"),
+];
+
+/// Deep recursion over a spec's values must stay within a thread's stack.
+const DEEPEST: usize = 256;
+
 impl Limits {
-    fn fields(&mut self) -> [(&'static str, &mut usize); 8] {
-        [
-            ("bytes", &mut self.bytes),
-            ("nesting", &mut self.nesting),
-            ("values", &mut self.values),
-            ("units", &mut self.units),
-            ("expressions", &mut self.expressions),
-            ("nodes", &mut self.nodes),
-            ("parameters", &mut self.parameters),
-            ("activations", &mut self.activations),
-        ]
+    /// Names of all limits.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        FIELDS.iter().map(|&(name, _, _)| name)
+    }
+
+    /// How a refusal ends: what the limit is, and what raises it.
+    ///
+    /// # Panics
+    /// Where no limit is called so: names come from this crate.
+    pub fn way_out(&self, name: &str) -> String {
+        let field = FIELDS.iter().find(|(known, _, _)| *known == name);
+        let (_, field, counted) = field.expect("refusals name limits that there are");
+        format!("the limit is {} {counted}; `--limit {name}=N` raises it", *field(&mut self.clone()))
     }
 
     /// Takes over one `NAME=VALUE`.
     ///
     /// # Errors
-    /// What is wrong with it, for people.
+    /// What is wrong with it, for people; then nothing is taken over.
     pub fn set(&mut self, text: &str) -> Result<(), String> {
-        /// Deep recursion over a spec's values must stay within a thread's stack.
-        const DEEPEST: usize = 256;
         let (name, value) = text.split_once('=').ok_or("a limit has the form `NAME=VALUE`")?;
         let value = value.trim().replace('_', "").parse::<usize>();
         let value = value.map_err(|_| format!("the limit `{name}` must be a whole number"))?;
         if name.trim() == "nesting" && value > DEEPEST {
             return Err(format!("the limit `nesting` is {DEEPEST} at most"));
         }
-        let mut fields = self.fields();
-        match fields.iter_mut().find(|(known, _)| *known == name.trim()) {
-            Some((_, field)) => **field = value,
-            None => {
-                let known: Vec<&str> = fields.iter().map(|(name, _)| *name).collect();
-                return Err(format!("no limit is called `{name}`; there are {}", known.join(", ")));
-            }
-        }
+        let Some((_, field, _)) = FIELDS.iter().find(|(known, _, _)| *known == name.trim()) else {
+            let known: Vec<&str> = Limits::names().collect();
+            return Err(format!("no limit is called `{}`; there are {}", name.trim(), known.join(", ")));
+        };
+        *field(self) = value;
         Ok(())
     }
 }

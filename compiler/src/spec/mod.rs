@@ -23,6 +23,8 @@ pub mod raw;
 pub mod read;
 pub mod resolve;
 pub mod rules;
+pub mod schema;
+pub mod shape;
 mod stages;
 #[cfg(test)]
 mod tests;

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use granit_parser::{Event, Parser, ScalarStyle, ScanError};
+use granit_parser::{ErrorKind, Event, Parser, ScalarStyle, ScanError};
 
 use super::limits::Limits;
 use crate::diagnostic::Diagnostic;
@@ -99,9 +99,8 @@ pub fn parse(
     let at = |start: usize, end: usize| Span { source: id, start: start as u32, end: end as u32 };
     if text.len() > limits.bytes {
         return Err(vec![
-            Diagnostic::error("the spec is too long", at(0, 0), format!("{} bytes", text.len())).help(
-                format!("a spec has at most {} bytes; state repeated stages by their depth", limits.bytes),
-            ),
+            Diagnostic::error("the spec is too long", at(0, 0), "its text begins here")
+                .help(limits.way_out("bytes")),
         ]);
     }
     let body = text.get(start..).unwrap_or("");
@@ -182,6 +181,9 @@ impl<'t> Composer<'t> {
         let start = (self.base + offset) as u32;
         let width = self.text[offset..].chars().next().filter(|&c| c != '\n').map_or(0, char::len_utf8);
         let span = Span { source: self.source, start, end: start + width as u32 };
+        if matches!(error.kind(), ErrorKind::RecursionLimitExceeded) {
+            return self.too_deep(span);
+        }
         Box::new(Diagnostic::error(
             format!("this is not YAML: {}", error.info()),
             span,
@@ -268,14 +270,10 @@ impl<'t> Composer<'t> {
         if self.fits() {
             return Ok(());
         }
-        Err(Box::new(
-            Diagnostic::error("the spec has too many values", span, "the limit is reached here").help(
-                format!(
-                    "aliases count with all they stand for; {} values and {} bytes are the limit",
-                    self.limits.values, self.limits.bytes
-                ),
-            ),
-        ))
+        let name = if self.nodes > self.limits.values { "values" } else { "bytes" };
+        let help = format!("aliases count with all they stand for: {}", self.limits.way_out(name));
+        let fault = Diagnostic::error("the spec has too many values", span, "the limit is reached here");
+        Err(Box::new(fault.help(help)))
     }
 
     fn nested(
@@ -285,15 +283,17 @@ impl<'t> Composer<'t> {
     ) -> Result<Node, Fatal> {
         self.depth += 1;
         if self.depth > self.limits.nesting {
-            return Err(Box::new(
-                Diagnostic::error("the spec is nested too deeply", start, "one level too many")
-                    .help(format!("{} levels are the limit", self.limits.nesting)),
-            ));
+            return Err(self.too_deep(start));
         }
         let mut span = start;
         let kind = read(self, &mut span)?;
         self.depth -= 1;
         Ok(Node { span: self.trim(span), kind })
+    }
+
+    fn too_deep(&self, span: Span) -> Fatal {
+        let fault = Diagnostic::error("the spec is nested too deeply", span, "one level too many");
+        Box::new(fault.help(self.limits.way_out("nesting")))
     }
 
     fn list(&mut self, whole: &mut Span) -> Result<Kind, Fatal> {

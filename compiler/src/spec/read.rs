@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 use granit_parser::ScalarStyle;
 
 use super::raw::{Entry, Kind, Node};
+use super::shape::Section;
 use super::unit::Text;
 use crate::diagnostic::Diagnostic;
 use crate::source::{SourceMap, Span};
@@ -55,8 +56,9 @@ impl<'s> Reader<'s> {
         result.map_err(|fault| self.faults.push(*fault)).ok()
     }
 
-    /// The entries of a map with the given keys; unknown ones are faults and left out.
-    pub fn fields<'n>(&mut self, node: &'n Node, what: &str, known: &[&str]) -> Option<Vec<&'n Entry>> {
+    /// The entries of a map with the section's keys; unknown ones are faults and left out.
+    pub fn fields<'n>(&mut self, node: &'n Node, section: &Section) -> Option<Vec<&'n Entry>> {
+        let (what, known) = (section.what, section.names());
         let entries = self.entries(node, what)?;
         let mut kept = Vec::new();
         for entry in entries {
@@ -67,14 +69,14 @@ impl<'s> Reader<'s> {
             if self.meant.len() == MAX_UNKNOWN {
                 continue;
             }
-            let near = nearest(&entry.key, known).unwrap_or_default();
+            let near = nearest(&entry.key, &known).unwrap_or_default();
             self.meant.push((entry.span, near.to_string()));
             let fault = Diagnostic::error(
                 format!("unknown key `{}`", entry.key),
                 entry.span,
                 format!("not a key of {what}"),
             );
-            self.fault(fault.help(suggest(&entry.key, known)));
+            self.fault(fault.help(suggest(&entry.key, &known)));
         }
         Some(kept)
     }
@@ -157,15 +159,26 @@ impl<'s> Reader<'s> {
         match whole.filter(|v| range.contains(v)) {
             Some(whole) => Some(whole),
             None => {
-                self.out_of_range(node, what, range.start(), range.end());
+                match *range.end() {
+                    most if most < u64::from(u32::MAX) => {
+                        self.out_of_range(node, what, range.start(), range.end());
+                    }
+                    _ => {
+                        let fault = format!("{what} must be {} or more", range.start());
+                        self.fault(Diagnostic::error(
+                            fault,
+                            node.span,
+                            format!("this is {}", node.describe()),
+                        ));
+                    }
+                }
                 None
             }
         }
     }
 
     /// As [`Reader::integer`], for counts.
-    pub fn count(&mut self, node: &Node, what: &str, range: RangeInclusive<usize>) -> Option<usize> {
-        let range = *range.start() as u64..=*range.end() as u64;
+    pub fn count(&mut self, node: &Node, what: &str, range: RangeInclusive<u64>) -> Option<usize> {
         self.integer(node, what, range).map(|v| v as usize)
     }
 

@@ -12,9 +12,10 @@ use super::place::Place;
 use super::raw::{self, Kind, Node};
 use super::read::{Reader, Spanned};
 use super::rules::{self, Shortcuts};
+use super::shape::{Key, Section, Shape};
 use super::train::TrainConfig;
 use super::unit::{self, Call, Unit};
-use super::{check, expect, norm, train_section};
+use super::{check, expect, norm, stages, train_section};
 use crate::diagnostic::Diagnostic;
 use crate::ir::op::{Norm, ShortcutRule};
 use crate::source::{SourceId, SourceMap, Span};
@@ -96,25 +97,59 @@ pub struct Head {
     pub span: Span,
 }
 
-const KEYS: &[&str] = &[
-    "name",
-    "input",
-    "classes",
-    "stem",
-    "unit",
-    "style",
-    "norm",
-    "shortcut",
-    "stages",
-    "transition",
-    "output_stride",
-    "head",
-    "outputs",
-    "units",
-    "init",
-    "expect",
-    "train",
-];
+/// The whole spec. `extends` is taken out before it is read.
+pub const SPEC: Section = Section {
+    what: "a spec",
+    keys: &[
+        Key::new(
+            "extends",
+            Shape::Text,
+            "The spec that this one changes: a file beside it, or a compiled-in name.",
+        ),
+        Key::required("name", Shape::Name, "Of the network; files are named after it."),
+        Key::required(
+            "input",
+            Shape::List(&Shape::Count(1, MAX_SIDE), 3, Some(3)),
+            "One image: `[channels, height, width]`.",
+        ),
+        Key::required("classes", Shape::Count(1, MAX_CHANNELS as u64), "Number of classes."),
+        Key::required("stem", Shape::Language, "Layers before the stages: `conv3x3(16) -> bn -> relu`."),
+        Key::new(
+            "unit",
+            Shape::Language,
+            "What stages are made of: `basic`, `bottleneck`, or one of `units`.",
+        ),
+        Key::new("style", Shape::Word(&["v1", "v1.5"]), "Which convolution of a bottleneck has the stride."),
+        Key::new("norm", Shape::Language, "What `bn` without arguments stands for: `group_norm(groups=32)`."),
+        Key::new(
+            "shortcut",
+            Shape::Any(&[rules::ONE, Shape::Section(&rules::SHORTCUT)]),
+            "What `shortcut` means.",
+        ),
+        Key::required(
+            "stages",
+            Shape::List(&Shape::Any(&[GROUP, Shape::List(&GROUP, 1, None)]), 1, None),
+            "Like units after one another; a list in the list is one stage of several groups.",
+        ),
+        Key::new("transition", Shape::Language, "Layers between one stage and the next."),
+        Key::new("output_stride", Shape::Count(1, 1 << 10), "Strides beyond it become dilations."),
+        Key::new("head", Shape::Language, "Layers after the stages, or `none`."),
+        Key::new(
+            "outputs",
+            Shape::List(&Shape::Text, 0, None),
+            "Stages whose results are results: `[stage2]`.",
+        ),
+        Key::new("units", Shape::Units, "Units of one's own: signature to bindings."),
+        Key::new("init", Shape::Section(&init::INIT), "First values of the parameters."),
+        Key::new("expect", Shape::Section(&expect::EXPECT), "Figures that must hold."),
+        Key::new("train", Shape::Section(&train_section::TRAIN), "How the network is trained."),
+    ],
+};
+
+const GROUP: Shape = Shape::Section(&stages::STAGE);
+
+/// Largest side of an image, most channels of one.
+const MAX_SIDE: u64 = 1 << 14;
 
 /// Numbers that stem, transitions and head may use: classes of the network, channels of what the section reads.
 pub const LAYER_VARIABLES: [&str; 2] = ["classes", "channels"];
@@ -144,7 +179,7 @@ pub fn resolve(
     let mut units = Units::new();
     let own = raw::parse(sources, builtin.units, 0, &Limits::default())?;
     read_units(&mut reader, &own, true, &mut units);
-    reader.fields(tree, "a spec", KEYS);
+    reader.fields(tree, &SPEC);
     if let Some(node) = tree.get("units") {
         read_units(&mut reader, node, false, &mut units);
     }
@@ -288,14 +323,16 @@ impl Resolver<'_, '_> {
             self.reader.fault(fault);
             return None;
         }
-        let sizes: Vec<_> =
-            items.iter().map(|item| self.reader.count(item, "a size of `input`", 1..=1 << 14)).collect();
+        let sizes: Vec<_> = items
+            .iter()
+            .map(|item| self.reader.count(item, "a size of `input`", SPEC.count("input")))
+            .collect();
         Some(Spanned::new([sizes[0]?, sizes[1]?, sizes[2]?], node.span))
     }
 
     fn classes(&mut self) -> Option<Spanned<usize>> {
         let node = self.required("classes", "10")?;
-        let classes = self.reader.count(&node, "`classes`", 1..=MAX_CHANNELS)?;
+        let classes = self.reader.count(&node, "`classes`", SPEC.count("classes"))?;
         Some(Spanned::new(classes, node.span))
     }
 

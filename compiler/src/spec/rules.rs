@@ -2,6 +2,7 @@
 
 use super::raw::{Kind, Node};
 use super::read::Reader;
+use super::shape::{Key, Section, Shape};
 use super::unit::{self, Call, Text};
 use super::{builtin, check, layer};
 use crate::ir::op::ShortcutRule;
@@ -14,6 +15,21 @@ pub const RULES: &[(&str, ShortcutRule)] = &[
     ("projection", ShortcutRule::Projection),
     ("always_project", ShortcutRule::AlwaysProject),
 ];
+
+/// What a spec calls all of them, D included.
+const WORDS: &[&str] = &["identity", "pad", "projection", "always_project", builtin::POOLED_RULE];
+
+/// A rule for shapes that agree, and one for shapes that do not.
+pub const SHORTCUT: Section = Section {
+    what: "`shortcut`",
+    keys: &[
+        Key::new("same", ONE, "Where input and main branch have one shape."),
+        Key::new("changed", ONE, "Where they have not: `avgpool2x2(stride) -> conv1x1(out) -> bn`."),
+    ],
+};
+
+/// A rule by name, or its layers.
+pub const ONE: Shape = Shape::WordOrLayers(WORDS);
 
 /// Numbers that the layers of a rule may use beside the unit's place: channels of the unit's input and of the main
 /// branch, and the step between the pixels that the main branch has taken.
@@ -77,7 +93,7 @@ pub fn read(reader: &mut Reader<'_>, node: &Node, pooled: SourceId) -> Option<Sh
     let mut rules = Shortcuts::named(ShortcutRule::Identity, node.span);
     rules.changed = Rule::Named(ShortcutRule::Projection);
     let mut whole = true;
-    for entry in reader.fields(node, "`shortcut`", &["same", "changed"])? {
+    for entry in reader.fields(node, &SHORTCUT)? {
         let same = entry.key == "same";
         match pair(reader, &entry.value, pooled) {
             Some(read) if same => rules.same = read.same,
@@ -109,9 +125,7 @@ fn pair(reader: &mut Reader<'_>, node: &Node, pooled: SourceId) -> Option<Shortc
             span: node.span,
         });
     }
-    let mut known: Vec<&str> = RULES.iter().map(|&(known, _)| known).collect();
-    known.push(builtin::POOLED_RULE);
-    reader.unknown("shortcut rule", text, node.span, &known);
+    reader.unknown("shortcut rule", text, node.span, WORDS);
     None
 }
 

@@ -7,8 +7,9 @@ use super::layer::{self, Layer, MAX_CHANNELS};
 use super::number;
 use super::place::Place;
 use super::raw::{Entry, Kind, Node};
-use super::resolve::{Resolver, StageSpec, UnitSpec};
+use super::resolve::{Resolver, SPEC, StageSpec, UnitSpec};
 use super::rules::Shortcuts;
+use super::shape::{Key, Section, Shape};
 use super::unit::{self, Call, Expr, ExprKind, Param};
 use crate::diagnostic::Diagnostic;
 use crate::source::Span;
@@ -17,7 +18,24 @@ use crate::source::Span;
 pub(super) const STAGE_GIVEN: [(&str, &str); 3] =
     [("filters", "f"), ("stride", "stride"), ("dilation", "dilation")];
 
-const KEYS: &[&str] = &["depth", "filters", "stride", "dilation", "unit"];
+/// Keys of a group of like units.
+pub const STAGE: Section = Section {
+    what: "a stage",
+    keys: &[
+        Key::unless_list("depth", Shape::Count(1, u32::MAX as u64), "filters", "How many units."),
+        Key::new(
+            "filters",
+            Shape::Any(&[FILTERS, Shape::List(&FILTERS, 1, None)]),
+            "`f` of all units, or of each.",
+        ),
+        Key::new("stride", Shape::Count(1, 64), "Of the first unit; the others have 1."),
+        Key::new("dilation", Shape::Count(1, 64), "Of all units."),
+        Key::new("unit", Shape::Language, "What the units are, where not the spec's `unit`."),
+    ],
+};
+
+/// Channels, or a formula of the unit's place.
+const FILTERS: Shape = Shape::Formula(1, MAX_CHANNELS as u64);
 
 /// Like units after one another: a stage, or a part of one.
 struct Group {
@@ -61,7 +79,7 @@ impl Resolver<'_, '_> {
         if units > self.limits.units {
             let fault =
                 Diagnostic::error("the network has too many units", node.span, format!("{units} units"));
-            self.reader.fault(fault.help(format!("{} are the limit", self.limits.units)));
+            self.reader.fault(fault.help(self.limits.way_out("units")));
             return None;
         }
         let mut stages: Vec<Vec<Group>> = stages.into_iter().collect::<Option<_>>()?;
@@ -79,7 +97,7 @@ impl Resolver<'_, '_> {
         }
         let text = format!("{work} expressions in all units together");
         let fault = Diagnostic::error("the network is too long", span, text);
-        self.reader.fault(fault.help(format!("{} are the limit", self.limits.expressions)));
+        self.reader.fault(fault.help(self.limits.way_out("expressions")));
         None
     }
 
@@ -98,17 +116,16 @@ impl Resolver<'_, '_> {
     }
 
     fn group(&mut self, node: &Node, default: Option<&Option<UnitCall>>, v1: bool) -> Option<Group> {
-        let entries = self.reader.fields(node, "a stage", KEYS)?;
-        let most = self.limits.units;
+        let entries = self.reader.fields(node, &STAGE)?;
         let (mut depth, mut filters, mut stride, mut dilation) = (None, None, Some(1), Some(1));
         let mut call = default.cloned();
         for entry in &entries {
             let what = format!("`{}`", entry.key);
             match entry.key.as_str() {
-                "depth" => depth = self.reader.count(&entry.value, &what, 1..=most),
+                "depth" => depth = self.depth(&entry.value),
                 "filters" => filters = self.filters(&entry.value),
-                "stride" => stride = self.reader.count(&entry.value, &what, 1..=64),
-                "dilation" => dilation = self.reader.count(&entry.value, &what, 1..=64),
+                "stride" => stride = self.reader.count(&entry.value, &what, STAGE.count("stride")),
+                "dilation" => dilation = self.reader.count(&entry.value, &what, STAGE.count("dilation")),
                 _ => call = Some(self.unit(&entry.value, v1)),
             }
         }
@@ -135,6 +152,17 @@ impl Resolver<'_, '_> {
         let filters = if call.takes("f") { filters? } else { Filters::None };
         let dilation = [dilation?; 2];
         Some(Group { depth: depth?, filters, stride: stride?, dilation, call, span: node.span })
+    }
+
+    /// A number of units, told as too many before it is added to others.
+    fn depth(&mut self, node: &Node) -> Option<usize> {
+        let depth = self.reader.count(node, "`depth`", STAGE.count("depth"))?;
+        if depth <= self.limits.units {
+            return Some(depth);
+        }
+        let fault = Diagnostic::error("the stage has too many units", node.span, format!("{depth} units"));
+        self.reader.fault(fault.help(self.limits.way_out("units")));
+        None
     }
 
     /// That the unit takes what the stage gives, and that the stage gives what the unit takes.
@@ -166,7 +194,7 @@ impl Resolver<'_, '_> {
     fn formula(&mut self, node: &Node) -> Option<Expr> {
         let formula = matches!(&node.kind, Kind::Scalar { text, .. } if text.contains(char::is_alphabetic) && text.parse::<f64>().is_err());
         if !formula {
-            let count = self.reader.count(node, "`filters`", 1..=MAX_CHANNELS)?;
+            let count = self.reader.count(node, "`filters`", 1..=MAX_CHANNELS as u64)?;
             return Some(Expr { kind: ExprKind::Number(count as f64), span: node.span });
         }
         let text = self.reader.language(node, "`filters`")?;
@@ -177,7 +205,9 @@ impl Resolver<'_, '_> {
     /// stage keeps the dilation of the stage before it.
     fn output_stride(&mut self, stages: &mut [Vec<Group>], stem: Option<&[Call]>) {
         let Some(node) = self.tree.get("output_stride") else { return };
-        let Some(wanted) = self.reader.count(node, "`output_stride`", 1..=1 << 10) else { return };
+        let Some(wanted) = self.reader.count(node, "`output_stride`", SPEC.count("output_stride")) else {
+            return;
+        };
         if let Some(transition) = self.tree.get("transition") {
             let fault =
                 Diagnostic::error("`output_stride` cannot change a transition", node.span, "beside it");

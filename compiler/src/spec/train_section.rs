@@ -1,27 +1,153 @@
 //! Reads the `train:` section into a [`TrainConfig`]; its defaults live here.
 
-use super::raw::{Kind, Node};
+use super::raw::{Entry, Kind, Node};
 use super::read::Reader;
+use super::shape::{Key, Section, Shape};
 use super::train::{Augment, By, Normalize, Schedule, TrainConfig, Warmup};
 use crate::diagnostic::Diagnostic;
 use crate::ir::op::SgdAttrs;
 use crate::ir::types::DType;
 
-const KEYS: &[&str] = &[
-    "dataset",
-    "epochs",
-    "batch_size",
-    "optimizer",
-    "schedule",
-    "warmup",
-    "label_smoothing",
-    "normalize",
-    "augment",
-    "evaluate_every",
-    "checkpoint_every",
-    "seed",
-    "precision",
+/// Keys of the section.
+pub const TRAIN: Section = Section {
+    what: "`train`",
+    keys: &[
+        Key::new("dataset", Shape::Word(NAMES), "What to train on where the command line names nothing."),
+        Key::new("epochs", Shape::Count(1, MOST), "Passes over the training set."),
+        Key::new("batch_size", Shape::Count(1, 1 << 16), "Images per step."),
+        Key::new("optimizer", Shape::Choice(OPTIMIZERS), "How parameters are updated."),
+        Key::new("schedule", Shape::Choice(SCHEDULES), "Learning rate over time."),
+        Key::new("warmup", Shape::Section(&WARMUP), "Linear rise of the learning rate at the beginning."),
+        Key::new("label_smoothing", Shape::Number(0.0, 0.999), "Of the loss."),
+        Key::new(
+            "normalize",
+            Shape::Section(&NORMALIZE),
+            "Of the pixels; by default the data set's statistics.",
+        ),
+        Key::new(
+            "augment",
+            Shape::List(&Shape::Steps(AUGMENTATIONS), 0, None),
+            "Random changes of images, in order.",
+        ),
+        Key::new("evaluate_every", Shape::Count(1, MOST), "Epochs between evaluations."),
+        Key::new("checkpoint_every", Shape::Count(1, MOST), "Epochs between checkpoints."),
+        Key::new("seed", Shape::Count(0, u64::MAX), "Of weights, order and augmentation."),
+        Key::new("precision", Shape::Word(&["f32", "bf16"]), "Of feature maps and convolutions."),
+    ],
+};
+
+const OPTIMIZERS: &[(&str, Section)] = &[("sgd", SGD)];
+
+const SGD: Section = Section {
+    what: "`sgd`",
+    keys: &[
+        Key::new("lr", Shape::Number(0.0, 1e6), "Learning rate before the schedule."),
+        Key::new("momentum", Shape::Number(0.0, 1.0), "Of the velocity."),
+        Key::new("dampening", Shape::Number(0.0, 1.0), "Of the gradient in the velocity."),
+        Key::new("nesterov", Shape::Flag, "Whether the gradient looks ahead."),
+        Key::new("weight_decay", Shape::Number(0.0, 1e3), "Factor of the weights in their gradient."),
+        Key::new("decay_norm", Shape::Flag, "Whether it applies to normalisations and biases too."),
+    ],
+};
+
+const BY: Key = Key::new("by", Shape::Word(&["epoch", "step"]), "Unit in which it counts.");
+const GAMMA: Key = Key::new("gamma", Shape::Number(0.0, 1e3), "Factor of the rate.");
+
+const SCHEDULES: &[(&str, Section)] = &[
+    ("constant", Section { what: "`constant`", keys: &[] }),
+    (
+        "step",
+        Section {
+            what: "`step`",
+            keys: &[Key::required("every", Shape::Count(1, MOST), "Period."), GAMMA, BY],
+        },
+    ),
+    (
+        "multistep",
+        Section {
+            what: "`multistep`",
+            keys: &[
+                Key::required(
+                    "milestones",
+                    Shape::List(&Shape::Count(1, MOST), 1, None),
+                    "Points at which the rate changes, ascending.",
+                ),
+                GAMMA,
+                BY,
+            ],
+        },
+    ),
+    (
+        "cosine",
+        Section { what: "`cosine`", keys: &[Key::new("min_lr", Shape::Number(0.0, 1e6), "Last rate."), BY] },
+    ),
+    (
+        "one_cycle",
+        Section {
+            what: "`one_cycle`",
+            keys: &[
+                Key::new("start", Shape::Number(0.0, 1.0), "First factor."),
+                Key::new(
+                    "peak",
+                    Shape::Number(0.0, 1.0),
+                    "When the rate is highest, as a part of the training.",
+                ),
+                Key::new("end", Shape::Number(0.0, 1.0), "Last factor."),
+                BY,
+            ],
+        },
+    ),
 ];
+
+const WARMUP: Section = Section {
+    what: "`warmup`",
+    keys: &[
+        Key::required("length", Shape::Count(1, MOST), "How long, in `by`."),
+        BY,
+        Key::new("from", Shape::Number(0.0, 1.0), "First factor."),
+    ],
+};
+
+const NORMALIZE: Section = Section {
+    what: "`normalize`",
+    keys: &[
+        Key::required("mean", Shape::List(&Shape::Number(-1e3, 1e3), 1, None), "One per channel."),
+        Key::required("std", Shape::List(&Shape::Number(1e-6, 1e3), 1, None), "One per channel, positive."),
+    ],
+};
+
+const AUGMENTATIONS: &[(&str, Section)] = &[
+    (
+        "crop",
+        Section {
+            what: "`crop`",
+            keys: &[Key::new("padding", Shape::Count(1, 1 << 12), "Pixels on each side.")],
+        },
+    ),
+    (
+        "flip",
+        Section { what: "`flip`", keys: &[Key::new("probability", Shape::Number(0.0, 1.0), "How often.")] },
+    ),
+    (
+        "cutout",
+        Section {
+            what: "`cutout`",
+            keys: &[Key::new("size", Shape::Count(1, 1 << 12), "Length of a side.")],
+        },
+    ),
+];
+
+/// The settings that a name chooses, and all names.
+fn chosen(
+    choices: &'static [(&'static str, Section)],
+    name: &str,
+) -> Result<&'static Section, Vec<&'static str>> {
+    let found = choices.iter().find(|(known, _)| *known == name);
+    found.map(|(_, section)| section).ok_or_else(|| choices.iter().map(|(known, _)| *known).collect())
+}
+
+/// Names of [`DATASETS`].
+const NAMES: &[&str] = &["cifar10", "cifar100", "shapes10"];
 
 /// The data sets that the runtime knows, with the mean and standard deviation of their pixels per channel.
 const DATASETS: &[(&str, [f32; 3], [f32; 3])] = &[
@@ -31,7 +157,7 @@ const DATASETS: &[(&str, [f32; 3], [f32; 3])] = &[
 ];
 
 /// Most epochs, steps of a schedule, images in a batch.
-const MOST: usize = 1 << 24;
+const MOST: u64 = 1 << 24;
 
 /// What an absent section means, for images of that many channels.
 pub fn default(channels: usize) -> TrainConfig {
@@ -66,24 +192,32 @@ pub fn normalization(dataset: Option<&str>, channels: usize) -> Normalize {
 pub fn read(reader: &mut Reader<'_>, node: &Node, channels: usize) -> TrainConfig {
     let mut config = default(channels);
     let mut normalized = false;
-    for entry in reader.fields(node, "`train`", KEYS).unwrap_or_default() {
+    for entry in reader.fields(node, &TRAIN).unwrap_or_default() {
         let (value, what) = (&entry.value, format!("`{}`", entry.key));
         match entry.key.as_str() {
             "dataset" => config.dataset = dataset(reader, value),
-            "epochs" => set(&mut config.epochs, reader.count(value, &what, 1..=MOST)),
-            "batch_size" => set(&mut config.batch_size, reader.count(value, &what, 1..=1 << 16)),
+            "epochs" => set(&mut config.epochs, reader.count(value, &what, TRAIN.count("epochs"))),
+            "batch_size" => {
+                set(&mut config.batch_size, reader.count(value, &what, TRAIN.count("batch_size")))
+            }
             "optimizer" => optimizer(reader, value, &mut config),
             "schedule" => set(&mut config.schedule, schedule(reader, value)),
             "warmup" => config.warmup = warmup(reader, value),
-            "label_smoothing" => set(&mut config.label_smoothing, reader.number(value, &what, 0.0..=0.999)),
+            "label_smoothing" => {
+                set(&mut config.label_smoothing, reader.number(value, &what, TRAIN.number("label_smoothing")))
+            }
             "normalize" => {
                 normalized = true;
                 set(&mut config.normalize, normalize(reader, value, channels));
             }
             "augment" => config.augment = augment(reader, value),
-            "evaluate_every" => set(&mut config.evaluate_every, reader.count(value, &what, 1..=MOST)),
-            "checkpoint_every" => set(&mut config.checkpoint_every, reader.count(value, &what, 1..=MOST)),
-            "seed" => set(&mut config.seed, reader.integer(value, &what, 0..=u64::MAX)),
+            "evaluate_every" => {
+                set(&mut config.evaluate_every, reader.count(value, &what, TRAIN.count("evaluate_every")))
+            }
+            "checkpoint_every" => {
+                set(&mut config.checkpoint_every, reader.count(value, &what, TRAIN.count("checkpoint_every")))
+            }
+            "seed" => set(&mut config.seed, reader.integer(value, &what, TRAIN.count("seed"))),
             _ => set(&mut config.precision, precision(reader, value)),
         }
     }
@@ -101,9 +235,8 @@ fn set<T>(place: &mut T, value: Option<T>) {
 
 fn dataset(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
     let name = reader.text(node, "`dataset`")?;
-    let known: Vec<&str> = DATASETS.iter().map(|&(name, _, _)| name).collect();
-    if !known.contains(&name) {
-        reader.unknown("data set", name, node.span, &known);
+    if !NAMES.contains(&name) {
+        reader.unknown("data set", name, node.span, NAMES);
     }
     Some(name.to_string())
 }
@@ -113,7 +246,7 @@ fn precision(reader: &mut Reader<'_>, node: &Node) -> Option<DType> {
         "f32" => Some(DType::F32),
         "bf16" => Some(DType::Bf16),
         other => {
-            reader.unknown("precision", other, node.span, &["f32", "bf16"]);
+            reader.unknown("precision", other, node.span, TRAIN.words("precision"));
             None
         }
     }
@@ -121,20 +254,23 @@ fn precision(reader: &mut Reader<'_>, node: &Node) -> Option<DType> {
 
 fn optimizer(reader: &mut Reader<'_>, node: &Node, config: &mut TrainConfig) {
     let Some((name, span, settings)) = reader.choice(node, "`optimizer`") else { return };
-    if name != "sgd" {
-        reader.unknown("optimizer", name, span, &["sgd"]);
+    if let Err(known) = chosen(OPTIMIZERS, name) {
+        reader.unknown("optimizer", name, span, &known);
         return;
     }
     let Some(settings) = settings else { return };
-    let known = ["lr", "momentum", "dampening", "nesterov", "weight_decay", "decay_norm"];
-    for entry in reader.fields(settings, "`sgd`", &known).unwrap_or_default() {
+    for entry in reader.fields(settings, &SGD).unwrap_or_default() {
         let (value, what) = (&entry.value, format!("`{}`", entry.key));
         match entry.key.as_str() {
-            "lr" => set(&mut config.lr, reader.number(value, &what, 0.0..=1e6)),
-            "momentum" => set(&mut config.sgd.momentum, reader.number(value, &what, 0.0..=1.0)),
-            "dampening" => set(&mut config.sgd.dampening, reader.number(value, &what, 0.0..=1.0)),
+            "lr" => set(&mut config.lr, reader.number(value, &what, SGD.number("lr"))),
+            "momentum" => set(&mut config.sgd.momentum, reader.number(value, &what, SGD.number("momentum"))),
+            "dampening" => {
+                set(&mut config.sgd.dampening, reader.number(value, &what, SGD.number("dampening")))
+            }
             "nesterov" => set(&mut config.sgd.nesterov, reader.boolean(value, &what)),
-            "weight_decay" => set(&mut config.sgd.weight_decay, reader.number(value, &what, 0.0..=1e3)),
+            "weight_decay" => {
+                set(&mut config.sgd.weight_decay, reader.number(value, &what, SGD.number("weight_decay")))
+            }
             _ => set(&mut config.decay_norm, reader.boolean(value, &what)),
         }
     }
@@ -147,19 +283,10 @@ fn optimizer(reader: &mut Reader<'_>, node: &Node, config: &mut TrainConfig) {
 
 fn schedule(reader: &mut Reader<'_>, node: &Node) -> Option<Schedule> {
     let (name, span, settings) = reader.choice(node, "`schedule`")?;
-    let known: &[&str] = match name {
-        "constant" => &[],
-        "step" => &["every", "gamma", "by"],
-        "multistep" => &["milestones", "gamma", "by"],
-        "cosine" => &["min_lr", "by"],
-        "one_cycle" => &["start", "peak", "end", "by"],
-        other => {
-            reader.unknown(
-                "schedule",
-                other,
-                span,
-                &["constant", "step", "multistep", "cosine", "one_cycle"],
-            );
+    let known = match chosen(SCHEDULES, name) {
+        Ok(known) => known,
+        Err(names) => {
+            reader.unknown("schedule", name, span, &names);
             return None;
         }
     };
@@ -167,17 +294,17 @@ fn schedule(reader: &mut Reader<'_>, node: &Node) -> Option<Schedule> {
     let (mut every, mut milestones, mut gamma, mut min_lr) = (None, None, 0.1, 0.0);
     let (mut start, mut peak, mut end) = (0.04, 0.3, 0.0);
     let what = format!("`{name}`");
-    let entries = settings.and_then(|s| reader.fields(s, &what, known)).unwrap_or_default();
+    let entries = settings.and_then(|s| reader.fields(s, known)).unwrap_or_default();
     for entry in entries {
         let (value, what) = (&entry.value, format!("`{}`", entry.key));
         match entry.key.as_str() {
-            "every" => every = Some(reader.count(value, &what, 1..=MOST)),
+            "every" => every = Some(reader.count(value, &what, known.count("every"))),
             "milestones" => milestones = Some(self::milestones(reader, value)),
-            "gamma" => set(&mut gamma, reader.number(value, &what, 0.0..=1e3)),
-            "min_lr" => set(&mut min_lr, reader.number(value, &what, 0.0..=1e6)),
-            "start" => set(&mut start, reader.number(value, &what, 0.0..=1.0)),
-            "peak" => set(&mut peak, reader.number(value, &what, 0.0..=1.0)),
-            "end" => set(&mut end, reader.number(value, &what, 0.0..=1.0)),
+            "gamma" => set(&mut gamma, reader.number(value, &what, known.number("gamma"))),
+            "min_lr" => set(&mut min_lr, reader.number(value, &what, known.number("min_lr"))),
+            "start" => set(&mut start, reader.number(value, &what, known.number("start"))),
+            "peak" => set(&mut peak, reader.number(value, &what, known.number("peak"))),
+            "end" => set(&mut end, reader.number(value, &what, known.number("end"))),
             _ => set(&mut by, self::by(reader, value)),
         }
     }
@@ -225,20 +352,22 @@ fn by(reader: &mut Reader<'_>, node: &Node) -> Option<By> {
         "epoch" => Some(By::Epoch),
         "step" => Some(By::Step),
         other => {
-            reader.unknown("unit of time", other, node.span, &["epoch", "step"]);
+            reader.unknown("unit of time", other, node.span, WARMUP.words("by"));
             None
         }
     }
 }
 
 fn warmup(reader: &mut Reader<'_>, node: &Node) -> Option<Warmup> {
-    let entries = reader.fields(node, "`warmup`", &["length", "by", "from"])?;
+    let entries = reader.fields(node, &WARMUP)?;
     let mut warmup = Warmup { length: 0, by: By::Epoch, from: 0.01 };
     for entry in &entries {
         match entry.key.as_str() {
-            "length" => set(&mut warmup.length, reader.count(&entry.value, "`length`", 1..=MOST)),
+            "length" => {
+                set(&mut warmup.length, reader.count(&entry.value, "`length`", WARMUP.count("length")))
+            }
             "by" => set(&mut warmup.by, by(reader, &entry.value)),
-            _ => set(&mut warmup.from, reader.number(&entry.value, "`from`", 0.0..=1.0)),
+            _ => set(&mut warmup.from, reader.number(&entry.value, "`from`", WARMUP.number("from"))),
         }
     }
     if !entries.iter().any(|e| e.key == "length") {
@@ -248,14 +377,11 @@ fn warmup(reader: &mut Reader<'_>, node: &Node) -> Option<Warmup> {
 }
 
 fn normalize(reader: &mut Reader<'_>, node: &Node, channels: usize) -> Option<Normalize> {
-    let entries = reader.fields(node, "`normalize`", &["mean", "std"])?;
+    let entries = reader.fields(node, &NORMALIZE)?;
     let (mut mean, mut std) = (None, None);
     for entry in &entries {
-        if entry.key == "mean" {
-            mean = per_channel(reader, &entry.value, "`mean`", channels, -1e3);
-        } else {
-            std = per_channel(reader, &entry.value, "`std`", channels, 1e-6);
-        }
+        let values = per_channel(reader, entry, channels);
+        if entry.key == "mean" { mean = values } else { std = values }
     }
     for key in ["mean", "std"] {
         if !entries.iter().any(|e| e.key == key) {
@@ -265,20 +391,15 @@ fn normalize(reader: &mut Reader<'_>, node: &Node, channels: usize) -> Option<No
     Some(Normalize { mean: mean?, std: std? })
 }
 
-fn per_channel(
-    reader: &mut Reader<'_>,
-    node: &Node,
-    what: &str,
-    channels: usize,
-    low: f64,
-) -> Option<Vec<f32>> {
-    let items = reader.items(node, what)?;
+fn per_channel(reader: &mut Reader<'_>, entry: &Entry, channels: usize) -> Option<Vec<f32>> {
+    let (node, what) = (&entry.value, format!("`{}`", entry.key));
+    let items = reader.items(node, &what)?;
     if items.len() != channels {
         let fault = format!("{what} must have one number per channel");
         reader.fault(Diagnostic::error(fault, node.span, format!("{} of {channels}", items.len())));
         return None;
     }
-    items.iter().map(|item| reader.number(item, what, low..=1e3)).collect()
+    items.iter().map(|item| reader.number(item, &what, NORMALIZE.number(&entry.key))).collect()
 }
 
 /// `[{crop: {padding: 4}}, flip]`; a map with several keys is that many steps.
@@ -306,27 +427,26 @@ fn augmentation(
     settings: Option<&Node>,
 ) -> Option<Augment> {
     let (mut padding, mut probability, mut size) = (4, 0.5, 8);
-    let key = match name {
-        "crop" => "padding",
-        "flip" => "probability",
-        "cutout" => "size",
-        other => {
-            reader.unknown("augmentation", other, span, &["crop", "flip", "cutout"]);
+    let known = match chosen(AUGMENTATIONS, name) {
+        Ok(known) => known,
+        Err(names) => {
+            reader.unknown("augmentation", name, span, &names);
             return None;
         }
     };
-    let entries = settings.and_then(|s| reader.fields(s, &format!("`{name}`"), &[key])).unwrap_or_default();
-    for entry in entries {
-        let what = format!("`{key}`");
-        match key {
-            "padding" => set(&mut padding, reader.count(&entry.value, &what, 1..=1 << 12)),
-            "probability" => set(&mut probability, reader.number(&entry.value, &what, 0.0..=1.0)),
-            _ => set(&mut size, reader.count(&entry.value, &what, 1..=1 << 12)),
+    for entry in settings.and_then(|s| reader.fields(s, known)).unwrap_or_default() {
+        let what = format!("`{}`", entry.key);
+        match entry.key.as_str() {
+            "padding" => set(&mut padding, reader.count(&entry.value, &what, known.count("padding"))),
+            "probability" => {
+                set(&mut probability, reader.number(&entry.value, &what, known.number("probability")))
+            }
+            _ => set(&mut size, reader.count(&entry.value, &what, known.count("size"))),
         }
     }
-    Some(match key {
-        "padding" => Augment::Crop { padding },
-        "probability" => Augment::Flip { probability },
+    Some(match name {
+        "crop" => Augment::Crop { padding },
+        "flip" => Augment::Flip { probability },
         _ => Augment::Cutout { size },
     })
 }

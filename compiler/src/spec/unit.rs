@@ -23,6 +23,9 @@ use grammar::{Grammar, Rule};
 /// Deepest nesting of brackets.
 pub const MAX_BRACKETS: usize = 16;
 
+/// Longest name or number.
+const MAX_WORD: usize = 64;
+
 /// A name and where it stands.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Name {
@@ -187,7 +190,7 @@ fn take<'t>(pairs: &mut impl Iterator<Item = Pair<'t, Rule>>) -> Pair<'t, Rule> 
 }
 
 fn parse(rule: Rule, text: Text<'_>) -> Parsed<Pairs<'_>> {
-    check_brackets(text)?;
+    check_bounds(text)?;
     let mut found = Grammar::parse(rule, text.text).map_err(|e| syntax(text, &e))?;
     Ok(parts(take(&mut found)).collect::<Vec<_>>().into_iter())
 }
@@ -198,26 +201,40 @@ fn parts(pair: Pair<'_, Rule>) -> impl Iterator<Item = Pair<'_, Rule>> {
     pair.into_inner().filter(|p| !matches!(p.as_rule(), EOI | arrow | close | comma | equals))
 }
 
-fn check_brackets(text: Text<'_>) -> Parsed<()> {
-    let mut depth = 0usize;
+/// That no recursion over the text or its tree goes deep, and no word is longer than a line. A minus sign nests like a
+/// bracket, `- - - 1`, with comments between, too.
+fn check_bounds(text: Text<'_>) -> Parsed<()> {
+    let (mut depth, mut minuses, mut word, mut comment) = (0usize, 0, 0, false);
     for (at, c) in text.text.bytes().enumerate() {
-        match c {
-            // A minus sign nests like a bracket: `- - - 1`.
-            b'(' => depth += 1,
-            b')' => depth = depth.saturating_sub(1),
-            _ => {}
+        let in_word = !comment && (c.is_ascii_alphanumeric() || c == b'_');
+        word = if in_word { word + 1 } else { 0 };
+        if word > MAX_WORD {
+            let fault =
+                Diagnostic::error("this word is too long", text.at(at, at + 1), "one letter too many");
+            return Err(Box::new(fault.help(format!("{MAX_WORD} letters and digits are the limit"))));
         }
-        if depth > MAX_BRACKETS || (c == b'-' && leading_minuses(&text.text[..=at]) > MAX_BRACKETS) {
+        match c {
+            b'\n' => comment = false,
+            _ if comment => {}
+            b'#' => comment = true,
+            b' ' | b'\t' | b'\r' => {}
+            b'-' => minuses += 1,
+            _ => {
+                minuses = 0;
+                match c {
+                    b'(' => depth += 1,
+                    b')' => depth = depth.saturating_sub(1),
+                    _ => {}
+                }
+            }
+        }
+        if depth > MAX_BRACKETS || minuses > MAX_BRACKETS {
             let fault = Diagnostic::error("nested too deeply", text.at(at, at + 1), "one level too many");
-            return Err(Box::new(fault.help(format!("{MAX_BRACKETS} levels are the limit"))));
+            let help = format!("{MAX_BRACKETS} levels are the limit: bind a part to a name");
+            return Err(Box::new(fault.help(help)));
         }
     }
     Ok(())
-}
-
-fn leading_minuses(text: &str) -> usize {
-    let tail = text.bytes().rev().take_while(|c| b"- \t\r\n".contains(c));
-    tail.take(4 * MAX_BRACKETS).filter(|&c| c == b'-').count()
 }
 
 fn syntax(text: Text<'_>, error: &pest::error::Error<Rule>) -> Box<Diagnostic> {

@@ -39,6 +39,32 @@ pub const LAST: &str = "last.safetensors";
 pub const BEST: &str = "best.safetensors";
 /// One JSON object per epoch.
 pub const LOG: &str = "log.jsonl";
+/// The checkpoint of an epoch is called `epoch-007.safetensors`.
+const EPOCH: &str = "epoch-";
+const EXTENSION: &str = ".safetensors";
+
+/// What a training has left in a folder: checkpoints, and a log that is not empty.
+///
+/// # Errors
+/// Where there is such a folder but it cannot be read.
+pub fn remains(out: &Path) -> Result<Vec<PathBuf>> {
+    let entries = match std::fs::read_dir(out) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(Error::io(out))?,
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(Error::io(out))?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        let epoch = name.strip_prefix(EPOCH).is_some_and(|rest| rest.ends_with(EXTENSION));
+        let log = name == LOG && entry.metadata().map_err(Error::io(out))?.len() > 0;
+        if epoch || log || name == LAST || name == BEST {
+            found.push(entry.path());
+        }
+    }
+    Ok(found)
+}
 
 /// Compiles and runs: what the training cannot do by itself.
 pub struct Backend<'a> {
@@ -260,7 +286,7 @@ impl Trainer {
         self.log.append(&record)?;
         observe(Event::EpochDone(&record));
         if checkpoint {
-            names.extend([format!("epoch-{epoch:03}.safetensors"), LAST.to_string()]);
+            names.extend([format!("{EPOCH}{epoch:03}{EXTENSION}"), LAST.to_string()]);
         }
         if !names.is_empty() {
             self.save(&names, observe)?;

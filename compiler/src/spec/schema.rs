@@ -1,0 +1,178 @@
+//! The spec language as a JSON schema (draft 2020-12), written from the tables that the reader reads by
+//! ([`super::shape`]). Editors complete and check specs with it: `# yaml-language-server: $schema=spec.schema.json`.
+//!
+//! It says what YAML can say: keys, kinds of values, ranges. What the unit language means is checked by the compiler alone.
+
+use serde_json::{Map, Value, json};
+
+use super::resolve::SPEC;
+use super::shape::{Key, Need, Section, Shape};
+
+/// The whole schema, as text.
+pub fn schema() -> String {
+    let mut schema = section(&SPEC);
+    let head = [
+        ("$schema", json!("https://json-schema.org/draft/2020-12/schema")),
+        ("title", json!("A residual network, for resnetc")),
+    ];
+    schema.extend(head.map(|(key, value)| (key.to_owned(), value)));
+    // What a spec leaves out, the one that it extends may say, however deep.
+    schema.insert("if".into(), json!({"required": ["extends"]}));
+    schema.insert("else".into(), Value::Object(needs(&SPEC)));
+    let text = serde_json::to_string_pretty(&schema).expect("a schema has only string keys");
+    text + "\n"
+}
+
+/// A map with these keys and no others.
+fn section(section: &Section) -> Map<String, Value> {
+    let property = |key: &Key| {
+        let mut schema = shape(&key.shape);
+        schema.insert("description".into(), key.about.into());
+        (key.name.to_owned(), Value::Object(schema))
+    };
+    let properties: Map<String, Value> = section.keys.iter().map(property).collect();
+    let mut map = object(json!({"type": "object", "properties": properties, "additionalProperties": false}));
+    let needs: Vec<Value> = section.keys.iter().filter_map(unless_list).collect();
+    if !needs.is_empty() {
+        map.insert("allOf".into(), needs.into());
+    }
+    map
+}
+
+/// That the key is there, or a list under another.
+fn unless_list(key: &Key) -> Option<Value> {
+    let Need::UnlessList(other) = key.need else { return None };
+    let list = json!({"required": [other], "properties": {other: {"type": "array"}}});
+    Some(json!({"anyOf": [{"required": [key.name]}, list]}))
+}
+
+/// Keys that a complete section has, and those of the sections in it.
+fn needs(section: &Section) -> Map<String, Value> {
+    let required = section.keys.iter().filter(|key| key.need == Need::Always).map(|key| key.name);
+    let required: Vec<&str> = required.collect();
+    let inner = section.keys.iter().filter_map(|key| {
+        let needs = shape_needs(&key.shape);
+        (!needs.is_empty()).then(|| (key.name.to_owned(), Value::Object(needs)))
+    });
+    let inner: Map<String, Value> = inner.collect();
+    let mut all = Map::new();
+    if !required.is_empty() {
+        all.insert("required".into(), json!(required));
+    }
+    if !inner.is_empty() {
+        all.insert("properties".into(), Value::Object(inner));
+    }
+    all
+}
+
+fn shape_needs(shape: &Shape) -> Map<String, Value> {
+    match shape {
+        Shape::Section(section) => needs(section),
+        Shape::Choice(choices) => {
+            let inner = choices.iter().filter_map(|(name, section)| {
+                let needs = needs(section);
+                (!needs.is_empty()).then(|| ((*name).to_owned(), Value::Object(needs)))
+            });
+            let inner: Map<String, Value> = inner.collect();
+            let bare: Vec<&str> = choices
+                .iter()
+                .filter(|(_, s)| s.keys.iter().any(|key| key.need == Need::Always))
+                .map(|(name, _)| *name)
+                .collect();
+            match bare.is_empty() {
+                true => Map::new(),
+                // A name alone gives none of the settings.
+                false => object(json!({"properties": inner, "not": {"enum": bare}})),
+            }
+        }
+        Shape::Count(..)
+        | Shape::Number(..)
+        | Shape::Flag
+        | Shape::Name
+        | Shape::Text
+        | Shape::Language
+        | Shape::Word(_)
+        | Shape::WordOrLayers(_)
+        | Shape::Formula(..)
+        | Shape::List(..)
+        | Shape::Steps(_)
+        | Shape::Units
+        | Shape::Any(_) => Map::new(),
+    }
+}
+
+fn shape(shape: &Shape) -> Map<String, Value> {
+    object(match shape {
+        Shape::Count(least, most) => json!({"anyOf": [whole(*least, *most), grouped()]}),
+        Shape::Number(least, most) => json!({"type": "number", "minimum": least, "maximum": most}),
+        Shape::Flag => json!({"type": "boolean"}),
+        Shape::Name => json!({"type": "string", "pattern": "^[A-Za-z0-9_.-]{1,64}$"}),
+        Shape::Text => json!({"type": "string", "minLength": 1}),
+        Shape::Language => json!({"type": "string", "pattern": "\\S"}),
+        Shape::Word(words) => json!({"enum": words}),
+        Shape::WordOrLayers(words) => {
+            json!({"anyOf": [{"enum": words}, {"type": "string", "pattern": "->|\\("}, layer()]})
+        }
+        Shape::Formula(least, most) => {
+            json!({"anyOf": [whole(*least, *most), grouped(), {"type": "string", "pattern": "[A-Za-z]"}]})
+        }
+        Shape::List(item, least, most) => {
+            let mut list = object(json!({"type": "array", "items": shape_value(item), "minItems": least}));
+            list.extend(most.map(|most| ("maxItems".to_owned(), json!(most))));
+            Value::Object(list)
+        }
+        Shape::Section(inner) => Value::Object(section(inner)),
+        Shape::Choice(choices) => {
+            let map = settings(choices, json!({"minProperties": 1, "maxProperties": 1}));
+            json!({"anyOf": [{"enum": names(choices)}, map]})
+        }
+        Shape::Steps(choices) => json!({"anyOf": [{"enum": names(choices)}, settings(choices, json!({}))]}),
+        Shape::Units => json!({
+            "type": "object",
+            "propertyNames": {"pattern": "^\\s*[A-Za-z_]\\w*\\s*(\\(.*\\))?\\s*$"},
+            "additionalProperties": shape_value(&Shape::Language),
+        }),
+        Shape::Any(shapes) => json!({"anyOf": shapes.iter().map(shape_value).collect::<Vec<_>>()}),
+    })
+}
+
+fn shape_value(of: &Shape) -> Value {
+    Value::Object(shape(of))
+}
+
+/// `16`, `1e3`
+fn whole(least: u64, most: u64) -> Value {
+    json!({"type": "integer", "minimum": least, "maximum": most})
+}
+
+/// `25_557_032`, which is text to YAML 1.2.
+fn grouped() -> Value {
+    json!({"type": "string", "pattern": "^[0-9]+(_[0-9]+)+$"})
+}
+
+/// A layer by its name alone.
+fn layer() -> Value {
+    json!({"enum": super::layer::names_alone()})
+}
+
+fn names(choices: &[(&'static str, Section)]) -> Vec<&'static str> {
+    choices.iter().map(|(name, _)| *name).collect()
+}
+
+/// A map from names to their settings, which may be left empty.
+fn settings(choices: &[(&'static str, Section)], bounds: Value) -> Value {
+    let one = |(name, settings): &(&'static str, Section)| {
+        ((*name).to_owned(), json!({"anyOf": [{"type": "null"}, Value::Object(section(settings))]}))
+    };
+    let properties: Map<String, Value> = choices.iter().map(one).collect();
+    let mut map = object(json!({"type": "object", "properties": properties, "additionalProperties": false}));
+    map.extend(object(bounds));
+    Value::Object(map)
+}
+
+fn object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(map) => map,
+        other => unreachable!("{other} is no JSON object"),
+    }
+}

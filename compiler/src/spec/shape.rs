@@ -1,0 +1,134 @@
+//! What may stand under a key, as data. The reader takes keys, ranges and choices from these tables, and the JSON schema is
+//! written from them ([`super::schema`]), so that editors and the compiler agree.
+
+use std::ops::RangeInclusive;
+
+/// A map with known keys.
+#[derive(Debug)]
+pub struct Section {
+    /// What people call it: `a stage`, or its key in backquotes.
+    pub what: &'static str,
+    /// In the order in which they are usually written.
+    pub keys: &'static [Key],
+}
+
+/// One key of a section.
+#[derive(Debug)]
+pub struct Key {
+    /// Its name.
+    pub name: &'static str,
+    /// What it means, one line.
+    pub about: &'static str,
+    /// What may stand there.
+    pub shape: Shape,
+    /// Whether it may be left out.
+    pub need: Need,
+}
+
+/// Whether a key may be left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// It may.
+    Never,
+    /// The section is nothing without it; what a spec extends may have it.
+    Always,
+    /// It may where the value of another key is a list. Of sections in lists, which no base completes.
+    UnlessList(&'static str),
+}
+
+/// A kind of value.
+#[derive(Debug)]
+pub enum Shape {
+    /// A whole number.
+    Count(u64, u64),
+    /// A finite number.
+    Number(f64, f64),
+    /// `true` or `false`.
+    Flag,
+    /// Letters, digits, `_`, `-` and `.`.
+    Name,
+    /// Any text.
+    Text,
+    /// Text in the unit language.
+    Language,
+    /// One of some words.
+    Word(&'static [&'static str]),
+    /// One of some words, or text in the unit language that is a pipeline or a layer with arguments.
+    WordOrLayers(&'static [&'static str]),
+    /// A whole number or a formula.
+    Formula(u64, u64),
+    /// That many of one kind.
+    List(&'static Shape, usize, Option<usize>),
+    /// A map with known keys.
+    Section(&'static Section),
+    /// A name alone, or a map from one of the names to its settings; the names are those of the sections.
+    Choice(&'static [(&'static str, Section)]),
+    /// The same, with several names in one map.
+    Steps(&'static [(&'static str, Section)]),
+    /// A map from signatures of units, `mine(f, stride)`, to their bodies.
+    Units,
+    /// Any of some kinds.
+    Any(&'static [Shape]),
+}
+
+impl Key {
+    /// A key that may be left out.
+    pub const fn new(name: &'static str, shape: Shape, about: &'static str) -> Self {
+        Key { name, about, shape, need: Need::Never }
+    }
+
+    /// A key that must be there.
+    pub const fn required(name: &'static str, shape: Shape, about: &'static str) -> Self {
+        Key { name, about, shape, need: Need::Always }
+    }
+
+    /// A key that must be there unless the value of another is a list.
+    pub const fn unless_list(
+        name: &'static str,
+        shape: Shape,
+        other: &'static str,
+        about: &'static str,
+    ) -> Self {
+        Key { name, about, shape, need: Need::UnlessList(other) }
+    }
+}
+
+impl Section {
+    /// Names of the keys.
+    pub fn names(&self) -> Vec<&'static str> {
+        self.keys.iter().map(|key| key.name).collect()
+    }
+
+    /// What may stand under a key or, of a list, in it.
+    fn shape(&self, name: &str) -> &'static Shape {
+        let key = self.keys.iter().find(|key| key.name == name);
+        match &key.expect("a reader asks for keys of its own table").shape {
+            Shape::List(item, ..) => item,
+            shape => shape,
+        }
+    }
+
+    /// The range of a whole number, or of those in a list.
+    pub fn count(&self, name: &str) -> RangeInclusive<u64> {
+        match self.shape(name) {
+            Shape::Count(least, most) => *least..=*most,
+            other => unreachable!("`{name}` is read as a whole number but is {other:?}"),
+        }
+    }
+
+    /// The range of a number, or of those in a list.
+    pub fn number(&self, name: &str) -> RangeInclusive<f64> {
+        match self.shape(name) {
+            Shape::Number(least, most) => *least..=*most,
+            other => unreachable!("`{name}` is read as a number but is {other:?}"),
+        }
+    }
+
+    /// The words that may stand there.
+    pub fn words(&self, name: &str) -> &'static [&'static str] {
+        match self.shape(name) {
+            Shape::Word(words) | Shape::WordOrLayers(words) => words,
+            other => unreachable!("`{name}` is read as one of some words but is {other:?}"),
+        }
+    }
+}

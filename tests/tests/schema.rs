@@ -1,0 +1,230 @@
+//! The JSON schema takes every right spec and refuses every one whose structure is wrong. YAML is read here as an editor
+//! reads it, by another reader than the compiler's.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use jsonschema::Validator;
+use resnetc_compiler::spec::schema::schema;
+use serde_json::Value;
+
+/// Why the schema refuses a wrong spec, or why it cannot.
+const FIXTURES: &[(Fault, &[&str])] = &[
+    (
+        Fault::Structure,
+        &[
+            "a_list",
+            "bad_augment",
+            "bad_init",
+            "bad_input",
+            "bad_milestones",
+            "bad_name",
+            "bad_normalize",
+            "bad_numbers",
+            "bad_optimizer",
+            "bad_precision",
+            "bad_schedule",
+            "deep_nesting",
+            "empty",
+            "empty_stages",
+            "filters_in_pieces",
+            "missing_depth",
+            "missing_keys",
+            "negative_filters",
+            "rule_with_faults",
+            "schedule_without_period",
+            "stages_without_value",
+            "stem_is_a_map",
+            "two_schedules",
+            "unicode",
+            "unknown_dataset",
+            "unknown_key",
+            "unknown_keys_everywhere",
+            "unknown_shortcut",
+            "unknown_style",
+            "wrong_types",
+            "zero_depth",
+        ],
+    ),
+    // YAML is read before the schema sees it: a second document, aliases without end, or no YAML at all is the reader's to
+    // refuse, and of two equal keys it gives one.
+    (Fault::Yaml, &["alias_bomb", "duplicate_keys", "two_documents", "yaml_syntax"]),
+    // To a schema the unit language is text.
+    (
+        Fault::Language,
+        &[
+            "argument_twice",
+            "bad_signature",
+            "bias_init_without_bias",
+            "bomb_of_expressions",
+            "bound_twice",
+            "concat_misused",
+            "deep_brackets",
+            "division_by_zero",
+            "divided_by_a_map",
+            "drop_block_without_size",
+            "drops_everything",
+            "even_channel_kernel",
+            "fractional_channels",
+            "layer_not_yet",
+            "layer_without_window",
+            "map_as_number",
+            "missing_argument",
+            "missing_stride",
+            "norm_depends_on_filters",
+            "norm_does_not_normalise",
+            "number_as_out",
+            "place_is_reserved",
+            "pool_padding",
+            "recursion",
+            "reserved_name",
+            "several_faults_in_units",
+            "shortcut_reads_itself",
+            "shortcut_without_shape",
+            "syntax_error_in_unit",
+            "too_many_arguments",
+            "unclosed_bracket",
+            "unit_without_out",
+            "unknown_argument",
+            "unknown_layer",
+            "unknown_variable",
+            "unused_binding",
+        ],
+    ),
+    // What one key says is wrong beside what another says: a unit that takes no filters, an output of a stage too many.
+    (
+        Fault::Together,
+        &[
+            "missing_filters",
+            "missing_unit",
+            "nesterov_without_momentum",
+            "output_stride_below_stem",
+            "output_twice",
+            "stage_key_without_effect",
+            "training_without_head",
+            "two_dilations",
+            "unit_cannot_dilate",
+            "unit_needs_argument",
+            "unknown_outputs",
+            "unknown_unit",
+            "unknown_unit_parameter",
+        ],
+    ),
+    // The fault is in another file.
+    (Fault::Base, &["extends_cycle", "extends_cycle_b", "extends_fault_in_base", "extends_missing"]),
+    // Only the shapes and sizes of the network show it.
+    (
+        Fault::Network,
+        &[
+            "blur_of_one_pixel",
+            "concat_of_different_images",
+            "expect_mismatch",
+            "factors_differ",
+            "factors_of_unlike_sizes",
+            "groups_do_not_divide",
+            "huge_depth",
+            "identity_cannot_widen",
+            "image_too_small",
+            "linear_of_an_image",
+            "norm_groups_do_not_divide",
+            "norm_of_projection_does_not_divide",
+            "pad_cannot_narrow",
+            "rule_of_own_has_other_channels",
+            "shapes_cannot_be_added",
+            "strides_differ",
+            "too_large_maps",
+            "too_many_parameters",
+            "too_many_units",
+        ],
+    ),
+];
+
+/// Where the fault of a wrong spec lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    Structure,
+    Yaml,
+    Language,
+    Together,
+    Base,
+    Network,
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn validator() -> Validator {
+    let schema: Value = serde_json::from_str(&schema()).expect("the schema is JSON");
+    assert!(jsonschema::meta::is_valid(&schema), "the schema is none of its draft");
+    jsonschema::validator_for(&schema).expect("the schema is sound")
+}
+
+fn value(path: &Path) -> Value {
+    let text = fs::read_to_string(path).expect("a spec is readable");
+    // YAML 1.2, in which `no` is a text.
+    let options = serde_yaml::options! { strict_booleans: true };
+    serde_yaml::from_str_with_options(&text, options)
+        .unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// All YAML files below a folder.
+fn specs(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("readable").path();
+        if path.is_dir() {
+            found.extend(specs(&path));
+        } else if path.extension().is_some_and(|extension| extension == "yaml") {
+            found.push(path);
+        }
+    }
+    found
+}
+
+#[test]
+fn right_specs_are_taken() {
+    let validator = validator();
+    let mut right = specs(&root().join("specs"));
+    right.extend(specs(&root().join("tests/ok")));
+    right.push(root().join("cli/tests/specs/tiny.yaml"));
+    assert!(right.len() > 25);
+    let mut faults = Vec::new();
+    for path in right {
+        for fault in validator.iter_errors(&value(&path)) {
+            faults.push(format!("{}, {}: {fault}", path.display(), fault.instance_path()));
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+/// Refused where the structure is wrong; where it is not, taken, so that a fixture in the wrong list is noticed.
+#[test]
+fn wrong_structures_are_refused() {
+    let validator = validator();
+    for (fault, names) in FIXTURES.iter().filter(|(fault, _)| *fault != Fault::Yaml) {
+        for name in *names {
+            let right = validator.is_valid(&value(&root().join(format!("tests/err/{name}.yaml"))));
+            assert_eq!(right, *fault != Fault::Structure, "{name}, whose fault is one of {fault:?}");
+        }
+    }
+}
+
+#[test]
+fn every_wrong_spec_is_in_one_list() {
+    let files = specs(&root().join("tests/err"));
+    let mut files: Vec<_> = files.iter().filter_map(|path| path.file_stem()?.to_str()).collect();
+    let mut listed: Vec<_> = FIXTURES.iter().flat_map(|(_, names)| names.iter().copied()).collect();
+    files.sort_unstable();
+    listed.sort_unstable();
+    assert_eq!(listed, files);
+}
+
+#[test]
+fn a_base_may_say_what_a_spec_leaves_out() {
+    let validator = validator();
+    let valid = |text: &str| validator.is_valid(&serde_yaml::from_str::<Value>(text).expect("YAML"));
+    assert!(valid("extends: resnet20\ntrain: {schedule: {step: {gamma: 0.5}}}"));
+    assert!(!valid("extends: resnet20\ntrain: {schedule: {step: {gama: 0.5}}}"));
+    assert!(!valid("name: alone\nstem: relu"));
+}
