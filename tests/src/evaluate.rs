@@ -80,6 +80,7 @@ fn evaluate(
         Op::Activate { act: Activation::LeakyRelu { slope } } => leaky(operands[0], f64::from(*slope)),
         Op::Add { act: None } => sum(operands[0], operands[1]),
         Op::GlobalAvgPool => mean(operands[0]),
+        Op::Concat { .. } => concat(&operands),
         op => panic!("`{}`: folding is not tested with {op:?}", node.name),
     }
 }
@@ -141,6 +142,23 @@ fn sum(a: &Tracked, b: &Tracked) -> Tracked {
         let (value, error) = (a.values[i] + b.values[i], a.errors[i] + b.errors[i]);
         (value, error + 4.0 * EPS * (a.values[i].abs() + b.values[i].abs() + error))
     })
+}
+
+/// Channels after one another, image by image.
+fn concat(parts: &[&Tracked]) -> Tracked {
+    let [n, h, w] = [0, 2, 3].map(|i| parts[0].shape[i]);
+    let channels = parts.iter().map(|part| part.shape[1]).sum();
+    let join = |of: fn(&Tracked) -> &[f64]| -> Vec<f64> {
+        let image = |i: usize| {
+            parts.iter().flat_map(move |part| {
+                let len = of(part).len() / n;
+                of(part)[i * len..(i + 1) * len].iter().copied()
+            })
+        };
+        (0..n).flat_map(image).collect()
+    };
+    let (values, errors) = (join(|part| &part.values), join(|part| &part.errors));
+    Tracked { values, errors, shape: vec![n, channels, h, w] }
 }
 
 /// The mean over an image's pixels.

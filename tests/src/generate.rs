@@ -28,16 +28,19 @@ pub fn spec(r: &mut Rng) -> String {
     )
 }
 
-/// How a unit's branches meet: added, scaled, gated by one factor per channel or per element.
+/// How a unit's branches meet: added, scaled, gated by one factor per channel or per element, side by side.
 fn gated(r: &mut Rng, wide: bool) -> (String, &'static str) {
     let f = if wide { "2 * f" } else { "f" };
     let squeeze = format!("    gate = main -> global_avgpool -> conv1x1({f}, bias) -> sigmoid\n");
     let full = format!("    gate = main -> conv1x1({f}, bias) -> sigmoid\n");
-    match r.range(0, 7) {
+    let more = "    more = main -> conv1x1(4)\n".to_owned();
+    match r.range(0, 9) {
         0 => (squeeze, "main * gate + shortcut"),
         1 => (squeeze, "gate * main - shortcut"),
         2 => (full, "main * gate + shortcut * (1 - gate)"),
         3 => (String::new(), "0.5 * main + shortcut / 2"),
+        4 => (more, "concat(main, more)"),
+        5 => (more, "concat(x -> conv3x3(4, stride), more, main) -> bn"),
         _ => (String::new(), "main + shortcut"),
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use resnetc_compiler::ir::graph::Mode;
 use resnetc_compiler::ir::types::{DType, Layout};
-use resnetc_compiler::plan::{ALIGN, Buffer, BufferId, Kernel, Plan, Region, RegionSizes, Step};
+use resnetc_compiler::plan::{ALIGN, Buffer, BufferId, Kernel, Plan, Region, RegionSizes, Slice, Step};
 use resnetc_runtime::device::{Device, ProgramId, RunArgs};
 use resnetc_runtime::error::Result;
 
@@ -37,7 +37,16 @@ impl PlanBuilder {
             offset,
             bytes,
             live: None,
+            slice: None,
         });
+        id
+    }
+
+    /// A new buffer of as many channels of a map as the operand has, from `start` on.
+    pub fn slice(&mut self, operand: &Operand, of: BufferId, start: usize) -> BufferId {
+        let offset = self.buffers[of.0 as usize].offset + start * operand.dtype.size();
+        let id = self.buffer_at(operand, offset);
+        self.buffers[id.0 as usize].slice = Some(Slice { of, start });
         id
     }
 

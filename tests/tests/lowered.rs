@@ -80,7 +80,8 @@ fn training() {
 /// Bytes of the arena that are alive at the fullest step: no order of the buffers needs less.
 fn bound(plan: &Plan) -> usize {
     let alive = |step: usize| {
-        let live = plan.buffers.iter().filter(|b| b.live.is_some_and(|(a, z)| a <= step && step <= z));
+        let own = plan.buffers.iter().filter(|b| b.slice.is_none());
+        let live = own.filter(|b| b.live.is_some_and(|(a, z)| a <= step && step <= z));
         live.map(|buffer| buffer.bytes.next_multiple_of(64)).sum::<usize>()
     };
     (0..plan.steps.len()).map(alive).max().unwrap_or(0)

@@ -184,7 +184,7 @@ impl Explainer<'_> {
                 grouped(buffer.offset as u64),
                 grouped(buffer.bytes as u64),
                 live,
-                below.map_or(String::new(), |buffer| buffer.name.clone()),
+                plan.slice_text(buffer).or_else(|| Some(below?.name.clone())).unwrap_or_default(),
             ]);
         }
         table.render()

@@ -155,6 +155,24 @@ impl Kernel {
         }
     }
 
+    /// Whether an input may be a slice of a wider map: the kernel steps over the gaps.
+    pub fn reads_slices(&self, input: usize) -> bool {
+        matches!(self, Kernel::Affine { .. }) && input == 0
+    }
+
+    /// Whether an output may be one.
+    pub fn writes_slices(&self, output: usize) -> bool {
+        let steps_over = matches!(
+            self,
+            Kernel::Conv { .. }
+                | Kernel::Affine { .. }
+                | Kernel::MaxPool { .. }
+                | Kernel::AvgPool { .. }
+                | Kernel::Concat { .. }
+        );
+        steps_over && output == 0
+    }
+
     /// Sizes and attributes in words: `3x3/2 p1 64x56x56 -> 128x28x28 + relu`; the batch is the plan's.
     pub fn geometry(&self) -> String {
         match self {

@@ -1,7 +1,8 @@
-//! Lifetimes of the arena's buffers over the steps, and which of them take over another's memory in place.
+//! Lifetimes of the arena's buffers over the steps, and which of them take over another's memory in place. Slices have no
+//! memory of their own: they lie where the map does that they are a part of, which lives as long as they do.
 
 use super::arena::{self, Request};
-use super::{Buffer, BufferId, Plan, Region};
+use super::{Buffer, BufferId, Plan, Region, Slice};
 
 /// Gives every buffer of the arena its lifetime and its offset; returns the arena's size.
 pub(super) fn plan_arena(plan: &mut Plan) -> usize {
@@ -13,6 +14,12 @@ pub(super) fn plan_arena(plan: &mut Plan) -> usize {
             buffer.offset = placement.offsets[*request];
         }
     }
+    for index in 0..plan.buffers.len() {
+        if let Some(Slice { of, start }) = plan.buffers[index].slice {
+            let whole = plan.buffer(of);
+            plan.buffers[index].offset = whole.offset + start * whole.dtype.size();
+        }
+    }
     placement.peak
 }
 
@@ -20,10 +27,13 @@ pub(super) fn plan_arena(plan: &mut Plan) -> usize {
 fn set_lifetimes(plan: &mut Plan) {
     let Plan { buffers, steps, input, labels, outputs, .. } = plan;
     let mut touch = |id: BufferId, step: usize| {
-        let Buffer { region, live, .. } = &mut buffers[id.0 as usize];
-        if *region == Region::Arena {
-            let (first, last) = live.unwrap_or((step, step));
-            *live = Some((first.min(step), last.max(step)));
+        let slice = buffers[id.0 as usize].slice;
+        for id in [Some(id), slice.map(|slice| slice.of)].into_iter().flatten() {
+            let Buffer { region, live, .. } = &mut buffers[id.0 as usize];
+            if *region == Region::Arena {
+                let (first, last) = live.unwrap_or((step, step));
+                *live = Some((first.min(step), last.max(step)));
+            }
         }
     };
     touch(*input, 0);
@@ -44,7 +54,7 @@ fn set_lifetimes(plan: &mut Plan) {
 struct Shared {
     /// One per piece of memory.
     requests: Vec<Request>,
-    /// Which piece a buffer lies in; `None` outside of the arena.
+    /// Which piece a buffer lies in; `None` outside of the arena, and of slices.
     request_of: Vec<Option<usize>>,
 }
 
@@ -53,7 +63,7 @@ fn share_in_place(plan: &Plan) -> Shared {
     let mut requests: Vec<Request> = Vec::new();
     let mut request_of = vec![None; plan.buffers.len()];
     for (buffer, request) in plan.buffers.iter().zip(&mut request_of) {
-        if let Some(live) = buffer.live {
+        if let Some(live) = buffer.live.filter(|_| buffer.slice.is_none()) {
             *request = Some(requests.len());
             requests.push(Request { bytes: buffer.bytes, live });
         }
@@ -84,7 +94,8 @@ fn can_take(plan: &Plan, step: usize, output: BufferId, input: BufferId) -> bool
     let dies = from.live.is_some_and(|(_, last)| last == step);
     let born = to.live.is_some_and(|(first, _)| first == step);
     let is_result = plan.outputs.iter().any(|&(_, id)| id == input);
-    dies && born && !is_result && to.bytes == from.bytes
+    let whole = to.slice.is_none() && from.slice.is_none();
+    dies && born && whole && !is_result && to.bytes == from.bytes
 }
 
 fn compact(requests: Vec<Request>, absorbed: &[bool], mut request_of: Vec<Option<usize>>) -> Shared {

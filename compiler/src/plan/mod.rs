@@ -12,6 +12,7 @@ pub mod lower;
 mod order;
 mod persistent;
 pub mod print;
+mod slices;
 pub mod verify;
 
 use serde::{Deserialize, Serialize};
@@ -44,6 +45,16 @@ pub enum Region {
 #[serde(transparent)]
 pub struct BufferId(pub u32);
 
+/// Channels of a wider map that a buffer is, instead of having memory of its own. Between the channels of one pixel and
+/// those of the next lie the others of the wider map: the *gap*.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Slice {
+    /// The wider map, itself no slice.
+    pub of: BufferId,
+    /// Its first channel that is the buffer's.
+    pub start: usize,
+}
+
 /// A tensor in planned memory.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Buffer {
@@ -57,12 +68,16 @@ pub struct Buffer {
     pub layout: Layout,
     /// Where it lies.
     pub region: Region,
-    /// Byte offset in its region, a multiple of [`ALIGN`].
+    /// Byte offset in its region, a multiple of [`ALIGN`] but for slices.
     pub offset: usize,
     /// Size in bytes, without padding to the alignment.
     pub bytes: usize,
-    /// Arena only: first and last step that touch it. Inputs live from 0, outputs to the last step.
+    /// Arena only: first and last step that touch it. Inputs live from 0, outputs to the last step. A map lives as long
+    /// as any of its slices.
     pub live: Option<(usize, usize)>,
+    /// What it is a part of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slice: Option<Slice>,
 }
 
 /// A convolution with all sizes known. Feature maps are NHWC, weights HWIO; pairs are `[vertical, horizontal]`.
@@ -357,7 +372,8 @@ pub enum Kernel {
     BlurPool(BlurGeometry),
     /// `dy -> dx`
     BlurPoolBackward(BlurGeometry),
-    /// `x0 [rows, channels[0]], x1 [rows, channels[1]], ... -> y [rows, their sum]`
+    /// `x0 [rows, channels[0]], x1 [rows, channels[1]], ... -> y [rows, their sum]`. What could not be made slices of `y`
+    /// to begin with.
     Concat {
         /// Pixels of all images.
         rows: usize,
@@ -541,10 +557,27 @@ pub struct Plan {
     pub outputs: Vec<(String, BufferId)>,
 }
 
+/// Channels of a map `[n, c, h, w]`.
+fn channels(buffer: &Buffer) -> usize {
+    buffer.shape.0.get(1).copied().unwrap_or(0)
+}
+
 impl Plan {
     /// The buffer behind an id.
     pub fn buffer(&self, id: BufferId) -> &Buffer {
         &self.buffers[id.0 as usize]
+    }
+
+    /// Elements between the last channel of a pixel and the first of the next: 0 for all but slices.
+    pub fn gap(&self, id: BufferId) -> usize {
+        let buffer = self.buffer(id);
+        buffer.slice.map_or(0, |slice| channels(self.buffer(slice.of)) - channels(buffer))
+    }
+
+    /// `channels 64..96 of stage1.concat`, of a slice.
+    pub fn slice_text(&self, buffer: &Buffer) -> Option<String> {
+        let Slice { of, start } = buffer.slice?;
+        Some(format!("channels {start}..{} of {}", start + channels(buffer), self.buffer(of).name))
     }
 
     /// Bytes that a step reads and writes if each of its buffers passes through memory once.

@@ -101,6 +101,7 @@ impl Plan {
             offset,
             bytes: ty.bytes().expect("the verifier bounds sizes"),
             live: None,
+            slice: None,
         });
         id
     }

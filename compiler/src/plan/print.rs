@@ -82,7 +82,10 @@ fn buffer_rows(plan: &Plan) -> Vec<Vec<String>> {
             format!("{:>10}", buffer.bytes),
             buffer.live.map_or(String::new(), |(first, last)| format!("{first}..={last}")),
             format!("{} {} {layout}", buffer.dtype, buffer.shape),
-            buffer.name.clone(),
+            match plan.slice_text(buffer) {
+                Some(text) => format!("{} ({text})", buffer.name),
+                None => buffer.name.clone(),
+            },
         ]
     };
     buffers.into_iter().map(row).collect()

@@ -1,19 +1,27 @@
 //! What holds of every plan:
 //!
-//! 1. Every buffer lies inside its region at a multiple of [`ALIGN`], and its size is its shape's.
+//! 1. Every buffer lies inside its region at a multiple of [`ALIGN`], and its size is its shape's. A slice lies at its
+//!    channels of a map with the same pixels and a lifetime that covers its own, and only kernels that step over gaps
+//!    touch it.
 //! 2. Buffers of the arena that are alive at the same step are disjoint, except that an output may lie exactly on an
-//!    input that dies with the step, where the kernel allows it.
+//!    input that dies with the step, where the kernel allows it, and that slices lie in their map. No channel of a map
+//!    is written twice.
 //! 3. Persistent tensors are disjoint; a gradient lies at its parameter's offset.
-//! 4. Within a buffer's lifetime nothing is read before it is written, inputs and persistent tensors aside.
+//! 4. Within a buffer's lifetime nothing is read before it is written, inputs and persistent tensors aside; of a map that
+//!    has slices, all channels that are read.
 //! 5. A parameter is not read after the step that updates it.
 
-use super::{ALIGN, Buffer, BufferId, Kernel, Plan, Region};
+use std::ops::Range;
+
+use super::{ALIGN, Buffer, BufferId, Kernel, Plan, Region, Slice, channels};
+use crate::ir::types::Layout;
 
 impl Plan {
     /// All faults, as sentences; empty for a sound plan.
     pub fn check(&self) -> Vec<String> {
         let mut faults = Vec::new();
         self.check_bounds(&mut faults);
+        self.check_slices(&mut faults);
         self.check_arena(&mut faults);
         self.check_persistent(&mut faults);
         self.check_reads(&mut faults);
@@ -39,7 +47,7 @@ impl Plan {
     fn check_bounds(&self, faults: &mut Vec<String>) {
         for buffer in &self.buffers {
             let Buffer { name, shape, dtype, region, offset, bytes, .. } = buffer;
-            if offset % ALIGN != 0 {
+            if offset % ALIGN != 0 && buffer.slice.is_none() {
                 faults.push(format!("`{name}` at {offset} is not aligned"));
             }
             if shape.numel().and_then(|numel| numel.checked_mul(dtype.size())) != Some(*bytes) {
@@ -51,9 +59,40 @@ impl Plan {
         }
     }
 
+    fn check_slices(&self, faults: &mut Vec<String>) {
+        for buffer in &self.buffers {
+            let Some(Slice { of, start }) = buffer.slice else { continue };
+            let whole = self.buffer(of);
+            let inside = match (whole.shape.nchw(), buffer.shape.nchw()) {
+                (Some([n, c, h, w]), Some([ni, ci, hi, wi])) => [n, h, w] == [ni, hi, wi] && start + ci <= c,
+                _ => false,
+            };
+            let like = |b: &Buffer| (b.region, b.dtype, b.layout);
+            let placed = buffer.offset == whole.offset + start * whole.dtype.size();
+            let lives = match (whole.live, buffer.live) {
+                (Some(whole), Some(own)) => whole.0 <= own.0 && own.1 <= whole.1,
+                (_, own) => own.is_none(),
+            };
+            let sound = inside && placed && lives && whole.layout == Layout::Nhwc;
+            if whole.slice.is_some() || !sound || like(whole) != like(buffer) {
+                faults.push(format!("`{}` is no slice of `{}`", buffer.name, whole.name));
+            }
+        }
+        let is_slice = |id: BufferId| self.buffer(id).slice.is_some();
+        for step in &self.steps {
+            let inputs = step.inputs.iter().enumerate().filter(|&(i, _)| !step.kernel.reads_slices(i));
+            let outputs = step.outputs.iter().enumerate().filter(|&(i, _)| !step.kernel.writes_slices(i));
+            for (_, &id) in inputs.chain(outputs).filter(|&(_, &id)| is_slice(id)) {
+                let names = (&step.name, &self.buffer(id).name);
+                faults.push(format!("`{}` cannot step over the gaps of `{}`", names.0, names.1));
+            }
+        }
+    }
+
     fn check_arena(&self, faults: &mut Vec<String>) {
         let mut arena: Vec<BufferId> = (0..self.buffers.len() as u32).map(BufferId).collect();
-        arena.retain(|&id| self.buffer(id).region == Region::Arena && self.buffer(id).live.is_some());
+        let has_memory = |b: &Buffer| b.region == Region::Arena && b.live.is_some() && b.slice.is_none();
+        arena.retain(|&id| has_memory(self.buffer(id)));
         arena.sort_by_key(|&id| (self.buffer(id).offset, id));
         for (index, &low) in arena.iter().enumerate() {
             let end = self.buffer(low).offset + self.buffer(low).bytes;
@@ -98,22 +137,41 @@ impl Plan {
     }
 
     fn check_reads(&self, faults: &mut Vec<String>) {
-        let mut written: Vec<bool> =
-            self.buffers.iter().map(|b| !matches!(b.region, Region::Arena | Region::Grads)).collect();
-        for id in [Some(self.input), self.labels].into_iter().flatten() {
-            written[id.0 as usize] = true;
+        let mut written = vec![Vec::new(); self.buffers.len()];
+        let persistent = |b: &Buffer| !matches!(b.region, Region::Arena | Region::Grads);
+        let ids = (0..self.buffers.len() as u32).map(BufferId);
+        let before = ids.filter(|&id| persistent(self.buffer(id))).chain([self.input]).chain(self.labels);
+        for id in before {
+            let (whole, channels) = self.channels(id);
+            written[whole.0 as usize].push(channels);
         }
         for (index, step) in self.steps.iter().enumerate() {
             let is_update = matches!(step.kernel, Kernel::SgdUpdate { .. });
             for &id in step.inputs.iter().filter(|_| !is_update) {
-                if !written[id.0 as usize] {
+                let (whole, channels) = self.channels(id);
+                if !covers(&mut written[whole.0 as usize], channels) {
                     faults
                         .push(format!("step {index} reads `{}` before it is written", self.buffer(id).name));
                 }
             }
             for &id in &step.outputs {
-                written[id.0 as usize] = true;
+                let (whole, channels) = self.channels(id);
+                let written = &mut written[whole.0 as usize];
+                let meets = |w: &Range<usize>| w.start < channels.end && channels.start < w.end;
+                if self.buffer(id).slice.is_some() && written.iter().any(meets) {
+                    faults.push(format!("step {index} writes `{}` once more", self.buffer(id).name));
+                }
+                written.push(channels);
             }
+        }
+    }
+
+    /// The map with memory that a buffer is, or is a part of, and its channels there.
+    fn channels(&self, id: BufferId) -> (BufferId, Range<usize>) {
+        let count = channels(self.buffer(id)).max(1);
+        match self.buffer(id).slice {
+            Some(Slice { of, start }) => (of, start..start + count),
+            None => (id, 0..count),
         }
     }
 
@@ -124,6 +182,13 @@ impl Plan {
             faults.push(format!("`{}` runs after an update", step.name));
         }
     }
+}
+
+/// Whether the channels are all among those written.
+fn covers(written: &mut [Range<usize>], channels: Range<usize>) -> bool {
+    written.sort_unstable_by_key(|range| range.start);
+    let until = |end: usize, range: &Range<usize>| if range.start <= end { end.max(range.end) } else { end };
+    written.iter().fold(channels.start, until) >= channels.end
 }
 
 fn meet(a: &Buffer, b: &Buffer) -> bool {

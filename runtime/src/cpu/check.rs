@@ -4,10 +4,10 @@
 use std::ops::Range;
 
 use resnetc_compiler::ir::op::DropPart;
-use resnetc_compiler::ir::types::DType;
+use resnetc_compiler::ir::types::{DType, Layout};
 use resnetc_compiler::plan::{
     ALIGN, BlurGeometry, Buffer, ConvGeometry, GroupGeometry, Kernel, PadGeometry, Plan, PoolGeometry,
-    Region, Step,
+    Region, Slice, Step,
 };
 
 use crate::error::{Error, Result};
@@ -49,6 +49,10 @@ impl Signature {
 /// Checks every buffer against its region and every step against its buffers.
 pub fn plan(plan: &Plan, region_len: impl Fn(Region) -> usize) -> Result<()> {
     for buffer in &plan.buffers {
+        if let Some(slice) = buffer.slice {
+            check_slice(plan, buffer, slice)?;
+            continue;
+        }
         let end = buffer.offset.checked_add(buffer.bytes);
         if !buffer.offset.is_multiple_of(ALIGN) || end.is_none_or(|end| end > region_len(buffer.region)) {
             let Buffer { name, region, offset, bytes, .. } = buffer;
@@ -62,6 +66,28 @@ pub fn plan(plan: &Plan, region_len: impl Fn(Region) -> usize) -> Result<()> {
     })
 }
 
+/// A slice lies at its channels of a map that is none, and has its pixels.
+fn check_slice(plan: &Plan, buffer: &Buffer, Slice { of, start }: Slice) -> Result<()> {
+    let fits = |whole: &Buffer| {
+        let ([n, c, h, w], [own_n, own_c, own_h, own_w]) = (whole.shape.nchw()?, buffer.shape.nchw()?);
+        let size = buffer.dtype.size();
+        let like = |b: &Buffer| (b.region, b.dtype, b.layout);
+        let sound = [n, h, w] == [own_n, own_h, own_w]
+            && start.checked_add(own_c)? <= c
+            && whole.slice.is_none()
+            && like(whole) == (buffer.region, buffer.dtype, Layout::Nhwc)
+            && like(buffer) == like(whole)
+            && whole.bytes == product([n, c, h, w])?.checked_mul(size)?
+            && buffer.bytes == product([n, own_c, h, w])?.checked_mul(size)?
+            && buffer.offset == whole.offset.checked_add(start.checked_mul(size)?)?;
+        Some(sound)
+    };
+    if plan.buffers.get(of.0 as usize).and_then(fits) == Some(true) {
+        return Ok(());
+    }
+    Err(Error::Device(format!("buffer {}: it is no slice of another one", buffer.name)))
+}
+
 fn check_step(plan: &Plan, step: &Step) -> Result<(), String> {
     let signature = signature(&step.kernel).ok_or("sizes that contradict each other or overflow")?;
     for (what, ids, expected) in
@@ -70,8 +96,13 @@ fn check_step(plan: &Plan, step: &Step) -> Result<(), String> {
         if ids.len() != expected.len() {
             return Err(format!("{} {what}, expected {}", ids.len(), expected.len()));
         }
-        for (id, &(dtype, len)) in ids.iter().zip(expected) {
+        for (i, (id, &(dtype, len))) in ids.iter().zip(expected).enumerate() {
             let buffer = plan.buffers.get(id.0 as usize).ok_or("an operand that is no buffer")?;
+            let gaps =
+                if what == "inputs" { step.kernel.reads_slices(i) } else { step.kernel.writes_slices(i) };
+            if buffer.slice.is_some() && !gaps {
+                return Err(format!("{what}: the kernel cannot step over the gaps of {}", buffer.name));
+            }
             if buffer.dtype != dtype || Some(buffer.bytes) != len.checked_mul(dtype.size()) {
                 let Buffer { name, dtype: found, bytes, .. } = buffer;
                 return Err(format!(
@@ -83,16 +114,19 @@ fn check_step(plan: &Plan, step: &Step) -> Result<(), String> {
     check_overlap(plan, step, &signature.in_place)
 }
 
-/// Outputs overlap nothing, but may be exactly an input where the kernel allows it.
+/// Outputs overlap nothing, but may be exactly an input where the kernel allows it. Slices of one map overlap where their
+/// channels do; to anything else a slice is its whole map.
 fn check_overlap(plan: &Plan, step: &Step, in_place: &Range<usize>) -> Result<(), String> {
     for (i, &output) in step.outputs.iter().enumerate() {
         let o = plan.buffer(output);
         let others = step.inputs.iter().enumerate().map(|(i, &id)| (id, in_place.contains(&i)));
         for (other, may_coincide) in others.chain(step.outputs[i + 1..].iter().map(|&id| (id, false))) {
             let b = plan.buffer(other);
-            let apart =
-                o.region != b.region || o.offset + o.bytes <= b.offset || b.offset + b.bytes <= o.offset;
-            let coincide = o.offset == b.offset && o.bytes == b.bytes;
+            let (one, two) = (extent(plan, o), extent(plan, b));
+            let apart = o.region != b.region || one.end <= two.start || two.end <= one.start;
+            let coincide =
+                o.offset == b.offset && o.bytes == b.bytes && o.slice.is_none() && b.slice.is_none();
+            let apart = apart || are_apart(o, b);
             let allowed = apart || (coincide && may_coincide);
             if !allowed {
                 return Err(format!("output {} overlaps {}", o.name, b.name));
@@ -100,6 +134,18 @@ fn check_overlap(plan: &Plan, step: &Step, in_place: &Range<usize>) -> Result<()
         }
     }
     Ok(())
+}
+
+/// Bytes of a buffer in its region; of a slice those of its map.
+fn extent(plan: &Plan, buffer: &Buffer) -> Range<usize> {
+    let whole = buffer.slice.map_or(buffer, |slice| plan.buffer(slice.of));
+    whole.offset..whole.offset + whole.bytes
+}
+
+/// Whether two buffers are slices of one map without a common channel.
+fn are_apart(a: &Buffer, b: &Buffer) -> bool {
+    let (Some(one), Some(two)) = (a.slice, b.slice) else { return false };
+    one.of == two.of && (one.start + a.shape.0[1] <= two.start || two.start + b.shape.0[1] <= one.start)
 }
 
 /// Operands of a kernel; `None` where its sizes contradict each other or overflow.

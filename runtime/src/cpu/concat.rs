@@ -5,25 +5,35 @@ use std::ops::Range;
 use crate::cpu::Ctx;
 use crate::cpu::memory::{Dst, Src};
 use crate::cpu::pool::share;
-use crate::cpu::stream::expect_len;
+use crate::cpu::stream::{expect_len, spanned};
 
 /// Most parts that [`concat`] copies in one pass over the result.
 pub const PARTS: usize = 16;
 
 /// `x0 [rows, c0], x1 [rows, c1], ... -> y [rows, width]`: the parts side by side, from channel `start` on. Channels of `y`
-/// beside them stay as they are.
+/// beside them stay as they are, as does what lies in the gaps between its rows.
 ///
 /// # Panics
 /// When the lengths are no multiples of `rows`, or the parts exceed the row.
-pub fn concat(ctx: &Ctx<'_>, rows: usize, start: usize, parts: &[Src<'_, f32>], y: Dst<'_, f32>) {
-    let Some(width) = y.len().checked_div(rows) else { return };
+pub fn concat(
+    ctx: &Ctx<'_>,
+    [rows, width, gap]: [usize; 3],
+    start: usize,
+    parts: &[Src<'_, f32>],
+    y: Dst<'_, f32>,
+) {
+    if rows == 0 {
+        return;
+    }
+    expect_len(y.len(), spanned(rows, width, gap), "y");
     let all = parts.iter().map(|part| part.len()).sum::<usize>();
     parts.iter().for_each(|part| expect_len(part.len(), part.len() / rows * rows, "a part"));
-    assert!(start + all / rows <= width && width * rows == y.len(), "the parts are wider than the result");
+    assert!(start + all / rows <= width, "the parts are wider than the result");
     ctx.parallel(all, &|thread| {
         for row in share(rows, 1, thread, ctx.pool.threads()) {
+            let first = row * (width + gap);
             // SAFETY: the row is this thread's.
-            let mut rest = unsafe { y.slice(row * width + start..(row + 1) * width) };
+            let mut rest = unsafe { y.slice(first + start..first + width) };
             for part in parts {
                 let channels = part.len() / rows;
                 let (to, behind) = rest.split_at_mut(channels);

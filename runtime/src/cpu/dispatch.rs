@@ -47,12 +47,25 @@ impl<'a> Operands<'a> {
         Operands { bases, plan, step }
     }
 
+    /// First byte, and bytes to the end of the last pixel.
     fn place(&self, id: resnetc_compiler::plan::BufferId) -> (*mut u8, usize) {
         let buffer = self.plan.buffer(id);
         let (base, len) = self.bases.regions[region_index(buffer.region)];
         debug_assert!(buffer.offset + buffer.bytes <= len);
         // SAFETY: `check::plan` has found the buffer inside of its region.
-        (unsafe { base.add(buffer.offset) }, buffer.bytes)
+        let first = unsafe { base.add(buffer.offset) };
+        let pixels = buffer.shape.nchw().map_or(1, |[n, _, h, w]| n * h * w);
+        (first, buffer.bytes + pixels.saturating_sub(1) * self.plan.gap(id) * buffer.dtype.size())
+    }
+
+    /// Elements between the pixels of operand `i`.
+    pub fn input_gap(&self, i: usize) -> usize {
+        self.plan.gap(self.step.inputs[i])
+    }
+
+    /// Elements between the pixels of result `i`.
+    pub fn output_gap(&self, i: usize) -> usize {
+        self.plan.gap(self.step.outputs[i])
     }
 
     /// What the step computes.
@@ -192,7 +205,8 @@ pub(super) fn run(ctx: &Ctx<'_>, o: &Operands<'_>, args: &RunArgs) {
         }
         &Kernel::Affine { rows, epilogue, .. } => {
             let ([scale, shift], residual) = ([1, 2].map(|i| o.input(i)), o.last_input(epilogue.residual));
-            norm::affine(ctx, rows, epilogue, o.input(0), [scale, shift], residual, o.output(0));
+            let gaps = [o.input_gap(0), o.output_gap(0)];
+            norm::affine(ctx, rows, epilogue, o.input(0), [scale, shift], residual, o.output(0), gaps);
         }
         &Kernel::Activate { act, .. } => elementwise::activate(ctx, act, o.input(0), o.output(0)),
         &Kernel::ActivateBackward { act, .. } => {
@@ -220,12 +234,14 @@ pub(super) fn run(ctx: &Ctx<'_>, o: &Operands<'_>, args: &RunArgs) {
         }
         Kernel::MaxPool { geometry, positions } => {
             let positions = positions.then(|| o.output(1));
-            pooling::max_pool(ctx, geometry, o.input(0), o.output(0), positions);
+            pooling::max_pool(ctx, geometry, o.input(0), o.output(0), o.output_gap(0), positions);
         }
         Kernel::MaxPoolBackward { geometry } => {
             pooling::max_pool_backward(ctx, geometry, o.input(0), o.input(1), o.output(0));
         }
-        Kernel::AvgPool { geometry } => pooling::avg_pool(ctx, geometry, o.input(0), o.output(0)),
+        Kernel::AvgPool { geometry } => {
+            pooling::avg_pool(ctx, geometry, o.input(0), o.output(0), o.output_gap(0));
+        }
         Kernel::AvgPoolBackward { geometry } => {
             pooling::avg_pool_backward(ctx, geometry, o.input(0), o.output(0));
         }
@@ -265,12 +281,12 @@ pub(super) fn run(ctx: &Ctx<'_>, o: &Operands<'_>, args: &RunArgs) {
 
 /// As many parts at a time as fit into an array: a step allocates nothing.
 fn run_concat(ctx: &Ctx<'_>, rows: usize, channels: &[usize], o: &Operands<'_>) {
-    let mut start = 0;
+    let (mut start, size) = (0, [rows, channels.iter().sum(), o.output_gap(0)]);
     for (nth, group) in channels.chunks(concat::PARTS).enumerate() {
         let first = nth * concat::PARTS;
         let parts: [Src<'_, f32>; concat::PARTS] =
             std::array::from_fn(|i| o.input(first + i.min(group.len() - 1)));
-        concat::concat(ctx, rows, start, &parts[..group.len()], o.output(0));
+        concat::concat(ctx, size, start, &parts[..group.len()], o.output(0));
         start += group.iter().sum::<usize>();
     }
 }

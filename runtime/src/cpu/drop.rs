@@ -63,7 +63,7 @@ impl MapOp for Elements<'_> {
     unsafe fn channel<V: Vector>(&self, _: impl Access, _: usize) {}
 
     #[inline(always)]
-    unsafe fn apply<V: Vector>(&self, access: impl Access, (): (), at: usize) {
+    unsafe fn apply<V: Vector>(&self, access: impl Access, (): (), _: usize, at: usize) {
         let mut factors = [0.0; 16];
         for (lane, factor) in factors[..V::LANES].iter_mut().enumerate() {
             *factor = if self.key.hits(at.wrapping_add(lane), self.limit) { 0.0 } else { self.kept };
@@ -108,7 +108,7 @@ impl MapOp for Scaled<'_> {
     }
 
     #[inline(always)]
-    unsafe fn apply<V: Vector>(&self, access: impl Access, factor: V, at: usize) {
+    unsafe fn apply<V: Vector>(&self, access: impl Access, factor: V, _: usize, at: usize) {
         // SAFETY: the caller's promise.
         unsafe { store(access, self.y, at, load::<V>(access, self.x, at).mul(factor)) }
     }
@@ -186,7 +186,7 @@ impl MapOp for Masked<'_> {
     }
 
     #[inline(always)]
-    unsafe fn apply<V: Vector>(&self, access: impl Access, scale: V, at: usize) {
+    unsafe fn apply<V: Vector>(&self, access: impl Access, scale: V, _: usize, at: usize) {
         // SAFETY: the caller's promise; the mask is as long as the map.
         unsafe {
             let kept: V = access.load_bytes(self.mask.add(at));

@@ -62,7 +62,7 @@ impl MapOp for ScaleShift<'_> {
     }
 
     #[inline(always)]
-    unsafe fn apply<V: Vector>(&self, access: impl Access, [scale, shift]: [V; 2], at: usize) {
+    unsafe fn apply<V: Vector>(&self, access: impl Access, [scale, shift]: [V; 2], _: usize, at: usize) {
         // SAFETY: the caller's promise.
         unsafe { store(access, self.y, at, load::<V>(access, self.x, at).mul_add(scale, shift)) }
     }
@@ -81,7 +81,7 @@ impl MapOp for Activate<'_> {
     unsafe fn channel<V: Vector>(&self, _: impl Access, _: usize) {}
 
     #[inline(always)]
-    unsafe fn apply<V: Vector>(&self, access: impl Access, (): (), at: usize) {
+    unsafe fn apply<V: Vector>(&self, access: impl Access, (): (), _: usize, at: usize) {
         // SAFETY: the caller's promise.
         unsafe { store(access, self.y, at, forward::<V>(Some(self.act), load(access, self.x, at))) }
     }
@@ -101,7 +101,7 @@ impl MapOp for ActivateBackward<'_> {
     unsafe fn channel<V: Vector>(&self, _: impl Access, _: usize) {}
 
     #[inline(always)]
-    unsafe fn apply<V: Vector>(&self, access: impl Access, (): (), at: usize) {
+    unsafe fn apply<V: Vector>(&self, access: impl Access, (): (), _: usize, at: usize) {
         // SAFETY: the caller's promise.
         unsafe {
             let dx = backward::<V>(self.act, load(access, self.dy, at), load(access, self.y, at));
@@ -124,7 +124,7 @@ impl MapOp for Add<'_> {
     unsafe fn channel<V: Vector>(&self, _: impl Access, _: usize) {}
 
     #[inline(always)]
-    unsafe fn apply<V: Vector>(&self, access: impl Access, (): (), at: usize) {
+    unsafe fn apply<V: Vector>(&self, access: impl Access, (): (), _: usize, at: usize) {
         // SAFETY: the caller's promise.
         unsafe {
             let sum: V = load::<V>(access, self.a, at).add(load(access, self.b, at));

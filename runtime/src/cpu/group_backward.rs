@@ -220,7 +220,13 @@ impl MapOp for BackwardApply<'_> {
     }
 
     #[inline(always)]
-    unsafe fn apply<V: Vector>(&self, access: impl Access, [mean, factor, slope, offset]: [V; 4], at: usize) {
+    unsafe fn apply<V: Vector>(
+        &self,
+        access: impl Access,
+        [mean, factor, slope, offset]: [V; 4],
+        _: usize,
+        at: usize,
+    ) {
         // SAFETY: the caller's promise.
         unsafe {
             let mut dy: V = load(access, self.dy, at);

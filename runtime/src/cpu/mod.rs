@@ -118,6 +118,9 @@ impl CpuDevice {
     /// Region and byte range of a buffer, `len` being the size that the caller has for it.
     fn place(&self, program: ProgramId, buffer: BufferId, len: usize) -> Result<(Region, usize)> {
         let b = self.buffer(program, buffer)?;
+        if b.slice.is_some() {
+            return Err(Error::Device(format!("{}: it is a part of another buffer", b.name)));
+        }
         if len != b.bytes {
             return Err(Error::Device(format!("{}: {len} bytes given, the buffer has {}", b.name, b.bytes)));
         }

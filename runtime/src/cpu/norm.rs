@@ -5,7 +5,7 @@ use resnetc_compiler::ir::op::{Activation, Epilogue};
 use crate::cpu::Ctx;
 use crate::cpu::activation::{backward, forward};
 use crate::cpu::memory::{Dst, Src};
-use crate::cpu::stream::{Access, MapOp, expect_len, load, map_rows, store};
+use crate::cpu::stream::{Access, MapOp, expect_len, load, map_rows, spanned, store};
 use crate::cpu::vector::Vector;
 
 /// Per-channel operands of a normalisation, each `[channels]`.
@@ -60,7 +60,9 @@ pub fn bn_apply(
     unsafe { map_rows(ctx, rows, channels, &op) }
 }
 
-/// `y = act(scale * x + shift + residual)`; `y` may be `x` or the residual.
+/// `y = act(scale * x + shift + residual)`; `y` may be `x` or the residual. Between the rows of `x` and of `y` there may be
+/// gaps.
+#[allow(clippy::too_many_arguments)] // the operands of one step, as the plan lists them
 pub fn affine(
     ctx: &Ctx<'_>,
     rows: usize,
@@ -69,11 +71,14 @@ pub fn affine(
     [scale, shift]: [Src<'_, f32>; 2],
     residual: Option<Src<'_, f32>>,
     y: Dst<'_, f32>,
+    gaps: [usize; 2],
 ) {
     let channels = shift.len();
     expect_len(scale.len(), channels, "scale");
-    expect_map(rows * channels, x, residual, y);
-    let op = Affine { act: epilogue.act, x, scale, shift, residual, y };
+    expect_len(x.len(), spanned(rows, channels, gaps[0]), "x");
+    expect_len(y.len(), spanned(rows, channels, gaps[1]), "y");
+    expect_len(residual.map_or(rows * channels, Src::len), rows * channels, "the residual");
+    let op = Affine { act: epilogue.act, x, scale, shift, residual, y, gaps };
     // SAFETY: the lengths have been checked.
     unsafe { map_rows(ctx, rows, channels, &op) }
 }
@@ -141,7 +146,13 @@ impl MapOp for BnApply<'_> {
     }
 
     #[inline(always)]
-    unsafe fn apply<V: Vector>(&self, access: impl Access, [mean, factor, shift]: [V; 3], at: usize) {
+    unsafe fn apply<V: Vector>(
+        &self,
+        access: impl Access,
+        [mean, factor, shift]: [V; 3],
+        _: usize,
+        at: usize,
+    ) {
         // SAFETY: the caller's promise.
         unsafe {
             let mut v = load::<V>(access, self.x, at).sub(mean).mul_add(factor, shift);
@@ -160,6 +171,8 @@ struct Affine<'a> {
     shift: Src<'a, f32>,
     residual: Option<Src<'a, f32>>,
     y: Dst<'a, f32>,
+    /// Of `x` and `y`.
+    gaps: [usize; 2],
 }
 
 impl MapOp for Affine<'_> {
@@ -173,14 +186,15 @@ impl MapOp for Affine<'_> {
     }
 
     #[inline(always)]
-    unsafe fn apply<V: Vector>(&self, access: impl Access, [scale, shift]: [V; 2], at: usize) {
+    unsafe fn apply<V: Vector>(&self, access: impl Access, [scale, shift]: [V; 2], row: usize, at: usize) {
         // SAFETY: the caller's promise.
         unsafe {
-            let mut v = load::<V>(access, self.x, at).mul_add(scale, shift);
+            let [x, y] = self.gaps.map(|gap| at + row * gap);
+            let mut v = load::<V>(access, self.x, x).mul_add(scale, shift);
             if let Some(residual) = self.residual {
                 v = v.add(load(access, residual, at));
             }
-            store(access, self.y, at, forward(self.act, v));
+            store(access, self.y, y, forward(self.act, v));
         }
     }
 }
@@ -214,7 +228,13 @@ impl MapOp for BnBackwardApply<'_> {
     }
 
     #[inline(always)]
-    unsafe fn apply<V: Vector>(&self, access: impl Access, [mean, factor, slope, offset]: [V; 4], at: usize) {
+    unsafe fn apply<V: Vector>(
+        &self,
+        access: impl Access,
+        [mean, factor, slope, offset]: [V; 4],
+        _: usize,
+        at: usize,
+    ) {
         // SAFETY: the caller's promise.
         unsafe {
             let mut dy: V = load(access, self.dy, at);

@@ -9,21 +9,25 @@ use crate::cpu::Ctx;
 use crate::cpu::isa::Work;
 use crate::cpu::memory::{Dst, Src};
 use crate::cpu::pool::share;
-use crate::cpu::stream::{Access, First, Full, expect_len, load, store};
+use crate::cpu::stream::{Access, First, Full, expect_len, load, spanned, store};
 use crate::cpu::vector::Vector;
 
 /// Maxima of the windows and, if wanted, their positions in them (row-major, the border included). Of equal values the
-/// first counts; a NaN is larger than everything, the last of several being taken, as in PyTorch.
+/// first counts; a NaN is larger than everything, the last of several being taken, as in PyTorch. Between the pixels of
+/// `y` there may be a gap.
 pub fn max_pool(
     ctx: &Ctx<'_>,
     g: &PoolGeometry,
     x: Src<'_, f32>,
     y: Dst<'_, f32>,
+    gap: usize,
     positions: Option<Dst<'_, u8>>,
 ) {
-    expect_lens(g, x.len(), y.len());
-    expect_len(positions.map_or(y.len(), Dst::len), y.len(), "positions");
-    let op = MaxPool { g, x, y, positions };
+    let pixels = g.n * g.out[0] * g.out[1];
+    expect_lens(g, x.len(), pixels * g.c);
+    expect_len(y.len(), spanned(pixels, g.c, gap), "the output's map");
+    expect_len(positions.map_or(pixels * g.c, Dst::len), pixels * g.c, "positions");
+    let op = MaxPool { g, x, y, gap, positions };
     // SAFETY: the lengths have been checked.
     unsafe { windows(ctx, [g.n * g.out[0], g.out[1], g.c], &op) }
 }
@@ -42,11 +46,13 @@ pub fn max_pool_backward(
     unsafe { windows(ctx, [g.n * g.h, g.w, g.c], &MaxPoolBackward { g, dy, positions, dx }) }
 }
 
-/// Means of the windows, divided as `divisor` says.
-pub fn avg_pool(ctx: &Ctx<'_>, g: &PoolGeometry, x: Src<'_, f32>, y: Dst<'_, f32>) {
-    expect_lens(g, x.len(), y.len());
+/// Means of the windows, divided as `divisor` says. Between the pixels of `y` there may be a gap.
+pub fn avg_pool(ctx: &Ctx<'_>, g: &PoolGeometry, x: Src<'_, f32>, y: Dst<'_, f32>, gap: usize) {
+    let pixels = g.n * g.out[0] * g.out[1];
+    expect_lens(g, x.len(), pixels * g.c);
+    expect_len(y.len(), spanned(pixels, g.c, gap), "the output's map");
     // SAFETY: the lengths have been checked.
-    unsafe { windows(ctx, [g.n * g.out[0], g.out[1], g.c], &AvgPool { g, x, y }) }
+    unsafe { windows(ctx, [g.n * g.out[0], g.out[1], g.c], &AvgPool { g, x, y, gap }) }
 }
 
 /// Every `dy` goes to all pixels of its window in equal parts.
@@ -146,6 +152,7 @@ struct MaxPool<'a> {
     g: &'a PoolGeometry,
     x: Src<'a, f32>,
     y: Dst<'a, f32>,
+    gap: usize,
     positions: Option<Dst<'a, u8>>,
 }
 
@@ -169,10 +176,10 @@ impl PixelOp for MaxPool<'_> {
                     best = v.if_above_or_nan(best, v, best);
                 }
             }
-            let out = (row * g.out[1] + ox) * g.c + c;
-            store(access, self.y, out, best);
+            let out = row * g.out[1] + ox;
+            store(access, self.y, out * (g.c + self.gap) + c, best);
             if let Some(positions) = self.positions {
-                access.store_bytes(at, positions.ptr().add(out));
+                access.store_bytes(at, positions.ptr().add(out * g.c + c));
             }
         }
     }
@@ -214,6 +221,7 @@ struct AvgPool<'a> {
     g: &'a PoolGeometry,
     x: Src<'a, f32>,
     y: Dst<'a, f32>,
+    gap: usize,
 }
 
 impl PixelOp for AvgPool<'_> {
@@ -236,7 +244,7 @@ impl PixelOp for AvgPool<'_> {
                 sum = sum.add(part);
             }
             let mean = sum.div(V::splat(divisor(g, oy, ox)));
-            store(access, self.y, (row * g.out[1] + ox) * g.c + c, mean);
+            store(access, self.y, (row * g.out[1] + ox) * (g.c + self.gap) + c, mean);
         }
     }
 }

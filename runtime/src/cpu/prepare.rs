@@ -98,6 +98,7 @@ fn run_convolution(ctx: &Ctx<'_>, convolution: &Algorithm, kept: Option<&Memory>
             bias: bias.then(|| operands.input(2)),
             residual: operands.last_input(epilogue.residual),
             act: epilogue.act,
+            gap: operands.output_gap(0),
         },
         Kernel::ConvBackwardData { residual, .. } => {
             Finishing { residual: operands.last_input(residual), ..Finishing::default() }

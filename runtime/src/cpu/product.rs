@@ -102,7 +102,7 @@ impl MapOp for Mul<'_> {
     unsafe fn channel<V: Vector>(&self, _: impl Access, _: usize) {}
 
     #[inline(always)]
-    unsafe fn apply<V: Vector>(&self, access: impl Access, (): (), at: usize) {
+    unsafe fn apply<V: Vector>(&self, access: impl Access, (): (), _: usize, at: usize) {
         // SAFETY: the caller's promise.
         unsafe { self.times::<V>(access, load(access, self.b, at), at) }
     }
@@ -125,7 +125,7 @@ impl MapOp for Gated<'_> {
     }
 
     #[inline(always)]
-    unsafe fn apply<V: Vector>(&self, access: impl Access, gate: V, at: usize) {
+    unsafe fn apply<V: Vector>(&self, access: impl Access, gate: V, _: usize, at: usize) {
         // SAFETY: the caller's promise.
         unsafe { self.op.times::<V>(access, gate, at) }
     }
@@ -211,7 +211,7 @@ impl MapOp for MulBackward<'_> {
     unsafe fn channel<V: Vector>(&self, _: impl Access, _: usize) {}
 
     #[inline(always)]
-    unsafe fn apply<V: Vector>(&self, access: impl Access, (): (), at: usize) {
+    unsafe fn apply<V: Vector>(&self, access: impl Access, (): (), _: usize, at: usize) {
         // SAFETY: the caller's promise.
         unsafe {
             let db = self.times::<V>(access, load(access, self.b, at), at);

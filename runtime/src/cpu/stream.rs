@@ -129,14 +129,20 @@ pub(super) trait MapOp: Sync {
     /// Loads the operands of the channels from `channel` on.
     unsafe fn channel<V: Vector>(&self, access: impl Access, channel: usize) -> Self::Channel<V>;
 
-    /// Computes the elements from `at` on.
-    unsafe fn apply<V: Vector>(&self, access: impl Access, operands: Self::Channel<V>, at: usize);
+    /// Computes the elements from `at` on, which are in the given row: in a view with gaps between its rows they are
+    /// `row * gap` further on.
+    unsafe fn apply<V: Vector>(&self, access: impl Access, operands: Self::Channel<V>, row: usize, at: usize);
+}
+
+/// Elements from the first of a map to its last, with a gap between rows.
+pub(super) fn spanned(rows: usize, channels: usize, gap: usize) -> usize {
+    rows * channels + rows.saturating_sub(1) * gap
 }
 
 /// Applies `op` to all of `[rows, channels]`, each thread to its share of the rows.
 ///
 /// # Safety
-/// Views in `op` are as long as the map (per-channel ones as `channels`).
+/// Views in `op` are as long as the map (per-channel ones as `channels`), and the gaps between its rows where it has any.
 pub(super) unsafe fn map_rows(ctx: &Ctx<'_>, rows: usize, channels: usize, op: &impl MapOp) {
     ctx.parallel(rows * channels, &|i| {
         let rows = share(rows, 1, i, ctx.pool.threads());
@@ -155,7 +161,7 @@ pub(super) unsafe fn map_row_range(ctx: &Ctx<'_>, rows: Range<usize>, channels: 
 /// Applies `op`, which has no per-channel operands, to a flat buffer.
 ///
 /// # Safety
-/// Views in `op` are `len` elements long.
+/// Views in `op` are `len` elements long, without gaps.
 pub(super) unsafe fn map_flat(ctx: &Ctx<'_>, len: usize, op: &impl MapOp) {
     ctx.parallel(len, &|i| {
         let part = share(len, LINE, i, ctx.pool.threads());
@@ -212,7 +218,7 @@ unsafe fn map_column<V: Vector, O: MapOp, const ROWS: usize>(
     unsafe {
         let operands = op.channel::<V>(access, c);
         for k in 0..ROWS {
-            op.apply::<V>(access, operands, (row + k) * channels + c);
+            op.apply::<V>(access, operands, row + k, (row + k) * channels + c);
         }
     }
 }
@@ -233,10 +239,10 @@ impl<O: MapOp> Work for FlatWork<'_, O> {
         unsafe {
             let operands = self.op.channel::<V>(Full, 0);
             for at in (start..whole).step_by(V::LANES) {
-                self.op.apply::<V>(Full, operands, at);
+                self.op.apply::<V>(Full, operands, 0, at);
             }
             if whole < end {
-                self.op.apply::<V>(First(end - whole), operands, whole);
+                self.op.apply::<V>(First(end - whole), operands, 0, whole);
             }
         }
     }

@@ -65,7 +65,7 @@ impl MapOp for Sgd<'_> {
     }
 
     #[inline(always)]
-    unsafe fn apply<V: Vector>(&self, access: impl Access, k: Constants<V>, at: usize) {
+    unsafe fn apply<V: Vector>(&self, access: impl Access, k: Constants<V>, _: usize, at: usize) {
         // SAFETY: the caller's promise.
         unsafe {
             let p: V = load(access, self.param.src(), at);

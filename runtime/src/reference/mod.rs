@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use candle_core::{DType, Tensor};
-use resnetc_compiler::plan::{BufferId, Kernel, Plan, Step};
+use resnetc_compiler::plan::{BufferId, Kernel, Plan, Slice, Step};
 
 use crate::device::{Device, ProgramId, RunArgs};
 use crate::error::{Error, Result};
@@ -109,7 +109,14 @@ impl ReferenceDevice {
         if let Some(value) = self.persistent.get(planned)? {
             return Ok(value);
         }
-        let value = program.values[buffer.0 as usize].clone();
+        let value = match planned.slice {
+            None => program.values[buffer.0 as usize].clone(),
+            Some(Slice { of, start }) => {
+                let whole = &program.values[of.0 as usize];
+                let channels = planned.shape.0[1];
+                whole.as_ref().map(|whole| whole.narrow(1, start, channels)?.contiguous()).transpose()?
+            }
+        };
         value
             .ok_or_else(|| Error::Device(format!("reference: {} is read before it is written", planned.name)))
     }
@@ -124,9 +131,26 @@ impl ReferenceDevice {
         let value = value.reshape(planned.shape.0.as_slice())?.to_device(&self.device)?;
         let value = if value.dtype() == DType::U32 { value } else { value.to_dtype(self.dtype)? };
         if !self.persistent.set(planned, &value)? {
-            self.programs[program.0].values[buffer.0 as usize] = Some(value.contiguous()?);
+            let (to, value) = match planned.slice {
+                None => (buffer, value.contiguous()?),
+                Some(slice) => (slice.of, self.with_channels(program, slice, &value)?),
+            };
+            self.programs[program.0].values[to.0 as usize] = Some(value);
         }
         Ok(())
+    }
+
+    /// A map after some of its channels have been written; those that nobody has written yet are zeros.
+    fn with_channels(&self, program: ProgramId, slice: Slice, value: &Tensor) -> Result<Tensor> {
+        let program = self.program(program)?;
+        let sizes = program.plan.buffer(slice.of).shape.0.as_slice();
+        let whole = match &program.values[slice.of.0 as usize] {
+            Some(whole) => whole.clone(),
+            None => Tensor::zeros(sizes, value.dtype(), &self.device)?,
+        };
+        let end = slice.start + value.dim(1)?;
+        let ranges = [0..sizes[0], slice.start..end, 0..sizes[2], 0..sizes[3]];
+        Ok(whole.slice_assign(&ranges, value)?)
     }
 
     fn program(&self, id: ProgramId) -> Result<&Program> {

@@ -87,7 +87,17 @@ impl Builder {
         *end = (offset + bytes).next_multiple_of(ALIGN);
         let shape = Shape(shape.to_vec());
         let live = (region == Region::Arena).then_some((0, 99));
-        self.push(Buffer { name: name.into(), shape, dtype, layout, region, offset, bytes, live })
+        self.push(Buffer {
+            name: name.into(),
+            shape,
+            dtype,
+            layout,
+            region,
+            offset,
+            bytes,
+            live,
+            slice: None,
+        })
     }
 
     /// A value of the arena, a feature map if it has four dimensions.

@@ -121,7 +121,17 @@ mod tests {
     fn plan(shape: Shape, recipe: Recipe) -> Plan {
         let bytes = shape.numel().expect("small") * 4;
         let (dtype, layout, region) = (DType::F32, Layout::Plain, Region::Params);
-        let buffer = Buffer { name: "w".into(), shape, dtype, layout, region, offset: 0, bytes, live: None };
+        let buffer = Buffer {
+            name: "w".into(),
+            shape,
+            dtype,
+            layout,
+            region,
+            offset: 0,
+            bytes,
+            live: None,
+            slice: None,
+        };
         let slot = Slot { buffer: BufferId(0), role: Role::ConvWeight, init: Init::Constant(0.0), recipe };
         Plan {
             name: "by hand".into(),

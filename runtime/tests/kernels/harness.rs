@@ -98,7 +98,17 @@ fn plan(case: &Case, alias: &[Option<usize>]) -> Plan {
         end = end.max((offset + bytes).next_multiple_of(ALIGN));
         let (shape, layout, region) = (Shape::from([len]), Layout::Plain, Region::Arena);
         let name = format!("b{i}");
-        buffers.push(Buffer { name, shape, dtype, layout, region, offset, bytes, live: Some((0, 0)) });
+        buffers.push(Buffer {
+            name,
+            shape,
+            dtype,
+            layout,
+            region,
+            offset,
+            bytes,
+            live: Some((0, 0)),
+            slice: None,
+        });
     }
     let ids = |range: std::ops::Range<usize>| range.map(|i| BufferId(i as u32)).collect();
     let count = case.inputs.len();

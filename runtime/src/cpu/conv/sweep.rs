@@ -13,6 +13,7 @@ use crate::cpu::Ctx;
 use crate::cpu::isa::{Isa, Work};
 use crate::cpu::memory::{Dst, Memory, Src};
 use crate::cpu::pool::share;
+use crate::cpu::stream::spanned;
 use crate::cpu::vector::Vector;
 use crate::error::Result;
 
@@ -49,10 +50,12 @@ pub struct Convolution {
 pub struct Finishing<'a> {
     /// `[channels]`
     pub bias: Option<Src<'a, f32>>,
-    /// Of the result's shape; may be the result's memory.
+    /// Of the result's shape, without gaps; may be the result's memory.
     pub residual: Option<Src<'a, f32>>,
     /// Applied last.
     pub act: Option<Activation>,
+    /// Floats between the pixels of the result.
+    pub gap: usize,
 }
 
 impl Convolution {
@@ -193,7 +196,7 @@ impl Convolution {
         };
         let threads = ctx.pool.threads();
         assert_eq!(input.len(), input_len, "input");
-        assert_eq!(output.len(), output_len, "output");
+        assert_eq!(output.len(), spanned(output_len / channels, channels, finishing.gap), "output");
         assert!(packed.len() >= self.packed_len, "packed weights");
         assert!(scratch.len() >= self.scratch_len(threads), "scratch");
         assert!(finishing.bias.is_none_or(|b| b.len() == channels), "bias");
@@ -310,6 +313,7 @@ impl Work for Share<'_> {
             act: finishing.act,
             y: self.run.output.ptr(),
             channels: self.run.channels,
+            gap: finishing.gap,
         };
         for sweep in &convolution.sweeps {
             // SAFETY: `Convolution::run` has checked the lengths of everything; the shares of threads write disjoint

@@ -89,11 +89,16 @@ impl Case {
         let mut scratch = Memory::floats(algorithm.scratch_len(threads)).unwrap();
         let ctx = Ctx { pool: &pool, isa, scratch: scratch.view() };
         let (input, len) = if backward { (&self.dy, self.x.len()) } else { (&self.x, self.dy.len()) };
-        let mut output = unwritten(len);
+        let channels = if backward { self.g.cin } else { self.g.cout };
+        let (gap, pixels) = (finishing.gap, len / channels);
+        let mut output = unwritten(len + (pixels - 1) * gap);
         algorithm.pack(&ctx, self.w.as_slice().into(), packed.view());
         let (packed, out) = (packed.view().src(), output.as_mut_slice().into());
         algorithm.run(&ctx, input.as_slice().into(), packed, finishing, ctx.scratch, out);
-        output
+        let (pixels, between): (Vec<&[f32]>, Vec<&[f32]>) =
+            output.chunks(channels + gap).map(|pixel| pixel.split_at(channels)).unzip();
+        assert!(between.iter().copied().flatten().all(|v| v.is_nan()), "the gaps are another's");
+        pixels.concat()
     }
 
     fn filter(&self, isa: Isa, threads: usize) -> Vec<f32> {
@@ -184,6 +189,7 @@ fn finishing_is_applied_in_order() {
                     bias: with_bias.then(|| bias.as_slice().into()),
                     residual: with_residual.then(|| residual.as_slice().into()),
                     act,
+                    gap: 0,
                 };
                 let expected: Vec<Sum> = sums
                     .iter()
@@ -195,6 +201,32 @@ fn finishing_is_applied_in_order() {
                     })
                     .collect();
                 assert_close(&case.convolve(false, isa, 2, &finishing), &expected, 65, "y");
+            }
+        }
+    }
+}
+
+/// As a slice of a wider map: the same bits, and nothing written between the pixels.
+#[test]
+fn results_may_have_gaps() {
+    let (direct, both) = (square(3, 2, 1, 1), square(3, 1, 1, 1));
+    for (channels, attrs) in [([7, 21], direct), ([5, 32], direct), ([16, 48], both)] {
+        let case = Case::new(geometry(2, [5, 6], channels, attrs).unwrap());
+        let (bias, residual) = (numbers(case.g.cout, 4), numbers(case.dy.len(), 5));
+        for isa in Isa::ALL.into_iter().filter(|isa| isa.available()) {
+            for act in [Some(Activation::Relu), Some(Activation::Tanh)] {
+                let finishing = |gap| Finishing {
+                    bias: Some(bias.as_slice().into()),
+                    residual: Some(residual.as_slice().into()),
+                    act,
+                    gap,
+                };
+                let direct = |gap| case.convolve(false, isa, 2, &finishing(gap));
+                assert_eq!(direct(13), direct(0), "{isa:?}, {:?}", case.g);
+                if Winograd::applies(&case.g, isa) {
+                    let winograd = |gap| case.winograd(false, isa, 2, &finishing(gap));
+                    assert_eq!(winograd(13), winograd(0), "{isa:?}, {:?}", case.g);
+                }
             }
         }
     }
@@ -234,6 +266,7 @@ fn winograd_is_accurate_to_a_part_in_a_hundred_thousand() {
                     bias: Some(bias.as_slice().into()),
                     residual: Some(residual.as_slice().into()),
                     act: Some(Activation::Relu),
+                    gap: 0,
                 };
                 let what = |name: &str| format!("{name} ({isa:?}, {threads} threads, {:?})", case.g);
                 close(&case.winograd(false, isa, threads, &finishing), &y, &what("y"));

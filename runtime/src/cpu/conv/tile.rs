@@ -88,6 +88,8 @@ pub(super) struct Finish {
     pub y: *mut f32,
     /// Its channels.
     pub channels: usize,
+    /// Floats between its pixels; the residual has none.
+    pub gap: usize,
 }
 
 impl Finish {
@@ -172,7 +174,7 @@ unsafe fn activate<V: Vector>(vectors: usize, tile: &Tile, finish: &Finish, act:
     // SAFETY: the caller's promise: the elements are those that the tile has stored.
     unsafe {
         for px in 0..tile.count {
-            let y = finish.y.add(*tile.outs.add(px) * finish.channels + tile.channel);
+            let y = finish.y.add(*tile.outs.add(px) * (finish.channels + finish.gap) + tile.channel);
             for v in 0..vectors {
                 store_part(
                     y,
@@ -276,13 +278,15 @@ unsafe fn store<V: Vector, const SIZE: usize, const NV: usize>(
         let floor = V::splat(finish.floor());
         unroll!(px < SIZE; {
             if px < tile.count {
-                let at = *tile.outs.add(px) * finish.channels + tile.channel;
+                let pixel = *tile.outs.add(px);
+                let at = pixel * finish.channels + tile.channel;
+                let to = finish.y.add(at + pixel * finish.gap);
                 for v in 0..NV {
                     let mut y = sums[px][v].add(bias[v]);
                     if !finish.residual.is_null() {
                         y = y.add(load_part(finish.residual.add(at), v, tile.width));
                     }
-                    store_part(finish.y.add(at), v, tile.width, floor.max(y));
+                    store_part(to, v, tile.width, floor.max(y));
                 }
             }
         });

@@ -22,6 +22,7 @@ use crate::cpu::activation;
 use crate::cpu::isa::{Isa, Work};
 use crate::cpu::memory::{Dst, Memory, Src};
 use crate::cpu::pool::share;
+use crate::cpu::stream::spanned;
 use crate::cpu::vector::Vector;
 use crate::error::Result;
 
@@ -156,11 +157,12 @@ impl Winograd {
         let [reads, writes] = self.channels();
         let threads = ctx.pool.threads();
         assert_eq!(input.len(), self.images * self.input[0] * self.input[1] * reads, "input");
-        assert_eq!(output.len(), self.images * self.output[0] * self.output[1] * writes, "output");
+        let pixels = self.images * self.output[0] * self.output[1];
+        assert_eq!(output.len(), spanned(pixels, writes, finishing.gap), "output");
         assert!(packed.len() >= self.packed_len(), "packed weights");
         assert!(scratch.len() >= self.scratch_len(threads), "scratch");
         assert!(finishing.bias.is_none_or(|b| b.len() == writes), "bias");
-        assert!(finishing.residual.is_none_or(|r| r.len() == output.len()), "residual");
+        assert!(finishing.residual.is_none_or(|r| r.len() == pixels * writes), "residual");
         ctx.pool.run(&|thread| {
             let own = scratch.ptr().wrapping_add(thread * self.thread_len());
             let share = Share { winograd: self, input, packed, finishing, output, own, thread, threads };
@@ -352,6 +354,7 @@ impl Share<'_> {
                     act: None,
                     y,
                     channels: writes,
+                    gap: 0,
                 };
                 for panel in panels.clone() {
                     let (width, vectors) = w.panels.size(panel);
@@ -400,12 +403,14 @@ impl Share<'_> {
                 };
                 for (y, pixels) in pixels.iter().enumerate().take(w.output[0] - row) {
                     for (x, pixel) in pixels.iter().enumerate().take(w.output[1] - col) {
-                        let at = ((image * w.output[0] + row + y) * w.output[1] + col + x) * writes + c;
+                        let index = (image * w.output[0] + row + y) * w.output[1] + col + x;
+                        let at = index * writes + c;
                         let mut pixel = pixel.add(bias);
                         if let Some(residual) = self.finishing.residual {
                             pixel = pixel.add(V::load(residual.ptr().add(at)));
                         }
-                        activation::forward(self.finishing.act, pixel).store(self.output.ptr().add(at));
+                        let to = self.output.ptr().add(at + index * self.finishing.gap);
+                        activation::forward(self.finishing.act, pixel).store(to);
                     }
                 }
             }

@@ -1,0 +1,94 @@
+//! Concatenation without copies: operands become slices of the result, so that whoever makes them writes them where they
+//! are wanted.
+//!
+//! An operand can be a slice where the kernel that makes it and all kernels that read it step over gaps. The others are
+//! copied. In a chain, as DenseNet's units make, each result is an operand of the next one: all of them are slices of
+//! the last one, and a unit's new channels are written once and copied never.
+
+use super::{Buffer, BufferId, Kernel, Plan, Region, Slice, Step};
+use crate::ir::types::{DType, Layout, Shape};
+
+/// Removes what copying can be; to be called before lifetimes are known.
+pub(super) fn slice_concats(plan: &mut Plan) {
+    let uses = Uses::of(plan);
+    let mut replaced: Vec<Option<Vec<Step>>> = vec![None; plan.steps.len()];
+    // Backwards: what a result is itself a slice of is known then.
+    for index in (0..plan.steps.len()).rev() {
+        let Kernel::Concat { rows, channels } = &plan.steps[index].kernel else { continue };
+        let (rows, channels) = (*rows, channels.clone());
+        let Step { name, inputs, outputs, .. } = plan.steps[index].clone();
+        let free: Vec<bool> = inputs.iter().map(|&id| uses.can_be_slice(plan, index, id)).collect();
+        if !free.contains(&true) {
+            continue;
+        }
+        let whole = outputs[0];
+        let base = plan.buffer(whole).slice.unwrap_or(Slice { of: whole, start: 0 });
+        let mut start = base.start;
+        let mut copies = Vec::new();
+        for (i, &id) in inputs.iter().enumerate() {
+            let slice = Slice { start, ..base };
+            start += channels[i];
+            if free[i] {
+                plan.buffers[id.0 as usize].slice = Some(slice);
+                continue;
+            }
+            let part = plan.add_slice(format!("{name}.part{i}"), whole, channels[i], slice);
+            let kernel = Kernel::Concat { rows, channels: vec![channels[i]] };
+            copies.push(Step { name: name.clone(), kernel, inputs: vec![id], outputs: vec![part] });
+        }
+        replaced[index] = Some(copies);
+    }
+    let steps = std::mem::take(&mut plan.steps).into_iter().zip(replaced);
+    plan.steps = steps.flat_map(|(step, instead)| instead.unwrap_or_else(|| vec![step])).collect();
+}
+
+impl Plan {
+    /// A buffer of some channels of a map.
+    fn add_slice(&mut self, name: String, like: BufferId, channels: usize, slice: Slice) -> BufferId {
+        let Buffer { mut shape, dtype, layout, region, .. } = self.buffer(like).clone();
+        shape.0[1] = channels;
+        let id = BufferId(self.buffers.len() as u32);
+        let bytes = shape.numel().expect("smaller than the map") * dtype.size();
+        let slice = Some(slice);
+        self.buffers.push(Buffer { name, shape, dtype, layout, region, offset: 0, bytes, live: None, slice });
+        id
+    }
+}
+
+/// Who makes and who reads each buffer: `(step, position)`.
+struct Uses {
+    made: Vec<Option<(usize, usize)>>,
+    read: Vec<Vec<(usize, usize)>>,
+}
+
+impl Uses {
+    fn of(plan: &Plan) -> Self {
+        let mut uses =
+            Uses { made: vec![None; plan.buffers.len()], read: vec![Vec::new(); plan.buffers.len()] };
+        for (index, step) in plan.steps.iter().enumerate() {
+            for (i, id) in step.inputs.iter().enumerate() {
+                uses.read[id.0 as usize].push((index, i));
+            }
+            for (i, id) in step.outputs.iter().enumerate() {
+                uses.made[id.0 as usize] = Some((index, i));
+            }
+        }
+        uses
+    }
+
+    /// Whether an operand of the concatenation at `index` can be a slice of its result.
+    fn can_be_slice(&self, plan: &Plan, index: usize, id: BufferId) -> bool {
+        let Buffer { shape: Shape(sizes), dtype, layout, region, slice, .. } = plan.buffer(id);
+        let is_map = sizes.len() == 4 && (*dtype, *layout) == (DType::F32, Layout::Nhwc);
+        // Inputs of the plan are written, and results read, from outside.
+        let is_result = plan.outputs.iter().any(|&(_, output)| output == id);
+        if !is_map || *region != Region::Arena || slice.is_some() || is_result {
+            return false;
+        }
+        let (made, read) = (self.made[id.0 as usize], &self.read[id.0 as usize]);
+        let is_made = made.is_some_and(|(step, output)| plan.steps[step].kernel.writes_slices(output));
+        let others = read.iter().filter(|&&(step, _)| step != index);
+        let once = read.iter().filter(|&&(step, _)| step == index).count() == 1;
+        is_made && once && { others }.all(|&(step, input)| plan.steps[step].kernel.reads_slices(input))
+    }
+}
