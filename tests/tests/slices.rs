@@ -24,7 +24,7 @@ use resnetc_tests::kernels::MAKERS;
 use resnetc_tests::operands::{Operand, signature};
 use resnetc_tests::plans::{PlanBuilder, from_bytes, run_kernel, to_bytes};
 use resnetc_tests::rng::Rng;
-use resnetc_tests::training::SGD;
+use resnetc_tests::training::{SGD, Session, distance, feed, gradient_of, transfer};
 
 const BATCH: usize = 3;
 const SIZE: usize = 9;
@@ -53,14 +53,16 @@ fn copies(plan: &Plan) -> Vec<Vec<usize>> {
 }
 
 #[test]
-fn densenets_copy_nothing_in_inference() {
+fn densenets_copy_nothing_forward() {
     for name in ["densenet121", "densenet201", "../cifar/densenet_bc_100_k12"] {
         let path = Path::new(VARIANTS).join(format!("{name}.yaml"));
         let text = std::fs::read_to_string(&path).expect("a variant");
-        let plan = plan(&resolved(&format!("{name}.yaml"), &text), Mode::Infer, 2);
-        assert_eq!(copies(&plan), Vec::<Vec<usize>>::new(), "{name}");
-        let wider = |b: &&resnetc_compiler::plan::Buffer| b.slice.is_some();
-        assert!(plan.buffers.iter().filter(wider).count() > 90, "{name} has no slices");
+        for mode in [Mode::Infer, Mode::Train] {
+            let plan = plan(&resolved(&format!("{name}.yaml"), &text), mode, 2);
+            assert_eq!(copies(&plan), Vec::<Vec<usize>>::new(), "{name}");
+            let slices = plan.buffers.iter().filter(|buffer| buffer.slice.is_some());
+            assert!(slices.count() > 90, "{name} has no slices");
+        }
     }
 }
 
@@ -148,6 +150,31 @@ fn slices_change_no_result() {
                 // Winograd's transforms cost a digit.
                 let bound = bound.clamp(1e-4, 1e-3);
                 assert!(error <= bound, "{device}, {unit}: logit {i} is {f}, not {e} +- {bound:e}");
+            }
+        }
+    }
+}
+
+/// Normalised by batch and by group; in training what is a slice is read again backward.
+#[test]
+fn slices_train_alike_on_the_cpu() {
+    for norm in ["norm: bn", "norm: group_norm(groups=4)"] {
+        let spec = dense(CHAIN, &format!("{TRANSITION}\n{norm}"));
+        let plan = plan(&spec, Mode::Train, BATCH);
+        // The stem's result alone, a normalisation's that is read whole as the mask of its gradient.
+        assert_eq!(copies(&plan), [[8]]);
+        let mut session = Session::new(plan.clone(), 7);
+        for isa in Isa::ALL.into_iter().filter(|isa| isa.available()) {
+            let mut cpu = CpuDevice::with_isa(3, isa).expect("the machine has it");
+            let program = transfer(&session, &mut cpu);
+            feed(&session, &mut cpu, program);
+            session.loss();
+            cpu.run(program, &RunArgs::default(), None).expect("it runs");
+            for slot in session.trained() {
+                let id = gradient_of(&plan, slot.buffer);
+                let distance = distance(&session, &cpu, program, id);
+                let name = &plan.buffer(id).name;
+                assert!(distance < 1e-3, "{norm}, {}: {name} is off by {distance:e}", isa.name());
             }
         }
     }

@@ -157,7 +157,23 @@ impl Kernel {
 
     /// Whether an input may be a slice of a wider map: the kernel steps over the gaps.
     pub fn reads_slices(&self, input: usize) -> bool {
-        matches!(self, Kernel::Affine { .. }) && input == 0
+        let forward = matches!(
+            self,
+            Kernel::Affine { .. }
+                | Kernel::BnStats { .. }
+                | Kernel::BnApply { .. }
+                | Kernel::GroupStats { .. }
+                | Kernel::GroupApply { .. }
+        );
+        let backward = matches!(
+            self,
+            Kernel::BnBackwardReduce { .. }
+                | Kernel::BnBackwardApply { .. }
+                | Kernel::GroupBackwardReduce { .. }
+                | Kernel::GroupBackwardApply { .. }
+        );
+        // What is normalised: behind the gradient in a backward kernel.
+        forward && input == 0 || backward && input == 1
     }
 
     /// Whether an output may be one.

@@ -7,7 +7,7 @@ use crate::cpu::memory::{Dst, Src};
 use crate::cpu::pool::share;
 use crate::cpu::stream::{expect_len, spanned};
 
-/// Most parts that [`concat`] copies in one pass over the result.
+/// Most parts that [`concat()`] copies in one pass over the result.
 pub const PARTS: usize = 16;
 
 /// `x0 [rows, c0], x1 [rows, c1], ... -> y [rows, width]`: the parts side by side, from channel `start` on. Channels of `y`

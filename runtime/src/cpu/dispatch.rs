@@ -8,6 +8,7 @@ use crate::cpu::memory::{Dst, Src};
 use crate::cpu::norm::{self, Gradients, Norm, Sums};
 use crate::cpu::product::{self, ProductGradients, ProductSize};
 use crate::cpu::stats::{self, StatsAttrs, StatsOut};
+use crate::cpu::stream::Rows;
 use crate::cpu::{
     Ctx, blur, concat, drop, elementwise, global_max, global_pool, group_backward, group_norm, loss, pooling,
     shortcut, update,
@@ -58,9 +59,9 @@ impl<'a> Operands<'a> {
         (first, buffer.bytes + pixels.saturating_sub(1) * self.plan.gap(id) * buffer.dtype.size())
     }
 
-    /// Elements between the pixels of operand `i`.
-    pub fn input_gap(&self, i: usize) -> usize {
-        self.plan.gap(self.step.inputs[i])
+    /// Operand `i`, to be read, with the gaps between its pixels.
+    pub fn rows(&self, i: usize) -> Rows<'a> {
+        Rows { view: self.input(i), gap: self.plan.gap(self.step.inputs[i]) }
     }
 
     /// Elements between the pixels of result `i`.
@@ -160,53 +161,62 @@ pub(super) fn run(ctx: &Ctx<'_>, o: &Operands<'_>, args: &RunArgs) {
         &Kernel::BnStats { rows, eps, momentum, .. } => {
             let [running_mean, running_var] = [1, 2].map(|i| o.update(i));
             let out = StatsOut { running_mean, running_var, mean: o.output(0), rstd: o.output(1) };
-            stats::bn_stats(ctx, rows, StatsAttrs { eps, momentum }, o.input(0), out);
+            stats::bn_stats(ctx, rows, StatsAttrs { eps, momentum }, o.rows(0), out);
         }
         &Kernel::BnApply { rows, epilogue, .. } => {
             let [mean, rstd, scale, shift] = [1, 2, 3, 4].map(|i| o.input(i));
             let residual = o.last_input(epilogue.residual);
             let norm = Norm { mean, rstd, scale };
-            norm::bn_apply(ctx, rows, epilogue, o.input(0), norm, shift, residual, o.output(0));
+            norm::bn_apply(ctx, rows, epilogue, o.rows(0), norm, shift, residual, o.output(0));
         }
         &Kernel::BnBackwardReduce { rows, act, .. } => {
             let mask = act.zip(o.last_input(act.is_some()));
-            let ([dy, x, mean, rstd], out) = ([0, 1, 2, 3].map(|i| o.input(i)), [0, 1].map(|i| o.output(i)));
-            stats::bn_backward_reduce(ctx, rows, dy, x, [mean, rstd], mask, out);
+            let ([dy, mean, rstd], out) = ([0, 2, 3].map(|i| o.input(i)), [0, 1].map(|i| o.output(i)));
+            stats::bn_backward_reduce(ctx, rows, dy, o.rows(1), [mean, rstd], mask, out);
         }
         &Kernel::BnBackwardApply { rows, epilogue, .. } => {
             let mask = epilogue.act.zip(o.last_input(epilogue.act.is_some()));
-            let [dy, x, mean, rstd, scale, dscale, dshift] = [0, 1, 2, 3, 4, 5, 6].map(|i| o.input(i));
+            let [dy, mean, rstd, scale, dscale, dshift] = [0, 2, 3, 4, 5, 6].map(|i| o.input(i));
             let (norm, sums) = (Norm { mean, rstd, scale }, Sums { dscale, dshift });
             let out = Gradients { dx: o.output(0), dresidual: epilogue.residual.then(|| o.output(1)) };
-            norm::bn_backward_apply(ctx, rows, dy, x, norm, sums, mask, out);
+            norm::bn_backward_apply(ctx, rows, dy, o.rows(1), norm, sums, mask, out);
         }
         Kernel::GroupStats { geometry, eps } => {
-            group_norm::group_stats(ctx, geometry, *eps, o.input(0), [0, 1].map(|i| o.output(i)));
+            group_norm::group_stats(ctx, geometry, *eps, o.rows(0), [0, 1].map(|i| o.output(i)));
         }
         Kernel::GroupApply { geometry, epilogue } => {
             let [mean, rstd, scale, shift] = [1, 2, 3, 4].map(|i| o.input(i));
             let (norm, residual) = (GroupNorm { mean, rstd, scale }, o.last_input(epilogue.residual));
-            group_norm::group_apply(ctx, geometry, *epilogue, o.input(0), norm, shift, residual, o.output(0));
+            group_norm::group_apply(ctx, geometry, *epilogue, o.rows(0), norm, shift, residual, o.output(0));
         }
         &Kernel::GroupBackwardReduce { ref geometry, act } => {
             let mask = act.zip(o.last_input(act.is_some()));
-            let [dy, x, mean, rstd, scale] = [0, 1, 2, 3, 4].map(|i| o.input(i));
+            let [dy, mean, rstd, scale] = [0, 2, 3, 4].map(|i| o.input(i));
             let [dscale, dshift, slope, offset] = [0, 1, 2, 3].map(|i| o.output(i));
             let (norm, out) =
                 (GroupNorm { mean, rstd, scale }, GroupSumsOut { dscale, dshift, slope, offset });
-            group_backward::group_backward_reduce(ctx, geometry, dy, x, norm, mask, out);
+            group_backward::group_backward_reduce(ctx, geometry, dy, o.rows(1), norm, mask, out);
         }
         Kernel::GroupBackwardApply { geometry, epilogue } => {
             let mask = epilogue.act.zip(o.last_input(epilogue.act.is_some()));
-            let [dy, x, mean, rstd, scale, slope, offset] = [0, 1, 2, 3, 4, 5, 6].map(|i| o.input(i));
+            let [dy, mean, rstd, scale, slope, offset] = [0, 2, 3, 4, 5, 6].map(|i| o.input(i));
             let norm = GroupNorm { mean, rstd, scale };
             let out = Gradients { dx: o.output(0), dresidual: epilogue.residual.then(|| o.output(1)) };
-            group_backward::group_backward_apply(ctx, geometry, dy, x, norm, [slope, offset], mask, out);
+            group_backward::group_backward_apply(
+                ctx,
+                geometry,
+                dy,
+                o.rows(1),
+                norm,
+                [slope, offset],
+                mask,
+                out,
+            );
         }
         &Kernel::Affine { rows, epilogue, .. } => {
             let ([scale, shift], residual) = ([1, 2].map(|i| o.input(i)), o.last_input(epilogue.residual));
-            let gaps = [o.input_gap(0), o.output_gap(0)];
-            norm::affine(ctx, rows, epilogue, o.input(0), [scale, shift], residual, o.output(0), gaps);
+            let (x, y, gap) = (o.rows(0), o.output(0), o.output_gap(0));
+            norm::affine(ctx, rows, epilogue, x, [scale, shift], residual, y, gap);
         }
         &Kernel::Activate { act, .. } => elementwise::activate(ctx, act, o.input(0), o.output(0)),
         &Kernel::ActivateBackward { act, .. } => {

@@ -13,7 +13,7 @@ use crate::cpu::memory::{Dst, Src};
 use crate::cpu::norm::Gradients;
 use crate::cpu::reduce::Partials;
 use crate::cpu::stats::{Backward, SumWork};
-use crate::cpu::stream::{Access, MapOp, expect_len, load, map_row_range, store};
+use crate::cpu::stream::{Access, MapOp, Rows, expect_len, load, map_row_range, store};
 use crate::cpu::vector::Vector;
 
 /// Results of [`group_backward_reduce`].
@@ -43,14 +43,14 @@ pub fn group_backward_reduce(
     ctx: &Ctx<'_>,
     g: &GroupGeometry,
     dy: Src<'_, f32>,
-    x: Src<'_, f32>,
+    x: Rows<'_>,
     norm: GroupNorm<'_>,
     mask: Option<(Activation, Src<'_, f32>)>,
     out: GroupSumsOut<'_>,
 ) {
     let groups = [norm.mean.len(), norm.rstd.len(), out.slope.len(), out.offset.len()];
-    let maps = [dy.len(), x.len(), mask.map_or(x.len(), |(_, y)| y.len())];
-    expect_sizes(g, &maps, &[norm.scale.len(), out.dscale.len(), out.dshift.len()], &groups);
+    let maps = [dy.len(), mask.map_or(dy.len(), |(_, y)| y.len())];
+    expect_sizes(g, x, &maps, &[norm.scale.len(), out.dscale.len(), out.dshift.len()], &groups);
     let (channels, pieces) = (g.channels, Pieces::new(*g, ctx.pool.threads()));
     let partials = Partials::<2, 2>::new(ctx, channels);
     let rest = behind(ctx, Partials::<2, 2>::scratch_len(channels, pieces.threads));
@@ -59,7 +59,7 @@ pub fn group_backward_reduce(
     let means = rest.scratch;
     let rest = behind(&rest, per_channel_len(channels, pieces.threads, 1));
     let sums = PieceSums::new(rest.scratch, pieces);
-    ctx.parallel(x.len(), &|thread| {
+    ctx.parallel(x.view.len(), &|thread| {
         // SAFETY: this thread's vectors.
         let (mean, [dscale, dshift]) =
             unsafe { (per_channel(means, channels, thread, [0, 1]), totals.totals(thread)) };
@@ -157,17 +157,17 @@ pub fn group_backward_apply(
     ctx: &Ctx<'_>,
     g: &GroupGeometry,
     dy: Src<'_, f32>,
-    x: Src<'_, f32>,
+    x: Rows<'_>,
     norm: GroupNorm<'_>,
     [slope, offset]: [Src<'_, f32>; 2],
     mask: Option<(Activation, Src<'_, f32>)>,
     out: Gradients<'_>,
 ) {
-    let maps = [dy.len(), x.len(), mask.map_or(x.len(), |(_, y)| y.len()), out.dx.len()];
-    expect_sizes(g, &maps, &[norm.scale.len()], &[norm.mean, norm.rstd, slope, offset].map(Src::len));
-    expect_len(out.dresidual.map_or(x.len(), Dst::len), x.len(), "dresidual");
+    let maps = [dy.len(), mask.map_or(dy.len(), |(_, y)| y.len()), out.dx.len()];
+    expect_sizes(g, x, &maps, &[norm.scale.len()], &[norm.mean, norm.rstd, slope, offset].map(Src::len));
+    expect_len(out.dresidual.map_or(dy.len(), Dst::len), dy.len(), "dresidual");
     let pieces = Pieces::new(*g, ctx.pool.threads());
-    ctx.parallel(x.len(), &|thread| {
+    ctx.parallel(x.view.len(), &|thread| {
         // SAFETY: this thread's vectors.
         let own = [0, 1, 2, 3].map(|i| unsafe { per_channel(ctx.scratch, g.channels, thread, [i, 4]) });
         for piece in pieces.of(thread) {
@@ -192,7 +192,7 @@ pub fn group_backward_apply(
 /// The second pass of one image; all but the maps is `[channels]`.
 struct BackwardApply<'a> {
     dy: Src<'a, f32>,
-    x: Src<'a, f32>,
+    x: Rows<'a>,
     mean: Src<'a, f32>,
     rstd: Src<'a, f32>,
     scale: Src<'a, f32>,
@@ -224,7 +224,7 @@ impl MapOp for BackwardApply<'_> {
         &self,
         access: impl Access,
         [mean, factor, slope, offset]: [V; 4],
-        _: usize,
+        row: usize,
         at: usize,
     ) {
         // SAFETY: the caller's promise.
@@ -233,7 +233,7 @@ impl MapOp for BackwardApply<'_> {
             if let Some((act, y)) = self.mask {
                 dy = backward(act, dy, load(access, y, at));
             }
-            let centred = load::<V>(access, self.x, at).sub(mean);
+            let centred = self.x.load::<V>(access, row, at).sub(mean);
             let dx = dy.mul(factor).sub(centred.mul_add(slope, offset));
             store(access, self.out.dx, at, dx);
             if let Some(dresidual) = self.out.dresidual {

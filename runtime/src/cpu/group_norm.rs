@@ -16,7 +16,7 @@ use crate::cpu::norm::{BnApply, Norm};
 use crate::cpu::pool::share;
 use crate::cpu::reduce::Partials;
 use crate::cpu::stats::{Moments, StatsWork};
-use crate::cpu::stream::{LINE, expect_len, map_row_range};
+use crate::cpu::stream::{LINE, Rows, expect_len, map_row_range};
 
 /// Two numbers per group of a piece.
 pub(super) type GroupSums = [f64; 2];
@@ -134,10 +134,17 @@ pub(super) fn spread(of_groups: impl IntoIterator<Item = f32>, width: usize, of_
     }
 }
 
-/// Checks the lengths of maps, of vectors of one number per channel, and of statistics.
+/// Checks the lengths of `x`, of maps without gaps, of vectors of one number per channel, and of statistics.
 #[track_caller]
-pub(super) fn expect_sizes(g: &GroupGeometry, maps: &[usize], channels: &[usize], groups: &[usize]) {
+pub(super) fn expect_sizes(
+    g: &GroupGeometry,
+    x: Rows<'_>,
+    maps: &[usize],
+    channels: &[usize],
+    groups: &[usize],
+) {
     assert!(g.groups > 0 && g.channels.is_multiple_of(g.groups), "groups divide the channels");
+    x.expect(g.images * g.pixels, g.channels, "x");
     maps.iter().for_each(|&len| expect_len(len, g.images * g.pixels * g.channels, "maps"));
     channels.iter().for_each(|&len| expect_len(len, g.channels, "per channel"));
     groups.iter().for_each(|&len| expect_len(len, g.images * g.groups, "per group"));
@@ -150,19 +157,13 @@ pub fn group_stats_scratch_len(g: &GroupGeometry, threads: usize) -> usize {
 
 /// Mean and `1 / sqrt(var + eps)` of every group of every image, in one pass over memory: see
 /// [`bn_stats`](super::stats::bn_stats). A group's moments are those of its channels, merged.
-pub fn group_stats(
-    ctx: &Ctx<'_>,
-    g: &GroupGeometry,
-    eps: f32,
-    x: Src<'_, f32>,
-    [mean, rstd]: [Dst<'_, f32>; 2],
-) {
-    expect_sizes(g, &[x.len()], &[], &[mean.len(), rstd.len()]);
+pub fn group_stats(ctx: &Ctx<'_>, g: &GroupGeometry, eps: f32, x: Rows<'_>, [mean, rstd]: [Dst<'_, f32>; 2]) {
+    expect_sizes(g, x, &[], &[], &[mean.len(), rstd.len()]);
     let (channels, pieces) = (g.channels, Pieces::new(*g, ctx.pool.threads()));
     let partials = Partials::<2, 3>::new(ctx, channels);
     let rest = behind(ctx, Partials::<2, 3>::scratch_len(channels, pieces.threads));
     let sums = PieceSums::new(rest.scratch, pieces);
-    ctx.parallel(x.len(), &|thread| {
+    ctx.parallel(x.view.len(), &|thread| {
         for piece in pieces.of(thread) {
             let rows = pieces.place(piece).1;
             let count = rows.len() as f64;
@@ -229,16 +230,16 @@ pub fn group_apply(
     ctx: &Ctx<'_>,
     g: &GroupGeometry,
     epilogue: Epilogue,
-    x: Src<'_, f32>,
+    x: Rows<'_>,
     norm: GroupNorm<'_>,
     shift: Src<'_, f32>,
     residual: Option<Src<'_, f32>>,
     y: Dst<'_, f32>,
 ) {
-    let maps = [x.len(), y.len(), residual.map_or(x.len(), Src::len)];
-    expect_sizes(g, &maps, &[norm.scale.len(), shift.len()], &[norm.mean.len(), norm.rstd.len()]);
+    let maps = [y.len(), residual.map_or(y.len(), Src::len)];
+    expect_sizes(g, x, &maps, &[norm.scale.len(), shift.len()], &[norm.mean.len(), norm.rstd.len()]);
     let pieces = Pieces::new(*g, ctx.pool.threads());
-    ctx.parallel(x.len(), &|thread| {
+    ctx.parallel(x.view.len(), &|thread| {
         // SAFETY: this thread's vectors.
         let [mean, rstd] = [0, 1].map(|i| unsafe { per_channel(ctx.scratch, g.channels, thread, [i, 2]) });
         for piece in pieces.of(thread) {

@@ -13,7 +13,7 @@ use resnetc_compiler::plan::ALIGN;
 #[repr(C, align(64))]
 struct Line([u8; ALIGN]);
 
-/// Zeroed bytes at an address that is a multiple of [`ALIGN`]; between guard pages where [`guard`] is asked to, and then
+/// Zeroed bytes at an address that is a multiple of [`ALIGN`]; between guard pages where `guard` is asked to, and then
 /// aligned to 4 bytes only, so that not one of them lies outside unnoticed. Kernels make no use of more.
 #[derive(Default)]
 pub struct Memory {

@@ -5,7 +5,7 @@ use resnetc_compiler::ir::op::{Activation, Epilogue};
 use crate::cpu::Ctx;
 use crate::cpu::activation::{backward, forward};
 use crate::cpu::memory::{Dst, Src};
-use crate::cpu::stream::{Access, MapOp, expect_len, load, map_rows, spanned, store};
+use crate::cpu::stream::{Access, MapOp, Rows, expect_len, load, map_rows, spanned, store};
 use crate::cpu::vector::Vector;
 
 /// Per-channel operands of a normalisation, each `[channels]`.
@@ -44,7 +44,7 @@ pub fn bn_apply(
     ctx: &Ctx<'_>,
     rows: usize,
     epilogue: Epilogue,
-    x: Src<'_, f32>,
+    x: Rows<'_>,
     norm: Norm<'_>,
     shift: Src<'_, f32>,
     residual: Option<Src<'_, f32>>,
@@ -54,31 +54,32 @@ pub fn bn_apply(
     for v in [norm.mean, norm.rstd, norm.scale] {
         expect_len(v.len(), channels, "per channel");
     }
-    expect_map(rows * channels, x, residual, y);
+    x.expect(rows, channels, "x");
+    expect_maps(rows * channels, residual, y);
     let op = BnApply { act: epilogue.act, x, norm, shift, residual, y };
     // SAFETY: the lengths have been checked.
     unsafe { map_rows(ctx, rows, channels, &op) }
 }
 
-/// `y = act(scale * x + shift + residual)`; `y` may be `x` or the residual. Between the rows of `x` and of `y` there may be
-/// gaps.
+/// `y = act(scale * x + shift + residual)`; `y` may be `x` or the residual. Between the rows of `y` there may be a
+/// gap.
 #[allow(clippy::too_many_arguments)] // the operands of one step, as the plan lists them
 pub fn affine(
     ctx: &Ctx<'_>,
     rows: usize,
     epilogue: Epilogue,
-    x: Src<'_, f32>,
+    x: Rows<'_>,
     [scale, shift]: [Src<'_, f32>; 2],
     residual: Option<Src<'_, f32>>,
     y: Dst<'_, f32>,
-    gaps: [usize; 2],
+    gap: usize,
 ) {
     let channels = shift.len();
     expect_len(scale.len(), channels, "scale");
-    expect_len(x.len(), spanned(rows, channels, gaps[0]), "x");
-    expect_len(y.len(), spanned(rows, channels, gaps[1]), "y");
+    x.expect(rows, channels, "x");
+    expect_len(y.len(), spanned(rows, channels, gap), "y");
     expect_len(residual.map_or(rows * channels, Src::len), rows * channels, "the residual");
-    let op = Affine { act: epilogue.act, x, scale, shift, residual, y, gaps };
+    let op = Affine { act: epilogue.act, x, scale, shift, residual, y, gap };
     // SAFETY: the lengths have been checked.
     unsafe { map_rows(ctx, rows, channels, &op) }
 }
@@ -91,7 +92,7 @@ pub fn bn_backward_apply(
     ctx: &Ctx<'_>,
     rows: usize,
     dy: Src<'_, f32>,
-    x: Src<'_, f32>,
+    x: Rows<'_>,
     norm: Norm<'_>,
     sums: Sums<'_>,
     mask: Option<(Activation, Src<'_, f32>)>,
@@ -101,7 +102,8 @@ pub fn bn_backward_apply(
     for v in [norm.rstd, norm.scale, sums.dscale, sums.dshift] {
         expect_len(v.len(), channels, "per channel");
     }
-    expect_map(rows * channels, x, mask.map(|(_, y)| y), out.dx);
+    x.expect(rows, channels, "x");
+    expect_maps(rows * channels, mask.map(|(_, y)| y), out.dx);
     expect_len(dy.len(), rows * channels, "dy");
     expect_len(out.dresidual.map_or(rows * channels, Dst::len), rows * channels, "dresidual");
     let op = BnBackwardApply { dy, x, norm, sums, mask, out, per_row: 1.0 / rows as f32 };
@@ -109,9 +111,8 @@ pub fn bn_backward_apply(
     unsafe { map_rows(ctx, rows, channels, &op) }
 }
 
-/// Checks the lengths of maps.
-fn expect_map(len: usize, x: Src<'_, f32>, residual: Option<Src<'_, f32>>, y: Dst<'_, f32>) {
-    expect_len(x.len(), len, "x");
+/// Checks the lengths of maps without gaps.
+fn expect_maps(len: usize, residual: Option<Src<'_, f32>>, y: Dst<'_, f32>) {
     expect_len(y.len(), len, "the result");
     expect_len(residual.map_or(len, Src::len), len, "the optional map");
 }
@@ -121,7 +122,7 @@ pub(super) struct BnApply<'a> {
     /// Of the epilogue.
     pub act: Option<Activation>,
     /// The map.
-    pub x: Src<'a, f32>,
+    pub x: Rows<'a>,
     /// Per channel.
     pub norm: Norm<'a>,
     /// beta
@@ -150,12 +151,12 @@ impl MapOp for BnApply<'_> {
         &self,
         access: impl Access,
         [mean, factor, shift]: [V; 3],
-        _: usize,
+        row: usize,
         at: usize,
     ) {
         // SAFETY: the caller's promise.
         unsafe {
-            let mut v = load::<V>(access, self.x, at).sub(mean).mul_add(factor, shift);
+            let mut v = self.x.load::<V>(access, row, at).sub(mean).mul_add(factor, shift);
             if let Some(residual) = self.residual {
                 v = v.add(load(access, residual, at));
             }
@@ -166,13 +167,13 @@ impl MapOp for BnApply<'_> {
 
 struct Affine<'a> {
     act: Option<Activation>,
-    x: Src<'a, f32>,
+    x: Rows<'a>,
     scale: Src<'a, f32>,
     shift: Src<'a, f32>,
     residual: Option<Src<'a, f32>>,
     y: Dst<'a, f32>,
-    /// Of `x` and `y`.
-    gaps: [usize; 2],
+    /// Of `y`.
+    gap: usize,
 }
 
 impl MapOp for Affine<'_> {
@@ -189,19 +190,18 @@ impl MapOp for Affine<'_> {
     unsafe fn apply<V: Vector>(&self, access: impl Access, [scale, shift]: [V; 2], row: usize, at: usize) {
         // SAFETY: the caller's promise.
         unsafe {
-            let [x, y] = self.gaps.map(|gap| at + row * gap);
-            let mut v = load::<V>(access, self.x, x).mul_add(scale, shift);
+            let mut v = self.x.load::<V>(access, row, at).mul_add(scale, shift);
             if let Some(residual) = self.residual {
                 v = v.add(load(access, residual, at));
             }
-            store(access, self.y, y, forward(self.act, v));
+            store(access, self.y, at + row * self.gap, forward(self.act, v));
         }
     }
 }
 
 struct BnBackwardApply<'a> {
     dy: Src<'a, f32>,
-    x: Src<'a, f32>,
+    x: Rows<'a>,
     norm: Norm<'a>,
     sums: Sums<'a>,
     /// The activation and its result.
@@ -232,7 +232,7 @@ impl MapOp for BnBackwardApply<'_> {
         &self,
         access: impl Access,
         [mean, factor, slope, offset]: [V; 4],
-        _: usize,
+        row: usize,
         at: usize,
     ) {
         // SAFETY: the caller's promise.
@@ -241,7 +241,7 @@ impl MapOp for BnBackwardApply<'_> {
             if let Some((act, y)) = self.mask {
                 dy = backward(act, dy, load(access, y, at));
             }
-            let centred = load::<V>(access, self.x, at).sub(mean);
+            let centred = self.x.load::<V>(access, row, at).sub(mean);
             let dx = dy.sub(centred.mul_add(slope, offset)).mul(factor);
             store(access, self.out.dx, at, dx);
             if let Some(dresidual) = self.out.dresidual {

@@ -25,8 +25,14 @@ pub(super) trait Terms<const K: usize> {
     /// Loads the operands of the channels from `channel` on.
     unsafe fn channel<V: Vector>(&self, access: impl Access, channel: usize) -> Self::Channel<V>;
 
-    /// The terms of the elements from `at` on.
-    unsafe fn terms<V: Vector>(&self, access: impl Access, operands: Self::Channel<V>, at: usize) -> [V; K];
+    /// The terms of the elements from `at` on, which are in the given row.
+    unsafe fn terms<V: Vector>(
+        &self,
+        access: impl Access,
+        operands: Self::Channel<V>,
+        row: usize,
+        at: usize,
+    ) -> [V; K];
 }
 
 /// Adds the terms of `rows` to `sums`, each `[channels]`.
@@ -84,9 +90,9 @@ unsafe fn accumulate_column<V: Vector, T: Terms<K>, const K: usize, const ROWS: 
     // SAFETY: the caller's promise.
     unsafe {
         let operands = op.channel::<V>(access, c);
-        let mut tile = op.terms::<V>(access, operands, row * channels + c);
-        for k in 1..ROWS {
-            let terms = op.terms::<V>(access, operands, (row + k) * channels + c);
+        let mut tile = op.terms::<V>(access, operands, row, row * channels + c);
+        for row in row + 1..row + ROWS {
+            let terms = op.terms::<V>(access, operands, row, row * channels + c);
             for (sum, term) in tile.iter_mut().zip(terms) {
                 *sum = sum.add(term);
             }

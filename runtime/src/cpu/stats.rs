@@ -10,7 +10,7 @@ use crate::cpu::isa::Work;
 use crate::cpu::memory::{Dst, Src};
 use crate::cpu::pool::share;
 use crate::cpu::reduce::{Partials, Terms, accumulate};
-use crate::cpu::stream::{Access, expect_len, load};
+use crate::cpu::stream::{Access, Rows, expect_len, load};
 use crate::cpu::vector::Vector;
 
 /// Rows whose terms are added in `f32`.
@@ -40,7 +40,7 @@ pub fn bn_stats_scratch_len(channels: usize, threads: usize) -> usize {
 /// `db = sum(dy)` over rows: `dy [rows, channels] -> db [channels]`.
 pub fn channel_sum(ctx: &Ctx<'_>, rows: usize, dy: Src<'_, f32>, db: Dst<'_, f32>) {
     expect_len(dy.len(), rows * db.len(), "dy");
-    sum_terms(ctx, rows, &Plain { x: dy }, [db], [None]);
+    sum_terms(ctx, rows, &Plain { x: Rows { view: dy, gap: 0 } }, [db], [None]);
 }
 
 /// `dscale = rstd * sum(dy' * (x - mean))`, `dshift = sum(dy')` over rows, where `dy'` is `dy` before the activation,
@@ -49,7 +49,7 @@ pub fn bn_backward_reduce(
     ctx: &Ctx<'_>,
     rows: usize,
     dy: Src<'_, f32>,
-    x: Src<'_, f32>,
+    x: Rows<'_>,
     [mean, rstd]: [Src<'_, f32>; 2],
     mask: Option<(Activation, Src<'_, f32>)>,
     [dscale, dshift]: [Dst<'_, f32>; 2],
@@ -59,15 +59,16 @@ pub fn bn_backward_reduce(
         expect_len(len, channels, "per channel");
     }
     let len = rows * channels;
-    for l in [dy.len(), x.len(), mask.map_or(len, |(_, y)| y.len())] {
+    for l in [dy.len(), mask.map_or(len, |(_, y)| y.len())] {
         expect_len(l, len, "maps");
     }
+    x.expect(rows, channels, "x");
     sum_terms(ctx, rows, &Backward { dy, x, mean, mask }, [dscale, dshift], [Some(rstd), None]);
 }
 
 /// One term: the element itself.
 struct Plain<'a> {
-    x: Src<'a, f32>,
+    x: Rows<'a>,
 }
 
 impl Terms<1> for Plain<'_> {
@@ -77,9 +78,9 @@ impl Terms<1> for Plain<'_> {
     unsafe fn channel<V: Vector>(&self, _: impl Access, _: usize) {}
 
     #[inline(always)]
-    unsafe fn terms<V: Vector>(&self, access: impl Access, (): (), at: usize) -> [V; 1] {
+    unsafe fn terms<V: Vector>(&self, access: impl Access, (): (), row: usize, at: usize) -> [V; 1] {
         // SAFETY: the caller's promise.
-        [unsafe { load(access, self.x, at) }]
+        [unsafe { self.x.load(access, row, at) }]
     }
 }
 
@@ -88,7 +89,7 @@ pub(super) struct Backward<'a> {
     /// Gradient behind the activation.
     pub dy: Src<'a, f32>,
     /// What was normalised.
-    pub x: Src<'a, f32>,
+    pub x: Rows<'a>,
     /// Per channel.
     pub mean: Src<'a, f32>,
     /// The activation and its result.
@@ -105,14 +106,14 @@ impl Terms<2> for Backward<'_> {
     }
 
     #[inline(always)]
-    unsafe fn terms<V: Vector>(&self, access: impl Access, mean: V, at: usize) -> [V; 2] {
+    unsafe fn terms<V: Vector>(&self, access: impl Access, mean: V, row: usize, at: usize) -> [V; 2] {
         // SAFETY: the caller's promise.
         unsafe {
             let mut dy: V = load(access, self.dy, at);
             if let Some((act, y)) = self.mask {
                 dy = backward(act, dy, load(access, y, at));
             }
-            [load::<V>(access, self.x, at).sub(mean).mul(dy), dy]
+            [self.x.load::<V>(access, row, at).sub(mean).mul(dy), dy]
         }
     }
 }
@@ -227,9 +228,9 @@ pub struct StatsOut<'a> {
 /// Memory is read once: per block of rows that stays in cache a corrected two-pass algorithm, between blocks the update
 /// of Chan, Golub and LeVeque (1983) in `f64`. So the variance is right to `f32` precision however far the mean is
 /// from zero.
-pub fn bn_stats(ctx: &Ctx<'_>, rows: usize, attrs: StatsAttrs, x: Src<'_, f32>, out: StatsOut<'_>) {
+pub fn bn_stats(ctx: &Ctx<'_>, rows: usize, attrs: StatsAttrs, x: Rows<'_>, out: StatsOut<'_>) {
     let channels = out.mean.len();
-    expect_len(x.len(), rows * channels, "x");
+    x.expect(rows, channels, "x");
     for v in [out.running_mean, out.running_var, out.rstd] {
         expect_len(v.len(), channels, "per channel");
     }
@@ -301,7 +302,7 @@ impl Moments {
 
 /// Two terms: deviation from a first estimate of the mean, and its square.
 struct Deviations<'a> {
-    x: Src<'a, f32>,
+    x: Rows<'a>,
     mean: *const f32,
 }
 
@@ -315,10 +316,10 @@ impl Terms<2> for Deviations<'_> {
     }
 
     #[inline(always)]
-    unsafe fn terms<V: Vector>(&self, access: impl Access, mean: V, at: usize) -> [V; 2] {
+    unsafe fn terms<V: Vector>(&self, access: impl Access, mean: V, row: usize, at: usize) -> [V; 2] {
         // SAFETY: the caller's promise.
         unsafe {
-            let d = load::<V>(access, self.x, at).sub(mean);
+            let d = self.x.load::<V>(access, row, at).sub(mean);
             [d, d.mul(d)]
         }
     }
@@ -327,7 +328,7 @@ impl Terms<2> for Deviations<'_> {
 /// Mean and sum of squared deviations of some rows, per channel: they become the thread's totals.
 pub(super) struct StatsWork<'a> {
     /// The map.
-    pub x: Src<'a, f32>,
+    pub x: Rows<'a>,
     /// Of the map.
     pub rows: Range<usize>,
     /// Of the map.

@@ -134,6 +134,33 @@ pub(super) trait MapOp: Sync {
     unsafe fn apply<V: Vector>(&self, access: impl Access, operands: Self::Channel<V>, row: usize, at: usize);
 }
 
+/// A map to be read between whose rows there may be gaps.
+#[derive(Clone, Copy)]
+pub struct Rows<'a> {
+    /// From the first element to the last.
+    pub view: Src<'a, f32>,
+    /// Elements between the last of a row and the first of the next.
+    pub gap: usize,
+}
+
+impl Rows<'_> {
+    /// Checks the length.
+    #[track_caller]
+    pub(super) fn expect(self, rows: usize, channels: usize, what: &str) {
+        expect_len(self.view.len(), spanned(rows, channels, self.gap), what);
+    }
+
+    /// The vector of a row's elements, `at` being their index in a map without gaps.
+    ///
+    /// # Safety
+    /// As [`Access::load`]; the elements lie inside the view.
+    #[inline(always)]
+    pub(super) unsafe fn load<V: Vector>(self, access: impl Access, row: usize, at: usize) -> V {
+        // SAFETY: the caller's promise.
+        unsafe { load(access, self.view, at + row * self.gap) }
+    }
+}
+
 /// Elements from the first of a map to its last, with a gap between rows.
 pub(super) fn spanned(rows: usize, channels: usize, gap: usize) -> usize {
     rows * channels + rows.saturating_sub(1) * gap
