@@ -173,7 +173,8 @@ impl Kernel {
                 | Kernel::GroupBackwardApply { .. }
         );
         // What is normalised: behind the gradient in a backward kernel.
-        forward && input == 0 || backward && input == 1
+        let sum = matches!(self, Kernel::Add { .. });
+        sum || forward && input == 0 || backward && input == 1
     }
 
     /// Whether an output may be one.

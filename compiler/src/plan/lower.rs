@@ -31,7 +31,7 @@ pub fn lower(graph: &Graph) -> Plan {
     let Lowering { mut plan, values, persistent, .. } = lowering;
     persistent.add_updates(&mut plan);
     plan.outputs = graph.outputs.iter().map(|(name, value)| (name.clone(), values[value])).collect();
-    slices::slice_concats(&mut plan);
+    slices::remove_copies(&mut plan);
     plan.sizes.arena = liveness::plan_arena(&mut plan);
     debug_assert_eq!(plan.check(), Vec::<String>::new());
     plan

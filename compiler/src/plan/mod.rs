@@ -253,7 +253,7 @@ pub enum Kernel {
         /// Which one.
         act: Activation,
     },
-    /// `a, b -> a + b`, then the activation; may be in place
+    /// `a, b -> a + b`, then the activation; may be in place. Either may be a slice of a wider map.
     Add {
         /// Elements.
         len: usize,
@@ -380,7 +380,7 @@ pub enum Kernel {
         /// Channels of each input.
         channels: Vec<usize>,
     },
-    /// `x [rows, channels] -> y [rows, taken]`: the channels from `start` on
+    /// `x [rows, channels] -> y [rows, taken]`: the channels from `start` on, where they cannot be a slice of `x`
     ChannelSlice {
         /// Pixels of all images.
         rows: usize,

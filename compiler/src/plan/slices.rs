@@ -4,14 +4,25 @@
 //! An operand can be a slice where the kernel that makes it and all kernels that read it step over gaps. The others are
 //! copied. In a chain, as DenseNet's units make, each result is an operand of the next one: all of them are slices of
 //! the last one, and a unit's new channels are written once and copied never.
+//!
+//! Likewise, channels that are taken out of a map, as the gradients of operands are, are slices of it where all that read
+//! them step over gaps.
 
 use super::{Buffer, BufferId, Kernel, Plan, Region, Slice, Step};
-use crate::ir::types::{DType, Layout, Shape};
+use crate::ir::types::{DType, Layout};
 
 /// Removes what copying can be; to be called before lifetimes are known.
-pub(super) fn slice_concats(plan: &mut Plan) {
+pub(super) fn remove_copies(plan: &mut Plan) {
     let uses = Uses::of(plan);
     let mut replaced: Vec<Option<Vec<Step>>> = vec![None; plan.steps.len()];
+    slice_concats(plan, &uses, &mut replaced);
+    slice_parts(plan, &uses, &mut replaced);
+    let steps = std::mem::take(&mut plan.steps).into_iter().zip(replaced);
+    plan.steps = steps.flat_map(|(step, instead)| instead.unwrap_or_else(|| vec![step])).collect();
+}
+
+/// Operands of concatenations: each such step's copies stand instead of it.
+fn slice_concats(plan: &mut Plan, uses: &Uses, replaced: &mut [Option<Vec<Step>>]) {
     // Backwards: what a result is itself a slice of is known then.
     for index in (0..plan.steps.len()).rev() {
         let Kernel::Concat { rows, channels } = &plan.steps[index].kernel else { continue };
@@ -38,8 +49,25 @@ pub(super) fn slice_concats(plan: &mut Plan) {
         }
         replaced[index] = Some(copies);
     }
-    let steps = std::mem::take(&mut plan.steps).into_iter().zip(replaced);
-    plan.steps = steps.flat_map(|(step, instead)| instead.unwrap_or_else(|| vec![step])).collect();
+}
+
+/// Results of [`Kernel::ChannelSlice`]. The map that they are taken from is written before, and lives as long as they.
+fn slice_parts(plan: &mut Plan, uses: &Uses, replaced: &mut [Option<Vec<Step>>]) {
+    for index in 0..plan.steps.len() {
+        let Kernel::ChannelSlice { start, .. } = plan.steps[index].kernel else { continue };
+        let (from, part) = (plan.steps[index].inputs[0], plan.steps[index].outputs[0]);
+        let in_arena = plan.buffer(from).region == Region::Arena && from != plan.input;
+        if in_arena && is_map(plan.buffer(from)) && uses.reads_step_over(plan, part, None) {
+            let whole = plan.buffer(from).slice.unwrap_or(Slice { of: from, start: 0 });
+            plan.buffers[part.0 as usize].slice = Some(Slice { start: whole.start + start, ..whole });
+            replaced[index] = Some(Vec::new());
+        }
+    }
+}
+
+/// Whether a buffer can be a slice or have some.
+fn is_map(buffer: &Buffer) -> bool {
+    buffer.shape.rank() == 4 && (buffer.dtype, buffer.layout) == (DType::F32, Layout::Nhwc)
 }
 
 impl Plan {
@@ -78,17 +106,20 @@ impl Uses {
 
     /// Whether an operand of the concatenation at `index` can be a slice of its result.
     fn can_be_slice(&self, plan: &Plan, index: usize, id: BufferId) -> bool {
-        let Buffer { shape: Shape(sizes), dtype, layout, region, slice, .. } = plan.buffer(id);
-        let is_map = sizes.len() == 4 && (*dtype, *layout) == (DType::F32, Layout::Nhwc);
-        // Inputs of the plan are written, and results read, from outside.
-        let is_result = plan.outputs.iter().any(|&(_, output)| output == id);
-        if !is_map || *region != Region::Arena || slice.is_some() || is_result {
-            return false;
-        }
-        let (made, read) = (self.made[id.0 as usize], &self.read[id.0 as usize]);
+        let once = self.read[id.0 as usize].iter().filter(|&&(step, _)| step == index).count() == 1;
+        let made = self.made[id.0 as usize];
         let is_made = made.is_some_and(|(step, output)| plan.steps[step].kernel.writes_slices(output));
-        let others = read.iter().filter(|&&(step, _)| step != index);
-        let once = read.iter().filter(|&&(step, _)| step == index).count() == 1;
-        is_made && once && { others }.all(|&(step, input)| plan.steps[step].kernel.reads_slices(input))
+        is_made && once && self.reads_step_over(plan, id, Some(index))
+    }
+
+    /// Whether a map can be a slice for all that read it but one step. Inputs of the plan are written, and its results
+    /// read, from outside.
+    fn reads_step_over(&self, plan: &Plan, id: BufferId, but: Option<usize>) -> bool {
+        let buffer = plan.buffer(id);
+        let is_result = plan.outputs.iter().any(|&(_, output)| output == id);
+        let own = buffer.region == Region::Arena && buffer.slice.is_none() && !is_result;
+        let mut others = self.read[id.0 as usize].iter().filter(|&&(step, _)| Some(step) != but);
+        let stepped = others.all(|&(step, input)| plan.steps[step].kernel.reads_slices(input));
+        is_map(buffer) && own && stepped
     }
 }

@@ -59,6 +59,14 @@ impl<'a> Operands<'a> {
         (first, buffer.bytes + pixels.saturating_sub(1) * self.plan.gap(id) * buffer.dtype.size())
     }
 
+    /// Rows and channels of the operands of a step over `len` elements. Rows matter to slices alone, which are maps.
+    pub fn matrix(&self, len: usize) -> [usize; 2] {
+        let mut operands = self.step.inputs.iter().map(|&id| self.plan.buffer(id));
+        let channels = operands.find(|b| b.slice.is_some()).and_then(|b| b.shape.0.get(1).copied());
+        let channels = channels.unwrap_or(len).max(1);
+        [len / channels, channels]
+    }
+
     /// Operand `i`, to be read, with the gaps between its pixels.
     pub fn rows(&self, i: usize) -> Rows<'a> {
         Rows { view: self.input(i), gap: self.plan.gap(self.step.inputs[i]) }
@@ -222,7 +230,10 @@ pub(super) fn run(ctx: &Ctx<'_>, o: &Operands<'_>, args: &RunArgs) {
         &Kernel::ActivateBackward { act, .. } => {
             elementwise::activate_backward(ctx, act, o.input(0), o.input(1), o.output(0));
         }
-        &Kernel::Add { act, .. } => elementwise::add(ctx, act, o.input(0), o.input(1), o.output(0)),
+        &Kernel::Add { len, act } => {
+            let size = o.matrix(len);
+            elementwise::add(ctx, act, size, [0, 1].map(|i| o.rows(i)), o.output(0));
+        }
         &Kernel::Mul { images, pixels, channels, gate, epilogue } => {
             let size = ProductSize { images, pixels, channels, gate };
             let residual = o.last_input(epilogue.residual);

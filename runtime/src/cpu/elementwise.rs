@@ -5,7 +5,7 @@ use resnetc_compiler::ir::op::Activation;
 use crate::cpu::Ctx;
 use crate::cpu::activation::{backward, forward};
 use crate::cpu::memory::{Dst, Src};
-use crate::cpu::stream::{Access, MapOp, expect_len, load, map_flat, store};
+use crate::cpu::stream::{Access, MapOp, Rows, expect_len, load, map_flat, map_rows, store};
 use crate::cpu::vector::Vector;
 
 /// `y = act(x)`; `y` may be `x`.
@@ -29,12 +29,25 @@ pub fn activate_backward(
     unsafe { map_flat(ctx, dx.len(), &ActivateBackward { act, dy, y, dx }) }
 }
 
-/// `y = act(a + b)`; `y` may be either.
-pub fn add(ctx: &Ctx<'_>, act: Option<Activation>, a: Src<'_, f32>, b: Src<'_, f32>, y: Dst<'_, f32>) {
-    expect_len(a.len(), y.len(), "a");
-    expect_len(b.len(), y.len(), "b");
-    // SAFETY: equal lengths.
-    unsafe { map_flat(ctx, y.len(), &Add { act, a, b, y }) }
+/// `y = act(a + b)`; `y` may be either. Rows matter where there are gaps between them.
+pub fn add(
+    ctx: &Ctx<'_>,
+    act: Option<Activation>,
+    [rows, channels]: [usize; 2],
+    [a, b]: [Rows<'_>; 2],
+    y: Dst<'_, f32>,
+) {
+    expect_len(y.len(), rows * channels, "y");
+    a.expect(rows, channels, "a");
+    b.expect(rows, channels, "b");
+    let op = Add { act, a, b, y };
+    // SAFETY: the lengths have been checked.
+    unsafe {
+        match [a.gap, b.gap] {
+            [0, 0] => map_flat(ctx, y.len(), &op),
+            _ => map_rows(ctx, rows, channels, &op),
+        }
+    }
 }
 
 /// `y = scale * x + shift`; `y` may be `x`.
@@ -112,8 +125,8 @@ impl MapOp for ActivateBackward<'_> {
 
 struct Add<'a> {
     act: Option<Activation>,
-    a: Src<'a, f32>,
-    b: Src<'a, f32>,
+    a: Rows<'a>,
+    b: Rows<'a>,
     y: Dst<'a, f32>,
 }
 
@@ -124,10 +137,10 @@ impl MapOp for Add<'_> {
     unsafe fn channel<V: Vector>(&self, _: impl Access, _: usize) {}
 
     #[inline(always)]
-    unsafe fn apply<V: Vector>(&self, access: impl Access, (): (), _: usize, at: usize) {
+    unsafe fn apply<V: Vector>(&self, access: impl Access, (): (), row: usize, at: usize) {
         // SAFETY: the caller's promise.
         unsafe {
-            let sum: V = load::<V>(access, self.a, at).add(load(access, self.b, at));
+            let sum = self.a.load::<V>(access, row, at).add(self.b.load(access, row, at));
             store(access, self.y, at, forward(self.act, sum));
         }
     }
