@@ -53,14 +53,14 @@ fn slice_concats(plan: &mut Plan, uses: &Uses, replaced: &mut [Option<Vec<Step>>
 
 /// Results of [`Kernel::ChannelSlice`]. The map that they are taken from is written before, and lives as long as they.
 fn slice_parts(plan: &mut Plan, uses: &Uses, replaced: &mut [Option<Vec<Step>>]) {
-    for index in 0..plan.steps.len() {
+    for (index, instead) in replaced.iter_mut().enumerate() {
         let Kernel::ChannelSlice { start, .. } = plan.steps[index].kernel else { continue };
         let (from, part) = (plan.steps[index].inputs[0], plan.steps[index].outputs[0]);
         let in_arena = plan.buffer(from).region == Region::Arena && from != plan.input;
         if in_arena && is_map(plan.buffer(from)) && uses.reads_step_over(plan, part, None) {
             let whole = plan.buffer(from).slice.unwrap_or(Slice { of: from, start: 0 });
             plan.buffers[part.0 as usize].slice = Some(Slice { start: whole.start + start, ..whole });
-            replaced[index] = Some(Vec::new());
+            *instead = Some(Vec::new());
         }
     }
 }
