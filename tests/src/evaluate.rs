@@ -76,6 +76,7 @@ fn evaluate(
         Op::Conv { attrs, .. } => conv(attrs, operands[0], operands[1], operands.get(2).copied()),
         Op::Linear { .. } => conv(&square(1, 1, 0), operands[0], operands[1], operands.get(2).copied()),
         Op::BatchNorm { eps, .. } => batch_norm(f64::from(*eps), &operands),
+        Op::GroupNorm { groups, eps, .. } => group_norm(*groups, f64::from(*eps), &operands),
         Op::Activate { act: Activation::Relu } => leaky(operands[0], 0.0),
         Op::Activate { act: Activation::LeakyRelu { slope } } => leaky(operands[0], f64::from(*slope)),
         Op::Add { act: None } => sum(operands[0], operands[1]),
@@ -127,6 +128,30 @@ fn batch_norm(eps: f64, operands: &[&Tracked]) -> Tracked {
         let (value, error) = (x.values[i], x.errors[i]);
         let magnitude = factor.abs() * (value.abs() + error + mean.abs()) + shift.abs();
         ((value - mean) * factor + shift, factor.abs() * error + 8.0 * EPS * magnitude)
+    })
+}
+
+/// `x, scale, shift`. With errors up to `e` in a group, its mean is off by `e`, and `rstd` by `e * rstd` of itself.
+fn group_norm(groups: usize, eps: f64, operands: &[&Tracked]) -> Tracked {
+    let x = operands[0];
+    let [pixels, channels] = x.sizes();
+    // In logical order a group's elements lie side by side.
+    let count = pixels * channels / groups;
+    let statistics: Vec<[f64; 4]> = (x.values.chunks(count).zip(x.errors.chunks(count)))
+        .map(|(values, errors)| {
+            let mean_of = |f: &dyn Fn(f64) -> f64| values.iter().map(|&v| f(v)).sum::<f64>() / count as f64;
+            let mean = mean_of(&|v| v);
+            let rstd = 1.0 / (mean_of(&|v| (v - mean).powi(2)) + eps).sqrt();
+            let error = errors.iter().copied().fold(0.0, f64::max);
+            [mean, rstd, error + (count + 8) as f64 * EPS * mean_of(&f64::abs), error]
+        })
+        .collect();
+    x.map(|i| {
+        let [scale, shift] = [1, 2].map(|k| operands[k].values[i / pixels % channels]);
+        let [mean, rstd, off, error] = statistics[i / count];
+        let xhat = (x.values[i] - mean) * rstd;
+        let moved = scale.abs() * rstd * (error + off + xhat.abs() * off);
+        (xhat * scale + shift, moved + 8.0 * EPS * (scale.abs() * (xhat.abs() + 1.0) + shift.abs()))
     })
 }
 

@@ -106,6 +106,8 @@ const NETWORKS: &[(&str, &str, &[&[usize]])] = &[
         TRANSITION,
         &[&[4], &[4], &[4]],
     ),
+    // Normalised by groups: the stem ends with a normalisation, which writes whole maps.
+    (CHAIN, "norm: group_norm(groups=4)", &[&[8]]),
     // A result of the network is read from outside, so it is no slice; it has slices itself.
     (CHAIN, "outputs: [stage1]", &[&[16]]),
 ];

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use resnetc_compiler::explain::{Event, Origin, Trace};
+use resnetc_compiler::ir::op::Op;
 use resnetc_compiler::plan::BufferId;
 use resnetc_compiler::source::{SourceMap, Span};
 use resnetc_compiler::spec::ResolvedSpec;
@@ -93,7 +94,11 @@ impl Explainer<'_> {
             (Some(host), _) if host.name != node.name => format!("in `{}`", host.name),
             (_, None) => {
                 let kernel = self.trace.plan.steps.iter().find(|step| step.name == node.name);
-                kernel.map_or("memory, no kernel".into(), |step| format!("kernel {}", step.kernel.name()))
+                let slices = matches!(node.op, Op::Concat { .. });
+                let why = if slices { ": its operands are slices of it" } else { "" };
+                kernel.map_or(format!("memory, no kernel{why}"), |step| {
+                    format!("kernel {}", step.kernel.name())
+                })
             }
             (_, Some(pass)) => match self.trace.part(&node.name).as_slice() {
                 [] => format!("nothing: removed by {pass}"),
