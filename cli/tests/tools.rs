@@ -199,6 +199,53 @@ fn a_new_spec_is_its_base_and_is_not_overwritten() {
     assert_eq!(stdout(&["diff", "resnet20", path]), "the networks are equal\n");
 }
 
+/// A variant is a few lines that change a base, and says what comes out; so is the largest base, without the lines.
+#[test]
+fn specs_are_short() {
+    let rows = json(&stdout(&["list", "--json"]));
+    for row in rows.as_array().expect("a list") {
+        let file = row["file"].as_str().expect("a file");
+        let text = std::fs::read_to_string(format!("../specs/{file}")).expect("readable");
+        let variant = file.starts_with("variants/");
+        let lines = text.lines().count();
+        assert!(lines <= if variant { 15 } else { 25 }, "{file} has {lines} lines");
+        assert!(text.contains("\nextends: ") || !variant, "{file} extends nothing");
+        for part in ["\nexpect: {params: ", ", macs: ", ", output: "] {
+            assert!(text.contains(part), "{file} does not say {part}");
+        }
+    }
+}
+
+#[test]
+fn compiled_in_networks_are_those_of_the_folder() {
+    let rows = json(&stdout(&["list", "--json"]));
+    let listed = rows
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|row| format!("../specs/{}", row["file"].as_str().unwrap_or("")));
+    let mut listed: Vec<_> = listed.collect();
+    let files = json(&stdout(&["verify", "../specs", "--json"]));
+    let files =
+        files.as_array().expect("a list").iter().map(|row| row["file"].as_str().unwrap_or("").to_owned());
+    let mut files: Vec<_> = files.collect();
+    listed.sort();
+    files.sort();
+    assert_eq!(listed, files);
+}
+
+/// By a name, its own or its base's, and by a file beside it.
+#[test]
+fn compiled_in_networks_extend_each_other() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("mine.yaml"), "extends: wrn_40_4\nname: mine\nclasses: 100\n")
+        .expect("written");
+    for spec in ["densenet_bc_100_k12", "wrn_28_10_dropout", "ecaresnet50d", "mine.yaml"] {
+        let output = resnetc(&["check", spec]).current_dir(folder.path()).output().expect("it starts");
+        assert!(output.status.success(), "{}", stderr(&output));
+    }
+}
+
 #[test]
 fn compiled_in_networks_are_listed() {
     let rows = json(&stdout(&["list", "--json"]));

@@ -86,7 +86,8 @@ pub struct UnitRow {
     pub params: u64,
     /// Multiply-accumulates for one image.
     pub macs: u64,
-    /// What the shortcut became and why: `identity: the shapes agree`, `projection: 64 -> 256 channels, stride 2, rule B`.
+    /// What the shortcut became and why: `identity: the shapes agree`, `projection: 64 -> 256 channels, stride 2, rule B`,
+    /// `avgpool -> conv -> bn: 256 -> 512 channels, stride 2`.
     pub shortcut: Option<String>,
 }
 

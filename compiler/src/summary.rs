@@ -6,14 +6,14 @@ use std::collections::HashMap;
 use crate::ir::graph::{Graph, NodeId, Value};
 use crate::ir::op::Op;
 use crate::ir::types::TensorType;
-use crate::ops;
+use crate::ops::{self, ShortcutChange};
 use crate::report::{PassReport, Summary, UnitRow};
 use crate::spec::ResolvedSpec;
 
 /// All figures but those of the plan (`kernels`, `arena_bytes`), which are zero. `kernels_before` counts the operators
 /// of the graph itself.
 pub(crate) fn summarize(spec: &ResolvedSpec, graph: &Graph, reports: &[PassReport], batch: usize) -> Summary {
-    let shortcuts = shortcuts(reports);
+    let shortcuts = shortcuts(graph, reports);
     let mut units: Vec<UnitRow> = Vec::new();
     for id in graph.ids() {
         let name = row_name(&graph.node(id).name);
@@ -102,7 +102,35 @@ fn count(graph: &Graph, id: NodeId, batch: usize, row: &mut UnitRow) {
 }
 
 /// What became of each unit's shortcut, by the unit's name.
-fn shortcuts(reports: &[PassReport]) -> HashMap<&str, String> {
+fn shortcuts<'g>(graph: &'g Graph, reports: &'g [PassReport]) -> HashMap<&'g str, String> {
+    let mut layers: HashMap<&str, Vec<NodeId>> = HashMap::new();
+    for id in graph.ids().filter(|&id| !is_source(&graph.node(id).op)) {
+        let name = &graph.node(id).name;
+        let row = row_name(name);
+        if name[row.len()..].starts_with(".shortcut") {
+            layers.entry(row).or_default().push(id);
+        }
+    }
+    let mut texts: HashMap<&str, String> =
+        layers.into_iter().map(|(row, layers)| (row, layered(graph, &layers))).collect();
     let notes = reports.iter().filter(|report| report.name == "expand-shortcuts").flat_map(|r| &r.notes);
-    notes.map(|(node, note)| (row_name(node), note.clone())).collect()
+    texts.extend(notes.map(|(node, note)| (row_name(node), note.clone())));
+    texts
+}
+
+/// A shortcut of the spec's own layers: `avgpool -> conv -> bn: 256 -> 512 channels, stride 2`.
+fn layered(graph: &Graph, layers: &[NodeId]) -> String {
+    let kind = |&id: &NodeId| {
+        let name = &graph.node(id).name;
+        let last = name.rsplit('.').next().unwrap_or(name);
+        last.trim_end_matches(|c: char| c.is_ascii_digit()).to_owned()
+    };
+    let kinds = layers.iter().map(kind).collect::<Vec<_>>().join(" -> ");
+    let size = |value: Value| graph.value_type(value).and_then(|ty| ty.shape.nchw());
+    let first = layers.first().and_then(|&id| graph.operands(id).first().copied()).and_then(size);
+    let last = layers.last().and_then(|&id| size(id.into()));
+    match first.zip(last).and_then(|(x, main)| ShortcutChange::between(x, main)) {
+        Some(change) if !change.is_none() => format!("{kinds}: {change}"),
+        _ => kinds,
+    }
 }

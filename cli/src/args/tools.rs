@@ -135,7 +135,7 @@ A spec that begins with this line is completed and checked by editors with a YAM
 #[derive(Debug, Args)]
 #[command(after_help = LIST_EXAMPLES)]
 pub struct ListArgs {
-    /// Print a list of `name`, `params`, `macs`, `input` and `about` as JSON.
+    /// Print a list of `name`, `params`, `macs`, `input`, `about` and `file` as JSON.
     #[arg(long)]
     pub json: bool,
 }

@@ -1,7 +1,7 @@
 //! `resnetc list`: the compiled-in networks.
 
 use resnetc_compiler::source::SourceMap;
-use resnetc_compiler::spec::builtin;
+use resnetc_compiler::spec::builtin::{self, Shipped};
 use serde::Serialize;
 
 use super::spec;
@@ -19,11 +19,12 @@ struct Row {
     macs: u64,
     input: [usize; 3],
     about: &'static str,
+    file: &'static str,
 }
 
 /// Runs the command.
 pub fn list(args: &ListArgs, output: &Output) -> Result {
-    let rows: Vec<Row> = builtin::names().map(|name| row(name, output)).collect::<Result<_>>()?;
+    let rows: Vec<Row> = builtin::specs().map(|spec| row(spec, output)).collect::<Result<_>>()?;
     if args.json {
         return output.result(&serde_json::to_string_pretty(&rows).expect("rows have only string keys"));
     }
@@ -41,16 +42,16 @@ pub fn list(args: &ListArgs, output: &Output) -> Result {
     output.result(&table.render())
 }
 
-fn row(name: &'static str, output: &Output) -> Result<Row> {
+fn row(shipped: Shipped, output: &Output) -> Result<Row> {
+    let Shipped { name, file, text } = shipped;
     let mut sources = SourceMap::default();
     let spec = spec::load_builtin(name, &mut sources, output)?;
     let summary = spec::expand(&spec, &sources, output)?.summary;
     let (params, macs, input) = (summary.params, summary.macs, spec.input.value);
-    Ok(Row { name, params, macs, input, about: about(name) })
+    Ok(Row { name, params, macs, input, about: about(text), file })
 }
 
 /// The comment that the spec begins with: its first line.
-fn about(name: &str) -> &'static str {
-    let text = builtin::spec(name).map_or("", |(_, text)| text);
+fn about(text: &'static str) -> &'static str {
     text.lines().next().and_then(|line| line.strip_prefix('#')).map_or("", str::trim)
 }

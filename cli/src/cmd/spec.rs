@@ -111,6 +111,7 @@ fn missing(name: &str, error: &std::io::Error) -> Failure {
     if looks_like_path || error.kind() != ErrorKind::NotFound {
         return Failure::Usage(format!("cannot read {name}: {error}"));
     }
-    let known: Vec<_> = builtin::names().collect();
-    Failure::Usage(format!("`{name}` is neither a file nor a compiled-in network: {}", known.join(", ")))
+    let near = builtin::near(name);
+    let text = "`resnetc list` shows all networks";
+    Failure::Usage(format!("`{name}` is neither a file nor a compiled-in network; near: {near}; {text}"))
 }

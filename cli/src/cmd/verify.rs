@@ -55,7 +55,7 @@ pub fn verify(args: &VerifyArgs, output: &Output) -> Result {
 /// Specs of the folder, or names of the compiled-in networks.
 fn files(args: &VerifyArgs) -> Result<Vec<String>> {
     if args.dir.is_none() && !Path::new(DIR).is_dir() {
-        return Ok(builtin::names().map(str::to_owned).collect());
+        return Ok(builtin::specs().map(|spec| spec.name.to_owned()).collect());
     }
     let dir = args.dir.as_deref().unwrap_or(DIR);
     let mut files = Vec::new();

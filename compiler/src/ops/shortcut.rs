@@ -1,5 +1,7 @@
 //! Shortcuts: the rule before it is decided, and option A's padding.
 
+use std::fmt;
+
 use super::norm::check_groups;
 use super::vjp::Gradients;
 use super::{Infer, InferError, Vjp, feature_map, like, same_shape};
@@ -33,6 +35,15 @@ impl ShortcutChange {
     /// Whether the input fits as it is.
     pub fn is_none(&self) -> bool {
         self.channels[0] == self.channels[1] && self.stride == [1; 2]
+    }
+}
+
+/// `256 -> 512 channels, stride 2`
+impl fmt::Display for ShortcutChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ([cin, cout], [sh, sw]) = (self.channels, self.stride);
+        write!(f, "{cin} -> {cout} channels, stride {sh}")?;
+        if sh == sw { Ok(()) } else { write!(f, "x{sw}") }
     }
 }
 

@@ -88,7 +88,5 @@ fn project(
 
 /// `projection: 256 -> 512 channels, stride 2, rule B`
 fn reason(what: &str, change: ShortcutChange, rule: char) -> String {
-    let ([cin, cout], [sh, sw]) = (change.channels, change.stride);
-    let stride = if sh == sw { sh.to_string() } else { format!("{sh}x{sw}") };
-    format!("{what}: {cin} -> {cout} channels, stride {stride}, rule {rule}")
+    format!("{what}: {change}, rule {rule}")
 }

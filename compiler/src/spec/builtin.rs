@@ -1,4 +1,6 @@
-//! What is compiled in: the units `basic` and `bottleneck`, the shortcut rule D, and the shipped specs by name.
+//! What is compiled in: the units `basic` and `bottleneck`, the shortcut rule D, and the shipped specs.
+
+use super::read::nearest_of;
 
 /// Name of the source with the built-in units.
 pub const UNITS_NAME: &str = "<builtin>/units.yaml";
@@ -43,26 +45,40 @@ pub const RULE_NAME: &str = "<builtin>/shortcut";
 /// projection.
 pub const RULE: &str = "avgpool2x2(stride, ceil, count_padding=false) -> conv1x1(out) -> bn";
 
-const SPECS: &[(&str, &str)] = &[
-    ("notebook-resnet50-cifar10", include_str!("../../../specs/notebook-resnet50-cifar10.yaml")),
-    ("resnet101", include_str!("../../../specs/resnet101.yaml")),
-    ("resnet110", include_str!("../../../specs/resnet110.yaml")),
-    ("resnet152", include_str!("../../../specs/resnet152.yaml")),
-    ("resnet18", include_str!("../../../specs/resnet18.yaml")),
-    ("resnet20", include_str!("../../../specs/resnet20.yaml")),
-    ("resnet32", include_str!("../../../specs/resnet32.yaml")),
-    ("resnet34", include_str!("../../../specs/resnet34.yaml")),
-    ("resnet44", include_str!("../../../specs/resnet44.yaml")),
-    ("resnet50", include_str!("../../../specs/resnet50.yaml")),
-    ("resnet56", include_str!("../../../specs/resnet56.yaml")),
-];
+/// What names of the compiled-in specs begin with, where they stand for files.
+pub const FOLDER: &str = "<builtin>/";
 
-/// A compiled-in spec: its name and text.
-pub fn spec(name: &str) -> Option<(&'static str, &'static str)> {
-    SPECS.iter().copied().find(|&(known, _)| known == name)
+// `SPECS`: name, file below `specs/`, text; `build.rs` lists the folder.
+include!(concat!(env!("OUT_DIR"), "/specs.rs"));
+
+/// A compiled-in spec.
+#[derive(Debug, Clone, Copy)]
+pub struct Shipped {
+    /// What people call it.
+    pub name: &'static str,
+    /// Below `specs/`.
+    pub file: &'static str,
+    /// The spec.
+    pub text: &'static str,
 }
 
-/// Names of the compiled-in specs, sorted.
-pub fn names() -> impl Iterator<Item = &'static str> {
-    SPECS.iter().map(|&(name, _)| name)
+/// All compiled-in specs, variants last.
+pub fn specs() -> impl Iterator<Item = Shipped> {
+    SPECS.iter().map(|&(name, file, text)| Shipped { name, file, text })
+}
+
+/// A compiled-in spec by its name.
+pub fn spec(name: &str) -> Option<Shipped> {
+    specs().find(|spec| spec.name == name)
+}
+
+/// A compiled-in spec by the file that it was: `<builtin>/variants/cifar/preact164.yaml`.
+pub fn file(path: &str) -> Option<Shipped> {
+    let file = path.strip_prefix(FOLDER)?;
+    specs().find(|spec| spec.file == file)
+}
+
+/// Names of compiled-in specs that a wrong one is near to.
+pub fn near(name: &str) -> String {
+    nearest_of(name, specs().map(|spec| spec.name), 3).join(", ")
 }

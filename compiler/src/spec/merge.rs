@@ -95,20 +95,25 @@ fn open(
     wanted: &str,
     span: Span,
 ) -> Result<(String, String), Vec<Diagnostic>> {
-    if let Some((name, text)) = builtin::spec(wanted) {
-        return Ok((format!("<builtin>/{name}.yaml"), text.to_string()));
+    if let Some(spec) = builtin::spec(wanted) {
+        return Ok((format!("{}{}", builtin::FOLDER, spec.file), spec.text.to_string()));
     }
     let path = match from.rsplit_once('/') {
         Some((folder, _)) if !wanted.starts_with('/') => format!("{folder}/{wanted}"),
         _ => wanted.to_string(),
     };
     let path = clean(&path);
+    if let Some(spec) = builtin::file(&path) {
+        return Ok((path, spec.text.to_string()));
+    }
     match (request.read)(&path) {
         Ok(text) => Ok((path, text)),
         Err(error) => {
-            let names: Vec<&str> = builtin::names().collect();
             let fault = Diagnostic::error(format!("cannot read `{path}`: {error}"), span, "extended here");
-            Err(vec![fault.help(format!("a file beside the spec, or one of: {}", names.join(", ")))])
+            Err(vec![fault.help(format!(
+                "a file beside the spec, or a compiled-in name; near: {}",
+                builtin::near(wanted)
+            ))])
         }
     }
 }

@@ -70,8 +70,8 @@ pub fn load_builtin(
     limits: Limits,
     sources: &mut SourceMap,
 ) -> Option<Result<ResolvedSpec, Vec<Diagnostic>>> {
-    let (name, text) = builtin::spec(name)?;
+    let builtin::Shipped { file, text, .. } = builtin::spec(name)?;
     let none = |path: &str| Err(std::io::Error::new(std::io::ErrorKind::NotFound, path.to_string()));
-    let name = format!("<builtin>/{name}.yaml");
+    let name = format!("{}{file}", builtin::FOLDER);
     Some(load(&Request { name: &name, text, overrides, read: &none, limits }, sources))
 }

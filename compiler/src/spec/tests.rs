@@ -42,7 +42,7 @@ fn params(graph: &Graph) -> usize {
 
 #[test]
 fn every_shipped_spec_builds_and_survives_emission() {
-    for name in builtin::names() {
+    for builtin::Shipped { name, .. } in builtin::specs() {
         let (spec, _) = get(name, &[]);
         assert_eq!(spec.name.value, name);
         for mode in [Mode::Infer, Mode::Train] {
