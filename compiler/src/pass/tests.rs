@@ -235,6 +235,63 @@ fn intermediates_with_two_users_are_not_fused() {
     assert_eq!(notes(forked(Mode::Train), "fuse-add"), "fired 1\nstem.add: took in `stem.sigmoid`");
 }
 
+/// A convolution whose result is also read raw keeps its weight: the normalisation becomes a map of its own.
+#[test]
+fn a_convolution_with_two_users_is_not_folded() {
+    let (mut net, x) = Net::new(Mode::Infer, [2, 3, 4, 4]);
+    let x = net.conv("stem.conv", x, [3, 4], 3, 1);
+    let norm = net.bn("stem.bn", x, 4);
+    let sum = net.sum("stem.add", norm, x);
+    net.head(sum, 4);
+    let notes = notes(net.graph, "fold-bn");
+    assert_eq!(notes, "fired 1\nstem.bn: affine: the convolution's result has another user");
+}
+
+/// Two convolutions by one weight, each with a normalisation of its own: folding either would change the other.
+#[test]
+fn a_shared_weight_is_not_folded() {
+    let (mut net, x) = Net::new(Mode::Infer, [2, 4, 4, 4]);
+    let a = net.conv("a.conv", x, [4, 4], 3, 1);
+    let weight = net.graph.operands(a.node)[1];
+    let op = net.graph.node(a.node).op.clone();
+    let b = net.add("b.conv", op, &[x, weight]);
+    let (a, b) = (net.bn("a.bn", a, 4), net.bn("b.bn", b, 4));
+    let sum = net.sum("add", a, b);
+    net.head(sum, 4);
+    let reason = "affine: the convolution shares its weight";
+    assert_eq!(notes(net.graph, "fold-bn"), format!("fired 2\na.bn: {reason}\nb.bn: {reason}"));
+}
+
+/// Two normalisations that share their scale fold different statistics into it: each gets a scale of its own.
+#[test]
+fn a_shared_scale_is_folded_for_each_normalisation() {
+    let (mut net, x) = Net::new(Mode::Infer, [2, 4, 4, 4]);
+    let a = net.bn("a", x, 4);
+    let b = net.bn("b", x, 4);
+    let mut operands = net.graph.operands(b.node);
+    operands[1] = net.graph.operands(a.node)[1];
+    let op = net.graph.node(b.node).op.clone();
+    let c = net.add("c", op, &operands);
+    let sum = net.sum("add1", a, c);
+    net.head(sum, 4);
+    let text = after(net.graph, "fold-bn");
+    for scale in ["a.folded_scale", "c.folded_scale"] {
+        assert!(text.contains(&format!("{scale} = param norm_scale")), "{scale} in\n{text}");
+    }
+}
+
+/// A sum that is read with and without its activation stays apart from it.
+#[test]
+fn a_sum_with_two_users_is_not_fused() {
+    let (mut net, x) = Net::new(Mode::Infer, [2, 4, 4, 4]);
+    let sum = net.sum("sum", x, x);
+    let act = net.act("relu", sum, Activation::Relu);
+    let out = net.sum("out", act, sum);
+    net.head(out, 4);
+    let notes = notes(net.graph, "fuse-add");
+    assert_eq!(notes, "fired 0\nsum: left: its sum is used more than once\nout: left: no activation follows");
+}
+
 #[test]
 fn gradients_of_a_fork() {
     insta::assert_snapshot!(after(forked(Mode::Train), "layout"));
