@@ -24,11 +24,9 @@ pub fn check_expect(spec: &ResolvedSpec, summary: &Summary) -> Vec<Diagnostic> {
     let found = summary.output_shape.get(1..).unwrap_or_default();
     if let Some(expected) = spec.expect.output.as_ref().filter(|e| e.value != found) {
         let fault = format!("the network's output for one image is {found:?}");
-        faults.push(Diagnostic::error(
-            fault,
-            expected.span,
-            format!("{:?} is expected here", expected.value),
-        ));
+        let label = format!("{:?} is expected here", expected.value);
+        let fault = Diagnostic::error(fault, expected.span, label);
+        faults.push(fault.help("correct the network, or what is expected of it"));
     }
     faults
 }

@@ -141,7 +141,9 @@ impl Builder<'_> {
         let Some(logits) = logits else {
             let span = self.spec.head.span;
             let fault = Diagnostic::error("a network without a head cannot be trained", span, "no logits");
-            return Err(Box::new(fault.help("it can be compiled for inference")));
+            return Err(Box::new(
+                fault.help("write `head: global_avgpool -> linear(classes)`; for inference none is needed"),
+            ));
         };
         let span = self.spec.classes.span;
         let labels = self.insert("labels".into(), Op::Labels { batch }, span, &[])?;

@@ -180,7 +180,8 @@ impl Builder<'_> {
         if a.channels != b.channels {
             let fault =
                 Diagnostic::error("these cannot be added", a_span, format!("{} channels", a.channels));
-            return Err(Box::new(fault.label(b_span, format!("{} channels", b.channels))));
+            let fault = fault.label(b_span, format!("{} channels", b.channels));
+            return Err(Box::new(fault.help("`conv1x1(f)` gives a branch `f` channels")));
         }
         let node = self.node("add", Op::Add { act: None }, whole, &[a.value, b.value])?;
         Ok(Map { value: node.into(), channels: a.channels })

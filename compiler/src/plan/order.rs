@@ -1,9 +1,10 @@
 //! The order of execution: topological, and chosen so that little memory is alive at a time.
 //!
-//! Greedy list scheduling: of all nodes whose operands are there, run the one that adds least to (or frees most of)
-//! the arena; the graph's order decides ties, so the result is deterministic. In a backward pass this runs a
-//! convolution's filter gradient, the last reader of a saved feature map, before its data gradient, which can then
-//! take the memory over.
+//! Greedy list scheduling: of all nodes whose operands are there, run the one that raises the fullest step so far least;
+//! of several the one that adds least to (or frees most of) the arena; the graph's order decides ties, so the result is
+//! deterministic. By the first rule a projection waits until its unit's strided convolution has freed its input. By the
+//! second a backward pass runs a convolution's filter gradient, the last reader of a saved feature map, before its data
+//! gradient, which can then take the memory over.
 //!
 //! Updates come after everything else: an update writes its parameter in place, so every reader of the parameter
 //! has to run before it.
@@ -18,9 +19,16 @@ pub fn order(graph: &Graph) -> Vec<NodeId> {
     let mut schedule = Schedule::new(graph);
     let mut ready: Vec<NodeId> = schedule.nodes.keys().copied().filter(|id| schedule.is_ready(*id)).collect();
     let mut order = Vec::with_capacity(schedule.nodes.len());
-    while let Some(best) = (0..ready.len()).min_by_key(|&i| (schedule.cost(ready[i]), ready[i])) {
+    // Bytes alive before the next step, and during the fullest one so far.
+    let (mut live, mut peak) = (0, 0);
+    while let Some(best) = (0..ready.len()).min_by_key(|&i| {
+        let raises = (live + schedule.needs(ready[i]) - peak).max(0);
+        (raises, schedule.cost(ready[i]), ready[i])
+    }) {
         let id = ready.swap_remove(best);
         order.push(id);
+        peak = peak.max(live + schedule.needs(id));
+        live += schedule.cost(id);
         schedule.run(id, &mut ready);
     }
     assert_eq!(order.len(), schedule.nodes.len(), "the graph has a cycle");
@@ -113,6 +121,15 @@ impl Schedule {
             _ => None,
         });
         entry.allocates - freed.sum::<i64>()
+    }
+
+    /// Bytes that the arena needs beyond what is alive while the node runs. A result as large as an operand that dies
+    /// counts none: most kernels that have such operands may write over them.
+    fn needs(&self, id: NodeId) -> i64 {
+        let entry = &self.nodes[&id];
+        let fits = |&(bytes, readers): &(i64, usize)| readers == 1 && bytes == entry.allocates;
+        let in_place = entry.operands.iter().any(|value| self.values.get(value).is_some_and(fits));
+        if in_place { 0 } else { entry.allocates }
     }
 
     /// Accounts for the node's run and adds the nodes that it was the last to hold up.

@@ -108,8 +108,10 @@ impl<'u> Checker<'u> {
             ),
             Some(out) => {
                 out.used = true;
-                (out.kind.is_some_and(|k| k != Type::Map))
-                    .then(|| Diagnostic::error("`out` must be a feature map", out.span, "is none"))
+                (out.kind.is_some_and(|k| k != Type::Map)).then(|| {
+                    Diagnostic::error("`out` must be a feature map", out.span, "this is a number")
+                        .help("bind what the unit gives on: `out = main + shortcut -> relu`")
+                })
             }
         };
         self.faults.extend(fault);
@@ -125,10 +127,12 @@ impl<'u> Checker<'u> {
         let kind = self.value(expr)?;
         let fault = match (wanted, kind) {
             (Type::Number, Type::Map | Type::Shortcut) => {
-                Diagnostic::error("a number is needed here", expr.span, "this is a feature map")
+                let fault = Diagnostic::error("a number is needed here", expr.span, "this is a feature map");
+                fault.help("numbers are the unit's parameters, and what is computed from them")
             }
             (Type::Map | Type::Shortcut, Type::Number) => {
-                Diagnostic::error("a feature map is needed here", expr.span, "this is a number")
+                let fault = Diagnostic::error("a feature map is needed here", expr.span, "this is a number");
+                fault.help("feature maps are `x`, `shortcut`, and what layers make of them")
             }
             _ => return Some(kind),
         };
@@ -229,7 +233,8 @@ impl<'u> Checker<'u> {
         }
         if !(2..=MAX_CONCAT).contains(&args.len()) {
             let fault = format!("`concat` takes 2 to {MAX_CONCAT} feature maps");
-            self.faults.push(Diagnostic::error(fault, call.span, format!("given {}", args.len())));
+            let fault = Diagnostic::error(fault, call.span, format!("given {}", args.len()));
+            self.faults.push(fault.help("write `concat(a, b)`"));
         }
         Some(Type::Map)
     }

@@ -129,7 +129,11 @@ fn fan(expr: &Expr) -> Result<Fan, Box<Diagnostic>> {
     match bare_name(expr) {
         Some("fan_in") => Ok(Fan::FanIn),
         Some("fan_out") => Ok(Fan::FanOut),
-        _ => Err(Box::new(Diagnostic::error("a fan is `fan_in` or `fan_out`", expr.span, "neither"))),
+        _ => {
+            let fault = Diagnostic::error("a fan is `fan_in` or `fan_out`", expr.span, "neither");
+            let help = "`fan_in` counts what is summed up for an output, `fan_out` the outputs of an input";
+            Err(Box::new(fault.help(help)))
+        }
     }
 }
 

@@ -257,7 +257,9 @@ pub fn bind(call: &Call) -> Result<Bound<'_>, Vec<Diagnostic>> {
     let name = &call.name;
     let Some((form, window, params)) = find(&name.text) else {
         let fault = if LATER.contains(&name.text.as_str()) {
-            Diagnostic::error(format!("the layer `{}` is not supported yet", name.text), name.span, "here")
+            let fault = format!("the layer `{}` is not supported yet", name.text);
+            let help = "the loss takes logits, and a value that nothing changes needs no layer: leave it out";
+            Diagnostic::error(fault, name.span, "here").help(help)
         } else {
             Diagnostic::error(format!("unknown layer `{}`", name.text), name.span, "not a layer")
                 .help(suggest(&name.text, EXAMPLES))
@@ -293,7 +295,8 @@ impl<'c> Bound<'c> {
             };
             if self.has(param.name) {
                 let fault = format!("`{}` of `{layer}` is given twice", param.name);
-                faults.push(Diagnostic::error(fault, arg.value.span, "again here"));
+                faults
+                    .push(Diagnostic::error(fault, arg.value.span, "again here").help("keep one of the two"));
                 continue;
             }
             let by_name_alone = arg.name.is_none() && param.flag;
@@ -387,7 +390,7 @@ impl<'c> Bound<'c> {
         let bias = self.flag(eval, "bias", false)?;
         let bias_init = match self.get("bias_init") {
             Some(expr) if !bias => {
-                let fault = Diagnostic::error("there is no bias to begin there", expr.span, "without effect");
+                let fault = Diagnostic::error("`bias_init` needs a bias", expr.span, "without effect");
                 return Err(Box::new(fault.help("write `bias` too, or take `bias_init` out")));
             }
             Some(_) => Some(self.real(eval, "bias_init", 0.0, -1e3, 1e3)?),
@@ -410,7 +413,10 @@ impl<'c> Bound<'c> {
             let text =
                 format!("padding {} of a {}x{} window", attrs.padding[0], self.window[0], self.window[1]);
             let fault = Diagnostic::error("the padding is more than half of the window", span, text);
-            return Err(Box::new(fault.help("a window would lie wholly outside the image")));
+            let most = self.window.map(|size| size / 2);
+            let most = most[0].min(most[1]);
+            let help = format!("{most} at most, or a window would lie wholly outside the image");
+            return Err(Box::new(fault.help(help)));
         }
         Ok(attrs)
     }
@@ -449,7 +455,7 @@ impl<'c> Bound<'c> {
         if (low..=high).contains(&value) {
             return Ok(value as f32);
         }
-        let fault = format!("`{name}` of `{}` must lie in {low}..={high}", self.call.name.text);
+        let fault = format!("`{name}` of `{}` must lie between {low} and {high}", self.call.name.text);
         Err(Box::new(Diagnostic::error(fault, expr.span, format!("this is {value}"))))
     }
 
@@ -466,7 +472,8 @@ impl<'c> Bound<'c> {
         if (low..=high).contains(&value) && value.fract() == 0.0 {
             return Ok([value as usize; 2]);
         }
-        let fault = format!("`{name}` of `{}` must be a whole number in {low}..={high}", self.call.name.text);
+        let layer = &self.call.name.text;
+        let fault = format!("`{name}` of `{layer}` must be a whole number between {low} and {high}");
         Err(Box::new(Diagnostic::error(fault, expr.span, format!("this is {value}"))))
     }
 

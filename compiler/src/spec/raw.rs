@@ -184,11 +184,9 @@ impl<'t> Composer<'t> {
         if matches!(error.kind(), ErrorKind::RecursionLimitExceeded) {
             return self.too_deep(span);
         }
-        Box::new(Diagnostic::error(
-            format!("this is not YAML: {}", error.info()),
-            span,
-            "the reader stopped here",
-        ))
+        let fault = format!("this is not YAML: {}", error.info());
+        let fault = Diagnostic::error(fault, span, "the reader stopped here");
+        Box::new(fault.help("look before it for a bracket or a quote that is not closed, or for indentation"))
     }
 
     fn document(&mut self) -> Result<Node, Fatal> {

@@ -224,11 +224,15 @@ impl<'s> Reader<'s> {
     pub fn wrong(&mut self, node: &Node, what: &str, wanted: &str) {
         let found =
             if node.is_empty() { "nothing here".into() } else { format!("this is {}", node.describe()) };
-        self.fault(Diagnostic::error(format!("{what} must be {wanted}"), node.span, found));
+        let fault = Diagnostic::error(format!("{what} must be {wanted}"), node.span, found);
+        self.fault(match way_out(node, wanted) {
+            Some(help) => fault.help(help),
+            None => fault,
+        });
     }
 
     fn out_of_range(&mut self, node: &Node, what: &str, low: &impl Display, high: &impl Display) {
-        let range = format!("{what} must lie in {low}..={high}");
+        let range = format!("{what} must lie between {low} and {high}");
         self.fault(Diagnostic::error(range, node.span, format!("this is {}", node.describe())));
     }
 
@@ -248,6 +252,25 @@ impl<'s> Reader<'s> {
     pub fn unknown(&mut self, what: &str, name: &str, span: Span, known: &[&str]) {
         let fault = Diagnostic::error(format!("unknown {what} `{name}`"), span, "not known");
         self.fault(fault.help(suggest(name, known)));
+    }
+}
+
+/// What to write instead of a value of the wrong kind, where that is plain.
+fn way_out(node: &Node, wanted: &str) -> Option<String> {
+    let Kind::Scalar { text, style } = &node.kind else {
+        let dashes = matches!(node.kind, Kind::List(_)) && wanted.starts_with("a map");
+        return dashes.then(|| "write the keys without dashes before them".into());
+    };
+    match (text.to_lowercase().as_str(), style) {
+        ("", _) if wanted.starts_with("a map") => Some("write a line `key: value` for each setting".into()),
+        ("yes" | "on" | "1", _) if wanted.contains("`true`") => Some("write `true`".into()),
+        ("no" | "off" | "0", _) if wanted.contains("`true`") => Some("write `false`".into()),
+        (text, ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted)
+            if wanted.contains("number") && text.parse::<f64>().is_ok() =>
+        {
+            Some("take the quotes off: in quotes it is a text".into())
+        }
+        _ => None,
     }
 }
 

@@ -320,7 +320,7 @@ impl Resolver<'_, '_> {
                 node.span,
                 format!("{} numbers", items.len()),
             );
-            self.reader.fault(fault);
+            self.reader.fault(fault.help("colour images of 224x224 are `[3, 224, 224]`"));
             return None;
         }
         let sizes: Vec<_> = items
@@ -388,14 +388,18 @@ impl Resolver<'_, '_> {
             let stage = stage.filter(|&n| n > 0 && stages.is_none_or(|count| n <= count));
             let Some(stage) = stage else {
                 let fault = Diagnostic::error(format!("there is no stage `{text}`"), item.span, "not known");
-                let last = stages.map_or("...".into(), |count| format!("`stage{count}`"));
-                self.reader.fault(fault.help(format!("stages are called `stage1` to {last}")));
+                let help = match stages {
+                    Some(1) => "there is `stage1` alone".to_owned(),
+                    Some(count) => format!("stages are called `stage1` to `stage{count}`"),
+                    None => "stages are called `stage1`, `stage2` and so on".to_owned(),
+                };
+                self.reader.fault(fault.help(help));
                 return None;
             };
             if let Some(first) = outputs.iter().find(|o| o.value == stage) {
                 let fault =
                     Diagnostic::error(format!("`{text}` is an output twice"), item.span, "again here");
-                self.reader.fault(fault.label(first.span, "first here"));
+                self.reader.fault(fault.label(first.span, "first here").help("keep one of the two"));
                 return None;
             }
             outputs.push(Spanned::new(stage, item.span));

@@ -216,7 +216,8 @@ impl Resolver<'_, '_> {
         let mut stride = stem.map_or(1, reduction);
         if stride > wanted {
             let text = format!("the stem alone has stride {stride}");
-            self.reader.fault(Diagnostic::error("`output_stride` cannot be reached", node.span, text));
+            let fault = Diagnostic::error("`output_stride` cannot be reached", node.span, text);
+            self.reader.fault(fault.help(format!("write {stride} or more, or take strides out of the stem")));
             return;
         }
         let mut dilation = 1;
@@ -324,7 +325,7 @@ impl Resolver<'_, '_> {
         if value.fract() == 0.0 && (1.0..=MAX_CHANNELS as f64).contains(&value) {
             return Some(value);
         }
-        let fault = format!("`filters` must be a whole number in 1..={MAX_CHANNELS}");
+        let fault = format!("`filters` must be a whole number between 1 and {MAX_CHANNELS}");
         let text = format!("this is {value} in unit {} of stage {}", place.unit, place.stage);
         self.reader
             .fault(Diagnostic::error(fault, expr.span, text).help("`floor` and `round` make whole numbers"));

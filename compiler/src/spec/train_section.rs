@@ -277,7 +277,7 @@ fn optimizer(reader: &mut Reader<'_>, node: &Node, config: &mut TrainConfig) {
     if config.sgd.nesterov && (config.sgd.momentum == 0.0 || config.sgd.dampening != 0.0) {
         let fault =
             Diagnostic::error("`nesterov` needs a momentum and no dampening", settings.span, "not so here");
-        reader.fault(fault);
+        reader.fault(fault.help("write `momentum: 0.9` and no `dampening`, or take `nesterov` out"));
     }
 }
 
@@ -396,7 +396,8 @@ fn per_channel(reader: &mut Reader<'_>, entry: &Entry, channels: usize) -> Optio
     let items = reader.items(node, &what)?;
     if items.len() != channels {
         let fault = format!("{what} must have one number per channel");
-        reader.fault(Diagnostic::error(fault, node.span, format!("{} of {channels}", items.len())));
+        let fault = Diagnostic::error(fault, node.span, format!("{} of {channels}", items.len()));
+        reader.fault(fault.help(format!("`input` has {channels} channels")));
         return None;
     }
     items.iter().map(|item| reader.number(item, &what, NORMALIZE.number(&entry.key))).collect()

@@ -248,11 +248,15 @@ fn syntax(text: Text<'_>, error: &pest::error::Error<Rule>) -> Box<Diagnostic> {
         ErrorVariant::ParsingError { positives, .. } => expected(positives),
         ErrorVariant::CustomError { message } => message.clone(),
     };
-    Box::new(Diagnostic::error(
-        format!("expected {expected}, {found}"),
-        text.at(at, at + width),
-        "not understood",
-    ))
+    let span = text.at(at, at + width);
+    let fault = Diagnostic::error(format!("expected {expected}, {found}"), span, "not understood");
+    let open = |text: &str| text.matches('(').count() > text.matches(')').count();
+    let help = if expected.contains("`)`") && open(&text.text[..at]) {
+        "a bracket before it is not closed, or a comma is missing"
+    } else {
+        "a pipeline is `x -> conv3x3(f, stride) -> bn`, a unit a list of `name = value` that ends with `out`"
+    };
+    Box::new(fault.help(help))
 }
 
 /// Length of the token that a text begins with.
