@@ -15,6 +15,19 @@ fn picture_of_a_tiny_network() {
     insta::assert_snapshot!("tiny_svg", svg(TINY, &[]));
 }
 
+/// The page without style and script, which are files of the program.
+#[test]
+fn page_of_a_tiny_network() {
+    let mut page = stdout(&["build", TINY, "--emit", "html"]);
+    for tag in ["style", "script"] {
+        let (open, close) = (format!("<{tag}>"), format!("</{tag}>"));
+        let start = page.find(&open).expect("the page has one") + open.len();
+        let end = start + page[start..].find(&close).expect("it ends");
+        page.replace_range(start..end, "...");
+    }
+    insta::assert_snapshot!("tiny_html", page);
+}
+
 #[test]
 fn picture_shows_each_unit_and_each_identity_shortcut() {
     let text = svg(TINY, &[]);

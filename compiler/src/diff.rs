@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::ir::graph::Node;
-use crate::ir::op::Op;
+use crate::ir::op::{Norm, Op};
 use crate::report::{Network, UnitRow};
 
 /// One aspect in which two networks differ, and everywhere where they differ in the same way.
@@ -50,10 +50,10 @@ fn whole(network: &Network) -> Vec<(&'static str, String)> {
     });
     let mut stages: BTreeMap<usize, usize> = BTreeMap::new();
     for row in &network.summary.units {
-        *stages.entry(stage(&row.name)).or_default() += 1;
+        if row.name.contains(".unit") {
+            *stages.entry(stage(&row.name)).or_default() += 1;
+        }
     }
-    // Stem and head are no stage.
-    stages.remove(&0);
     let units: Vec<String> = stages.values().map(usize::to_string).collect();
     let summary = &network.summary;
     vec![
@@ -130,7 +130,7 @@ impl Part {
         // Strides are an aspect of their own.
         let mut op = node.op.clone();
         let stride = stride(&mut op).map_or([1, 1], |stride| std::mem::replace(stride, [1, 1]));
-        self.layers.push(op.to_string());
+        self.layers.push(text(&op));
         if let (Op::Conv { .. } | Op::Linear { .. }, Some(ty)) = (&node.op, node.types.first()) {
             self.filters.push(ty.shape.0.get(1).map_or(String::new(), usize::to_string));
         }
@@ -140,6 +140,16 @@ impl Part {
             self.strides.push(format!("{stride} in {local}"));
         }
     }
+}
+
+/// A layer of stride 1, without what is so everywhere.
+fn text(op: &Op) -> String {
+    if let Op::BatchNorm { eps, momentum, .. } = *op
+        && (Norm::Batch { eps, momentum }) == Norm::DEFAULT
+    {
+        return "bn".to_owned();
+    }
+    op.to_string().split(' ').filter(|word| *word != "s1").collect::<Vec<_>>().join(" ")
 }
 
 /// The step of what skips pixels, to be read or changed.

@@ -68,6 +68,11 @@ impl Block {
         }
     }
 
+    /// How many units it stands for; a transition is none.
+    pub fn count(&self) -> usize {
+        self.units.iter().filter(|name| name.contains(".unit")).count()
+    }
+
     /// `stage3` of `stage3.unit1`; none of stem and head.
     pub fn stage(&self) -> Option<&str> {
         self.units[0].split_once('.').filter(|(stage, _)| stage.starts_with("stage")).map(|(stage, _)| stage)
@@ -278,8 +283,7 @@ fn fold_stages(subject: &Subject<'_>, blocks: Vec<Block>) -> Vec<Block> {
         block.items.drain(..block.items.len() - 1);
         (block.ports, block.edges) = (Vec::new(), Vec::new());
         block.facts = facts(&rows(subject, &block.units));
-        let count = block.units.iter().filter(|name| name.contains(".unit")).count();
-        block.facts[0] = format!("{count} \u{d7} {}", block.facts[0]);
+        block.facts[0] = format!("{} \u{d7} {}", block.count(), block.facts[0]);
         block.facts.push(format!("to {}", block.items[0].shape));
     }
     folded

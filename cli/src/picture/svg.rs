@@ -274,14 +274,14 @@ fn draw_frame(out: &mut String, block: &Block, frame: &Place) {
             format_args!("<text class=\"small\" x=\"{}\" y=\"{y}\">{}</text>", x + PADDING, escape(fact)),
         );
     }
-    if block.units.len() > 1 {
+    if block.count() > 1 {
         put(
             out,
             format_args!(
                 "<text class=\"badge\" text-anchor=\"end\" x=\"{}\" y=\"{}\">\u{d7}{}</text>",
                 x + w - PADDING,
                 y + 16.0,
-                block.units.len()
+                block.count()
             ),
         );
     }

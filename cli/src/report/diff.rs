@@ -13,10 +13,34 @@ pub fn text(differences: &[Difference], a: &str, b: &str) -> String {
         let figure = |text: &str| text.parse().map_or(text.to_owned(), grouped);
         let counts = matches!(difference.aspect, "parameters" | "MACs");
         let cell = |text: &str| if counts { figure(text) } else { text.to_owned() };
-        let places = places(&difference.places);
-        table.row([difference.aspect.into(), places, cell(&difference.a), cell(&difference.b)]);
+        let columns = [
+            wrapped(&places(&difference.places), ", "),
+            wrapped(&cell(&difference.a), " -> "),
+            wrapped(&cell(&difference.b), " -> "),
+        ];
+        for i in 0..columns.iter().map(Vec::len).max().unwrap_or(0) {
+            let [places, a, b] = columns.each_ref().map(|lines| lines.get(i).cloned().unwrap_or_default());
+            table.row([if i == 0 { difference.aspect.into() } else { String::new() }, places, a, b]);
+        }
     }
     table.render()
+}
+
+/// Columns of a cell, where its parts let it be so narrow.
+const WIDTH: usize = 48;
+
+/// A list in lines, each but the last ending with what stands between its parts.
+fn wrapped(text: &str, between: &str) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for part in text.split_inclusive(between) {
+        let line = lines.last_mut().expect("there is one from the start");
+        if !line.is_empty() && line.chars().count() + part.trim_end().chars().count() > WIDTH {
+            lines.push(part.to_owned());
+        } else {
+            line.push_str(part);
+        }
+    }
+    lines.iter().map(|line| line.trim_end().to_owned()).collect()
 }
 
 /// Neighbouring units of a stage as a range: `stage2.unit0-3, stage3.unit0`.
@@ -43,7 +67,16 @@ fn places(names: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::places;
+    use super::{places, wrapped};
+
+    #[test]
+    fn long_lists_are_wrapped_between_their_parts() {
+        assert_eq!(wrapped("bn -> relu", " -> "), ["bn -> relu"]);
+        let long = ["conv 3x3 p1"; 5].join(" -> ");
+        let lines = ["conv 3x3 p1 -> conv 3x3 p1 -> conv 3x3 p1 ->", "conv 3x3 p1 -> conv 3x3 p1"];
+        assert_eq!(wrapped(&long, " -> "), lines);
+        assert_eq!(wrapped(&"x".repeat(90), " -> ").len(), 1);
+    }
 
     #[test]
     fn neighbours_are_a_range() {
