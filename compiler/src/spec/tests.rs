@@ -45,7 +45,9 @@ fn every_shipped_spec_builds_and_survives_emission() {
     for builtin::Shipped { name, .. } in builtin::specs() {
         let (spec, _) = get(name, &[]);
         assert_eq!(spec.name.value, name);
-        for mode in [Mode::Infer, Mode::Train] {
+        // Without a head there is nothing to train.
+        let modes = if spec.head.layers.is_some() { &[Mode::Infer, Mode::Train][..] } else { &[Mode::Infer] };
+        for &mode in modes {
             let graph = build(&spec, mode, 2).expect("builds");
             let yaml = spec.to_yaml();
             let again = reload(&yaml);
