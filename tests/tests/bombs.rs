@@ -96,6 +96,11 @@ fn aliases() -> String {
     (0..10).map(level).collect()
 }
 
+/// Bindings that each use the one before.
+fn names() -> String {
+    (1..9000).fold("b0 = 1\n    ".to_owned(), |text, i| format!("{text}b{i} = b{}\n    ", i - 1))
+}
+
 /// What asks for much, and what its refusal says. A limit's name with `=` is one that `--limit` raises.
 fn bombs() -> Vec<(&'static str, String, &'static str)> {
     let squares: String = (0..40).map(|i| format!("a{} = a{i} * a{i}\n    ", i + 1)).collect();
@@ -167,7 +172,8 @@ fn bombs() -> Vec<(&'static str, String, &'static str)> {
             ),
             "nested too deeply",
         ),
-        ("faults of a long line", spec(&["rlu"; 30_000].join(" -> "), ONE, PLAIN), "and 29900 more"),
+        ("faults of a long line", spec(&["rlu"; 30_000].join(" -> "), ONE, PLAIN), "and 900 more"),
+        ("names", spec("relu", ONE, &format!("{}out = x", names())), "too many names"),
         ("keys", (0..9000).map(|i| format!("k{i}: 1\n")).collect(), "unknown key `k9`"),
     ]
 }

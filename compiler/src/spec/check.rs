@@ -35,8 +35,20 @@ const RESERVED: &[&str] = &["x", "shortcut", "true", "false", "concat", "channel
 /// Most feature maps that one `concat` takes.
 const MAX_CONCAT: usize = 64;
 
+/// Most parameters and bindings of a unit: each is compared with those before it.
+const MAX_NAMES: usize = 1000;
+
+/// After so many faults layers are not looked at: who has more made few mistakes many times.
+const MAX_FAULTS: usize = 1000;
+
 /// Checks a unit.
 pub fn unit(unit: &Unit) -> Vec<Diagnostic> {
+    let names = unit.params.len() + unit.bindings.len();
+    if names > MAX_NAMES {
+        let text = format!("{names} parameters and bindings");
+        let fault = Diagnostic::error("the unit has too many names", unit.name.span, text);
+        return vec![fault.help(format!("{MAX_NAMES} are the limit: write longer pipelines"))];
+    }
     let mut checker = Checker { scope: Vec::new(), faults: Vec::new() };
     for name in Place::NAMES {
         let number = Some(Type::Number);
@@ -293,6 +305,9 @@ impl<'u> Checker<'u> {
     }
 
     fn layer(&mut self, call: &Call) {
+        if self.faults.len() >= MAX_FAULTS {
+            return;
+        }
         match layer::bind(call) {
             Ok(bound) => {
                 for value in bound.values() {
