@@ -2,60 +2,12 @@
 //!
 //! No `_ =>` arm anywhere matches an [`Op`]: a new one makes the compiler name every place that has to know it.
 
+pub use super::activation::{Activation, GradFrom};
+pub use super::init::{ConvInit, Fan, Init};
+
 use serde::{Deserialize, Serialize};
 
 use super::types::Shape;
-
-/// Elementwise nonlinearity.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Activation {
-    /// `max(x, 0)`
-    Relu,
-    /// `x` where positive, `slope * x` elsewhere. `slope` is positive, so the sign of the result is that of `x`.
-    LeakyRelu {
-        /// Factor of the negative half.
-        slope: f32,
-    },
-    /// `1 / (1 + exp(-x))`
-    Sigmoid,
-    /// `(exp(x) - exp(-x)) / (exp(x) + exp(-x))`
-    Tanh,
-    /// `x * sigmoid(x)` (Elfwing et al. 2017; Ramachandran et al. 2017 as swish).
-    Silu,
-    /// `x * (1 + erf(x / sqrt(2))) / 2`: the exact form, PyTorch's default (Hendrycks and Gimpel 2016).
-    Gelu,
-}
-
-/// What an activation's gradient is computed from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum GradFrom {
-    /// The activation's result.
-    Result,
-    /// Its input: the result does not determine the derivative, since the function is not monotonic.
-    Input,
-}
-
-impl Activation {
-    /// Whether the sign of the result says which of two constants the derivative is: its gradient then is a mask that
-    /// any kernel can apply to what it reads.
-    pub fn keeps_sign(self) -> bool {
-        match self {
-            Activation::Relu | Activation::LeakyRelu { .. } => true,
-            Activation::Sigmoid | Activation::Tanh | Activation::Silu | Activation::Gelu => false,
-        }
-    }
-
-    /// What the gradient is computed from, the second operand of [`Op::ActivateBackward`].
-    pub fn grad_from(self) -> GradFrom {
-        match self {
-            Activation::Relu | Activation::LeakyRelu { .. } | Activation::Sigmoid | Activation::Tanh => {
-                GradFrom::Result
-            }
-            Activation::Silu | Activation::Gelu => GradFrom::Input,
-        }
-    }
-}
 
 /// What a convolution, normalisation or product does to its result before storing it: `act(y + residual)`.
 /// All absent until the fusing passes run.
@@ -95,29 +47,6 @@ pub struct PoolAttrs {
     pub ceil: bool,
     /// Average only: whether the border counts in the divisor (PyTorch's `count_include_pad`).
     pub count_padding: bool,
-}
-
-/// Distribution of a parameter's first values, with all fans already put in.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Init {
-    /// All the same.
-    Constant(f32),
-    /// Mean 0.
-    Normal {
-        /// Standard deviation.
-        std: f32,
-    },
-    /// Mean 0, values beyond two standard deviations drawn again.
-    TruncatedNormal {
-        /// Standard deviation before truncation.
-        std: f32,
-    },
-    /// From `-bound..bound`.
-    Uniform {
-        /// Half the width.
-        bound: f32,
-    },
 }
 
 /// What a persistent tensor is.
@@ -557,68 +486,6 @@ pub enum Op {
         /// Constants of the update.
         sgd: SgdAttrs,
     },
-}
-
-/// Distribution of convolution weights, before fans are known.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ConvInit {
-    /// He et al. 2015: normal with variance `2 / fan`.
-    HeNormal {
-        /// Which fan.
-        fan: Fan,
-    },
-    /// Uniform with that variance.
-    HeUniform {
-        /// Which fan.
-        fan: Fan,
-    },
-    /// Glorot and Bengio 2010: normal with variance `2 / (fan_in + fan_out)`.
-    XavierNormal,
-    /// Uniform with that variance.
-    XavierUniform,
-    /// Uniform in `+-gain / sqrt(fan)` (PyTorch's default for linear layers with gain 1, fan in).
-    UniformFan {
-        /// Which fan.
-        fan: Fan,
-        /// Numerator.
-        gain: f32,
-    },
-    /// No fan in it.
-    Fixed(Init),
-}
-
-impl ConvInit {
-    /// The distribution for a weight with these fans. A uniform distribution of variance `v` has the bound `sqrt(3 v)`.
-    pub fn resolve(self, fan_in: usize, fan_out: usize) -> Init {
-        let of = |fan| match fan {
-            Fan::FanIn => fan_in as f64,
-            Fan::FanOut => fan_out as f64,
-        };
-        let normal = |variance: f64| Init::Normal { std: variance.sqrt() as f32 };
-        let uniform = |variance: f64| Init::Uniform { bound: (3.0 * variance).sqrt() as f32 };
-        match self {
-            ConvInit::HeNormal { fan } => normal(2.0 / of(fan)),
-            ConvInit::HeUniform { fan } => uniform(2.0 / of(fan)),
-            ConvInit::XavierNormal => normal(2.0 / (fan_in + fan_out) as f64),
-            ConvInit::XavierUniform => uniform(2.0 / (fan_in + fan_out) as f64),
-            ConvInit::UniformFan { fan, gain } => {
-                Init::Uniform { bound: (f64::from(gain) / of(fan).sqrt()) as f32 }
-            }
-            ConvInit::Fixed(init) => init,
-        }
-    }
-}
-
-/// Products of a weight's sizes: `fan_in = cin / groups * kh * kw`, `fan_out = cout / groups * kh * kw` (PyTorch
-/// counts `fan_out = cout * kh * kw`, and so do we: groups do not divide it).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Fan {
-    /// Inputs of one output.
-    FanIn,
-    /// Outputs of one input.
-    FanOut,
 }
 
 /// Constants of PyTorch's SGD:

@@ -6,6 +6,7 @@
 //! have identical persistent regions, so they can share them.
 
 mod arena;
+mod geometry;
 mod kernel;
 mod liveness;
 pub mod lower;
@@ -15,10 +16,12 @@ pub mod print;
 mod slices;
 pub mod verify;
 
+pub use geometry::{BlurGeometry, ConvGeometry, DropGeometry, GroupGeometry, PadGeometry, PoolGeometry};
+
 use serde::{Deserialize, Serialize};
 
 use crate::ir::graph::Mode;
-use crate::ir::op::{Activation, ConvAttrs, DropPart, Epilogue, Init, PoolAttrs, Recipe, Role, SgdAttrs};
+use crate::ir::op::{Activation, DropPart, Epilogue, Init, Recipe, Role, SgdAttrs};
 use crate::ir::types::{DType, Layout, Shape};
 
 /// Alignment of every buffer, in bytes: a cache line, and a 512-bit vector.
@@ -78,53 +81,6 @@ pub struct Buffer {
     /// What it is a part of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slice: Option<Slice>,
-}
-
-/// A convolution with all sizes known. Feature maps are NHWC, weights HWIO; pairs are `[vertical, horizontal]`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct ConvGeometry {
-    /// Images.
-    pub n: usize,
-    /// Input rows.
-    pub h: usize,
-    /// Input columns.
-    pub w: usize,
-    /// Input channels.
-    pub cin: usize,
-    /// Output channels.
-    pub cout: usize,
-    /// Output rows and columns.
-    pub out: [usize; 2],
-    /// The window.
-    #[serde(flatten)]
-    pub attrs: ConvAttrs,
-}
-
-impl ConvGeometry {
-    /// Multiply-accumulates of the forward convolution (and of either gradient).
-    pub fn macs(&self) -> u64 {
-        let taps = (self.attrs.kernel[0] * self.attrs.kernel[1]) as u64;
-        let pixels = (self.n * self.out[0] * self.out[1]) as u64;
-        pixels * taps * self.cout as u64 * (self.cin / self.attrs.groups) as u64
-    }
-}
-
-/// A pooling with all sizes known, NHWC.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct PoolGeometry {
-    /// Images.
-    pub n: usize,
-    /// Input rows.
-    pub h: usize,
-    /// Input columns.
-    pub w: usize,
-    /// Channels.
-    pub c: usize,
-    /// Output rows and columns.
-    pub out: [usize; 2],
-    /// The window.
-    #[serde(flatten)]
-    pub attrs: PoolAttrs,
 }
 
 /// What a step computes, with all sizes. A feature map of any size counts as a matrix `[rows, channels]`, rows being
@@ -428,71 +384,6 @@ pub enum Kernel {
         /// Constants.
         sgd: SgdAttrs,
     },
-}
-
-/// Sizes of a group normalisation, `[images, pixels, channels]`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct GroupGeometry {
-    /// Batch.
-    pub images: usize,
-    /// Rows times columns.
-    pub pixels: usize,
-    /// Channels.
-    pub channels: usize,
-    /// Groups of channels that lie side by side; they divide the channels.
-    pub groups: usize,
-}
-
-/// Sizes of a blur with the taps 1/4, 1/2, 1/4 in both directions, NHWC. A tap beyond the border falls on the pixel as far
-/// inside of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct BlurGeometry {
-    /// Images.
-    pub n: usize,
-    /// Input rows, two or more.
-    pub h: usize,
-    /// Input columns, two or more.
-    pub w: usize,
-    /// Channels.
-    pub c: usize,
-    /// Step between the pixels taken.
-    pub stride: [usize; 2],
-    /// Output rows and columns: sizes over stride, rounded up.
-    pub out: [usize; 2],
-}
-
-/// Sizes of a feature map, NHWC; a matrix `[n, c]` has one pixel per image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct DropGeometry {
-    /// Images.
-    pub n: usize,
-    /// Rows.
-    pub h: usize,
-    /// Columns.
-    pub w: usize,
-    /// Channels.
-    pub c: usize,
-}
-
-/// Sizes of option A's shortcut, NHWC.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct PadGeometry {
-    /// Images.
-    pub n: usize,
-    /// Input rows.
-    pub h: usize,
-    /// Input columns.
-    pub w: usize,
-    /// Input channels.
-    pub cin: usize,
-    /// Output channels.
-    pub cout: usize,
-    /// Zero channels before the input's: `(cout - cin) / 2`.
-    pub before: usize,
-    /// Step between the pixels taken.
-    pub stride: [usize; 2],
-    /// Output rows and columns: sizes over stride, rounded up.
-    pub out: [usize; 2],
 }
 
 /// One kernel call.
