@@ -45,6 +45,11 @@ fn cpu_agrees(isa: Isa) {
 }
 
 #[test]
+fn cpu_amx_agrees() {
+    cpu_agrees(Isa::Amx);
+}
+
+#[test]
 fn cpu_avx512_agrees() {
     cpu_agrees(Isa::Avx512);
 }

@@ -3,12 +3,14 @@
 use crate::cpu::vector::{Portable, Vector};
 use crate::error::{Error, Result};
 
-/// Forces an instruction set: `avx512`, `avx2` or `portable`. So tests cover all that a machine has.
+/// Forces an instruction set: `amx`, `avx512`, `avx2` or `portable`. So tests cover all that a machine has.
 pub const ISA_VARIABLE: &str = "RESNETC_ISA";
 
 /// An instruction set that kernels are compiled for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Isa {
+    /// 512-bit vectors, and the matrix unit (AMX-BF16) for convolutions.
+    Amx,
     /// 512-bit vectors (AVX-512F).
     Avx512,
     /// 256-bit vectors (AVX2 and FMA).
@@ -31,7 +33,7 @@ pub trait Work {
 
 impl Isa {
     /// All, fastest first.
-    pub const ALL: [Isa; 3] = [Isa::Avx512, Isa::Avx2, Isa::Portable];
+    pub const ALL: [Isa; 4] = [Isa::Amx, Isa::Avx512, Isa::Avx2, Isa::Portable];
 
     /// What `RESNETC_ISA` says, else the fastest that this machine has.
     pub fn choose() -> Result<Self> {
@@ -44,7 +46,7 @@ impl Isa {
     /// The instruction set of this name, if the machine has it.
     pub fn forced(name: &str) -> Result<Self> {
         let isa = Self::ALL.into_iter().find(|isa| isa.name() == name).ok_or_else(|| {
-            Error::Device(format!("{ISA_VARIABLE}={name}: unknown; use avx512, avx2 or portable"))
+            Error::Device(format!("{ISA_VARIABLE}={name}: unknown; use amx, avx512, avx2 or portable"))
         })?;
         if !isa.available() {
             return Err(Error::Device(format!(
@@ -57,6 +59,7 @@ impl Isa {
     /// As `RESNETC_ISA` spells it.
     pub fn name(self) -> &'static str {
         match self {
+            Isa::Amx => "amx",
             Isa::Avx512 => "avx512",
             Isa::Avx2 => "avx2",
             Isa::Portable => "portable",
@@ -66,6 +69,7 @@ impl Isa {
     /// Whether this machine has it.
     pub fn available(self) -> bool {
         match self {
+            Isa::Amx => Isa::Avx512.available() && crate::cpu::conv::matrix_unit_available(),
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512 => {
                 is_x86_feature_detected!("avx512f")
@@ -83,7 +87,7 @@ impl Isa {
     /// `f32` lanes of a vector.
     pub fn lanes(self) -> usize {
         match self {
-            Isa::Avx512 => 16,
+            Isa::Amx | Isa::Avx512 => 16,
             Isa::Avx2 => 8,
             Isa::Portable => Portable::LANES,
         }
@@ -92,7 +96,7 @@ impl Isa {
     /// Vector registers, counted in vectors of [`Isa::lanes`].
     pub fn registers(self) -> usize {
         match self {
-            Isa::Avx512 => 32,
+            Isa::Amx | Isa::Avx512 => 32,
             Isa::Avx2 => 16,
             Isa::Portable => Portable::REGISTERS,
         }
@@ -107,12 +111,14 @@ impl Isa {
         match self {
             // SAFETY: an `Isa` is only used where `available` holds.
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => unsafe { with_avx512(work) },
+            Isa::Amx | Isa::Avx512 => unsafe { with_avx512(work) },
             // SAFETY: likewise.
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => unsafe { with_avx2(work) },
             #[cfg(not(target_arch = "x86_64"))]
-            Isa::Avx512 | Isa::Avx2 => unreachable!("{} is not available on this architecture", self.name()),
+            Isa::Amx | Isa::Avx512 | Isa::Avx2 => {
+                unreachable!("{} is not available on this architecture", self.name())
+            }
             Isa::Portable => work.run::<Portable>(),
         }
     }
@@ -140,6 +146,6 @@ mod tests {
             assert_eq!(Isa::forced(isa.name()).unwrap(), isa);
         }
         let error = Isa::forced("sse9").unwrap_err().to_string();
-        assert_eq!(error, "RESNETC_ISA=sse9: unknown; use avx512, avx2 or portable");
+        assert_eq!(error, "RESNETC_ISA=sse9: unknown; use amx, avx512, avx2 or portable");
     }
 }

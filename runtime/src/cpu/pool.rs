@@ -2,7 +2,7 @@
 //!
 //! A kernel calls [`Pool::run`] with a task that every thread runs once, with its own index; which part of the work is
 //! whose follows from the index alone ([`share`]), so the same thread count gives the same sums in the same order, bit
-//! for bit. A run costs one barrier: nothing is allocated, nothing is locked, and threads that wait spin for a few
+//! for bit. A run costs one barrier: nothing is allocated, nothing is locked, and threads that wait spin for a hundred
 //! microseconds before they park.
 
 use std::cell::UnsafeCell;
@@ -14,8 +14,10 @@ use std::thread::{self, JoinHandle, Thread};
 
 use crate::error::{Error, Result};
 
-/// Pauses before a waiting thread parks: some ten microseconds, about what waking a parked thread costs.
-const SPINS: usize = 256;
+/// Pauses before a waiting thread parks: about a hundred microseconds, more than what the shares of a step differ by.
+/// Waking a parked thread costs tens of them, which with one wait a step was a fifth of ResNet-50's inference
+/// (`benches/NOTES.md`).
+const SPINS: usize = 8192;
 
 /// What the threads run; the lifetime is erased while a run lasts.
 type Task = *const (dyn Fn(usize) + Sync);

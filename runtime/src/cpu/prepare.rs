@@ -4,7 +4,7 @@ use resnetc_compiler::plan::{ALIGN, Kernel};
 
 use super::dispatch::{self, Operands};
 use crate::cpu::Ctx;
-use crate::cpu::conv::{Algorithm, FilterGradient, Finishing};
+use crate::cpu::conv::{Algorithm, FilterAlgorithm, Finishing};
 use crate::cpu::isa::Isa;
 use crate::cpu::memory::Memory;
 use crate::device::{Choice, RunArgs};
@@ -20,7 +20,7 @@ pub(super) enum Prepared {
         packed: Option<Memory>,
     },
     /// The gradient of a convolution's weights.
-    FilterGradient(Box<FilterGradient>),
+    FilterGradient(Box<FilterAlgorithm>),
     /// Nothing: the kernel's sizes are all there is.
     Nothing,
 }
@@ -32,7 +32,9 @@ impl Prepared {
             Kernel::Conv { geometry, .. } => Algorithm::forward(*geometry, isa, threads)?,
             Kernel::ConvBackwardData { geometry, .. } => Algorithm::backward_data(*geometry, isa, threads)?,
             Kernel::ConvBackwardFilter { geometry } => {
-                return Ok(Prepared::FilterGradient(Box::new(FilterGradient::new(*geometry, isa, threads)?)));
+                return Ok(Prepared::FilterGradient(Box::new(FilterAlgorithm::new(
+                    *geometry, isa, threads,
+                )?)));
             }
             _ => return Ok(Prepared::Nothing),
         };
@@ -54,15 +56,19 @@ impl Prepared {
 
     /// How the step is computed; `None` where there is one way only.
     pub fn choice(&self, kernel: &Kernel, isa: Isa, threads: usize) -> Option<Choice> {
-        let Prepared::Convolution { convolution, .. } = self else { return None };
-        let estimates = match kernel {
-            Kernel::Conv { geometry, .. } => Algorithm::estimates_forward(geometry, isa, threads),
-            Kernel::ConvBackwardData { geometry, .. } => {
-                Algorithm::estimates_backward_data(geometry, isa, threads)
+        let (algorithm, estimates) = match (self, kernel) {
+            (Prepared::Convolution { convolution, .. }, Kernel::Conv { geometry, .. }) => {
+                (convolution.name(), Algorithm::estimates_forward(geometry, isa, threads))
             }
-            kernel => unreachable!("{kernel:?} is no convolution"),
+            (Prepared::Convolution { convolution, .. }, Kernel::ConvBackwardData { geometry, .. }) => {
+                (convolution.name(), Algorithm::estimates_backward_data(geometry, isa, threads))
+            }
+            (Prepared::FilterGradient(gradient), Kernel::ConvBackwardFilter { geometry }) => {
+                (gradient.name(), Ok(FilterAlgorithm::estimates(geometry, isa, threads)))
+            }
+            _ => return None,
         };
-        Some(Choice { algorithm: convolution.name(), estimates: estimates.ok()? })
+        Some(Choice { algorithm, estimates: estimates.ok()? })
     }
 
     /// Packs the weights that are kept from run to run, after they have been written.

@@ -3,6 +3,8 @@
 use resnetc_compiler::plan::ConvGeometry;
 
 use super::Operation;
+use super::filter::FilterGradient;
+use super::matrix::{MatrixConvolution, MatrixFilter, Planes};
 use super::sweep::{Convolution, Finishing};
 use super::transform::POINTS;
 use super::winograd::Winograd;
@@ -18,6 +20,16 @@ pub enum Algorithm {
     Direct(Convolution),
     /// F(4x4, 3x3).
     Winograd(Winograd),
+    /// On the matrix unit.
+    Matrix(Box<MatrixConvolution>),
+}
+
+/// The gradient of a convolution's weights, likewise.
+pub enum FilterAlgorithm {
+    /// Direct.
+    Direct(FilterGradient),
+    /// On the matrix unit.
+    Matrix(MatrixFilter),
 }
 
 /// What the cost model takes one thread to do in a cycle: estimates, whose choices with AVX-512 were the faster ones or
@@ -33,36 +45,33 @@ mod cost {
     pub const BYTES: f64 = 6.0;
 }
 
-fn estimate_direct(g: &ConvGeometry, isa: Isa) -> Estimate {
-    let cycles = g.macs() as f64 / isa.lanes() as f64 / cost::DIRECT;
+/// Cycles of the direct convolution on each thread.
+fn estimate_direct(g: &ConvGeometry, isa: Isa, threads: usize) -> Estimate {
+    let cycles = g.macs() as f64 / isa.lanes() as f64 / cost::DIRECT / threads as f64;
     Estimate { algorithm: "direct", parts: vec![("multiply-adds", cycles)] }
 }
 
-fn estimate_winograd(winograd: &Winograd, isa: Isa) -> Estimate {
+/// Cycles of F(4x4, 3x3) on each thread.
+fn estimate_winograd(winograd: &Winograd, isa: Isa, threads: usize) -> Estimate {
     let [reads, writes] = winograd.channels().map(|channels| channels as f64);
     let (lanes, patches) = (isa.lanes() as f64, winograd.count() as f64);
     let products = patches * POINTS as f64 * reads * writes / lanes / cost::PRODUCTS;
     let transforms = patches * (reads + writes) / lanes * cost::PATCH;
     let weights = (winograd.packed_len() * size_of::<f32>() * winograd.weight_reads()) as f64 / cost::BYTES;
-    let parts = vec![("products", products), ("transforms", transforms), ("weights", weights)];
+    let parts = [("products", products), ("transforms", transforms), ("weights", weights)];
+    let parts = parts.map(|(name, cycles)| (name, cycles / threads as f64)).to_vec();
     Estimate { algorithm: "winograd", parts }
 }
 
 impl Algorithm {
     /// `y = conv(x, weight)`.
     pub fn forward(geometry: ConvGeometry, isa: Isa, threads: usize) -> Result<Self> {
-        match Self::winograd(&geometry, Operation::Forward, isa, threads)? {
-            Some(winograd) => Ok(Algorithm::Winograd(winograd)),
-            None => Ok(Algorithm::Direct(Convolution::forward(geometry, isa, threads)?)),
-        }
+        Self::choose(geometry, Operation::Forward, isa, threads)
     }
 
     /// `dx` of `dy` and `weight`.
     pub fn backward_data(geometry: ConvGeometry, isa: Isa, threads: usize) -> Result<Self> {
-        match Self::winograd(&geometry, Operation::BackwardData, isa, threads)? {
-            Some(winograd) => Ok(Algorithm::Winograd(winograd)),
-            None => Ok(Algorithm::Direct(Convolution::backward_data(geometry, isa, threads)?)),
-        }
+        Self::choose(geometry, Operation::BackwardData, isa, threads)
     }
 
     /// What [`Algorithm::forward`] decides by.
@@ -76,26 +85,45 @@ impl Algorithm {
     }
 
     fn estimates(g: &ConvGeometry, operation: Operation, isa: Isa, threads: usize) -> Result<Vec<Estimate>> {
-        let mut estimates = vec![estimate_direct(g, isa)];
-        if Winograd::applies(g, isa) {
-            estimates.push(estimate_winograd(&Winograd::new(g, operation, isa, threads)?, isa));
+        let mut estimates = vec![estimate_direct(g, isa, threads)];
+        for (_, estimate) in Self::others(g, operation, isa, threads)? {
+            estimates.push(estimate);
         }
         Ok(estimates)
     }
 
-    /// F(4x4, 3x3) where it applies and pays.
-    fn winograd(
+    /// The algorithms beside the direct one that apply.
+    fn others(
         g: &ConvGeometry,
         operation: Operation,
         isa: Isa,
         threads: usize,
-    ) -> Result<Option<Winograd>> {
-        if !Winograd::applies(g, isa) {
-            return Ok(None);
+    ) -> Result<Vec<(Self, Estimate)>> {
+        let mut others = Vec::new();
+        if Winograd::applies(g, isa) {
+            let winograd = Winograd::new(g, operation, isa, threads)?;
+            let estimate = estimate_winograd(&winograd, isa, threads);
+            others.push((Algorithm::Winograd(winograd), estimate));
         }
-        let winograd = Winograd::new(g, operation, isa, threads)?;
-        let pays = estimate_winograd(&winograd, isa).cycles() < estimate_direct(g, isa).cycles();
-        Ok(pays.then_some(winograd))
+        if isa == Isa::Amx && MatrixConvolution::applies(g) {
+            let (matrix, estimate) = MatrixConvolution::choose(*g, operation, Planes::Three, threads);
+            others.push((Algorithm::Matrix(Box::new(matrix)), estimate));
+        }
+        Ok(others)
+    }
+
+    /// The algorithm with the fewest expected cycles.
+    fn choose(g: ConvGeometry, operation: Operation, isa: Isa, threads: usize) -> Result<Self> {
+        let direct = estimate_direct(&g, isa, threads).cycles();
+        let others = Self::others(&g, operation, isa, threads)?.into_iter();
+        let faster = others.filter(|(_, estimate)| estimate.cycles() < direct);
+        match (faster.min_by(|a, b| a.1.cycles().total_cmp(&b.1.cycles())), operation) {
+            (Some((algorithm, _)), _) => Ok(algorithm),
+            (None, Operation::Forward) => Ok(Algorithm::Direct(Convolution::forward(g, isa, threads)?)),
+            (None, Operation::BackwardData) => {
+                Ok(Algorithm::Direct(Convolution::backward_data(g, isa, threads)?))
+            }
+        }
     }
 
     /// What the algorithm is called.
@@ -103,6 +131,7 @@ impl Algorithm {
         match self {
             Algorithm::Direct(_) => "direct",
             Algorithm::Winograd(_) => "winograd",
+            Algorithm::Matrix(matrix) => matrix.name(),
         }
     }
 
@@ -111,6 +140,7 @@ impl Algorithm {
         match self {
             Algorithm::Direct(direct) => direct.packed_len(),
             Algorithm::Winograd(winograd) => winograd.packed_len(),
+            Algorithm::Matrix(matrix) => matrix.packed_len(),
         }
     }
 
@@ -119,6 +149,7 @@ impl Algorithm {
         match self {
             Algorithm::Direct(direct) => direct.scratch_len(threads),
             Algorithm::Winograd(winograd) => winograd.scratch_len(threads),
+            Algorithm::Matrix(matrix) => matrix.scratch_len(threads),
         }
     }
 
@@ -127,6 +158,7 @@ impl Algorithm {
         match self {
             Algorithm::Direct(direct) => direct.pack(ctx, weight, packed),
             Algorithm::Winograd(winograd) => winograd.pack(ctx, weight, packed),
+            Algorithm::Matrix(matrix) => matrix.pack(ctx, weight, packed),
         }
     }
 
@@ -143,6 +175,64 @@ impl Algorithm {
         match self {
             Algorithm::Direct(direct) => direct.run(ctx, input, packed, finishing, scratch, output),
             Algorithm::Winograd(winograd) => winograd.run(ctx, input, packed, finishing, scratch, output),
+            Algorithm::Matrix(matrix) => matrix.run(ctx, input, packed, finishing, scratch, output),
+        }
+    }
+}
+
+impl FilterAlgorithm {
+    /// `dw` of `x` and `dy`.
+    pub fn new(geometry: ConvGeometry, isa: Isa, threads: usize) -> Result<Self> {
+        let direct = estimate_direct(&geometry, isa, threads).cycles();
+        match Self::matrix(&geometry, isa, threads) {
+            Some((matrix, estimate)) if estimate.cycles() < direct => Ok(FilterAlgorithm::Matrix(matrix)),
+            _ => Ok(FilterAlgorithm::Direct(FilterGradient::new(geometry, isa, threads)?)),
+        }
+    }
+
+    fn matrix(g: &ConvGeometry, isa: Isa, threads: usize) -> Option<(MatrixFilter, Estimate)> {
+        let applies = isa == Isa::Amx && MatrixFilter::applies(g);
+        applies.then(|| {
+            let matrix = MatrixFilter::new(*g, Planes::Three, threads);
+            let estimate = matrix.estimate(threads);
+            (matrix, estimate)
+        })
+    }
+
+    /// What [`FilterAlgorithm::new`] decides by.
+    pub fn estimates(g: &ConvGeometry, isa: Isa, threads: usize) -> Vec<Estimate> {
+        let matrix = Self::matrix(g, isa, threads).map(|(_, estimate)| estimate);
+        std::iter::once(estimate_direct(g, isa, threads)).chain(matrix).collect()
+    }
+
+    /// What the algorithm is called.
+    pub fn name(&self) -> &'static str {
+        match self {
+            FilterAlgorithm::Direct(_) => "direct",
+            FilterAlgorithm::Matrix(matrix) => matrix.name(),
+        }
+    }
+
+    /// Floats of scratch memory that [`FilterAlgorithm::run`] needs.
+    pub fn scratch_len(&self, threads: usize) -> usize {
+        match self {
+            FilterAlgorithm::Direct(direct) => direct.scratch_len(threads),
+            FilterAlgorithm::Matrix(matrix) => matrix.scratch_len(threads),
+        }
+    }
+
+    /// Computes `dw`.
+    pub fn run(
+        &self,
+        ctx: &Ctx<'_>,
+        x: Src<'_, f32>,
+        dy: Src<'_, f32>,
+        scratch: Dst<'_, f32>,
+        dw: Dst<'_, f32>,
+    ) {
+        match self {
+            FilterAlgorithm::Direct(direct) => direct.run(ctx, x, dy, scratch, dw),
+            FilterAlgorithm::Matrix(matrix) => matrix.run(ctx, x, dy, scratch, dw),
         }
     }
 }

@@ -5,10 +5,16 @@
 //! map itself or at a row of zeros; `pack` orders weights as they are read; `tile` holds the innermost loops, a tile
 //! of sums in registers. `sweep` runs the forward convolution and, as one forward convolution over `dy` per phase of
 //! the stride, the gradient of the input; `filter` the gradient of the weights. `winograd` computes the first two of 3x3
-//! kernels with fewer multiplications; `algorithm` decides which of the ways a layer takes.
+//! kernels with fewer multiplications, `matrix` all three on the processor's matrix unit; `algorithm` decides which of the
+//! ways a layer takes.
 
 mod algorithm;
 mod filter;
+#[cfg(target_arch = "x86_64")]
+mod matrix;
+#[cfg(not(target_arch = "x86_64"))]
+#[path = "matrix/absent.rs"]
+mod matrix;
 #[cfg(test)]
 mod naive;
 mod pack;
@@ -20,8 +26,10 @@ mod transform;
 mod window;
 mod winograd;
 
-pub use algorithm::Algorithm;
-pub use filter::FilterGradient;
+pub use algorithm::{Algorithm, FilterAlgorithm};
+#[cfg(test)]
+use filter::FilterGradient;
+pub use matrix::available as matrix_unit_available;
 pub use sweep::{Convolution, Finishing};
 pub use winograd::Winograd;
 

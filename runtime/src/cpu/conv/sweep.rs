@@ -208,7 +208,13 @@ impl Convolution {
 
 /// Taps that meet the input pixels of a phase in one dimension, ordered by place: input pixel `i` and tap `k` belong to
 /// the output pixel `(i + padding - k * dilation) / stride` where that is whole; `i = phase + stride * grid index`.
-fn phase_taps(kernel: usize, stride: usize, padding: usize, dilation: usize, phase: usize) -> Vec<Tap> {
+pub(super) fn phase_taps(
+    kernel: usize,
+    stride: usize,
+    padding: usize,
+    dilation: usize,
+    phase: usize,
+) -> Vec<Tap> {
     let place = |k: usize| {
         let distance = (phase + padding) as isize - (k * dilation) as isize;
         let stride = stride as isize;

@@ -4,8 +4,9 @@ use proptest::prelude::*;
 use resnetc_compiler::ir::op::{Activation, ConvAttrs};
 use resnetc_compiler::plan::ConvGeometry;
 
+use super::matrix::{MatrixConvolution, MatrixFilter, Planes};
 use super::naive::{self, Sum};
-use super::{Algorithm, Convolution, FilterGradient, Finishing, Operation, Winograd};
+use super::{Algorithm, Convolution, FilterAlgorithm, FilterGradient, Finishing, Operation, Winograd};
 use crate::cpu::Ctx;
 use crate::cpu::isa::Isa;
 use crate::cpu::memory::Memory;
@@ -101,9 +102,27 @@ impl Case {
         pixels.concat()
     }
 
+    /// On the matrix unit, which has to be there.
+    fn matrix(&self, backward: bool, planes: Planes, threads: usize, finishing: &Finishing<'_>) -> Vec<f32> {
+        assert!(MatrixConvolution::applies(&self.g));
+        let operation = if backward { Operation::BackwardData } else { Operation::Forward };
+        let (matrix, _) = MatrixConvolution::choose(self.g, operation, planes, threads);
+        self.run(&Algorithm::Matrix(Box::new(matrix)), backward, Isa::Amx, threads, finishing)
+    }
+
     fn filter(&self, isa: Isa, threads: usize) -> Vec<f32> {
-        let pool = Pool::new(threads).unwrap();
         let gradient = FilterGradient::new(self.g, isa, threads).unwrap();
+        self.run_filter(&FilterAlgorithm::Direct(gradient), isa, threads)
+    }
+
+    fn matrix_filter(&self, planes: Planes, threads: usize) -> Vec<f32> {
+        assert!(MatrixFilter::applies(&self.g));
+        let gradient = MatrixFilter::new(self.g, planes, threads);
+        self.run_filter(&FilterAlgorithm::Matrix(gradient), Isa::Amx, threads)
+    }
+
+    fn run_filter(&self, gradient: &FilterAlgorithm, isa: Isa, threads: usize) -> Vec<f32> {
+        let pool = Pool::new(threads).unwrap();
         let mut scratch = Memory::floats(gradient.scratch_len(threads)).unwrap();
         let ctx = Ctx { pool: &pool, isa, scratch: scratch.view() };
         let mut dw = unwritten(self.w.len());
@@ -119,7 +138,7 @@ impl Case {
         let y = naive::forward(g, &self.x, &self.w);
         let dx = naive::backward_data(g, &self.dy, &self.w);
         let dw = naive::backward_filter(g, &self.x, &self.dy);
-        for isa in Isa::ALL.into_iter().filter(|isa| isa.available()) {
+        for isa in vector_isas() {
             for threads in [1, 2, 3] {
                 let what = |name: &str| format!("{name} ({isa:?}, {threads} threads, {g:?})");
                 let plain = Finishing::default();
@@ -128,7 +147,42 @@ impl Case {
                 assert_close(&self.filter(isa, threads), &dw, g.n * g.out[0] * g.out[1], &what("dw"));
             }
         }
+        if g.attrs.groups == 1 && Isa::Amx.available() {
+            self.check_matrix(Planes::Three, &[y, dx, dw]);
+            let rounded = self.rounded();
+            let y = naive::forward(g, &rounded.x, &rounded.w);
+            let dx = naive::backward_data(g, &rounded.dy, &rounded.w);
+            let dw = naive::backward_filter(g, &rounded.x, &rounded.dy);
+            self.check_matrix(Planes::One, &[y, dx, dw]);
+        }
     }
+
+    /// All three kernels on the matrix unit: as accurate as f32's, of operands that in bf16 are rounded before.
+    fn check_matrix(&self, planes: Planes, [y, dx, dw]: &[Vec<Sum>; 3]) {
+        let g = &self.g;
+        let taps = g.attrs.kernel[0] * g.attrs.kernel[1];
+        for threads in [1, 2, 3] {
+            let what = |name: &str| format!("{name} ({planes:?}, {threads} threads, {g:?})");
+            let plain = Finishing::default();
+            // Each of the six products of planes is rounded.
+            let terms = |count: usize| planes.products() * count;
+            assert_close(&self.matrix(false, planes, threads, &plain), y, terms(taps * g.cin), &what("y"));
+            assert_close(&self.matrix(true, planes, threads, &plain), dx, terms(taps * g.cout), &what("dx"));
+            let pixels = g.n * g.out[0] * g.out[1];
+            assert_close(&self.matrix_filter(planes, threads), dw, terms(pixels), &what("dw"));
+        }
+    }
+
+    /// The same with operands rounded to bf16.
+    fn rounded(&self) -> Case {
+        let round = |v: &[f32]| v.iter().map(|&x| half::bf16::from_f32(x).to_f32()).collect();
+        Case { g: self.g, x: round(&self.x), w: round(&self.w), dy: round(&self.dy) }
+    }
+}
+
+/// Those whose vectors differ: the matrix unit's are AVX-512's.
+fn vector_isas() -> impl Iterator<Item = Isa> {
+    Isa::ALL.into_iter().filter(|&isa| isa != Isa::Amx && isa.available())
 }
 
 fn square(kernel: usize, stride: usize, padding: usize, groups: usize) -> ConvAttrs {
@@ -168,6 +222,14 @@ fn many_blocks() {
 #[test]
 fn many_weights() {
     Case::new(geometry(1, [3, 3], [136, 128], square(3, 1, 1, 1)).unwrap()).check();
+    Case::new(geometry(2, [3, 3], [176, 200], square(3, 1, 1, 1)).unwrap()).check();
+}
+
+/// Rows of tiles that lie a multiple of 2 KiB apart, and several bands of several images.
+#[test]
+fn deep_maps() {
+    Case::new(geometry(1, [4, 3], [1024, 40], square(1, 1, 0, 1)).unwrap()).check();
+    Case::new(geometry(7, [10, 10], [192, 16], square(3, 2, 1, 1)).unwrap()).check();
 }
 
 #[test]
@@ -182,7 +244,7 @@ fn finishing_is_applied_in_order() {
         (Some(Activation::LeakyRelu { slope: 0.25 }), |v| if v > 0.0 { v } else { 0.25 * v }),
         (Some(Activation::Sigmoid), |v| 1.0 / (1.0 + (-v).exp())),
     ];
-    for isa in Isa::ALL.into_iter().filter(|isa| isa.available()) {
+    for isa in vector_isas() {
         for (act, f) in acts {
             for (with_bias, with_residual) in [(true, false), (false, true), (true, true)] {
                 let finishing = Finishing {
@@ -201,6 +263,10 @@ fn finishing_is_applied_in_order() {
                     })
                     .collect();
                 assert_close(&case.convolve(false, isa, 2, &finishing), &expected, 65, "y");
+                if isa == Isa::Avx512 && Isa::Amx.available() {
+                    let found = case.matrix(false, Planes::Three, 2, &finishing);
+                    assert_close(&found, &expected, 6 * 65, "y on the matrix unit");
+                }
             }
         }
     }
@@ -226,6 +292,10 @@ fn results_may_have_gaps() {
                 if Winograd::applies(&case.g, isa) {
                     let winograd = |gap| case.winograd(false, isa, 2, &finishing(gap));
                     assert_eq!(winograd(13), winograd(0), "{isa:?}, {:?}", case.g);
+                }
+                if isa == Isa::Amx {
+                    let matrix = |gap| case.matrix(false, Planes::Three, 2, &finishing(gap));
+                    assert_eq!(matrix(13), matrix(0), "{isa:?}, {:?}", case.g);
                 }
             }
         }
@@ -260,7 +330,7 @@ fn winograd_is_accurate_to_a_part_in_a_hundred_thousand() {
             sum.value = (sum.value + f64::from(bias[i % case.g.cout]) + f64::from(residual[i])).max(0.0);
         }
         let dx = naive::backward_data(&case.g, &case.dy, &case.w);
-        for isa in Isa::ALL.into_iter().filter(|isa| isa.available()) {
+        for isa in vector_isas() {
             for threads in [1, 2, 3] {
                 let finishing = Finishing {
                     bias: Some(bias.as_slice().into()),
@@ -299,9 +369,17 @@ fn backward_data_adds_a_residual_to_every_pixel() {
     for (e, &r) in expected.iter_mut().zip(&residual) {
         e.add(r, 1.0);
     }
-    for isa in Isa::ALL.into_iter().filter(|isa| isa.available()) {
+    for isa in vector_isas() {
         let finishing = Finishing { residual: Some(residual.as_slice().into()), ..Finishing::default() };
         assert_close(&case.convolve(true, isa, 2, &finishing), &expected, 13, "dx");
+        if isa == Isa::Avx512 && Isa::Amx.available() {
+            assert_close(
+                &case.matrix(true, Planes::Three, 2, &finishing),
+                &expected,
+                6 * 13,
+                "dx on the matrix unit",
+            );
+        }
     }
 }
 
@@ -309,11 +387,18 @@ fn backward_data_adds_a_residual_to_every_pixel() {
 fn the_same_threads_give_the_same_bits() {
     let case = Case::new(geometry(3, [9, 9], [20, 24], square(3, 1, 1, 1)).unwrap());
     let bits = |v: Vec<f32>| v.into_iter().map(f32::to_bits).collect::<Vec<_>>();
-    for isa in Isa::ALL.into_iter().filter(|isa| isa.available()) {
+    for isa in vector_isas() {
         for threads in [1, 3] {
             let plain = Finishing::default();
             let run = || [case.convolve(false, isa, threads, &plain), case.filter(isa, threads)].map(bits);
             assert_eq!(run(), run());
+            if isa == Isa::Avx512 && Isa::Amx.available() {
+                let run = || {
+                    let forward = case.matrix(false, Planes::Three, threads, &plain);
+                    [forward, case.matrix_filter(Planes::Three, threads)].map(bits)
+                };
+                assert_eq!(run(), run());
+            }
         }
     }
 }

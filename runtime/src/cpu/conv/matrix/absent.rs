@@ -1,0 +1,106 @@
+//! Stands in for the matrix unit on processors that cannot have it: nothing applies, so nothing is ever made.
+
+use resnetc_compiler::plan::ConvGeometry;
+
+use super::Operation;
+use super::sweep::Finishing;
+use crate::cpu::Ctx;
+use crate::cpu::memory::{Dst, Src};
+use crate::device::Estimate;
+
+/// How convolutions would multiply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Planes {
+    /// Factors are rounded to bf16.
+    One,
+    /// Factors are f32.
+    Three,
+}
+
+/// Whether there is such a unit.
+pub fn available() -> bool {
+    false
+}
+
+/// A convolution that cannot be made.
+pub enum MatrixConvolution {}
+
+impl MatrixConvolution {
+    /// Never.
+    pub fn applies(_: &ConvGeometry) -> bool {
+        false
+    }
+
+    /// Is not called where nothing applies.
+    pub(super) fn choose(_: ConvGeometry, _: Operation, _: Planes, _: usize) -> (Self, Estimate) {
+        unreachable!("no convolution applies without a matrix unit")
+    }
+
+    /// What the algorithm is called.
+    pub fn name(&self) -> &'static str {
+        match *self {}
+    }
+
+    /// Floats of the packed weights.
+    pub fn packed_len(&self) -> usize {
+        match *self {}
+    }
+
+    /// Floats of scratch memory.
+    pub fn scratch_len(&self, _: usize) -> usize {
+        match *self {}
+    }
+
+    /// Packs HWIO weights.
+    pub fn pack(&self, _: &Ctx<'_>, _: Src<'_, f32>, _: Dst<'_, f32>) {
+        match *self {}
+    }
+
+    /// Computes the result.
+    pub fn run(
+        &self,
+        _: &Ctx<'_>,
+        _: Src<'_, f32>,
+        _: Src<'_, f32>,
+        _: &Finishing<'_>,
+        _: Dst<'_, f32>,
+        _: Dst<'_, f32>,
+    ) {
+        match *self {}
+    }
+}
+
+/// A filter gradient that cannot be made.
+pub enum MatrixFilter {}
+
+impl MatrixFilter {
+    /// Never.
+    pub fn applies(_: &ConvGeometry) -> bool {
+        false
+    }
+
+    /// Is not called where nothing applies.
+    pub fn new(_: ConvGeometry, _: Planes, _: usize) -> Self {
+        unreachable!("no filter gradient applies without a matrix unit")
+    }
+
+    /// What it is expected to cost.
+    pub fn estimate(&self, _: usize) -> Estimate {
+        match *self {}
+    }
+
+    /// What the algorithm is called.
+    pub fn name(&self) -> &'static str {
+        match *self {}
+    }
+
+    /// Floats of scratch memory.
+    pub fn scratch_len(&self, _: usize) -> usize {
+        match *self {}
+    }
+
+    /// Computes `dw`.
+    pub fn run(&self, _: &Ctx<'_>, _: Src<'_, f32>, _: Src<'_, f32>, _: Dst<'_, f32>, _: Dst<'_, f32>) {
+        match *self {}
+    }
+}
