@@ -90,9 +90,33 @@ pub struct Overrides {
     /// Set a value of the spec: `--set train.epochs=3`. May be given several times.
     #[arg(long = "set", value_name = "KEY=VALUE", action = ArgAction::Append)]
     pub set: Vec<String>,
+    /// What convolutions and linear layers multiply in, training or not: short for `--set train.precision=...`. Sums, statistics and
+    /// weights are f32 always.
+    #[arg(long, value_name = "TYPE")]
+    pub dtype: Option<Precision>,
     /// How large it may be.
     #[command(flatten)]
     pub bounds: Bounds,
+}
+
+/// What is multiplied.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum Precision {
+    /// Single precision.
+    F32,
+    /// bfloat16: half the bits, the same range.
+    Bf16,
+}
+
+impl Overrides {
+    /// All changes as `KEY=VALUE`: `--dtype`, then what `--set` says.
+    pub fn sets(&self) -> Vec<String> {
+        let precision = self.dtype.map(|precision| match precision {
+            Precision::F32 => "train.precision=f32".to_owned(),
+            Precision::Bf16 => "train.precision=bf16".to_owned(),
+        });
+        precision.into_iter().chain(self.set.iter().cloned()).collect()
+    }
 }
 
 /// How large a spec and its network may be.

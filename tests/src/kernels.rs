@@ -1,6 +1,7 @@
 //! Random kernels of every kind: small sizes, every attribute, channel counts on and off the widths of vectors.
 
 use resnetc_compiler::ir::op::{Activation, ConvAttrs, DropPart, Epilogue, PoolAttrs, SgdAttrs};
+use resnetc_compiler::ir::types::DType;
 use resnetc_compiler::plan::{
     BlurGeometry, ConvGeometry, DropGeometry, GroupGeometry, Kernel, PadGeometry, PoolGeometry,
 };
@@ -181,7 +182,17 @@ pub fn conv(r: &mut Rng) -> ConvGeometry {
         };
         if let (Some(rows), Some(columns)) = (fits(0), fits(1)) {
             let out = [rows / stride[0] + 1, columns / stride[1] + 1];
-            return ConvGeometry { n: r.range(1, 4), h: size[0], w: size[1], cin, cout, out, attrs };
+            let precision = if r.range(0, 3) == 0 { DType::Bf16 } else { DType::F32 };
+            return ConvGeometry {
+                n: r.range(1, 4),
+                h: size[0],
+                w: size[1],
+                cin,
+                cout,
+                out,
+                attrs,
+                precision,
+            };
         }
     }
 }

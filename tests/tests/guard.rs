@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use resnetc_compiler::ir::graph::Mode;
 use resnetc_compiler::ir::op::{ConvAttrs, Epilogue};
+use resnetc_compiler::ir::types::DType;
 use resnetc_compiler::plan::{BufferId, ConvGeometry, Kernel, Region};
 use resnetc_runtime::cpu::CpuDevice;
 use resnetc_runtime::cpu::isa::Isa;
@@ -87,6 +88,7 @@ fn winograd() -> [ConvGeometry; 3] {
         cout,
         out: [h, w],
         attrs,
+        precision: DType::F32,
     })
 }
 

@@ -26,7 +26,7 @@ const LR: f32 = 1e-4;
 pub fn bench(args: &BenchArgs, output: &Output) -> Result {
     let mut sources = SourceMap::default();
     let spec =
-        spec::load(&args.spec, &args.overrides.set, args.overrides.bounds.limits(), &mut sources, output)?;
+        spec::load(&args.spec, &args.overrides.sets(), args.overrides.bounds.limits(), &mut sources, output)?;
     let compile =
         |mode, batch| spec::compile(&spec, &Target { mode, batch, dump: Dump::Never }, &sources, output);
     let mode = if args.train { Mode::Train } else { Mode::Infer };

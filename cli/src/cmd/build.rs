@@ -26,7 +26,7 @@ pub fn build(args: &BuildArgs, output: &Output) -> Result {
     let mut sources = SourceMap::default();
     let started = Instant::now();
     let spec =
-        spec::load(&args.spec, &args.overrides.set, args.overrides.bounds.limits(), &mut sources, output)?;
+        spec::load(&args.spec, &args.overrides.sets(), args.overrides.bounds.limits(), &mut sources, output)?;
     let batch = args.batch.unwrap_or(if args.train { spec.train.batch_size } else { 1 });
     let compiled = spec::compile(&spec, &Target { mode, batch, dump }, &sources, output)?;
     let time = started.elapsed();

@@ -23,6 +23,6 @@ pub fn check(args: &CheckArgs, output: &Output) -> Result {
 /// Loads the spec and compiles its training step, which takes in all that inference does.
 fn check_one(name: &str, overrides: &Overrides, output: &Output) -> Result {
     let mut sources = SourceMap::default();
-    let spec = spec::load(name, &overrides.set, overrides.bounds.limits(), &mut sources, output)?;
+    let spec = spec::load(name, &overrides.sets(), overrides.bounds.limits(), &mut sources, output)?;
     spec::check(&spec, &sources, output)
 }

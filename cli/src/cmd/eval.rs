@@ -28,7 +28,7 @@ pub fn eval(name: &str, dataset: &str, checkpoint: &Path, args: &RunArgs, output
     let mut sources = SourceMap::default();
     // The data set first: what normalises its pixels follows from it, unless the spec or an argument says otherwise.
     let mut set = vec![format!("train.dataset={dataset}")];
-    set.extend(args.overrides.set.iter().cloned());
+    set.extend(args.overrides.sets());
     let spec = spec::load(name, &set, args.overrides.bounds.limits(), &mut sources, output)?;
     spec::check(&spec, &sources, output)?;
     let weights = load_weights(checkpoint)?;

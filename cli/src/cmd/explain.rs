@@ -15,7 +15,7 @@ use crate::report::explain::Explainer;
 pub fn explain(args: &ExplainArgs, output: &Output) -> Result {
     let mut sources = SourceMap::default();
     let spec =
-        spec::load(&args.spec, &args.overrides.set, args.overrides.bounds.limits(), &mut sources, output)?;
+        spec::load(&args.spec, &args.overrides.sets(), args.overrides.bounds.limits(), &mut sources, output)?;
     let mode = if args.train { Mode::Train } else { Mode::Infer };
     let batch = args.batch.unwrap_or(if args.train { spec.train.batch_size } else { 1 });
     let target = Target { mode, batch, dump: Dump::Never };

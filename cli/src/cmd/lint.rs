@@ -27,7 +27,7 @@ pub fn lint(args: &LintArgs, output: &Output) -> Result {
     let mut sources = SourceMap::default();
     // What the spec itself warns of is a rule, and told with the others.
     let spec =
-        spec::read(&args.spec, &args.overrides.set, args.overrides.bounds.limits(), &mut sources, output)?;
+        spec::read(&args.spec, &args.overrides.sets(), args.overrides.bounds.limits(), &mut sources, output)?;
     let network = spec::expand(&spec, &sources, output)?;
     let findings = resnetc_compiler::lint::lint(&Subject { spec: &spec, graph: &network.graph });
     if args.json {

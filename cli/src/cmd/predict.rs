@@ -29,7 +29,8 @@ const LARGEST: usize = 5;
 /// Runs the command.
 pub fn predict(name: &str, args: &RunArgs, output: &Output) -> Result {
     let mut sources = SourceMap::default();
-    let spec = spec::load(name, &args.overrides.set, args.overrides.bounds.limits(), &mut sources, output)?;
+    let spec =
+        spec::load(name, &args.overrides.sets(), args.overrides.bounds.limits(), &mut sources, output)?;
     let seed = args.seed.unwrap_or(spec.train.seed);
     let compile =
         |mode, batch| spec::compile(&spec, &Target { mode, batch, dump: Dump::Never }, &sources, output);

@@ -81,10 +81,7 @@ fn overrides(dataset: &str, args: &RunArgs) -> Vec<String> {
         number("seed", args.seed.map(|seed| seed.to_string())),
     ];
     let dataset = format!("train.dataset={dataset}");
-    std::iter::once(dataset)
-        .chain(flags.into_iter().flatten())
-        .chain(args.overrides.set.iter().cloned())
-        .collect()
+    std::iter::once(dataset).chain(flags.into_iter().flatten()).chain(args.overrides.sets()).collect()
 }
 
 fn options(spec: &ResolvedSpec, dataset: &str, args: &RunArgs) -> Result<Options> {

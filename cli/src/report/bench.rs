@@ -89,7 +89,7 @@ impl Measured<'_> {
             })
             .collect();
         let object = json!({
-            "name": self.plan.name, "mode": self.mode(), "batch": self.plan.batch, "dtype": "f32",
+            "name": self.plan.name, "mode": self.mode(), "batch": self.plan.batch, "dtype": self.plan.precision().to_string(),
             "device": self.device, "runs": self.runs.len(),
             "ms": ms(&self.median()), "img_s": self.images_per_second(),
             "ms_min": self.runs.iter().min().map(ms), "ms_max": self.runs.iter().max().map(ms),

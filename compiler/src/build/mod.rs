@@ -91,7 +91,7 @@ struct Builder<'s> {
 pub fn build(spec: &ResolvedSpec, mode: Mode, batch: usize) -> std::result::Result<Graph, Vec<Diagnostic>> {
     let mut builder = Builder {
         spec,
-        graph: Graph::new(spec.name.value.clone(), mode),
+        graph: Graph { precision: spec.train.precision, ..Graph::new(spec.name.value.clone(), mode) },
         batch: batch.max(1),
         params: 0,
         activations: 0,

@@ -6,7 +6,7 @@ use petgraph::visit::EdgeRef;
 use serde::{Deserialize, Serialize};
 
 use super::op::Op;
-use super::types::TensorType;
+use super::types::{DType, TensorType};
 use crate::source::Span;
 
 /// Handle of a node while the graph lives. Never printed: names persist, ids do not.
@@ -87,6 +87,8 @@ pub struct Graph {
     pub name: String,
     /// What it is compiled for.
     pub mode: Mode,
+    /// What convolutions and linear layers round their factors to; sums, statistics and weights are `f32` always.
+    pub precision: DType,
     /// How far it has come.
     pub stage: Stage,
     /// Named results, kept alive: `logits`; in training also `loss` and `correct`.
@@ -100,6 +102,7 @@ impl Graph {
         Graph {
             name: name.into(),
             mode,
+            precision: DType::F32,
             stage: Stage::Built,
             outputs: Vec::new(),
             nodes: StableDiGraph::default(),
@@ -163,7 +166,8 @@ impl Graph {
             renamed[id.index()] = nodes.add_node(node);
         }
         let outputs = self.outputs.into_iter().map(|(name, v)| (name, moved(&renamed, v))).collect();
-        let mut graph = Graph { nodes, outputs, ..Graph::new(self.name, self.mode) };
+        let mut graph =
+            Graph { nodes, outputs, precision: self.precision, ..Graph::new(self.name, self.mode) };
         graph.stage = self.stage;
         for (id, operands) in order.iter().zip(&operands) {
             let operands: Vec<Value> = operands.iter().map(|&v| moved(&renamed, v)).collect();

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ir::op::{ConvAttrs, PoolAttrs};
+use crate::ir::types::DType;
 
 /// A convolution with all sizes known. Feature maps are NHWC, weights HWIO; pairs are `[vertical, horizontal]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -22,6 +23,17 @@ pub struct ConvGeometry {
     /// The window.
     #[serde(flatten)]
     pub attrs: ConvAttrs,
+    /// What factors are rounded to before they are multiplied; sums are `f32`.
+    #[serde(default = "single", skip_serializing_if = "is_single")]
+    pub precision: DType,
+}
+
+fn single() -> DType {
+    DType::F32
+}
+
+fn is_single(precision: &DType) -> bool {
+    *precision == DType::F32
 }
 
 impl ConvGeometry {

@@ -1,10 +1,22 @@
 //! What the planner and the printers know of kernels: names, geometry in words, legal in-place pairs.
 
 use crate::ir::op::{Activation, ConvAttrs, Epilogue};
+use crate::ir::types::DType;
 
 use super::{BlurGeometry, BufferId, ConvGeometry, GroupGeometry, Kernel, PadGeometry, PoolGeometry, Step};
 
 impl Kernel {
+    /// Sizes of a convolution or linear layer, forward or backward: what `precision` is about. Convolutions along the
+    /// channels, of a few numbers an image, stay `f32`.
+    pub(super) fn matrix_product(&mut self) -> Option<&mut ConvGeometry> {
+        match self {
+            Kernel::Conv { geometry, .. }
+            | Kernel::ConvBackwardData { geometry, .. }
+            | Kernel::ConvBackwardFilter { geometry } => Some(geometry).filter(|g| g.cin > 1 || g.cout > 1),
+            _ => None,
+        }
+    }
+
     /// Short name, as in reports: `conv`, `bn_backward_apply`.
     pub fn name(&self) -> &'static str {
         match self {
@@ -291,7 +303,7 @@ fn groups(geometry: &GroupGeometry) -> String {
 }
 
 fn conv(geometry: &ConvGeometry) -> String {
-    let ConvGeometry { h, w, cin, cout, out, attrs, .. } = geometry;
+    let ConvGeometry { h, w, cin, cout, out, attrs, precision, .. } = geometry;
     let ConvAttrs { kernel, stride, padding, dilation, groups } = attrs;
     let mut text = window(*kernel, *stride, *padding);
     if *dilation != [1, 1] {
@@ -299,6 +311,9 @@ fn conv(geometry: &ConvGeometry) -> String {
     }
     if *groups != 1 {
         text += &format!(" g{groups}");
+    }
+    if *precision != DType::F32 {
+        text += &format!(" {precision}");
     }
     format!("{text} {cin}x{h}x{w} -> {cout}x{}x{}", out[0], out[1])
 }

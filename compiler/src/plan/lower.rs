@@ -9,7 +9,7 @@ use std::collections::HashMap;
 
 use crate::ir::graph::{Graph, Node, NodeId, Stage, Value};
 use crate::ir::op::{ConvAttrs, Epilogue, Op, PoolAttrs};
-use crate::ir::types::{Shape, TensorType};
+use crate::ir::types::{DType, Shape, TensorType};
 use crate::ops;
 
 use super::persistent::Persistent;
@@ -29,6 +29,9 @@ pub fn lower(graph: &Graph) -> Plan {
         lowering.lower_node(id);
     }
     let Lowering { mut plan, values, persistent, .. } = lowering;
+    plan.steps.iter_mut().filter_map(|step| step.kernel.matrix_product()).for_each(|geometry| {
+        geometry.precision = graph.precision;
+    });
     persistent.add_updates(&mut plan);
     plan.outputs = graph.outputs.iter().map(|(name, value)| (name.clone(), values[value])).collect();
     slices::remove_copies(&mut plan);
@@ -322,14 +325,14 @@ fn image_sizes(shape: &Shape) -> [usize; 3] {
 
 fn conv_geometry(input: &Shape, output: &Shape, attrs: ConvAttrs) -> ConvGeometry {
     let ([n, cin, h, w], [_, cout, oh, ow]) = (nchw(input), nchw(output));
-    ConvGeometry { n, h, w, cin, cout, out: [oh, ow], attrs }
+    ConvGeometry { n, h, w, cin, cout, out: [oh, ow], attrs, precision: DType::F32 }
 }
 
 /// A linear layer with `weight [out, in]` as a convolution: in `[in][out]` the weight is that of a single tap.
 fn linear_geometry(weight: &Shape, batch: usize) -> ConvGeometry {
     let (cout, cin) = (weight.0[0], weight.0[1]);
     let attrs = ConvAttrs { kernel: [1, 1], stride: [1, 1], padding: [0, 0], dilation: [1, 1], groups: 1 };
-    ConvGeometry { n: batch, h: 1, w: 1, cin, cout, out: [1, 1], attrs }
+    ConvGeometry { n: batch, h: 1, w: 1, cin, cout, out: [1, 1], attrs, precision: DType::F32 }
 }
 
 fn pool_geometry(input: &Shape, output: &Shape, attrs: PoolAttrs) -> PoolGeometry {
@@ -342,7 +345,7 @@ fn channel_geometry(x: &Shape, weight: &Shape) -> ConvGeometry {
     let ([n, c, _, _], kernel) = (nchw(x), weight.0[2]);
     let (kernel, padding) = ([1, kernel], [0, kernel / 2]);
     let attrs = ConvAttrs { kernel, stride: [1, 1], padding, dilation: [1, 1], groups: 1 };
-    ConvGeometry { n, h: 1, w: c, cin: 1, cout: 1, out: [1, c], attrs }
+    ConvGeometry { n, h: 1, w: c, cin: 1, cout: 1, out: [1, c], attrs, precision: DType::F32 }
 }
 
 fn blur_geometry(input: &Shape, output: &Shape, stride: [usize; 2]) -> BlurGeometry {

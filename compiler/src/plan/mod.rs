@@ -459,6 +459,16 @@ impl Plan {
         &self.buffers[id.0 as usize]
     }
 
+    /// What convolutions and linear layers multiply in.
+    pub fn precision(&self) -> DType {
+        let geometry = |step: &Step| match &step.kernel {
+            Kernel::Conv { geometry, .. } => Some(geometry.precision),
+            _ => None,
+        };
+        let rounded = self.steps.iter().filter_map(geometry).any(|precision| precision == DType::Bf16);
+        if rounded { DType::Bf16 } else { DType::F32 }
+    }
+
     /// Elements between the last channel of a pixel and the first of the next: 0 for all but slices.
     pub fn gap(&self, id: BufferId) -> usize {
         let buffer = self.buffer(id);

@@ -5,6 +5,7 @@
 
 use candle_core::{Result, Tensor};
 use resnetc_compiler::ir::op::Epilogue;
+use resnetc_compiler::ir::types::DType;
 use resnetc_compiler::plan::ConvGeometry;
 
 use super::Effects;
@@ -43,6 +44,14 @@ fn results(g: &ConvGeometry, y: &Tensor) -> Result<Tensor> {
     y.reshape((g.attrs.groups, g.cout / g.attrs.groups, windows(g).count()))
 }
 
+/// A factor as the kernel multiplies it: rounded, but held in the device's own precision.
+fn factor(g: &ConvGeometry, tensor: &Tensor) -> Result<Tensor> {
+    match g.precision {
+        DType::Bf16 => tensor.to_dtype(candle_core::DType::BF16)?.to_dtype(tensor.dtype()),
+        _ => Ok(tensor.clone()),
+    }
+}
+
 /// `x, weight [, bias] [, residual] -> y`
 pub(super) fn forward(
     g: &ConvGeometry,
@@ -50,7 +59,7 @@ pub(super) fn forward(
     epilogue: Epilogue,
     inputs: &[Tensor],
 ) -> Result<Effects> {
-    let y = matrix(g, &inputs[1])?.matmul(&columns(g, &inputs[0])?)?;
+    let y = matrix(g, &factor(g, &inputs[1])?)?.matmul(&columns(g, &factor(g, &inputs[0])?)?)?;
     let y = y.reshape((g.cout, g.n, g.out[0], g.out[1]))?.transpose(0, 1)?.contiguous()?;
     let y = if bias { y.broadcast_add(&inputs[2].reshape((1, g.cout, 1, 1))?)? } else { y };
     Ok(finish(&y, epilogue, inputs.last())?.into())
@@ -59,14 +68,14 @@ pub(super) fn forward(
 /// `dy, weight [, residual] -> dx`
 pub(super) fn backward_data(g: &ConvGeometry, residual: bool, inputs: &[Tensor]) -> Result<Effects> {
     let windows = windows(g);
-    let weight = matrix(g, &inputs[1])?.transpose(1, 2)?.contiguous()?;
-    let columns = weight.matmul(&results(g, &inputs[0])?)?;
+    let weight = matrix(g, &factor(g, &inputs[1])?)?.transpose(1, 2)?.contiguous()?;
+    let columns = weight.matmul(&results(g, &factor(g, &inputs[0])?)?)?;
     let dx = windows.fold(&columns.reshape((g.cin, windows.taps(), windows.count()))?)?;
     Ok(finish(&dx, Epilogue { residual, act: None }, inputs.last())?.into())
 }
 
 /// `x, dy -> dweight`
 pub(super) fn backward_filter(g: &ConvGeometry, inputs: &[Tensor]) -> Result<Effects> {
-    let columns = columns(g, &inputs[0])?.transpose(1, 2)?.contiguous()?;
-    Ok(results(g, &inputs[1])?.matmul(&columns)?.into())
+    let columns = columns(g, &factor(g, &inputs[0])?)?.transpose(1, 2)?.contiguous()?;
+    Ok(results(g, &factor(g, &inputs[1])?)?.matmul(&columns)?.into())
 }

@@ -147,12 +147,12 @@ impl Builder {
 
 fn conv_geometry(n: usize) -> ConvGeometry {
     let attrs = ConvAttrs { kernel: [3, 3], stride: [4, 4], padding: [1, 1], dilation: [1, 1], groups: 1 };
-    ConvGeometry { n, h: 32, w: 32, cin: 3, cout: CHANNELS, out: [OUT, OUT], attrs }
+    ConvGeometry { n, h: 32, w: 32, cin: 3, cout: CHANNELS, out: [OUT, OUT], attrs, precision: DType::F32 }
 }
 
 fn linear_geometry(n: usize) -> ConvGeometry {
     let attrs = ConvAttrs { kernel: [1, 1], stride: [1, 1], padding: [0, 0], dilation: [1, 1], groups: 1 };
-    ConvGeometry { n, h: 1, w: 1, cin: CHANNELS, cout: CLASSES, out: [1, 1], attrs }
+    ConvGeometry { n, h: 1, w: 1, cin: CHANNELS, cout: CLASSES, out: [1, 1], attrs, precision: DType::F32 }
 }
 
 const RELU: Epilogue = Epilogue { residual: false, act: Some(Activation::Relu) };

@@ -1,10 +1,12 @@
 //! Which way a convolution is computed, decided when its plan is loaded.
 
+use resnetc_compiler::ir::types::DType;
 use resnetc_compiler::plan::ConvGeometry;
 
 use super::Operation;
 use super::filter::FilterGradient;
 use super::matrix::{MatrixConvolution, MatrixFilter, Planes};
+use super::rounded::{RoundedConvolution, RoundedFilter};
 use super::sweep::{Convolution, Finishing};
 use super::transform::POINTS;
 use super::winograd::Winograd;
@@ -22,6 +24,8 @@ pub enum Algorithm {
     Winograd(Winograd),
     /// On the matrix unit.
     Matrix(Box<MatrixConvolution>),
+    /// Direct, of factors rounded to bf16.
+    Rounded(RoundedConvolution),
 }
 
 /// The gradient of a convolution's weights, likewise.
@@ -30,6 +34,8 @@ pub enum FilterAlgorithm {
     Direct(FilterGradient),
     /// On the matrix unit.
     Matrix(MatrixFilter),
+    /// Direct, of factors rounded to bf16.
+    Rounded(RoundedFilter),
 }
 
 /// What the cost model takes one thread to do in a cycle: estimates, whose choices with AVX-512 were the faster ones or
@@ -45,10 +51,16 @@ mod cost {
     pub const BYTES: f64 = 6.0;
 }
 
+/// As what the matrix unit multiplies the factors.
+fn planes(g: &ConvGeometry) -> Planes {
+    if g.precision == DType::Bf16 { Planes::One } else { Planes::Three }
+}
+
 /// Cycles of the direct convolution on each thread.
 fn estimate_direct(g: &ConvGeometry, isa: Isa, threads: usize) -> Estimate {
     let cycles = g.macs() as f64 / isa.lanes() as f64 / cost::DIRECT / threads as f64;
-    Estimate { algorithm: "direct", parts: vec![("multiply-adds", cycles)] }
+    let algorithm = if g.precision == DType::Bf16 { "direct-bf16" } else { "direct" };
+    Estimate { algorithm, parts: vec![("multiply-adds", cycles)] }
 }
 
 /// Cycles of F(4x4, 3x3) on each thread.
@@ -100,13 +112,13 @@ impl Algorithm {
         threads: usize,
     ) -> Result<Vec<(Self, Estimate)>> {
         let mut others = Vec::new();
-        if Winograd::applies(g, isa) {
+        if g.precision == DType::F32 && Winograd::applies(g, isa) {
             let winograd = Winograd::new(g, operation, isa, threads)?;
             let estimate = estimate_winograd(&winograd, isa, threads);
             others.push((Algorithm::Winograd(winograd), estimate));
         }
         if isa == Isa::Amx && MatrixConvolution::applies(g) {
-            let (matrix, estimate) = MatrixConvolution::choose(*g, operation, Planes::Three, threads);
+            let (matrix, estimate) = MatrixConvolution::choose(*g, operation, planes(g), threads);
             others.push((Algorithm::Matrix(Box::new(matrix)), estimate));
         }
         Ok(others)
@@ -119,6 +131,9 @@ impl Algorithm {
         let faster = others.filter(|(_, estimate)| estimate.cycles() < direct);
         match (faster.min_by(|a, b| a.1.cycles().total_cmp(&b.1.cycles())), operation) {
             (Some((algorithm, _)), _) => Ok(algorithm),
+            (None, _) if g.precision == DType::Bf16 => {
+                Ok(Algorithm::Rounded(RoundedConvolution::new(g, operation, isa, threads)?))
+            }
             (None, Operation::Forward) => Ok(Algorithm::Direct(Convolution::forward(g, isa, threads)?)),
             (None, Operation::BackwardData) => {
                 Ok(Algorithm::Direct(Convolution::backward_data(g, isa, threads)?))
@@ -132,6 +147,7 @@ impl Algorithm {
             Algorithm::Direct(_) => "direct",
             Algorithm::Winograd(_) => "winograd",
             Algorithm::Matrix(matrix) => matrix.name(),
+            Algorithm::Rounded(_) => "direct-bf16",
         }
     }
 
@@ -141,6 +157,7 @@ impl Algorithm {
             Algorithm::Direct(direct) => direct.packed_len(),
             Algorithm::Winograd(winograd) => winograd.packed_len(),
             Algorithm::Matrix(matrix) => matrix.packed_len(),
+            Algorithm::Rounded(rounded) => rounded.packed_len(),
         }
     }
 
@@ -150,6 +167,7 @@ impl Algorithm {
             Algorithm::Direct(direct) => direct.scratch_len(threads),
             Algorithm::Winograd(winograd) => winograd.scratch_len(threads),
             Algorithm::Matrix(matrix) => matrix.scratch_len(threads),
+            Algorithm::Rounded(rounded) => rounded.scratch_len(threads),
         }
     }
 
@@ -159,6 +177,7 @@ impl Algorithm {
             Algorithm::Direct(direct) => direct.pack(ctx, weight, packed),
             Algorithm::Winograd(winograd) => winograd.pack(ctx, weight, packed),
             Algorithm::Matrix(matrix) => matrix.pack(ctx, weight, packed),
+            Algorithm::Rounded(rounded) => rounded.pack(ctx, weight, packed),
         }
     }
 
@@ -176,6 +195,7 @@ impl Algorithm {
             Algorithm::Direct(direct) => direct.run(ctx, input, packed, finishing, scratch, output),
             Algorithm::Winograd(winograd) => winograd.run(ctx, input, packed, finishing, scratch, output),
             Algorithm::Matrix(matrix) => matrix.run(ctx, input, packed, finishing, scratch, output),
+            Algorithm::Rounded(rounded) => rounded.run(ctx, input, packed, finishing, scratch, output),
         }
     }
 }
@@ -186,6 +206,9 @@ impl FilterAlgorithm {
         let direct = estimate_direct(&geometry, isa, threads).cycles();
         match Self::matrix(&geometry, isa, threads) {
             Some((matrix, estimate)) if estimate.cycles() < direct => Ok(FilterAlgorithm::Matrix(matrix)),
+            _ if geometry.precision == DType::Bf16 => {
+                Ok(FilterAlgorithm::Rounded(RoundedFilter::new(geometry, isa, threads)?))
+            }
             _ => Ok(FilterAlgorithm::Direct(FilterGradient::new(geometry, isa, threads)?)),
         }
     }
@@ -193,7 +216,7 @@ impl FilterAlgorithm {
     fn matrix(g: &ConvGeometry, isa: Isa, threads: usize) -> Option<(MatrixFilter, Estimate)> {
         let applies = isa == Isa::Amx && MatrixFilter::applies(g);
         applies.then(|| {
-            let matrix = MatrixFilter::new(*g, Planes::Three, threads);
+            let matrix = MatrixFilter::new(*g, planes(g), threads);
             let estimate = matrix.estimate(threads);
             (matrix, estimate)
         })
@@ -210,6 +233,7 @@ impl FilterAlgorithm {
         match self {
             FilterAlgorithm::Direct(_) => "direct",
             FilterAlgorithm::Matrix(matrix) => matrix.name(),
+            FilterAlgorithm::Rounded(_) => "direct-bf16",
         }
     }
 
@@ -218,6 +242,7 @@ impl FilterAlgorithm {
         match self {
             FilterAlgorithm::Direct(direct) => direct.scratch_len(threads),
             FilterAlgorithm::Matrix(matrix) => matrix.scratch_len(threads),
+            FilterAlgorithm::Rounded(rounded) => rounded.scratch_len(threads),
         }
     }
 
@@ -233,6 +258,7 @@ impl FilterAlgorithm {
         match self {
             FilterAlgorithm::Direct(direct) => direct.run(ctx, x, dy, scratch, dw),
             FilterAlgorithm::Matrix(matrix) => matrix.run(ctx, x, dy, scratch, dw),
+            FilterAlgorithm::Rounded(rounded) => rounded.run(ctx, x, dy, scratch, dw),
         }
     }
 }

@@ -18,6 +18,7 @@ mod matrix;
 #[cfg(test)]
 mod naive;
 mod pack;
+mod rounded;
 mod sweep;
 #[cfg(test)]
 mod tests;

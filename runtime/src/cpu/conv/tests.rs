@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 use resnetc_compiler::ir::op::{Activation, ConvAttrs};
+use resnetc_compiler::ir::types::DType;
 use resnetc_compiler::plan::ConvGeometry;
 
 use super::matrix::{MatrixConvolution, MatrixFilter, Planes};
@@ -29,7 +30,16 @@ fn geometry(n: usize, size: [usize; 2], channels: [usize; 2], attrs: ConvAttrs) 
         let room = size[i] + 2 * attrs.padding[i];
         out[i] = room.checked_sub((attrs.kernel[i] - 1) * attrs.dilation[i] + 1)? / attrs.stride[i] + 1;
     }
-    Some(ConvGeometry { n, h: size[0], w: size[1], cin: channels[0], cout: channels[1], out, attrs })
+    Some(ConvGeometry {
+        n,
+        h: size[0],
+        w: size[1],
+        cin: channels[0],
+        cout: channels[1],
+        out,
+        attrs,
+        precision: DType::F32,
+    })
 }
 
 /// Rounding error of a sum of `terms` products: each addition rounds once, relative to at most the sum of magnitudes.

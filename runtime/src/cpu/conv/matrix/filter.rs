@@ -109,9 +109,10 @@ impl MatrixFilter {
         let [bands, groups] = if self.by_bands { [threads, 1] } else { [1, threads] };
         let bands = self.map.bands().div_ceil(bands) as f64;
         let groups = self.groups().div_ceil(groups);
-        let tiles = (self.rows.len() * groups * 2) as f64;
+        let columns = (groups * 2).min(self.padded()[1] / SIDE);
+        let tiles = (self.rows.len() * columns) as f64;
         let products = tiles * (self.blocks.len() * self.planes.products()) as f64 * cost::PRODUCT;
-        let elements = self.copy_len() + groups * GROUP * self.pixels.len();
+        let elements = self.copy_len() + columns * SIDE * self.pixels.len();
         let copied = (elements * self.planes.count()) as f64 * cost::CONVERT;
         let parts = [
             ("products", bands * products),

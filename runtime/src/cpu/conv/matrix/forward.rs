@@ -149,7 +149,8 @@ impl MatrixConvolution {
         let bands = self.map.bands().div_ceil(self.band_threads);
         let groups = self.groups().div_ceil(threads / self.band_threads);
         let band = self.map.largest();
-        let tiles = self.map.positions(band).div_ceil(SIDE).next_multiple_of(2) * groups * 2;
+        let columns = (groups * 2).min(self.writes.div_ceil(SIDE));
+        let tiles = self.map.positions(band).div_ceil(SIDE).next_multiple_of(2) * columns;
         let blocks: usize = self.phases.iter().map(|phase| phase.taps.blocks()).sum();
         let products = (tiles * blocks * self.planes.products()) as f64 * cost::PRODUCT;
         let planes = self.planes.count() as f64;
