@@ -13,7 +13,7 @@ use resnetc_runtime::settings::Change;
 use resnetc_runtime::train::{BEST, Backend, Event, LAST, Options, Outcome, StepEvent, Trainer, remains};
 
 use super::{data, device, spec};
-use crate::args::{Overrides, RunArgs};
+use crate::args::RunArgs;
 use crate::failure::{Failure, Result};
 use crate::output::Output;
 use crate::progress::Progress;
@@ -61,8 +61,8 @@ fn dataset_name(
     let dataset = match (dataset, name) {
         (Some(dataset), _) => dataset.to_owned(),
         (None, Some(name)) => {
-            let Overrides { set, bounds } = &args.overrides;
-            let spec = spec::read(name, set, bounds.limits(), &mut SourceMap::default(), output)?;
+            let (set, limits) = (args.overrides.sets(), args.overrides.bounds.limits());
+            let spec = spec::read(name, &set, limits, &mut SourceMap::default(), output)?;
             spec.train.dataset.unwrap_or_else(|| data::DEFAULT.to_owned())
         }
         (None, None) => data::DEFAULT.to_owned(),

@@ -89,9 +89,11 @@ struct Builder<'s> {
 
 /// Builds the graph for one batch size.
 pub fn build(spec: &ResolvedSpec, mode: Mode, batch: usize) -> std::result::Result<Graph, Vec<Diagnostic>> {
+    let mut graph = Graph::new(spec.name.value.clone(), mode);
+    graph.precision = spec.train.precision;
     let mut builder = Builder {
         spec,
-        graph: Graph { precision: spec.train.precision, ..Graph::new(spec.name.value.clone(), mode) },
+        graph,
         batch: batch.max(1),
         params: 0,
         activations: 0,

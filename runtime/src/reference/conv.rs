@@ -44,10 +44,14 @@ fn results(g: &ConvGeometry, y: &Tensor) -> Result<Tensor> {
     y.reshape((g.attrs.groups, g.cout / g.attrs.groups, windows(g).count()))
 }
 
-/// A factor as the kernel multiplies it: rounded, but held in the device's own precision.
+/// A factor as the kernel multiplies it: rounded, but held in the device's own precision. By way of `f32`: straight from `f64` the
+/// conversion overlooks the lowest bits where it decides ties.
 fn factor(g: &ConvGeometry, tensor: &Tensor) -> Result<Tensor> {
     match g.precision {
-        DType::Bf16 => tensor.to_dtype(candle_core::DType::BF16)?.to_dtype(tensor.dtype()),
+        DType::Bf16 => {
+            let single = tensor.to_dtype(candle_core::DType::F32)?;
+            single.to_dtype(candle_core::DType::BF16)?.to_dtype(tensor.dtype())
+        }
         _ => Ok(tensor.clone()),
     }
 }

@@ -29,6 +29,8 @@ const SUMS: usize = 4 * SIDE * SIDE;
 mod cost {
     /// A product of tiles, with what it waits for.
     pub const PRODUCT: f64 = 20.0;
+    /// The same in a column of tiles, of at most 16 channels written: more loads, and a shorter depth.
+    pub const COLUMN_PRODUCT: f64 = 32.0;
     /// Converting an element to one plane.
     pub const CONVERT: f64 = 0.12;
     /// Finishing an element.
@@ -152,7 +154,8 @@ impl MatrixConvolution {
         let columns = (groups * 2).min(self.writes.div_ceil(SIDE));
         let tiles = self.map.positions(band).div_ceil(SIDE).next_multiple_of(2) * columns;
         let blocks: usize = self.phases.iter().map(|phase| phase.taps.blocks()).sum();
-        let products = (tiles * blocks * self.planes.products()) as f64 * cost::PRODUCT;
+        let product = if columns > 1 { cost::PRODUCT } else { cost::COLUMN_PRODUCT };
+        let products = (tiles * blocks * self.planes.products()) as f64 * product;
         let planes = self.planes.count() as f64;
         let copied = (self.map.copy_rows(band) * self.map.cols.pitch * self.layout.pixel) as f64;
         let finished = (tiles * self.phases.len() * SIDE * SIDE) as f64 * cost::FINISH;
