@@ -7,9 +7,10 @@ use std::ops::Range;
 
 use resnetc_compiler::plan::ConvGeometry;
 
-use super::machine::{DEPTH, Product, SIDE, Sums, TILE_BYTES, Tiles};
+use super::machine::{DEPTH, SIDE, Sums, TILE_BYTES, Tiles};
 use super::map::{Axis, Band, Map};
 use super::planes::{pair_rows, transpose_rows};
+use super::product::Product;
 use super::weights::GROUP;
 use super::{Planes, machine};
 use crate::cpu::Ctx;

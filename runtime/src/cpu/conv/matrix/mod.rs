@@ -10,6 +10,7 @@ mod forward;
 mod machine;
 mod map;
 mod planes;
+mod product;
 mod weights;
 
 pub use filter::MatrixFilter;
