@@ -55,7 +55,7 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// Starts `threads - 1` workers; `threads` counts the caller.
+    /// Starts `threads - 1` workers, and waits for them; `threads` counts the caller.
     pub fn new(threads: usize) -> Result<Self> {
         if threads == 0 {
             return Err(Error::Device("the number of threads must be at least 1".to_owned()));
@@ -79,6 +79,8 @@ impl Pool {
                 })?;
             pool.workers.push(worker);
         }
+        // A thread that begins allocates what the standard library keeps for it: not in the first step.
+        pool.run(&|_| ());
         Ok(pool)
     }
 
