@@ -2,7 +2,7 @@
 
 use resnetc_compiler::ir::op::Activation;
 use resnetc_compiler::ir::types::{DType, Layout, Shape};
-use resnetc_compiler::plan::{ConvGeometry, GroupGeometry, Kernel, PoolGeometry, Region};
+use resnetc_compiler::plan::{self, ConvGeometry, GroupGeometry, Kernel, PoolGeometry, Region};
 
 use crate::rng::Rng;
 
@@ -96,14 +96,15 @@ impl Operand {
     }
 
     fn element(&self, index: usize, r: &mut Rng) -> f32 {
-        match self.data {
+        let number = match self.data {
             Data::Normal => r.normal() + 0.25,
             Data::Rectified => r.normal().max(0.0),
             Data::Positive => r.uniform() + 0.5,
             Data::Fraction => r.uniform(),
             Data::Index(bound) => r.range(0, bound - 1) as f32,
             Data::Tap(g) => tap(&g, index, r) as f32,
-        }
+        };
+        if self.dtype == DType::Bf16 { half::bf16::from_f32(number).to_f32() } else { number }
     }
 }
 
@@ -128,6 +129,35 @@ pub struct Signature {
     pub inputs: Vec<Operand>,
     /// In the kernel's order.
     pub outputs: Vec<Operand>,
+}
+
+impl Signature {
+    /// `[f32, bf16] -> [f32]`
+    pub fn types(&self) -> String {
+        let list = |operands: &[Operand]| {
+            operands.iter().map(|o| o.dtype.to_string()).collect::<Vec<_>>().join(", ")
+        };
+        format!("[{}] -> [{}]", list(&self.inputs), list(&self.outputs))
+    }
+}
+
+/// What a kernel reads and writes, with each choice of the maps that may be stored as bf16; that of none comes first.
+pub fn stored_signatures(kernel: &Kernel) -> Vec<Signature> {
+    let groups = kernel.stored_alike();
+    let choice = |chosen: usize| {
+        let mut signature = signature(kernel);
+        for (_, group) in groups.iter().enumerate().filter(|&(i, _)| chosen & 1 << i != 0) {
+            for &operand in *group {
+                let operand = match operand {
+                    plan::Operand::Input(i) => signature.inputs.get_mut(i),
+                    plan::Operand::Output(i) => signature.outputs.get_mut(i),
+                };
+                operand.expect("an operand of the kernel").dtype = DType::Bf16;
+            }
+        }
+        signature
+    };
+    (0..1 << groups.len()).map(choice).collect()
 }
 
 fn signature_of(inputs: Vec<Operand>, outputs: Vec<Operand>) -> Signature {

@@ -130,9 +130,8 @@ pub fn lay_at_edge(plan: &mut Plan, id: BufferId, edge: Edge) {
     }
 }
 
-/// A plan of one kernel, every operand in memory of its own: inputs first, then outputs.
-pub fn kernel_plan(kernel: &Kernel) -> Plan {
-    let Signature { inputs, outputs } = signature(kernel);
+/// A plan of one kernel with operands as one of its signatures says, each in memory of its own: inputs first, then outputs.
+pub fn kernel_plan(kernel: &Kernel, Signature { inputs, outputs }: &Signature) -> Plan {
     let mut builder = PlanBuilder::default();
     let read: Vec<BufferId> = inputs.iter().map(|o| builder.buffer(o)).collect();
     let written: Vec<BufferId> = outputs.iter().map(|o| builder.buffer(o)).collect();
@@ -140,8 +139,8 @@ pub fn kernel_plan(kernel: &Kernel) -> Plan {
     builder.finish()
 }
 
-/// Runs one kernel on given inputs (elements in logical order). `in_place` pairs an output with the
-/// input that it lies on, which then is not read back.
+/// Runs one kernel on given inputs (elements in logical order), all maps being stored as `f32`. `in_place` pairs an output
+/// with the input that it lies on, which then is not read back.
 ///
 /// # Errors
 /// Those of the device.
@@ -152,7 +151,21 @@ pub fn run_kernel(
     args: &RunArgs,
     in_place: &[(usize, usize)],
 ) -> Result<Results> {
-    let Signature { inputs, outputs } = signature(kernel);
+    run_stored(device, kernel, &signature(kernel), data, args, in_place)
+}
+
+/// The same with operands as one of the kernel's signatures says.
+///
+/// # Errors
+/// Those of the device.
+pub fn run_stored(
+    device: &mut dyn Device,
+    kernel: &Kernel,
+    Signature { inputs, outputs }: &Signature,
+    data: &[Vec<f32>],
+    args: &RunArgs,
+    in_place: &[(usize, usize)],
+) -> Result<Results> {
     let mut builder = PlanBuilder::default();
     let read: Vec<BufferId> = inputs.iter().map(|o| builder.buffer(o)).collect();
     let mut written = Vec::with_capacity(outputs.len());
@@ -168,12 +181,12 @@ pub fn run_kernel(
     }
     builder.step(kernel.clone(), &read, &written);
     let program = device.load(Arc::new(builder.finish()))?;
-    for ((&id, operand), values) in read.iter().zip(&inputs).zip(data) {
+    for ((&id, operand), values) in read.iter().zip(inputs).zip(data) {
         device.write(program, id, &to_bytes(operand, values))?;
     }
     device.run(program, args, None)?;
     let mut results = Results { outputs: Vec::new(), inputs: Vec::new() };
-    for (&id, operand) in written.iter().zip(&outputs) {
+    for (&id, operand) in written.iter().zip(outputs) {
         results.outputs.push(read_values(device, program, id, operand)?);
     }
     let overwritten = |i: usize| in_place.iter().any(|&(_, input)| input == i);

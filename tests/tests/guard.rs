@@ -14,7 +14,7 @@ use resnetc_runtime::cpu::CpuDevice;
 use resnetc_runtime::cpu::isa::Isa;
 use resnetc_runtime::device::{Device, RunArgs};
 use resnetc_tests::kernels::{MAKERS, conv};
-use resnetc_tests::operands::signature;
+use resnetc_tests::operands::{Signature, signature, stored_signatures};
 use resnetc_tests::plans::{Edge, kernel_plan, lay_at_edge, to_bytes};
 use resnetc_tests::rng::Rng;
 
@@ -58,10 +58,15 @@ fn every_operand_at_the_edge() {
     for kernel in random.chain(convolutions).chain(winograd().into_iter().flat_map(all_of)) {
         for isa in Isa::ALL.into_iter().filter(|isa| isa.available()) {
             for threads in [1, 3] {
-                let operands = kernel_plan(&kernel).buffers.len();
-                for operand in 0..operands {
-                    eprintln!("operand {operand} of {kernel:?}, {}, {threads} threads", isa.name());
-                    run(&kernel, isa, threads, BufferId(operand as u32), edge);
+                for stored in stored_signatures(&kernel) {
+                    for operand in 0..stored.inputs.len() + stored.outputs.len() {
+                        let types = stored.types();
+                        eprintln!(
+                            "operand {operand} of {kernel:?}, {types}, {}, {threads} threads",
+                            isa.name()
+                        );
+                        run(&kernel, &stored, isa, threads, BufferId(operand as u32), edge);
+                    }
                 }
             }
         }
@@ -92,8 +97,8 @@ fn winograd() -> [ConvGeometry; 3] {
     })
 }
 
-fn run(kernel: &Kernel, isa: Isa, threads: usize, id: BufferId, edge: Edge) {
-    let mut plan = kernel_plan(kernel);
+fn run(kernel: &Kernel, stored: &Signature, isa: Isa, threads: usize, id: BufferId, edge: Edge) {
+    let mut plan = kernel_plan(kernel, stored);
     // In inference, weights are packed once and kept.
     if plan.buffers.iter().all(|b| matches!(b.region, Region::Arena | Region::Params)) {
         plan.mode = Mode::Infer;
@@ -102,7 +107,7 @@ fn run(kernel: &Kernel, isa: Isa, threads: usize, id: BufferId, edge: Edge) {
     let mut device = CpuDevice::with_isa(threads, isa).expect("the instructions are there");
     let program = device.load(Arc::new(plan)).expect("a sound plan");
     let mut rng = Rng::new(7);
-    for (at, operand) in signature(kernel).inputs.iter().enumerate() {
+    for (at, operand) in stored.inputs.iter().enumerate() {
         let bytes = to_bytes(operand, &operand.generate(&mut rng));
         device.write(program, BufferId(at as u32), &bytes).expect("as long as the buffer");
     }
@@ -120,7 +125,8 @@ fn the_sizes_for_winograd_take_it() {
         let [forward, backward, _] = all_of(geometry);
         for kernel in [forward, backward] {
             let mut device = CpuDevice::with_isa(1, isa).expect("the instructions are there");
-            let program = device.load(Arc::new(kernel_plan(&kernel))).expect("a sound plan");
+            let program =
+                device.load(Arc::new(kernel_plan(&kernel, &signature(&kernel)))).expect("a sound plan");
             let choice = device.choice(program, 0).expect("convolutions have several ways");
             assert_eq!(choice.algorithm, "winograd", "{kernel:?}: {choice:?}");
         }

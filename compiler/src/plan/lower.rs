@@ -15,7 +15,7 @@ use crate::ops;
 use super::persistent::Persistent;
 use super::{
     BlurGeometry, BufferId, ConvGeometry, DropGeometry, Kernel, PadGeometry, Plan, PoolGeometry, Region,
-    RegionSizes, Step, liveness, order, slices,
+    RegionSizes, Step, liveness, order, slices, storage,
 };
 
 /// Lowers a graph.
@@ -35,6 +35,7 @@ pub fn lower(graph: &Graph) -> Plan {
     persistent.add_updates(&mut plan);
     plan.outputs = graph.outputs.iter().map(|(name, value)| (name.clone(), values[value])).collect();
     slices::remove_copies(&mut plan);
+    storage::choose(&mut plan);
     plan.sizes.arena = liveness::plan_arena(&mut plan);
     debug_assert_eq!(plan.check(), Vec::<String>::new());
     plan

@@ -14,6 +14,7 @@ mod order;
 mod persistent;
 pub mod print;
 mod slices;
+mod storage;
 pub mod verify;
 
 pub use geometry::{BlurGeometry, ConvGeometry, DropGeometry, GroupGeometry, PadGeometry, PoolGeometry};
@@ -384,6 +385,15 @@ pub enum Kernel {
         /// Constants.
         sgd: SgdAttrs,
     },
+}
+
+/// Position of a buffer among those of a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operand {
+    /// Among the inputs.
+    Input(usize),
+    /// Among the outputs.
+    Output(usize),
 }
 
 /// One kernel call.

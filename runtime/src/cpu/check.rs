@@ -6,8 +6,8 @@ use std::ops::Range;
 use resnetc_compiler::ir::op::DropPart;
 use resnetc_compiler::ir::types::{DType, Layout};
 use resnetc_compiler::plan::{
-    ALIGN, BlurGeometry, Buffer, ConvGeometry, GroupGeometry, Kernel, PadGeometry, Plan, PoolGeometry,
-    Region, Slice, Step,
+    ALIGN, BlurGeometry, Buffer, ConvGeometry, GroupGeometry, Kernel, Operand, PadGeometry, Plan,
+    PoolGeometry, Region, Slice, Step,
 };
 
 use crate::error::{Error, Result};
@@ -103,6 +103,8 @@ fn check_step(plan: &Plan, step: &Step) -> Result<(), String> {
             if buffer.slice.is_some() && !gaps {
                 return Err(format!("{what}: the kernel cannot step over the gaps of {}", buffer.name));
             }
+            let operand = if what == "inputs" { Operand::Input(i) } else { Operand::Output(i) };
+            let dtype = stored_type(plan, step, operand, dtype);
             if buffer.dtype != dtype || Some(buffer.bytes) != len.checked_mul(dtype.size()) {
                 let Buffer { name, dtype: found, bytes, .. } = buffer;
                 return Err(format!(
@@ -112,6 +114,18 @@ fn check_step(plan: &Plan, step: &Step) -> Result<(), String> {
         }
     }
     check_overlap(plan, step, &signature.in_place)
+}
+
+/// What an operand of type `dtype` is stored as: bf16 where all of its group are.
+fn stored_type(plan: &Plan, step: &Step, operand: Operand, dtype: DType) -> DType {
+    let group = step.kernel.stored_alike().iter().find(|group| group.contains(&operand));
+    let stored = |&other: &Operand| step.operand(other).and_then(|id| plan.buffers.get(id.0 as usize));
+    match group {
+        Some(group) if group.iter().all(|other| stored(other).is_some_and(|b| b.dtype == DType::Bf16)) => {
+            DType::Bf16
+        }
+        _ => dtype,
+    }
 }
 
 /// Outputs overlap nothing, but may be exactly an input where the kernel allows it. Slices of one map overlap where their

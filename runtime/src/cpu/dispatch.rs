@@ -1,5 +1,6 @@
 //! From a step of the plan to the call of its kernel.
 
+use resnetc_compiler::ir::types::DType;
 use resnetc_compiler::plan::{Kernel, Plan, Region, Step};
 
 use crate::cpu::group_backward::GroupSumsOut;
@@ -8,6 +9,7 @@ use crate::cpu::memory::{Dst, Src};
 use crate::cpu::norm::{self, Gradients, Norm, Sums};
 use crate::cpu::product::{self, ProductGradients, ProductSize};
 use crate::cpu::stats::{self, StatsAttrs, StatsOut};
+use crate::cpu::stored::{MapDst, MapSrc};
 use crate::cpu::stream::Rows;
 use crate::cpu::{
     Ctx, blur, concat, drop, elementwise, global_max, global_pool, group_backward, group_norm, loss, pooling,
@@ -94,6 +96,27 @@ impl<'a> Operands<'a> {
         let (ptr, bytes) = self.place(self.step.inputs[i]);
         // SAFETY: as in `input`.
         unsafe { Dst::new(ptr.cast(), bytes / size_of::<f32>()) }
+    }
+
+    /// Operand `i`, a map to be read as it is stored.
+    pub fn map(&self, i: usize) -> MapSrc<'a> {
+        match self.plan.buffer(self.step.inputs[i]).dtype {
+            DType::Bf16 => MapSrc::Bf16(self.input(i)),
+            _ => MapSrc::F32(self.input(i)),
+        }
+    }
+
+    /// The last operand, a map, if the flag says that there is one.
+    pub fn last_map(&self, present: bool) -> Option<MapSrc<'a>> {
+        present.then(|| self.map(self.step.inputs.len() - 1))
+    }
+
+    /// Result `i`, a map as it is to be stored.
+    pub fn output_map(&self, i: usize) -> MapDst<'a> {
+        match self.plan.buffer(self.step.outputs[i]).dtype {
+            DType::Bf16 => MapDst::Bf16(self.output(i)),
+            _ => MapDst::F32(self.output(i)),
+        }
     }
 
     /// The last operand, if the flag says that there is one.
@@ -255,7 +278,7 @@ pub(super) fn run(ctx: &Ctx<'_>, o: &Operands<'_>, args: &RunArgs) {
         }
         Kernel::MaxPool { geometry, positions } => {
             let positions = positions.then(|| o.output(1));
-            pooling::max_pool(ctx, geometry, o.input(0), o.output(0), o.output_gap(0), positions);
+            pooling::max_pool(ctx, geometry, o.map(0), o.output_map(0), o.output_gap(0), positions);
         }
         Kernel::MaxPoolBackward { geometry } => {
             pooling::max_pool_backward(ctx, geometry, o.input(0), o.input(1), o.output(0));
@@ -267,7 +290,7 @@ pub(super) fn run(ctx: &Ctx<'_>, o: &Operands<'_>, args: &RunArgs) {
             pooling::avg_pool_backward(ctx, geometry, o.input(0), o.output(0));
         }
         &Kernel::GlobalAvgPool { images, pixels, channels } => {
-            global_pool::global_avg_pool(ctx, [images, pixels, channels], o.input(0), o.output(0));
+            global_pool::global_avg_pool(ctx, [images, pixels, channels], o.map(0), o.output(0));
         }
         &Kernel::GlobalAvgPoolBackward { images, pixels, channels } => {
             global_pool::global_avg_pool_backward(ctx, [images, pixels, channels], o.input(0), o.output(0));

@@ -3,6 +3,7 @@
 use crate::cpu::Ctx;
 use crate::cpu::columns::{ColumnOp, for_columns};
 use crate::cpu::memory::{Dst, Src};
+use crate::cpu::stored::{Element, MapSrc};
 use crate::cpu::stream::{Access, expect_len, load, store};
 use crate::cpu::vector::Vector;
 
@@ -13,12 +14,16 @@ const BLOCK: usize = 64;
 pub fn global_avg_pool(
     ctx: &Ctx<'_>,
     [images, pixels, channels]: [usize; 3],
-    x: Src<'_, f32>,
+    x: MapSrc<'_>,
     y: Dst<'_, f32>,
 ) {
     expect_len(x.len(), images * pixels * channels, "x");
     expect_len(y.len(), images * channels, "y");
-    for_columns(ctx, [images, pixels, channels], &Mean { pixels, channels, x, y });
+    let sizes = [images, pixels, channels];
+    match x {
+        MapSrc::F32(x) => for_columns(ctx, sizes, &Mean { pixels, channels, x, y }),
+        MapSrc::Bf16(x) => for_columns(ctx, sizes, &Mean { pixels, channels, x, y }),
+    }
 }
 
 /// `dx = dy / pixels`: `dy [images, channels] -> dx [images, pixels, channels]`.
@@ -33,14 +38,14 @@ pub fn global_avg_pool_backward(
     for_columns(ctx, [images, pixels, channels], &Spread { pixels, channels, dy, dx });
 }
 
-struct Mean<'a> {
+struct Mean<'a, E> {
     pixels: usize,
     channels: usize,
-    x: Src<'a, f32>,
+    x: Src<'a, E>,
     y: Dst<'a, f32>,
 }
 
-impl ColumnOp for Mean<'_> {
+impl<E: Element> ColumnOp for Mean<'_, E> {
     #[inline(always)]
     unsafe fn column<V: Vector>(&self, access: impl Access, image: usize, c: usize, _lanes: usize) {
         // SAFETY: the caller's promise.
@@ -50,7 +55,7 @@ impl ColumnOp for Mean<'_> {
                 let mut part = V::zero();
                 for pixel in start..self.pixels.min(start + BLOCK) {
                     let at = (image * self.pixels + pixel) * self.channels + c;
-                    part = part.add(load(access, self.x, at));
+                    part = part.add(E::load(access, self.x.ptr().add(at)));
                 }
                 sum = sum.add(part);
             }

@@ -31,6 +31,7 @@ mod reduce;
 pub mod roofline;
 pub mod shortcut;
 pub mod stats;
+pub mod stored;
 mod stream;
 pub mod update;
 pub mod vector;

@@ -9,17 +9,18 @@ use crate::cpu::Ctx;
 use crate::cpu::isa::Work;
 use crate::cpu::memory::{Dst, Src};
 use crate::cpu::pool::share;
+use crate::cpu::stored::{Element, MapDst, MapSrc};
 use crate::cpu::stream::{Access, First, Full, expect_len, load, spanned, store};
 use crate::cpu::vector::Vector;
 
 /// Maxima of the windows and, if wanted, their positions in them (row-major, the border included). Of equal values the
 /// first counts; a NaN is larger than everything, the last of several being taken, as in PyTorch. Between the pixels of
-/// `y` there may be a gap.
+/// `y` there may be a gap. Both maps are stored alike.
 pub fn max_pool(
     ctx: &Ctx<'_>,
     g: &PoolGeometry,
-    x: Src<'_, f32>,
-    y: Dst<'_, f32>,
+    x: MapSrc<'_>,
+    y: MapDst<'_>,
     gap: usize,
     positions: Option<Dst<'_, u8>>,
 ) {
@@ -27,9 +28,15 @@ pub fn max_pool(
     expect_lens(g, x.len(), pixels * g.c);
     expect_len(y.len(), spanned(pixels, g.c, gap), "the output's map");
     expect_len(positions.map_or(pixels * g.c, Dst::len), pixels * g.c, "positions");
-    let op = MaxPool { g, x, y, gap, positions };
+    let rows = [g.n * g.out[0], g.out[1], g.c];
     // SAFETY: the lengths have been checked.
-    unsafe { windows(ctx, [g.n * g.out[0], g.out[1], g.c], &op) }
+    unsafe {
+        match (x, y) {
+            (MapSrc::F32(x), MapDst::F32(y)) => windows(ctx, rows, &MaxPool { g, x, y, gap, positions }),
+            (MapSrc::Bf16(x), MapDst::Bf16(y)) => windows(ctx, rows, &MaxPool { g, x, y, gap, positions }),
+            _ => panic!("both maps of a pooling are stored alike"),
+        }
+    }
 }
 
 /// Every `dy` goes to where its maximum was.
@@ -148,15 +155,15 @@ fn divisor(g: &PoolGeometry, oy: usize, ox: usize) -> f32 {
     (extent(0, g.h, oy) * extent(1, g.w, ox)) as f32
 }
 
-struct MaxPool<'a> {
+struct MaxPool<'a, E> {
     g: &'a PoolGeometry,
-    x: Src<'a, f32>,
-    y: Dst<'a, f32>,
+    x: Src<'a, E>,
+    y: Dst<'a, E>,
     gap: usize,
     positions: Option<Dst<'a, u8>>,
 }
 
-impl PixelOp for MaxPool<'_> {
+impl<E: Element> PixelOp for MaxPool<'_, E> {
     #[inline(always)]
     unsafe fn pixel<V: Vector>(&self, access: impl Access, row: usize, ox: usize, c: usize) {
         let g = self.g;
@@ -170,14 +177,14 @@ impl PixelOp for MaxPool<'_> {
                 let line = (image * g.h + oy * g.attrs.stride[0] + ty - g.attrs.padding[0]) * g.w;
                 for tx in txs.clone() {
                     let pixel = line + ox * g.attrs.stride[1] + tx - g.attrs.padding[1];
-                    let v: V = load(access, self.x, pixel * g.c + c);
+                    let v: V = E::load(access, self.x.ptr().add(pixel * g.c + c));
                     let position = V::splat((ty * g.attrs.kernel[1] + tx) as f32);
                     at = v.if_above_or_nan(best, position, at);
                     best = v.if_above_or_nan(best, v, best);
                 }
             }
             let out = row * g.out[1] + ox;
-            store(access, self.y, out * (g.c + self.gap) + c, best);
+            E::store(access, best, self.y.ptr().add(out * (g.c + self.gap) + c));
             if let Some(positions) = self.positions {
                 access.store_bytes(at, positions.ptr().add(out * g.c + c));
             }

@@ -102,16 +102,16 @@ fn run_convolution(ctx: &Ctx<'_>, convolution: &Algorithm, kept: Option<&Memory>
     let finishing = match *operands.kernel() {
         Kernel::Conv { bias, epilogue, .. } => Finishing {
             bias: bias.then(|| operands.input(2)),
-            residual: operands.last_input(epilogue.residual),
+            residual: operands.last_map(epilogue.residual),
             act: epilogue.act,
             gap: operands.output_gap(0),
         },
         Kernel::ConvBackwardData { residual, .. } => {
-            Finishing { residual: operands.last_input(residual), ..Finishing::default() }
+            Finishing { residual: operands.last_map(residual), ..Finishing::default() }
         }
         ref kernel => unreachable!("{kernel:?} is no convolution"),
     };
-    let (x, y) = (operands.input(0), operands.output(0));
+    let (x, y) = (operands.map(0), operands.output_map(0));
     match kept {
         Some(packed) => convolution.run(ctx, x, packed.floats_view(), &finishing, ctx.scratch, y),
         None => {

@@ -45,6 +45,10 @@ pub(super) trait Access: Copy {
     unsafe fn load_bytes<V: Vector>(self, p: *const u8) -> V;
     /// Whole numbers below 256, as bytes to `p` on.
     unsafe fn store_bytes<V: Vector>(self, v: V, p: *mut u8);
+    /// bf16 from `p` on.
+    unsafe fn load_bf16<V: Vector>(self, p: *const u16) -> V;
+    /// Rounded to bf16, to `p` on.
+    unsafe fn store_bf16<V: Vector>(self, v: V, p: *mut u16);
 }
 
 /// All lanes.
@@ -79,6 +83,18 @@ impl Access for Full {
         // SAFETY: the caller's promise.
         unsafe { v.store_bytes(p) }
     }
+
+    #[inline(always)]
+    unsafe fn load_bf16<V: Vector>(self, p: *const u16) -> V {
+        // SAFETY: the caller's promise.
+        unsafe { V::load_bf16(p) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_bf16<V: Vector>(self, v: V, p: *mut u16) {
+        // SAFETY: the caller's promise.
+        unsafe { v.store_bf16(p) }
+    }
 }
 
 impl Access for First {
@@ -111,6 +127,26 @@ impl Access for First {
         unsafe {
             v.store_bytes(bytes.as_mut_ptr());
             std::ptr::copy_nonoverlapping(bytes.as_ptr(), p, self.0);
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn load_bf16<V: Vector>(self, p: *const u16) -> V {
+        let mut halves = [0u16; 16];
+        // SAFETY: `self.0` elements are readable, and no vector is longer than 16.
+        unsafe {
+            std::ptr::copy_nonoverlapping(p, halves.as_mut_ptr(), self.0);
+            V::load_bf16(halves.as_ptr())
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn store_bf16<V: Vector>(self, v: V, p: *mut u16) {
+        let mut halves = [0u16; 16];
+        // SAFETY: `self.0` elements are writable, and no vector is longer than 16.
+        unsafe {
+            v.store_bf16(halves.as_mut_ptr());
+            std::ptr::copy_nonoverlapping(halves.as_ptr(), p, self.0);
         }
     }
 }

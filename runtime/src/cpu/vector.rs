@@ -43,6 +43,10 @@ pub trait Vector: Copy {
     unsafe fn load_bytes(p: *const u8) -> Self;
     /// `LANES` bytes, of elements that are whole numbers from 0 to 255.
     unsafe fn store_bytes(self, p: *mut u8);
+    /// `LANES` bf16, given as the upper halves of `f32`.
+    unsafe fn load_bf16(p: *const u16) -> Self;
+    /// `LANES` elements as bf16: rounded to nearest, ties to even.
+    unsafe fn store_bf16(self, p: *mut u16);
 
     /// All zeros.
     #[inline(always)]
@@ -172,6 +176,29 @@ impl Vector for Portable {
         // SAFETY: the caller's promise.
         unsafe { p.cast::<[u8; 8]>().write(self.0.map(|x| x as u8)) }
     }
+
+    #[inline(always)]
+    unsafe fn load_bf16(p: *const u16) -> Self {
+        // SAFETY: the caller's promise.
+        let halves = unsafe { p.cast::<[u16; 8]>().read_unaligned() };
+        Portable(halves.map(|half| f32::from_bits(u32::from(half) << 16)))
+    }
+
+    #[inline(always)]
+    unsafe fn store_bf16(self, p: *mut u16) {
+        let halves = self.0.map(|x| (nearest_bf16(x).to_bits() >> 16) as u16);
+        // SAFETY: the caller's promise.
+        unsafe { p.cast::<[u16; 8]>().write_unaligned(halves) }
+    }
+}
+
+/// Rounded to bf16, to nearest, ties to even. Without branches, so that loops over it vectorise.
+#[inline(always)]
+pub fn nearest_bf16(x: f32) -> f32 {
+    let bits = x.to_bits();
+    let rounded = bits.wrapping_add(0x7fff + (bits >> 16 & 1)) & 0xffff_0000;
+    // Adding could make an infinity of a NaN.
+    f32::from_bits(if x.is_nan() { bits | 0x0040_0000 } else { rounded })
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -186,7 +213,7 @@ mod x86 {
 
     /// Sixteen lanes of AVX-512.
     #[derive(Clone, Copy)]
-    pub struct Avx512(__m512);
+    pub struct Avx512(pub(in crate::cpu) __m512);
 
     /// The lowest `n <= 16` bits.
     #[inline(always)]
@@ -280,6 +307,25 @@ mod x86 {
         #[inline(always)]
         unsafe fn store_bytes(self, p: *mut u8) {
             unsafe { _mm_storeu_si128(p.cast(), _mm512_cvtepi32_epi8(_mm512_cvttps_epi32(self.0))) }
+        }
+
+        #[inline(always)]
+        unsafe fn load_bf16(p: *const u16) -> Self {
+            let wide = unsafe { _mm512_cvtepu16_epi32(_mm256_loadu_si256(p.cast())) };
+            Avx512(unsafe { _mm512_castsi512_ps(_mm512_slli_epi32::<16>(wide)) })
+        }
+
+        /// In integers, as [`nearest_bf16`](super::nearest_bf16): the conversion is an extension that not all have.
+        #[inline(always)]
+        unsafe fn store_bf16(self, p: *mut u16) {
+            let bits = unsafe { _mm512_castps_si512(self.0) };
+            let half = unsafe { _mm512_srli_epi32::<16>(bits) };
+            let odd = unsafe { _mm512_and_si512(half, _mm512_set1_epi32(1)) };
+            let sum = unsafe { _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff))) };
+            let nan = unsafe { _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(self.0, self.0) };
+            let quiet = unsafe { _mm512_or_si512(half, _mm512_set1_epi32(0x40)) };
+            let found = unsafe { _mm512_mask_mov_epi32(_mm512_srli_epi32::<16>(sum), nan, quiet) };
+            unsafe { _mm256_storeu_si256(p.cast(), _mm512_cvtepi32_epi16(found)) }
         }
     }
 
@@ -384,6 +430,26 @@ mod x86 {
                 unsafe { (_mm256_castsi256_si128(whole), _mm256_extracti128_si256::<1>(whole)) };
             let words = unsafe { _mm_packus_epi32(low, high) };
             unsafe { _mm_storel_epi64(p.cast(), _mm_packus_epi16(words, words)) }
+        }
+
+        #[inline(always)]
+        unsafe fn load_bf16(p: *const u16) -> Self {
+            let wide = unsafe { _mm256_cvtepu16_epi32(_mm_loadu_si128(p.cast())) };
+            Avx2(unsafe { _mm256_castsi256_ps(_mm256_slli_epi32::<16>(wide)) })
+        }
+
+        #[inline(always)]
+        unsafe fn store_bf16(self, p: *mut u16) {
+            let bits = unsafe { _mm256_castps_si256(self.0) };
+            let half = unsafe { _mm256_srli_epi32::<16>(bits) };
+            let odd = unsafe { _mm256_and_si256(half, _mm256_set1_epi32(1)) };
+            let sum = unsafe { _mm256_add_epi32(bits, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff))) };
+            let nan = unsafe { _mm256_castps_si256(_mm256_cmp_ps::<_CMP_UNORD_Q>(self.0, self.0)) };
+            let quiet = unsafe { _mm256_or_si256(half, _mm256_set1_epi32(0x40)) };
+            let found = unsafe { _mm256_blendv_epi8(_mm256_srli_epi32::<16>(sum), quiet, nan) };
+            let (low, high) =
+                unsafe { (_mm256_castsi256_si128(found), _mm256_extracti128_si256::<1>(found)) };
+            unsafe { _mm_storeu_si128(p.cast(), _mm_packus_epi32(low, high)) }
         }
     }
 }

@@ -9,6 +9,7 @@ use resnetc_compiler::ir::types::DType;
 use resnetc_compiler::plan::ConvGeometry;
 
 use super::Effects;
+use super::memory::rounded;
 use super::pointwise::finish;
 use super::windows::Windows;
 
@@ -44,14 +45,10 @@ fn results(g: &ConvGeometry, y: &Tensor) -> Result<Tensor> {
     y.reshape((g.attrs.groups, g.cout / g.attrs.groups, windows(g).count()))
 }
 
-/// A factor as the kernel multiplies it: rounded, but held in the device's own precision. By way of `f32`: straight from `f64` the
-/// conversion overlooks the lowest bits where it decides ties.
+/// A factor as the kernel multiplies it: rounded, but held in the device's own precision.
 fn factor(g: &ConvGeometry, tensor: &Tensor) -> Result<Tensor> {
     match g.precision {
-        DType::Bf16 => {
-            let single = tensor.to_dtype(candle_core::DType::F32)?;
-            single.to_dtype(candle_core::DType::BF16)?.to_dtype(tensor.dtype())
-        }
+        DType::Bf16 => rounded(tensor),
         _ => Ok(tensor.clone()),
     }
 }

@@ -119,6 +119,12 @@ fn to_stored(buffer: &Buffer, value: &Tensor) -> Result<Tensor> {
     Ok(logical.permute(storage_order(buffer.layout, buffer.shape.rank()))?.contiguous()?.flatten_all()?)
 }
 
+/// Numbers rounded to bf16, to nearest, ties to even. By way of `f32`, as kernels see them: Candle's own conversion from
+/// `f64` overlooks the lowest bits where it decides ties.
+pub(super) fn rounded(tensor: &Tensor) -> candle_core::Result<Tensor> {
+    tensor.to_dtype(DType::F32)?.to_dtype(DType::BF16)?.to_dtype(tensor.dtype())
+}
+
 /// Bytes of a buffer to a tensor in logical order: numbers in `dtype`, indices in `U32`.
 pub(super) fn decode(buffer: &Buffer, bytes: &[u8], dtype: DType, device: &Device) -> Result<Tensor> {
     let numel = elements(buffer)?;

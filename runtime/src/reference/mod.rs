@@ -3,7 +3,8 @@
 //! Clarity over speed. Tensors are kept in the logical order of their shapes (feature maps `[n, c, h, w]`, weights
 //! `[cout, cin / groups, kh, kw]`), each value of the arena in a tensor of its own: two buffers that share memory in
 //! the plan share none here, so a planning fault shows as a disagreement with the other devices. Reading a value that
-//! no step has written is an error. `bf16` values are held, and computed on, in the device's own precision.
+//! no step has written is an error. `bf16` values are rounded when they are written, but held, and computed on, in the device's
+//! own precision.
 
 #![forbid(unsafe_code)]
 
@@ -23,12 +24,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use candle_core::{DType, Tensor};
+use resnetc_compiler::ir::types::DType as Element;
 use resnetc_compiler::plan::{BufferId, Kernel, Plan, Slice, Step};
 
 use crate::device::{Device, ProgramId, RunArgs};
 use crate::error::{Error, Result};
 use crate::random::{Key, factors};
-use memory::{Persistent, decode, encode};
+use memory::{Persistent, decode, encode, rounded};
 
 impl From<candle_core::Error> for Error {
     fn from(error: candle_core::Error) -> Self {
@@ -121,7 +123,8 @@ impl ReferenceDevice {
             .ok_or_else(|| Error::Device(format!("reference: {} is read before it is written", planned.name)))
     }
 
-    /// Sets a buffer's value, given in logical order, without passing through the buffer's own type.
+    /// Sets a buffer's value, given in logical order: rounded where the buffer is `bf16`, else without passing through the
+    /// buffer's own type.
     ///
     /// # Errors
     /// When the number of elements differs.
@@ -130,6 +133,7 @@ impl ReferenceDevice {
         let planned = plan.buffer(buffer);
         let value = value.reshape(planned.shape.0.as_slice())?.to_device(&self.device)?;
         let value = if value.dtype() == DType::U32 { value } else { value.to_dtype(self.dtype)? };
+        let value = if planned.dtype == Element::Bf16 { rounded(&value)? } else { value };
         if !self.persistent.set(planned, &value)? {
             let (to, value) = match planned.slice {
                 None => (buffer, value.contiguous()?),

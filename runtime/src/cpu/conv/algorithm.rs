@@ -13,6 +13,7 @@ use super::winograd::Winograd;
 use crate::cpu::Ctx;
 use crate::cpu::isa::Isa;
 use crate::cpu::memory::{Dst, Src};
+use crate::cpu::stored::{MapDst, MapSrc};
 use crate::device::Estimate;
 use crate::error::Result;
 
@@ -185,15 +186,19 @@ impl Algorithm {
     pub fn run(
         &self,
         ctx: &Ctx<'_>,
-        input: Src<'_, f32>,
+        input: MapSrc<'_>,
         packed: Src<'_, f32>,
         finishing: &Finishing<'_>,
         scratch: Dst<'_, f32>,
-        output: Dst<'_, f32>,
+        output: MapDst<'_>,
     ) {
         match self {
-            Algorithm::Direct(direct) => direct.run(ctx, input, packed, finishing, scratch, output),
-            Algorithm::Winograd(winograd) => winograd.run(ctx, input, packed, finishing, scratch, output),
+            Algorithm::Direct(direct) => {
+                direct.run(ctx, input.f32(), packed, finishing, scratch, output.f32());
+            }
+            Algorithm::Winograd(winograd) => {
+                winograd.run(ctx, input.f32(), packed, finishing, scratch, output.f32());
+            }
             Algorithm::Matrix(matrix) => matrix.run(ctx, input, packed, finishing, scratch, output),
             Algorithm::Rounded(rounded) => rounded.run(ctx, input, packed, finishing, scratch, output),
         }

@@ -10,14 +10,16 @@ use crate::cpu::Ctx;
 use crate::cpu::isa::{Isa, Work};
 use crate::cpu::memory::{Dst, Src};
 use crate::cpu::pool::share;
-use crate::cpu::vector::Vector;
+use crate::cpu::stored::{MapDst, MapSrc};
+use crate::cpu::stream::{Access, First, Full};
+use crate::cpu::vector::{Vector, nearest_bf16};
 use crate::error::Result;
 
 /// A convolution, forward or backward-data.
 pub struct RoundedConvolution {
     direct: Convolution,
-    /// Floats of the map that is read.
-    input: usize,
+    /// Elements of the map that is read, and of the one that is written.
+    maps: [usize; 2],
 }
 
 /// The gradient of a convolution's weights.
@@ -41,11 +43,11 @@ impl RoundedConvolution {
     /// `y` of `x`, or `dx` of `dy`.
     pub(super) fn new(g: ConvGeometry, operation: Operation, isa: Isa, threads: usize) -> Result<Self> {
         let [x, y] = maps(&g);
-        let (direct, input) = match operation {
-            Operation::Forward => (Convolution::forward(g, isa, threads)?, x),
-            Operation::BackwardData => (Convolution::backward_data(g, isa, threads)?, y),
+        let (direct, maps) = match operation {
+            Operation::Forward => (Convolution::forward(g, isa, threads)?, [x, y]),
+            Operation::BackwardData => (Convolution::backward_data(g, isa, threads)?, [y, x]),
         };
-        Ok(RoundedConvolution { direct, input })
+        Ok(RoundedConvolution { direct, maps })
     }
 
     /// Floats of the packed weights.
@@ -55,7 +57,7 @@ impl RoundedConvolution {
 
     /// Floats of scratch memory that [`RoundedConvolution::run`] needs.
     pub fn scratch_len(&self, threads: usize) -> usize {
-        room(self.input) + self.direct.scratch_len(threads)
+        self.maps.map(room).iter().sum::<usize>() + self.direct.scratch_len(threads)
     }
 
     /// Packs HWIO weights.
@@ -65,20 +67,37 @@ impl RoundedConvolution {
         round(ctx, packed.src(), packed);
     }
 
-    /// Computes the result: of `x` forward, of `dy` backward.
+    /// Computes the result: of `x` forward, of `dy` backward. A map that is stored as bf16 is widened before, or narrowed
+    /// behind the convolution.
     pub fn run(
         &self,
         ctx: &Ctx<'_>,
-        input: Src<'_, f32>,
+        input: MapSrc<'_>,
         packed: Src<'_, f32>,
         finishing: &Finishing<'_>,
         scratch: Dst<'_, f32>,
-        output: Dst<'_, f32>,
+        output: MapDst<'_>,
     ) {
-        let (rounded, scratch) = scratch.split_at(room(self.input));
-        let (rounded, _) = rounded.split_at(self.input);
-        round(ctx, input, rounded);
-        self.direct.run(ctx, rounded.src(), packed, finishing, scratch, output);
+        let (rounded, scratch) = scratch.split_at(room(self.maps[0]));
+        let (rounded, _) = rounded.split_at(self.maps[0]);
+        match input {
+            MapSrc::F32(input) => round(ctx, input, rounded),
+            MapSrc::Bf16(input) => convert(ctx, Widen { from: input, to: rounded }),
+        }
+        let (wide, scratch) = scratch.split_at(room(self.maps[1]));
+        let (wide, _) = wide.split_at(self.maps[1]);
+        match output {
+            MapDst::F32(output) => self.direct.run(ctx, rounded.src(), packed, finishing, scratch, output),
+            MapDst::Bf16(output) => {
+                let mut finishing = *finishing;
+                if let Some(MapSrc::Bf16(residual)) = finishing.residual {
+                    convert(ctx, Widen { from: residual, to: wide });
+                    finishing.residual = Some(wide.src().into());
+                }
+                self.direct.run(ctx, rounded.src(), packed, &finishing, scratch, wide);
+                convert(ctx, Narrow { from: wide.src(), to: output });
+            }
+        }
     }
 }
 
@@ -113,6 +132,87 @@ impl RoundedFilter {
     }
 }
 
+/// A conversion of a map, one vector at a time.
+trait Conversion: Sync {
+    /// Elements.
+    fn len(&self) -> usize;
+    /// Converts the elements from `at` on.
+    ///
+    /// # Safety
+    /// As [`Access`]; the elements are inside of both maps, and this thread's.
+    unsafe fn vector<V: Vector>(&self, access: impl Access, at: usize);
+}
+
+struct Widen<'a> {
+    from: Src<'a, u16>,
+    to: Dst<'a, f32>,
+}
+
+impl Conversion for Widen<'_> {
+    fn len(&self) -> usize {
+        assert_eq!(self.from.len(), self.to.len(), "a map and its wide copy");
+        self.to.len()
+    }
+
+    #[inline(always)]
+    unsafe fn vector<V: Vector>(&self, access: impl Access, at: usize) {
+        // SAFETY: the caller's promise.
+        unsafe { access.store(access.load_bf16::<V>(self.from.ptr().add(at)), self.to.ptr().add(at)) }
+    }
+}
+
+struct Narrow<'a> {
+    from: Src<'a, f32>,
+    to: Dst<'a, u16>,
+}
+
+impl Conversion for Narrow<'_> {
+    fn len(&self) -> usize {
+        assert_eq!(self.from.len(), self.to.len(), "a map and its narrow copy");
+        self.to.len()
+    }
+
+    #[inline(always)]
+    unsafe fn vector<V: Vector>(&self, access: impl Access, at: usize) {
+        // SAFETY: the caller's promise.
+        unsafe { access.store_bf16(access.load::<V>(self.from.ptr().add(at)), self.to.ptr().add(at)) }
+    }
+}
+
+/// Converts a whole map, each thread its share.
+fn convert(ctx: &Ctx<'_>, conversion: impl Conversion) {
+    let (len, threads) = (conversion.len(), ctx.pool.threads());
+    ctx.pool.run(&|thread| {
+        let range = share(len, 16, thread, threads);
+        ctx.isa.dispatch(Convert { conversion: &conversion, range });
+    });
+}
+
+/// One thread's share of a conversion.
+struct Convert<'a, C> {
+    conversion: &'a C,
+    range: std::ops::Range<usize>,
+}
+
+impl<C: Conversion> Work for Convert<'_, C> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        let std::ops::Range { start, end } = self.range;
+        let whole = end - (end - start) % V::LANES;
+        // SAFETY: threads convert disjoint ranges.
+        unsafe {
+            for at in (start..whole).step_by(V::LANES) {
+                self.conversion.vector::<V>(Full, at);
+            }
+            if whole < end {
+                self.conversion.vector::<V>(First(end - whole), whole);
+            }
+        }
+    }
+}
+
 /// Rounds to bf16, to nearest, ties to even; `to` may be `from`'s memory.
 fn round(ctx: &Ctx<'_>, from: Src<'_, f32>, to: Dst<'_, f32>) {
     assert_eq!(from.len(), to.len(), "a map and its rounded copy");
@@ -137,18 +237,9 @@ impl Work for Round<'_> {
     fn run<V: Vector>(self) {
         for at in self.range {
             // SAFETY: both are as long as each other; threads write disjoint ranges, each element after it was read.
-            unsafe { self.to.ptr().add(at).write(nearest(*self.from.ptr().add(at))) };
+            unsafe { self.to.ptr().add(at).write(nearest_bf16(*self.from.ptr().add(at))) };
         }
     }
-}
-
-/// Without branches, so that loops over it vectorise.
-#[inline(always)]
-fn nearest(x: f32) -> f32 {
-    let bits = x.to_bits();
-    let rounded = bits.wrapping_add(0x7fff + (bits >> 16 & 1)) & 0xffff_0000;
-    // Adding could make an infinity of a NaN.
-    f32::from_bits(if x.is_nan() { bits | 0x0040_0000 } else { rounded })
 }
 
 #[cfg(test)]
@@ -159,7 +250,7 @@ mod tests {
     fn numbers_become_the_nearest_of_bf16() {
         for i in 0..2_000_000_u32 {
             let x = f32::from_bits(i.wrapping_mul(2_147_483_629));
-            let (found, expected) = (nearest(x), half::bf16::from_f32(x).to_f32());
+            let (found, expected) = (nearest_bf16(x), half::bf16::from_f32(x).to_f32());
             assert!(found == expected || x.is_nan() && found.is_nan(), "{x:e}: {found:e}, {expected:e}");
         }
     }

@@ -13,6 +13,7 @@ use crate::cpu::Ctx;
 use crate::cpu::isa::{Isa, Work};
 use crate::cpu::memory::{Dst, Memory, Src};
 use crate::cpu::pool::share;
+use crate::cpu::stored::MapSrc;
 use crate::cpu::stream::spanned;
 use crate::cpu::vector::Vector;
 use crate::error::Result;
@@ -51,7 +52,7 @@ pub struct Finishing<'a> {
     /// `[channels]`
     pub bias: Option<Src<'a, f32>>,
     /// Of the result's shape, without gaps; may be the result's memory.
-    pub residual: Option<Src<'a, f32>>,
+    pub residual: Option<MapSrc<'a>>,
     /// Applied last.
     pub act: Option<Activation>,
     /// Floats between the pixels of the result.
@@ -315,7 +316,7 @@ impl Work for Share<'_> {
         let null = |src: Option<Src<'_, f32>>| src.map_or(std::ptr::null(), Src::ptr);
         let finish = Finish {
             bias: null(finishing.bias),
-            residual: null(finishing.residual),
+            residual: null(finishing.residual.map(MapSrc::f32)),
             act: finishing.act,
             y: self.run.output.ptr(),
             channels: self.run.channels,

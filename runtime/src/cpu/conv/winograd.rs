@@ -22,6 +22,7 @@ use crate::cpu::activation;
 use crate::cpu::isa::{Isa, Work};
 use crate::cpu::memory::{Dst, Memory, Src};
 use crate::cpu::pool::share;
+use crate::cpu::stored::MapSrc;
 use crate::cpu::stream::spanned;
 use crate::cpu::vector::Vector;
 use crate::error::Result;
@@ -406,7 +407,7 @@ impl Share<'_> {
                         let index = (image * w.output[0] + row + y) * w.output[1] + col + x;
                         let at = index * writes + c;
                         let mut pixel = pixel.add(bias);
-                        if let Some(residual) = self.finishing.residual {
+                        if let Some(residual) = self.finishing.residual.map(MapSrc::f32) {
                             pixel = pixel.add(V::load(residual.ptr().add(at)));
                         }
                         let to = self.output.ptr().add(at + index * self.finishing.gap);

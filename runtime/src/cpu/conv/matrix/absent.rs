@@ -6,6 +6,7 @@ use super::Operation;
 use super::sweep::Finishing;
 use crate::cpu::Ctx;
 use crate::cpu::memory::{Dst, Src};
+use crate::cpu::stored::{MapDst, MapSrc};
 use crate::device::Estimate;
 
 /// How convolutions would multiply.
@@ -60,11 +61,11 @@ impl MatrixConvolution {
     pub fn run(
         &self,
         _: &Ctx<'_>,
-        _: Src<'_, f32>,
+        _: MapSrc<'_>,
         _: Src<'_, f32>,
         _: &Finishing<'_>,
         _: Dst<'_, f32>,
-        _: Dst<'_, f32>,
+        _: MapDst<'_>,
     ) {
         match *self {}
     }

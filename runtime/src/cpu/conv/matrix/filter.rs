@@ -10,7 +10,7 @@ use resnetc_compiler::plan::ConvGeometry;
 use super::machine::{DEPTH, SIDE, Sums, TILE_BYTES, Tiles};
 use super::map::{Axis, Band, Map};
 use super::planes::{pair_rows, transpose_rows};
-use super::product::Product;
+use super::product::{Fetch, Product};
 use super::weights::GROUP;
 use super::{Planes, machine};
 use crate::cpu::Ctx;
@@ -396,6 +396,7 @@ impl Share<'_> {
                     blocks: f.blocks.as_ptr(),
                     count,
                     b: self.tiles_of_dy(PLANES).cast_const().cast(),
+                    fetch: Fetch::Nothing,
                 };
                 product.add_to(sums, PLANES);
                 sums.store(&to, columns * size_of::<f32>());

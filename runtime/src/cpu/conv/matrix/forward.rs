@@ -1,10 +1,14 @@
 //! The forward convolution, and the gradient of the input: one convolution over `dy` per phase of the stride.
 
+mod finish;
 mod share;
 
+use bytemuck::Pod;
 use resnetc_compiler::plan::ConvGeometry;
 
+use self::finish::Finish;
 use self::share::Share;
+use super::element::Element;
 use super::machine::{DEPTH, SIDE, TILE_BYTES};
 use super::map::{Axis, Map};
 use super::weights::{GROUP, Layout, Taps, Weights};
@@ -15,6 +19,7 @@ use crate::cpu::conv::sweep::{Finishing, phase_taps};
 use crate::cpu::conv::window::Tap;
 use crate::cpu::memory::{Dst, Src};
 use crate::cpu::pool;
+use crate::cpu::stored::{MapDst, MapSrc};
 use crate::cpu::stream::spanned;
 use crate::device::Estimate;
 
@@ -23,7 +28,10 @@ use crate::device::Estimate;
 const BAND_BYTES: [usize; 2] = [192 << 10, 768 << 10];
 
 /// Sums that are held in registers, 2 x 2 or 4 x 1 tiles.
-const SUMS: usize = 4 * SIDE * SIDE;
+const SQUARE: usize = 4 * SIDE * SIDE;
+
+/// Sums in memory: those that are being finished, and those that come next.
+const SUMS: usize = 2 * SQUARE;
 
 /// What the cost model takes one thread to do: cycles, estimated from `benches/NOTES.md`.
 mod cost {
@@ -65,6 +73,8 @@ pub struct MatrixConvolution {
     /// How many of the threads share the bands; the others share the groups of channels.
     band_threads: usize,
     packed_bytes: usize,
+    /// Whether outputs are products of single input pixels, in the same order: then a map in bf16 need not be copied.
+    straight: bool,
 }
 
 impl MatrixConvolution {
@@ -131,6 +141,8 @@ impl MatrixConvolution {
             }
         }
         let row_step = step[0];
+        let straight =
+            a.kernel == [1, 1] && a.stride == [1, 1] && a.padding == [0, 0] && reads.is_multiple_of(DEPTH);
         MatrixConvolution {
             geometry,
             operation,
@@ -143,6 +155,7 @@ impl MatrixConvolution {
             row_step,
             band_threads,
             packed_bytes,
+            straight,
         }
     }
 
@@ -232,36 +245,70 @@ impl MatrixConvolution {
         });
     }
 
-    /// Computes the result: of `x` forward, of `dy` backward.
+    /// Computes the result: of `x` forward, of `dy` backward. Only in one plane are maps stored as bf16.
     pub fn run(
         &self,
         ctx: &Ctx<'_>,
-        input: Src<'_, f32>,
+        input: MapSrc<'_>,
         packed: Src<'_, f32>,
         finishing: &Finishing<'_>,
         scratch: Dst<'_, f32>,
-        output: Dst<'_, f32>,
+        output: MapDst<'_>,
     ) {
-        let threads = ctx.pool.threads();
         let map = &self.map;
         assert_eq!(input.len(), map.images * map.rows.size * map.cols.size * map.channels, "input");
         let pixels = map.images * self.out[0] * self.out[1];
         assert_eq!(output.len(), spanned(pixels, self.writes, finishing.gap), "output");
         assert!(packed.len() >= self.packed_len(), "packed weights");
-        assert!(scratch.len() >= self.scratch_len(threads), "scratch");
+        assert!(scratch.len() >= self.scratch_len(ctx.pool.threads()), "scratch");
         assert!(finishing.bias.is_none_or(|b| b.len() == self.writes), "bias");
         assert!(finishing.residual.is_none_or(|r| r.len() == pixels * self.writes), "residual");
-        ctx.pool.run(&|thread| {
-            let own = scratch.ptr().wrapping_add(thread * self.thread_len());
-            let share = Share { convolution: self, input, packed, finishing, output, own, thread, threads };
-            // SAFETY: the unit is there, or this would not have been made; lengths are checked above; threads write
-            // disjoint pixels or channels, and have their own parts of the scratch memory.
-            unsafe {
-                match self.planes {
-                    Planes::One => share.run::<1>(),
-                    Planes::Three => share.run::<3>(),
+        let residual = finishing.residual;
+        let wide = || residual.map(MapSrc::f32);
+        let narrow = || residual.map(MapSrc::bf16);
+        let parts = (packed, finishing, scratch);
+        // SAFETY: the unit is there, or this would not have been made; lengths are checked above.
+        unsafe {
+            match (self.planes, input, output) {
+                (Planes::Three, input, output) => {
+                    self.share_out::<3, _, _>(ctx, input.f32(), wide(), output.f32(), parts);
+                }
+                (Planes::One, MapSrc::F32(input), MapDst::F32(output)) => {
+                    self.share_out::<1, _, _>(ctx, input, wide(), output, parts);
+                }
+                (Planes::One, MapSrc::F32(input), MapDst::Bf16(output)) => {
+                    self.share_out::<1, _, _>(ctx, input, narrow(), output, parts);
+                }
+                (Planes::One, MapSrc::Bf16(input), MapDst::F32(output)) => {
+                    self.share_out::<1, _, _>(ctx, input, wide(), output, parts);
+                }
+                (Planes::One, MapSrc::Bf16(input), MapDst::Bf16(output)) => {
+                    self.share_out::<1, _, _>(ctx, input, narrow(), output, parts);
                 }
             }
+        }
+    }
+
+    /// Runs each thread's share.
+    ///
+    /// # Safety
+    /// The unit is there; views are as long as [`MatrixConvolution::run`] checks.
+    unsafe fn share_out<const PLANES: usize, I: Element + Pod + Sync, O: Element + Pod + Sync>(
+        &self,
+        ctx: &Ctx<'_>,
+        input: Src<'_, I>,
+        residual: Option<Src<'_, O>>,
+        output: Dst<'_, O>,
+        (packed, finishing, scratch): (Src<'_, f32>, &Finishing<'_>, Dst<'_, f32>),
+    ) {
+        let threads = ctx.pool.threads();
+        ctx.pool.run(&|thread| {
+            let own = scratch.ptr().wrapping_add(thread * self.thread_len());
+            let finish = Finish { finishing, residual, output, writes: self.writes };
+            let share = Share { convolution: self, input, packed, finish, own, thread, threads };
+            // SAFETY: the caller's promise; threads write disjoint pixels or channels, and have their own parts of the
+            // scratch memory.
+            unsafe { share.run::<PLANES>() };
         });
     }
 }

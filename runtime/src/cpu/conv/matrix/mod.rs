@@ -5,6 +5,7 @@
 //! tiles of `B` from packed weights. `forward` runs the forward convolution and the gradient of the input, `filter` the
 //! gradient of the weights.
 
+mod element;
 mod filter;
 mod forward;
 mod machine;

@@ -21,6 +21,19 @@ pub struct Product {
     pub count: usize,
     /// `[block][plane][column of tiles]`, tiles of 1 KiB.
     pub b: *const u8,
+    /// What is fetched meanwhile, by products with two columns of tiles.
+    pub fetch: Fetch,
+}
+
+/// What is fetched into caches while tiles are multiplied: loads of tiles from memory would wait for one after the other.
+#[derive(Debug, Clone, Copy)]
+pub enum Fetch {
+    /// Nothing.
+    Nothing,
+    /// `B` itself, [`AHEAD`] bytes ahead of its use: nobody has fetched it before.
+    Ahead,
+    /// A quarter of as many bytes as `B` has, from there on, into the second-level cache.
+    Quarter(*const u8),
 }
 
 /// Loads two tiles of `B`, that many bytes from the block's first, into registers 6 and 7.
@@ -81,12 +94,11 @@ macro_rules! column {
     };
 }
 
-/// How far ahead of its use `B` is fetched: of weights that were not read for long, loads of tiles would wait for memory
-/// one after the other.
+/// How far ahead of its use `B` is fetched.
 const AHEAD: usize = 12 << 10;
 
-/// Fetches the next tile's worth of `B`.
-macro_rules! fetch {
+/// Fetches a tile's worth of what comes next in `B`.
+macro_rules! fetch_ahead {
     () => {
         "prefetcht0 [{f}]
          prefetcht0 [{f} + 64]
@@ -105,6 +117,24 @@ macro_rules! fetch {
          prefetcht0 [{f} + 896]
          prefetcht0 [{f} + 960]
          add {f}, 1024"
+    };
+}
+
+/// Fetches a quarter of a tile's worth.
+macro_rules! fetch_quarter {
+    () => {
+        "prefetcht1 [{f}]
+         prefetcht1 [{f} + 64]
+         prefetcht1 [{f} + 128]
+         prefetcht1 [{f} + 192]
+         add {f}, 256"
+    };
+}
+
+/// Fetches nothing.
+macro_rules! fetch_nothing {
+    () => {
+        "# {f}"
     };
 }
 
@@ -128,6 +158,70 @@ macro_rules! for_blocks {
             $($operands)*
             options(nostack, readonly),
         )
+    };
+}
+
+/// A square of tiles of one plane.
+macro_rules! square_loop {
+    ($p:expr, $from:expr, $fetch:ident) => {
+        for_blocks!($p, "2048", [
+            "tileloadd tmm6, [{b} + {line}*1]",
+            "lea {t}, [{a0} + {o}]",
+            "tileloadd tmm4, [{t} + {row}*1]",
+            "tdpbf16ps tmm0, tmm4, tmm6",
+            "tileloadd tmm7, [{b} + {line}*1 + 1024]",
+            "tdpbf16ps tmm1, tmm4, tmm7",
+            $fetch!(),
+            "lea {t}, [{a1} + {o}]",
+            "tileloadd tmm5, [{t} + {row}*1]",
+            "tdpbf16ps tmm2, tmm5, tmm6",
+            "tdpbf16ps tmm3, tmm5, tmm7",
+            $fetch!(),
+        ], a0 = in(reg) $p.a[0], a1 = in(reg) $p.a[1], t = out(reg) _, f = inout(reg) $from => _,)
+    };
+}
+
+/// A square of tiles of three planes. Planes of `A` by planes of `B`: 0 0, 0 1, 1 1, 1 0, 2 0, 0 2; each step keeps the
+/// operand that the next one shares.
+macro_rules! square_split_loop {
+    ($p:expr, $from:expr, $fetch:ident) => {
+        for_blocks!($p, "6144", [
+            "lea {t}, [{a0} + {o}]",
+            "add {o}, {a1}",
+            "tileloadd tmm4, [{t} + {row}*1]",
+            pair!("0", "1024"),
+            "tileloadd tmm5, [{o} + {row}*1]",
+            square!(),
+            $fetch!(),
+            pair!("2048", "3072"),
+            square!(),
+            $fetch!(),
+            "add {t}, {plane}",
+            "add {o}, {plane}",
+            "tileloadd tmm4, [{t} + {row}*1]",
+            "tileloadd tmm5, [{o} + {row}*1]",
+            square!(),
+            $fetch!(),
+            pair!("0", "1024"),
+            square!(),
+            $fetch!(),
+            "add {t}, {plane}",
+            "add {o}, {plane}",
+            "tileloadd tmm4, [{t} + {row}*1]",
+            "tileloadd tmm5, [{o} + {row}*1]",
+            square!(),
+            $fetch!(),
+            "sub {t}, {plane}",
+            "sub {o}, {plane}",
+            "sub {t}, {plane}",
+            "sub {o}, {plane}",
+            "tileloadd tmm4, [{t} + {row}*1]",
+            "tileloadd tmm5, [{o} + {row}*1]",
+            pair!("4096", "5120"),
+            square!(),
+            $fetch!(),
+        ], a0 = in(reg) $p.a[0], a1 = in(reg) $p.a[1], plane = in(reg) $p.a_plane, t = out(reg) _,
+            f = inout(reg) $from => _,)
     };
 }
 
@@ -158,68 +252,25 @@ impl Product {
 
     #[inline(always)]
     unsafe fn square(&self) {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller's promise; fetching needs no memory to be there.
         unsafe {
-            for_blocks!(self, "2048", [
-                "tileloadd tmm6, [{b} + {line}*1]",
-                "lea {t}, [{a0} + {o}]",
-                "tileloadd tmm4, [{t} + {row}*1]",
-                "tdpbf16ps tmm0, tmm4, tmm6",
-                "tileloadd tmm7, [{b} + {line}*1 + 1024]",
-                "tdpbf16ps tmm1, tmm4, tmm7",
-                fetch!(),
-                "lea {t}, [{a1} + {o}]",
-                "tileloadd tmm5, [{t} + {row}*1]",
-                "tdpbf16ps tmm2, tmm5, tmm6",
-                "tdpbf16ps tmm3, tmm5, tmm7",
-                fetch!(),
-            ], a0 = in(reg) self.a[0], a1 = in(reg) self.a[1], t = out(reg) _,
-                f = inout(reg) self.b.wrapping_add(AHEAD) => _,);
+            match self.fetch {
+                Fetch::Nothing => square_loop!(self, self.b, fetch_nothing),
+                Fetch::Ahead => square_loop!(self, self.b.wrapping_add(AHEAD), fetch_ahead),
+                Fetch::Quarter(from) => square_loop!(self, from, fetch_quarter),
+            }
         }
     }
 
-    /// Planes of `A` by planes of `B`: 0 0, 0 1, 1 1, 1 0, 2 0, 0 2; each step keeps the operand that the next one shares.
     #[inline(always)]
     unsafe fn square_split(&self) {
-        // SAFETY: the caller's promise.
+        // SAFETY: as in `square`.
         unsafe {
-            for_blocks!(self, "6144", [
-                "lea {t}, [{a0} + {o}]",
-                "add {o}, {a1}",
-                "tileloadd tmm4, [{t} + {row}*1]",
-                pair!("0", "1024"),
-                "tileloadd tmm5, [{o} + {row}*1]",
-                square!(),
-                fetch!(),
-                pair!("2048", "3072"),
-                square!(),
-                fetch!(),
-                "add {t}, {plane}",
-                "add {o}, {plane}",
-                "tileloadd tmm4, [{t} + {row}*1]",
-                "tileloadd tmm5, [{o} + {row}*1]",
-                square!(),
-                fetch!(),
-                pair!("0", "1024"),
-                square!(),
-                fetch!(),
-                "add {t}, {plane}",
-                "add {o}, {plane}",
-                "tileloadd tmm4, [{t} + {row}*1]",
-                "tileloadd tmm5, [{o} + {row}*1]",
-                square!(),
-                fetch!(),
-                "sub {t}, {plane}",
-                "sub {o}, {plane}",
-                "sub {t}, {plane}",
-                "sub {o}, {plane}",
-                "tileloadd tmm4, [{t} + {row}*1]",
-                "tileloadd tmm5, [{o} + {row}*1]",
-                pair!("4096", "5120"),
-                square!(),
-                fetch!(),
-            ], a0 = in(reg) self.a[0], a1 = in(reg) self.a[1], plane = in(reg) self.a_plane, t = out(reg) _,
-                f = inout(reg) self.b.wrapping_add(AHEAD) => _,);
+            match self.fetch {
+                Fetch::Nothing => square_split_loop!(self, self.b, fetch_nothing),
+                Fetch::Ahead => square_split_loop!(self, self.b.wrapping_add(AHEAD), fetch_ahead),
+                Fetch::Quarter(from) => square_split_loop!(self, from, fetch_quarter),
+            }
         }
     }
 

@@ -1,31 +1,65 @@
 //! One thread's share of a convolution: copy a band, multiply it by each group of weights, finish and store.
 
-use super::{MatrixConvolution, Phase, SUMS};
-use crate::cpu::activation;
-use crate::cpu::conv::matrix::machine::{DEPTH, SIDE, Sums, Tiles};
+use bytemuck::Pod;
+
+use super::finish::{Finish, Found};
+use super::{MatrixConvolution, Phase, SQUARE, SUMS};
+use crate::cpu::conv::matrix::element::Element;
+use crate::cpu::conv::matrix::machine::{DEPTH, SIDE, Sums, TILE_BYTES, Tiles};
 use crate::cpu::conv::matrix::map::{Band, Cut};
-use crate::cpu::conv::matrix::planes::convert;
-use crate::cpu::conv::matrix::product::Product;
+use crate::cpu::conv::matrix::product::{Fetch, Product};
 use crate::cpu::conv::matrix::weights::GROUP;
-use crate::cpu::conv::sweep::Finishing;
-use crate::cpu::memory::{Dst, Src};
+use crate::cpu::memory::Src;
 use crate::cpu::pool::share;
-use crate::cpu::vector::{Avx512, Vector};
 
 /// One thread's share of a run.
-pub(super) struct Share<'a> {
+pub(super) struct Share<'a, I, O> {
     pub convolution: &'a MatrixConvolution,
-    pub input: Src<'a, f32>,
+    pub input: Src<'a, I>,
     pub packed: Src<'a, f32>,
-    pub finishing: &'a Finishing<'a>,
-    pub output: Dst<'a, f32>,
+    pub finish: Finish<'a, O>,
     /// This thread's scratch memory.
     pub own: *mut f32,
     pub thread: usize,
     pub threads: usize,
 }
 
-impl Share<'_> {
+/// What is known of weights in the second-level cache while a group is multiplied.
+#[derive(Clone, Copy)]
+struct Fetched {
+    /// Whether the group's own have been fetched.
+    now: bool,
+    /// The group that comes next.
+    next: usize,
+}
+
+impl Fetched {
+    /// What is fetched in one of a group's squares: in the first of them the group's own weights, unless they are there, in
+    /// the four after that the next group's, `quarter` bytes in each. Where there are fewer, there is no time for that.
+    #[inline(always)]
+    fn in_square(self, square: usize, squares: usize, next: *const u8, quarter: usize) -> Fetch {
+        match square.checked_sub(usize::from(!self.now)) {
+            _ if squares < 5 => Fetch::Ahead,
+            None => Fetch::Ahead,
+            Some(part @ ..4) => Fetch::Quarter(next.wrapping_add(part * quarter)),
+            Some(_) => Fetch::Nothing,
+        }
+    }
+}
+
+/// Where the rows of tiles of `A` of a band lie.
+#[derive(Clone, Copy)]
+struct Rows {
+    /// That of the first position.
+    first: *const u8,
+    /// Bytes from one to the next.
+    step: usize,
+    /// From this position on they lie in `tail`: tiles reach beyond the end of a map that is not copied.
+    copied: usize,
+    tail: *const u8,
+}
+
+impl<I: Element + Pod, O: Element + Pod> Share<'_, I, O> {
     /// Computes it.
     ///
     /// # Safety
@@ -40,12 +74,15 @@ impl Share<'_> {
         // SAFETY: the caller's promise.
         unsafe {
             let _tiles = Tiles::configure();
-            for band in share(c.map.bands(), 1, band_part, c.band_threads) {
+            for (nth, band) in share(c.map.bands(), 1, band_part, c.band_threads).enumerate() {
                 let band = c.map.band(band);
-                self.copy::<PLANES>(band);
+                let rows = if I::NARROW && c.straight { self.stay(band) } else { self.copy::<PLANES>(band) };
                 for group in groups.clone() {
+                    // The weights of the first group are there behind the first band.
+                    let next = if group + 1 < groups.end { group + 1 } else { groups.start };
+                    let fetched = Fetched { now: group > groups.start || nth > 0, next };
                     for phase in &c.phases {
-                        self.multiply::<PLANES>(band, phase, group);
+                        self.multiply::<PLANES>(band, rows, phase, group, fetched);
                     }
                 }
             }
@@ -57,10 +94,30 @@ impl Share<'_> {
         self.own.wrapping_add(SUMS).cast()
     }
 
+    /// Leaves a band where it is, but for pixels at the end of the map that tiles reach beyond.
+    #[inline]
+    unsafe fn stay(&self, band: Band) -> Rows {
+        let c = self.convolution;
+        let (channels, tile) = (c.map.channels, Sums::Column.rows() * SIDE);
+        let first = (band.image * c.out[0] + band.row) * c.out[1];
+        let positions = c.map.positions(band);
+        let from = self.input.ptr().wrapping_add(first * channels).cast::<u8>();
+        let step = channels * size_of::<u16>();
+        let mut rows = Rows { first: from, step, copied: positions, tail: from };
+        if first + positions + tile > self.input.len() / channels {
+            rows.copied = (positions - 1) / tile * tile;
+            rows.tail = self.copied().cast_const().cast();
+            let bytes = (positions - rows.copied) * step;
+            // SAFETY: the pixels are in the map, and the copy has room for a tile's.
+            unsafe { from.add(rows.copied * step).copy_to_nonoverlapping(self.copied().cast(), bytes) };
+        }
+        rows
+    }
+
     /// Copies a band as bf16, zeros where the map has no pixel.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-    unsafe fn copy<const PLANES: usize>(&self, band: Band) {
+    unsafe fn copy<const PLANES: usize>(&self, band: Band) -> Rows {
         let c = self.convolution;
         let (map, layout) = (&c.map, c.layout);
         let width = map.cols.pitch * layout.pixel;
@@ -88,6 +145,9 @@ impl Share<'_> {
             }
         }
         zero(layout.rows * map.rows.step * width, width + DEPTH);
+        let (first, step) =
+            (self.copied().cast_const().cast(), map.cols.step * layout.pixel * size_of::<u16>());
+        Rows { first, step, copied: usize::MAX, tail: first }
     }
 
     /// Copies the row of the map that begins with pixel `first`, `to` being where in a plane.
@@ -110,14 +170,14 @@ impl Share<'_> {
                     to.add((lead + count) * channels).write_bytes(0, (cols.pitch - lead - count) * channels);
                 }
                 let to = to.add(lead * channels);
-                convert::<PLANES>(row.wrapping_add(skip * channels), count * channels, to, layout.plane);
+                I::convert::<PLANES>(row.wrapping_add(skip * channels), count * channels, to, layout.plane);
                 return;
             }
             for col in 0..cols.pitch {
                 let to = to.add(col * layout.pixel);
                 let len = match cols.input(0, col) {
                     Some(pixel) => {
-                        convert::<PLANES>(row.add(pixel * channels), channels, to, layout.plane);
+                        I::convert::<PLANES>(row.add(pixel * channels), channels, to, layout.plane);
                         channels
                     }
                     None => 0,
@@ -132,7 +192,14 @@ impl Share<'_> {
     /// One group of channels of a phase's outputs in a band.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512bf16,avx2,fma")]
-    unsafe fn multiply<const PLANES: usize>(&self, band: Band, phase: &Phase, group: usize) {
+    unsafe fn multiply<const PLANES: usize>(
+        &self,
+        band: Band,
+        from: Rows,
+        phase: &Phase,
+        group: usize,
+        fetched: Fetched,
+    ) {
         let c = self.convolution;
         let rows = match c.map.cut {
             Cut::Images(_) => band.rows,
@@ -141,10 +208,12 @@ impl Share<'_> {
         let positions = c.map.positions_of(band, rows);
         let channel = group * GROUP;
         let wide = c.writes - channel > SIDE;
-        let step = c.map.cols.step * c.layout.pixel * size_of::<u16>();
         let b = self.packed.ptr().cast::<u8>().wrapping_add(phase.taps.group(group, PLANES));
+        let squares = positions.div_ceil(2 * SIDE);
+        let next = self.packed.ptr().cast::<u8>().wrapping_add(phase.taps.group(fetched.next, PLANES));
+        let quarter = phase.taps.blocks() * PLANES * TILE_BYTES / 2;
         let first_pixel = (band.image * c.out[0] + band.row * c.row_step) * c.out[1];
-        let mut first = 0;
+        let (mut first, mut turn, mut before) = (0, 0, None);
         while first < positions {
             let left = positions - first;
             let sums = match wide {
@@ -154,101 +223,43 @@ impl Share<'_> {
                 false => Sums::Single,
             };
             let width = sums.columns() * SIDE;
-            let a = self.copied().cast::<u8>().wrapping_add(first * step);
+            let a = match first.checked_sub(from.copied) {
+                Some(at) => from.tail.wrapping_add(at * from.step),
+                None => from.first.wrapping_add(first * from.step),
+            };
             let count = left.min(sums.rows() * SIDE);
+            // While one square is multiplied, the one before it is finished: the unit waits for no store.
+            let own = self.own.wrapping_add(turn * SQUARE);
+            turn = 1 - turn;
             let pixels = &phase.pixels[first..first + count];
-            self.fetch_output(pixels, width, first_pixel, channel);
+            let found = Found { sums: own.cast_const(), pixels, first_pixel, channel, width };
+            self.finish.fetch(&found);
             // SAFETY: the caller's promise; the copy is as long as the tiles of its last position reach.
             unsafe {
                 let product = Product {
-                    a: std::array::from_fn(|i| a.wrapping_add(i * SIDE * step).cast_const()),
-                    a_row: step,
+                    a: std::array::from_fn(|i| a.wrapping_add(i * SIDE * from.step)),
+                    a_row: from.step,
                     a_plane: c.layout.plane * size_of::<u16>(),
                     blocks: phase.taps.offsets.as_ptr(),
                     count: phase.taps.blocks(),
                     b,
+                    fetch: fetched.in_square(first / (2 * SIDE), squares, next, quarter),
                 };
                 sums.clear();
                 product.add_to(sums, PLANES);
-                let found = std::array::from_fn(|i| self.own.wrapping_add(i * SIDE * width));
-                sums.store(&found, width * size_of::<f32>());
-                self.finish(pixels, width, first_pixel, channel);
+                if let Some(before) = before.replace(found) {
+                    self.finish.store(&before);
+                }
+                sums.store(
+                    &std::array::from_fn(|i| own.wrapping_add(i * SIDE * width)),
+                    width * size_of::<f32>(),
+                );
             }
             first += sums.rows() * SIDE;
         }
-    }
-
-    /// Asks for the lines of the output, and of the residual, that [`Share::finish`] will need, while the unit multiplies.
-    #[inline]
-    #[target_feature(enable = "avx512f")]
-    fn fetch_output(&self, pixels: &[i32], width: usize, first_pixel: usize, channel: usize) {
-        use std::arch::x86_64::{_MM_HINT_ET0, _MM_HINT_T0, _mm_prefetch};
-        let output = self.output.ptr();
-        let residual =
-            self.finishing.residual.map(Src::ptr).filter(|&residual| residual != output.cast_const());
-        for &pixel in pixels {
-            let Ok(pixel) = usize::try_from(pixel) else { continue };
-            let pixel = first_pixel + pixel;
-            let at = pixel * self.convolution.writes + channel;
-            for at in (at..at + width).step_by(SIDE) {
-                _mm_prefetch::<_MM_HINT_ET0>(output.wrapping_add(at + pixel * self.finishing.gap).cast());
-                if let Some(residual) = residual {
-                    _mm_prefetch::<_MM_HINT_T0>(residual.wrapping_add(at).cast());
-                }
-            }
-        }
-    }
-
-    /// Finishes and stores sums: a row of `width` channels, from `channel` on, for each of `pixels`.
-    #[inline]
-    #[target_feature(enable = "avx512f,avx2,fma")]
-    unsafe fn finish(&self, pixels: &[i32], width: usize, first_pixel: usize, channel: usize) {
-        let writes = self.convolution.writes;
-        for (row, &pixel) in pixels.iter().enumerate() {
-            let Ok(pixel) = usize::try_from(pixel) else { continue };
-            for v in (0..width).step_by(SIDE) {
-                let channel = channel + v;
-                let pixel = first_pixel + pixel;
-                let at = pixel * writes + channel;
-                let gaps = pixel * self.finishing.gap;
-                // SAFETY: the caller's promise: the pixel is one of the output's, and so are its first `count` channels.
-                unsafe {
-                    let sum = Avx512::load(self.own.add(row * width + v));
-                    match writes - channel {
-                        left if left >= SIDE => self.finish_vector::<true>(sum, at, gaps, channel, SIDE),
-                        left => self.finish_vector::<false>(sum, at, gaps, channel, left),
-                    }
-                }
-            }
-        }
-    }
-
-    /// Finishes the vector at element `at` of a result without gaps, which `gaps` floats of them come before.
-    #[inline]
-    #[target_feature(enable = "avx512f,avx2,fma")]
-    unsafe fn finish_vector<const WHOLE: bool>(
-        &self,
-        sum: Avx512,
-        at: usize,
-        gaps: usize,
-        channel: usize,
-        count: usize,
-    ) {
-        let Finishing { bias, residual, act, .. } = *self.finishing;
-        // SAFETY: the caller's promise.
-        unsafe {
-            let load =
-                |from: *const f32| if WHOLE { Avx512::load(from) } else { Avx512::load_first(from, count) };
-            let mut sum = sum;
-            if let Some(bias) = bias {
-                sum = sum.add(load(bias.ptr().add(channel)));
-            }
-            if let Some(residual) = residual {
-                sum = sum.add(load(residual.ptr().add(at)));
-            }
-            let found = activation::forward(act, sum);
-            let to = self.output.ptr().add(at + gaps);
-            if WHOLE { found.store(to) } else { found.store_first(to, count) }
+        if let Some(last) = before {
+            // SAFETY: the caller's promise.
+            unsafe { self.finish.store(&last) };
         }
     }
 }

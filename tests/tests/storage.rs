@@ -1,0 +1,133 @@
+//! Feature maps stored as bf16: which they are, and that devices agree on what comes out.
+
+use std::sync::Arc;
+
+use resnetc_compiler::compile;
+use resnetc_compiler::ir::graph::Mode;
+use resnetc_compiler::ir::types::DType;
+use resnetc_compiler::plan::{Buffer, Plan, Region};
+use resnetc_compiler::report::{Dump, Target};
+use resnetc_compiler::source::SourceMap;
+use resnetc_compiler::spec::limits::Limits;
+use resnetc_compiler::spec::{Request, load};
+use resnetc_runtime::cpu::CpuDevice;
+use resnetc_runtime::cpu::isa::Isa;
+use resnetc_runtime::device::{Device, RunArgs};
+use resnetc_runtime::exec::Executor;
+use resnetc_runtime::init;
+use resnetc_runtime::reference::ReferenceDevice;
+use resnetc_tests::generate::spec;
+use resnetc_tests::rng::Rng;
+
+/// A bottleneck network with `shortcut` where shapes change.
+fn bottlenecks(shortcut: &str, precision: &str) -> String {
+    format!(
+        "name: small\ninput: [3, 32, 32]\nclasses: 10\nunit: bottleneck\nshortcut: {shortcut}\n\
+         stem: conv7x7(32, stride=2) -> bn -> relu -> maxpool3x3(stride=2)\n\
+         stages:\n  - {{depth: 2, filters: 16}}\n  - {{depth: 1, filters: 32, stride: 2}}\n\
+         head: global_avgpool -> linear(classes)\ntrain: {{precision: {precision}}}\n"
+    )
+}
+
+fn plan(text: &str, mode: Mode) -> Arc<Plan> {
+    let none = |path: &str| Err(std::io::Error::new(std::io::ErrorKind::NotFound, path.to_owned()));
+    let mut sources = SourceMap::default();
+    let request = Request { name: "net.yaml", text, overrides: &[], read: &none, limits: Limits::default() };
+    let resolved = load(&request, &mut sources).unwrap_or_else(|faults| panic!("{text}\n{faults:?}"));
+    let compiled = compile(&resolved, &Target { mode, batch: 3, dump: Dump::Never });
+    Arc::new(compiled.unwrap_or_else(|faults| panic!("{text}\n{faults:?}")).plan)
+}
+
+/// Names of the arena's maps that are `f32`, and of those that are bf16.
+fn maps(plan: &Plan) -> [Vec<&str>; 2] {
+    let of = |dtype: DType| {
+        let is = |b: &&Buffer| b.region == Region::Arena && b.shape.rank() == 4 && b.dtype == dtype;
+        plan.buffers.iter().filter(is).map(|b| b.name.as_str()).collect()
+    };
+    [of(DType::F32), of(DType::Bf16)]
+}
+
+#[test]
+fn maps_between_convolutions_are_narrow() {
+    let plan = plan(&bottlenecks("projection", "bf16"), Mode::Infer);
+    let [wide, narrow] = maps(&plan);
+    assert_eq!(wide, ["input", "head.pool"]);
+    let convolutions = plan.steps.iter().filter(|step| step.kernel.name() == "conv").count();
+    // All but the head's make a map; the stem's goes through a pooling.
+    assert_eq!(narrow.len(), convolutions);
+}
+
+/// What another kernel makes or reads stays as it is, and so does what is added to it.
+#[test]
+fn maps_of_other_kernels_are_wide() {
+    let text = bottlenecks("{same: identity, changed: avgpool2x2(stride) -> conv1x1(out) -> bn}", "bf16");
+    let plan = plan(&text, Mode::Infer);
+    let [wide, narrow] = maps(&plan);
+    let pooled: Vec<&str> = plan
+        .steps
+        .iter()
+        .filter(|step| step.kernel.name() == "avg_pool")
+        .flat_map(|step| step.inputs.iter().chain(&step.outputs).map(|&id| plan.buffer(id).name.as_str()))
+        .collect();
+    assert!(!pooled.is_empty() && pooled.iter().all(|name| wide.contains(name)), "{wide:?}");
+    assert!(narrow.contains(&"stage1.unit0.conv2"), "{narrow:?}");
+}
+
+#[test]
+fn single_precision_and_training_store_no_map_narrow() {
+    for (precision, mode) in [("f32", Mode::Infer), ("f32", Mode::Train), ("bf16", Mode::Train)] {
+        let plan = plan(&bottlenecks("projection", precision), mode);
+        assert_eq!(maps(&plan)[1], Vec::<&str>::new(), "{precision} {mode:?}");
+    }
+}
+
+#[test]
+fn narrow_maps_take_half_the_memory() {
+    let [wide, narrow] =
+        ["f32", "bf16"].map(|p| plan(&bottlenecks("projection", p), Mode::Infer).sizes.arena);
+    assert!(narrow * 3 < wide * 2, "{narrow} of {wide} bytes");
+}
+
+fn logits(device: Box<dyn Device>, plan: &Arc<Plan>, text: &str) -> Vec<f32> {
+    let weights = init::initial(&self::plan(text, Mode::Train), 5).expect("initial weights");
+    let mut executor = Executor::new(device, plan.clone()).expect("it loads");
+    executor.load_params(&weights).expect("its own weights");
+    let mut rng = Rng::new(9);
+    let len = plan.buffer(plan.input).shape.numel().expect("a small input");
+    let images: Vec<f32> = (0..len).map(|_| rng.normal()).collect();
+    executor.set_input_nhwc(0, &images).expect("three images");
+    executor.run(0, &RunArgs { lr: 0.0, first_update: false, seed: 1, step: 0 }, None).expect("it runs");
+    executor.output(0, "logits").expect("a network has logits")
+}
+
+/// Both round at the same places. Where their sums, which differ by 1e-6 of themselves, lie on different sides of a tie, one
+/// element is off by `2^-8`; of ten thousand elements that is about one, so that the whole is off by far less.
+const TOLERANCE: f64 = 5e-3;
+
+fn devices_agree(text: &str) {
+    let plan = plan(text, Mode::Infer);
+    let expected = logits(Box::new(ReferenceDevice::cpu().expect("Candle's CPU")), &plan, text);
+    for isa in Isa::ALL.into_iter().filter(|isa| isa.available()) {
+        let found = logits(Box::new(CpuDevice::with_isa(2, isa).expect("two threads")), &plan, text);
+        let square = |x: f32| f64::from(x).powi(2);
+        let difference: f64 = found.iter().zip(&expected).map(|(f, e)| square(f - e)).sum();
+        let distance = (difference / expected.iter().map(|&e| square(e)).sum::<f64>()).sqrt();
+        assert!(distance < TOLERANCE, "{} is off by {distance:e}\n{text}", isa.name());
+    }
+}
+
+#[test]
+fn devices_agree_on_bottlenecks() {
+    devices_agree(&bottlenecks("projection", "bf16"));
+    devices_agree(&bottlenecks(
+        "{same: identity, changed: avgpool2x2(stride) -> conv1x1(out) -> bn}",
+        "bf16",
+    ));
+}
+
+#[test]
+fn devices_agree_on_random_networks() {
+    for seed in 0..16 {
+        devices_agree(&(spec(&mut Rng::new(seed)) + "train: {precision: bf16}\n"));
+    }
+}
