@@ -29,7 +29,9 @@ const FIXTURES: &[(Fault, &[&str])] = &[
             "empty_stages",
             "filters_in_pieces",
             "missing_depth",
+            "missing_filters",
             "missing_keys",
+            "missing_unit",
             "negative_filters",
             "rule_with_faults",
             "schedule_without_period",
@@ -91,12 +93,10 @@ const FIXTURES: &[(Fault, &[&str])] = &[
             "unused_binding",
         ],
     ),
-    // What one key says is wrong beside what another says: a unit that takes no filters, an output of a stage too many.
+    // What one key says is wrong beside what another says: a key that the stage's unit does not take, an output of a stage too many.
     (
         Fault::Together,
         &[
-            "missing_filters",
-            "missing_unit",
             "nesterov_without_momentum",
             "output_stride_below_stem",
             "output_twice",
@@ -227,4 +227,26 @@ fn a_base_may_say_what_a_spec_leaves_out() {
     assert!(valid("extends: resnet20\ntrain: {schedule: {step: {gamma: 0.5}}}"));
     assert!(!valid("extends: resnet20\ntrain: {schedule: {step: {gama: 0.5}}}"));
     assert!(!valid("name: alone\nstem: relu"));
+}
+
+/// `unit` and `filters` are demanded of a spec without a base, but of no stage that can do without.
+#[test]
+fn stages_need_units_and_filters() {
+    let validator = validator();
+    let valid = |text: &str| {
+        let head = "name: a\ninput: [3, 8, 8]\nclasses: 10\nstem: conv3x3(8)\n";
+        validator.is_valid(&serde_yaml::from_str::<Value>(&format!("{head}{text}")).expect("YAML"))
+    };
+    assert!(valid("unit: basic\nstages: [{depth: 1, filters: 8}]"));
+    assert!(valid("stages: [{depth: 1, filters: 8, unit: basic}, [{filters: [8, 9], unit: basic}]]"));
+    assert!(!valid("stages: [{depth: 1, filters: 8, unit: basic}, {depth: 1, filters: 8}]"));
+    assert!(!valid("stages: [[{depth: 1, filters: 8, unit: basic}, {depth: 1, filters: 8}]]"));
+    assert!(!valid("unit: basic\nstages: [[{depth: 1, filters: 8}, {depth: 1}]]"));
+    // A unit of one's own needs none, unless its signature says so.
+    assert!(valid("unit: own\nstages: [{depth: 1}]\nunits: {own(g=2): out = x -> conv3x3(g)}"));
+    assert!(valid(
+        "unit: own\nstages: [{depth: 1}]\nunits: {own: out = x -> relu, 'b(f)': out = x -> conv3x3(f)}"
+    ));
+    assert!(!valid("unit: own\nstages: [{depth: 1}]\nunits: {'own(g=2, f )': out = x -> conv3x3(f)}"));
+    assert!(valid("extends: resnet20\nstages: [{depth: 1}]"));
 }

@@ -17,8 +17,10 @@ pub fn schema() -> String {
     ];
     schema.extend(head.map(|(key, value)| (key.to_owned(), value)));
     // What a spec leaves out, the one that it extends may say, however deep.
+    let mut alone = needs(&SPEC);
+    alone.insert("allOf".into(), json!([stages_with_units(), stages_with_filters()]));
     schema.insert("if".into(), json!({"required": ["extends"]}));
-    schema.insert("else".into(), Value::Object(needs(&SPEC)));
+    schema.insert("else".into(), Value::Object(alone));
     let text = serde_json::to_string_pretty(&schema).expect("a schema has only string keys");
     text + "\n"
 }
@@ -44,6 +46,24 @@ fn unless_list(key: &Key) -> Option<Value> {
     let Need::UnlessList(other) = key.need else { return None };
     let list = json!({"required": [other], "properties": {other: {"type": "array"}}});
     Some(json!({"anyOf": [{"required": [key.name]}, list]}))
+}
+
+/// That every stage knows its unit: by the spec's `unit`, or each by its own.
+fn stages_with_units() -> Value {
+    json!({"anyOf": [{"required": ["unit"]}, every_group("unit")]})
+}
+
+/// That every stage has filters, where all units that the spec can name take some: the built-in ones do, and those of its
+/// own whose signature says `f`. Which unit a stage has when others take none is for the compiler to find out.
+fn stages_with_filters() -> Value {
+    let take_filters = json!({"propertyNames": {"pattern": "[(,]\\s*f\\s*[,)]"}});
+    json!({"if": {"properties": {"units": take_filters}}, "then": every_group("filters")})
+}
+
+/// That each stage has the key, or each group of it. `required` is of maps and `items` of lists, so the two stand side by side.
+fn every_group(key: &str) -> Value {
+    let group = json!({"required": [key]});
+    json!({"properties": {"stages": {"items": {"required": [key], "items": group}}}})
 }
 
 /// Keys that a complete section has, and those of the sections in it.
