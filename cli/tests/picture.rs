@@ -42,6 +42,21 @@ fn picture_shows_each_unit_and_each_identity_shortcut() {
     assert!(text.contains("data-line=\"tests/specs/tiny.yaml:9\""), "a stage knows its line: {text}");
 }
 
+/// A gate goes round the branch that it weighs as the shortcut does, but is none; and where no shortcut is drawn, the legend
+/// has none.
+#[test]
+fn only_shortcuts_are_drawn_as_shortcuts() {
+    let arcs =
+        |spec: &str, fold: &str| svg(spec, &["--fold", fold]).matches("<path class=\"arc\" d=\"M").count();
+    assert_eq!(
+        arcs("shortcut-exclusive-gating-b6", "units"),
+        3 + 1,
+        "of each stage's equal units, and the legend"
+    );
+    assert_eq!(arcs("shortcut-exclusive-gating-b6", "stages"), 0);
+    assert_eq!(arcs("shortcut-scale-0-1", "units"), 0, "a plain network");
+}
+
 #[test]
 fn equal_units_are_drawn_once() {
     let count = |more: &[&str]| svg("resnet152", more).matches("<g class=\"unit\"").count();

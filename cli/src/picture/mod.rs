@@ -5,6 +5,8 @@ mod block;
 mod html;
 mod label;
 mod layout;
+mod legend;
+mod links;
 mod page;
 mod svg;
 

@@ -4,9 +4,10 @@ use std::fmt::Write;
 
 use super::block::{Block, Item, Port};
 use super::label::Kind;
-use super::layout::{Link, Place};
+use super::layout::Place;
+use super::links::{self, tip};
 use super::page::{self, BOX, Card, FACT, GUTTER, PADDING, Page, TITLE};
-use super::{Subject, escape};
+use super::{Subject, escape, legend};
 use crate::report::units::{grouped, si};
 
 /// Around the whole picture.
@@ -17,10 +18,7 @@ const CHAR: (f64, f64) = (6.6, 5.6);
 const HEADING: f64 = 60.0;
 const LEGEND: f64 = 56.0;
 
-/// The legend's letters are narrow ones.
-const LEGEND_CHAR: f64 = 5.0;
-
-fn text_width(text: &str, char: f64) -> f64 {
+pub(super) fn text_width(text: &str, char: f64) -> f64 {
     text.chars().count() as f64 * char
 }
 
@@ -60,7 +58,7 @@ pub fn head_width(block: &Block) -> f64 {
 /// A whole file: title, picture, legend, colours of a light page.
 pub fn file(subject: &Subject<'_>, blocks: &[Block]) -> String {
     let page = page::page(blocks);
-    let legend = legend(blocks);
+    let legend = legend::legend(blocks, &page);
     let (w, h) =
         (page.width.max(legend.1).max(360.0) + 2.0 * MARGIN, page.height + HEADING + LEGEND + 2.0 * MARGIN);
     let mut out = format!(
@@ -100,7 +98,7 @@ pub fn file(subject: &Subject<'_>, blocks: &[Block]) -> String {
 /// The picture alone, for a page that has the colours: fold `name`.
 pub fn embedded(blocks: &[Block], name: &str) -> String {
     let page = page::page(blocks);
-    let legend = legend(blocks);
+    let legend = legend::legend(blocks, &page);
     let (w, h) = (page.width.max(legend.1) + 2.0 * MARGIN, page.height + LEGEND + 2.0 * MARGIN);
     let mut out = format!(
         "<svg data-fold=\"{name}\" width=\"{w}\" height=\"{h}\" viewBox=\"0 0 {w} {h}\">\n<g transform=\"translate({MARGIN} {MARGIN})\">\n"
@@ -197,11 +195,6 @@ fn draw_way(out: &mut String, from: &Card, to: &Card, shape: &str) {
     );
 }
 
-/// The tip of an arrow that points down to a place.
-fn tip(out: &mut String, x: f64, y: f64) {
-    put(out, format_args!("<path class=\"tip\" d=\"M{} {}H{}L{x} {y}z\"/>", x - 3.5, y - 7.0, x + 3.5));
-}
-
 fn draw_card(out: &mut String, block: &Block, card: &Card) {
     let frame = &card.frame;
     put(
@@ -217,7 +210,7 @@ fn draw_card(out: &mut String, block: &Block, card: &Card) {
     }
     let ports = card.inner.places.len().saturating_sub(block.items.len());
     for link in &card.inner.links {
-        draw_link(out, link, &card.inner.places);
+        links::draw(out, link, &card.inner.places, links::is_shortcut(link, block));
     }
     label_edges(out, block, card, ports);
     for (port, place) in block.ports.iter().zip(&card.inner.places[..ports]) {
@@ -382,92 +375,6 @@ fn data_line(line: Option<&String>) -> String {
     line.map_or(String::new(), |line| format!(" data-line=\"{}\"", escape(line)))
 }
 
-/// A line down from box to box, or an arc round the right of what lies between.
-fn draw_link(out: &mut String, link: &Link, places: &[Place]) {
-    let (from, to) = (&places[link.from], &places[link.to]);
-    if let Some(lane) = link.lane {
-        // A quarter of the height off the centre, so that an arc that ends and one that starts do not meet.
-        let (y1, y2, end) = (from.y + from.h / 4.0, to.y - to.h / 4.0, to.right());
-        put(
-            out,
-            format_args!(
-                "<path class=\"arc\" d=\"M{} {y1}H{}Q{lane} {y1} {lane} {}V{}Q{lane} {y2} {} {y2}H{}\"/>",
-                from.right(),
-                lane - 6.0,
-                y1 + 6.0,
-                y2 - 6.0,
-                lane - 6.0,
-                end + 5.0
-            ),
-        );
-        put(
-            out,
-            format_args!(
-                "<path class=\"arctip\" d=\"M{} {}V{}L{end} {y2}z\"/>",
-                end + 7.0,
-                y2 - 3.5,
-                y2 + 3.5
-            ),
-        );
-        return;
-    }
-    let (x1, y1, x2, y2) = (from.x, from.bottom(), to.x, to.top());
-    if (x1 - x2).abs() < 1.0 {
-        put(out, format_args!("<path class=\"wire\" d=\"M{x1} {y1}V{}\"/>", y2 - 6.0));
-    } else {
-        // Straight down beside the boxes between, then over: the bend stays in the gap above the lower box.
-        let bend = (y2 - 6.0 - y1).min(26.0);
-        let start = y2 - 6.0 - bend;
-        put(
-            out,
-            format_args!(
-                "<path class=\"wire\" d=\"M{x1} {y1}V{start}C{x1} {} {x2} {} {x2} {}\"/>",
-                start + bend * 0.6,
-                y2 - 6.0 - bend * 0.6,
-                y2 - 6.0
-            ),
-        );
-    }
-    tip(out, x2, y2);
-}
-
-/// The kinds that occur, and the arc; with its width.
-fn legend(blocks: &[Block]) -> (String, f64) {
-    let items = || blocks.iter().flat_map(|block| &block.items);
-    let fused = || items().flat_map(|item| item.parts.iter().skip(1)).map(|part| Kind::of_part(part));
-    let (mut out, mut x) = (String::new(), 0.0);
-    for kind in
-        Kind::ALL.into_iter().filter(|&kind| items().any(|i| i.kind == kind) || fused().any(|k| k == kind))
-    {
-        put(
-            &mut out,
-            format_args!(
-                "<rect class=\"{}\" x=\"{x}\" y=\"0\" width=\"16\" height=\"12\" rx=\"3\"/><text class=\"small\" x=\"{}\" y=\"10\">{}</text>",
-                kind.class(),
-                x + 21.0,
-                kind.label()
-            ),
-        );
-        x += 21.0 + text_width(kind.label(), LEGEND_CHAR) + 18.0;
-    }
-    for (class, text) in [("arc", "shortcut"), ("wire", "boxes side by side: one kernel")] {
-        if class == "arc" {
-            put(&mut out, format_args!("<path class=\"arc\" d=\"M{x} 6H{}\"/>", x + 16.0));
-        } else {
-            put(
-                &mut out,
-                format_args!(
-                    "<rect class=\"conv\" x=\"{x}\" y=\"0\" width=\"9\" height=\"12\" rx=\"2\"/><rect class=\"elementwise\" x=\"{}\" y=\"0\" width=\"7\" height=\"12\" rx=\"2\"/>",
-                    x + 9.0
-                ),
-            );
-        }
-        put(&mut out, format_args!("<text class=\"small\" x=\"{}\" y=\"10\">{text}</text>", x + 21.0));
-        x += 21.0 + text_width(text, LEGEND_CHAR) + 18.0;
-    }
-    (out, x)
-}
-
-fn put(out: &mut String, line: std::fmt::Arguments<'_>) {
+pub(super) fn put(out: &mut String, line: std::fmt::Arguments<'_>) {
     writeln!(out, "{line}").expect("writing to a string");
 }

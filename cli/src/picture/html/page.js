@@ -6,14 +6,19 @@ const visible = () => picture.querySelector(`svg[data-fold="${document.body.data
 function draw(fold) {
   document.body.dataset.fold = fold;
   for (const radio of all('input[name=fold]')) radio.checked = radio.value === fold;
+  // Letters of less than half their size are none to read: scroll instead, until the box is ticked again.
+  if (fit.checked && picture.clientWidth < visible().width.baseVal.value / 2) {
+    fit.checked = false;
+    size();
+  }
 }
 
-// A box shows the line of its layer and that of its stage; a line shows the boxes it made.
+// A box shows the line of its layer and that of its stage; a line shows the boxes and the units it made.
 function mark(lines) {
   for (const element of all('.hit')) element.classList.remove('hit');
   for (const line of lines) {
-    for (const element of all(`li[data-line="${CSS.escape(line)}"], .op[data-line="${CSS.escape(line)}"]`)) {
-      element.classList.add('hit');
+    for (const element of all('li, .op, .unit')) {
+      if (element.dataset.line === line) element.classList.add('hit');
     }
   }
 }
