@@ -34,6 +34,8 @@ fn verify_tells_all_and_fails_with_2() {
     assert!(stderr(&output).contains("unknown layer `relux`"), "{}", stderr(&output));
     assert_eq!(run(&["verify", "tests/specs", "--json"]).status.code(), Some(2));
     assert_eq!(run(&["verify", "no/such/folder"]).status.code(), Some(2));
+    let one = json(&stdout(&["verify", "tests/specs/tiny.yaml", "--json"]));
+    assert_eq!((one.as_array().map(Vec::len), &one[0]["ok"]), (Some(1), &true.into()));
 }
 
 #[test]

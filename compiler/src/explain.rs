@@ -1,7 +1,7 @@
 //! What became of each node: where it came from, what every pass did to it and why, which kernel computes it, where its
 //! results lie. Nodes that a pass took away are remembered as they were.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use crate::build;
 use crate::diagnostic::Diagnostic;
@@ -194,7 +194,11 @@ impl Trace {
     /// Names near to one that is not there, of nodes and of parts.
     pub fn suggestions(&self, name: &str) -> Vec<&str> {
         let forward = self.nodes.iter().filter(|node| !matches!(node.op, Op::Param { .. }));
-        let names = forward.map(|node| node.name.as_str());
-        nearest_of(name, names, 3)
+        let mut names = BTreeSet::new();
+        for node in forward {
+            let parts = node.name.match_indices('.').map(|(end, _)| &node.name[..end]);
+            names.extend(parts.chain([node.name.as_str()]));
+        }
+        nearest_of(name, names.into_iter(), 3)
     }
 }

@@ -8,7 +8,7 @@ use super::{Bounds, Overrides, positive};
 #[derive(Debug, Args)]
 #[command(after_help = VERIFY_EXAMPLES)]
 pub struct VerifyArgs {
-    /// Folder with specs, searched through all its folders [default: specs, else the compiled-in networks].
+    /// A spec, or a folder that is searched through for specs [default: specs, else the compiled-in networks].
     pub dir: Option<String>,
     /// Print a list of `name`, `file`, `params`, `macs`, `expect` and `ok` as JSON.
     #[arg(long)]
@@ -22,6 +22,7 @@ const VERIFY_EXAMPLES: &str = "\
 Examples:
   resnetc verify                       every spec under specs/
   resnetc verify my-networks --json
+  resnetc verify mine.yaml
 Exit status: 0 all hold, 2 a spec is wrong or its `expect` does not hold.";
 
 /// `resnetc explain`

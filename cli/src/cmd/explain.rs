@@ -24,8 +24,12 @@ pub fn explain(args: &ExplainArgs, output: &Output) -> Result {
     match explainer.text(&args.node) {
         Some(text) => output.result(&text),
         None => {
-            let near = trace.suggestions(&args.node).join(", ");
-            let text = format!("`{}` has no node `{}`; near to it: {near}", args.spec, args.node);
+            let (spec, node) = (&args.spec, &args.node);
+            let near = match trace.suggestions(node) {
+                near if near.is_empty() => format!("`resnetc build {spec} --emit ir` lists all"),
+                near => format!("near to it: {}", near.join(", ")),
+            };
+            let text = format!("`{spec}` has no node `{node}`, nor a part of that name; {near}");
             Err(Failure::Usage(text))
         }
     }

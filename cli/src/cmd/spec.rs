@@ -113,5 +113,5 @@ fn missing(name: &str, error: &std::io::Error) -> Failure {
     }
     let near = builtin::near(name);
     let text = "`resnetc list` shows all networks";
-    Failure::Usage(format!("`{name}` is neither a file nor a compiled-in network; near: {near}; {text}"))
+    Failure::Usage(format!("`{name}` is neither a file nor a compiled-in network{near}; {text}"))
 }

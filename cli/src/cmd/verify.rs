@@ -1,4 +1,4 @@
-//! `resnetc verify`: every spec of a folder compiles, and is what it expects itself to be.
+//! `resnetc verify`: every spec of a folder, or one, compiles, and is what it expects itself to be.
 
 use std::path::Path;
 
@@ -52,14 +52,18 @@ pub fn verify(args: &VerifyArgs, output: &Output) -> Result {
     if faults.is_empty() { Ok(()) } else { Err(Failure::Spec(faults.join("\n"))) }
 }
 
-/// Specs of the folder, or names of the compiled-in networks.
+/// The spec, those of the folder, or names of the compiled-in networks.
 fn files(args: &VerifyArgs) -> Result<Vec<String>> {
     if args.dir.is_none() && !Path::new(DIR).is_dir() {
         return Ok(builtin::specs().map(|spec| spec.name.to_owned()).collect());
     }
     let dir = args.dir.as_deref().unwrap_or(DIR);
+    if Path::new(dir).is_file() {
+        return Ok(vec![dir.to_owned()]);
+    }
     let mut files = Vec::new();
-    collect(Path::new(dir), &mut files).map_err(|e| Failure::Usage(format!("cannot read {dir}: {e}")))?;
+    collect(Path::new(dir), &mut files)
+        .map_err(|e| Failure::Usage(format!("`{dir}` is neither a folder with specs nor a spec: {e}")))?;
     if files.is_empty() {
         return Err(Failure::Usage(format!("there is no .yaml file under {dir}")));
     }

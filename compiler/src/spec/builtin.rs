@@ -78,7 +78,10 @@ pub fn file(path: &str) -> Option<Shipped> {
     specs().find(|spec| spec.file == file)
 }
 
-/// Names of compiled-in specs that a wrong one is near to.
+/// Names of compiled-in specs that a wrong one is near to, as the end of a sentence; empty where there are none.
 pub fn near(name: &str) -> String {
-    nearest_of(name, specs().map(|spec| spec.name), 3).join(", ")
+    match nearest_of(name, specs().map(|spec| spec.name), 3) {
+        near if near.is_empty() => String::new(),
+        near => format!("; near: {}", near.join(", ")),
+    }
 }

@@ -110,10 +110,11 @@ fn open(
         Ok(text) => Ok((path, text)),
         Err(error) => {
             let fault = Diagnostic::error(format!("cannot read `{path}`: {error}"), span, "extended here");
-            Err(vec![fault.help(format!(
-                "a file beside the spec, or a compiled-in name; near: {}",
-                builtin::near(wanted)
-            ))])
+            let help = match wanted.contains('/') || wanted.ends_with(".yaml") {
+                true => format!("`{wanted}` counts from the folder of this spec"),
+                false => format!("a file beside the spec, or a compiled-in name{}", builtin::near(wanted)),
+            };
+            Err(vec![fault.help(help)])
         }
     }
 }

@@ -284,8 +284,7 @@ fn scalar_number(node: &Node) -> Option<f64> {
 
 /// The known name that a misspelt one is near to.
 fn nearest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
-    let near = known.iter().map(|&k| (distance(name, k), k)).min_by_key(|&(d, _)| d);
-    near.filter(|(d, k)| *d <= k.len().max(name.len()).div_ceil(3)).map(|(_, k)| k)
+    nearest_of(name, known.iter().copied(), 1).pop()
 }
 
 /// `did you mean ...?` for a near miss, else the whole list.
@@ -297,10 +296,11 @@ pub fn suggest(name: &str, known: &[&str]) -> String {
     format!("known: {}", list.join(", "))
 }
 
-/// The nearest of the known names, nearest first.
+/// The nearest of the known names, nearest first; none where two of three letters are others.
 pub fn nearest_of<'k>(name: &str, known: impl Iterator<Item = &'k str>, most: usize) -> Vec<&'k str> {
-    let mut near: Vec<(usize, &str)> = known.map(|k| (distance(name, k), k)).collect();
-    near.sort();
+    let near = known.map(|k| (distance(name, k), k));
+    let mut near: Vec<_> = near.filter(|(d, k)| *d <= k.len().max(name.len()).div_ceil(3)).collect();
+    near.sort_by_key(|&(d, _)| d);
     near.into_iter().take(most).map(|(_, k)| k).collect()
 }
 

@@ -94,7 +94,12 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
         // The usual mode of a new file (the umask still applies), not a private one.
         builder.permissions(fs::Permissions::from_mode(0o666));
     }
-    let mut file = builder.tempfile_in(folder)?;
+    // The error would name the file that could not be made, whose name says nothing to anyone.
+    let unnamed = |e: io::Error| match e.get_ref().and_then(|inner| inner.source()).map(ToString::to_string) {
+        Some(cause) => io::Error::new(e.kind(), cause),
+        None => e,
+    };
+    let mut file = builder.tempfile_in(folder).map_err(unnamed)?;
     file.write_all(bytes)?;
     file.as_file().sync_all()?;
     file.persist(path).map_err(|e| e.error)?;
