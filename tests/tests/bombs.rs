@@ -101,6 +101,12 @@ fn names() -> String {
     (1..9000).fold("b0 = 1\n    ".to_owned(), |text, i| format!("{text}b{i} = b{}\n    ", i - 1))
 }
 
+/// Units that each have two faults.
+fn wrong_units() -> String {
+    let units = (0..8000).map(|i| format!("  u{i}(f): out = x -> rlu\n"));
+    units.fold("stages: [{depth: 1, filters: 16}]\nunits:\n".to_owned(), |text, unit| text + &unit)
+}
+
 /// What asks for much, and what its refusal says. A limit's name with `=` is one that `--limit` raises.
 fn bombs() -> Vec<(&'static str, String, &'static str)> {
     let squares: String = (0..40).map(|i| format!("a{} = a{i} * a{i}\n    ", i + 1)).collect();
@@ -174,6 +180,7 @@ fn bombs() -> Vec<(&'static str, String, &'static str)> {
         ),
         ("faults of a long line", spec(&["rlu"; 30_000].join(" -> "), ONE, PLAIN), "and 900 more"),
         ("names", spec("relu", ONE, &format!("{}out = x", names())), "too many names"),
+        ("wrong units", wrong_units(), "unknown layer `rlu`"),
         ("keys", (0..9000).map(|i| format!("k{i}: 1\n")).collect(), "unknown key `k9`"),
     ]
 }

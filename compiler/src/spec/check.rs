@@ -39,7 +39,7 @@ const MAX_CONCAT: usize = 64;
 const MAX_NAMES: usize = 1000;
 
 /// After so many faults layers are not looked at: who has more made few mistakes many times.
-const MAX_FAULTS: usize = 1000;
+pub(super) const MAX_FAULTS: usize = 1000;
 
 /// Checks a unit.
 pub fn unit(unit: &Unit) -> Vec<Diagnostic> {

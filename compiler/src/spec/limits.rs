@@ -30,7 +30,8 @@ impl Default for Limits {
             values: 20_000,
             units: 4096,
             expressions: 500_000,
-            nodes: 40_000,
+            // ResNet-1202 has half of them.
+            nodes: 24_000,
             parameters: 1 << 33,
             activations: 1 << 40,
         }

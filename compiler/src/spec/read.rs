@@ -298,8 +298,10 @@ pub fn suggest(name: &str, known: &[&str]) -> String {
 
 /// The nearest of the known names, nearest first; none where two of three letters are others.
 pub fn nearest_of<'k>(name: &str, known: impl Iterator<Item = &'k str>, most: usize) -> Vec<&'k str> {
-    let near = known.map(|k| (distance(name, k), k));
-    let mut near: Vec<_> = near.filter(|(d, k)| *d <= k.len().max(name.len()).div_ceil(3)).collect();
+    let most_changes = |k: &str| k.len().max(name.len()).div_ceil(3);
+    let alike = known.filter(|k| k.len().abs_diff(name.len()) <= most_changes(k));
+    let near = alike.map(|k| (distance(name, k), k));
+    let mut near: Vec<_> = near.filter(|&(d, k)| d <= most_changes(k)).collect();
     near.sort_by_key(|&(d, _)| d);
     near.into_iter().take(most).map(|(_, k)| k).collect()
 }
