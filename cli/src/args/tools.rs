@@ -9,6 +9,7 @@ use super::{Bounds, Overrides, positive};
 #[command(after_help = VERIFY_EXAMPLES)]
 pub struct VerifyArgs {
     /// A spec, or a folder that is searched through for specs [default: specs, else the compiled-in networks].
+    #[arg(value_name = "PATH")]
     pub dir: Option<String>,
     /// Print a list of `name`, `file`, `params`, `macs`, `expect` and `ok` as JSON.
     #[arg(long)]

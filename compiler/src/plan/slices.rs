@@ -7,6 +7,10 @@
 //!
 //! Likewise, channels that are taken out of a map, as the gradients of operands are, are slices of it where all that read
 //! them step over gaps.
+//!
+//! The gradient of a DenseNet's new channels is copied: a convolution's two backward kernels read it, each pixel once for
+//! each tap of the window, and dense rows are what they pack and multiply fastest. The copies are about 2% of
+//! DenseNet-BC-100's training step.
 
 use super::{Buffer, BufferId, Kernel, Plan, Region, Slice, Step};
 use crate::ir::types::{DType, Layout};
