@@ -121,6 +121,14 @@ impl Sums {
             Sums::Row | Sums::Single => 1,
         }
     }
+
+    /// Columns of tiles.
+    pub fn columns(self) -> usize {
+        match self {
+            Sums::Square | Sums::Row => 2,
+            Sums::Column | Sums::Single => 1,
+        }
+    }
 }
 
 impl Sums {

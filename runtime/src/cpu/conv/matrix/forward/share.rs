@@ -1,7 +1,5 @@
 //! One thread's share of a convolution: copy a band, multiply it by each group of weights, finish and store.
 
-use std::ops::Range;
-
 use bytemuck::Pod;
 
 use super::finish::{Finish, Found};
@@ -26,47 +24,27 @@ pub(super) struct Share<'a, I, O> {
     pub threads: usize,
 }
 
-/// Bytes of a thread's packed weights that stay in its second-level cache beside maps. Then all channels of some output
-/// pixels are computed before those of others, so that memory is written in order: the processor fetches ahead what is
-/// read and written in order, and of weights with few channels read that is most of the time. Larger weights are read
-/// once for a whole band.
-const RESIDENT_BYTES: usize = 1 << 20;
-
-/// Positions of a block: whole columns and squares of tiles.
-const BLOCK: usize = 64;
-
-/// Which part of a band is multiplied by which weights.
-#[derive(Clone)]
-struct Part {
-    /// Output positions.
-    positions: Range<usize>,
-    /// Of channels written.
-    group: usize,
-    /// The weights that are fetched meanwhile.
-    weights: Weights,
-}
-
-/// What is known of weights in the second-level cache.
+/// What is known of weights in the second-level cache while a group is multiplied.
 #[derive(Clone, Copy)]
-enum Weights {
-    /// The group's own are not there.
-    Absent {
-        /// The group that comes next.
-        next: usize,
-    },
-    /// They are.
-    There {
-        /// The group that comes next, if its own are not there.
-        next: Option<usize>,
-    },
+struct Fetched {
+    /// Whether the group's own have been fetched.
+    now: bool,
+    /// The group that comes next.
+    next: usize,
 }
 
-/// Sums on the way to memory: while a square is multiplied, the one before it is finished, so that the unit waits for no
-/// store.
-struct Pending<'a> {
-    before: Option<Found<'a>>,
-    /// Which half of the memory for sums comes next.
-    turn: usize,
+impl Fetched {
+    /// What is fetched in one of a group's squares: in the first of them the group's own weights, unless they are there, in
+    /// the four after that the next group's, `quarter` bytes in each. Where there are fewer, there is no time for that.
+    #[inline(always)]
+    fn in_square(self, square: usize, squares: usize, next: *const u8, quarter: usize) -> Fetch {
+        match square.checked_sub(usize::from(!self.now)) {
+            _ if squares < 5 => Fetch::Ahead,
+            None => Fetch::Ahead,
+            Some(part @ ..4) => Fetch::Quarter(next.wrapping_add(part * quarter)),
+            Some(_) => Fetch::Nothing,
+        }
+    }
 }
 
 /// Where the rows of tiles of `A` of a band lie.
@@ -93,35 +71,20 @@ impl<I: Element + Pod, O: Element + Pod> Share<'_, I, O> {
         let by_groups = self.threads / c.band_threads;
         let (band_part, group_part) = (self.thread / by_groups, self.thread % by_groups);
         let groups = share(c.groups(), 1, group_part, by_groups);
-        let resident = c.packed_bytes / by_groups <= RESIDENT_BYTES;
         // SAFETY: the caller's promise.
         unsafe {
             let _tiles = Tiles::configure();
-            let mut pending = Pending { before: None, turn: 0 };
             for (nth, band) in share(c.map.bands(), 1, band_part, c.band_threads).enumerate() {
                 let band = c.map.band(band);
                 let rows = if I::NARROW && c.straight { self.stay(band) } else { self.copy::<PLANES>(band) };
-                let positions = c.map.positions(band);
-                let block = if resident { BLOCK } else { positions };
-                for start in (0..positions).step_by(block) {
-                    for group in groups.clone() {
-                        let next = if group + 1 < groups.end { group + 1 } else { groups.start };
-                        let first = nth == 0 && start == 0;
-                        let weights = match (resident, first && group == groups.start) {
-                            (true, _) if first => Weights::Absent { next },
-                            (true, _) => Weights::There { next: None },
-                            (false, true) => Weights::Absent { next },
-                            (false, false) => Weights::There { next: Some(next) },
-                        };
-                        let part = Part { positions: start..start + block, group, weights };
-                        for phase in &c.phases {
-                            self.multiply::<PLANES>(band, rows, phase, &part, &mut pending);
-                        }
+                for group in groups.clone() {
+                    // The weights of the first group are there behind the first band.
+                    let next = if group + 1 < groups.end { group + 1 } else { groups.start };
+                    let fetched = Fetched { now: group > groups.start || nth > 0, next };
+                    for phase in &c.phases {
+                        self.multiply::<PLANES>(band, rows, phase, group, fetched);
                     }
                 }
-            }
-            if let Some(last) = pending.before {
-                self.finish.store(&last);
             }
         }
     }
@@ -226,16 +189,16 @@ impl<I: Element + Pod, O: Element + Pod> Share<'_, I, O> {
         }
     }
 
-    /// One group of channels of some of a phase's outputs in a band.
+    /// One group of channels of a phase's outputs in a band.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512bf16,avx2,fma")]
-    unsafe fn multiply<'a, const PLANES: usize>(
+    unsafe fn multiply<const PLANES: usize>(
         &self,
         band: Band,
         from: Rows,
-        phase: &'a Phase,
-        part: &Part,
-        pending: &mut Pending<'a>,
+        phase: &Phase,
+        group: usize,
+        fetched: Fetched,
     ) {
         let c = self.convolution;
         let rows = match c.map.cut {
@@ -243,37 +206,34 @@ impl<I: Element + Pod, O: Element + Pod> Share<'_, I, O> {
             Cut::Rows(_) => band.rows.min(phase.rows.saturating_sub(band.row)),
         };
         let positions = c.map.positions_of(band, rows);
-        let end = positions.min(part.positions.end);
-        let channel = part.group * GROUP;
+        let channel = group * GROUP;
         let wide = c.writes - channel > SIDE;
-        let b = self.weights::<PLANES>(phase, part.group);
+        let b = self.packed.ptr().cast::<u8>().wrapping_add(phase.taps.group(group, PLANES));
+        let squares = positions.div_ceil(2 * SIDE);
+        let next = self.packed.ptr().cast::<u8>().wrapping_add(phase.taps.group(fetched.next, PLANES));
+        let quarter = phase.taps.blocks() * PLANES * TILE_BYTES / 2;
         let first_pixel = (band.image * c.out[0] + band.row * c.row_step) * c.out[1];
-        let width = if wide { GROUP } else { SIDE };
-        let found = |own: *const f32, first: usize, rows: usize| {
-            let pixels = &phase.pixels[first.min(positions)..(first + rows).min(positions)];
-            Found { sums: own, pixels, first_pixel, channel, width }
-        };
-        let mut first = part.positions.start;
-        while first < end {
-            let left = end - first;
+        let (mut first, mut turn, mut before) = (0, 0, None);
+        while first < positions {
+            let left = positions - first;
             let sums = match wide {
                 true if left > SIDE => Sums::Square,
                 true => Sums::Row,
                 false if left > SIDE => Sums::Column,
                 false => Sums::Single,
             };
+            let width = sums.columns() * SIDE;
             let a = match first.checked_sub(from.copied) {
                 Some(at) => from.tail.wrapping_add(at * from.step),
                 None => from.first.wrapping_add(first * from.step),
             };
-            let covered = sums.rows() * SIDE;
-            let own = self.own.wrapping_add(pending.turn * SQUARE);
-            pending.turn = 1 - pending.turn;
-            if first == 0 {
-                self.finish.fetch(&found(own, first, covered));
-            }
-            // What the next square will write is fetched early enough to be there in time.
-            self.finish.fetch(&found(own, first + covered, covered));
+            let count = left.min(sums.rows() * SIDE);
+            // While one square is multiplied, the one before it is finished: the unit waits for no store.
+            let own = self.own.wrapping_add(turn * SQUARE);
+            turn = 1 - turn;
+            let pixels = &phase.pixels[first..first + count];
+            let found = Found { sums: own.cast_const(), pixels, first_pixel, channel, width };
+            self.finish.fetch(&found);
             // SAFETY: the caller's promise; the copy is as long as the tiles of its last position reach.
             unsafe {
                 let product = Product {
@@ -283,11 +243,11 @@ impl<I: Element + Pod, O: Element + Pod> Share<'_, I, O> {
                     blocks: phase.taps.offsets.as_ptr(),
                     count: phase.taps.blocks(),
                     b,
-                    fetch: self.fetch::<PLANES>(phase, part, (first - part.positions.start) / covered, left),
+                    fetch: fetched.in_square(first / (2 * SIDE), squares, next, quarter),
                 };
                 sums.clear();
                 product.add_to(sums, PLANES);
-                if let Some(before) = pending.before.replace(found(own, first, left.min(covered))) {
+                if let Some(before) = before.replace(found) {
                     self.finish.store(&before);
                 }
                 sums.store(
@@ -295,31 +255,11 @@ impl<I: Element + Pod, O: Element + Pod> Share<'_, I, O> {
                     width * size_of::<f32>(),
                 );
             }
-            first += covered;
+            first += sums.rows() * SIDE;
         }
-    }
-
-    /// The first byte of a group's packed weights.
-    fn weights<const PLANES: usize>(&self, phase: &Phase, group: usize) -> *const u8 {
-        self.packed.ptr().cast::<u8>().wrapping_add(phase.taps.group(group, PLANES))
-    }
-
-    /// Which weights are fetched in a part's square: in the first one the group's own, unless they are there, in the four
-    /// after that the next group's. Where there are fewer, there is no time for that.
-    #[inline(always)]
-    fn fetch<const PLANES: usize>(&self, phase: &Phase, part: &Part, square: usize, left: usize) -> Fetch {
-        let (next, square) = match part.weights {
-            Weights::There { next: None } => return Fetch::Nothing,
-            Weights::Absent { .. } if square == 0 => return Fetch::Ahead,
-            _ if square == 0 && left <= 4 * GROUP => return Fetch::Ahead,
-            Weights::Absent { next } => (next, square - 1),
-            Weights::There { next: Some(next) } => (next, square),
-        };
-        let bytes = phase.taps.blocks() * PLANES * TILE_BYTES / 2;
-        if square < 4 {
-            Fetch::Quarter(self.weights::<PLANES>(phase, next).wrapping_add(square * bytes))
-        } else {
-            Fetch::Nothing
+        if let Some(last) = before {
+            // SAFETY: the caller's promise.
+            unsafe { self.finish.store(&last) };
         }
     }
 }
