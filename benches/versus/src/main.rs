@@ -33,6 +33,9 @@ struct Options {
     /// Rows of the table by name, separated by commas [default: all].
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     only: Vec<String>,
+    /// Peers by name, separated by commas: those known to be the fastest [default: all that do a row's work].
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    against: Vec<String>,
     /// Calls of each side.
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
     rounds: u16,
@@ -53,6 +56,8 @@ struct Args {
     peers: PathBuf,
     python: PathBuf,
     resnetc: PathBuf,
+    /// Peers to consider; all when empty.
+    against: Vec<String>,
     rounds: u16,
     runs: Option<u16>,
     threads: u16,
@@ -76,6 +81,7 @@ fn main() -> ExitCode {
         peers: options.peers.expect("an option that is required"),
         python: options.python,
         resnetc: options.resnetc,
+        against: options.against,
         rounds: options.rounds,
         runs: options.runs,
         threads: options.threads.unwrap_or(u16::try_from(cores).unwrap_or(u16::MAX)),

@@ -51,7 +51,8 @@ pub fn race(args: &Args, row: &Row) -> Result<Outcome, String> {
 /// The peers worth racing against.
 fn contenders(args: &Args, row: &Row) -> Result<Vec<&'static str>, String> {
     let mut times: Vec<(&'static str, f64)> = Vec::new();
-    for &name in row.peers() {
+    let wanted = |name: &str| args.against.is_empty() || args.against.iter().any(|wanted| wanted == name);
+    for &name in row.peers().iter().filter(|name| wanted(name)) {
         match run::peer(args, row, name) {
             Ok(sample) => {
                 say(row, &format!("heat: {name} {:.2} ms", sample.ms));
