@@ -64,7 +64,7 @@ impl Prepared {
                 (convolution.name(), Algorithm::estimates_backward_data(geometry, isa, threads))
             }
             (Prepared::FilterGradient(gradient), Kernel::ConvBackwardFilter { geometry }) => {
-                (gradient.name(), Ok(FilterAlgorithm::estimates(geometry, isa, threads)))
+                (gradient.name(), FilterAlgorithm::estimates(geometry, isa, threads))
             }
             _ => return None,
         };

@@ -8,8 +8,7 @@ use super::filter::FilterGradient;
 use super::matrix::{MatrixConvolution, MatrixFilter, Planes};
 use super::rounded::{RoundedConvolution, RoundedFilter};
 use super::sweep::{Convolution, Finishing};
-use super::transform::POINTS;
-use super::winograd::Winograd;
+use super::winograd::{POINTS, Winograd, WinogradFilter};
 use crate::cpu::Ctx;
 use crate::cpu::isa::Isa;
 use crate::cpu::memory::{Dst, Src};
@@ -33,6 +32,8 @@ pub enum Algorithm {
 pub enum FilterAlgorithm {
     /// Direct.
     Direct(FilterGradient),
+    /// F(4x4, 3x3).
+    Winograd(WinogradFilter),
     /// On the matrix unit.
     Matrix(MatrixFilter),
     /// Direct, of factors rounded to bf16.
@@ -206,37 +207,47 @@ impl Algorithm {
 }
 
 impl FilterAlgorithm {
-    /// `dw` of `x` and `dy`.
+    /// `dw` of `x` and `dy`, by the algorithm with the fewest expected cycles.
     pub fn new(geometry: ConvGeometry, isa: Isa, threads: usize) -> Result<Self> {
         let direct = estimate_direct(&geometry, isa, threads).cycles();
-        match Self::matrix(&geometry, isa, threads) {
-            Some((matrix, estimate)) if estimate.cycles() < direct => Ok(FilterAlgorithm::Matrix(matrix)),
-            _ if geometry.precision == DType::Bf16 => {
+        let others = Self::others(&geometry, isa, threads)?.into_iter();
+        let faster = others.filter(|(_, estimate)| estimate.cycles() < direct);
+        match faster.min_by(|a, b| a.1.cycles().total_cmp(&b.1.cycles())) {
+            Some((algorithm, _)) => Ok(algorithm),
+            None if geometry.precision == DType::Bf16 => {
                 Ok(FilterAlgorithm::Rounded(RoundedFilter::new(geometry, isa, threads)?))
             }
-            _ => Ok(FilterAlgorithm::Direct(FilterGradient::new(geometry, isa, threads)?)),
+            None => Ok(FilterAlgorithm::Direct(FilterGradient::new(geometry, isa, threads)?)),
         }
     }
 
-    fn matrix(g: &ConvGeometry, isa: Isa, threads: usize) -> Option<(MatrixFilter, Estimate)> {
-        let applies = isa == Isa::Amx && MatrixFilter::applies(g);
-        applies.then(|| {
+    /// The algorithms beside the direct one that apply.
+    fn others(g: &ConvGeometry, isa: Isa, threads: usize) -> Result<Vec<(Self, Estimate)>> {
+        let mut others = Vec::new();
+        if g.precision == DType::F32 && WinogradFilter::applies(g, isa) {
+            let winograd = WinogradFilter::new(g, isa, threads)?;
+            let estimate = winograd.estimate(isa, threads);
+            others.push((FilterAlgorithm::Winograd(winograd), estimate));
+        }
+        if isa == Isa::Amx && MatrixFilter::applies(g) {
             let matrix = MatrixFilter::new(*g, planes(g), threads);
             let estimate = matrix.estimate(threads);
-            (matrix, estimate)
-        })
+            others.push((FilterAlgorithm::Matrix(matrix), estimate));
+        }
+        Ok(others)
     }
 
     /// What [`FilterAlgorithm::new`] decides by.
-    pub fn estimates(g: &ConvGeometry, isa: Isa, threads: usize) -> Vec<Estimate> {
-        let matrix = Self::matrix(g, isa, threads).map(|(_, estimate)| estimate);
-        std::iter::once(estimate_direct(g, isa, threads)).chain(matrix).collect()
+    pub fn estimates(g: &ConvGeometry, isa: Isa, threads: usize) -> Result<Vec<Estimate>> {
+        let others = Self::others(g, isa, threads)?.into_iter().map(|(_, estimate)| estimate);
+        Ok(std::iter::once(estimate_direct(g, isa, threads)).chain(others).collect())
     }
 
     /// What the algorithm is called.
     pub fn name(&self) -> &'static str {
         match self {
             FilterAlgorithm::Direct(_) => "direct",
+            FilterAlgorithm::Winograd(_) => "winograd",
             FilterAlgorithm::Matrix(matrix) => matrix.name(),
             FilterAlgorithm::Rounded(_) => "direct-bf16",
         }
@@ -246,6 +257,7 @@ impl FilterAlgorithm {
     pub fn scratch_len(&self, threads: usize) -> usize {
         match self {
             FilterAlgorithm::Direct(direct) => direct.scratch_len(threads),
+            FilterAlgorithm::Winograd(winograd) => winograd.scratch_len(threads),
             FilterAlgorithm::Matrix(matrix) => matrix.scratch_len(threads),
             FilterAlgorithm::Rounded(rounded) => rounded.scratch_len(threads),
         }
@@ -262,6 +274,7 @@ impl FilterAlgorithm {
     ) {
         match self {
             FilterAlgorithm::Direct(direct) => direct.run(ctx, x, dy, scratch, dw),
+            FilterAlgorithm::Winograd(winograd) => winograd.run(ctx, x, dy, scratch, dw),
             FilterAlgorithm::Matrix(matrix) => matrix.run(ctx, x, dy, scratch, dw),
             FilterAlgorithm::Rounded(rounded) => rounded.run(ctx, x, dy, scratch, dw),
         }

@@ -99,7 +99,11 @@ impl FilterGradient {
             ctx.isa.dispatch(Share { gradient: self, x, dy, scratch, dw, thread, threads });
         });
         if self.by_pixels {
-            ctx.pool.run(&|thread| ctx.isa.dispatch(Sum { gradient: self, scratch, dw, thread, threads }));
+            ctx.pool.run(&|thread| {
+                let range = share(self.weights(), 16, thread, threads);
+                let stride = self.thread_len() + self.partial_len();
+                ctx.isa.dispatch(Sum { partial: scratch.src(), stride, count: threads, range, to: dw });
+            });
         }
     }
 
@@ -195,13 +199,18 @@ impl Share<'_> {
     }
 }
 
-/// One thread's share of adding up the partial sums.
-struct Sum<'a> {
-    gradient: &'a FilterGradient,
-    scratch: Dst<'a, f32>,
-    dw: Dst<'a, f32>,
-    thread: usize,
-    threads: usize,
+/// One thread's share of adding up the threads' partial sums.
+pub(super) struct Sum<'a> {
+    /// The first thread's.
+    pub partial: Src<'a, f32>,
+    /// Floats from one thread's to the next one's.
+    pub stride: usize,
+    /// How many there are.
+    pub count: usize,
+    /// Floats that this thread adds up.
+    pub range: Range<usize>,
+    /// Where the results go.
+    pub to: Dst<'a, f32>,
 }
 
 impl Work for Sum<'_> {
@@ -209,16 +218,17 @@ impl Work for Sum<'_> {
 
     #[inline(always)]
     fn run<V: Vector>(self) {
-        let range = share(self.gradient.weights(), 16, self.thread, self.threads);
-        for at in range.clone().step_by(V::LANES) {
-            let count = V::LANES.min(range.end - at);
-            // SAFETY: the partial sums are as long as the weights; threads write disjoint ranges of `dw`.
+        assert!(self.range.end + (self.count - 1) * self.stride <= self.partial.len(), "partial sums");
+        assert!(self.range.end <= self.to.len(), "sums");
+        for at in self.range.clone().step_by(V::LANES) {
+            let count = V::LANES.min(self.range.end - at);
+            // SAFETY: the lengths are checked above; threads write disjoint ranges.
             unsafe {
                 let mut sum = V::zero();
-                for other in 0..self.threads {
-                    sum = sum.add(V::load_first(self.gradient.partial(self.scratch, other).add(at), count));
+                for other in 0..self.count {
+                    sum = sum.add(V::load_first(self.partial.ptr().add(other * self.stride + at), count));
                 }
-                sum.store_first(self.dw.ptr().add(at), count);
+                sum.store_first(self.to.ptr().add(at), count);
             }
         }
     }

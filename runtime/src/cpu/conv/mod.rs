@@ -4,9 +4,9 @@
 //! All three share their parts: `window` says where the inputs of an output pixel lie, as row pointers into the feature
 //! map itself or at a row of zeros; `pack` orders weights as they are read; `tile` holds the innermost loops, a tile
 //! of sums in registers. `sweep` runs the forward convolution and, as one forward convolution over `dy` per phase of
-//! the stride, the gradient of the input; `filter` the gradient of the weights. `winograd` computes the first two of 3x3
-//! kernels with fewer multiplications, `matrix` all three on the processor's matrix unit; `algorithm` decides which of the
-//! ways a layer takes.
+//! the stride, the gradient of the input; `filter` the gradient of the weights. `winograd` computes all three of 3x3
+//! kernels with fewer multiplications, `matrix` on the processor's matrix unit; `algorithm` decides which of the ways a layer
+//! takes.
 
 mod algorithm;
 mod filter;
@@ -23,7 +23,6 @@ mod sweep;
 #[cfg(test)]
 mod tests;
 mod tile;
-mod transform;
 mod window;
 mod winograd;
 
@@ -32,7 +31,7 @@ pub use algorithm::{Algorithm, FilterAlgorithm};
 use filter::FilterGradient;
 pub use matrix::available as matrix_unit_available;
 pub use sweep::{Convolution, Finishing};
-pub use winograd::Winograd;
+pub use winograd::{Winograd, WinogradFilter};
 
 /// Bytes of feature maps that are worked on at a time: they stay in an L2 cache beside a panel of weights.
 const BLOCK_BYTES: usize = 256 << 10;

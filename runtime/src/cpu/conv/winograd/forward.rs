@@ -1,10 +1,8 @@
-//! Winograd's minimal filtering F(4x4, 3x3) for 3x3 convolutions of stride 1, forward and backward-data: 36
-//! multiplications per 4x4 output pixels and pair of channels instead of 144 (Lavin and Gray, "Fast Algorithms for
-//! Convolutional Neural Networks", 2016; points 0, 1, -1, 2, -2 and infinity).
+//! Forward and backward-data: `y = A' [sum over c of (G g_c G') * (B' d_c B)] A` for each 6x6 patch `d` of the input and
+//! kernel `g`.
 //!
-//! `y = A' [sum over c of (G g_c G') * (B' d_c B)] A` for each 6x6 patch `d` of the input and kernel `g`. A block of patches
-//! is transformed to `[point][patch][channel read]`, multiplied by the packed weights point by point with the register
-//! tiles of the direct convolution, and transformed back; all of it stays in the second-level cache.
+//! A block of patches is transformed to `[point][patch][channel read]`, multiplied by the packed weights point by point
+//! with the register tiles of the direct convolution, and transformed back; all of it stays in the second-level cache.
 
 // Loops over constant ranges stay index loops, as in the register tiles: LLVM unrolls those early.
 #![allow(clippy::needless_range_loop)]
@@ -13,14 +11,16 @@ use std::ops::Range;
 
 use resnetc_compiler::plan::ConvGeometry;
 
-use super::pack::Panels;
-use super::tile::{Finish, Shape, Tile, convolve};
-use super::transform::{IN, OUT, POINTS, input_patch, output_patch, weights_patch};
-use super::{Finishing, Operation};
+use super::patches::{Patches, load_pixels};
+use super::transform::{IN, POINTS, input_patch, load_points, output_patch, store_points, weights_patch};
+use super::{PLANE_PAD, applies};
 use crate::cpu::Ctx;
 use crate::cpu::activation;
+use crate::cpu::conv::pack::Panels;
+use crate::cpu::conv::tile::{Finish, Shape, Tile, convolve};
+use crate::cpu::conv::{Finishing, Operation};
 use crate::cpu::isa::{Isa, Work};
-use crate::cpu::memory::{Dst, Memory, Src};
+use crate::cpu::memory::{Dst, Src};
 use crate::cpu::pool::share;
 use crate::cpu::stored::MapSrc;
 use crate::cpu::stream::spanned;
@@ -30,85 +30,61 @@ use crate::error::Result;
 /// Bytes of transformed patches, read and written, that are worked on at a time.
 const BLOCK_BYTES: usize = 512 << 10;
 
-/// Floats between the planes of two points beyond their contents: planes whose distance is a power of two would meet in
-/// the same few sets of the first-level cache.
-const PLANE_PAD: usize = 16;
-
 /// A 3x3 convolution of stride 1 by F(4x4, 3x3).
 pub struct Winograd {
     operation: Operation,
-    images: usize,
-    /// Rows and columns of the map that is read.
-    input: [usize; 2],
-    /// Its channels.
+    patches: Patches,
+    /// Channels of the map that is read.
     reads: usize,
-    /// Rows and columns of the map that is written.
-    output: [usize; 2],
-    /// Zeros around the map that is read.
-    padding: [usize; 2],
-    /// Rows and columns of patches in an image.
-    patches: [usize; 2],
     /// Channels written, and how they are cut; the depth is `reads`.
     panels: Panels,
     /// Patches that are worked on at a time, a multiple of the register tile's.
     block: usize,
     /// How many threads share the patches; the others share the panels.
     patch_threads: usize,
-    zeros: Memory,
 }
 
 impl Winograd {
-    /// Whether the algorithm applies: the window is its own, and all channels fill vectors.
+    /// Whether the algorithm applies.
     pub fn applies(g: &ConvGeometry, isa: Isa) -> bool {
-        let a = &g.attrs;
-        let window = a.kernel == [3, 3] && a.stride == [1, 1] && a.dilation == [1, 1] && a.groups == 1;
-        let whole = |channels: usize| channels.is_multiple_of(isa.lanes());
-        window && a.padding.iter().all(|&p| p <= 2) && whole(g.cin) && whole(g.cout)
+        applies(g, isa)
     }
 
     /// A convolution that [`Winograd::applies`] to.
-    pub(super) fn new(g: &ConvGeometry, operation: Operation, isa: Isa, threads: usize) -> Result<Self> {
+    pub(in crate::cpu::conv) fn new(
+        g: &ConvGeometry,
+        operation: Operation,
+        isa: Isa,
+        threads: usize,
+    ) -> Result<Self> {
         let map = [g.h, g.w];
         let (input, reads, output, writes, padding) = match operation {
             Operation::Forward => (map, g.cin, g.out, g.cout, g.attrs.padding),
             // The transposed convolution is one with the kernel turned round, over `dy` with the rest of the padding.
             Operation::BackwardData => (g.out, g.cout, map, g.cin, g.attrs.padding.map(|p| 2 - p)),
         };
-        let patches = output.map(|size| size.div_ceil(OUT));
+        let patches = Patches::new(g.n, input, output, padding, reads)?;
         let panels = Panels { shape: Shape::new(isa, writes), channels: writes, depth: reads };
-        let all = g.n * patches[0] * patches[1];
+        let all = patches.count();
         let patch_threads = if all >= threads * 2 * panels.shape.scalars { threads } else { 1 };
         let scalars = panels.shape.scalars;
         let fitting = BLOCK_BYTES / size_of::<f32>() / POINTS / (reads + writes) / scalars * scalars;
         let block = fitting.max(scalars).min(all.div_ceil(patch_threads).next_multiple_of(scalars));
-        let zeros = Memory::floats(reads)?;
-        Ok(Winograd {
-            operation,
-            images: g.n,
-            input,
-            reads,
-            output,
-            padding,
-            patches,
-            panels,
-            block,
-            patch_threads,
-            zeros,
-        })
+        Ok(Winograd { operation, patches, reads, panels, block, patch_threads })
     }
 
     /// Patches of all images.
-    pub(super) fn count(&self) -> usize {
-        self.images * self.patches[0] * self.patches[1]
+    pub fn count(&self) -> usize {
+        self.patches.count()
     }
 
     /// Times that the packed weights are read in a run, by all threads together.
-    pub(super) fn weight_reads(&self) -> usize {
+    pub fn weight_reads(&self) -> usize {
         self.count().div_ceil(self.patch_threads).div_ceil(self.block) * self.patch_threads
     }
 
     /// Channels read, and channels written.
-    pub(super) fn channels(&self) -> [usize; 2] {
+    pub fn channels(&self) -> [usize; 2] {
         [self.reads, self.panels.channels]
     }
 
@@ -157,8 +133,8 @@ impl Winograd {
     ) {
         let [reads, writes] = self.channels();
         let threads = ctx.pool.threads();
-        assert_eq!(input.len(), self.images * self.input[0] * self.input[1] * reads, "input");
-        let pixels = self.images * self.output[0] * self.output[1];
+        let [read, pixels] = self.patches.pixels();
+        assert_eq!(input.len(), read * reads, "input");
         assert_eq!(output.len(), spanned(pixels, writes, finishing.gap), "output");
         assert!(packed.len() >= self.packed_len(), "packed weights");
         assert!(scratch.len() >= self.scratch_len(threads), "scratch");
@@ -169,13 +145,6 @@ impl Winograd {
             let share = Share { winograd: self, input, packed, finishing, output, own, thread, threads };
             ctx.isa.dispatch(share);
         });
-    }
-
-    /// Image, first row and first column of the output pixels of a patch.
-    #[inline(always)]
-    fn place(&self, patch: usize) -> [usize; 3] {
-        let [rows, cols] = self.patches;
-        [patch / cols / rows, patch / cols % rows * OUT, patch % cols * OUT]
     }
 }
 
@@ -295,37 +264,13 @@ impl Share<'_> {
     #[inline(always)]
     unsafe fn transform<V: Vector>(&self, patch: usize, i: usize) {
         let w = self.winograd;
-        let [image, row, col] = w.place(patch);
-        let zeros: *const f32 = w.zeros.bytes().as_ptr().cast();
-        let mut pixels = [[zeros; IN]; IN];
-        for (y, pixels) in pixels.iter_mut().enumerate() {
-            // Above the image these wrap, and are too large as well.
-            let y = (row + y).wrapping_sub(w.padding[0]);
-            for (x, pixel) in pixels.iter_mut().enumerate() {
-                let x = (col + x).wrapping_sub(w.padding[1]);
-                if y < w.input[0] && x < w.input[1] {
-                    let at = ((image * w.input[0] + y) * w.input[1] + x) * w.reads;
-                    *pixel = self.input.ptr().wrapping_add(at);
-                }
-            }
-        }
-        let plane = w.planes()[0];
+        let pixels = w.patches.inputs(self.input.ptr(), w.reads, patch);
+        let to = self.own.wrapping_add(i * w.reads);
         for c in (0..w.reads).step_by(V::LANES) {
-            let to = self.own.wrapping_add(i * w.reads + c);
             // SAFETY: the pixels have `reads` channels, which fill vectors; `i` is in the block.
             unsafe {
-                let mut d = [[V::zero(); IN]; IN];
-                for y in 0..IN {
-                    for x in 0..IN {
-                        d[y][x] = V::load(pixels[y][x].add(c));
-                    }
-                }
-                let points = input_patch(&d);
-                for y in 0..IN {
-                    for x in 0..IN {
-                        points[y][x].store(to.add((y * IN + x) * plane));
-                    }
-                }
+                let points = input_patch::<V>(&load_pixels(&pixels, c));
+                store_points(&points, to.add(c), w.planes()[0]);
             }
         }
     }
@@ -384,27 +329,22 @@ impl Share<'_> {
     unsafe fn finish<V: Vector>(&self, patch: usize, i: usize, panels: Range<usize>) {
         let w = self.winograd;
         let writes = w.panels.channels;
-        let [image, row, col] = w.place(patch);
+        let [image, row, col] = w.patches.place(patch);
+        let output = w.patches.output();
         let plane = w.planes()[1];
         let width = w.panels.shape.width();
         for c in (panels.start * width..writes.min(panels.end * width)).step_by(V::LANES) {
             let from = self.products().wrapping_add(i * writes + c);
             // SAFETY: the caller's promise; channels fill vectors.
             unsafe {
-                let mut m = [[V::zero(); IN]; IN];
-                for y in 0..IN {
-                    for x in 0..IN {
-                        m[y][x] = V::load(from.add((y * IN + x) * plane));
-                    }
-                }
-                let pixels = output_patch(&m);
+                let pixels = output_patch::<V>(&load_points(from, plane));
                 let bias = match self.finishing.bias {
                     Some(bias) => V::load(bias.ptr().add(c)),
                     None => V::zero(),
                 };
-                for (y, pixels) in pixels.iter().enumerate().take(w.output[0] - row) {
-                    for (x, pixel) in pixels.iter().enumerate().take(w.output[1] - col) {
-                        let index = (image * w.output[0] + row + y) * w.output[1] + col + x;
+                for (y, pixels) in pixels.iter().enumerate().take(output[0] - row) {
+                    for (x, pixel) in pixels.iter().enumerate().take(output[1] - col) {
+                        let index = (image * output[0] + row + y) * output[1] + col + x;
                         let at = index * writes + c;
                         let mut pixel = pixel.add(bias);
                         if let Some(residual) = self.finishing.residual.map(MapSrc::f32) {

@@ -8,6 +8,8 @@
 //!      |0  2 -1 -2  1  0|        |1/24 -1/12 1/6 |        |0  1 -1  8 -8  1|
 //!      |0  4  0 -5  0  1|        |  0    0    1  |
 //! ```
+//!
+//! The gradient of the weights takes the adjoints: `A dy A'` of a patch of `dy`, and `G' u G` of sums of its products.
 
 // Loops over constant ranges stay index loops, as in the register tiles: LLVM unrolls those early.
 #![allow(clippy::needless_range_loop)]
@@ -15,13 +17,13 @@
 use crate::cpu::vector::Vector;
 
 /// Rows and columns of output pixels of a patch.
-pub(super) const OUT: usize = 4;
+pub const OUT: usize = 4;
 
 /// Rows and columns of input pixels of a patch.
-pub(super) const IN: usize = 6;
+pub const IN: usize = 6;
 
 /// Elements of a transformed patch.
-pub(super) const POINTS: usize = IN * IN;
+pub const POINTS: usize = IN * IN;
 
 /// `B' d`
 #[inline(always)]
@@ -79,12 +81,40 @@ unsafe fn weights<V: Vector>(g: [V; 3]) -> [V; IN] {
     }
 }
 
+/// `A d`
+#[inline(always)]
+unsafe fn gradient<V: Vector>(d: [V; OUT]) -> [V; IN] {
+    // SAFETY: dispatched, by the callers' promise.
+    unsafe {
+        let (even, odd) = (d[0].add(d[2]), d[1].add(d[3]));
+        let (even2, odd2) = (d[2].mul_add(V::splat(4.0), d[0]), d[3].mul_add(V::splat(4.0), d[1]));
+        let odd2 = odd2.add(odd2);
+        [d[0], even.add(odd), even.sub(odd), even2.add(odd2), even2.sub(odd2), d[3]]
+    }
+}
+
+/// `G' u`
+#[inline(always)]
+unsafe fn weights_gradient<V: Vector>(u: [V; IN]) -> [V; 3] {
+    // SAFETY: dispatched, by the callers' promise.
+    unsafe {
+        let sixth = V::splat(1.0 / 6.0);
+        let (sum, difference) = (u[1].add(u[2]).mul(sixth), u[2].sub(u[1]).mul(sixth));
+        let (sum2, difference2) = (u[3].add(u[4]), u[3].sub(u[4]));
+        [
+            sum2.mul_add(V::splat(1.0 / 24.0), u[0].mul_add(V::splat(0.25), V::zero().sub(sum))),
+            difference2.mul_add(V::splat(1.0 / 12.0), difference),
+            sum2.mul_add(sixth, u[5].sub(sum)),
+        ]
+    }
+}
+
 /// `B' d B` of the pixels `d`; elements in the order of the points.
 ///
 /// # Safety
 /// Of the three: dispatched as [`Vector`] demands.
 #[inline(always)]
-pub(super) unsafe fn input_patch<V: Vector>(d: &[[V; IN]; IN]) -> [[V; IN]; IN] {
+pub unsafe fn input_patch<V: Vector>(d: &[[V; IN]; IN]) -> [[V; IN]; IN] {
     // SAFETY: the caller's promise.
     unsafe {
         let mut half = [[V::zero(); IN]; IN];
@@ -104,7 +134,7 @@ pub(super) unsafe fn input_patch<V: Vector>(d: &[[V; IN]; IN]) -> [[V; IN]; IN] 
 /// # Safety
 /// See [`input_patch`].
 #[inline(always)]
-pub(super) unsafe fn output_patch<V: Vector>(m: &[[V; IN]; IN]) -> [[V; OUT]; OUT] {
+pub unsafe fn output_patch<V: Vector>(m: &[[V; IN]; IN]) -> [[V; OUT]; OUT] {
     // SAFETY: the caller's promise.
     unsafe {
         let mut half = [[V::zero(); OUT]; IN];
@@ -124,7 +154,7 @@ pub(super) unsafe fn output_patch<V: Vector>(m: &[[V; IN]; IN]) -> [[V; OUT]; OU
 /// # Safety
 /// See [`input_patch`].
 #[inline(always)]
-pub(super) unsafe fn weights_patch<V: Vector>(g: &[[V; 3]; 3]) -> [[V; IN]; IN] {
+pub unsafe fn weights_patch<V: Vector>(g: &[[V; 3]; 3]) -> [[V; IN]; IN] {
     // SAFETY: the caller's promise.
     unsafe {
         let mut half = [[V::zero(); IN]; 3];
@@ -136,5 +166,80 @@ pub(super) unsafe fn weights_patch<V: Vector>(g: &[[V; 3]; 3]) -> [[V; IN]; IN] 
             points[y] = weights([half[0][y], half[1][y], half[2][y]]);
         }
         points
+    }
+}
+
+/// `A d A'` of the pixels `d`.
+///
+/// # Safety
+/// See [`input_patch`].
+#[inline(always)]
+pub unsafe fn gradient_patch<V: Vector>(d: &[[V; OUT]; OUT]) -> [[V; IN]; IN] {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let mut half = [[V::zero(); IN]; OUT];
+        for x in 0..OUT {
+            half[x] = gradient([d[0][x], d[1][x], d[2][x], d[3][x]]);
+        }
+        let mut points = [[V::zero(); IN]; IN];
+        for y in 0..IN {
+            points[y] = gradient([half[0][y], half[1][y], half[2][y], half[3][y]]);
+        }
+        points
+    }
+}
+
+/// `G' u G` of the elements `u`.
+///
+/// # Safety
+/// See [`input_patch`].
+#[inline(always)]
+pub unsafe fn weights_gradient_patch<V: Vector>(u: &[[V; IN]; IN]) -> [[V; 3]; 3] {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let mut half = [[V::zero(); 3]; IN];
+        for x in 0..IN {
+            half[x] = weights_gradient([u[0][x], u[1][x], u[2][x], u[3][x], u[4][x], u[5][x]]);
+        }
+        let mut taps = [[V::zero(); 3]; 3];
+        for y in 0..3 {
+            taps[y] =
+                weights_gradient([half[0][y], half[1][y], half[2][y], half[3][y], half[4][y], half[5][y]]);
+        }
+        taps
+    }
+}
+
+/// A vector of each point, from planes that are `plane` floats apart.
+///
+/// # Safety
+/// Dispatched as [`Vector`] demands; the pointer is to a plane, followed by those of the other points.
+#[inline(always)]
+pub unsafe fn load_points<V: Vector>(from: *const f32, plane: usize) -> [[V; IN]; IN] {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let mut points = [[V::zero(); IN]; IN];
+        for y in 0..IN {
+            for x in 0..IN {
+                points[y][x] = V::load(from.add((y * IN + x) * plane));
+            }
+        }
+        points
+    }
+}
+
+/// Stores a vector of each point likewise.
+///
+/// # Safety
+/// See [`load_points`].
+#[inline(always)]
+pub unsafe fn store_points<V: Vector>(points: &[[V; IN]; IN], to: *mut f32, plane: usize) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        for y in 0..IN {
+            for x in 0..IN {
+                points[y][x].store(to.add((y * IN + x) * plane));
+            }
+        }
     }
 }

@@ -1,0 +1,118 @@
+//! Where the pixels of patches lie: the 4x4 pixels of a convolution's result, and the 6x6 of its input that they are made of.
+
+// Loops over constant ranges stay index loops, as in the register tiles: LLVM unrolls those early.
+#![allow(clippy::needless_range_loop)]
+
+use super::transform::{IN, OUT};
+use crate::cpu::memory::Memory;
+use crate::cpu::vector::Vector;
+use crate::error::Result;
+
+/// The patches of a 3x3 convolution of stride 1, image by image and row by row.
+pub struct Patches {
+    images: usize,
+    /// Rows and columns of the map that is read.
+    input: [usize; 2],
+    /// Rows and columns of the result.
+    output: [usize; 2],
+    /// Zeros around the map that is read.
+    padding: [usize; 2],
+    /// Rows and columns of patches in an image.
+    grid: [usize; 2],
+    /// Stands for the pixels that a map does not have.
+    zeros: Memory,
+}
+
+impl Patches {
+    /// Patches of maps of at most `channels` channels.
+    pub fn new(
+        images: usize,
+        input: [usize; 2],
+        output: [usize; 2],
+        padding: [usize; 2],
+        channels: usize,
+    ) -> Result<Self> {
+        let grid = output.map(|size| size.div_ceil(OUT));
+        Ok(Patches { images, input, output, padding, grid, zeros: Memory::floats(channels)? })
+    }
+
+    /// Patches of all images.
+    pub fn count(&self) -> usize {
+        self.images * self.grid[0] * self.grid[1]
+    }
+
+    /// Pixels of the map that is read, and of the result.
+    pub fn pixels(&self) -> [usize; 2] {
+        [self.input, self.output].map(|[rows, cols]| self.images * rows * cols)
+    }
+
+    /// Rows and columns of the result.
+    pub fn output(&self) -> [usize; 2] {
+        self.output
+    }
+
+    /// Image, first row and first column of the output pixels of a patch.
+    #[inline(always)]
+    pub fn place(&self, patch: usize) -> [usize; 3] {
+        let [rows, cols] = self.grid;
+        [patch / cols / rows, patch / cols % rows * OUT, patch % cols * OUT]
+    }
+
+    /// The pixels under a patch, of the map of so many channels that is read.
+    #[inline(always)]
+    pub fn inputs(&self, map: *const f32, channels: usize, patch: usize) -> [[*const f32; IN]; IN] {
+        let [image, row, col] = self.place(patch);
+        // Above the image these wrap, and are too large as well.
+        let first = [row.wrapping_sub(self.padding[0]), col.wrapping_sub(self.padding[1])];
+        self.around(map, channels, image, first, self.input)
+    }
+
+    /// The pixels of a patch of the result, or of its gradient, of so many channels.
+    #[inline(always)]
+    pub fn outputs(&self, map: *const f32, channels: usize, patch: usize) -> [[*const f32; OUT]; OUT] {
+        let [image, row, col] = self.place(patch);
+        self.around(map, channels, image, [row, col], self.output)
+    }
+
+    /// The pixels of a square; zeros where the map of this size has none.
+    #[inline(always)]
+    fn around<const N: usize>(
+        &self,
+        map: *const f32,
+        channels: usize,
+        image: usize,
+        first: [usize; 2],
+        size: [usize; 2],
+    ) -> [[*const f32; N]; N] {
+        let zeros: *const f32 = self.zeros.bytes().as_ptr().cast();
+        let mut pixels = [[zeros; N]; N];
+        for (y, pixels) in pixels.iter_mut().enumerate() {
+            let y = first[0].wrapping_add(y);
+            for (x, pixel) in pixels.iter_mut().enumerate() {
+                let x = first[1].wrapping_add(x);
+                if y < size[0] && x < size[1] {
+                    *pixel = map.wrapping_add(((image * size[0] + y) * size[1] + x) * channels);
+                }
+            }
+        }
+        pixels
+    }
+}
+
+/// A vector of each pixel, from channel `c` on.
+///
+/// # Safety
+/// Dispatched as [`Vector`] demands; the pixels have these channels.
+#[inline(always)]
+pub unsafe fn load_pixels<V: Vector, const N: usize>(pixels: &[[*const f32; N]; N], c: usize) -> [[V; N]; N] {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let mut vectors = [[V::zero(); N]; N];
+        for y in 0..N {
+            for x in 0..N {
+                vectors[y][x] = V::load(pixels[y][x].add(c));
+            }
+        }
+        vectors
+    }
+}
