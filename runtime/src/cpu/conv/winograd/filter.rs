@@ -32,7 +32,8 @@ const BLOCK_BYTES: usize = 768 << 10;
 /// Most channels of a slice: 64 by 64 make 576 KiB of sums.
 const SLICE: usize = 64;
 
-/// What the cost model takes one thread to do: estimates from `benches/NOTES.md`, of which only the ratios matter.
+/// What the cost model takes one thread to do: estimates, whose choices were the faster ones in every layer of
+/// `benches/NOTES.md`. Only the ratios matter.
 mod cost {
     /// Multiply-adds of vectors in a cycle.
     pub const PRODUCTS: f64 = 1.2;
