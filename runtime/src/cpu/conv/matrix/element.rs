@@ -118,8 +118,10 @@ impl Element for u16 {
     #[inline]
     #[target_feature(enable = "avx512f,avx512bf16,avx2,fma")]
     unsafe fn store_pair(v: [Avx512; 2], p: *mut u16) {
-        // SAFETY: both types are 64 bytes of plain numbers; the rest is the caller's promise.
-        unsafe { _mm512_storeu_si512(p.cast(), std::mem::transmute(_mm512_cvtne2ps_pbh(v[1].0, v[0].0))) };
+        // SAFETY: both types are 64 bytes of plain numbers.
+        let found: __m512i = unsafe { std::mem::transmute(_mm512_cvtne2ps_pbh(v[1].0, v[0].0)) };
+        // SAFETY: the caller's promise.
+        unsafe { _mm512_storeu_si512(p.cast(), found) };
     }
 
     #[inline]
