@@ -29,11 +29,11 @@ const MAX_PARTIAL: usize = 256 << 10;
 /// What the cost model takes one thread to do: cycles, estimated from `benches/NOTES.md`.
 mod cost {
     /// A product of tiles, with what it waits for: half of the loads cross cache lines.
-    pub const PRODUCT: f64 = 44.0;
+    pub const PRODUCT: f64 = 46.0;
     /// Transposing and converting an element.
-    pub const CONVERT: f64 = 0.56;
+    pub const CONVERT: f64 = 0.57;
     /// Loading and storing a tile of sums.
-    pub const SUMS: f64 = 88.0;
+    pub const SUMS: f64 = 91.0;
 }
 
 /// A row of tiles of the gradient: 16 channels of `x` under one tap.

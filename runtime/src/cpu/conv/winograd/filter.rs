@@ -32,7 +32,7 @@ const BLOCK_BYTES: usize = 768 << 10;
 /// Most channels of a slice: 64 by 64 make 576 KiB of sums.
 const SLICE: usize = 64;
 
-/// What the cost model takes one thread to do: estimates, whose choices were the faster ones in every layer of
+/// What the cost model takes one thread to do: estimates, whose choices were the faster ones in all layers of
 /// `benches/NOTES.md`. Only the ratios matter.
 mod cost {
     /// Multiply-adds of vectors in a cycle.
