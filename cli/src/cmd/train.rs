@@ -225,7 +225,8 @@ fn resume_command(args: impl Iterator<Item = String>) -> String {
         true => arg,
         false => format!("'{}'", arg.replace('\'', r"'\''")),
     };
-    let mut words: Vec<_> = args.map(quote).collect();
+    // What was to be replaced has been, and resuming refuses it.
+    let mut words: Vec<_> = args.filter(|arg| arg != "--overwrite").map(quote).collect();
     if !words.iter().any(|word| word == "--resume") {
         words.push("--resume".to_owned());
     }
@@ -241,6 +242,7 @@ mod tests {
         let command = |args: &[&str]| resume_command(args.iter().map(|arg| (*arg).to_owned()));
         assert_eq!(command(&["resnetc", "run", "--train"]), "resnetc run --train --resume");
         assert_eq!(command(&["resnetc", "run", "--resume", "--train"]), "resnetc run --resume --train");
+        assert_eq!(command(&["resnetc", "run", "--overwrite"]), "resnetc run --resume");
         assert_eq!(command(&["a b", "it's", ""]), r"'a b' 'it'\''s' '' --resume");
     }
 }
