@@ -24,6 +24,26 @@ pub(super) unsafe fn forward<V: Vector>(act: Option<Activation>, v: V) -> V {
     }
 }
 
+/// What results are raised to before they are stored: 0 under relu, which is all that costs nothing inside a tile.
+pub(super) fn floor(act: Option<Activation>) -> f32 {
+    if act == Some(Activation::Relu) { 0.0 } else { f32::NEG_INFINITY }
+}
+
+/// The activation that is applied to a tile once it is stored. Their code is long: in the tile it would stand once per
+/// scalar and tile size, which made up most of this crate's machine code and of the time to compile it.
+pub(super) fn late(act: Option<Activation>) -> Option<Activation> {
+    match act {
+        None | Some(Activation::Relu) => None,
+        Some(
+            Activation::LeakyRelu { .. }
+            | Activation::Sigmoid
+            | Activation::Tanh
+            | Activation::Silu
+            | Activation::Gelu,
+        ) => act,
+    }
+}
+
 /// `dy` times the derivative of the activation whose result (or input: see [`Activation::grad_from`]) is `y`.
 ///
 /// # Safety

@@ -249,6 +249,19 @@ impl<'a, T: Pod> From<&'a mut [T]> for Dst<'a, T> {
     }
 }
 
+/// Asks for the line of memory at `p`, into the second-level cache; anything may lie there.
+#[inline(always)]
+pub fn fetch(p: *const f32) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: every x86-64 processor has the instruction, which reads nothing that a program sees and never faults.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T1>(p.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = p;
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,15 +1,17 @@
-//! A persistent pool of threads with static partitions.
+//! A persistent pool of threads.
 //!
 //! A kernel calls [`Pool::run`] with a task that every thread runs once, with its own index; which part of the work is
 //! whose follows from the index alone ([`share`]), so the same thread count gives the same sums in the same order, bit
-//! for bit. A run costs one barrier: nothing is allocated, nothing is locked, and threads that wait spin for a hundred
+//! for bit. Where no sum crosses the parts, who does which makes no difference to the bits: then [`Pool::hand_out`] lets
+//! a thread that is done take over what others have left, which evens out threads that the machine runs at different
+//! speeds. A run costs one barrier: nothing is allocated, nothing is locked, and threads that wait spin for a hundred
 //! microseconds before they park.
 
 use std::cell::UnsafeCell;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle, Thread};
 
 use crate::error::{Error, Result};
@@ -52,6 +54,68 @@ pub struct Pool {
     workers: Vec<JoinHandle<()>>,
     /// Guards against a second run while one lasts.
     busy: AtomicBool,
+    /// Of each thread, when items are handed out.
+    left: Vec<Left>,
+}
+
+/// Items that a thread has not begun, from the first to before the end: these in the upper and the lower half of a word,
+/// so that both change at once. In a cache line of its own.
+#[repr(align(64))]
+struct Left(AtomicU64);
+
+impl Left {
+    fn pack(items: &Range<usize>) -> u64 {
+        ((items.start as u64) << 32) | items.end as u64
+    }
+
+    fn unpack(word: u64) -> Range<usize> {
+        (word >> 32) as usize..(word & u64::from(u32::MAX)) as usize
+    }
+
+    fn count(&self) -> usize {
+        Self::unpack(self.0.load(Ordering::Relaxed)).len()
+    }
+
+    /// Takes the first item, or the last one.
+    fn take(&self, last: bool) -> Option<usize> {
+        let mut word = self.0.load(Ordering::Relaxed);
+        loop {
+            let mut items = Self::unpack(word);
+            let item = if last { items.next_back() } else { items.next() }?;
+            // No other memory is published by it: the items' data is ordered by the run's beginning and end.
+            match self.0.compare_exchange_weak(word, Self::pack(&items), Ordering::Relaxed, Ordering::Relaxed)
+            {
+                Ok(_) => return Some(item),
+                Err(now) => word = now,
+            }
+        }
+    }
+}
+
+/// The items of a run that a thread is handed: those of its own share in order, then, one by one from their ends, those that
+/// slower threads have not begun.
+pub struct Items<'a> {
+    left: &'a [Left],
+    thread: usize,
+}
+
+impl Iterator for Items<'_> {
+    type Item = usize;
+
+    fn next(&mut self) -> Option<usize> {
+        if let Some(item) = self.left[self.thread].take(false) {
+            return Some(item);
+        }
+        loop {
+            let slowest = self.left.iter().max_by_key(|left| left.count())?;
+            if slowest.count() == 0 {
+                return None;
+            }
+            if let Some(item) = slowest.take(true) {
+                return Some(item);
+            }
+        }
+    }
 }
 
 impl Pool {
@@ -67,8 +131,12 @@ impl Pool {
             stop: AtomicBool::new(false),
             panicked: AtomicBool::new(false),
         });
-        let mut pool =
-            Pool { shared, workers: Vec::with_capacity(threads - 1), busy: AtomicBool::new(false) };
+        let mut pool = Pool {
+            shared,
+            workers: Vec::with_capacity(threads - 1),
+            busy: AtomicBool::new(false),
+            left: (0..threads).map(|_| Left(AtomicU64::new(0))).collect(),
+        };
         for index in 1..threads {
             let shared = Arc::clone(&pool.shared);
             let worker = thread::Builder::new()
@@ -116,6 +184,22 @@ impl Pool {
             std::panic::resume_unwind(panic);
         }
         assert!(!self.shared.panicked.load(Ordering::Relaxed), "a kernel panicked on a worker thread");
+    }
+}
+
+impl Pool {
+    /// Runs `task(index, items)` once on each thread, with iterators that yield each of `0..count` once between them. Which
+    /// thread gets an item depends on timing: results must not.
+    ///
+    /// # Panics
+    /// As [`Pool::run`] does.
+    pub fn hand_out(&self, count: usize, task: &(dyn Fn(usize, Items<'_>) + Sync)) {
+        assert!(u32::try_from(count).is_ok(), "{count} items");
+        for (thread, left) in self.left.iter().enumerate() {
+            // The threads see it, as they see the task, once `epoch` has advanced.
+            left.0.store(Left::pack(&share(count, 1, thread, self.threads())), Ordering::Relaxed);
+        }
+        self.run(&|thread| task(thread, Items { left: &self.left, thread }));
     }
 }
 
@@ -168,6 +252,25 @@ fn wait_until(condition: impl Fn() -> bool) {
     }
 }
 
+/// The items that a thread works on.
+pub enum Part<'a> {
+    /// These.
+    Own(Range<usize>),
+    /// Those that it is handed.
+    Handed(Items<'a>),
+}
+
+impl Iterator for Part<'_> {
+    type Item = usize;
+
+    fn next(&mut self) -> Option<usize> {
+        match self {
+            Part::Own(range) => range.next(),
+            Part::Handed(items) => items.next(),
+        }
+    }
+}
+
 /// The part of `0..len` that belongs to thread `index` of `threads`: contiguous, and a multiple of `grain` long but for
 /// the last.
 pub fn share(len: usize, grain: usize, index: usize, threads: usize) -> Range<usize> {
@@ -192,6 +295,41 @@ mod tests {
             }
             assert!(counts.iter().all(|c| c.load(Ordering::Relaxed) == 200), "{threads} threads: {counts:?}");
         }
+    }
+
+    #[test]
+    fn every_item_is_handed_out_once() {
+        for threads in [1, 2, 5] {
+            let pool = Pool::new(threads).unwrap();
+            for count in [0, 1, 4, 97] {
+                let counts: Vec<AtomicUsize> = (0..count).map(|_| AtomicUsize::new(0)).collect();
+                pool.hand_out(count, &|_, items| {
+                    for item in items {
+                        counts[item].fetch_add(1, Ordering::Relaxed);
+                    }
+                });
+                assert!(
+                    counts.iter().all(|c| c.load(Ordering::Relaxed) == 1),
+                    "{threads} threads: {counts:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_thread_that_is_done_takes_what_others_have_left() {
+        let pool = Pool::new(2).unwrap();
+        let done = AtomicUsize::new(0);
+        pool.hand_out(8, &|thread, items| {
+            for _ in items {
+                // The second thread keeps its first item until all others are done.
+                while thread == 1 && done.load(Ordering::Acquire) < 7 {
+                    thread::yield_now();
+                }
+                done.fetch_add(1, Ordering::Release);
+            }
+        });
+        assert_eq!(done.into_inner(), 8);
     }
 
     #[test]

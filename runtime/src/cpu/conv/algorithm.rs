@@ -45,12 +45,14 @@ pub enum FilterAlgorithm {
 mod cost {
     /// Multiply-adds of vectors in the direct convolution.
     pub const DIRECT: f64 = 1.2;
-    /// Multiply-adds of vectors in the products of transformed patches, whose sums are shorter.
-    pub const PRODUCTS: f64 = 0.9;
-    /// Cycles to transform a vector of patches, either way.
-    pub const PATCH: f64 = 200.0;
-    /// Bytes of transformed weights from the last-level cache.
-    pub const BYTES: f64 = 6.0;
+    /// Multiply-adds of vectors in the products of transformed patches.
+    pub const PRODUCTS: f64 = 2.1;
+    /// Cycles to transform a vector of patches, either way, and to read or write its pixels.
+    pub const PATCH: f64 = 460.0;
+    /// Bytes of transformed weights a cycle, when a step reads them first.
+    pub const COLD: f64 = 4.0;
+    /// The same when it reads them again, with the next block of patches.
+    pub const WARM: f64 = 30.0;
 }
 
 /// As what the matrix unit multiplies the factors.
@@ -69,11 +71,11 @@ fn estimate_direct(g: &ConvGeometry, isa: Isa, threads: usize) -> Estimate {
 fn estimate_winograd(winograd: &Winograd, isa: Isa, threads: usize) -> Estimate {
     let [reads, writes] = winograd.channels().map(|channels| channels as f64);
     let (lanes, patches) = (isa.lanes() as f64, winograd.count() as f64);
-    let products = patches * POINTS as f64 * reads * writes / lanes / cost::PRODUCTS;
-    let transforms = patches * (reads + writes) / lanes * cost::PATCH;
-    let weights = (winograd.packed_len() * size_of::<f32>() * winograd.weight_reads()) as f64 / cost::BYTES;
-    let parts = [("products", products), ("transforms", transforms), ("weights", weights)];
-    let parts = parts.map(|(name, cycles)| (name, cycles / threads as f64)).to_vec();
+    let products = patches * POINTS as f64 * reads * writes / lanes / cost::PRODUCTS / threads as f64;
+    let transforms = patches * (reads + writes) / lanes * cost::PATCH / threads as f64;
+    let [own, passes] = winograd.weight_reads(threads).map(|n| n as f64);
+    let weights = own / cost::COLD + own * (passes - 1.0) / cost::WARM;
+    let parts = vec![("products", products), ("transforms", transforms), ("weights", weights)];
     Estimate { algorithm: "winograd", parts }
 }
 

@@ -190,9 +190,11 @@ impl Share<'_> {
                     width,
                     dw: dw.wrapping_add((segment * len + first) * geometry.cout + channel),
                     accumulate,
+                    ahead: [std::ptr::null(); 2],
+                    ahead_step: 0,
                 };
                 // SAFETY: the caller's promise.
-                unsafe { correlate::<V>(size, vectors, &tile) };
+                unsafe { correlate::<V, false>(size, vectors, &tile) };
                 first += size;
             }
         }

@@ -12,7 +12,7 @@ use super::{BLOCK_BYTES, MERGE_FLOATS, Operation};
 use crate::cpu::Ctx;
 use crate::cpu::isa::{Isa, Work};
 use crate::cpu::memory::{Dst, Memory, Src};
-use crate::cpu::pool::share;
+use crate::cpu::pool::{Part, share};
 use crate::cpu::stored::MapSrc;
 use crate::cpu::stream::spanned;
 use crate::cpu::vector::Vector;
@@ -20,6 +20,9 @@ use crate::error::Result;
 
 /// Most pixels whose row pointers are made at a time.
 const MAX_BLOCK: usize = 384;
+
+/// Blocks that each thread has at least, where there are pixels enough: so that those of a slow one can be handed out.
+const BLOCKS: usize = 4;
 
 /// One dense grid of output pixels with its packed weights.
 struct Sweep {
@@ -203,7 +206,15 @@ impl Convolution {
         assert!(finishing.bias.is_none_or(|b| b.len() == channels), "bias");
         assert!(finishing.residual.is_none_or(|r| r.len() == output_len), "residual");
         let run = Run { convolution: self, input, packed, finishing, channels, scratch, output, threads };
-        ctx.pool.run(&|thread| ctx.isa.dispatch(Share { run: &run, thread }));
+        match &self.sweeps[..] {
+            [sweep] if sweep.pixel_threads == threads => {
+                let blocks = sweep.window.pixels().div_ceil(sweep.block);
+                ctx.pool.hand_out(blocks, &|thread, blocks| {
+                    ctx.isa.dispatch(Share { run: &run, thread, blocks: Some(Part::Handed(blocks)) });
+                });
+            }
+            _ => ctx.pool.run(&|thread| ctx.isa.dispatch(Share { run: &run, thread, blocks: None })),
+        }
     }
 }
 
@@ -246,8 +257,8 @@ impl Sweep {
         let scalars = panels.shape.scalars;
         let floats = window.channels * window.step[0] * window.step[1] + writes * groups;
         let block = BLOCK_BYTES / size_of::<f32>() / floats;
-        let block =
-            block.min(MAX_BLOCK).min(window.pixels().div_ceil(threads)).max(1).next_multiple_of(scalars);
+        let even = window.pixels().div_ceil(threads * BLOCKS);
+        let block = block.min(MAX_BLOCK).min(even).max(1).next_multiple_of(scalars);
         let pixel_threads = split(&window, &panels, groups, threads);
         Sweep { window, panels, taps, packed: 0, block, pixel_threads }
     }
@@ -297,6 +308,8 @@ struct Run<'a> {
 struct Share<'a> {
     run: &'a Run<'a>,
     thread: usize,
+    /// The blocks of the only sweep that it is handed, if it is.
+    blocks: Option<Part<'a>>,
 }
 
 /// Row pointers, output indices and border copies of one block.
@@ -311,7 +324,7 @@ impl Work for Share<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<V: Vector>(self) {
+    fn run<V: Vector>(mut self) {
         let Run { convolution, finishing, .. } = *self.run;
         let null = |src: Option<Src<'_, f32>>| src.map_or(std::ptr::null(), Src::ptr);
         let finish = Finish {
@@ -334,7 +347,7 @@ impl Share<'_> {
     /// This thread's share of one sweep, block by block: the block's row pointers first, then all panels over it, so that
     /// the block's input is read from memory once.
     #[inline(always)]
-    unsafe fn sweep<V: Vector>(&self, sweep: &Sweep, finish: &Finish) {
+    unsafe fn sweep<V: Vector>(&mut self, sweep: &Sweep, finish: &Finish) {
         let run = self.run;
         let by_panels = run.threads / sweep.pixel_threads;
         let (pixel_part, panel_part) = (self.thread / by_panels, self.thread % by_panels);
@@ -343,10 +356,17 @@ impl Share<'_> {
         let columns = run.convolution.geometry.attrs.groups * sweep.panels.count();
         let columns = share(columns, 1, panel_part, by_panels);
         let [rows_len, outs_len] = sweep.pointers_len();
-        let mut start = pixels.start;
-        while start < pixels.end {
+        // Blocks begin where the thread's pixels do.
+        let (pixels, blocks) = match self.blocks.take() {
+            Some(handed) => (0..sweep.window.pixels(), handed),
+            None => {
+                let count = pixels.len().div_ceil(sweep.block);
+                (pixels, Part::Own(0..count))
+            }
+        };
+        for block in blocks {
+            let start = pixels.start + block * sweep.block;
             let range = start..pixels.end.min(start + sweep.block);
-            start = range.end;
             // SAFETY: the caller's promise; the parts of the scratch memory are as long as `thread_len` says.
             unsafe {
                 let own = run.scratch.ptr().add(self.thread * run.convolution.thread_len);

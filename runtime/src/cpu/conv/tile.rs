@@ -12,6 +12,7 @@ use resnetc_compiler::ir::op::Activation;
 
 use crate::cpu::activation;
 use crate::cpu::isa::Isa;
+use crate::cpu::memory::fetch;
 use crate::cpu::vector::Vector;
 
 /// Repeats a block with a constant index below `$n <= 24`. LLVM declines to unroll bodies of this size, and sums that are
@@ -27,6 +28,8 @@ macro_rules! unroll {
         })*
     };
 }
+
+pub(super) use unroll;
 
 /// Shape of the tiles of one layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,28 +95,6 @@ pub(super) struct Finish {
     pub gap: usize,
 }
 
-impl Finish {
-    /// What results are raised to: 0 under relu, which is all that costs nothing inside the tile.
-    fn floor(&self) -> f32 {
-        if self.act == Some(Activation::Relu) { 0.0 } else { f32::NEG_INFINITY }
-    }
-
-    /// The activation that is applied to the tile once it is stored. Their code is long: in the tile it would stand once
-    /// per scalar and tile size, which made up most of this crate's machine code and of the time to compile it.
-    fn late(&self) -> Option<Activation> {
-        match self.act {
-            None | Some(Activation::Relu) => None,
-            Some(
-                Activation::LeakyRelu { .. }
-                | Activation::Sigmoid
-                | Activation::Tanh
-                | Activation::Silu
-                | Activation::Gelu,
-            ) => self.act,
-        }
-    }
-}
-
 /// One tile of a convolution.
 #[derive(Clone, Copy)]
 pub(super) struct Tile {
@@ -162,7 +143,7 @@ pub(super) unsafe fn convolve<V: Vector>(size: usize, vectors: usize, tile: &Til
             (1, 1) => convolve_tile::<V, 1, 1>(tile, finish),
             _ => unreachable!("no tile of {size} x {vectors}"),
         }
-        if let Some(act) = finish.late() {
+        if let Some(act) = activation::late(finish.act) {
             activate::<V>(vectors, tile, finish, act);
         }
     }
@@ -275,7 +256,7 @@ unsafe fn store<V: Vector, const SIZE: usize, const NV: usize>(
                 *bias = load_part(finish.bias.add(tile.channel), v, tile.width);
             }
         }
-        let floor = V::splat(finish.floor());
+        let floor = V::splat(activation::floor(finish.act));
         unroll!(px < SIZE; {
             if px < tile.count {
                 let pixel = *tile.outs.add(px);
@@ -340,43 +321,55 @@ pub(super) struct FilterTile {
     pub dw: *mut f32,
     /// Whether to add to what is there.
     pub accumulate: bool,
+    /// Where memory is fetched ahead of its use, if it is.
+    pub ahead: [*const f32; 2],
+    /// Floats by which that moves with each pixel.
+    pub ahead_step: usize,
 }
 
-/// Computes a tile of `size` input channels by `vectors` vectors of output channels.
+/// Computes a tile of `size` input channels by `vectors` vectors of output channels; where `AHEAD`, fetches
+/// what comes next.
 ///
 /// # Safety
 /// Dispatched as [`Vector`] demands; pointers valid for the sizes given.
 #[inline(always)]
-pub(super) unsafe fn correlate<V: Vector>(size: usize, vectors: usize, tile: &FilterTile) {
+pub(super) unsafe fn correlate<V: Vector, const AHEAD: bool>(size: usize, vectors: usize, tile: &FilterTile) {
     // SAFETY: the caller's promise.
     unsafe {
         match (size, vectors) {
-            (12, 2) => correlate_tile::<V, 12, 2>(tile),
-            (8, 2) => correlate_tile::<V, 8, 2>(tile),
-            (6, 2) => correlate_tile::<V, 6, 2>(tile),
-            (4, 2) => correlate_tile::<V, 4, 2>(tile),
-            (2, 2) => correlate_tile::<V, 2, 2>(tile),
-            (1, 2) => correlate_tile::<V, 1, 2>(tile),
-            (24, 1) => correlate_tile::<V, 24, 1>(tile),
-            (16, 1) => correlate_tile::<V, 16, 1>(tile),
-            (12, 1) => correlate_tile::<V, 12, 1>(tile),
-            (8, 1) => correlate_tile::<V, 8, 1>(tile),
-            (6, 1) => correlate_tile::<V, 6, 1>(tile),
-            (4, 1) => correlate_tile::<V, 4, 1>(tile),
-            (2, 1) => correlate_tile::<V, 2, 1>(tile),
-            (1, 1) => correlate_tile::<V, 1, 1>(tile),
+            (12, 2) => correlate_tile::<V, 12, 2, AHEAD>(tile),
+            (8, 2) => correlate_tile::<V, 8, 2, AHEAD>(tile),
+            (6, 2) => correlate_tile::<V, 6, 2, AHEAD>(tile),
+            (4, 2) => correlate_tile::<V, 4, 2, AHEAD>(tile),
+            (2, 2) => correlate_tile::<V, 2, 2, AHEAD>(tile),
+            (1, 2) => correlate_tile::<V, 1, 2, AHEAD>(tile),
+            (24, 1) => correlate_tile::<V, 24, 1, AHEAD>(tile),
+            (16, 1) => correlate_tile::<V, 16, 1, AHEAD>(tile),
+            (12, 1) => correlate_tile::<V, 12, 1, AHEAD>(tile),
+            (8, 1) => correlate_tile::<V, 8, 1, AHEAD>(tile),
+            (6, 1) => correlate_tile::<V, 6, 1, AHEAD>(tile),
+            (4, 1) => correlate_tile::<V, 4, 1, AHEAD>(tile),
+            (2, 1) => correlate_tile::<V, 2, 1, AHEAD>(tile),
+            (1, 1) => correlate_tile::<V, 1, 1, AHEAD>(tile),
             _ => unreachable!("no tile of {size} x {vectors}"),
         }
     }
 }
 
 #[inline(always)]
-unsafe fn correlate_tile<V: Vector, const SIZE: usize, const NV: usize>(tile: &FilterTile) {
+unsafe fn correlate_tile<V: Vector, const SIZE: usize, const NV: usize, const AHEAD: bool>(
+    tile: &FilterTile,
+) {
     // SAFETY: the caller's promise.
     unsafe {
         let mut sums = [[V::zero(); NV]; SIZE];
         let mut dy = tile.dy;
         for pixel in 0..tile.pixels {
+            if AHEAD {
+                for ahead in tile.ahead {
+                    fetch(ahead.wrapping_add(pixel * tile.ahead_step));
+                }
+            }
             let x = (*tile.rows.add(pixel)).add(tile.from);
             let mut gradient = [V::zero(); NV];
             for (v, gradient) in gradient.iter_mut().enumerate() {

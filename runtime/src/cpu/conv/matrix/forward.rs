@@ -18,7 +18,7 @@ use crate::cpu::conv::Operation;
 use crate::cpu::conv::sweep::{Finishing, phase_taps};
 use crate::cpu::conv::window::Tap;
 use crate::cpu::memory::{Dst, Src};
-use crate::cpu::pool;
+use crate::cpu::pool::{Part, share};
 use crate::cpu::stored::{MapDst, MapSrc};
 use crate::cpu::stream::spanned;
 use crate::device::Estimate;
@@ -35,8 +35,8 @@ const SUMS: usize = 2 * SQUARE;
 
 /// What the cost model takes one thread to do: cycles, estimated from `benches/NOTES.md`.
 mod cost {
-    /// A product of tiles, with what it waits for.
-    pub const PRODUCT: f64 = 20.0;
+    /// A product of tiles, with what it waits for: 20, and a quarter for a unit that the other thread of a core uses too.
+    pub const PRODUCT: f64 = 25.0;
     /// The same in a column of tiles, of at most 16 channels written: more loads, and a shorter depth.
     pub const COLUMN_PRODUCT: f64 = 32.0;
     /// Converting an element to one plane.
@@ -229,7 +229,7 @@ impl MatrixConvolution {
             };
             for phase in &self.phases {
                 let blocks = phase.taps.blocks();
-                for item in pool::share(self.groups() * blocks, 1, thread, threads) {
+                for item in share(self.groups() * blocks, 1, thread, threads) {
                     let (group, block) = (item / blocks, item % blocks);
                     let packed = packed.ptr().cast();
                     // SAFETY: the unit is there, or this would not have been made; lengths are checked above; items write
@@ -302,14 +302,26 @@ impl MatrixConvolution {
         (packed, finishing, scratch): (Src<'_, f32>, &Finishing<'_>, Dst<'_, f32>),
     ) {
         let threads = ctx.pool.threads();
-        ctx.pool.run(&|thread| {
+        let run = |thread: usize, bands: Part<'_>, groups: Part<'_>| {
             let own = scratch.ptr().wrapping_add(thread * self.thread_len());
             let finish = Finish { finishing, residual, output, writes: self.writes };
-            let share = Share { convolution: self, input, packed, finish, own, thread, threads };
+            let share = Share { convolution: self, input, packed, finish, own };
             // SAFETY: the caller's promise; threads write disjoint pixels or channels, and have their own parts of the
             // scratch memory.
-            unsafe { share.run::<PLANES>() };
-        });
+            unsafe { share.run::<PLANES>(bands, groups) };
+        };
+        let (bands, groups) = (self.map.bands(), self.groups());
+        if self.band_threads == threads {
+            ctx.pool.hand_out(bands, &|thread, bands| run(thread, Part::Handed(bands), Part::Own(0..groups)));
+        } else if self.band_threads == 1 && bands == 1 {
+            ctx.pool.hand_out(groups, &|thread, groups| run(thread, Part::Own(0..1), Part::Handed(groups)));
+        } else {
+            let by_groups = threads / self.band_threads;
+            ctx.pool.run(&|thread| {
+                let bands = share(bands, 1, thread / by_groups, self.band_threads);
+                run(thread, Part::Own(bands), Part::Own(share(groups, 1, thread % by_groups, by_groups)));
+            });
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use resnetc_compiler::plan::ConvGeometry;
 
 use super::patches::{Patches, load_pixels};
 use super::transform::{
-    POINTS, gradient_patch, input_patch, load_points, store_points, weights_gradient_patch,
+    OUT, POINTS, gradient_patch, input_patch, load_points, store_points, weights_gradient_patch,
 };
 use super::{PLANE_PAD, applies};
 use crate::cpu::Ctx;
@@ -224,8 +224,9 @@ impl Work for Share<'_> {
                         self.transform_dy::<V>(block.clone(), written.clone());
                         transformed = Some((start, written.start));
                     }
-                    let size = [read.len(), written.len()];
-                    self.multiply::<V>(block.len(), size, start > patches.start);
+                    let next = block.end..patches.end.min(block.end + f.block);
+                    let cell = [read.clone(), written.clone()];
+                    self.multiply::<V>(block.len(), cell, &next, start > patches.start);
                 }
             }
             // SAFETY: likewise.
@@ -279,10 +280,17 @@ impl Share<'_> {
         }
     }
 
-    /// Adds the products of `count` patches to the sums of a cell of this size.
+    /// Adds the products of `count` patches to the sums of a cell, and fetches the pixels of the next ones.
     #[inline(always)]
-    unsafe fn multiply<V: Vector>(&self, count: usize, size: [usize; 2], accumulate: bool) {
+    unsafe fn multiply<V: Vector>(
+        &self,
+        count: usize,
+        cell: [Range<usize>; 2],
+        next: &Range<usize>,
+        accumulate: bool,
+    ) {
         let f = self.filter;
+        let size = [cell[0].len(), cell[1].len()];
         let [inner, outer] = f.slices;
         let ([read, written, summed], [x, dy, sums]) = (f.planes(), self.places());
         let rows: *mut *const f32 = sums.wrapping_add(POINTS * summed).cast();
@@ -290,6 +298,10 @@ impl Share<'_> {
             // SAFETY: row pointers have `block` elements.
             unsafe { rows.add(i).write(x.add(i * inner)) };
         }
+        let panels = size[1].div_ceil(f.shape.width());
+        let steps = POINTS * panels * size[0].div_ceil(f.shape.scalars) * count;
+        let (mut ahead, lines) = self.ahead(next);
+        let ahead_step = lines.div_ceil(steps);
         for point in 0..POINTS {
             for panel in (0..size[1]).step_by(f.shape.width()) {
                 let width = f.shape.width().min(size[1] - panel);
@@ -305,13 +317,29 @@ impl Share<'_> {
                         width,
                         dw: sums.wrapping_add(point * summed + first * outer + panel),
                         accumulate,
+                        ahead,
+                        ahead_step,
                     };
                     // SAFETY: the caller's promise.
-                    unsafe { correlate::<V>(scalars, width.div_ceil(V::LANES), &tile) };
+                    unsafe { correlate::<V, true>(scalars, width.div_ceil(V::LANES), &tile) };
                     first += scalars;
+                    ahead = ahead.map(|at| at.wrapping_add(count * ahead_step));
                 }
             }
         }
+    }
+
+    /// Where the pixels of patches begin, in `x` and in `dy`, and how many floats they are in the larger map. Patches that
+    /// follow one another are about as many pixels that do. Where channels are cut, most of them would be others': nothing.
+    fn ahead(&self, patches: &Range<usize>) -> ([*const f32; 2], usize) {
+        let f = self.filter;
+        let maps = [self.x.ptr(), self.dy.ptr()];
+        if patches.is_empty() || f.cells() > 1 {
+            return (maps, 0);
+        }
+        let firsts = f.patches.firsts(patches.start);
+        let ahead = [0, 1].map(|i| maps[i].wrapping_add(firsts[i] * f.channels[i]));
+        (ahead, patches.len() * OUT * OUT * f.channels[0].max(f.channels[1]))
     }
 
     /// Transforms the sums of a cell back, to the taps of its channels.

@@ -2,7 +2,8 @@
 //! kernel `g`.
 //!
 //! A block of patches is transformed to `[point][patch][channel read]`, multiplied by the packed weights point by point
-//! with the register tiles of the direct convolution, and transformed back; all of it stays in the second-level cache.
+//! in register tiles, and transformed back; all of it stays in the second-level cache, into which the pixels that the
+//! transforms will read and write are fetched during the multiplications.
 
 // Loops over constant ranges stay index loops, as in the register tiles: LLVM unrolls those early.
 #![allow(clippy::needless_range_loop)]
@@ -11,17 +12,20 @@ use std::ops::Range;
 
 use resnetc_compiler::plan::ConvGeometry;
 
-use super::patches::{Patches, load_pixels};
-use super::transform::{IN, POINTS, input_patch, load_points, output_patch, store_points, weights_patch};
+use super::patches::{Map, Patches, Spread, load_pixels};
+use super::product::{Product, multiply};
+use super::transform::{
+    IN, OUT, POINTS, input_patch, load_points, output_patch, store_points, weights_patch,
+};
 use super::{PLANE_PAD, applies};
 use crate::cpu::Ctx;
 use crate::cpu::activation;
 use crate::cpu::conv::pack::Panels;
-use crate::cpu::conv::tile::{Finish, Shape, Tile, convolve};
+use crate::cpu::conv::tile::Shape;
 use crate::cpu::conv::{Finishing, Operation};
 use crate::cpu::isa::{Isa, Work};
 use crate::cpu::memory::{Dst, Src};
-use crate::cpu::pool::share;
+use crate::cpu::pool::{Part, share};
 use crate::cpu::stored::MapSrc;
 use crate::cpu::stream::spanned;
 use crate::cpu::vector::Vector;
@@ -29,6 +33,9 @@ use crate::error::Result;
 
 /// Bytes of transformed patches, read and written, that are worked on at a time.
 const BLOCK_BYTES: usize = 512 << 10;
+
+/// Blocks that each thread has at least, where there are patches enough: so that those of a slow one can be handed out.
+const BLOCKS: usize = 4;
 
 /// A 3x3 convolution of stride 1 by F(4x4, 3x3).
 pub struct Winograd {
@@ -40,7 +47,7 @@ pub struct Winograd {
     panels: Panels,
     /// Patches that are worked on at a time, a multiple of the register tile's.
     block: usize,
-    /// How many threads share the patches; the others share the panels.
+    /// How many threads share the patches: all, or one, and the panels are shared instead.
     patch_threads: usize,
 }
 
@@ -69,7 +76,8 @@ impl Winograd {
         let patch_threads = if all >= threads * 2 * panels.shape.scalars { threads } else { 1 };
         let scalars = panels.shape.scalars;
         let fitting = BLOCK_BYTES / size_of::<f32>() / POINTS / (reads + writes) / scalars * scalars;
-        let block = fitting.max(scalars).min(all.div_ceil(patch_threads).next_multiple_of(scalars));
+        let even = all.div_ceil(patch_threads * BLOCKS).next_multiple_of(scalars);
+        let block = fitting.max(scalars).min(even);
         Ok(Winograd { operation, patches, reads, panels, block, patch_threads })
     }
 
@@ -78,9 +86,10 @@ impl Winograd {
         self.patches.count()
     }
 
-    /// Times that the packed weights are read in a run, by all threads together.
-    pub fn weight_reads(&self) -> usize {
-        self.count().div_ceil(self.patch_threads).div_ceil(self.block) * self.patch_threads
+    /// Bytes of packed weights that a thread reads, and how often it does.
+    pub fn weight_reads(&self, threads: usize) -> [usize; 2] {
+        let bytes = self.packed_len() * size_of::<f32>() * self.patch_threads / threads;
+        [bytes, self.count().div_ceil(self.patch_threads).div_ceil(self.block)]
     }
 
     /// Channels read, and channels written.
@@ -98,11 +107,9 @@ impl Winograd {
         self.channels().map(|channels| self.block * channels + PLANE_PAD)
     }
 
-    /// Floats of scratch memory of one thread: patches read, patches written, row pointers, and indices of patches.
+    /// Floats of scratch memory of one thread: patches read, patches written.
     fn thread_len(&self) -> usize {
-        let [read, written] = self.planes();
-        let indices = (self.block * size_of::<usize>() / size_of::<f32>()).next_multiple_of(16);
-        POINTS * (read + written) + 2 * indices
+        POINTS * self.planes().iter().sum::<usize>()
     }
 
     /// Floats of scratch memory that [`Winograd::run`] needs.
@@ -140,11 +147,22 @@ impl Winograd {
         assert!(scratch.len() >= self.scratch_len(threads), "scratch");
         assert!(finishing.bias.is_none_or(|b| b.len() == writes), "bias");
         assert!(finishing.residual.is_none_or(|r| r.len() == pixels * writes), "residual");
-        ctx.pool.run(&|thread| {
+        let blocks = self.count().div_ceil(self.block);
+        let share_of = |thread: usize| {
             let own = scratch.ptr().wrapping_add(thread * self.thread_len());
-            let share = Share { winograd: self, input, packed, finishing, output, own, thread, threads };
-            ctx.isa.dispatch(share);
-        });
+            Share { winograd: self, input, packed, finishing, output, own }
+        };
+        if self.patch_threads == threads {
+            ctx.pool.hand_out(blocks, &|thread, blocks| {
+                let panels = 0..self.panels.count();
+                ctx.isa.dispatch(Blocks { share: share_of(thread), blocks: Part::Handed(blocks), panels });
+            });
+        } else {
+            ctx.pool.run(&|thread| {
+                let panels = share(self.panels.count(), 1, thread, threads);
+                ctx.isa.dispatch(Blocks { share: share_of(thread), blocks: Part::Own(0..blocks), panels });
+            });
+        }
     }
 }
 
@@ -214,7 +232,7 @@ impl Packing<'_> {
     }
 }
 
-/// One thread's share of a run.
+/// The operands of a run.
 struct Share<'a> {
     winograd: &'a Winograd,
     input: Src<'a, f32>,
@@ -223,31 +241,35 @@ struct Share<'a> {
     output: Dst<'a, f32>,
     /// This thread's scratch memory.
     own: *mut f32,
-    thread: usize,
-    threads: usize,
 }
 
-impl Work for Share<'_> {
+/// What one thread does of a run: `panels` of the `blocks` of patches.
+struct Blocks<'a> {
+    share: Share<'a>,
+    blocks: Part<'a>,
+    panels: Range<usize>,
+}
+
+impl Work for Blocks<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run<V: Vector>(self) {
-        let w = self.winograd;
-        let by_panels = self.threads / w.patch_threads;
-        let (patch_part, panel_part) = (self.thread / by_panels, self.thread % by_panels);
-        let patches = share(w.count(), 1, patch_part, w.patch_threads);
-        let panels = share(w.panels.count(), 1, panel_part, by_panels);
-        for start in patches.clone().step_by(w.block) {
-            let block = start..patches.end.min(start + w.block);
+        let Blocks { share, blocks, panels } = self;
+        let w = share.winograd;
+        let patches = |block: usize| block * w.block..w.count().min((block + 1) * w.block);
+        let mut blocks = blocks.map(patches).peekable();
+        while let Some(block) = blocks.next() {
+            let next = blocks.peek().cloned().unwrap_or(0..0);
             // SAFETY: `Winograd::run` has checked the lengths; threads write disjoint pixels or channels, and the
             // scratch memory is this thread's.
             unsafe {
                 for (i, patch) in block.clone().enumerate() {
-                    self.transform::<V>(patch, i);
+                    share.transform::<V>(patch, i);
                 }
-                self.multiply::<V>(block.len(), panels.clone());
+                share.multiply::<V>(block.clone(), next, panels.clone());
                 for (i, patch) in block.enumerate() {
-                    self.finish::<V>(patch, i, panels.clone());
+                    share.finish::<V>(patch, i, panels.clone());
                 }
             }
         }
@@ -275,52 +297,56 @@ impl Share<'_> {
         }
     }
 
-    /// Multiplies the planes of a block with this thread's panels.
+    /// Multiplies the planes of a block with some panels, and fetches what the results need and the next block's pixels.
     #[inline(always)]
-    unsafe fn multiply<V: Vector>(&self, count: usize, panels: Range<usize>) {
+    unsafe fn multiply<V: Vector>(&self, block: Range<usize>, next: Range<usize>, panels: Range<usize>) {
         let w = self.winograd;
         let [reads, writes] = w.channels();
         let [plane, product] = w.planes();
         let shape = w.panels.shape;
-        // SAFETY: the caller's promise; row pointers and indices have `block` elements, as many as there are patches or,
-        // a block being a multiple of the tile, tiles cover.
-        unsafe {
-            let rows: *mut *const f32 = self.products().add(POINTS * product).cast();
-            let outs: *mut usize = rows.add(w.block.next_multiple_of(8)).cast();
-            for i in 0..w.block {
-                // What lies behind the patches is multiplied where a tile covers it, and not stored.
-                rows.add(i).write(self.own.add(i.min(count - 1) * reads));
-                outs.add(i).write(i);
-            }
-            for point in 0..POINTS {
-                let y = self.products().add(point * product);
-                let finish = Finish {
-                    bias: std::ptr::null(),
-                    residual: std::ptr::null(),
-                    act: None,
-                    y,
-                    channels: writes,
-                    gap: 0,
-                };
-                for panel in panels.clone() {
-                    let (width, vectors) = w.panels.size(panel);
-                    let weights = point * w.panels.group_len() + w.panels.offset(0, panel);
-                    for first in (0..count).step_by(shape.scalars) {
-                        let tile = Tile {
-                            rows: rows.add(first),
-                            segments: 1,
-                            len: reads,
-                            from: point * plane,
-                            weights: self.packed.ptr().add(weights),
-                            count: shape.scalars.min(count - first),
-                            outs: outs.add(first),
-                            channel: panel * shape.width(),
-                            width,
+        let count = block.len();
+        let steps = POINTS * panels.len() * count.div_ceil(shape.scalars);
+        let (mut ahead, mut results) = (Spread::new(&next, steps), Spread::new(&block, steps));
+        for point in 0..POINTS {
+            for panel in panels.clone() {
+                let (_, vectors) = w.panels.size(panel);
+                let weights = point * w.panels.group_len() + w.panels.offset(0, panel);
+                for first in (0..count).step_by(shape.scalars) {
+                    ahead.step(|patch, row| {
+                        let map = Map { first: self.input.ptr(), channels: reads, slice: 0..reads };
+                        w.patches.fetch_input(map, patch, row);
+                    });
+                    results.step(|patch, row| self.fetch_result(patch, row));
+                    let from = point * plane + first * reads;
+                    let to = point * product + first * writes + panel * shape.width();
+                    // SAFETY: the caller's promise. A tile may reach beyond the patches, not beyond a block, which is
+                    // a multiple of it: what it finds and leaves there is not used.
+                    unsafe {
+                        let tile = Product {
+                            a: self.own.add(from),
+                            reads,
+                            b: self.packed.ptr().add(weights),
+                            c: self.products().add(to),
+                            writes,
                         };
-                        convolve::<V>(shape.covering(tile.count), vectors, &tile, &finish);
+                        multiply::<V>(shape.covering(count - first), vectors, &tile);
                     }
                 }
             }
+        }
+    }
+
+    /// Asks for pixels that [`Share::finish`] will write, and add.
+    #[inline(always)]
+    fn fetch_result(&self, patch: usize, row: usize) {
+        let w = self.winograd;
+        let [_, writes] = w.channels();
+        let gap = self.finishing.gap;
+        let map = Map { first: self.output.ptr(), channels: writes + gap, slice: 0..writes };
+        w.patches.fetch_output(map, patch, row);
+        let residual = self.finishing.residual.map(|residual| residual.f32().ptr());
+        if let Some(residual) = residual.filter(|&residual| residual != self.output.ptr().cast_const()) {
+            w.patches.fetch_output(Map { first: residual, channels: writes, slice: 0..writes }, patch, row);
         }
     }
 
@@ -331,6 +357,8 @@ impl Share<'_> {
         let writes = w.panels.channels;
         let [image, row, col] = w.patches.place(patch);
         let output = w.patches.output();
+        let size = [output[0] - row, output[1] - col];
+        let first = (image * output[0] + row) * output[1] + col;
         let plane = w.planes()[1];
         let width = w.panels.shape.width();
         for c in (panels.start * width..writes.min(panels.end * width)).step_by(V::LANES) {
@@ -338,20 +366,52 @@ impl Share<'_> {
             // SAFETY: the caller's promise; channels fill vectors.
             unsafe {
                 let pixels = output_patch::<V>(&load_points(from, plane));
-                let bias = match self.finishing.bias {
-                    Some(bias) => V::load(bias.ptr().add(c)),
-                    None => V::zero(),
-                };
-                for (y, pixels) in pixels.iter().enumerate().take(output[0] - row) {
-                    for (x, pixel) in pixels.iter().enumerate().take(output[1] - col) {
-                        let index = (image * output[0] + row + y) * output[1] + col + x;
-                        let at = index * writes + c;
-                        let mut pixel = pixel.add(bias);
-                        if let Some(residual) = self.finishing.residual.map(MapSrc::f32) {
+                if size[0] >= OUT && size[1] >= OUT {
+                    self.store::<V, true>(&pixels, first, c, size);
+                } else {
+                    self.store::<V, false>(&pixels, first, c, size);
+                }
+            }
+        }
+    }
+
+    /// Finishes and stores a vector of the pixels of a patch, `first` being its first pixel: all, or those of the first
+    /// `size` rows and columns. Activations that take long are applied in a second pass, as in the register tiles.
+    #[inline(always)]
+    unsafe fn store<V: Vector, const WHOLE: bool>(
+        &self,
+        pixels: &[[V; OUT]; OUT],
+        first: usize,
+        c: usize,
+        size: [usize; 2],
+    ) {
+        let writes = self.winograd.panels.channels;
+        let cols = self.winograd.patches.output()[1];
+        let Finishing { bias, residual, act, gap } = *self.finishing;
+        let to = |y: usize, x: usize| {
+            let pixel = first + y * cols + x;
+            self.output.ptr().wrapping_add(pixel * (writes + gap) + c)
+        };
+        // SAFETY: the caller's promise.
+        unsafe {
+            let floor = V::splat(activation::floor(act));
+            let bias = bias.map_or(V::zero(), |bias| V::load(bias.ptr().add(c)));
+            for y in 0..OUT {
+                for x in 0..OUT {
+                    if WHOLE || (y < size[0] && x < size[1]) {
+                        let mut pixel = pixels[y][x].add(bias);
+                        if let Some(residual) = residual.map(MapSrc::f32) {
+                            let at = (first + y * cols + x) * writes + c;
                             pixel = pixel.add(V::load(residual.ptr().add(at)));
                         }
-                        let to = self.output.ptr().add(at + index * self.finishing.gap);
-                        activation::forward(self.finishing.act, pixel).store(to);
+                        floor.max(pixel).store(to(y, x));
+                    }
+                }
+            }
+            if let Some(act) = activation::late(act) {
+                for y in 0..OUT.min(size[0]) {
+                    for x in 0..OUT.min(size[1]) {
+                        activation::forward(Some(act), V::load(to(y, x))).store(to(y, x));
                     }
                 }
             }

@@ -3,10 +3,50 @@
 // Loops over constant ranges stay index loops, as in the register tiles: LLVM unrolls those early.
 #![allow(clippy::needless_range_loop)]
 
+use std::ops::Range;
+
 use super::transform::{IN, OUT};
-use crate::cpu::memory::Memory;
+use crate::cpu::memory::{Memory, fetch};
+use crate::cpu::stream::LINE;
 use crate::cpu::vector::Vector;
 use crate::error::Result;
+
+/// Some channels of a map.
+pub struct Map {
+    /// The map's first float.
+    pub first: *const f32,
+    /// Channels that it has.
+    pub channels: usize,
+    /// Those that are meant.
+    pub slice: Range<usize>,
+}
+
+/// Rows of patches, yielded evenly over the steps of the work meanwhile.
+pub struct Spread {
+    rows: Range<usize>,
+    count: usize,
+    due: usize,
+    steps: usize,
+}
+
+impl Spread {
+    /// The rows of these patches over so many steps.
+    pub fn new(patches: &Range<usize>, steps: usize) -> Self {
+        let rows = patches.start * OUT..patches.end * OUT;
+        Spread { count: rows.len(), rows, due: 0, steps }
+    }
+
+    /// Calls `f` with the patches and rows that are due in the next step.
+    #[inline(always)]
+    pub fn step(&mut self, mut f: impl FnMut(usize, usize)) {
+        self.due += self.count;
+        while self.due >= self.steps {
+            self.due -= self.steps;
+            let Some(row) = self.rows.next() else { return };
+            f(row / OUT, row % OUT);
+        }
+    }
+}
 
 /// The patches of a 3x3 convolution of stride 1, image by image and row by row.
 pub struct Patches {
@@ -72,6 +112,40 @@ impl Patches {
     pub fn outputs(&self, map: *const f32, channels: usize, patch: usize) -> [[*const f32; OUT]; OUT] {
         let [image, row, col] = self.place(patch);
         self.around(map, channels, image, [row, col], self.output)
+    }
+
+    /// The pixel of the map that is read, and that of the result, at the first pixel of a patch's row of patches.
+    pub fn firsts(&self, patch: usize) -> [usize; 2] {
+        let [image, row, _] = self.place(patch);
+        [self.input, self.output].map(|[rows, cols]| (image * rows + row) * cols)
+    }
+
+    /// Asks for a row of the 4x4 pixels at a patch's place in the map that is read, some of its channels. What else a patch
+    /// has lies at the places of other patches.
+    #[inline(always)]
+    pub fn fetch_input(&self, map: Map, patch: usize, row: usize) {
+        self.fetch(&map, patch, row, self.input);
+    }
+
+    /// The same in a map as large as the result.
+    #[inline(always)]
+    pub fn fetch_output(&self, map: Map, patch: usize, row: usize) {
+        self.fetch(&map, patch, row, self.output);
+    }
+
+    #[inline(always)]
+    fn fetch(&self, map: &Map, patch: usize, y: usize, size: [usize; 2]) {
+        let [image, row, col] = self.place(patch);
+        if row + y >= size[0] {
+            return;
+        }
+        let first = (image * size[0] + row + y) * size[1] + col;
+        for pixel in first..first + OUT.min(size[1].saturating_sub(col)) {
+            let pixel = map.first.wrapping_add(pixel * map.channels);
+            for c in map.slice.clone().step_by(LINE) {
+                fetch(pixel.wrapping_add(c));
+            }
+        }
     }
 
     /// The pixels of a square; zeros where the map of this size has none.

@@ -10,7 +10,7 @@ use crate::cpu::conv::matrix::map::{Band, Cut};
 use crate::cpu::conv::matrix::product::{Fetch, Product};
 use crate::cpu::conv::matrix::weights::GROUP;
 use crate::cpu::memory::Src;
-use crate::cpu::pool::share;
+use crate::cpu::pool::Part;
 
 /// One thread's share of a run.
 pub(super) struct Share<'a, I, O> {
@@ -20,8 +20,6 @@ pub(super) struct Share<'a, I, O> {
     pub finish: Finish<'a, O>,
     /// This thread's scratch memory.
     pub own: *mut f32,
-    pub thread: usize,
-    pub threads: usize,
 }
 
 /// What is known of weights in the second-level cache while a group is multiplied.
@@ -60,30 +58,37 @@ struct Rows {
 }
 
 impl<I: Element + Pod, O: Element + Pod> Share<'_, I, O> {
-    /// Computes it.
+    /// Computes these groups of channels of these bands. Groups that are handed out are of one band.
     ///
     /// # Safety
     /// The matrix unit is there; views are as long as [`MatrixConvolution::run`] checks, `own` as its `thread_len` says; threads
     /// have parts of their own.
     #[target_feature(enable = "avx512f,avx512bw,avx512bf16,avx2,fma")]
-    pub unsafe fn run<const PLANES: usize>(&self) {
+    pub unsafe fn run<const PLANES: usize>(&self, bands: Part<'_>, mut groups: Part<'_>) {
         let c = self.convolution;
-        let by_groups = self.threads / c.band_threads;
-        let (band_part, group_part) = (self.thread / by_groups, self.thread % by_groups);
-        let groups = share(c.groups(), 1, group_part, by_groups);
+        let all = match &groups {
+            Part::Own(range) => range.clone(),
+            Part::Handed(_) => 0..0,
+        };
+        let mut now = false;
         // SAFETY: the caller's promise.
         unsafe {
             let _tiles = Tiles::configure();
-            for (nth, band) in share(c.map.bands(), 1, band_part, c.band_threads).enumerate() {
+            for band in bands {
                 let band = c.map.band(band);
                 let rows = if I::NARROW && c.straight { self.stay(band) } else { self.copy::<PLANES>(band) };
-                for group in groups.clone() {
+                let mut next = groups.next();
+                while let Some(group) = next {
+                    next = groups.next();
                     // The weights of the first group are there behind the first band.
-                    let next = if group + 1 < groups.end { group + 1 } else { groups.start };
-                    let fetched = Fetched { now: group > groups.start || nth > 0, next };
+                    let fetched = Fetched { now, next: next.unwrap_or(all.start) };
+                    now = true;
                     for phase in &c.phases {
                         self.multiply::<PLANES>(band, rows, phase, group, fetched);
                     }
+                }
+                if let Part::Own(_) = groups {
+                    groups = Part::Own(all.clone());
                 }
             }
         }

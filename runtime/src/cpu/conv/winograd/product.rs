@@ -1,0 +1,112 @@
+//! Products of transformed patches with transformed weights: register tiles as those of the direct convolution, but of
+//! rows that are a fixed distance apart and hold a few channels only. There a tile is over after some hundred cycles, so
+//! what comes before and after its multiplications counts: nothing is looked up, and the distance is a constant where
+//! there are few channels.
+
+// Loops over constant ranges stay index loops, as in the register tiles: LLVM unrolls those early.
+#![allow(clippy::needless_range_loop)]
+
+use crate::cpu::conv::tile::unroll;
+use crate::cpu::vector::Vector;
+
+/// Factors and results of a tile, row by row.
+#[derive(Clone, Copy)]
+pub struct Product {
+    /// Patches: rows of `reads` floats.
+    pub a: *const f32,
+    /// Channels read, a multiple of four.
+    pub reads: usize,
+    /// Weights: `reads` rows of the tile's vectors.
+    pub b: *const f32,
+    /// Results: rows that are `writes` floats apart.
+    pub c: *mut f32,
+    /// Channels written.
+    pub writes: usize,
+}
+
+/// Computes a tile of `size` patches (one of [`Shape::covering`](crate::cpu::conv::tile::Shape::covering)) by `vectors`
+/// vectors.
+///
+/// # Safety
+/// Dispatched as [`Vector`] demands; pointers valid for the sizes given.
+#[inline(always)]
+pub unsafe fn multiply<V: Vector>(size: usize, vectors: usize, product: &Product) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match (size, vectors, product.reads) {
+            (24, 1, 16) => tile::<V, 24, 1, 16>(product),
+            (12, 2, 32) => tile::<V, 12, 2, 32>(product),
+            (12, 2, 64) => tile::<V, 12, 2, 64>(product),
+            (6, 2, 16) => tile::<V, 6, 2, 16>(product),
+            (6, 2, 32) => tile::<V, 6, 2, 32>(product),
+            (6, 2, 64) => tile::<V, 6, 2, 64>(product),
+            (12, 2, _) => tile::<V, 12, 2, 0>(product),
+            (8, 2, _) => tile::<V, 8, 2, 0>(product),
+            (6, 2, _) => tile::<V, 6, 2, 0>(product),
+            (4, 2, _) => tile::<V, 4, 2, 0>(product),
+            (2, 2, _) => tile::<V, 2, 2, 0>(product),
+            (1, 2, _) => tile::<V, 1, 2, 0>(product),
+            (24, 1, _) => tile::<V, 24, 1, 0>(product),
+            (16, 1, _) => tile::<V, 16, 1, 0>(product),
+            (12, 1, _) => tile::<V, 12, 1, 0>(product),
+            (8, 1, _) => tile::<V, 8, 1, 0>(product),
+            (6, 1, _) => tile::<V, 6, 1, 0>(product),
+            (4, 1, _) => tile::<V, 4, 1, 0>(product),
+            (2, 1, _) => tile::<V, 2, 1, 0>(product),
+            (1, 1, _) => tile::<V, 1, 1, 0>(product),
+            _ => unreachable!("no tile of {size} x {vectors}"),
+        }
+    }
+}
+
+/// `READS` is the number of channels read, or 0 where that is no constant.
+#[inline(always)]
+unsafe fn tile<V: Vector, const SIZE: usize, const NV: usize, const READS: usize>(product: &Product) {
+    let reads = if READS == 0 { product.reads } else { READS };
+    // SAFETY: the caller's promise.
+    unsafe {
+        let mut sums = [[V::zero(); NV]; SIZE];
+        // As many channels at a time as leave registers for their weights; all divide a vector's length.
+        match (V::REGISTERS >= 32, NV) {
+            (true, 1) => channels::<V, SIZE, NV, 4>(&mut sums, product, reads),
+            (true, _) | (false, 1) => channels::<V, SIZE, NV, 2>(&mut sums, product, reads),
+            (false, _) => channels::<V, SIZE, NV, 1>(&mut sums, product, reads),
+        }
+        unroll!(i < SIZE; {
+            let to = product.c.add(i * product.writes);
+            for v in 0..NV {
+                sums[i][v].store(to.add(v * V::LANES));
+            }
+        });
+    }
+}
+
+/// Adds the products of all channels, `STEP` at a time.
+#[inline(always)]
+unsafe fn channels<V: Vector, const SIZE: usize, const NV: usize, const STEP: usize>(
+    sums: &mut [[V; NV]; SIZE],
+    product: &Product,
+    reads: usize,
+) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        for first in (0..reads).step_by(STEP) {
+            let b = product.b.add(first * NV * V::LANES);
+            let mut weights = [[V::zero(); NV]; STEP];
+            for j in 0..STEP {
+                for v in 0..NV {
+                    weights[j][v] = V::load(b.add((j * NV + v) * V::LANES));
+                }
+            }
+            unroll!(i < SIZE; {
+                let a = product.a.add(i * reads + first);
+                for j in 0..STEP {
+                    let a = V::splat(*a.add(j));
+                    for v in 0..NV {
+                        sums[i][v] = a.mul_add(weights[j][v], sums[i][v]);
+                    }
+                }
+            });
+        }
+    }
+}
