@@ -22,7 +22,7 @@ pub const MAKERS: &[(&str, Maker)] = &[
     ("bn_backward_reduce", |r| Kernel::BnBackwardReduce {
         rows: rows(r),
         channels: channels(r),
-        act: backward_epilogue(r).act,
+        epilogue: backward_epilogue(r),
     }),
     ("bn_backward_apply", |r| Kernel::BnBackwardApply {
         rows: rows(r),

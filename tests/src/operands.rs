@@ -1,6 +1,6 @@
 //! What each kernel reads and writes: shapes, types, regions, and what its data looks like.
 
-use resnetc_compiler::ir::op::Activation;
+use resnetc_compiler::ir::op::{Activation, Epilogue};
 use resnetc_compiler::ir::types::{DType, Layout, Shape};
 use resnetc_compiler::plan::{self, ConvGeometry, GroupGeometry, Kernel, PoolGeometry, Region};
 
@@ -17,6 +17,11 @@ pub enum Data {
     Positive,
     /// Uniform in `0..1`.
     Fraction,
+    /// Eighths from 0 to 2, or from 0 to -2.
+    Eighths {
+        /// Whether they are 0 or less.
+        negative: bool,
+    },
     /// Below the bound.
     Index(usize),
     /// A tap of the window that lies in the image.
@@ -76,7 +81,9 @@ impl Operand {
         let dtype = match data {
             Data::Index(_) => DType::U32,
             Data::Tap(_) => DType::U8,
-            Data::Normal | Data::Rectified | Data::Positive | Data::Fraction => DType::F32,
+            Data::Normal | Data::Rectified | Data::Positive | Data::Fraction | Data::Eighths { .. } => {
+                DType::F32
+            }
         };
         Operand { data, dtype, ..self }
     }
@@ -101,6 +108,10 @@ impl Operand {
             Data::Rectified => r.normal().max(0.0),
             Data::Positive => r.uniform() + 0.5,
             Data::Fraction => r.uniform(),
+            Data::Eighths { negative } => {
+                let eighths = r.range(0, 16) as f32 / 8.0;
+                if negative { -eighths } else { eighths }
+            }
             Data::Index(bound) => r.range(0, bound - 1) as f32,
             Data::Tap(g) => tap(&g, index, r) as f32,
         };
@@ -257,21 +268,20 @@ fn norm_signature(kernel: &Kernel) -> Signature {
             inputs.extend(epilogue.residual.then(|| map.clone()));
             signature_of(inputs, vec![map])
         }
-        Kernel::BnBackwardReduce { rows, channels, act } => {
+        Kernel::BnBackwardReduce { rows, channels, epilogue } => {
             let map = Operand::rows(rows, channels);
-            let [mean, rstd] = statistics(channels);
-            let mut inputs = vec![map.clone(), map.clone(), mean, rstd];
-            inputs.extend(act.map(|act| activated(act, map)));
+            let mut inputs = bn_backward_inputs(&map, channels, epilogue);
+            inputs.extend(epilogue.recomputes_sign().then(|| bn_backward_scale(epilogue, channels)));
+            inputs.extend(masks(epilogue, channels, map));
             let sum = || Operand::vector(channels).in_region(Region::Grads);
             signature_of(inputs, vec![sum(), sum()])
         }
         Kernel::BnBackwardApply { rows, channels, epilogue } => {
             let map = Operand::rows(rows, channels);
-            let [mean, rstd] = statistics(channels);
             let sum = || Operand::vector(channels).in_region(Region::Grads).negative();
-            let mut inputs =
-                vec![map.clone(), map.clone(), mean, rstd, Operand::param([channels]), sum(), sum()];
-            inputs.extend(epilogue.act.map(|act| activated(act, map.clone())));
+            let mut inputs = bn_backward_inputs(&map, channels, epilogue);
+            inputs.extend([bn_backward_scale(epilogue, channels), sum(), sum()]);
+            inputs.extend(masks(epilogue, channels, map.clone()));
             let outputs = vec![map; 1 + usize::from(epilogue.residual)];
             signature_of(inputs, outputs)
         }
@@ -283,6 +293,32 @@ fn norm_signature(kernel: &Kernel) -> Signature {
         }
         ref other => unreachable!("{other:?} is no normalisation"),
     }
+}
+
+/// `dy, x, mean, rstd`. Where signs are computed of them, and of the scale and the shift, all have few digits, so that no
+/// rounding error makes another sign of a number close to zero; and each has the sign that it has for `bounds`.
+fn bn_backward_inputs(map: &Operand, channels: usize, epilogue: Epilogue) -> Vec<Operand> {
+    let [mut mean, mut rstd] = statistics(channels);
+    let mut x = map.clone();
+    if epilogue.recomputes_sign() {
+        (x, rstd) = (x.with(Data::Eighths { negative: false }), rstd.with(Data::Eighths { negative: false }));
+        mean = mean.with(Data::Eighths { negative: true });
+    }
+    vec![map.clone(), x, mean, rstd]
+}
+
+/// The scale of a batch normalisation's gradient.
+fn bn_backward_scale(epilogue: Epilogue, channels: usize) -> Operand {
+    let scale = Operand::param([channels]);
+    if epilogue.recomputes_sign() { scale.with(Data::Eighths { negative: false }) } else { scale }
+}
+
+/// The last operand of a batch normalisation's gradient: the shift, or the result.
+fn masks(epilogue: Epilogue, channels: usize, map: Operand) -> Option<Operand> {
+    if epilogue.recomputes_sign() {
+        return Some(Operand::param([channels]).with(Data::Eighths { negative: true }).kept());
+    }
+    epilogue.act.map(|act| activated(act, map))
 }
 
 /// Mean and reciprocal standard deviation; the mean is subtracted.

@@ -19,6 +19,15 @@ pub struct Epilogue {
     pub act: Option<Activation>,
 }
 
+impl Epilogue {
+    /// Whether the gradient of a batch normalisation needs the sign of what the activation was applied to, and can compute
+    /// that anew from its input, nothing having been added: a map less to read than with the result.
+    pub fn recomputes_sign(&self) -> bool {
+        let by_sign = matches!(self.act, Some(Activation::Relu | Activation::LeakyRelu { .. }));
+        by_sign && !self.residual
+    }
+}
+
 /// Window of a convolution; pairs are `[vertical, horizontal]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ConvAttrs {
@@ -390,15 +399,15 @@ pub enum Op {
     },
     /// Sum over everything but channels, a bias' gradient, `[c]`: `dy`.
     ChannelSum,
-    /// Gradient of a training batch normalisation: `dy, x, mean, rstd, scale [, y]` where `y` is the forward result,
-    /// there when the epilogue has an activation. Results: `dx, dscale, dshift`, and the residual's gradient when the
-    /// epilogue has one.
+    /// Gradient of a training batch normalisation: `dy, x, mean, rstd, scale [, shift | , y]`. Where the epilogue has
+    /// an activation, `shift` is there to compute anew what that was applied to ([`Epilogue::recomputes_sign`]), else
+    /// `y`, the forward result. Results: `dx, dscale, dshift`, and the residual's gradient when the epilogue has one.
     BatchNormBackward {
         /// Of the forward operator.
         epilogue: Epilogue,
     },
-    /// Gradient of a group normalisation: operands and results as those of [`Op::BatchNormBackward`], the mean and the
-    /// deviation `[n, groups]`.
+    /// Gradient of a group normalisation: operands and results as those of [`Op::BatchNormBackward`], always with `y`, the
+    /// mean and the deviation `[n, groups]`.
     GroupNormBackward {
         /// Of the forward operator.
         groups: usize,

@@ -179,6 +179,9 @@ fn param_operands(op: &Op) -> Vec<(usize, Role)> {
             vec![(1, Role::ConvWeight)]
         }
         Op::LinearBackwardData { .. } => vec![(1, Role::LinearWeight)],
+        Op::BatchNormBackward { epilogue } if epilogue.recomputes_sign() => {
+            vec![(4, Role::NormScale), (5, Role::NormShift)]
+        }
         Op::BatchNormBackward { .. } | Op::GroupNormBackward { .. } => vec![(4, Role::NormScale)],
         Op::Input { .. }
         | Op::Labels { .. }

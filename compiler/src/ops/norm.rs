@@ -66,7 +66,8 @@ fn check_residual(epilogue: &Epilogue, operands: &[&TensorType]) -> Result<(), I
 /// `dshift = sum g`; `dscale = sum g * xhat`; `dx = scale * rstd * (g - dshift / m - xhat * dscale / m)`;
 /// the residual's gradient is `g`.
 pub(super) fn vjp(v: &mut Vjp<'_>, epilogue: &Epilogue) -> Gradients {
-    let mut gradients = backward(v, Op::BatchNormBackward { epilogue: *epilogue }, epilogue)?;
+    let masks = if epilogue.recomputes_sign() { v.operands[2] } else { v.result(0) };
+    let mut gradients = backward(v, Op::BatchNormBackward { epilogue: *epilogue }, epilogue, masks)?;
     // Operands: x, scale, shift, running mean, running variance [, residual].
     gradients.splice(3..3, [None, None]);
     Ok(gradients)
@@ -75,15 +76,17 @@ pub(super) fn vjp(v: &mut Vjp<'_>, epilogue: &Epilogue) -> Gradients {
 /// With `g` and `xhat` as above, `s = scale * g` and means over each group of each image: `dshift = sum g`;
 /// `dscale = sum g * xhat`; `dx = rstd * (s - mean(s) - xhat * mean(s * xhat))`; the residual's gradient is `g`.
 pub(super) fn vjp_group(v: &mut Vjp<'_>, groups: usize, epilogue: &Epilogue) -> Gradients {
-    backward(v, Op::GroupNormBackward { groups, epilogue: *epilogue }, epilogue)
+    let y = v.result(0);
+    backward(v, Op::GroupNormBackward { groups, epilogue: *epilogue }, epilogue, y)
 }
 
-/// Gradients of `x, scale, shift [, residual]`, all results of one operator.
-fn backward(v: &mut Vjp<'_>, op: Op, epilogue: &Epilogue) -> Gradients {
+/// Gradients of `x, scale, shift [, residual]`, all results of one operator; its last operand is what an activation is
+/// undone by.
+fn backward(v: &mut Vjp<'_>, op: Op, epilogue: &Epilogue, masks: Value) -> Gradients {
     let dy = v.dy()?;
     let mut inputs = vec![dy, v.operands[0], v.result(1), v.result(2), v.operands[1]];
     if epilogue.act.is_some() {
-        inputs.push(v.result(0));
+        inputs.push(masks);
     }
     let wanted: Vec<usize> = (0..v.operands.len()).filter(|&i| v.wants(i)).collect();
     let dx = v.emit(&wanted, op, &inputs);
@@ -95,7 +98,7 @@ fn backward(v: &mut Vjp<'_>, op: Op, epilogue: &Epilogue) -> Gradients {
     Ok(gradients)
 }
 
-/// `dy, x, mean, rstd, scale [, y]` to `dx, dscale, dshift [, dresidual]`; statistics are per image and group where there
+/// `dy, x, mean, rstd, scale [, y | , shift]` to `dx, dscale, dshift [, dresidual]`; statistics are per image and group where there
 /// are groups, else per channel.
 pub(super) fn infer_backward(groups: Option<usize>, epilogue: &Epilogue, operands: &[&TensorType]) -> Infer {
     let [n, c, _, _] = feature_map(operands, 0)?;
@@ -111,7 +114,9 @@ pub(super) fn infer_backward(groups: Option<usize>, epilogue: &Epilogue, operand
     same_shape(operands, 2, &statistics, "the mean")?;
     same_shape(operands, 3, &statistics, "the deviation")?;
     same_shape(operands, 4, &channels, "the scale")?;
-    if epilogue.act.is_some() {
+    if groups.is_none() && epilogue.recomputes_sign() {
+        same_shape(operands, 5, &channels, "the shift")?;
+    } else if epilogue.act.is_some() {
         same_shape(operands, 5, &map, "the forward result")?;
     }
     let vector = TensorType::f32(channels);

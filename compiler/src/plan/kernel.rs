@@ -234,12 +234,10 @@ impl Kernel {
                 format!("{} eps {eps} momentum {momentum}", matrix(*rows, *channels))
             }
             Kernel::BnApply { rows, channels, epilogue }
+            | Kernel::BnBackwardReduce { rows, channels, epilogue }
             | Kernel::BnBackwardApply { rows, channels, epilogue }
             | Kernel::Affine { rows, channels, epilogue } => {
                 format!("{}{}", matrix(*rows, *channels), after(epilogue))
-            }
-            Kernel::BnBackwardReduce { rows, channels, act } => {
-                format!("{}{}", matrix(*rows, *channels), after(&Epilogue { residual: false, act: *act }))
             }
             Kernel::GroupStats { geometry, eps } => format!("{} eps {eps}", groups(geometry)),
             Kernel::GroupApply { geometry, epilogue } | Kernel::GroupBackwardApply { geometry, epilogue } => {

@@ -138,16 +138,17 @@ pub enum Kernel {
         /// Applied before the store.
         epilogue: Epilogue,
     },
-    /// First pass of the gradient: `dy, x, mean, rstd [, y] -> dscale, dshift`. `y` is there when `act` is, and masks `dy`.
+    /// First pass of the gradient: `dy, x, mean, rstd [, scale, shift | , y] -> dscale, dshift`. Where the epilogue has an
+    /// activation, `dy` is masked by what that was applied to, computed anew ([`Epilogue::recomputes_sign`]), or by its result.
     BnBackwardReduce {
         /// Pixels of all images.
         rows: usize,
         /// Channels.
         channels: usize,
-        /// Activation behind the normalisation.
-        act: Option<Activation>,
+        /// Of the forward operator.
+        epilogue: Epilogue,
     },
-    /// Second pass: `dy, x, mean, rstd, scale, dscale, dshift [, y] -> dx [, dresidual]`. Outputs may be `dy` or `x` in place.
+    /// Second pass: `dy, x, mean, rstd, scale, dscale, dshift [, shift | , y] -> dx [, dresidual]`. Outputs may be `dy` or `x` in place.
     BnBackwardApply {
         /// Pixels of all images.
         rows: usize,

@@ -183,14 +183,16 @@ fn signature(kernel: &Kernel) -> Option<Signature> {
             let len = product([rows, c])?;
             Signature::f32([len, c, c, c, c], [len]).and(epilogue.residual, len).in_place()
         }
-        &Kernel::BnBackwardReduce { rows, channels: c, act } => {
-            let len = product([rows, c])?;
-            Signature::f32([len, len, c, c], [c, c]).and(act.is_some(), len)
+        &Kernel::BnBackwardReduce { rows, channels: c, epilogue } => {
+            let (len, signs) = (product([rows, c])?, epilogue.recomputes_sign());
+            let s = Signature::f32([len, len, c, c], [c, c]);
+            s.and(signs, c).and(epilogue.act.is_some(), if signs { c } else { len })
         }
         &Kernel::BnBackwardApply { rows, channels: c, epilogue } => {
             let len = product([rows, c])?;
-            let mut s =
-                Signature::f32([len, len, c, c, c, c, c], [len]).and(epilogue.act.is_some(), len).in_place();
+            let masks = if epilogue.recomputes_sign() { c } else { len };
+            let s = Signature::f32([len, len, c, c, c, c, c], [len]);
+            let mut s = s.and(epilogue.act.is_some(), masks).in_place();
             s.outputs.extend(epilogue.residual.then_some((DType::F32, len)));
             s
         }

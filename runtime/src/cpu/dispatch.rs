@@ -1,12 +1,13 @@
 //! From a step of the plan to the call of its kernel.
 
+use resnetc_compiler::ir::op::Epilogue;
 use resnetc_compiler::ir::types::DType;
 use resnetc_compiler::plan::{Kernel, Plan, Region, Step};
 
 use crate::cpu::group_backward::GroupSumsOut;
 use crate::cpu::group_norm::GroupNorm;
 use crate::cpu::memory::{Dst, Src};
-use crate::cpu::norm::{self, Gradients, Norm, Sums};
+use crate::cpu::norm::{self, BnMask, Gradients, Norm, Sums};
 use crate::cpu::product::{self, ProductGradients, ProductSize};
 use crate::cpu::stats::{self, StatsAttrs, StatsOut};
 use crate::cpu::stored::{MapDst, MapSrc};
@@ -132,6 +133,16 @@ impl<'a> Operands<'a> {
     }
 }
 
+/// By what a batch normalisation's gradient undoes the activation: operand 4 of both its kernels is the scale, where that is
+/// needed; the last one the shift, or the result.
+fn bn_mask<'a>(epilogue: Epilogue, o: &Operands<'a>) -> Option<BnMask<'a>> {
+    let (act, last) = (epilogue.act?, o.last_input(true)?);
+    Some(match epilogue.recomputes_sign() {
+        true => BnMask::Input { act, scale: o.input(4), shift: last },
+        false => BnMask::Result { act, y: last },
+    })
+}
+
 /// Floats of scratch memory that a kernel needs on this many threads.
 pub(super) fn scratch_len(kernel: &Kernel, threads: usize) -> usize {
     match kernel {
@@ -200,13 +211,13 @@ pub(super) fn run(ctx: &Ctx<'_>, o: &Operands<'_>, args: &RunArgs) {
             let norm = Norm { mean, rstd, scale };
             norm::bn_apply(ctx, rows, epilogue, o.rows(0), norm, shift, residual, o.output(0));
         }
-        &Kernel::BnBackwardReduce { rows, act, .. } => {
-            let mask = act.zip(o.last_input(act.is_some()));
+        &Kernel::BnBackwardReduce { rows, epilogue, .. } => {
+            let mask = bn_mask(epilogue, o);
             let ([dy, mean, rstd], out) = ([0, 2, 3].map(|i| o.input(i)), [0, 1].map(|i| o.output(i)));
             stats::bn_backward_reduce(ctx, rows, dy, o.rows(1), [mean, rstd], mask, out);
         }
         &Kernel::BnBackwardApply { rows, epilogue, .. } => {
-            let mask = epilogue.act.zip(o.last_input(epilogue.act.is_some()));
+            let mask = bn_mask(epilogue, o);
             let [dy, mean, rstd, scale, dscale, dshift] = [0, 2, 3, 4, 5, 6].map(|i| o.input(i));
             let (norm, sums) = (Norm { mean, rstd, scale }, Sums { dscale, dshift });
             let out = Gradients { dx: o.output(0), dresidual: epilogue.residual.then(|| o.output(1)) };

@@ -28,6 +28,91 @@ pub struct Sums<'a> {
     pub dshift: Src<'a, f32>,
 }
 
+/// By what a gradient undoes the activation behind the normalisation.
+#[derive(Clone, Copy)]
+pub enum BnMask<'a> {
+    /// By its result.
+    Result {
+        /// The activation.
+        act: Activation,
+        /// `[rows, channels]`
+        y: Src<'a, f32>,
+    },
+    /// By what it was applied to, computed anew as [`bn_apply`] does, to the bit; then its derivative depends on the sign of that
+    /// alone.
+    Input {
+        /// The activation.
+        act: Activation,
+        /// gamma, `[channels]`
+        scale: Src<'a, f32>,
+        /// beta, `[channels]`
+        shift: Src<'a, f32>,
+    },
+}
+
+impl BnMask<'_> {
+    /// Checks the lengths of its operands.
+    pub(super) fn expect(self, rows: usize, channels: usize) {
+        match self {
+            BnMask::Result { y, .. } => expect_len(y.len(), rows * channels, "the result"),
+            BnMask::Input { scale, shift, .. } => {
+                expect_len(scale.len(), channels, "scale");
+                expect_len(shift.len(), channels, "shift");
+            }
+        }
+    }
+
+    /// What [`BnMask::unmask`] needs of the channels from `c` on: `rstd * scale, shift`.
+    ///
+    /// # Safety
+    /// Dispatched as [`Vector`] demands; the channels are those of the operands.
+    #[inline(always)]
+    pub(super) unsafe fn channel<V: Vector>(
+        mask: Option<Self>,
+        access: impl Access,
+        rstd: Src<'_, f32>,
+        c: usize,
+    ) -> [V; 2] {
+        // SAFETY: the caller's promise.
+        unsafe {
+            match mask {
+                Some(BnMask::Input { scale, shift, .. }) => {
+                    [load::<V>(access, rstd, c).mul(load(access, scale, c)), load(access, shift, c)]
+                }
+                Some(BnMask::Result { .. }) | None => [V::zero(); 2],
+            }
+        }
+    }
+
+    /// The gradient before the activation, of `dy` behind it and `centred`, the input less the mean; `at` is the element.
+    ///
+    /// # Safety
+    /// Dispatched as [`Vector`] demands; the element is one of the result.
+    #[inline(always)]
+    pub(super) unsafe fn unmask<V: Vector>(
+        mask: Option<Self>,
+        access: impl Access,
+        [factor, shift]: [V; 2],
+        centred: V,
+        dy: V,
+        at: usize,
+    ) -> V {
+        // SAFETY: the caller's promise.
+        unsafe {
+            match mask {
+                None => dy,
+                Some(BnMask::Result { act, y }) => backward(act, dy, load(access, y, at)),
+                Some(BnMask::Input { act: Activation::LeakyRelu { slope }, .. }) => {
+                    let act = Activation::LeakyRelu { slope };
+                    backward(act, dy, centred.mul_add(factor, shift))
+                }
+                // The only other one whose derivative depends on the sign alone.
+                Some(BnMask::Input { .. }) => backward(Activation::Relu, dy, centred.mul_add(factor, shift)),
+            }
+        }
+    }
+}
+
 /// Results of [`bn_backward_apply`], each `[rows, channels]`.
 #[derive(Clone, Copy)]
 pub struct Gradients<'a> {
@@ -85,8 +170,7 @@ pub fn affine(
 }
 
 /// `dx = scale * rstd * (dy' - dshift / rows - xhat * dscale / rows)` where `dy'` is `dy` before the activation and `xhat = (x - mean) * rstd`; `dresidual = dy'` (Ioffe and Szegedy 2015, section 3).
-/// `mask` is the activation and
-/// its result `y`. The results may be `dy`, `x` or `y` in place.
+/// `mask` says how to come by `dy'`. The results may be `dy`, `x` or `y` in place.
 #[allow(clippy::too_many_arguments)] // the operands of one step, as the plan lists them
 pub fn bn_backward_apply(
     ctx: &Ctx<'_>,
@@ -95,7 +179,7 @@ pub fn bn_backward_apply(
     x: Rows<'_>,
     norm: Norm<'_>,
     sums: Sums<'_>,
-    mask: Option<(Activation, Src<'_, f32>)>,
+    mask: Option<BnMask<'_>>,
     out: Gradients<'_>,
 ) {
     let channels = norm.mean.len();
@@ -103,7 +187,10 @@ pub fn bn_backward_apply(
         expect_len(v.len(), channels, "per channel");
     }
     x.expect(rows, channels, "x");
-    expect_maps(rows * channels, mask.map(|(_, y)| y), out.dx);
+    expect_len(out.dx.len(), rows * channels, "dx");
+    if let Some(mask) = mask {
+        mask.expect(rows, channels);
+    }
     expect_len(dy.len(), rows * channels, "dy");
     expect_len(out.dresidual.map_or(rows * channels, Dst::len), rows * channels, "dresidual");
     let op = BnBackwardApply { dy, x, norm, sums, mask, out, per_row: 1.0 / rows as f32 };
@@ -204,26 +291,27 @@ struct BnBackwardApply<'a> {
     x: Rows<'a>,
     norm: Norm<'a>,
     sums: Sums<'a>,
-    /// The activation and its result.
-    mask: Option<(Activation, Src<'a, f32>)>,
+    mask: Option<BnMask<'a>>,
     out: Gradients<'a>,
     /// `1 / rows`
     per_row: f32,
 }
 
 impl MapOp for BnBackwardApply<'_> {
-    /// `mean, scale * rstd, rstd * dscale / rows, dshift / rows`
-    type Channel<V: Vector> = [V; 4];
+    /// `mean, scale * rstd, rstd * dscale / rows, dshift / rows`, and the mask's
+    type Channel<V: Vector> = [V; 6];
 
     #[inline(always)]
-    unsafe fn channel<V: Vector>(&self, access: impl Access, c: usize) -> [V; 4] {
+    unsafe fn channel<V: Vector>(&self, access: impl Access, c: usize) -> [V; 6] {
         // SAFETY: the caller's promise.
         unsafe {
             let per_row = V::splat(self.per_row);
             let rstd: V = load(access, self.norm.rstd, c);
             let slope = rstd.mul(load::<V>(access, self.sums.dscale, c).mul(per_row));
             let offset = load::<V>(access, self.sums.dshift, c).mul(per_row);
-            [load(access, self.norm.mean, c), rstd.mul(load(access, self.norm.scale, c)), slope, offset]
+            let factor = rstd.mul(load(access, self.norm.scale, c));
+            let [scaled, shift] = BnMask::channel(self.mask, access, self.norm.rstd, c);
+            [load(access, self.norm.mean, c), factor, slope, offset, scaled, shift]
         }
     }
 
@@ -231,17 +319,15 @@ impl MapOp for BnBackwardApply<'_> {
     unsafe fn apply<V: Vector>(
         &self,
         access: impl Access,
-        [mean, factor, slope, offset]: [V; 4],
+        [mean, factor, slope, offset, scaled, shift]: [V; 6],
         row: usize,
         at: usize,
     ) {
         // SAFETY: the caller's promise.
         unsafe {
-            let mut dy: V = load(access, self.dy, at);
-            if let Some((act, y)) = self.mask {
-                dy = backward(act, dy, load(access, y, at));
-            }
             let centred = self.x.load::<V>(access, row, at).sub(mean);
+            let dy: V = load(access, self.dy, at);
+            let dy = BnMask::unmask(self.mask, access, [scaled, shift], centred, dy, at);
             let dx = dy.sub(centred.mul_add(slope, offset)).mul(factor);
             store(access, self.out.dx, at, dx);
             if let Some(dresidual) = self.out.dresidual {

@@ -2,12 +2,10 @@
 
 use std::ops::Range;
 
-use resnetc_compiler::ir::op::Activation;
-
 use crate::cpu::Ctx;
-use crate::cpu::activation::backward;
 use crate::cpu::isa::Work;
 use crate::cpu::memory::{Dst, Src};
+use crate::cpu::norm::BnMask;
 use crate::cpu::pool::share;
 use crate::cpu::reduce::{Partials, Terms, accumulate};
 use crate::cpu::stream::{Access, Rows, expect_len, load};
@@ -43,27 +41,27 @@ pub fn channel_sum(ctx: &Ctx<'_>, rows: usize, dy: Src<'_, f32>, db: Dst<'_, f32
     sum_terms(ctx, rows, &Plain { x: Rows { view: dy, gap: 0 } }, [db], [None]);
 }
 
-/// `dscale = rstd * sum(dy' * (x - mean))`, `dshift = sum(dy')` over rows, where `dy'` is `dy` before the activation,
-/// whose result is `y`.
+/// `dscale = rstd * sum(dy' * (x - mean))`, `dshift = sum(dy')` over rows, where `dy'` is `dy` before the activation, as
+/// `mask` says.
 pub fn bn_backward_reduce(
     ctx: &Ctx<'_>,
     rows: usize,
     dy: Src<'_, f32>,
     x: Rows<'_>,
     [mean, rstd]: [Src<'_, f32>; 2],
-    mask: Option<(Activation, Src<'_, f32>)>,
+    mask: Option<BnMask<'_>>,
     [dscale, dshift]: [Dst<'_, f32>; 2],
 ) {
     let channels = mean.len();
     for len in [rstd.len(), dscale.len(), dshift.len()] {
         expect_len(len, channels, "per channel");
     }
-    let len = rows * channels;
-    for l in [dy.len(), mask.map_or(len, |(_, y)| y.len())] {
-        expect_len(l, len, "maps");
+    expect_len(dy.len(), rows * channels, "dy");
+    if let Some(mask) = mask {
+        mask.expect(rows, channels);
     }
     x.expect(rows, channels, "x");
-    sum_terms(ctx, rows, &Backward { dy, x, mean, mask }, [dscale, dshift], [Some(rstd), None]);
+    sum_terms(ctx, rows, &Backward { dy, x, mean, rstd, mask }, [dscale, dshift], [Some(rstd), None]);
 }
 
 /// One term: the element itself.
@@ -92,28 +90,39 @@ pub(super) struct Backward<'a> {
     pub x: Rows<'a>,
     /// Per channel.
     pub mean: Src<'a, f32>,
-    /// The activation and its result.
-    pub mask: Option<(Activation, Src<'a, f32>)>,
+    /// Per channel; only masks need it.
+    pub rstd: Src<'a, f32>,
+    /// How to come by `dy'`.
+    pub mask: Option<BnMask<'a>>,
 }
 
 impl Terms<2> for Backward<'_> {
-    type Channel<V: Vector> = V;
+    /// `mean`, and the mask's
+    type Channel<V: Vector> = [V; 3];
 
     #[inline(always)]
-    unsafe fn channel<V: Vector>(&self, access: impl Access, c: usize) -> V {
+    unsafe fn channel<V: Vector>(&self, access: impl Access, c: usize) -> [V; 3] {
         // SAFETY: the caller's promise.
-        unsafe { load(access, self.mean, c) }
+        unsafe {
+            let [factor, shift] = BnMask::channel(self.mask, access, self.rstd, c);
+            [load(access, self.mean, c), factor, shift]
+        }
     }
 
     #[inline(always)]
-    unsafe fn terms<V: Vector>(&self, access: impl Access, mean: V, row: usize, at: usize) -> [V; 2] {
+    unsafe fn terms<V: Vector>(
+        &self,
+        access: impl Access,
+        [mean, factor, shift]: [V; 3],
+        row: usize,
+        at: usize,
+    ) -> [V; 2] {
         // SAFETY: the caller's promise.
         unsafe {
-            let mut dy: V = load(access, self.dy, at);
-            if let Some((act, y)) = self.mask {
-                dy = backward(act, dy, load(access, y, at));
-            }
-            [self.x.load::<V>(access, row, at).sub(mean).mul(dy), dy]
+            let centred = self.x.load::<V>(access, row, at).sub(mean);
+            let dy: V = load(access, self.dy, at);
+            let dy = BnMask::unmask(self.mask, access, [factor, shift], centred, dy, at);
+            [centred.mul(dy), dy]
         }
     }
 }

@@ -242,8 +242,8 @@ fn evaluate(kernel: &Kernel, inputs: &[Tensor], args: &RunArgs) -> candle_core::
             norm::statistics(rows, channels, eps, momentum, inputs)
         }
         Kernel::BnApply { rows, channels, epilogue } => norm::apply(rows, channels, epilogue, inputs),
-        Kernel::BnBackwardReduce { rows, channels, act } => {
-            norm::backward_reduce(rows, channels, act, inputs)
+        Kernel::BnBackwardReduce { rows, channels, epilogue } => {
+            norm::backward_reduce(rows, channels, epilogue, inputs)
         }
         Kernel::BnBackwardApply { rows, channels, epilogue } => {
             norm::backward_apply(rows, channels, epilogue, inputs)

@@ -74,20 +74,39 @@ pub(super) fn unactivated(act: Option<Activation>, dy: &Tensor, inputs: &[Tensor
     }
 }
 
-/// `dy, x, mean, rstd [, y] -> dscale, dshift`: `dscale = sum(g * xhat)`, `dshift = sum(g)`, `g` the gradient before
+/// The gradient before the activation of a batch normalisation's epilogue, by its last operand: the result, or the shift,
+/// with which what the activation was applied to is computed anew.
+fn before_activation(
+    [rows, channels]: [usize; 2],
+    epilogue: Epilogue,
+    scale: Option<&Tensor>,
+    inputs: &[Tensor],
+) -> Result<Tensor> {
+    let dy = maps(&inputs[0], rows, channels)?;
+    match (epilogue.act, scale, inputs.last()) {
+        (Some(act), Some(scale), Some(shift)) if epilogue.recomputes_sign() => {
+            let x = maps(&inputs[1], rows, channels)?.broadcast_sub(&per_channel(&inputs[2])?)?;
+            let scaled = x.broadcast_mul(&per_channel(&(&inputs[3] * scale)?)?)?;
+            activate_backward(act, &dy, &scaled.broadcast_add(&per_channel(shift)?)?)
+        }
+        (act, _, _) => unactivated(act, &dy, inputs),
+    }
+}
+
+/// `dy, x, mean, rstd [, scale, shift | , y] -> dscale, dshift`: `dscale = sum(g * xhat)`, `dshift = sum(g)`, `g` the gradient before
 /// the activation.
 pub(super) fn backward_reduce(
     rows: usize,
     channels: usize,
-    act: Option<Activation>,
+    epilogue: Epilogue,
     inputs: &[Tensor],
 ) -> Result<Effects> {
-    let g = unactivated(act, &maps(&inputs[0], rows, channels)?, inputs)?;
+    let g = before_activation([rows, channels], epilogue, inputs.get(4), inputs)?;
     let xhat = normalise(&maps(&inputs[1], rows, channels)?, &inputs[2], &inputs[3])?;
     Ok(vec![sums(&(&g * xhat)?)?, sums(&g)?].into())
 }
 
-/// `dy, x, mean, rstd, scale, dscale, dshift [, y] -> dx [, dresidual]`:
+/// `dy, x, mean, rstd, scale, dscale, dshift [, shift | , y] -> dx [, dresidual]`:
 /// `dx = scale * rstd * (g - dshift / rows - xhat * dscale / rows)`, `dresidual = g`.
 pub(super) fn backward_apply(
     rows: usize,
@@ -95,7 +114,7 @@ pub(super) fn backward_apply(
     epilogue: Epilogue,
     inputs: &[Tensor],
 ) -> Result<Effects> {
-    let g = unactivated(epilogue.act, &maps(&inputs[0], rows, channels)?, inputs)?;
+    let g = before_activation([rows, channels], epilogue, Some(&inputs[4]), inputs)?;
     let xhat = normalise(&maps(&inputs[1], rows, channels)?, &inputs[2], &inputs[3])?;
     let mean_of = |sum: &Tensor| per_channel(&(sum / rows as f64)?);
     let centred = g.broadcast_sub(&mean_of(&inputs[6])?)?;

@@ -214,10 +214,10 @@ pub(crate) fn tiny_plan(n: usize) -> Plan {
     let unpool = Kernel::GlobalAvgPoolBackward { images: n, pixels: OUT * OUT, channels };
     b.step("pool", unpool, &[dpooled], &[dy]);
     let (dscale, dshift, dweight) = (b.grad(scale), b.grad(shift), b.grad(weight));
-    let reduce = Kernel::BnBackwardReduce { rows, channels, act: RELU.act };
-    b.step("bn", reduce, &[dy, conv, mean, rstd, y], &[dscale, dshift]);
+    let reduce = Kernel::BnBackwardReduce { rows, channels, epilogue: RELU };
+    b.step("bn", reduce, &[dy, conv, mean, rstd, scale, shift], &[dscale, dshift]);
     let apply = Kernel::BnBackwardApply { rows, channels, epilogue: RELU };
-    b.step("bn", apply, &[dy, conv, mean, rstd, scale, dscale, dshift, y], &[dconv]);
+    b.step("bn", apply, &[dy, conv, mean, rstd, scale, dscale, dshift, shift], &[dconv]);
     b.step("conv", Kernel::ConvBackwardFilter { geometry }, &[x, dconv], &[dweight]);
     b.updates();
     b.plan

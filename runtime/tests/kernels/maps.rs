@@ -172,18 +172,28 @@ fn backward_operands(len: usize, channels: usize, act: Option<Activation>) -> (V
     (maps.into_iter().chain(channel).collect(), act.map(|_| r.floats(len, low, 1.0)))
 }
 
+/// The last operand of a batch normalisation's gradient: `y`, or a shift, where signs are computed.
+fn bn_mask(epilogue: Epilogue, channels: usize, y: Option<Tensor>) -> Option<Tensor> {
+    if epilogue.recomputes_sign() { Some(Random(9).floats(channels, -1.0, 1.0)) } else { y }
+}
+
+fn epilogues() -> impl Iterator<Item = Epilogue> {
+    ACTS.into_iter().flat_map(|act| [false, true].map(|residual| Epilogue { residual, act }))
+}
+
 #[test]
 fn bn_backward_reduce() {
     for [rows, channels] in SHAPES {
-        for act in ACTS {
-            let (mut inputs, y) = backward_operands(rows * channels, channels, act);
+        for epilogue in epilogues() {
+            let (mut inputs, y) = backward_operands(rows * channels, channels, epilogue.act);
             let sum = column_sum(channels, inputs[0].values.iter().copied());
-            inputs.extend(y);
+            inputs.extend(epilogue.recomputes_sign().then(|| Random(8).floats(channels, 0.5, 1.5)));
+            inputs.extend(bn_mask(epilogue, channels, y));
             // As for `channel_sum`, with three more roundings of the activation's gradient, two of difference and
             // product; |x - mean| <= 3, rstd <= 1.5.
             let tolerances = [rounding(32 + 5, sum * 3.0 * 1.5), rounding(32 + 3, sum)];
             let outputs = tolerances.map(|t| f32_out(channels, t)).into();
-            check(&case(Kernel::BnBackwardReduce { rows, channels, act }, inputs, outputs));
+            check(&case(Kernel::BnBackwardReduce { rows, channels, epilogue }, inputs, outputs));
         }
     }
 }
@@ -191,28 +201,26 @@ fn bn_backward_reduce() {
 #[test]
 fn bn_backward_apply() {
     for [rows, channels] in SHAPES {
-        for act in ACTS {
-            for residual in [false, true] {
-                let len = rows * channels;
-                let (mut inputs, y) = backward_operands(len, channels, act);
-                let mut r = Random(8);
-                inputs.push(r.floats(channels, 0.5, 1.5));
-                let bound = rows as f64;
-                inputs.extend([0; 2].map(|_| r.floats(channels, -bound, bound)));
-                inputs.extend(y);
-                let kernel = Kernel::BnBackwardApply { rows, channels, epilogue: Epilogue { residual, act } };
-                // Activation's gradient 3, per-channel operands 2 + 2 + 3, elementwise 4: values up to
-                // 1.5 * 1.5 * (2 + 1 + 3 * 1.5).
-                let tolerance = rounding(14, 1.5 * 1.5 * 7.5);
-                let mut outputs = vec![f32_out(len, tolerance)];
-                outputs.extend(residual.then(|| f32_out(len, rounding(3, 2.0))));
-                let mut c = case(kernel, inputs, outputs);
-                c.aliases = match residual {
-                    false => vec![vec![Some(0)], vec![Some(1)]],
-                    true => vec![vec![Some(0), None], vec![Some(1), Some(0)], vec![Some(0), Some(1)]],
-                };
-                check(&c);
-            }
+        for epilogue in epilogues() {
+            let len = rows * channels;
+            let (mut inputs, y) = backward_operands(len, channels, epilogue.act);
+            let mut r = Random(8);
+            inputs.push(r.floats(channels, 0.5, 1.5));
+            let bound = rows as f64;
+            inputs.extend([0; 2].map(|_| r.floats(channels, -bound, bound)));
+            inputs.extend(bn_mask(epilogue, channels, y));
+            let kernel = Kernel::BnBackwardApply { rows, channels, epilogue };
+            // Activation's gradient 3, per-channel operands 2 + 2 + 3, elementwise 4: values up to
+            // 1.5 * 1.5 * (2 + 1 + 3 * 1.5).
+            let tolerance = rounding(14, 1.5 * 1.5 * 7.5);
+            let mut outputs = vec![f32_out(len, tolerance)];
+            outputs.extend(epilogue.residual.then(|| f32_out(len, rounding(3, 2.0))));
+            let mut c = case(kernel, inputs, outputs);
+            c.aliases = match epilogue.residual {
+                false => vec![vec![Some(0)], vec![Some(1)]],
+                true => vec![vec![Some(0), None], vec![Some(1), Some(0)], vec![Some(0), Some(1)]],
+            };
+            check(&c);
         }
     }
 }

@@ -33,15 +33,17 @@ impl Lowering<'_> {
         let node = self.graph.node(id);
         let (rows, channels) = matrix(self.shape(operands[0]));
         let buffers: Vec<BufferId> = operands.iter().map(|value| self.values[value]).collect();
-        let (map, scale, y) = (&buffers[..4], buffers[4], &buffers[5..]);
+        // What an activation is undone by: the result, or the shift.
+        let (map, scale, masks) = (&buffers[..4], buffers[4], &buffers[5..]);
         let sums = [1, 2].map(|port| self.define(Value { node: id, port }));
-        let kernel = Kernel::BnBackwardReduce { rows, channels, act: epilogue.act };
-        self.push(node, kernel, [map, y].concat(), sums.to_vec());
+        let kernel = Kernel::BnBackwardReduce { rows, channels, epilogue };
+        let affine: &[BufferId] = if epilogue.recomputes_sign() { &[scale] } else { &[] };
+        self.push(node, kernel, [map, affine, masks].concat(), sums.to_vec());
         let ports: &[u8] = if epilogue.residual { &[0, 3] } else { &[0] };
         if ports.iter().any(|&port| self.is_used(Value { node: id, port })) {
             let outputs = ports.iter().map(|&port| self.define(Value { node: id, port })).collect();
             let kernel = Kernel::BnBackwardApply { rows, channels, epilogue };
-            self.push(node, kernel, [map, &[scale], &sums, y].concat(), outputs);
+            self.push(node, kernel, [map, &[scale], &sums, masks].concat(), outputs);
         }
     }
 

@@ -34,13 +34,15 @@ pub fn run(kernel: &Kernel, args: &RunArgs, inputs: &[&[f64]]) -> Option<Vec<Vec
         &Kernel::BnApply { epilogue, .. } => {
             vec![norm::bn_apply(epilogue, i[0], [i[1], i[2], i[3], i[4]], last(epilogue.residual))]
         }
-        &Kernel::BnBackwardReduce { act, .. } => {
-            norm::bn_backward_reduce(act, i[0], i[1], i[2], i[3], last(act.is_some())).into()
+        &Kernel::BnBackwardReduce { epilogue, .. } => {
+            let scale = i.get(4).copied();
+            let g = norm::before_activation(epilogue, i, scale, last(epilogue.act.is_some()));
+            norm::bn_backward_reduce(&g, i[1], i[2], i[3]).into()
         }
         &Kernel::BnBackwardApply { rows, epilogue, .. } => {
             let channel = [i[2], i[3], i[4], i[5], i[6]];
-            let y = last(epilogue.act.is_some());
-            let [dx, dresidual] = norm::bn_backward_apply(rows, epilogue.act, i[0], i[1], channel, y);
+            let g = norm::before_activation(epilogue, i, Some(i[4]), last(epilogue.act.is_some()));
+            let [dx, dresidual] = norm::bn_backward_apply(rows, &g, i[1], channel);
             if epilogue.residual { vec![dx, dresidual] } else { vec![dx] }
         }
         Kernel::GroupStats { geometry, eps } => group_norm::group_stats(geometry, *eps, i[0]).into(),

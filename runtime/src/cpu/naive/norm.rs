@@ -1,6 +1,6 @@
 //! Batch normalisation, per-channel maps and sums: the formulas of `ir::op`, one element at a time.
 
-use resnetc_compiler::ir::op::{Activation, Epilogue};
+use resnetc_compiler::ir::op::Epilogue;
 
 use super::elementwise::{activate, masked};
 
@@ -81,39 +81,47 @@ pub fn bn_apply(
     affine(epilogue, x, &factor, &offset, residual)
 }
 
+/// `dy` before the activation, by the last operand: the shift, where what the activation was applied to is computed anew
+/// from `x, mean, rstd` and the scale, or the result. The operands begin with `dy, x, mean, rstd`.
+pub fn before_activation(
+    epilogue: Epilogue,
+    operands: &[&[f64]],
+    scale: Option<&[f64]>,
+    last: Option<&[f64]>,
+) -> Vec<f64> {
+    let dy = operands[0];
+    match (scale, last) {
+        (Some(scale), Some(shift)) if epilogue.recomputes_sign() => {
+            let [x, mean, rstd] = [operands[1], operands[2], operands[3]];
+            let applied_to = bn_apply(Epilogue::default(), x, [mean, rstd, scale, shift], None);
+            masked(epilogue.act, dy, Some(&applied_to))
+        }
+        (_, y) => masked(epilogue.act, dy, y),
+    }
+}
+
 /// `dscale = sum(dy' * xhat)`, `dshift = sum(dy')` where `dy'` is `dy` before the activation, `xhat = (x - mean) * rstd`.
-pub fn bn_backward_reduce(
-    act: Option<Activation>,
-    dy: &[f64],
-    x: &[f64],
-    mean: &[f64],
-    rstd: &[f64],
-    y: Option<&[f64]>,
-) -> [Vec<f64>; 2] {
+pub fn bn_backward_reduce(dy: &[f64], x: &[f64], mean: &[f64], rstd: &[f64]) -> [Vec<f64>; 2] {
     let channels = mean.len();
-    let dy = masked(act, dy, y);
     let scaled = |(i, d): (usize, &f64)| d * (x[i] - mean[i % channels]) * rstd[i % channels];
     let products: Vec<f64> = dy.iter().enumerate().map(scaled).collect();
-    [channel_sum(channels, &products), channel_sum(channels, &dy)]
+    [channel_sum(channels, &products), channel_sum(channels, dy)]
 }
 
 /// `dx = scale * rstd * (dy' - dshift / rows - xhat * dscale / rows)`, and `dy'`, the residual's gradient.
 /// The per-channel operands are `mean, rstd, scale, dscale, dshift`.
 pub fn bn_backward_apply(
     rows: usize,
-    act: Option<Activation>,
     dy: &[f64],
     x: &[f64],
     [mean, rstd, scale, dscale, dshift]: [&[f64]; 5],
-    y: Option<&[f64]>,
 ) -> [Vec<f64>; 2] {
     let channels = mean.len();
-    let dy = masked(act, dy, y);
     let n = rows as f64;
     let gradient = |(i, d): (usize, &f64)| {
         let c = i % channels;
         let xhat = (x[i] - mean[c]) * rstd[c];
         scale[c] * rstd[c] * (d - dshift[c] / n - xhat * dscale[c] / n)
     };
-    [dy.iter().enumerate().map(gradient).collect(), dy]
+    [dy.iter().enumerate().map(gradient).collect(), dy.to_vec()]
 }
