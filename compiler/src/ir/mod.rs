@@ -6,6 +6,7 @@ pub mod graph;
 mod init;
 pub mod op;
 pub mod patch;
+mod persistent;
 pub mod print;
 pub mod types;
 pub mod verify;

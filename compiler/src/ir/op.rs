@@ -4,6 +4,7 @@
 
 pub use super::activation::{Activation, GradFrom};
 pub use super::init::{ConvInit, Fan, Init};
+pub use super::persistent::{BnTensors, Recipe, Role};
 
 use serde::{Deserialize, Serialize};
 
@@ -56,77 +57,6 @@ pub struct PoolAttrs {
     pub ceil: bool,
     /// Average only: whether the border counts in the divisor (PyTorch's `count_include_pad`).
     pub count_padding: bool,
-}
-
-/// What a persistent tensor is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Role {
-    /// Weight of a convolution, logical `[cout, cin / groups, kh, kw]`.
-    ConvWeight,
-    /// Weight of a linear layer, logical `[out, in]`.
-    LinearWeight,
-    /// Bias of either, `[cout]`.
-    Bias,
-    /// A normalisation's scale (gamma), `[c]`.
-    NormScale,
-    /// A normalisation's shift (beta), `[c]`.
-    NormShift,
-    /// Running mean, `[c]`: persistent, but no parameter: not trained, not counted.
-    RunningMean,
-    /// Running variance, `[c]`: likewise.
-    RunningVar,
-}
-
-impl Role {
-    /// Whether gradients flow into it; the others are running statistics.
-    pub fn trained(self) -> bool {
-        !matches!(self, Role::RunningMean | Role::RunningVar)
-    }
-}
-
-/// Names of the four tensors of one batch normalisation, and its epsilon.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct BnTensors {
-    /// gamma
-    pub scale: String,
-    /// beta
-    pub shift: String,
-    /// Running mean.
-    pub mean: String,
-    /// Running variance.
-    pub var: String,
-    /// Added to the variance.
-    pub eps: f32,
-}
-
-/// How the runtime gets a persistent tensor's values from the named tensors of a checkpoint.
-/// The compiler stays pure: it writes the recipe, the runtime evaluates it when weights are loaded.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Recipe {
-    /// The tensor of the node's own name.
-    Own,
-    /// `weight * scale / sqrt(var + eps)`, per output channel.
-    FoldedWeight {
-        /// Name of the convolution's weight.
-        weight: String,
-        /// What is folded into it.
-        bn: BnTensors,
-    },
-    /// `shift + (bias - mean) * scale / sqrt(var + eps)`; without a bias it counts as zero. Also the shift of an
-    /// [`Op::Affine`].
-    FoldedShift {
-        /// Name of the convolution's bias, where it has one.
-        bias: Option<String>,
-        /// What is folded into it.
-        bn: BnTensors,
-    },
-    /// `scale / sqrt(var + eps)`: the scale of an [`Op::Affine`].
-    FoldedScale {
-        /// What it is made of.
-        bn: BnTensors,
-    },
 }
 
 /// How a unit's shortcut makes the input fit the main branch.

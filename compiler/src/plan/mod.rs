@@ -6,6 +6,7 @@
 //! have identical persistent regions, so they can share them.
 
 mod arena;
+mod buffer;
 mod geometry;
 mod kernel;
 mod liveness;
@@ -17,72 +18,17 @@ mod slices;
 mod storage;
 pub mod verify;
 
+pub use buffer::{Buffer, BufferId, Region, Slice};
 pub use geometry::{BlurGeometry, ConvGeometry, DropGeometry, GroupGeometry, PadGeometry, PoolGeometry};
 
 use serde::{Deserialize, Serialize};
 
 use crate::ir::graph::Mode;
 use crate::ir::op::{Activation, DropPart, Epilogue, Init, Recipe, Role, SgdAttrs};
-use crate::ir::types::{DType, Layout, Shape};
+use crate::ir::types::DType;
 
 /// Alignment of every buffer, in bytes: a cache line, and a 512-bit vector.
 pub const ALIGN: usize = 64;
-
-/// Part of memory that a buffer lies in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Region {
-    /// Inputs, feature maps, their gradients, outputs: reused within a run.
-    Arena,
-    /// Parameters.
-    Params,
-    /// Gradients of the parameters, at the parameters' offsets.
-    Grads,
-    /// SGD's velocity, at the parameters' offsets.
-    Velocity,
-    /// Running statistics.
-    State,
-}
-
-/// Index of a [`Buffer`] in its plan.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct BufferId(pub u32);
-
-/// Channels of a wider map that a buffer is, instead of having memory of its own. Between the channels of one pixel and
-/// those of the next lie the others of the wider map: the *gap*.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Slice {
-    /// The wider map, itself no slice.
-    pub of: BufferId,
-    /// Its first channel that is the buffer's.
-    pub start: usize,
-}
-
-/// A tensor in planned memory.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Buffer {
-    /// The value's name: a node's, with `:port` for further results.
-    pub name: String,
-    /// Logical sizes.
-    pub shape: Shape,
-    /// Element type.
-    pub dtype: DType,
-    /// Order in memory.
-    pub layout: Layout,
-    /// Where it lies.
-    pub region: Region,
-    /// Byte offset in its region, a multiple of [`ALIGN`] but for slices.
-    pub offset: usize,
-    /// Size in bytes, without padding to the alignment.
-    pub bytes: usize,
-    /// Arena only: first and last step that touch it. Inputs live from 0, outputs to the last step. A map lives as long
-    /// as any of its slices.
-    pub live: Option<(usize, usize)>,
-    /// What it is a part of.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub slice: Option<Slice>,
-}
 
 /// What a step computes, with all sizes. A feature map of any size counts as a matrix `[rows, channels]`, rows being
 /// pixels of all images. Comments give `inputs -> outputs`, optional ones in brackets; formulas are those of the

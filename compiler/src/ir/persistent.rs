@@ -1,0 +1,74 @@
+//! Tensors that live between runs: what they are, and where their values come from.
+
+use serde::{Deserialize, Serialize};
+
+/// What a persistent tensor is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Weight of a convolution, logical `[cout, cin / groups, kh, kw]`.
+    ConvWeight,
+    /// Weight of a linear layer, logical `[out, in]`.
+    LinearWeight,
+    /// Bias of either, `[cout]`.
+    Bias,
+    /// A normalisation's scale (gamma), `[c]`.
+    NormScale,
+    /// A normalisation's shift (beta), `[c]`.
+    NormShift,
+    /// Running mean, `[c]`: persistent, but no parameter: not trained, not counted.
+    RunningMean,
+    /// Running variance, `[c]`: likewise.
+    RunningVar,
+}
+
+impl Role {
+    /// Whether gradients flow into it; the others are running statistics.
+    pub fn trained(self) -> bool {
+        !matches!(self, Role::RunningMean | Role::RunningVar)
+    }
+}
+
+/// Names of the four tensors of one batch normalisation, and its epsilon.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BnTensors {
+    /// gamma
+    pub scale: String,
+    /// beta
+    pub shift: String,
+    /// Running mean.
+    pub mean: String,
+    /// Running variance.
+    pub var: String,
+    /// Added to the variance.
+    pub eps: f32,
+}
+
+/// How the runtime gets a persistent tensor's values from the named tensors of a checkpoint.
+/// The compiler stays pure: it writes the recipe, the runtime evaluates it when weights are loaded.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Recipe {
+    /// The tensor of the node's own name.
+    Own,
+    /// `weight * scale / sqrt(var + eps)`, per output channel.
+    FoldedWeight {
+        /// Name of the convolution's weight.
+        weight: String,
+        /// What is folded into it.
+        bn: BnTensors,
+    },
+    /// `shift + (bias - mean) * scale / sqrt(var + eps)`; without a bias it counts as zero. Also the shift of an
+    /// [`Op::Affine`](super::op::Op::Affine).
+    FoldedShift {
+        /// Name of the convolution's bias, where it has one.
+        bias: Option<String>,
+        /// What is folded into it.
+        bn: BnTensors,
+    },
+    /// `scale / sqrt(var + eps)`: the scale of an [`Op::Affine`](super::op::Op::Affine).
+    FoldedScale {
+        /// What it is made of.
+        bn: BnTensors,
+    },
+}
