@@ -7,7 +7,7 @@ use resnetc_compiler::plan::{Kernel, Plan, Region, Step};
 use crate::cpu::group_backward::GroupSumsOut;
 use crate::cpu::group_norm::GroupNorm;
 use crate::cpu::memory::{Dst, Src};
-use crate::cpu::norm::{self, BnMask, Gradients, Norm, Sums};
+use crate::cpu::norm::{self, BnMask, Gradients, MaskBy, Norm, Sums};
 use crate::cpu::product::{self, ProductGradients, ProductSize};
 use crate::cpu::stats::{self, StatsAttrs, StatsOut};
 use crate::cpu::stored::{MapDst, MapSrc};
@@ -137,10 +137,11 @@ impl<'a> Operands<'a> {
 /// needed; the last one the shift, or the result.
 fn bn_mask<'a>(epilogue: Epilogue, o: &Operands<'a>) -> Option<BnMask<'a>> {
     let (act, last) = (epilogue.act?, o.last_input(true)?);
-    Some(match epilogue.recomputes_sign() {
-        true => BnMask::Input { act, scale: o.input(4), shift: last },
-        false => BnMask::Result { act, y: last },
-    })
+    let by = match epilogue.recomputes_sign() {
+        true => MaskBy::Input([o.input(4), last]),
+        false => MaskBy::Result(last),
+    };
+    Some(BnMask { act, by })
 }
 
 /// Floats of scratch memory that a kernel needs on this many threads.

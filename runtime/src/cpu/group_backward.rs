@@ -10,7 +10,7 @@ use crate::cpu::group_norm::{
     spread,
 };
 use crate::cpu::memory::{Dst, Src};
-use crate::cpu::norm::{BnMask, Gradients};
+use crate::cpu::norm::{BnMask, Gradients, MaskBy};
 use crate::cpu::reduce::Partials;
 use crate::cpu::stats::{Backward, SumWork};
 use crate::cpu::stream::{Access, MapOp, Rows, expect_len, load, map_row_range, store};
@@ -69,7 +69,7 @@ pub fn group_backward_reduce(
             let (image, rows) = pieces.place(piece);
             // SAFETY: the image exists; statistics are not written by this kernel.
             unsafe { spread(groups_of(g, norm.mean, image), pieces.width(), mean) };
-            let mask = mask.map(|(act, y)| BnMask::Result { act, y });
+            let mask = mask.map(|(act, y)| BnMask { act, by: MaskBy::Result(y) });
             let op = Backward { dy, x, mean: (&*mean).into(), rstd: norm.rstd, mask };
             ctx.isa.dispatch(SumWork { op: &op, rows, channels, partials, thread });
             // SAFETY: the work is done; piece and part are this thread's; the operands are not written by this kernel.

@@ -28,37 +28,31 @@ pub struct Sums<'a> {
     pub dshift: Src<'a, f32>,
 }
 
-/// By what a gradient undoes the activation behind the normalisation.
+/// How a gradient undoes the activation behind the normalisation.
 #[derive(Clone, Copy)]
-pub enum BnMask<'a> {
-    /// By its result.
-    Result {
-        /// The activation.
-        act: Activation,
-        /// `[rows, channels]`
-        y: Src<'a, f32>,
-    },
-    /// By what it was applied to, computed anew as [`bn_apply`] does, to the bit; then its derivative depends on the sign of that
-    /// alone.
-    Input {
-        /// The activation.
-        act: Activation,
-        /// gamma, `[channels]`
-        scale: Src<'a, f32>,
-        /// beta, `[channels]`
-        shift: Src<'a, f32>,
-    },
+pub struct BnMask<'a> {
+    /// The activation.
+    pub act: Activation,
+    /// What it is undone by.
+    pub by: MaskBy<'a>,
+}
+
+/// By what an activation is undone.
+#[derive(Clone, Copy)]
+pub enum MaskBy<'a> {
+    /// Its result, `[rows, channels]`.
+    Result(Src<'a, f32>),
+    /// What it was applied to, computed anew as [`bn_apply`] does, to the bit, from gamma and beta, each `[channels]`: for
+    /// activations whose derivative depends on the sign of that alone.
+    Input([Src<'a, f32>; 2]),
 }
 
 impl BnMask<'_> {
     /// Checks the lengths of its operands.
     pub(super) fn expect(self, rows: usize, channels: usize) {
-        match self {
-            BnMask::Result { y, .. } => expect_len(y.len(), rows * channels, "the result"),
-            BnMask::Input { scale, shift, .. } => {
-                expect_len(scale.len(), channels, "scale");
-                expect_len(shift.len(), channels, "shift");
-            }
+        match self.by {
+            MaskBy::Result(y) => expect_len(y.len(), rows * channels, "the result"),
+            MaskBy::Input(affine) => affine.iter().for_each(|v| expect_len(v.len(), channels, "per channel")),
         }
     }
 
@@ -75,11 +69,11 @@ impl BnMask<'_> {
     ) -> [V; 2] {
         // SAFETY: the caller's promise.
         unsafe {
-            match mask {
-                Some(BnMask::Input { scale, shift, .. }) => {
+            match mask.map(|mask| mask.by) {
+                Some(MaskBy::Input([scale, shift])) => {
                     [load::<V>(access, rstd, c).mul(load(access, scale, c)), load(access, shift, c)]
                 }
-                Some(BnMask::Result { .. }) | None => [V::zero(); 2],
+                Some(MaskBy::Result(_)) | None => [V::zero(); 2],
             }
         }
     }
@@ -99,16 +93,12 @@ impl BnMask<'_> {
     ) -> V {
         // SAFETY: the caller's promise.
         unsafe {
-            match mask {
-                None => dy,
-                Some(BnMask::Result { act, y }) => backward(act, dy, load(access, y, at)),
-                Some(BnMask::Input { act: Activation::LeakyRelu { slope }, .. }) => {
-                    let act = Activation::LeakyRelu { slope };
-                    backward(act, dy, centred.mul_add(factor, shift))
-                }
-                // The only other one whose derivative depends on the sign alone.
-                Some(BnMask::Input { .. }) => backward(Activation::Relu, dy, centred.mul_add(factor, shift)),
-            }
+            let Some(BnMask { act, by }) = mask else { return dy };
+            let v = match by {
+                MaskBy::Result(y) => load(access, y, at),
+                MaskBy::Input(_) => centred.mul_add(factor, shift),
+            };
+            backward(act, dy, v)
         }
     }
 }

@@ -118,6 +118,25 @@ impl Iterator for Items<'_> {
     }
 }
 
+/// The items that a thread works on.
+pub enum Part<'a> {
+    /// These.
+    Own(Range<usize>),
+    /// Those that it is handed.
+    Handed(Items<'a>),
+}
+
+impl Iterator for Part<'_> {
+    type Item = usize;
+
+    fn next(&mut self) -> Option<usize> {
+        match self {
+            Part::Own(range) => range.next(),
+            Part::Handed(items) => items.next(),
+        }
+    }
+}
+
 impl Pool {
     /// Starts `threads - 1` workers, and waits for them; `threads` counts the caller.
     pub fn new(threads: usize) -> Result<Self> {
@@ -185,21 +204,19 @@ impl Pool {
         }
         assert!(!self.shared.panicked.load(Ordering::Relaxed), "a kernel panicked on a worker thread");
     }
-}
 
-impl Pool {
-    /// Runs `task(index, items)` once on each thread, with iterators that yield each of `0..count` once between them. Which
+    /// Runs `task(index, items)` once on each thread, with parts that yield each of `0..count` once between them. Which
     /// thread gets an item depends on timing: results must not.
     ///
     /// # Panics
     /// As [`Pool::run`] does.
-    pub fn hand_out(&self, count: usize, task: &(dyn Fn(usize, Items<'_>) + Sync)) {
+    pub fn hand_out(&self, count: usize, task: &(dyn Fn(usize, Part<'_>) + Sync)) {
         assert!(u32::try_from(count).is_ok(), "{count} items");
         for (thread, left) in self.left.iter().enumerate() {
             // The threads see it, as they see the task, once `epoch` has advanced.
             left.0.store(Left::pack(&share(count, 1, thread, self.threads())), Ordering::Relaxed);
         }
-        self.run(&|thread| task(thread, Items { left: &self.left, thread }));
+        self.run(&|thread| task(thread, Part::Handed(Items { left: &self.left, thread })));
     }
 }
 
@@ -252,31 +269,26 @@ fn wait_until(condition: impl Fn() -> bool) {
     }
 }
 
-/// The items that a thread works on.
-pub enum Part<'a> {
-    /// These.
-    Own(Range<usize>),
-    /// Those that it is handed.
-    Handed(Items<'a>),
-}
-
-impl Iterator for Part<'_> {
-    type Item = usize;
-
-    fn next(&mut self) -> Option<usize> {
-        match self {
-            Part::Own(range) => range.next(),
-            Part::Handed(items) => items.next(),
-        }
-    }
-}
-
 /// The part of `0..len` that belongs to thread `index` of `threads`: contiguous, and a multiple of `grain` long but for
 /// the last.
 pub fn share(len: usize, grain: usize, index: usize, threads: usize) -> Range<usize> {
     let grains = len.div_ceil(grain);
     let cut = |i: usize| (grains * i / threads * grain).min(len);
     cut(index)..cut(index + 1)
+}
+
+/// Thread `index`'s part of work that is pixels times items: its share of the pixels with all items, if `by_pixels`, or else
+/// all pixels with its share of the items.
+pub fn share_either(
+    by_pixels: bool,
+    [pixels, items]: [usize; 2],
+    index: usize,
+    threads: usize,
+) -> [Range<usize>; 2] {
+    match by_pixels {
+        true => [share(pixels, 1, index, threads), 0..items],
+        false => [0..pixels, share(items, 1, index, threads)],
+    }
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use super::{FILTER_BLOCK_BYTES, MERGE_FLOATS};
 use crate::cpu::Ctx;
 use crate::cpu::isa::{Isa, Work};
 use crate::cpu::memory::{Dst, Memory, Src};
-use crate::cpu::pool::share;
+use crate::cpu::pool::{share, share_either};
 use crate::cpu::vector::Vector;
 use crate::error::Result;
 
@@ -99,11 +99,7 @@ impl FilterGradient {
             ctx.isa.dispatch(Share { gradient: self, x, dy, scratch, dw, thread, threads });
         });
         if self.by_pixels {
-            ctx.pool.run(&|thread| {
-                let range = share(self.weights(), 16, thread, threads);
-                let stride = self.thread_len() + self.partial_len();
-                ctx.isa.dispatch(Sum { partial: scratch.src(), stride, count: threads, range, to: dw });
-            });
+            add_up(ctx, scratch, self.thread_len() + self.partial_len(), dw);
         }
     }
 
@@ -133,11 +129,9 @@ impl Work for Share<'_> {
         let window = &gradient.window;
         let items = gradient.geometry.attrs.groups * gradient.panels.count() * window.segments();
         let own = gradient.partial(self.scratch, self.thread);
-        let (pixels, items, dw) = if gradient.by_pixels {
-            (share(window.pixels(), 1, self.thread, self.threads), 0..items, own)
-        } else {
-            (0..window.pixels(), share(items, 1, self.thread, self.threads), self.dw.ptr())
-        };
+        let work = [window.pixels(), items];
+        let [pixels, items] = share_either(gradient.by_pixels, work, self.thread, self.threads);
+        let dw = if gradient.by_pixels { own } else { self.dw.ptr() };
         if pixels.is_empty() && gradient.by_pixels {
             // SAFETY: this thread's own part of the scratch memory.
             unsafe { dw.write_bytes(0, gradient.weights()) };
@@ -201,18 +195,27 @@ impl Share<'_> {
     }
 }
 
+/// Adds up the threads' partial gradients, in their order: each begins `stride` floats behind that of the thread before.
+pub(super) fn add_up(ctx: &Ctx<'_>, partial: Dst<'_, f32>, stride: usize, dw: Dst<'_, f32>) {
+    let count = ctx.pool.threads();
+    ctx.pool.run(&|thread| {
+        let range = share(dw.len(), 16, thread, count);
+        ctx.isa.dispatch(Sum { partial: partial.src(), stride, count, range, to: dw });
+    });
+}
+
 /// One thread's share of adding up the threads' partial sums.
-pub(super) struct Sum<'a> {
+struct Sum<'a> {
     /// The first thread's.
-    pub partial: Src<'a, f32>,
+    partial: Src<'a, f32>,
     /// Floats from one thread's to the next one's.
-    pub stride: usize,
+    stride: usize,
     /// How many there are.
-    pub count: usize,
+    count: usize,
     /// Floats that this thread adds up.
-    pub range: Range<usize>,
+    range: Range<usize>,
     /// Where the results go.
-    pub to: Dst<'a, f32>,
+    to: Dst<'a, f32>,
 }
 
 impl Work for Sum<'_> {

@@ -39,6 +39,9 @@ const BLOCK_BYTES: usize = 256 << 10;
 /// The same for the filter gradient, which reads and writes all of a thread's sums once per block: the larger the better.
 const FILTER_BLOCK_BYTES: usize = 768 << 10;
 
+/// Blocks that each thread has at least, where there are pixels enough: so that those of a slow one can be handed out.
+const BLOCKS: usize = 4;
+
 /// A row of taps becomes one run of the input while it has at most this many floats: then pointers are worth saving, and
 /// copying the runs that cross the image's border costs little.
 const MERGE_FLOATS: usize = 64;

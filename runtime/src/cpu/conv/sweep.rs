@@ -8,7 +8,7 @@ use resnetc_compiler::plan::ConvGeometry;
 use super::pack::{Panels, copy_rows, transpose};
 use super::tile::{Finish, Shape, Tile, convolve};
 use super::window::{Tap, Window};
-use super::{BLOCK_BYTES, MERGE_FLOATS, Operation};
+use super::{BLOCK_BYTES, BLOCKS, MERGE_FLOATS, Operation};
 use crate::cpu::Ctx;
 use crate::cpu::isa::{Isa, Work};
 use crate::cpu::memory::{Dst, Memory, Src};
@@ -20,9 +20,6 @@ use crate::error::Result;
 
 /// Most pixels whose row pointers are made at a time.
 const MAX_BLOCK: usize = 384;
-
-/// Blocks that each thread has at least, where there are pixels enough: so that those of a slow one can be handed out.
-const BLOCKS: usize = 4;
 
 /// One dense grid of output pixels with its packed weights.
 struct Sweep {
@@ -60,6 +57,14 @@ pub struct Finishing<'a> {
     pub act: Option<Activation>,
     /// Floats between the pixels of the result.
     pub gap: usize,
+}
+
+impl Finishing<'_> {
+    /// Checks that operands are those of a result of so many pixels and channels.
+    pub(super) fn expect(&self, pixels: usize, channels: usize) {
+        assert!(self.bias.is_none_or(|b| b.len() == channels), "bias");
+        assert!(self.residual.is_none_or(|r| r.len() == pixels * channels), "residual");
+    }
 }
 
 impl Convolution {
@@ -203,14 +208,13 @@ impl Convolution {
         assert_eq!(output.len(), spanned(output_len / channels, channels, finishing.gap), "output");
         assert!(packed.len() >= self.packed_len, "packed weights");
         assert!(scratch.len() >= self.scratch_len(threads), "scratch");
-        assert!(finishing.bias.is_none_or(|b| b.len() == channels), "bias");
-        assert!(finishing.residual.is_none_or(|r| r.len() == output_len), "residual");
+        finishing.expect(output_len / channels, channels);
         let run = Run { convolution: self, input, packed, finishing, channels, scratch, output, threads };
         match &self.sweeps[..] {
             [sweep] if sweep.pixel_threads == threads => {
                 let blocks = sweep.window.pixels().div_ceil(sweep.block);
                 ctx.pool.hand_out(blocks, &|thread, blocks| {
-                    ctx.isa.dispatch(Share { run: &run, thread, blocks: Some(Part::Handed(blocks)) });
+                    ctx.isa.dispatch(Share { run: &run, thread, blocks: Some(blocks) });
                 });
             }
             _ => ctx.pool.run(&|thread| ctx.isa.dispatch(Share { run: &run, thread, blocks: None })),

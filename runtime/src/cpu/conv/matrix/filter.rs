@@ -16,7 +16,7 @@ use super::{Planes, machine};
 use crate::cpu::Ctx;
 use crate::cpu::conv::window::Tap;
 use crate::cpu::memory::{Dst, Src};
-use crate::cpu::pool::share;
+use crate::cpu::pool::{share, share_either};
 use crate::cpu::vector::{Avx512, Vector};
 use crate::device::Estimate;
 
@@ -254,11 +254,8 @@ impl Share<'_> {
     #[target_feature(enable = "avx512f,avx512bw,avx512bf16,avx2,fma")]
     unsafe fn run<const PLANES: usize>(&self) {
         let f = self.filter;
-        let (bands, groups) = if f.by_bands {
-            (share(f.map.bands(), 1, self.thread, self.threads), 0..f.groups())
-        } else {
-            (0..f.map.bands(), share(f.groups(), 1, self.thread, self.threads))
-        };
+        let work = [f.map.bands(), f.groups()];
+        let [bands, groups] = share_either(f.by_bands, work, self.thread, self.threads);
         let missing = f.rows.len() * SIDE * f.padded()[1] < f.sums_len();
         // SAFETY: the caller's promise.
         unsafe {

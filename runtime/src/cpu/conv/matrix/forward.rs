@@ -35,7 +35,7 @@ const SUMS: usize = 2 * SQUARE;
 
 /// What the cost model takes one thread to do: cycles, estimated from `benches/NOTES.md`.
 mod cost {
-    /// A product of tiles, with what it waits for: 20, and a quarter for a unit that the other thread of a core uses too.
+    /// A product of tiles, with what it waits for: 20 alone, and a quarter more for a unit that others use too.
     pub const PRODUCT: f64 = 25.0;
     /// The same in a column of tiles, of at most 16 channels written: more loads, and a shorter depth.
     pub const COLUMN_PRODUCT: f64 = 32.0;
@@ -261,8 +261,7 @@ impl MatrixConvolution {
         assert_eq!(output.len(), spanned(pixels, self.writes, finishing.gap), "output");
         assert!(packed.len() >= self.packed_len(), "packed weights");
         assert!(scratch.len() >= self.scratch_len(ctx.pool.threads()), "scratch");
-        assert!(finishing.bias.is_none_or(|b| b.len() == self.writes), "bias");
-        assert!(finishing.residual.is_none_or(|r| r.len() == pixels * self.writes), "residual");
+        finishing.expect(pixels, self.writes);
         let residual = finishing.residual;
         let wide = || residual.map(MapSrc::f32);
         let narrow = || residual.map(MapSrc::bf16);
@@ -312,9 +311,9 @@ impl MatrixConvolution {
         };
         let (bands, groups) = (self.map.bands(), self.groups());
         if self.band_threads == threads {
-            ctx.pool.hand_out(bands, &|thread, bands| run(thread, Part::Handed(bands), Part::Own(0..groups)));
+            ctx.pool.hand_out(bands, &|thread, bands| run(thread, bands, Part::Own(0..groups)));
         } else if self.band_threads == 1 && bands == 1 {
-            ctx.pool.hand_out(groups, &|thread, groups| run(thread, Part::Own(0..1), Part::Handed(groups)));
+            ctx.pool.hand_out(groups, &|thread, groups| run(thread, Part::Own(0..1), groups));
         } else {
             let by_groups = threads / self.band_threads;
             ctx.pool.run(&|thread| {

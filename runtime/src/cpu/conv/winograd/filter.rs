@@ -16,11 +16,11 @@ use super::transform::{
 };
 use super::{PLANE_PAD, applies};
 use crate::cpu::Ctx;
-use crate::cpu::conv::filter::Sum;
+use crate::cpu::conv::filter::add_up;
 use crate::cpu::conv::tile::{FilterTile, Shape, correlate};
 use crate::cpu::isa::{Isa, Work};
 use crate::cpu::memory::{Dst, Src};
-use crate::cpu::pool::share;
+use crate::cpu::pool::share_either;
 use crate::cpu::vector::Vector;
 use crate::device::Estimate;
 use crate::error::Result;
@@ -173,11 +173,7 @@ impl WinogradFilter {
             ctx.isa.dispatch(Share { filter: self, x, dy, own, dw: to, thread, threads });
         });
         if self.by_patches {
-            ctx.pool.run(&|thread| {
-                let range = share(self.weights(), 16, thread, threads);
-                let stride = self.thread_len();
-                ctx.isa.dispatch(Sum { partial: scratch.src(), stride, count: threads, range, to: dw });
-            });
+            add_up(ctx, scratch, self.thread_len(), dw);
         }
     }
 }
@@ -201,11 +197,8 @@ impl Work for Share<'_> {
     #[inline(always)]
     fn run<V: Vector>(self) {
         let f = self.filter;
-        let (patches, cells) = if f.by_patches {
-            (share(f.patches.count(), 1, self.thread, self.threads), 0..f.cells())
-        } else {
-            (0..f.patches.count(), share(f.cells(), 1, self.thread, self.threads))
-        };
+        let work = [f.patches.count(), f.cells()];
+        let [patches, cells] = share_either(f.by_patches, work, self.thread, self.threads);
         if patches.is_empty() {
             // SAFETY: this thread's own part of the scratch memory.
             unsafe { self.dw.write_bytes(0, f.weights()) };

@@ -12,17 +12,16 @@ use std::ops::Range;
 
 use resnetc_compiler::plan::ConvGeometry;
 
-use super::patches::{Map, Patches, Spread, load_pixels};
+use super::pack::Packing;
+use super::patches::{Patches, Spread, load_pixels};
 use super::product::{Product, multiply};
-use super::transform::{
-    IN, OUT, POINTS, input_patch, load_points, output_patch, store_points, weights_patch,
-};
+use super::transform::{OUT, POINTS, input_patch, load_points, output_patch, store_points};
 use super::{PLANE_PAD, applies};
 use crate::cpu::Ctx;
 use crate::cpu::activation;
 use crate::cpu::conv::pack::Panels;
 use crate::cpu::conv::tile::Shape;
-use crate::cpu::conv::{Finishing, Operation};
+use crate::cpu::conv::{BLOCKS, Finishing, Operation};
 use crate::cpu::isa::{Isa, Work};
 use crate::cpu::memory::{Dst, Src};
 use crate::cpu::pool::{Part, share};
@@ -33,9 +32,6 @@ use crate::error::Result;
 
 /// Bytes of transformed patches, read and written, that are worked on at a time.
 const BLOCK_BYTES: usize = 512 << 10;
-
-/// Blocks that each thread has at least, where there are patches enough: so that those of a slow one can be handed out.
-const BLOCKS: usize = 4;
 
 /// A 3x3 convolution of stride 1 by F(4x4, 3x3).
 pub struct Winograd {
@@ -124,7 +120,13 @@ impl Winograd {
         let threads = ctx.pool.threads();
         ctx.pool.run(&|thread| {
             let items = share(self.panels.count() * self.reads, 1, thread, threads);
-            ctx.isa.dispatch(Packing { winograd: self, weight, packed, items });
+            ctx.isa.dispatch(Packing {
+                operation: self.operation,
+                panels: self.panels,
+                weight,
+                packed,
+                items,
+            });
         });
     }
 
@@ -145,8 +147,7 @@ impl Winograd {
         assert_eq!(output.len(), spanned(pixels, writes, finishing.gap), "output");
         assert!(packed.len() >= self.packed_len(), "packed weights");
         assert!(scratch.len() >= self.scratch_len(threads), "scratch");
-        assert!(finishing.bias.is_none_or(|b| b.len() == writes), "bias");
-        assert!(finishing.residual.is_none_or(|r| r.len() == pixels * writes), "residual");
+        finishing.expect(pixels, writes);
         let blocks = self.count().div_ceil(self.block);
         let share_of = |thread: usize| {
             let own = scratch.ptr().wrapping_add(thread * self.thread_len());
@@ -155,79 +156,13 @@ impl Winograd {
         if self.patch_threads == threads {
             ctx.pool.hand_out(blocks, &|thread, blocks| {
                 let panels = 0..self.panels.count();
-                ctx.isa.dispatch(Blocks { share: share_of(thread), blocks: Part::Handed(blocks), panels });
+                ctx.isa.dispatch(Blocks { share: share_of(thread), blocks, panels });
             });
         } else {
             ctx.pool.run(&|thread| {
                 let panels = share(self.panels.count(), 1, thread, threads);
                 ctx.isa.dispatch(Blocks { share: share_of(thread), blocks: Part::Own(0..blocks), panels });
             });
-        }
-    }
-}
-
-/// One thread's share of packing: `items` are pairs of a panel and a channel read.
-struct Packing<'a> {
-    winograd: &'a Winograd,
-    weight: Src<'a, f32>,
-    packed: Dst<'a, f32>,
-    items: Range<usize>,
-}
-
-impl Work for Packing<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<V: Vector>(self) {
-        let Winograd { panels, reads, .. } = self.winograd;
-        let reads = *reads;
-        for item in self.items.clone() {
-            let (panel, read) = (item / reads, item % reads);
-            let (_, vectors) = panels.size(panel);
-            for v in 0..vectors {
-                let first = panel * panels.shape.width() + v * V::LANES;
-                let to = panels.offset(0, panel) + (read * vectors + v) * V::LANES;
-                // SAFETY: the channels are below those written, whose number fills vectors; lengths were checked.
-                unsafe {
-                    let taps = self.taps::<V>(read, first);
-                    let to = self.packed.ptr().add(to);
-                    let points = weights_patch(&taps);
-                    for point in 0..POINTS {
-                        points[point / IN][point % IN].store(to.add(point * panels.group_len()));
-                    }
-                }
-            }
-        }
-    }
-}
-
-impl Packing<'_> {
-    /// The kernels from channel `read` to those from `first` on, one vector per tap.
-    #[inline(always)]
-    unsafe fn taps<V: Vector>(&self, read: usize, first: usize) -> [[V; 3]; 3] {
-        let [reads, writes] = self.winograd.channels();
-        let weight = self.weight.ptr();
-        // SAFETY: the caller's promise.
-        unsafe {
-            let mut taps = [[V::zero(); 3]; 3];
-            for (row, taps) in taps.iter_mut().enumerate() {
-                for (col, tap) in taps.iter_mut().enumerate() {
-                    *tap = match self.winograd.operation {
-                        Operation::Forward => {
-                            V::load(weight.add(((row * 3 + col) * reads + read) * writes + first))
-                        }
-                        Operation::BackwardData => {
-                            let turned = (2 - row) * 3 + 2 - col;
-                            let mut lanes = [0.0; 16];
-                            for (i, lane) in lanes.iter_mut().enumerate().take(V::LANES) {
-                                *lane = *weight.add((turned * writes + first + i) * reads + read);
-                            }
-                            V::load(lanes.as_ptr())
-                        }
-                    };
-                }
-            }
-            taps
         }
     }
 }
@@ -313,8 +248,7 @@ impl Share<'_> {
                 let weights = point * w.panels.group_len() + w.panels.offset(0, panel);
                 for first in (0..count).step_by(shape.scalars) {
                     ahead.step(|patch, row| {
-                        let map = Map { first: self.input.ptr(), channels: reads, slice: 0..reads };
-                        w.patches.fetch_input(map, patch, row);
+                        w.patches.fetch_input(self.input.ptr(), reads, patch, row);
                     });
                     results.step(|patch, row| self.fetch_result(patch, row));
                     let from = point * plane + first * reads;
@@ -341,12 +275,10 @@ impl Share<'_> {
     fn fetch_result(&self, patch: usize, row: usize) {
         let w = self.winograd;
         let [_, writes] = w.channels();
-        let gap = self.finishing.gap;
-        let map = Map { first: self.output.ptr(), channels: writes + gap, slice: 0..writes };
-        w.patches.fetch_output(map, patch, row);
+        w.patches.fetch_output(self.output.ptr(), writes, self.finishing.gap, patch, row);
         let residual = self.finishing.residual.map(|residual| residual.f32().ptr());
         if let Some(residual) = residual.filter(|&residual| residual != self.output.ptr().cast_const()) {
-            w.patches.fetch_output(Map { first: residual, channels: writes, slice: 0..writes }, patch, row);
+            w.patches.fetch_output(residual, writes, 0, patch, row);
         }
     }
 

@@ -2,11 +2,13 @@
 //! pair of channels instead of 144 (Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", 2016; points 0, 1,
 //! -1, 2, -2 and infinity).
 //!
-//! `transform` holds the transforms, `patches` says which pixels they are of, `product` multiplies them. `forward` runs the convolution and, as one
+//! `transform` holds the transforms, `patches` says which pixels they are of, `pack` transforms
+//! weights, `product` multiplies them. `forward` runs the convolution and, as one
 //! over `dy`, the gradient of the input; `filter` its adjoint, the gradient of the weights.
 
 mod filter;
 mod forward;
+mod pack;
 mod patches;
 mod product;
 #[cfg(test)]

@@ -11,16 +11,6 @@ use crate::cpu::stream::LINE;
 use crate::cpu::vector::Vector;
 use crate::error::Result;
 
-/// Some channels of a map.
-pub struct Map {
-    /// The map's first float.
-    pub first: *const f32,
-    /// Channels that it has.
-    pub channels: usize,
-    /// Those that are meant.
-    pub slice: Range<usize>,
-}
-
 /// Rows of patches, yielded evenly over the steps of the work meanwhile.
 pub struct Spread {
     rows: Range<usize>,
@@ -120,29 +110,29 @@ impl Patches {
         [self.input, self.output].map(|[rows, cols]| (image * rows + row) * cols)
     }
 
-    /// Asks for a row of the 4x4 pixels at a patch's place in the map that is read, some of its channels. What else a patch
-    /// has lies at the places of other patches.
+    /// Asks for a row of the 4x4 pixels at a patch's place in the map that is read. What else a patch has lies at the places
+    /// of other patches.
     #[inline(always)]
-    pub fn fetch_input(&self, map: Map, patch: usize, row: usize) {
-        self.fetch(&map, patch, row, self.input);
+    pub fn fetch_input(&self, map: *const f32, channels: usize, patch: usize, row: usize) {
+        self.fetch(map, [channels, 0], patch, row, self.input);
     }
 
-    /// The same in a map as large as the result.
+    /// The same in a map as large as the result, `gap` floats between its pixels.
     #[inline(always)]
-    pub fn fetch_output(&self, map: Map, patch: usize, row: usize) {
-        self.fetch(&map, patch, row, self.output);
+    pub fn fetch_output(&self, map: *const f32, channels: usize, gap: usize, patch: usize, row: usize) {
+        self.fetch(map, [channels, gap], patch, row, self.output);
     }
 
     #[inline(always)]
-    fn fetch(&self, map: &Map, patch: usize, y: usize, size: [usize; 2]) {
+    fn fetch(&self, map: *const f32, [channels, gap]: [usize; 2], patch: usize, y: usize, size: [usize; 2]) {
         let [image, row, col] = self.place(patch);
         if row + y >= size[0] {
             return;
         }
         let first = (image * size[0] + row + y) * size[1] + col;
         for pixel in first..first + OUT.min(size[1].saturating_sub(col)) {
-            let pixel = map.first.wrapping_add(pixel * map.channels);
-            for c in map.slice.clone().step_by(LINE) {
+            let pixel = map.wrapping_add(pixel * (channels + gap));
+            for c in (0..channels).step_by(LINE) {
                 fetch(pixel.wrapping_add(c));
             }
         }

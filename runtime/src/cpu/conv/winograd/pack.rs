@@ -1,0 +1,85 @@
+//! Weights of a convolution by F(4x4, 3x3), transformed: `[point][panel][channel read][channel written]`.
+
+// Loops over constant ranges stay index loops, as in the register tiles: LLVM unrolls those early.
+#![allow(clippy::needless_range_loop)]
+
+use std::ops::Range;
+
+use super::transform::{IN, POINTS, weights_patch};
+use crate::cpu::conv::Operation;
+use crate::cpu::conv::pack::Panels;
+use crate::cpu::isa::Work;
+use crate::cpu::memory::{Dst, Src};
+use crate::cpu::vector::Vector;
+
+/// One thread's share of packing: `items` are pairs of a panel and a channel read.
+pub struct Packing<'a> {
+    /// Which convolution the weights are for.
+    pub operation: Operation,
+    /// Channels written, the depth being those read.
+    pub panels: Panels,
+    /// HWIO weights.
+    pub weight: Src<'a, f32>,
+    /// As the convolution reads them.
+    pub packed: Dst<'a, f32>,
+    /// What is packed.
+    pub items: Range<usize>,
+}
+
+impl Work for Packing<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        let Packing { panels, .. } = self;
+        let reads = panels.depth;
+        for item in self.items.clone() {
+            let (panel, read) = (item / reads, item % reads);
+            let (_, vectors) = panels.size(panel);
+            for v in 0..vectors {
+                let first = panel * panels.shape.width() + v * V::LANES;
+                let to = panels.offset(0, panel) + (read * vectors + v) * V::LANES;
+                // SAFETY: the channels are below those written, whose number fills vectors; lengths were checked.
+                unsafe {
+                    let taps = self.taps::<V>(read, first);
+                    let to = self.packed.ptr().add(to);
+                    let points = weights_patch(&taps);
+                    for point in 0..POINTS {
+                        points[point / IN][point % IN].store(to.add(point * panels.group_len()));
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Packing<'_> {
+    /// The kernels from channel `read` to those from `first` on, one vector per tap.
+    #[inline(always)]
+    unsafe fn taps<V: Vector>(&self, read: usize, first: usize) -> [[V; 3]; 3] {
+        let Panels { channels: writes, depth: reads, .. } = self.panels;
+        let weight = self.weight.ptr();
+        // SAFETY: the caller's promise.
+        unsafe {
+            let mut taps = [[V::zero(); 3]; 3];
+            for (row, taps) in taps.iter_mut().enumerate() {
+                for (col, tap) in taps.iter_mut().enumerate() {
+                    *tap = match self.operation {
+                        Operation::Forward => {
+                            V::load(weight.add(((row * 3 + col) * reads + read) * writes + first))
+                        }
+                        Operation::BackwardData => {
+                            let turned = (2 - row) * 3 + 2 - col;
+                            let mut lanes = [0.0; 16];
+                            for (i, lane) in lanes.iter_mut().enumerate().take(V::LANES) {
+                                *lane = *weight.add((turned * writes + first + i) * reads + read);
+                            }
+                            V::load(lanes.as_ptr())
+                        }
+                    };
+                }
+            }
+            taps
+        }
+    }
+}
