@@ -218,14 +218,34 @@ fn copy(session: &Session, device: &mut dyn Device, program: ProgramId, id: Buff
 /// # Panics
 /// When either cannot be read.
 pub fn distance(session: &Session, device: &dyn Device, program: ProgramId, id: BufferId) -> f64 {
+    let [exact, got] = both(session, device, program, id);
+    let largest = exact.iter().fold(1e-3f64, |m, v| m.max(v.abs()));
+    let apart = |(e, g): (&f64, &f64)| if g.is_finite() { (e - g).abs() } else { f64::INFINITY };
+    exact.iter().zip(&got).map(apart).fold(0.0, f64::max) / largest
+}
+
+/// Length of the difference between some buffers on a device and the session's, taken as one vector, relative to the length of
+/// that.
+///
+/// # Panics
+/// When one cannot be read.
+pub fn length_apart(session: &Session, device: &dyn Device, program: ProgramId, ids: &[BufferId]) -> f64 {
+    let (mut apart, mut length) = (0.0, 0.0);
+    for &id in ids {
+        let [exact, got] = both(session, device, program, id);
+        apart += exact.iter().zip(&got).map(|(e, g)| (e - g).powi(2)).sum::<f64>();
+        length += exact.iter().map(|e| e * e).sum::<f64>();
+    }
+    (apart / length).sqrt()
+}
+
+/// A buffer of floats, the session's and a device's.
+fn both(session: &Session, device: &dyn Device, program: ProgramId, id: BufferId) -> [Vec<f64>; 2] {
     let read = |device: &dyn Device, program: ProgramId| {
         let mut bytes = vec![0; session.plan.buffer(id).bytes];
         device.read(program, id, &mut bytes).expect("it was written");
         let values = bytes.chunks_exact(4).map(|b| f32::from_ne_bytes(b.try_into().expect("four bytes")));
         values.map(f64::from).collect::<Vec<f64>>()
     };
-    let (exact, got) = (read(&session.device, session.program), read(device, program));
-    let largest = exact.iter().fold(1e-3f64, |m, v| m.max(v.abs()));
-    let apart = |(e, g): (&f64, &f64)| if g.is_finite() { (e - g).abs() } else { f64::INFINITY };
-    exact.iter().zip(&got).map(apart).fold(0.0, f64::max) / largest
+    [read(&session.device, session.program), read(device, program)]
 }

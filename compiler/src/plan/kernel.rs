@@ -3,9 +3,7 @@
 use crate::ir::op::{Activation, ConvAttrs, Epilogue};
 use crate::ir::types::DType;
 
-use super::{
-    BlurGeometry, BufferId, ConvGeometry, GroupGeometry, Kernel, Operand, PadGeometry, PoolGeometry, Step,
-};
+use super::{BlurGeometry, BufferId, ConvGeometry, GroupGeometry, Kernel, PadGeometry, PoolGeometry, Step};
 
 impl Kernel {
     /// Sizes of a convolution or linear layer, forward or backward: what `precision` is about. Convolutions along the
@@ -202,20 +200,6 @@ impl Kernel {
                 | Kernel::Concat { .. }
         );
         steps_over && output == 0
-    }
-
-    /// Feature maps that may be stored as bf16 instead of `f32`; of each group all are, or none.
-    pub fn stored_alike(&self) -> &'static [&'static [Operand]] {
-        use Operand::{Input, Output};
-        match self {
-            Kernel::Conv { geometry, .. } if geometry.precision != DType::Bf16 => &[],
-            Kernel::Conv { epilogue: Epilogue { residual: false, .. }, .. } => &[&[Input(0)], &[Output(0)]],
-            Kernel::Conv { bias: false, .. } => &[&[Input(0)], &[Input(2), Output(0)]],
-            Kernel::Conv { bias: true, .. } => &[&[Input(0)], &[Input(3), Output(0)]],
-            Kernel::MaxPool { .. } => &[&[Input(0), Output(0)]],
-            Kernel::GlobalAvgPool { .. } => &[&[Input(0)]],
-            _ => &[],
-        }
     }
 
     /// Sizes and attributes in words: `3x3/2 p1 64x56x56 -> 128x28x28 + relu`; the batch is the plan's.

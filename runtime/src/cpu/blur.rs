@@ -8,18 +8,19 @@ use resnetc_compiler::plan::BlurGeometry;
 use crate::cpu::Ctx;
 use crate::cpu::memory::{Dst, Src};
 use crate::cpu::pooling::{PixelOp, windows};
+use crate::cpu::stored::Element;
 use crate::cpu::stream::{Access, expect_len, load, store};
 use crate::cpu::vector::Vector;
 
 /// `x [n, h, w, c] -> y [n, out, out, c]`
-pub fn blur_pool(ctx: &Ctx<'_>, g: &BlurGeometry, x: Src<'_, f32>, y: Dst<'_, f32>) {
+pub fn blur_pool<E: Element>(ctx: &Ctx<'_>, g: &BlurGeometry, x: Src<'_, E>, y: Dst<'_, E>) {
     expect_lens(g, x.len(), y.len());
     // SAFETY: the lengths have been checked.
     unsafe { windows(ctx, [g.n * g.out[0], g.out[1], g.c], &BlurPool { g, x, y }) }
 }
 
 /// `dy [n, out, out, c] -> dx [n, h, w, c]`
-pub fn blur_pool_backward(ctx: &Ctx<'_>, g: &BlurGeometry, dy: Src<'_, f32>, dx: Dst<'_, f32>) {
+pub fn blur_pool_backward<E: Element>(ctx: &Ctx<'_>, g: &BlurGeometry, dy: Src<'_, E>, dx: Dst<'_, E>) {
     expect_lens(g, dx.len(), dy.len());
     // SAFETY: the lengths have been checked.
     unsafe { windows(ctx, [g.n * g.h, g.w, g.c], &BlurPoolBackward { g, dy, dx }) }
@@ -55,13 +56,13 @@ fn weight(size: usize, stride: usize, i: usize, o: usize) -> f32 {
     own + first + last
 }
 
-struct BlurPool<'a> {
+struct BlurPool<'a, E> {
     g: &'a BlurGeometry,
-    x: Src<'a, f32>,
-    y: Dst<'a, f32>,
+    x: Src<'a, E>,
+    y: Dst<'a, E>,
 }
 
-impl PixelOp for BlurPool<'_> {
+impl<E: Element> PixelOp for BlurPool<'_, E> {
     #[inline(always)]
     unsafe fn pixel<V: Vector>(&self, access: impl Access, row: usize, ox: usize, c: usize) {
         let g = self.g;
@@ -82,13 +83,13 @@ impl PixelOp for BlurPool<'_> {
     }
 }
 
-struct BlurPoolBackward<'a> {
+struct BlurPoolBackward<'a, E> {
     g: &'a BlurGeometry,
-    dy: Src<'a, f32>,
-    dx: Dst<'a, f32>,
+    dy: Src<'a, E>,
+    dx: Dst<'a, E>,
 }
 
-impl PixelOp for BlurPoolBackward<'_> {
+impl<E: Element> PixelOp for BlurPoolBackward<'_, E> {
     #[inline(always)]
     unsafe fn pixel<V: Vector>(&self, access: impl Access, row: usize, ix: usize, c: usize) {
         let g = self.g;

@@ -8,9 +8,9 @@ use crate::cpu::group_backward::GroupSumsOut;
 use crate::cpu::group_norm::GroupNorm;
 use crate::cpu::memory::{Dst, Src};
 use crate::cpu::norm::{self, BnMask, Gradients, MaskBy, Norm, Sums};
-use crate::cpu::product::{self, ProductGradients, ProductSize};
+use crate::cpu::product::{self, ProductGradients};
 use crate::cpu::stats::{self, StatsAttrs, StatsOut};
-use crate::cpu::stored::{MapDst, MapSrc};
+use crate::cpu::stored::{Element, MapDst, MapSrc};
 use crate::cpu::stream::Rows;
 use crate::cpu::{
     Ctx, blur, concat, drop, elementwise, global_max, global_pool, group_backward, group_norm, loss, pooling,
@@ -71,7 +71,7 @@ impl<'a> Operands<'a> {
     }
 
     /// Operand `i`, to be read, with the gaps between its pixels.
-    pub fn rows(&self, i: usize) -> Rows<'a> {
+    pub fn rows<E: Element>(&self, i: usize) -> Rows<'a, E> {
         Rows { view: self.input(i), gap: self.plan.gap(self.step.inputs[i]) }
     }
 
@@ -107,6 +107,13 @@ impl<'a> Operands<'a> {
         }
     }
 
+    /// Whether the step's maps that may be stored as bf16 are, where they are one group.
+    fn are_narrow(&self) -> bool {
+        let first = self.step.kernel.stored_alike().first().and_then(|group| group.first());
+        let id = first.and_then(|&operand| self.step.operand(operand));
+        id.is_some_and(|id| self.plan.buffer(id).dtype == DType::Bf16)
+    }
+
     /// The last operand, a map, if the flag says that there is one.
     pub fn last_map(&self, present: bool) -> Option<MapSrc<'a>> {
         present.then(|| self.map(self.step.inputs.len() - 1))
@@ -121,7 +128,7 @@ impl<'a> Operands<'a> {
     }
 
     /// The last operand, if the flag says that there is one.
-    pub fn last_input(&self, present: bool) -> Option<Src<'a, f32>> {
+    pub fn last_input<T: bytemuck::Pod>(&self, present: bool) -> Option<Src<'a, T>> {
         present.then(|| self.input(self.step.inputs.len() - 1))
     }
 
@@ -135,11 +142,11 @@ impl<'a> Operands<'a> {
 
 /// By what a batch normalisation's gradient undoes the activation: operand 4 of both its kernels is the scale, where that is
 /// needed; the last one the shift, or the result.
-fn bn_mask<'a>(epilogue: Epilogue, o: &Operands<'a>) -> Option<BnMask<'a>> {
-    let (act, last) = (epilogue.act?, o.last_input(true)?);
+fn bn_mask<'a, E: Element>(epilogue: Epilogue, o: &Operands<'a>) -> Option<BnMask<'a, E>> {
+    let act = epilogue.act?;
     let by = match epilogue.recomputes_sign() {
-        true => MaskBy::Input([o.input(4), last]),
-        false => MaskBy::Result(last),
+        true => MaskBy::Input([o.input(4), o.last_input(true)?]),
+        false => MaskBy::Result(o.last_input(true)?),
     };
     Some(BnMask { act, by })
 }
@@ -192,63 +199,79 @@ pub(super) fn scratch_len(kernel: &Kernel, threads: usize) -> usize {
     }
 }
 
-/// Runs a step that has nothing prepared: the order of each kernel's operands is that of [`Kernel`]'s documentation.
+/// Runs a step that has nothing prepared.
 pub(super) fn run(ctx: &Ctx<'_>, o: &Operands<'_>, args: &RunArgs) {
+    if o.are_narrow() { run_stored::<u16>(ctx, o, args) } else { run_stored::<f32>(ctx, o, args) }
+}
+
+/// Runs a step whose maps consist of `E`, those that may be stored as bf16: such kernels have one group of them. The order of
+/// each kernel's operands is that of [`Kernel`]'s documentation.
+fn run_stored<E: Element>(ctx: &Ctx<'_>, o: &Operands<'_>, args: &RunArgs) {
     match &o.step.kernel {
         kernel @ (Kernel::Conv { .. }
         | Kernel::ConvBackwardData { .. }
         | Kernel::ConvBackwardFilter { .. }) => {
             unreachable!("{kernel:?} is prepared when its plan is loaded")
         }
-        &Kernel::ChannelSum { rows, .. } => stats::channel_sum(ctx, rows, o.input(0), o.output(0)),
+        &Kernel::ChannelSum { rows, .. } => stats::channel_sum::<E>(ctx, rows, o.input(0), o.output(0)),
         &Kernel::BnStats { rows, eps, momentum, .. } => {
             let [running_mean, running_var] = [1, 2].map(|i| o.update(i));
             let out = StatsOut { running_mean, running_var, mean: o.output(0), rstd: o.output(1) };
-            stats::bn_stats(ctx, rows, StatsAttrs { eps, momentum }, o.rows(0), out);
+            stats::bn_stats::<E>(ctx, rows, StatsAttrs { eps, momentum }, o.rows(0), out);
         }
         &Kernel::BnApply { rows, epilogue, .. } => {
             let [mean, rstd, scale, shift] = [1, 2, 3, 4].map(|i| o.input(i));
             let residual = o.last_input(epilogue.residual);
             let norm = Norm { mean, rstd, scale };
-            norm::bn_apply(ctx, rows, epilogue, o.rows(0), norm, shift, residual, o.output(0));
+            norm::bn_apply::<E>(ctx, rows, epilogue, o.rows(0), norm, shift, residual, o.output(0));
         }
         &Kernel::BnBackwardReduce { rows, epilogue, .. } => {
             let mask = bn_mask(epilogue, o);
-            let ([dy, mean, rstd], out) = ([0, 2, 3].map(|i| o.input(i)), [0, 1].map(|i| o.output(i)));
-            stats::bn_backward_reduce(ctx, rows, dy, o.rows(1), [mean, rstd], mask, out);
+            let (statistics, out) = ([2, 3].map(|i| o.input(i)), [0, 1].map(|i| o.output(i)));
+            stats::bn_backward_reduce::<E>(ctx, rows, o.input(0), o.rows(1), statistics, mask, out);
         }
         &Kernel::BnBackwardApply { rows, epilogue, .. } => {
             let mask = bn_mask(epilogue, o);
-            let [dy, mean, rstd, scale, dscale, dshift] = [0, 2, 3, 4, 5, 6].map(|i| o.input(i));
+            let [mean, rstd, scale, dscale, dshift] = [2, 3, 4, 5, 6].map(|i| o.input(i));
             let (norm, sums) = (Norm { mean, rstd, scale }, Sums { dscale, dshift });
             let out = Gradients { dx: o.output(0), dresidual: epilogue.residual.then(|| o.output(1)) };
-            norm::bn_backward_apply(ctx, rows, dy, o.rows(1), norm, sums, mask, out);
+            norm::bn_backward_apply::<E>(ctx, rows, o.input(0), o.rows(1), norm, sums, mask, out);
         }
         Kernel::GroupStats { geometry, eps } => {
-            group_norm::group_stats(ctx, geometry, *eps, o.rows(0), [0, 1].map(|i| o.output(i)));
+            group_norm::group_stats::<E>(ctx, geometry, *eps, o.rows(0), [0, 1].map(|i| o.output(i)));
         }
         Kernel::GroupApply { geometry, epilogue } => {
             let [mean, rstd, scale, shift] = [1, 2, 3, 4].map(|i| o.input(i));
             let (norm, residual) = (GroupNorm { mean, rstd, scale }, o.last_input(epilogue.residual));
-            group_norm::group_apply(ctx, geometry, *epilogue, o.rows(0), norm, shift, residual, o.output(0));
+            group_norm::group_apply::<E>(
+                ctx,
+                geometry,
+                *epilogue,
+                o.rows(0),
+                norm,
+                shift,
+                residual,
+                o.output(0),
+            );
         }
         &Kernel::GroupBackwardReduce { ref geometry, act } => {
             let mask = act.zip(o.last_input(act.is_some()));
-            let [dy, mean, rstd, scale] = [0, 2, 3, 4].map(|i| o.input(i));
+            let [mean, rstd, scale] = [2, 3, 4].map(|i| o.input(i));
             let [dscale, dshift, slope, offset] = [0, 1, 2, 3].map(|i| o.output(i));
             let (norm, out) =
                 (GroupNorm { mean, rstd, scale }, GroupSumsOut { dscale, dshift, slope, offset });
-            group_backward::group_backward_reduce(ctx, geometry, dy, o.rows(1), norm, mask, out);
+            let (dy, x) = (o.input(0), o.rows(1));
+            group_backward::group_backward_reduce::<E>(ctx, geometry, dy, x, norm, mask, out);
         }
         Kernel::GroupBackwardApply { geometry, epilogue } => {
             let mask = epilogue.act.zip(o.last_input(epilogue.act.is_some()));
-            let [dy, mean, rstd, scale, slope, offset] = [0, 2, 3, 4, 5, 6].map(|i| o.input(i));
+            let [mean, rstd, scale, slope, offset] = [2, 3, 4, 5, 6].map(|i| o.input(i));
             let norm = GroupNorm { mean, rstd, scale };
             let out = Gradients { dx: o.output(0), dresidual: epilogue.residual.then(|| o.output(1)) };
-            group_backward::group_backward_apply(
+            group_backward::group_backward_apply::<E>(
                 ctx,
                 geometry,
-                dy,
+                o.input(0),
                 o.rows(1),
                 norm,
                 [slope, offset],
@@ -259,70 +282,81 @@ pub(super) fn run(ctx: &Ctx<'_>, o: &Operands<'_>, args: &RunArgs) {
         &Kernel::Affine { rows, epilogue, .. } => {
             let ([scale, shift], residual) = ([1, 2].map(|i| o.input(i)), o.last_input(epilogue.residual));
             let (x, y, gap) = (o.rows(0), o.output(0), o.output_gap(0));
-            norm::affine(ctx, rows, epilogue, x, [scale, shift], residual, y, gap);
+            norm::affine::<E>(ctx, rows, epilogue, x, [scale, shift], residual, y, gap);
         }
-        &Kernel::Activate { act, .. } => elementwise::activate(ctx, act, o.input(0), o.output(0)),
+        &Kernel::Activate { act, .. } => elementwise::activate::<E>(ctx, act, o.input(0), o.output(0)),
         &Kernel::ActivateBackward { act, .. } => {
-            elementwise::activate_backward(ctx, act, o.input(0), o.input(1), o.output(0));
+            elementwise::activate_backward::<E>(ctx, act, o.input(0), o.input(1), o.output(0));
         }
         &Kernel::Add { len, act } => {
             let size = o.matrix(len);
-            elementwise::add(ctx, act, size, [0, 1].map(|i| o.rows(i)), o.output(0));
+            elementwise::add::<E>(ctx, act, size, [0, 1].map(|i| o.rows(i)), o.output(0));
         }
         &Kernel::Mul { images, pixels, channels, gate, epilogue } => {
-            let size = ProductSize { images, pixels, channels, gate };
-            let residual = o.last_input(epilogue.residual);
-            product::mul(ctx, size, epilogue, [0, 1].map(|i| o.input(i)), residual, o.output(0));
+            let (residual, y) = (o.last_input(epilogue.residual), o.output(0));
+            if gate {
+                let (size, factors) = ([images, pixels, channels], (o.input(0), o.input(1)));
+                product::gate::<E>(ctx, size, epilogue, factors, residual, y);
+            } else {
+                product::mul::<E>(ctx, epilogue, [0, 1].map(|i| o.input(i)), residual, y);
+            }
         }
         &Kernel::MulBackward { images, pixels, channels, gate, epilogue } => {
-            let size = ProductSize { images, pixels, channels, gate };
             let mask = epilogue.act.zip(o.last_input(epilogue.act.is_some()));
-            let dresidual = epilogue.residual.then(|| o.output(2));
-            let out = ProductGradients { da: o.output(0), db: o.output(1), dresidual };
-            product::mul_backward(ctx, size, o.input(0), [1, 2].map(|i| o.input(i)), mask, out);
+            let (da, dresidual) = (o.output(0), epilogue.residual.then(|| o.output(2)));
+            if gate {
+                let (size, factors) = ([images, pixels, channels], (o.input(1), o.input(2)));
+                let out = ProductGradients { da, db: o.output(1), dresidual };
+                product::gate_backward::<E>(ctx, size, o.input(0), factors, mask, out);
+            } else {
+                let out = ProductGradients { da, db: o.output(1), dresidual };
+                product::mul_backward::<E>(ctx, o.input(0), [1, 2].map(|i| o.input(i)), mask, out);
+            }
         }
         &Kernel::Drop { geometry, part, rate, stream } => {
             let key = Key::new(args, stream);
-            drop::drop(ctx, &geometry, part, rate, key, o.input(0), o.output(0));
+            drop::drop::<E>(ctx, &geometry, part, rate, key, o.input(0), o.output(0));
         }
         &Kernel::ScaleShift { scale, shift, .. } => {
-            elementwise::scale_shift(ctx, [scale, shift], o.input(0), o.output(0));
+            elementwise::scale_shift::<E>(ctx, [scale, shift], o.input(0), o.output(0));
         }
         Kernel::MaxPool { geometry, positions } => {
             let positions = positions.then(|| o.output(1));
-            pooling::max_pool(ctx, geometry, o.map(0), o.output_map(0), o.output_gap(0), positions);
+            pooling::max_pool::<E>(ctx, geometry, o.input(0), o.output(0), o.output_gap(0), positions);
         }
         Kernel::MaxPoolBackward { geometry } => {
-            pooling::max_pool_backward(ctx, geometry, o.input(0), o.input(1), o.output(0));
+            pooling::max_pool_backward::<E>(ctx, geometry, o.input(0), o.input(1), o.output(0));
         }
         Kernel::AvgPool { geometry } => {
-            pooling::avg_pool(ctx, geometry, o.input(0), o.output(0), o.output_gap(0));
+            pooling::avg_pool::<E>(ctx, geometry, o.input(0), o.output(0), o.output_gap(0));
         }
         Kernel::AvgPoolBackward { geometry } => {
-            pooling::avg_pool_backward(ctx, geometry, o.input(0), o.output(0));
+            pooling::avg_pool_backward::<E>(ctx, geometry, o.input(0), o.output(0));
         }
         &Kernel::GlobalAvgPool { images, pixels, channels } => {
-            global_pool::global_avg_pool(ctx, [images, pixels, channels], o.map(0), o.output(0));
+            global_pool::global_avg_pool::<E>(ctx, [images, pixels, channels], o.input(0), o.output(0));
         }
         &Kernel::GlobalAvgPoolBackward { images, pixels, channels } => {
-            global_pool::global_avg_pool_backward(ctx, [images, pixels, channels], o.input(0), o.output(0));
+            let (dy, dx) = (o.input(0), o.output(0));
+            global_pool::global_avg_pool_backward::<E>(ctx, [images, pixels, channels], dy, dx);
         }
         &Kernel::GlobalMaxPool { images, pixels, channels, positions } => {
             let positions = positions.then(|| o.output(1));
-            global_max::global_max_pool(ctx, [images, pixels, channels], o.input(0), o.output(0), positions);
+            let (x, y) = (o.input(0), o.output(0));
+            global_max::global_max_pool::<E>(ctx, [images, pixels, channels], x, y, positions);
         }
         &Kernel::GlobalMaxPoolBackward { images, pixels, channels } => {
-            let (dy, positions) = (o.input(0), o.input(1));
-            global_max::global_max_pool_backward(ctx, [images, pixels, channels], dy, positions, o.output(0));
+            let (size, dx) = ([images, pixels, channels], o.output(0));
+            global_max::global_max_pool_backward::<E>(ctx, size, o.input(0), o.input(1), dx);
         }
-        Kernel::BlurPool(g) => blur::blur_pool(ctx, g, o.input(0), o.output(0)),
-        Kernel::BlurPoolBackward(g) => blur::blur_pool_backward(ctx, g, o.input(0), o.output(0)),
+        Kernel::BlurPool(g) => blur::blur_pool::<E>(ctx, g, o.input(0), o.output(0)),
+        Kernel::BlurPoolBackward(g) => blur::blur_pool_backward::<E>(ctx, g, o.input(0), o.output(0)),
         &Kernel::Concat { rows, ref channels } => run_concat(ctx, rows, channels, o),
         &Kernel::ChannelSlice { rows, channels, start, taken } => {
             concat::slice(ctx, [rows, channels], start..start + taken, o.input(0), o.output(0));
         }
-        Kernel::PadShortcut(g) => shortcut::pad(ctx, g, o.input(0), o.output(0)),
-        Kernel::PadShortcutBackward(g) => shortcut::pad_backward(ctx, g, o.input(0), o.output(0)),
+        Kernel::PadShortcut(g) => shortcut::pad::<E>(ctx, g, o.input(0), o.output(0)),
+        Kernel::PadShortcutBackward(g) => shortcut::pad_backward::<E>(ctx, g, o.input(0), o.output(0)),
         &Kernel::Softmax { rows, classes } => loss::softmax(ctx, rows, classes, o.input(0), o.output(0)),
         &Kernel::CrossEntropy { classes, smoothing, .. } => {
             let out = [0, 1].map(|i| o.output(i));

@@ -9,6 +9,7 @@ use resnetc_compiler::plan::DropGeometry;
 use crate::cpu::Ctx;
 use crate::cpu::memory::{Dst, Src};
 use crate::cpu::pool::share;
+use crate::cpu::stored::Element;
 use crate::cpu::stream::{Access, MapOp, expect_len, load, map_flat, map_row_range, store};
 use crate::cpu::vector::Vector;
 use crate::random::{Key, blocks, threshold};
@@ -22,14 +23,14 @@ pub fn drop_scratch_len(g: &DropGeometry, part: DropPart) -> usize {
 }
 
 /// `y = x` with what is dropped set to zero and the rest scaled; `y` may be `x`.
-pub fn drop(
+pub fn drop<E: Element>(
     ctx: &Ctx<'_>,
     g: &DropGeometry,
     part: DropPart,
     rate: f32,
     key: Key,
-    x: Src<'_, f32>,
-    y: Dst<'_, f32>,
+    x: Src<'_, E>,
+    y: Dst<'_, E>,
 ) {
     let len = g.n * g.h * g.w * g.c;
     expect_len(x.len(), len, "x");
@@ -47,16 +48,16 @@ pub fn drop(
     }
 }
 
-struct Elements<'a> {
+struct Elements<'a, E> {
     key: Key,
     limit: u32,
     /// Factor of what is kept.
     kept: f32,
-    x: Src<'a, f32>,
-    y: Dst<'a, f32>,
+    x: Src<'a, E>,
+    y: Dst<'a, E>,
 }
 
-impl MapOp for Elements<'_> {
+impl<E: Element> MapOp for Elements<'_, E> {
     type Channel<V: Vector> = ();
 
     #[inline(always)]
@@ -74,12 +75,12 @@ impl MapOp for Elements<'_> {
 }
 
 /// Multiplies every image by its factor.
-fn images(
+fn images<E: Element>(
     ctx: &Ctx<'_>,
     g: &DropGeometry,
     factor: impl Fn(usize) -> f32 + Sync,
-    x: Src<'_, f32>,
-    y: Dst<'_, f32>,
+    x: Src<'_, E>,
+    y: Dst<'_, E>,
 ) {
     let pixels = g.h * g.w;
     ctx.parallel(y.len(), &|thread| {
@@ -92,13 +93,13 @@ fn images(
     });
 }
 
-struct Scaled<'a> {
+struct Scaled<'a, E> {
     factor: f32,
-    x: Src<'a, f32>,
-    y: Dst<'a, f32>,
+    x: Src<'a, E>,
+    y: Dst<'a, E>,
 }
 
-impl MapOp for Scaled<'_> {
+impl<E: Element> MapOp for Scaled<'_, E> {
     type Channel<V: Vector> = V;
 
     #[inline(always)]
@@ -166,17 +167,17 @@ fn drop_squares(mask: &mut [u8], g: &DropGeometry, size: usize, starts: impl Fn(
     }
 }
 
-struct Masked<'a> {
+struct Masked<'a, E> {
     mask: *const u8,
     scale: f32,
-    x: Src<'a, f32>,
-    y: Dst<'a, f32>,
+    x: Src<'a, E>,
+    y: Dst<'a, E>,
 }
 
 // SAFETY: the mask is only read.
-unsafe impl Sync for Masked<'_> {}
+unsafe impl<E: Element> Sync for Masked<'_, E> {}
 
-impl MapOp for Masked<'_> {
+impl<E: Element> MapOp for Masked<'_, E> {
     type Channel<V: Vector> = V;
 
     #[inline(always)]

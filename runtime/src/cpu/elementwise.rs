@@ -5,23 +5,24 @@ use resnetc_compiler::ir::op::Activation;
 use crate::cpu::Ctx;
 use crate::cpu::activation::{backward, forward};
 use crate::cpu::memory::{Dst, Src};
+use crate::cpu::stored::Element;
 use crate::cpu::stream::{Access, MapOp, Rows, expect_len, load, map_flat, map_rows, store};
 use crate::cpu::vector::Vector;
 
 /// `y = act(x)`; `y` may be `x`.
-pub fn activate(ctx: &Ctx<'_>, act: Activation, x: Src<'_, f32>, y: Dst<'_, f32>) {
+pub fn activate<E: Element>(ctx: &Ctx<'_>, act: Activation, x: Src<'_, E>, y: Dst<'_, E>) {
     expect_len(x.len(), y.len(), "x");
     // SAFETY: equal lengths.
     unsafe { map_flat(ctx, y.len(), &Activate { act, x, y }) }
 }
 
 /// `dx = dy * act'`, from the activation's result (or input: see [`Activation::grad_from`]) `y`; `dx` may be `dy` or `y`.
-pub fn activate_backward(
+pub fn activate_backward<E: Element>(
     ctx: &Ctx<'_>,
     act: Activation,
-    dy: Src<'_, f32>,
-    y: Src<'_, f32>,
-    dx: Dst<'_, f32>,
+    dy: Src<'_, E>,
+    y: Src<'_, E>,
+    dx: Dst<'_, E>,
 ) {
     expect_len(dy.len(), dx.len(), "dy");
     expect_len(y.len(), dx.len(), "y");
@@ -30,12 +31,12 @@ pub fn activate_backward(
 }
 
 /// `y = act(a + b)`; `y` may be either. Rows matter where there are gaps between them.
-pub fn add(
+pub fn add<E: Element>(
     ctx: &Ctx<'_>,
     act: Option<Activation>,
     [rows, channels]: [usize; 2],
-    [a, b]: [Rows<'_>; 2],
-    y: Dst<'_, f32>,
+    [a, b]: [Rows<'_, E>; 2],
+    y: Dst<'_, E>,
 ) {
     expect_len(y.len(), rows * channels, "y");
     a.expect(rows, channels, "a");
@@ -51,20 +52,20 @@ pub fn add(
 }
 
 /// `y = scale * x + shift`; `y` may be `x`.
-pub fn scale_shift(ctx: &Ctx<'_>, [scale, shift]: [f32; 2], x: Src<'_, f32>, y: Dst<'_, f32>) {
+pub fn scale_shift<E: Element>(ctx: &Ctx<'_>, [scale, shift]: [f32; 2], x: Src<'_, E>, y: Dst<'_, E>) {
     expect_len(x.len(), y.len(), "x");
     // SAFETY: equal lengths.
     unsafe { map_flat(ctx, y.len(), &ScaleShift { scale, shift, x, y }) }
 }
 
-struct ScaleShift<'a> {
+struct ScaleShift<'a, E> {
     scale: f32,
     shift: f32,
-    x: Src<'a, f32>,
-    y: Dst<'a, f32>,
+    x: Src<'a, E>,
+    y: Dst<'a, E>,
 }
 
-impl MapOp for ScaleShift<'_> {
+impl<E: Element> MapOp for ScaleShift<'_, E> {
     /// `scale, shift`
     type Channel<V: Vector> = [V; 2];
 
@@ -81,13 +82,13 @@ impl MapOp for ScaleShift<'_> {
     }
 }
 
-struct Activate<'a> {
+struct Activate<'a, E> {
     act: Activation,
-    x: Src<'a, f32>,
-    y: Dst<'a, f32>,
+    x: Src<'a, E>,
+    y: Dst<'a, E>,
 }
 
-impl MapOp for Activate<'_> {
+impl<E: Element> MapOp for Activate<'_, E> {
     type Channel<V: Vector> = ();
 
     #[inline(always)]
@@ -100,14 +101,14 @@ impl MapOp for Activate<'_> {
     }
 }
 
-struct ActivateBackward<'a> {
+struct ActivateBackward<'a, E> {
     act: Activation,
-    dy: Src<'a, f32>,
-    y: Src<'a, f32>,
-    dx: Dst<'a, f32>,
+    dy: Src<'a, E>,
+    y: Src<'a, E>,
+    dx: Dst<'a, E>,
 }
 
-impl MapOp for ActivateBackward<'_> {
+impl<E: Element> MapOp for ActivateBackward<'_, E> {
     type Channel<V: Vector> = ();
 
     #[inline(always)]
@@ -123,14 +124,14 @@ impl MapOp for ActivateBackward<'_> {
     }
 }
 
-struct Add<'a> {
+struct Add<'a, E> {
     act: Option<Activation>,
-    a: Rows<'a>,
-    b: Rows<'a>,
-    y: Dst<'a, f32>,
+    a: Rows<'a, E>,
+    b: Rows<'a, E>,
+    y: Dst<'a, E>,
 }
 
-impl MapOp for Add<'_> {
+impl<E: Element> MapOp for Add<'_, E> {
     type Channel<V: Vector> = ();
 
     #[inline(always)]

@@ -3,6 +3,7 @@
 use crate::cpu::Ctx;
 use crate::cpu::columns::{ColumnOp, for_columns};
 use crate::cpu::memory::{Dst, Src};
+use crate::cpu::stored::Element;
 use crate::cpu::stream::{Access, expect_len, load, store};
 use crate::cpu::vector::Vector;
 
@@ -14,10 +15,10 @@ const MAX_PIXELS: usize = 1 << 24;
 ///
 /// # Panics
 /// When the views are not of these lengths, or an image has more pixels than `f32` counts.
-pub fn global_max_pool(
+pub fn global_max_pool<E: Element>(
     ctx: &Ctx<'_>,
     [images, pixels, channels]: [usize; 3],
-    x: Src<'_, f32>,
+    x: Src<'_, E>,
     y: Dst<'_, f32>,
     positions: Option<Dst<'_, u32>>,
 ) {
@@ -32,12 +33,12 @@ pub fn global_max_pool(
 ///
 /// # Panics
 /// As [`global_max_pool`].
-pub fn global_max_pool_backward(
+pub fn global_max_pool_backward<E: Element>(
     ctx: &Ctx<'_>,
     [images, pixels, channels]: [usize; 3],
     dy: Src<'_, f32>,
     positions: Src<'_, u32>,
-    dx: Dst<'_, f32>,
+    dx: Dst<'_, E>,
 ) {
     assert!(pixels <= MAX_PIXELS, "too many pixels to count in f32");
     expect_len(dx.len(), images * pixels * channels, "dx");
@@ -46,15 +47,15 @@ pub fn global_max_pool_backward(
     for_columns(ctx, [images, pixels, channels], &Scatter { pixels, channels, dy, positions, dx });
 }
 
-struct Max<'a> {
+struct Max<'a, E> {
     pixels: usize,
     channels: usize,
-    x: Src<'a, f32>,
+    x: Src<'a, E>,
     y: Dst<'a, f32>,
     positions: Option<Dst<'a, u32>>,
 }
 
-impl ColumnOp for Max<'_> {
+impl<E: Element> ColumnOp for Max<'_, E> {
     #[inline(always)]
     unsafe fn column<V: Vector>(&self, access: impl Access, image: usize, c: usize, lanes: usize) {
         let out = image * self.channels + c;
@@ -78,15 +79,15 @@ impl ColumnOp for Max<'_> {
     }
 }
 
-struct Scatter<'a> {
+struct Scatter<'a, E> {
     pixels: usize,
     channels: usize,
     dy: Src<'a, f32>,
     positions: Src<'a, u32>,
-    dx: Dst<'a, f32>,
+    dx: Dst<'a, E>,
 }
 
-impl ColumnOp for Scatter<'_> {
+impl<E: Element> ColumnOp for Scatter<'_, E> {
     #[inline(always)]
     unsafe fn column<V: Vector>(&self, access: impl Access, image: usize, c: usize, lanes: usize) {
         let from = image * self.channels + c;

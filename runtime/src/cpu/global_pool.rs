@@ -3,7 +3,7 @@
 use crate::cpu::Ctx;
 use crate::cpu::columns::{ColumnOp, for_columns};
 use crate::cpu::memory::{Dst, Src};
-use crate::cpu::stored::{Element, MapSrc};
+use crate::cpu::stored::Element;
 use crate::cpu::stream::{Access, expect_len, load, store};
 use crate::cpu::vector::Vector;
 
@@ -11,27 +11,23 @@ use crate::cpu::vector::Vector;
 const BLOCK: usize = 64;
 
 /// `y = mean(x)` over pixels: `x [images, pixels, channels] -> y [images, channels]`.
-pub fn global_avg_pool(
+pub fn global_avg_pool<E: Element>(
     ctx: &Ctx<'_>,
     [images, pixels, channels]: [usize; 3],
-    x: MapSrc<'_>,
+    x: Src<'_, E>,
     y: Dst<'_, f32>,
 ) {
     expect_len(x.len(), images * pixels * channels, "x");
     expect_len(y.len(), images * channels, "y");
-    let sizes = [images, pixels, channels];
-    match x {
-        MapSrc::F32(x) => for_columns(ctx, sizes, &Mean { pixels, channels, x, y }),
-        MapSrc::Bf16(x) => for_columns(ctx, sizes, &Mean { pixels, channels, x, y }),
-    }
+    for_columns(ctx, [images, pixels, channels], &Mean { pixels, channels, x, y });
 }
 
 /// `dx = dy / pixels`: `dy [images, channels] -> dx [images, pixels, channels]`.
-pub fn global_avg_pool_backward(
+pub fn global_avg_pool_backward<E: Element>(
     ctx: &Ctx<'_>,
     [images, pixels, channels]: [usize; 3],
     dy: Src<'_, f32>,
-    dx: Dst<'_, f32>,
+    dx: Dst<'_, E>,
 ) {
     expect_len(dx.len(), images * pixels * channels, "dx");
     expect_len(dy.len(), images * channels, "dy");
@@ -55,7 +51,7 @@ impl<E: Element> ColumnOp for Mean<'_, E> {
                 let mut part = V::zero();
                 for pixel in start..self.pixels.min(start + BLOCK) {
                     let at = (image * self.pixels + pixel) * self.channels + c;
-                    part = part.add(E::load(access, self.x.ptr().add(at)));
+                    part = part.add(load(access, self.x, at));
                 }
                 sum = sum.add(part);
             }
@@ -65,14 +61,14 @@ impl<E: Element> ColumnOp for Mean<'_, E> {
     }
 }
 
-struct Spread<'a> {
+struct Spread<'a, E> {
     pixels: usize,
     channels: usize,
     dy: Src<'a, f32>,
-    dx: Dst<'a, f32>,
+    dx: Dst<'a, E>,
 }
 
-impl ColumnOp for Spread<'_> {
+impl<E: Element> ColumnOp for Spread<'_, E> {
     #[inline(always)]
     unsafe fn column<V: Vector>(&self, access: impl Access, image: usize, c: usize, _lanes: usize) {
         // SAFETY: the caller's promise.

@@ -13,6 +13,7 @@ use crate::cpu::memory::{Dst, Src};
 use crate::cpu::norm::{BnMask, Gradients, MaskBy};
 use crate::cpu::reduce::Partials;
 use crate::cpu::stats::{Backward, SumWork};
+use crate::cpu::stored::Element;
 use crate::cpu::stream::{Access, MapOp, Rows, expect_len, load, map_row_range, store};
 use crate::cpu::vector::Vector;
 
@@ -39,13 +40,13 @@ pub fn group_backward_reduce_scratch_len(g: &GroupGeometry, threads: usize) -> u
 
 /// `dscale = sum(dy' * xhat)`, `dshift = sum(dy')` over images and pixels, where `dy'` is `dy` before the activation, whose
 /// result is `y`, and `xhat = (x - mean) * rstd`; and the means that [`group_backward_apply`] needs.
-pub fn group_backward_reduce(
+pub fn group_backward_reduce<E: Element>(
     ctx: &Ctx<'_>,
     g: &GroupGeometry,
-    dy: Src<'_, f32>,
-    x: Rows<'_>,
+    dy: Src<'_, E>,
+    x: Rows<'_, E>,
     norm: GroupNorm<'_>,
-    mask: Option<(Activation, Src<'_, f32>)>,
+    mask: Option<(Activation, Src<'_, E>)>,
     out: GroupSumsOut<'_>,
 ) {
     let groups = [norm.mean.len(), norm.rstd.len(), out.slope.len(), out.offset.len()];
@@ -154,15 +155,15 @@ pub fn group_backward_apply_scratch_len(g: &GroupGeometry, threads: usize) -> us
 /// `dx = rstd * (scale * dy' - offset - xhat * slope)`, `dresidual = dy'`: see [`group_backward_reduce`]. `mask` is the
 /// activation and its result. The results may be `dy`, `x` or `y` in place.
 #[allow(clippy::too_many_arguments)] // the operands of one step, as the plan lists them
-pub fn group_backward_apply(
+pub fn group_backward_apply<E: Element>(
     ctx: &Ctx<'_>,
     g: &GroupGeometry,
-    dy: Src<'_, f32>,
-    x: Rows<'_>,
+    dy: Src<'_, E>,
+    x: Rows<'_, E>,
     norm: GroupNorm<'_>,
     [slope, offset]: [Src<'_, f32>; 2],
-    mask: Option<(Activation, Src<'_, f32>)>,
-    out: Gradients<'_>,
+    mask: Option<(Activation, Src<'_, E>)>,
+    out: Gradients<'_, E>,
 ) {
     let maps = [dy.len(), mask.map_or(dy.len(), |(_, y)| y.len()), out.dx.len()];
     expect_sizes(g, x, &maps, &[norm.scale.len()], &[norm.mean, norm.rstd, slope, offset].map(Src::len));
@@ -191,9 +192,9 @@ pub fn group_backward_apply(
 }
 
 /// The second pass of one image; all but the maps is `[channels]`.
-struct BackwardApply<'a> {
-    dy: Src<'a, f32>,
-    x: Rows<'a>,
+struct BackwardApply<'a, E> {
+    dy: Src<'a, E>,
+    x: Rows<'a, E>,
     mean: Src<'a, f32>,
     rstd: Src<'a, f32>,
     scale: Src<'a, f32>,
@@ -202,11 +203,11 @@ struct BackwardApply<'a> {
     /// `rstd * offset`
     offset: Src<'a, f32>,
     /// The activation and its result.
-    mask: Option<(Activation, Src<'a, f32>)>,
-    out: Gradients<'a>,
+    mask: Option<(Activation, Src<'a, E>)>,
+    out: Gradients<'a, E>,
 }
 
-impl MapOp for BackwardApply<'_> {
+impl<E: Element> MapOp for BackwardApply<'_, E> {
     /// `mean, rstd * scale, slope, offset`
     type Channel<V: Vector> = [V; 4];
 
@@ -215,7 +216,7 @@ impl MapOp for BackwardApply<'_> {
         // SAFETY: the caller's promise.
         unsafe {
             let factor = load::<V>(access, self.rstd, c).mul(load(access, self.scale, c));
-            let of = |view| load(access, view, c);
+            let of = |view: Src<'_, f32>| load(access, view, c);
             [of(self.mean), factor, of(self.slope), of(self.offset)]
         }
     }

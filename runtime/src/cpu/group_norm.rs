@@ -16,6 +16,7 @@ use crate::cpu::norm::{BnApply, Norm};
 use crate::cpu::pool::share;
 use crate::cpu::reduce::Partials;
 use crate::cpu::stats::{Moments, StatsWork};
+use crate::cpu::stored::Element;
 use crate::cpu::stream::{LINE, Rows, expect_len, map_row_range};
 
 /// Two numbers per group of a piece.
@@ -136,9 +137,9 @@ pub(super) fn spread(of_groups: impl IntoIterator<Item = f32>, width: usize, of_
 
 /// Checks the lengths of `x`, of maps without gaps, of vectors of one number per channel, and of statistics.
 #[track_caller]
-pub(super) fn expect_sizes(
+pub(super) fn expect_sizes<E: Element>(
     g: &GroupGeometry,
-    x: Rows<'_>,
+    x: Rows<'_, E>,
     maps: &[usize],
     channels: &[usize],
     groups: &[usize],
@@ -157,7 +158,13 @@ pub fn group_stats_scratch_len(g: &GroupGeometry, threads: usize) -> usize {
 
 /// Mean and `1 / sqrt(var + eps)` of every group of every image, in one pass over memory: see
 /// [`bn_stats`](super::stats::bn_stats). A group's moments are those of its channels, merged.
-pub fn group_stats(ctx: &Ctx<'_>, g: &GroupGeometry, eps: f32, x: Rows<'_>, [mean, rstd]: [Dst<'_, f32>; 2]) {
+pub fn group_stats<E: Element>(
+    ctx: &Ctx<'_>,
+    g: &GroupGeometry,
+    eps: f32,
+    x: Rows<'_, E>,
+    [mean, rstd]: [Dst<'_, f32>; 2],
+) {
     expect_sizes(g, x, &[], &[], &[mean.len(), rstd.len()]);
     let (channels, pieces) = (g.channels, Pieces::new(*g, ctx.pool.threads()));
     let partials = Partials::<2, 3>::new(ctx, channels);
@@ -226,15 +233,15 @@ pub fn group_apply_scratch_len(g: &GroupGeometry, threads: usize) -> usize {
 /// `y = act((x - mean) * rstd * scale + shift + residual)`; `y` may be `x` or the residual.
 /// The residual is there when the epilogue says so.
 #[allow(clippy::too_many_arguments)] // the operands of one step, as the plan lists them
-pub fn group_apply(
+pub fn group_apply<E: Element>(
     ctx: &Ctx<'_>,
     g: &GroupGeometry,
     epilogue: Epilogue,
-    x: Rows<'_>,
+    x: Rows<'_, E>,
     norm: GroupNorm<'_>,
     shift: Src<'_, f32>,
-    residual: Option<Src<'_, f32>>,
-    y: Dst<'_, f32>,
+    residual: Option<Src<'_, E>>,
+    y: Dst<'_, E>,
 ) {
     let maps = [y.len(), residual.map_or(y.len(), Src::len)];
     expect_sizes(g, x, &maps, &[norm.scale.len(), shift.len()], &[norm.mean.len(), norm.rstd.len()]);

@@ -5,6 +5,7 @@ use resnetc_compiler::ir::op::{Activation, Epilogue};
 use crate::cpu::Ctx;
 use crate::cpu::activation::{backward, forward};
 use crate::cpu::memory::{Dst, Src};
+use crate::cpu::stored::Element;
 use crate::cpu::stream::{Access, MapOp, Rows, expect_len, load, map_rows, spanned, store};
 use crate::cpu::vector::Vector;
 
@@ -30,24 +31,24 @@ pub struct Sums<'a> {
 
 /// How a gradient undoes the activation behind the normalisation.
 #[derive(Clone, Copy)]
-pub struct BnMask<'a> {
+pub struct BnMask<'a, E> {
     /// The activation.
     pub act: Activation,
     /// What it is undone by.
-    pub by: MaskBy<'a>,
+    pub by: MaskBy<'a, E>,
 }
 
 /// By what an activation is undone.
 #[derive(Clone, Copy)]
-pub enum MaskBy<'a> {
+pub enum MaskBy<'a, E> {
     /// Its result, `[rows, channels]`.
-    Result(Src<'a, f32>),
+    Result(Src<'a, E>),
     /// What it was applied to, computed anew as [`bn_apply`] does, to the bit, from gamma and beta, each `[channels]`: for
     /// activations whose derivative depends on the sign of that alone.
     Input([Src<'a, f32>; 2]),
 }
 
-impl BnMask<'_> {
+impl<E: Element> BnMask<'_, E> {
     /// Checks the lengths of its operands.
     pub(super) fn expect(self, rows: usize, channels: usize) {
         match self.by {
@@ -105,25 +106,25 @@ impl BnMask<'_> {
 
 /// Results of [`bn_backward_apply`], each `[rows, channels]`.
 #[derive(Clone, Copy)]
-pub struct Gradients<'a> {
+pub struct Gradients<'a, E> {
     /// Of the input.
-    pub dx: Dst<'a, f32>,
+    pub dx: Dst<'a, E>,
     /// Of the residual, where there is one.
-    pub dresidual: Option<Dst<'a, f32>>,
+    pub dresidual: Option<Dst<'a, E>>,
 }
 
 /// `y = act((x - mean) * rstd * scale + shift + residual)`; `y` may be `x` or the residual.
 /// The residual is there when the epilogue says so.
 #[allow(clippy::too_many_arguments)] // the operands of one step, as the plan lists them
-pub fn bn_apply(
+pub fn bn_apply<E: Element>(
     ctx: &Ctx<'_>,
     rows: usize,
     epilogue: Epilogue,
-    x: Rows<'_>,
+    x: Rows<'_, E>,
     norm: Norm<'_>,
     shift: Src<'_, f32>,
-    residual: Option<Src<'_, f32>>,
-    y: Dst<'_, f32>,
+    residual: Option<Src<'_, E>>,
+    y: Dst<'_, E>,
 ) {
     let channels = shift.len();
     for v in [norm.mean, norm.rstd, norm.scale] {
@@ -139,14 +140,14 @@ pub fn bn_apply(
 /// `y = act(scale * x + shift + residual)`; `y` may be `x` or the residual. Between the rows of `y` there may be a
 /// gap.
 #[allow(clippy::too_many_arguments)] // the operands of one step, as the plan lists them
-pub fn affine(
+pub fn affine<E: Element>(
     ctx: &Ctx<'_>,
     rows: usize,
     epilogue: Epilogue,
-    x: Rows<'_>,
+    x: Rows<'_, E>,
     [scale, shift]: [Src<'_, f32>; 2],
-    residual: Option<Src<'_, f32>>,
-    y: Dst<'_, f32>,
+    residual: Option<Src<'_, E>>,
+    y: Dst<'_, E>,
     gap: usize,
 ) {
     let channels = shift.len();
@@ -162,15 +163,15 @@ pub fn affine(
 /// `dx = scale * rstd * (dy' - dshift / rows - xhat * dscale / rows)` where `dy'` is `dy` before the activation and `xhat = (x - mean) * rstd`; `dresidual = dy'` (Ioffe and Szegedy 2015, section 3).
 /// `mask` says how to come by `dy'`. The results may be `dy`, `x` or `y` in place.
 #[allow(clippy::too_many_arguments)] // the operands of one step, as the plan lists them
-pub fn bn_backward_apply(
+pub fn bn_backward_apply<E: Element>(
     ctx: &Ctx<'_>,
     rows: usize,
-    dy: Src<'_, f32>,
-    x: Rows<'_>,
+    dy: Src<'_, E>,
+    x: Rows<'_, E>,
     norm: Norm<'_>,
     sums: Sums<'_>,
-    mask: Option<BnMask<'_>>,
-    out: Gradients<'_>,
+    mask: Option<BnMask<'_, E>>,
+    out: Gradients<'_, E>,
 ) {
     let channels = norm.mean.len();
     for v in [norm.rstd, norm.scale, sums.dscale, sums.dshift] {
@@ -189,28 +190,28 @@ pub fn bn_backward_apply(
 }
 
 /// Checks the lengths of maps without gaps.
-fn expect_maps(len: usize, residual: Option<Src<'_, f32>>, y: Dst<'_, f32>) {
+fn expect_maps<E: Element>(len: usize, residual: Option<Src<'_, E>>, y: Dst<'_, E>) {
     expect_len(y.len(), len, "the result");
     expect_len(residual.map_or(len, Src::len), len, "the optional map");
 }
 
 /// See [`bn_apply`].
-pub(super) struct BnApply<'a> {
+pub(super) struct BnApply<'a, E> {
     /// Of the epilogue.
     pub act: Option<Activation>,
     /// The map.
-    pub x: Rows<'a>,
+    pub x: Rows<'a, E>,
     /// Per channel.
     pub norm: Norm<'a>,
     /// beta
     pub shift: Src<'a, f32>,
     /// Where the epilogue adds one.
-    pub residual: Option<Src<'a, f32>>,
+    pub residual: Option<Src<'a, E>>,
     /// The result.
-    pub y: Dst<'a, f32>,
+    pub y: Dst<'a, E>,
 }
 
-impl MapOp for BnApply<'_> {
+impl<E: Element> MapOp for BnApply<'_, E> {
     /// `mean, rstd * scale, shift`
     type Channel<V: Vector> = [V; 3];
 
@@ -242,18 +243,18 @@ impl MapOp for BnApply<'_> {
     }
 }
 
-struct Affine<'a> {
+struct Affine<'a, E> {
     act: Option<Activation>,
-    x: Rows<'a>,
+    x: Rows<'a, E>,
     scale: Src<'a, f32>,
     shift: Src<'a, f32>,
-    residual: Option<Src<'a, f32>>,
-    y: Dst<'a, f32>,
+    residual: Option<Src<'a, E>>,
+    y: Dst<'a, E>,
     /// Of `y`.
     gap: usize,
 }
 
-impl MapOp for Affine<'_> {
+impl<E: Element> MapOp for Affine<'_, E> {
     /// `scale, shift`
     type Channel<V: Vector> = [V; 2];
 
@@ -276,18 +277,18 @@ impl MapOp for Affine<'_> {
     }
 }
 
-struct BnBackwardApply<'a> {
-    dy: Src<'a, f32>,
-    x: Rows<'a>,
+struct BnBackwardApply<'a, E> {
+    dy: Src<'a, E>,
+    x: Rows<'a, E>,
     norm: Norm<'a>,
     sums: Sums<'a>,
-    mask: Option<BnMask<'a>>,
-    out: Gradients<'a>,
+    mask: Option<BnMask<'a, E>>,
+    out: Gradients<'a, E>,
     /// `1 / rows`
     per_row: f32,
 }
 
-impl MapOp for BnBackwardApply<'_> {
+impl<E: Element> MapOp for BnBackwardApply<'_, E> {
     /// `mean, scale * rstd, rstd * dscale / rows, dshift / rows`, and the mask's
     type Channel<V: Vector> = [V; 6];
 

@@ -9,18 +9,18 @@ use crate::cpu::Ctx;
 use crate::cpu::isa::Work;
 use crate::cpu::memory::{Dst, Src};
 use crate::cpu::pool::share;
-use crate::cpu::stored::{Element, MapDst, MapSrc};
+use crate::cpu::stored::Element;
 use crate::cpu::stream::{Access, First, Full, expect_len, load, spanned, store};
 use crate::cpu::vector::Vector;
 
 /// Maxima of the windows and, if wanted, their positions in them (row-major, the border included). Of equal values the
 /// first counts; a NaN is larger than everything, the last of several being taken, as in PyTorch. Between the pixels of
-/// `y` there may be a gap. Both maps are stored alike.
-pub fn max_pool(
+/// `y` there may be a gap.
+pub fn max_pool<E: Element>(
     ctx: &Ctx<'_>,
     g: &PoolGeometry,
-    x: MapSrc<'_>,
-    y: MapDst<'_>,
+    x: Src<'_, E>,
+    y: Dst<'_, E>,
     gap: usize,
     positions: Option<Dst<'_, u8>>,
 ) {
@@ -30,22 +30,16 @@ pub fn max_pool(
     expect_len(positions.map_or(pixels * g.c, Dst::len), pixels * g.c, "positions");
     let rows = [g.n * g.out[0], g.out[1], g.c];
     // SAFETY: the lengths have been checked.
-    unsafe {
-        match (x, y) {
-            (MapSrc::F32(x), MapDst::F32(y)) => windows(ctx, rows, &MaxPool { g, x, y, gap, positions }),
-            (MapSrc::Bf16(x), MapDst::Bf16(y)) => windows(ctx, rows, &MaxPool { g, x, y, gap, positions }),
-            _ => panic!("both maps of a pooling are stored alike"),
-        }
-    }
+    unsafe { windows(ctx, rows, &MaxPool { g, x, y, gap, positions }) }
 }
 
 /// Every `dy` goes to where its maximum was.
-pub fn max_pool_backward(
+pub fn max_pool_backward<E: Element>(
     ctx: &Ctx<'_>,
     g: &PoolGeometry,
-    dy: Src<'_, f32>,
+    dy: Src<'_, E>,
     positions: Src<'_, u8>,
-    dx: Dst<'_, f32>,
+    dx: Dst<'_, E>,
 ) {
     expect_lens(g, dx.len(), dy.len());
     expect_len(positions.len(), dy.len(), "positions");
@@ -54,7 +48,7 @@ pub fn max_pool_backward(
 }
 
 /// Means of the windows, divided as `divisor` says. Between the pixels of `y` there may be a gap.
-pub fn avg_pool(ctx: &Ctx<'_>, g: &PoolGeometry, x: Src<'_, f32>, y: Dst<'_, f32>, gap: usize) {
+pub fn avg_pool<E: Element>(ctx: &Ctx<'_>, g: &PoolGeometry, x: Src<'_, E>, y: Dst<'_, E>, gap: usize) {
     let pixels = g.n * g.out[0] * g.out[1];
     expect_lens(g, x.len(), pixels * g.c);
     expect_len(y.len(), spanned(pixels, g.c, gap), "the output's map");
@@ -63,7 +57,7 @@ pub fn avg_pool(ctx: &Ctx<'_>, g: &PoolGeometry, x: Src<'_, f32>, y: Dst<'_, f32
 }
 
 /// Every `dy` goes to all pixels of its window in equal parts.
-pub fn avg_pool_backward(ctx: &Ctx<'_>, g: &PoolGeometry, dy: Src<'_, f32>, dx: Dst<'_, f32>) {
+pub fn avg_pool_backward<E: Element>(ctx: &Ctx<'_>, g: &PoolGeometry, dy: Src<'_, E>, dx: Dst<'_, E>) {
     expect_lens(g, dx.len(), dy.len());
     // SAFETY: the lengths have been checked.
     unsafe { windows(ctx, [g.n * g.h, g.w, g.c], &AvgPoolBackward { g, dy, dx }) }
@@ -177,14 +171,14 @@ impl<E: Element> PixelOp for MaxPool<'_, E> {
                 let line = (image * g.h + oy * g.attrs.stride[0] + ty - g.attrs.padding[0]) * g.w;
                 for tx in txs.clone() {
                     let pixel = line + ox * g.attrs.stride[1] + tx - g.attrs.padding[1];
-                    let v: V = E::load(access, self.x.ptr().add(pixel * g.c + c));
+                    let v: V = load(access, self.x, pixel * g.c + c);
                     let position = V::splat((ty * g.attrs.kernel[1] + tx) as f32);
                     at = v.if_above_or_nan(best, position, at);
                     best = v.if_above_or_nan(best, v, best);
                 }
             }
             let out = row * g.out[1] + ox;
-            E::store(access, best, self.y.ptr().add(out * (g.c + self.gap) + c));
+            store(access, self.y, out * (g.c + self.gap) + c, best);
             if let Some(positions) = self.positions {
                 access.store_bytes(at, positions.ptr().add(out * g.c + c));
             }
@@ -192,14 +186,14 @@ impl<E: Element> PixelOp for MaxPool<'_, E> {
     }
 }
 
-struct MaxPoolBackward<'a> {
+struct MaxPoolBackward<'a, E> {
     g: &'a PoolGeometry,
-    dy: Src<'a, f32>,
+    dy: Src<'a, E>,
     positions: Src<'a, u8>,
-    dx: Dst<'a, f32>,
+    dx: Dst<'a, E>,
 }
 
-impl PixelOp for MaxPoolBackward<'_> {
+impl<E: Element> PixelOp for MaxPoolBackward<'_, E> {
     #[inline(always)]
     unsafe fn pixel<V: Vector>(&self, access: impl Access, row: usize, ix: usize, c: usize) {
         let g = self.g;
@@ -224,14 +218,14 @@ impl PixelOp for MaxPoolBackward<'_> {
     }
 }
 
-struct AvgPool<'a> {
+struct AvgPool<'a, E> {
     g: &'a PoolGeometry,
-    x: Src<'a, f32>,
-    y: Dst<'a, f32>,
+    x: Src<'a, E>,
+    y: Dst<'a, E>,
     gap: usize,
 }
 
-impl PixelOp for AvgPool<'_> {
+impl<E: Element> PixelOp for AvgPool<'_, E> {
     #[inline(always)]
     unsafe fn pixel<V: Vector>(&self, access: impl Access, row: usize, ox: usize, c: usize) {
         let g = self.g;
@@ -256,13 +250,13 @@ impl PixelOp for AvgPool<'_> {
     }
 }
 
-struct AvgPoolBackward<'a> {
+struct AvgPoolBackward<'a, E> {
     g: &'a PoolGeometry,
-    dy: Src<'a, f32>,
-    dx: Dst<'a, f32>,
+    dy: Src<'a, E>,
+    dx: Dst<'a, E>,
 }
 
-impl PixelOp for AvgPoolBackward<'_> {
+impl<E: Element> PixelOp for AvgPoolBackward<'_, E> {
     #[inline(always)]
     unsafe fn pixel<V: Vector>(&self, access: impl Access, row: usize, ix: usize, c: usize) {
         let g = self.g;

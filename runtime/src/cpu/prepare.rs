@@ -91,7 +91,7 @@ pub(super) fn run(ctx: &Ctx<'_>, prepared: &Prepared, operands: &Operands<'_>, a
             run_convolution(ctx, convolution, packed.as_ref(), operands);
         }
         Prepared::FilterGradient(gradient) => {
-            let (x, dy, dw) = (operands.input(0), operands.input(1), operands.output(0));
+            let (x, dy, dw) = (operands.map(0), operands.map(1), operands.output(0));
             gradient.run(ctx, x, dy, ctx.scratch, dw);
         }
         Prepared::Nothing => dispatch::run(ctx, operands, args),

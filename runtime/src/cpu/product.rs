@@ -9,76 +9,65 @@ use crate::cpu::columns::Columns;
 use crate::cpu::isa::Work;
 use crate::cpu::memory::{Dst, Src};
 use crate::cpu::pool::share;
+use crate::cpu::stored::Element;
 use crate::cpu::stream::{Access, First, Full, MapOp, expect_len, load, map_flat, map_row_range, store};
 use crate::cpu::vector::Vector;
 
 /// Pixels whose products are summed before they are added to the gate's gradient, so that large images round less.
 const BLOCK: usize = 64;
 
-/// Sizes of a product: `[images, pixels, channels]` of the map, and whether the second factor is a gate
-/// `[images, channels]`.
-#[derive(Debug, Clone, Copy)]
-pub struct ProductSize {
-    /// Batch.
-    pub images: usize,
-    /// Rows times columns.
-    pub pixels: usize,
-    /// Channels.
-    pub channels: usize,
-    /// Whether the second factor is a gate.
-    pub gate: bool,
-}
-
-impl ProductSize {
-    fn map(&self) -> usize {
-        self.images * self.pixels * self.channels
-    }
-
-    fn second(&self) -> usize {
-        if self.gate { self.images * self.channels } else { self.map() }
-    }
-}
-
-/// `y = act(a * b + residual)`; `y` may be any operand of its size. The residual is there when the epilogue says so.
-pub fn mul(
+/// `y = act(a * b + residual)`; `y` may be any operand. The residual is there when the epilogue says so.
+pub fn mul<E: Element>(
     ctx: &Ctx<'_>,
-    size: ProductSize,
     epilogue: Epilogue,
-    [a, b]: [Src<'_, f32>; 2],
-    residual: Option<Src<'_, f32>>,
-    y: Dst<'_, f32>,
+    [a, b]: [Src<'_, E>; 2],
+    residual: Option<Src<'_, E>>,
+    y: Dst<'_, E>,
 ) {
-    for len in [a.len(), y.len(), residual.map_or(size.map(), Src::len)] {
-        expect_len(len, size.map(), "maps");
+    let len = y.len();
+    for l in [a.len(), b.len(), residual.map_or(len, Src::len)] {
+        expect_len(l, len, "maps");
     }
-    expect_len(b.len(), size.second(), "b");
-    let op = Mul { act: epilogue.act, a, b, residual, y };
-    if !size.gate {
-        // SAFETY: all views have the map's length.
-        unsafe { map_flat(ctx, size.map(), &op) };
-        return;
+    // SAFETY: all views have the map's length.
+    unsafe { map_flat(ctx, len, &Mul { act: epilogue.act, a, b, residual, y }) };
+}
+
+/// `y = act(a * gate + residual)`: `a [images, pixels, channels]`, `gate [images, channels]`; `y` may be either map.
+pub fn gate<E: Element>(
+    ctx: &Ctx<'_>,
+    [images, pixels, channels]: [usize; 3],
+    epilogue: Epilogue,
+    (a, gate): (Src<'_, E>, Src<'_, f32>),
+    residual: Option<Src<'_, E>>,
+    y: Dst<'_, E>,
+) {
+    let len = images * pixels * channels;
+    for l in [a.len(), y.len(), residual.map_or(len, Src::len)] {
+        expect_len(l, len, "maps");
     }
-    ctx.parallel(size.map(), &|thread| {
-        let rows = share(size.images * size.pixels, 1, thread, ctx.pool.threads());
-        for image in rows.start / size.pixels..rows.end.div_ceil(size.pixels) {
-            let first = image * size.pixels;
-            let rows = rows.start.max(first)..rows.end.min(first + size.pixels);
-            let op = Gated { op: &op, gate: image * size.channels };
+    expect_len(gate.len(), images * channels, "the gate");
+    let op = Mul { act: epilogue.act, a, b: gate, residual, y };
+    ctx.parallel(len, &|thread| {
+        let rows = share(images * pixels, 1, thread, ctx.pool.threads());
+        for image in rows.start / pixels..rows.end.div_ceil(pixels) {
+            let first = image * pixels;
+            let rows = rows.start.max(first)..rows.end.min(first + pixels);
+            let op = Gated { op: &op, gate: image * channels };
             // SAFETY: the rows are this thread's, and inside the views, whose lengths have been checked.
-            unsafe { map_row_range(ctx, rows, size.channels, &op) };
+            unsafe { map_row_range(ctx, rows, channels, &op) };
         }
     });
 }
 
-struct Mul<'a> {
+struct Mul<'a, E, B> {
     act: Option<Activation>,
-    a: Src<'a, f32>,
-    b: Src<'a, f32>,
-    residual: Option<Src<'a, f32>>,
-    y: Dst<'a, f32>,
+    a: Src<'a, E>,
+    b: Src<'a, B>,
+    residual: Option<Src<'a, E>>,
+    y: Dst<'a, E>,
 }
 
-impl Mul<'_> {
+impl<E: Element, B: Element> Mul<'_, E, B> {
     /// # Safety
     /// As [`MapOp::apply`]; `b` are the second factors of the elements from `at` on.
     #[inline(always)]
@@ -95,7 +84,7 @@ impl Mul<'_> {
     }
 }
 
-impl MapOp for Mul<'_> {
+impl<E: Element, B: Element> MapOp for Mul<'_, E, B> {
     type Channel<V: Vector> = ();
 
     #[inline(always)]
@@ -109,13 +98,13 @@ impl MapOp for Mul<'_> {
 }
 
 /// A product with the gate of one image.
-struct Gated<'a> {
-    op: &'a Mul<'a>,
+struct Gated<'a, E, B> {
+    op: &'a Mul<'a, E, B>,
     /// Where the image's part of the gate starts.
     gate: usize,
 }
 
-impl MapOp for Gated<'_> {
+impl<E: Element, B: Element> MapOp for Gated<'_, E, B> {
     type Channel<V: Vector> = V;
 
     #[inline(always)]
@@ -131,57 +120,73 @@ impl MapOp for Gated<'_> {
     }
 }
 
-/// Results of [`mul_backward`].
+/// Results of [`mul_backward`] and [`gate_backward`].
 #[derive(Clone, Copy)]
-pub struct ProductGradients<'a> {
+pub struct ProductGradients<'a, E, B> {
     /// Of the first factor.
-    pub da: Dst<'a, f32>,
+    pub da: Dst<'a, E>,
     /// Of the second.
-    pub db: Dst<'a, f32>,
+    pub db: Dst<'a, B>,
     /// Of the residual, where there is one.
-    pub dresidual: Option<Dst<'a, f32>>,
+    pub dresidual: Option<Dst<'a, E>>,
 }
 
-/// With `g = dy` before the activation: `da = g * b`, `db = g * a`, summed over the image where `b` is a gate;
-/// `dresidual = g`. `mask` is the activation and its result. Results may be any operand of their size.
-pub fn mul_backward(
+/// With `g = dy` before the activation: `da = g * b`, `db = g * a`, `dresidual = g`. `mask` is the activation and its result.
+/// Results may be any operand.
+pub fn mul_backward<E: Element>(
     ctx: &Ctx<'_>,
-    size: ProductSize,
-    dy: Src<'_, f32>,
-    [a, b]: [Src<'_, f32>; 2],
-    mask: Option<(Activation, Src<'_, f32>)>,
-    out: ProductGradients<'_>,
+    dy: Src<'_, E>,
+    [a, b]: [Src<'_, E>; 2],
+    mask: Option<(Activation, Src<'_, E>)>,
+    out: ProductGradients<'_, E, E>,
 ) {
-    let len = size.map();
-    for l in [a.len(), dy.len(), out.da.len(), mask.map_or(len, |(_, y)| y.len())] {
-        expect_len(l, len, "maps");
-    }
-    expect_len(out.dresidual.map_or(len, Dst::len), len, "dresidual");
-    for l in [b.len(), out.db.len()] {
-        expect_len(l, size.second(), "the second factor");
-    }
     let op = MulBackward { dy, a, b, mask, out };
-    if !size.gate {
-        // SAFETY: all views have the map's length.
-        unsafe { map_flat(ctx, len, &op) };
-        return;
+    op.expect(dy.len());
+    for l in [b.len(), out.db.len()] {
+        expect_len(l, dy.len(), "the second factor");
     }
-    ctx.parallel(len, &|thread| {
-        let columns = Columns::share(ctx, size.images, size.channels, thread);
+    // SAFETY: all views have the map's length.
+    unsafe { map_flat(ctx, dy.len(), &op) };
+}
+
+/// The same of [`gate()`]: its gradient is summed over the image.
+pub fn gate_backward<E: Element>(
+    ctx: &Ctx<'_>,
+    size @ [images, pixels, channels]: [usize; 3],
+    dy: Src<'_, E>,
+    (a, gate): (Src<'_, E>, Src<'_, f32>),
+    mask: Option<(Activation, Src<'_, E>)>,
+    out: ProductGradients<'_, E, f32>,
+) {
+    let op = MulBackward { dy, a, b: gate, mask, out };
+    op.expect(images * pixels * channels);
+    for l in [gate.len(), out.db.len()] {
+        expect_len(l, images * channels, "the gate");
+    }
+    ctx.parallel(dy.len(), &|thread| {
+        let columns = Columns::share(ctx, images, channels, thread);
         ctx.isa.dispatch(GateBackward { op: &op, columns, size });
     });
 }
 
-struct MulBackward<'a> {
-    dy: Src<'a, f32>,
-    a: Src<'a, f32>,
-    b: Src<'a, f32>,
+struct MulBackward<'a, E, B> {
+    dy: Src<'a, E>,
+    a: Src<'a, E>,
+    b: Src<'a, B>,
     /// The activation and its result.
-    mask: Option<(Activation, Src<'a, f32>)>,
-    out: ProductGradients<'a>,
+    mask: Option<(Activation, Src<'a, E>)>,
+    out: ProductGradients<'a, E, B>,
 }
 
-impl MulBackward<'_> {
+impl<E: Element, B: Element> MulBackward<'_, E, B> {
+    /// Checks the lengths of all but the second factor and its gradient.
+    fn expect(&self, len: usize) {
+        for l in [self.a.len(), self.dy.len(), self.out.da.len(), self.mask.map_or(len, |(_, y)| y.len())] {
+            expect_len(l, len, "maps");
+        }
+        expect_len(self.out.dresidual.map_or(len, Dst::len), len, "dresidual");
+    }
+
     /// Stores the gradients of the first factor and of the residual; returns that of the second, element by element.
     ///
     /// # Safety
@@ -204,7 +209,7 @@ impl MulBackward<'_> {
     }
 }
 
-impl MapOp for MulBackward<'_> {
+impl<E: Element, B: Element> MapOp for MulBackward<'_, E, B> {
     type Channel<V: Vector> = ();
 
     #[inline(always)]
@@ -222,20 +227,21 @@ impl MapOp for MulBackward<'_> {
 
 /// One thread's columns of a product with a gate: an image's blocks of pixels one after the other, so that what
 /// neighbouring columns share of memory is still in cache.
-struct GateBackward<'a> {
-    op: &'a MulBackward<'a>,
+struct GateBackward<'a, E> {
+    op: &'a MulBackward<'a, E, f32>,
     columns: Columns,
-    size: ProductSize,
+    /// Images, pixels, channels.
+    size: [usize; 3],
 }
 
-impl GateBackward<'_> {
+impl<E: Element> GateBackward<'_, E> {
     /// The column of channels from `c` on, in the block of pixels from `start` on.
     ///
     /// # Safety
     /// Dispatched as [`Vector`] demands; image, channels and pixel exist and the column is this thread's.
     #[inline(always)]
     unsafe fn block<V: Vector>(&self, access: impl Access, image: usize, c: usize, start: usize) {
-        let ProductSize { pixels, channels, .. } = self.size;
+        let [_, pixels, channels] = self.size;
         let place = image * channels + c;
         // SAFETY: the caller's promise.
         unsafe {
@@ -254,7 +260,7 @@ impl GateBackward<'_> {
     }
 }
 
-impl Work for GateBackward<'_> {
+impl<E: Element> Work for GateBackward<'_, E> {
     type Output = ();
 
     #[inline(always)]
@@ -263,9 +269,9 @@ impl Work for GateBackward<'_> {
         let mut next = range.start;
         while next < range.end {
             let (image, end) = (next / per_image, range.end.min((next / per_image + 1) * per_image));
-            for start in (0..self.size.pixels).step_by(BLOCK) {
+            for start in (0..self.size[1]).step_by(BLOCK) {
                 for c in (next..end).map(|column| self.columns.place(column).1) {
-                    let left = self.size.channels - c;
+                    let left = self.size[2] - c;
                     // SAFETY: the column is this thread's; no channel beyond the last is touched.
                     unsafe {
                         if left < V::LANES {

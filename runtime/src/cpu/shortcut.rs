@@ -6,10 +6,11 @@ use resnetc_compiler::plan::PadGeometry;
 use crate::cpu::Ctx;
 use crate::cpu::memory::{Dst, Src};
 use crate::cpu::pool::share;
+use crate::cpu::stored::Element;
 use crate::cpu::stream::expect_len;
 
 /// `x [n, h, w, cin] -> y [n, out, out, cout]`
-pub fn pad(ctx: &Ctx<'_>, g: &PadGeometry, x: Src<'_, f32>, y: Dst<'_, f32>) {
+pub fn pad<E: Element>(ctx: &Ctx<'_>, g: &PadGeometry, x: Src<'_, E>, y: Dst<'_, E>) {
     expect_lens(g, x.len(), y.len());
     let [oh, ow] = g.out;
     let line = ow * g.cout;
@@ -20,16 +21,16 @@ pub fn pad(ctx: &Ctx<'_>, g: &PadGeometry, x: Src<'_, f32>, y: Dst<'_, f32>) {
             let (x, y) = unsafe { (x.slice(), y.slice(row * line..(row + 1) * line)) };
             for (ox, pixel) in y.chunks_exact_mut(g.cout).enumerate() {
                 let from = ((image * g.h + oy * g.stride[0]) * g.w + ox * g.stride[1]) * g.cin;
-                pixel[..g.before].fill(0.0);
+                pixel[..g.before].fill(E::zeroed());
                 pixel[g.before..g.before + g.cin].copy_from_slice(&x[from..from + g.cin]);
-                pixel[g.before + g.cin..].fill(0.0);
+                pixel[g.before + g.cin..].fill(E::zeroed());
             }
         }
     });
 }
 
 /// `dy [n, out, out, cout] -> dx [n, h, w, cin]`
-pub fn pad_backward(ctx: &Ctx<'_>, g: &PadGeometry, dy: Src<'_, f32>, dx: Dst<'_, f32>) {
+pub fn pad_backward<E: Element>(ctx: &Ctx<'_>, g: &PadGeometry, dy: Src<'_, E>, dx: Dst<'_, E>) {
     expect_lens(g, dx.len(), dy.len());
     let line = g.w * g.cin;
     ctx.parallel(dx.len(), &|thread| {
@@ -39,7 +40,7 @@ pub fn pad_backward(ctx: &Ctx<'_>, g: &PadGeometry, dy: Src<'_, f32>, dx: Dst<'_
             let (dy, dx) = unsafe { (dy.slice(), dx.slice(row * line..(row + 1) * line)) };
             for (ix, pixel) in dx.chunks_exact_mut(g.cin).enumerate() {
                 if !iy.is_multiple_of(g.stride[0]) || !ix.is_multiple_of(g.stride[1]) {
-                    pixel.fill(0.0);
+                    pixel.fill(E::zeroed());
                     continue;
                 }
                 let (oy, ox) = (iy / g.stride[0], ix / g.stride[1]);

@@ -8,6 +8,7 @@ use crate::cpu::memory::{Dst, Src};
 use crate::cpu::norm::BnMask;
 use crate::cpu::pool::share;
 use crate::cpu::reduce::{Partials, Terms, accumulate};
+use crate::cpu::stored::Element;
 use crate::cpu::stream::{Access, Rows, expect_len, load};
 use crate::cpu::vector::Vector;
 
@@ -36,20 +37,20 @@ pub fn bn_stats_scratch_len(channels: usize, threads: usize) -> usize {
 }
 
 /// `db = sum(dy)` over rows: `dy [rows, channels] -> db [channels]`.
-pub fn channel_sum(ctx: &Ctx<'_>, rows: usize, dy: Src<'_, f32>, db: Dst<'_, f32>) {
+pub fn channel_sum<E: Element>(ctx: &Ctx<'_>, rows: usize, dy: Src<'_, E>, db: Dst<'_, f32>) {
     expect_len(dy.len(), rows * db.len(), "dy");
     sum_terms(ctx, rows, &Plain { x: Rows { view: dy, gap: 0 } }, [db], [None]);
 }
 
 /// `dscale = rstd * sum(dy' * (x - mean))`, `dshift = sum(dy')` over rows, where `dy'` is `dy` before the activation, as
 /// `mask` says.
-pub fn bn_backward_reduce(
+pub fn bn_backward_reduce<E: Element>(
     ctx: &Ctx<'_>,
     rows: usize,
-    dy: Src<'_, f32>,
-    x: Rows<'_>,
+    dy: Src<'_, E>,
+    x: Rows<'_, E>,
     [mean, rstd]: [Src<'_, f32>; 2],
-    mask: Option<BnMask<'_>>,
+    mask: Option<BnMask<'_, E>>,
     [dscale, dshift]: [Dst<'_, f32>; 2],
 ) {
     let channels = mean.len();
@@ -65,11 +66,11 @@ pub fn bn_backward_reduce(
 }
 
 /// One term: the element itself.
-struct Plain<'a> {
-    x: Rows<'a>,
+struct Plain<'a, E> {
+    x: Rows<'a, E>,
 }
 
-impl Terms<1> for Plain<'_> {
+impl<E: Element> Terms<1> for Plain<'_, E> {
     type Channel<V: Vector> = ();
 
     #[inline(always)]
@@ -83,20 +84,20 @@ impl Terms<1> for Plain<'_> {
 }
 
 /// Two terms: `dy' * (x - mean), dy'`.
-pub(super) struct Backward<'a> {
+pub(super) struct Backward<'a, E> {
     /// Gradient behind the activation.
-    pub dy: Src<'a, f32>,
+    pub dy: Src<'a, E>,
     /// What was normalised.
-    pub x: Rows<'a>,
+    pub x: Rows<'a, E>,
     /// Per channel.
     pub mean: Src<'a, f32>,
     /// Per channel; only masks need it.
     pub rstd: Src<'a, f32>,
     /// How to come by `dy'`.
-    pub mask: Option<BnMask<'a>>,
+    pub mask: Option<BnMask<'a, E>>,
 }
 
-impl Terms<2> for Backward<'_> {
+impl<E: Element> Terms<2> for Backward<'_, E> {
     /// `mean`, and the mask's
     type Channel<V: Vector> = [V; 3];
 
@@ -237,7 +238,13 @@ pub struct StatsOut<'a> {
 /// Memory is read once: per block of rows that stays in cache a corrected two-pass algorithm, between blocks the update
 /// of Chan, Golub and LeVeque (1983) in `f64`. So the variance is right to `f32` precision however far the mean is
 /// from zero.
-pub fn bn_stats(ctx: &Ctx<'_>, rows: usize, attrs: StatsAttrs, x: Rows<'_>, out: StatsOut<'_>) {
+pub fn bn_stats<E: Element>(
+    ctx: &Ctx<'_>,
+    rows: usize,
+    attrs: StatsAttrs,
+    x: Rows<'_, E>,
+    out: StatsOut<'_>,
+) {
     let channels = out.mean.len();
     x.expect(rows, channels, "x");
     for v in [out.running_mean, out.running_var, out.rstd] {
@@ -310,12 +317,12 @@ impl Moments {
 }
 
 /// Two terms: deviation from a first estimate of the mean, and its square.
-struct Deviations<'a> {
-    x: Rows<'a>,
+struct Deviations<'a, E> {
+    x: Rows<'a, E>,
     mean: *const f32,
 }
 
-impl Terms<2> for Deviations<'_> {
+impl<E: Element> Terms<2> for Deviations<'_, E> {
     type Channel<V: Vector> = V;
 
     #[inline(always)]
@@ -335,9 +342,9 @@ impl Terms<2> for Deviations<'_> {
 }
 
 /// Mean and sum of squared deviations of some rows, per channel: they become the thread's totals.
-pub(super) struct StatsWork<'a> {
+pub(super) struct StatsWork<'a, E> {
     /// The map.
-    pub x: Rows<'a>,
+    pub x: Rows<'a, E>,
     /// Of the map.
     pub rows: Range<usize>,
     /// Of the map.
@@ -348,7 +355,7 @@ pub(super) struct StatsWork<'a> {
     pub thread: usize,
 }
 
-impl Work for StatsWork<'_> {
+impl<E: Element> Work for StatsWork<'_, E> {
     type Output = ();
 
     #[inline(always)]
@@ -357,7 +364,7 @@ impl Work for StatsWork<'_> {
         let [mean, m2] = unsafe { self.partials.totals(self.thread) };
         mean.fill(0.0);
         m2.fill(0.0);
-        let size = (STATS_BLOCK_BYTES / size_of::<f32>() / self.channels).clamp(8, SUM_BLOCK);
+        let size = (STATS_BLOCK_BYTES / size_of::<E>() / self.channels).clamp(8, SUM_BLOCK);
         for start in self.rows.clone().step_by(size) {
             let block = start..self.rows.end.min(start + size);
             let before = (start - self.rows.start) as f64;
@@ -367,7 +374,7 @@ impl Work for StatsWork<'_> {
     }
 }
 
-impl StatsWork<'_> {
+impl<E: Element> StatsWork<'_, E> {
     /// Merges a block of rows into the moments of the `before` rows seen so far.
     ///
     /// # Safety

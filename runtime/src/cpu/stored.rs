@@ -115,10 +115,16 @@ impl<'a> From<&'a mut [f32]> for MapDst<'a> {
 ///
 /// # Safety
 /// Of its functions: dispatched as [`Vector`] demands; the elements that `access` counts are valid.
-pub(super) trait Element: Pod + Sync + Send {
+pub trait Element: Pod + Sync + Send {
     /// Elements from `p` on, as `f32`.
+    ///
+    /// # Safety
+    /// As above.
     unsafe fn load<V: Vector>(access: impl Access, p: *const Self) -> V;
     /// To `p` on; rounded where the elements are narrower.
+    ///
+    /// # Safety
+    /// As above.
     unsafe fn store<V: Vector>(access: impl Access, v: V, p: *mut Self);
 }
 

@@ -9,6 +9,7 @@ use crate::cpu::Ctx;
 use crate::cpu::isa::Work;
 use crate::cpu::memory::{Dst, Src};
 use crate::cpu::pool::share;
+use crate::cpu::stored::Element;
 use crate::cpu::vector::Vector;
 
 /// Below this many elements, waking the other threads costs more than it saves.
@@ -35,8 +36,8 @@ impl Ctx<'_> {
 /// Whether a vector is whole or the last, partial one.
 ///
 /// # Safety
-/// Of both functions: dispatched as [`Vector`] demands; the elements counted are valid.
-pub(super) trait Access: Copy {
+/// Of its functions: dispatched as [`Vector`] demands; the elements counted are valid.
+pub trait Access: Copy {
     /// Elements from `p` on.
     unsafe fn load<V: Vector>(self, p: *const f32) -> V;
     /// Elements to `p` on.
@@ -172,14 +173,14 @@ pub(super) trait MapOp: Sync {
 
 /// A map to be read between whose rows there may be gaps.
 #[derive(Clone, Copy)]
-pub struct Rows<'a> {
+pub struct Rows<'a, E> {
     /// From the first element to the last.
-    pub view: Src<'a, f32>,
+    pub view: Src<'a, E>,
     /// Elements between the last of a row and the first of the next.
     pub gap: usize,
 }
 
-impl Rows<'_> {
+impl<E: Element> Rows<'_, E> {
     /// Checks the length.
     #[track_caller]
     pub(super) fn expect(self, rows: usize, channels: usize, what: &str) {
@@ -316,9 +317,16 @@ impl<O: MapOp> Work for FlatWork<'_, O> {
 /// # Safety
 /// As [`Access::load`]; the elements lie inside the view.
 #[inline(always)]
-pub(super) unsafe fn load<V: Vector>(access: impl Access, view: Src<'_, f32>, at: usize) -> V {
+pub(super) unsafe fn load<V: Vector>(access: impl Access, view: Src<'_, impl Element>, at: usize) -> V {
     // SAFETY: the caller's promise.
-    unsafe { access.load(view.ptr().add(at)) }
+    unsafe { element(access, view.ptr().add(at)) }
+}
+
+/// [`load`] of a type with a name.
+#[inline(always)]
+unsafe fn element<V: Vector, E: Element>(access: impl Access, p: *const E) -> V {
+    // SAFETY: the caller's promise.
+    unsafe { E::load(access, p) }
 }
 
 /// Stores `v` from `at` on.
@@ -326,9 +334,16 @@ pub(super) unsafe fn load<V: Vector>(access: impl Access, view: Src<'_, f32>, at
 /// # Safety
 /// As [`Access::store`]; the elements lie inside the view.
 #[inline(always)]
-pub(super) unsafe fn store<V: Vector>(access: impl Access, view: Dst<'_, f32>, at: usize, v: V) {
+pub(super) unsafe fn store<V: Vector>(access: impl Access, view: Dst<'_, impl Element>, at: usize, v: V) {
     // SAFETY: the caller's promise.
-    unsafe { access.store(v, view.ptr().add(at)) }
+    unsafe { set_element(access, v, view.ptr().add(at)) }
+}
+
+/// [`store`] of a type with a name.
+#[inline(always)]
+unsafe fn set_element<V: Vector, E: Element>(access: impl Access, v: V, p: *mut E) {
+    // SAFETY: the caller's promise.
+    unsafe { E::store(access, v, p) }
 }
 
 /// Checks that a view has the length that the step's sizes give it.

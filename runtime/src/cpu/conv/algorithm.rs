@@ -266,17 +266,10 @@ impl FilterAlgorithm {
     }
 
     /// Computes `dw`.
-    pub fn run(
-        &self,
-        ctx: &Ctx<'_>,
-        x: Src<'_, f32>,
-        dy: Src<'_, f32>,
-        scratch: Dst<'_, f32>,
-        dw: Dst<'_, f32>,
-    ) {
+    pub fn run(&self, ctx: &Ctx<'_>, x: MapSrc<'_>, dy: MapSrc<'_>, scratch: Dst<'_, f32>, dw: Dst<'_, f32>) {
         match self {
-            FilterAlgorithm::Direct(direct) => direct.run(ctx, x, dy, scratch, dw),
-            FilterAlgorithm::Winograd(winograd) => winograd.run(ctx, x, dy, scratch, dw),
+            FilterAlgorithm::Direct(direct) => direct.run(ctx, x.f32(), dy.f32(), scratch, dw),
+            FilterAlgorithm::Winograd(winograd) => winograd.run(ctx, x.f32(), dy.f32(), scratch, dw),
             FilterAlgorithm::Matrix(matrix) => matrix.run(ctx, x, dy, scratch, dw),
             FilterAlgorithm::Rounded(rounded) => rounded.run(ctx, x, dy, scratch, dw),
         }

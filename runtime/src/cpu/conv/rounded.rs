@@ -80,10 +80,7 @@ impl RoundedConvolution {
     ) {
         let (rounded, scratch) = scratch.split_at(room(self.maps[0]));
         let (rounded, _) = rounded.split_at(self.maps[0]);
-        match input {
-            MapSrc::F32(input) => round(ctx, input, rounded),
-            MapSrc::Bf16(input) => convert(ctx, Widen { from: input, to: rounded }),
-        }
+        rounded_copy(ctx, input, rounded);
         let (wide, scratch) = scratch.split_at(room(self.maps[1]));
         let (wide, _) = wide.split_at(self.maps[1]);
         match output {
@@ -113,22 +110,23 @@ impl RoundedFilter {
     }
 
     /// Computes `dw`.
-    pub fn run(
-        &self,
-        ctx: &Ctx<'_>,
-        x: Src<'_, f32>,
-        dy: Src<'_, f32>,
-        scratch: Dst<'_, f32>,
-        dw: Dst<'_, f32>,
-    ) {
+    pub fn run(&self, ctx: &Ctx<'_>, x: MapSrc<'_>, dy: MapSrc<'_>, scratch: Dst<'_, f32>, dw: Dst<'_, f32>) {
         let (rounded_x, scratch) = scratch.split_at(room(self.inputs[0]));
         let (rounded_dy, scratch) = scratch.split_at(room(self.inputs[1]));
         let [rounded_x, rounded_dy] = [(rounded_x, x), (rounded_dy, dy)].map(|(rounded, map)| {
             let (rounded, _) = rounded.split_at(map.len());
-            round(ctx, map, rounded);
+            rounded_copy(ctx, map, rounded);
             rounded.src()
         });
         self.direct.run(ctx, rounded_x, rounded_dy, scratch, dw);
+    }
+}
+
+/// Copies a map, rounded to bf16.
+fn rounded_copy(ctx: &Ctx<'_>, map: MapSrc<'_>, to: Dst<'_, f32>) {
+    match map {
+        MapSrc::F32(map) => round(ctx, map, to),
+        MapSrc::Bf16(map) => convert(ctx, Widen { from: map, to }),
     }
 }
 

@@ -101,7 +101,7 @@ impl MatrixFilter {
     }
 
     /// Computes `dw`.
-    pub fn run(&self, _: &Ctx<'_>, _: Src<'_, f32>, _: Src<'_, f32>, _: Dst<'_, f32>, _: Dst<'_, f32>) {
+    pub fn run(&self, _: &Ctx<'_>, _: MapSrc<'_>, _: MapSrc<'_>, _: Dst<'_, f32>, _: Dst<'_, f32>) {
         match *self {}
     }
 }

@@ -3,7 +3,7 @@
 use std::arch::x86_64::*;
 
 use super::machine::SIDE;
-use super::planes::convert;
+use super::planes::{MAX_PLANES, convert, pair, pair_bf16, transpose_bf16, transpose_rows};
 use crate::cpu::vector::{Avx512, Vector};
 
 /// An element of a map.
@@ -28,6 +28,18 @@ pub trait Element: Copy {
 
     /// Converts `len` elements to planes that are `plane` elements apart.
     unsafe fn convert<const PLANES: usize>(from: *const Self, len: usize, to: *mut u16, plane: usize);
+
+    /// The planes of two rows of at most 16 elements, interleaved: see [`pair`].
+    unsafe fn pair<const PLANES: usize>(rows: [*const Self; 2], lanes: __mmask16) -> [__m512i; MAX_PLANES];
+
+    /// Transposes 32 rows of at most 16 elements: see [`transpose_rows`].
+    unsafe fn transpose<const PLANES: usize>(
+        rows: &[*const Self; 32],
+        width: usize,
+        to: *mut u16,
+        row: usize,
+        plane: usize,
+    );
 }
 
 impl Element for f32 {
@@ -69,6 +81,26 @@ impl Element for f32 {
     unsafe fn convert<const PLANES: usize>(from: *const f32, len: usize, to: *mut u16, plane: usize) {
         // SAFETY: the caller's promise.
         unsafe { convert::<PLANES>(from, len, to, plane) }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+    unsafe fn pair<const PLANES: usize>(rows: [*const f32; 2], lanes: __mmask16) -> [__m512i; MAX_PLANES] {
+        // SAFETY: the caller's promise.
+        unsafe { pair::<PLANES>(rows, lanes) }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+    unsafe fn transpose<const PLANES: usize>(
+        rows: &[*const f32; 32],
+        width: usize,
+        to: *mut u16,
+        row: usize,
+        plane: usize,
+    ) {
+        // SAFETY: the caller's promise.
+        unsafe { transpose_rows::<PLANES>(rows, width, to, row, plane) }
     }
 }
 
@@ -130,5 +162,28 @@ impl Element for u16 {
         const { assert!(PLANES == 1, "a map in bf16 has one plane") };
         // SAFETY: the caller's promise.
         unsafe { std::ptr::copy_nonoverlapping(from, to, len) };
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw")]
+    unsafe fn pair<const PLANES: usize>(rows: [*const u16; 2], lanes: __mmask16) -> [__m512i; MAX_PLANES] {
+        const { assert!(PLANES == 1, "a map in bf16 has one plane") };
+        let zero = _mm512_setzero_si512();
+        // SAFETY: the caller's promise.
+        [unsafe { pair_bf16(rows, lanes) }, zero, zero]
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw")]
+    unsafe fn transpose<const PLANES: usize>(
+        rows: &[*const u16; 32],
+        width: usize,
+        to: *mut u16,
+        row: usize,
+        _plane: usize,
+    ) {
+        const { assert!(PLANES == 1, "a map in bf16 has one plane") };
+        // SAFETY: the caller's promise.
+        unsafe { transpose_bf16(rows, width, to, row) }
     }
 }

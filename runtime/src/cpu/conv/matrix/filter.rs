@@ -5,11 +5,13 @@
 
 use std::ops::Range;
 
+use bytemuck::Pod;
 use resnetc_compiler::plan::ConvGeometry;
 
+use super::element::Element;
 use super::machine::{DEPTH, SIDE, Sums, TILE_BYTES, Tiles};
 use super::map::{Axis, Band, Map};
-use super::planes::{pair_rows, transpose_rows};
+use super::planes::pair_rows;
 use super::product::{Fetch, Product};
 use super::weights::GROUP;
 use super::{Planes, machine};
@@ -17,6 +19,7 @@ use crate::cpu::Ctx;
 use crate::cpu::conv::window::Tap;
 use crate::cpu::memory::{Dst, Src};
 use crate::cpu::pool::{share, share_either};
+use crate::cpu::stored::MapSrc;
 use crate::cpu::vector::{Avx512, Vector};
 use crate::device::Estimate;
 
@@ -175,11 +178,36 @@ impl MatrixFilter {
     }
 
     /// Computes `dw`.
-    pub fn run(
+    pub fn run(&self, ctx: &Ctx<'_>, x: MapSrc<'_>, dy: MapSrc<'_>, scratch: Dst<'_, f32>, dw: Dst<'_, f32>) {
+        // SAFETY: the unit is there, or this would not have been made.
+        unsafe {
+            match (self.planes, x, dy) {
+                (Planes::Three, x, dy) => self.share_out::<3, _, _>(ctx, x.f32(), dy.f32(), scratch, dw),
+                (Planes::One, MapSrc::F32(x), MapSrc::F32(dy)) => {
+                    self.share_out::<1, _, _>(ctx, x, dy, scratch, dw);
+                }
+                (Planes::One, MapSrc::F32(x), MapSrc::Bf16(dy)) => {
+                    self.share_out::<1, _, _>(ctx, x, dy, scratch, dw);
+                }
+                (Planes::One, MapSrc::Bf16(x), MapSrc::F32(dy)) => {
+                    self.share_out::<1, _, _>(ctx, x, dy, scratch, dw);
+                }
+                (Planes::One, MapSrc::Bf16(x), MapSrc::Bf16(dy)) => {
+                    self.share_out::<1, _, _>(ctx, x, dy, scratch, dw);
+                }
+            }
+        }
+    }
+
+    /// Runs each thread's share, and adds up their sums.
+    ///
+    /// # Safety
+    /// The unit is there.
+    unsafe fn share_out<const PLANES: usize, X: Element + Pod + Sync, D: Element + Pod + Sync>(
         &self,
         ctx: &Ctx<'_>,
-        x: Src<'_, f32>,
-        dy: Src<'_, f32>,
+        x: Src<'_, X>,
+        dy: Src<'_, D>,
         scratch: Dst<'_, f32>,
         dw: Dst<'_, f32>,
     ) {
@@ -198,14 +226,9 @@ impl MatrixFilter {
                 (false, false) => sums.ptr(),
             };
             let share = Share { filter: self, x, dy, copies: copies.cast(), sums, thread, threads };
-            // SAFETY: the unit is there, or this would not have been made; lengths are checked above; threads have their
-            // own copies, and sums or columns of them.
-            unsafe {
-                match self.planes {
-                    Planes::One => share.run::<1>(),
-                    Planes::Three => share.run::<3>(),
-                }
-            }
+            // SAFETY: the caller's promise; lengths are checked above; threads have their own copies, and sums or columns of
+            // them.
+            unsafe { share.run::<PLANES>() };
         });
         if !self.in_place() {
             let partial = if self.by_bands { threads } else { 1 };
@@ -238,10 +261,10 @@ impl MatrixFilter {
 }
 
 /// One thread's share of the products.
-struct Share<'a> {
+struct Share<'a, X, D> {
     filter: &'a MatrixFilter,
-    x: Src<'a, f32>,
-    dy: Src<'a, f32>,
+    x: Src<'a, X>,
+    dy: Src<'a, D>,
     /// This thread's copies: of `x`, then the tiles of `dy`.
     copies: *mut u16,
     /// Where it sums.
@@ -250,7 +273,7 @@ struct Share<'a> {
     threads: usize,
 }
 
-impl Share<'_> {
+impl<X: Element + Pod, D: Element + Pod> Share<'_, X, D> {
     #[target_feature(enable = "avx512f,avx512bw,avx512bf16,avx2,fma")]
     unsafe fn run<const PLANES: usize>(&self) {
         let f = self.filter;
@@ -314,7 +337,7 @@ impl Share<'_> {
                     let width = SIDE.min(channels - channel);
                     // SAFETY: the pixels are in `x`, the copy is as long as `copy_len` says.
                     unsafe {
-                        transpose_rows::<PLANES>(&rows, width, self.copies.add(at), f.stride, f.copy_len());
+                        X::transpose::<PLANES>(&rows, width, self.copies.add(at), f.stride, f.copy_len());
                     }
                 }
             }
@@ -343,7 +366,7 @@ impl Share<'_> {
                 let width = SIDE.min(g.cout - group * GROUP - tile * SIDE);
                 // SAFETY: the pixels are in `dy`; the tiles are as many as `tiles_len` says.
                 unsafe {
-                    pair_rows::<PLANES>(&rows, width, to.add(tile * SIDE * DEPTH), tiles * SIDE * DEPTH)
+                    pair_rows::<PLANES, D>(&rows, width, to.add(tile * SIDE * DEPTH), tiles * SIDE * DEPTH)
                 };
             }
             to = to.wrapping_add(PLANES * tiles * SIDE * DEPTH);

@@ -12,6 +12,8 @@
 
 use std::arch::x86_64::*;
 
+use super::element::Element;
+
 /// Most planes.
 pub const MAX_PLANES: usize = 3;
 
@@ -96,26 +98,54 @@ pub unsafe fn convert<const PLANES: usize>(from: *const f32, len: usize, to: *mu
     }
 }
 
-/// Makes tiles of `B` from 32 rows of 16 floats: pairs of rows are interleaved. Planes are `plane` elements apart; of each
-/// row the first `width` floats are read, and null rows are zeros.
+/// The planes of two rows of at most 16 floats, interleaved: `a[0] b[0] a[1] b[1] ...`. Of each row the `lanes` are read;
+/// null rows are zeros.
+///
+/// # Safety
+/// [`super::machine::available`]; the rows are readable.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+pub unsafe fn pair<const PLANES: usize>(rows: [*const f32; 2], lanes: __mmask16) -> [__m512i; MAX_PLANES] {
+    // SAFETY: the caller's promise; a null row has no lanes to read.
+    let [a, b] = rows.map(|row| unsafe { _mm512_maskz_loadu_ps(if row.is_null() { 0 } else { lanes }, row) });
+    interleave::<PLANES>(a, b)
+}
+
+/// The same of rows of bf16, of one plane.
+///
+/// # Safety
+/// Likewise.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw")]
+pub unsafe fn pair_bf16(rows: [*const u16; 2], lanes: __mmask16) -> __m512i {
+    let mut wide = [_mm512_setzero_si512(); 2];
+    for (wide, row) in wide.iter_mut().zip(rows) {
+        let lanes = if row.is_null() { 0 } else { lanes.into() };
+        // SAFETY: the caller's promise; a null row has no lanes to read.
+        let row = unsafe { _mm512_maskz_loadu_epi16(lanes, row.cast()) };
+        *wide = _mm512_cvtepu16_epi32(_mm512_castsi512_si256(row));
+    }
+    _mm512_or_si512(wide[0], _mm512_slli_epi32::<16>(wide[1]))
+}
+
+/// Makes tiles of `B` from 32 rows of 16 elements: pairs of rows are interleaved. Planes are `plane` elements apart; of each
+/// row the first `width` elements are read, and null rows are zeros.
 ///
 /// # Safety
 /// [`super::machine::available`]; the rows are readable, the tiles (512 elements each) writable.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-pub unsafe fn pair_rows<const PLANES: usize>(
-    rows: &[*const f32; 32],
+pub unsafe fn pair_rows<const PLANES: usize, E: Element>(
+    rows: &[*const E; 32],
     width: usize,
     to: *mut u16,
     plane: usize,
 ) {
     let lanes = mask(width);
     for pair in 0..16 {
-        // SAFETY: the caller's promise; a null row has no lanes to read.
+        // SAFETY: the caller's promise.
         unsafe {
-            let [a, b] = [rows[2 * pair], rows[2 * pair + 1]]
-                .map(|row| _mm512_maskz_loadu_ps(if row.is_null() { 0 } else { lanes }, row));
-            let found = interleave::<PLANES>(a, b);
+            let found = E::pair::<PLANES>([rows[2 * pair], rows[2 * pair + 1]], lanes);
             for i in 0..PLANES {
                 _mm512_storeu_si512(to.add(i * plane + 32 * pair).cast(), found[i]);
             }
@@ -185,6 +215,25 @@ pub unsafe fn transpose_rows<const PLANES: usize>(
             // SAFETY: the caller's promise.
             unsafe { _mm512_storeu_si512(to.add(i * plane + channel * row).cast(), found[i]) };
         }
+    }
+}
+
+/// The same of rows of bf16, of one plane: pairs of rows are dwords, which are transposed.
+///
+/// # Safety
+/// Likewise.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw")]
+pub unsafe fn transpose_bf16(rows: &[*const u16; 32], width: usize, to: *mut u16, row: usize) {
+    let lanes = mask(width);
+    let mut pairs = [_mm512_setzero_si512(); 16];
+    for (i, pair) in pairs.iter_mut().enumerate() {
+        // SAFETY: the caller's promise.
+        *pair = unsafe { pair_bf16([rows[2 * i], rows[2 * i + 1]], lanes) };
+    }
+    for (channel, found) in transpose(pairs).into_iter().enumerate() {
+        // SAFETY: the caller's promise.
+        unsafe { _mm512_storeu_si512(to.add(channel * row).cast(), found) };
     }
 }
 
@@ -266,7 +315,7 @@ mod tests {
         let transposed: Vec<f32> = (0..512).map(|i| x[i % 32 * 16 + i / 32]).collect();
         // SAFETY: the unit is there; the buffers are three planes of a tile.
         unsafe {
-            pair_rows::<3>(&rows, 13, by_rows.as_mut_ptr(), 512);
+            pair_rows::<3, f32>(&rows, 13, by_rows.as_mut_ptr(), 512);
             pair_columns::<3>(transposed.as_ptr(), 32, by_columns.as_mut_ptr(), 512);
             transpose_rows::<3>(&rows, 13, turned.as_mut_ptr(), 32, 512);
         }

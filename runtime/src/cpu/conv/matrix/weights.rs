@@ -135,7 +135,7 @@ impl Weights {
                 match self.operation {
                     Operation::Forward => {
                         let rows = std::array::from_fn(|i| factor(i, channel).unwrap_or(std::ptr::null()));
-                        pair_rows::<PLANES>(&rows, width, to, plane);
+                        pair_rows::<PLANES, f32>(&rows, width, to, plane);
                     }
                     Operation::BackwardData if width == SIDE && block.first % reads + DEPTH <= reads => {
                         let first = factor(0, channel).expect("a block begins in its run");
