@@ -119,8 +119,8 @@ impl MatrixConvolution {
             Operation::Forward => (g.cin, g.cout, g.out, [1, 1]),
             Operation::BackwardData => (g.cout, g.cin, map_size, a.stride),
         };
-        // 16 pixels that are a multiple of 2 KiB apart would share two sets of the first-level cache.
-        let pixel = if reads.is_multiple_of(1024) { reads + DEPTH } else { reads };
+        // The rows of a tile, a multiple of 512 bytes apart, would share eight sets of the first-level cache or less.
+        let pixel = if reads.is_multiple_of(256) { reads + DEPTH } else { reads };
         let weights = a.kernel[0] * a.kernel[1] * reads * writes * size_of::<u16>() * planes.count();
         let bytes = weights.clamp(BAND_BYTES[0], BAND_BYTES[1]);
         let budget = bytes / size_of::<u16>() / planes.count() / pixel;

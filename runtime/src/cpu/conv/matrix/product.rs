@@ -25,14 +25,16 @@ pub struct Product {
     pub fetch: Fetch,
 }
 
-/// What is fetched into caches while tiles are multiplied: loads of tiles from memory would wait for one after the other.
+/// What is fetched into the second-level cache while tiles are multiplied: loads of tiles from memory would wait for one after the other.
 #[derive(Debug, Clone, Copy)]
 pub enum Fetch {
     /// Nothing.
     Nothing,
     /// `B` itself, [`AHEAD`] bytes ahead of its use: nobody has fetched it before.
     Ahead,
-    /// A quarter of as many bytes as `B` has, from there on, into the second-level cache.
+    /// Half of as many bytes as `B` has, from there on.
+    Half(*const u8),
+    /// A quarter of as many.
     Quarter(*const u8),
 }
 
@@ -100,23 +102,38 @@ const AHEAD: usize = 12 << 10;
 /// Fetches a tile's worth of what comes next in `B`.
 macro_rules! fetch_ahead {
     () => {
-        "prefetcht0 [{f}]
-         prefetcht0 [{f} + 64]
-         prefetcht0 [{f} + 128]
-         prefetcht0 [{f} + 192]
-         prefetcht0 [{f} + 256]
-         prefetcht0 [{f} + 320]
-         prefetcht0 [{f} + 384]
-         prefetcht0 [{f} + 448]
-         prefetcht0 [{f} + 512]
-         prefetcht0 [{f} + 576]
-         prefetcht0 [{f} + 640]
-         prefetcht0 [{f} + 704]
-         prefetcht0 [{f} + 768]
-         prefetcht0 [{f} + 832]
-         prefetcht0 [{f} + 896]
-         prefetcht0 [{f} + 960]
+        "prefetcht1 [{f}]
+         prefetcht1 [{f} + 64]
+         prefetcht1 [{f} + 128]
+         prefetcht1 [{f} + 192]
+         prefetcht1 [{f} + 256]
+         prefetcht1 [{f} + 320]
+         prefetcht1 [{f} + 384]
+         prefetcht1 [{f} + 448]
+         prefetcht1 [{f} + 512]
+         prefetcht1 [{f} + 576]
+         prefetcht1 [{f} + 640]
+         prefetcht1 [{f} + 704]
+         prefetcht1 [{f} + 768]
+         prefetcht1 [{f} + 832]
+         prefetcht1 [{f} + 896]
+         prefetcht1 [{f} + 960]
          add {f}, 1024"
+    };
+}
+
+/// Fetches half of a tile's worth.
+macro_rules! fetch_half {
+    () => {
+        "prefetcht1 [{f}]
+         prefetcht1 [{f} + 64]
+         prefetcht1 [{f} + 128]
+         prefetcht1 [{f} + 192]
+         prefetcht1 [{f} + 256]
+         prefetcht1 [{f} + 320]
+         prefetcht1 [{f} + 384]
+         prefetcht1 [{f} + 448]
+         add {f}, 512"
     };
 }
 
@@ -181,43 +198,40 @@ macro_rules! square_loop {
     };
 }
 
-/// A square of tiles of three planes. Planes of `A` by planes of `B`: 0 0, 0 1, 1 1, 1 0, 2 0, 0 2; each step keeps the
-/// operand that the next one shares.
+/// A square of tiles of three planes. Planes of `A` by planes of `B`: 0 2, 0 0, 2 0, 1 0, 1 1, 0 1; each step keeps the
+/// operand that the next one shares, so that only one pair of tiles is loaded twice.
 macro_rules! square_split_loop {
     ($p:expr, $from:expr, $fetch:ident) => {
         for_blocks!($p, "6144", [
             "lea {t}, [{a0} + {o}]",
             "add {o}, {a1}",
             "tileloadd tmm4, [{t} + {row}*1]",
+            pair!("4096", "5120"),
+            "tileloadd tmm5, [{o} + {row}*1]",
+            square!(),
+            $fetch!(),
             pair!("0", "1024"),
+            square!(),
+            $fetch!(),
+            "lea {t}, [{t} + {plane}*2]",
+            "lea {o}, [{o} + {plane}*2]",
+            "tileloadd tmm4, [{t} + {row}*1]",
+            "tileloadd tmm5, [{o} + {row}*1]",
+            square!(),
+            $fetch!(),
+            "sub {t}, {plane}",
+            "sub {o}, {plane}",
+            "tileloadd tmm4, [{t} + {row}*1]",
             "tileloadd tmm5, [{o} + {row}*1]",
             square!(),
             $fetch!(),
             pair!("2048", "3072"),
             square!(),
             $fetch!(),
-            "add {t}, {plane}",
-            "add {o}, {plane}",
-            "tileloadd tmm4, [{t} + {row}*1]",
-            "tileloadd tmm5, [{o} + {row}*1]",
-            square!(),
-            $fetch!(),
-            pair!("0", "1024"),
-            square!(),
-            $fetch!(),
-            "add {t}, {plane}",
-            "add {o}, {plane}",
-            "tileloadd tmm4, [{t} + {row}*1]",
-            "tileloadd tmm5, [{o} + {row}*1]",
-            square!(),
-            $fetch!(),
-            "sub {t}, {plane}",
-            "sub {o}, {plane}",
             "sub {t}, {plane}",
             "sub {o}, {plane}",
             "tileloadd tmm4, [{t} + {row}*1]",
             "tileloadd tmm5, [{o} + {row}*1]",
-            pair!("4096", "5120"),
             square!(),
             $fetch!(),
         ], a0 = in(reg) $p.a[0], a1 = in(reg) $p.a[1], plane = in(reg) $p.a_plane, t = out(reg) _,
@@ -257,6 +271,7 @@ impl Product {
             match self.fetch {
                 Fetch::Nothing => square_loop!(self, self.b, fetch_nothing),
                 Fetch::Ahead => square_loop!(self, self.b.wrapping_add(AHEAD), fetch_ahead),
+                Fetch::Half(from) => square_loop!(self, from, fetch_half),
                 Fetch::Quarter(from) => square_loop!(self, from, fetch_quarter),
             }
         }
@@ -269,6 +284,7 @@ impl Product {
             match self.fetch {
                 Fetch::Nothing => square_split_loop!(self, self.b, fetch_nothing),
                 Fetch::Ahead => square_split_loop!(self, self.b.wrapping_add(AHEAD), fetch_ahead),
+                Fetch::Half(from) => square_split_loop!(self, from, fetch_half),
                 Fetch::Quarter(from) => square_split_loop!(self, from, fetch_quarter),
             }
         }

@@ -32,14 +32,23 @@ struct Fetched {
 }
 
 impl Fetched {
-    /// What is fetched in one of a group's squares: in the first of them the group's own weights, unless they are there, in
-    /// the four after that the next group's, `quarter` bytes in each. Where there are fewer, there is no time for that.
+    /// What is fetched in one of a group's squares, so that memory is read all the time: behind the first of them the next
+    /// group's weights, a quarter in each, or with few squares a half. Where there are just as many squares as parts, the last
+    /// part of a group's own is fetched in the first one. `bytes` is what a group has, `own` and `next` its first and the next
+    /// one's.
     #[inline(always)]
-    fn in_square(self, square: usize, squares: usize, next: *const u8, quarter: usize) -> Fetch {
-        match square.checked_sub(usize::from(!self.now)) {
-            _ if squares < 5 => Fetch::Ahead,
-            None => Fetch::Ahead,
-            Some(part @ ..4) => Fetch::Quarter(next.wrapping_add(part * quarter)),
+    fn in_square(self, square: usize, squares: usize, own: *const u8, next: *const u8, bytes: usize) -> Fetch {
+        let parts = if squares < 4 { 2 } else { 4 };
+        let part = |from: *const u8, i: usize| {
+            let from = from.wrapping_add(i * bytes / parts);
+            if parts == 2 { Fetch::Half(from) } else { Fetch::Quarter(from) }
+        };
+        match square.checked_sub(1) {
+            _ if squares == 1 => Fetch::Ahead,
+            None if !self.now => Fetch::Ahead,
+            None if squares == parts => part(own, parts - 1),
+            None => Fetch::Nothing,
+            Some(i) if i < parts => part(next, i),
             Some(_) => Fetch::Nothing,
         }
     }
@@ -216,7 +225,7 @@ impl<I: Element + Pod, O: Element + Pod> Share<'_, I, O> {
         let b = self.packed.ptr().cast::<u8>().wrapping_add(phase.taps.group(group, PLANES));
         let squares = positions.div_ceil(2 * SIDE);
         let next = self.packed.ptr().cast::<u8>().wrapping_add(phase.taps.group(fetched.next, PLANES));
-        let quarter = phase.taps.blocks() * PLANES * TILE_BYTES / 2;
+        let bytes = phase.taps.blocks() * PLANES * 2 * TILE_BYTES;
         let first_pixel = (band.image * c.out[0] + band.row * c.row_step) * c.out[1];
         let (mut first, mut turn, mut before) = (0, 0, None);
         while first < positions {
@@ -248,7 +257,7 @@ impl<I: Element + Pod, O: Element + Pod> Share<'_, I, O> {
                     blocks: phase.taps.offsets.as_ptr(),
                     count: phase.taps.blocks(),
                     b,
-                    fetch: fetched.in_square(first / (2 * SIDE), squares, next, quarter),
+                    fetch: fetched.in_square(first / (2 * SIDE), squares, b, next, bytes),
                 };
                 sums.clear();
                 product.add_to(sums, PLANES);
