@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod calm;
 mod race;
 mod rows;
 mod run;
@@ -12,9 +13,11 @@ mod table;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 
+use calm::Calm;
 use rows::{ROWS, Row};
 
 /// Times resnetc and its peers in turn; prints the table as Markdown, progress on standard error.
@@ -45,6 +48,10 @@ struct Options {
     /// Threads of both sides [default: all cores].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     threads: Option<u16>,
+    /// Wait up to so many seconds for an idle machine before each call, and make calls again behind which it was none; 0 calls
+    /// at once, and once.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    patience: u16,
     /// Print the rows' names and what they are.
     #[arg(long)]
     list: bool,
@@ -86,9 +93,10 @@ fn main() -> ExitCode {
         runs: options.runs,
         threads: options.threads.unwrap_or(u16::try_from(cores).unwrap_or(u16::MAX)),
     };
+    let mut calm = Calm::new(args.threads, Duration::from_secs(options.patience.into()));
     let (mut outcomes, mut failed) = (Vec::new(), false);
     for row in rows {
-        match race::race(&args, row) {
+        match race::race(&args, &mut calm, row) {
             Ok(outcome) => outcomes.push(outcome),
             Err(fault) => {
                 say(row, &format!("failed: {fault}"));
@@ -97,7 +105,7 @@ fn main() -> ExitCode {
         }
     }
     if !outcomes.is_empty() {
-        print!("{}", table::render(&args, &outcomes));
+        print!("{}", table::render(&args, &calm, &outcomes));
     }
     if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }

@@ -1,5 +1,6 @@
 //! A row's race: everybody once to find who is near the fastest, then those and we in turn.
 
+use crate::calm::Calm;
 use crate::rows::Row;
 use crate::run::{self, Sample};
 use crate::{Args, say};
@@ -27,16 +28,16 @@ impl Outcome {
 }
 
 /// Runs the race. A peer that fails is left out, with a word.
-pub fn race(args: &Args, row: &Row) -> Result<Outcome, String> {
+pub fn race(args: &Args, calm: &mut Calm, row: &Row) -> Result<Outcome, String> {
     let near = contenders(args, row)?;
     let mut ours = Vec::new();
     let mut theirs: Vec<Vec<Sample>> = vec![Vec::new(); near.len()];
     for round in 1..=args.rounds {
-        let sample = run::ours(args, row)?;
+        let sample = calm.call(|| run::ours(args, row))?;
         let mut line = format!("round {round} of {}: resnetc {:.2} ms", args.rounds, sample.ms);
         ours.push(sample);
         for (name, samples) in near.iter().zip(&mut theirs) {
-            let sample = run::peer(args, row, name)?;
+            let sample = calm.call(|| run::peer(args, row, name))?;
             line += &format!(", {name} {:.2} ms", sample.ms);
             samples.push(sample);
         }

@@ -4,19 +4,21 @@ use std::fmt::Write as _;
 use std::process::Command;
 
 use crate::Args;
+use crate::calm::Calm;
 use crate::race::{Outcome, median};
 use crate::rows::MEMORY_BARS;
 use crate::run::Sample;
 
 /// Times, memory of training, and where they come from.
-pub fn render(args: &Args, outcomes: &[Outcome]) -> String {
+pub fn render(args: &Args, calm: &Calm, outcomes: &[Outcome]) -> String {
     let mut text = times(outcomes);
     let training: Vec<&Outcome> = outcomes.iter().filter(|outcome| outcome.row.train).collect();
     if !training.is_empty() {
         text += "\n";
         text += &memory(&training);
     }
-    text + "\n" + &origin(args, outcomes)
+    let origin = origin(args, outcomes);
+    format!("{text}\n{origin}{}\n", calm.sentence())
 }
 
 fn times(outcomes: &[Outcome]) -> String {
@@ -90,7 +92,7 @@ fn origin(args: &Args, outcomes: &[Outcome]) -> String {
     format!(
         "{}. {} with {} threads, {}. Versions: {}, {}. Each time is the median of {} calls, ours and the \
          peers' in turn; a call's time is the median of its runs after warming up. The ratio is the median over pairs of \
-         neighbouring calls.\n",
+         neighbouring calls.",
         said(Command::new("date").args(["-u", "+%F"])),
         processor(),
         args.threads,

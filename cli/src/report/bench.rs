@@ -4,8 +4,8 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use resnetc_compiler::ir::graph::Mode;
-use resnetc_compiler::plan::{Plan, Step};
-use resnetc_runtime::cpu::roofline::Roofline;
+use resnetc_compiler::plan::Plan;
+use resnetc_runtime::cpu::roofline::{Arithmetic, Roofline};
 use resnetc_runtime::device::{Choice, Estimate};
 use serde_json::{Value, json};
 
@@ -50,12 +50,23 @@ impl Measured<'_> {
         self.plan.batch as f64 / self.median().as_secs_f64()
     }
 
-    fn rates(&self, step: &Step, time: Duration) -> Rates {
+    fn rates(&self, index: usize, time: Duration) -> Rates {
+        let step = &self.plan.steps[index];
         let seconds = time.as_secs_f64().max(1e-9);
         let gflops = step.kernel.flops() as f64 / 1e9;
         let gb = self.plan.traffic(step) as f64 / 1e9;
-        let least = (gflops / self.roofline.gflops).max(gb / self.roofline.gb_s);
+        let least = (gflops / self.ceiling(index)).max(gb / self.roofline.gb_s);
         Rates { gflops: gflops / seconds, gb_s: gb / seconds, share: least / seconds }
+    }
+
+    /// Operations of a step's algorithm, in 10^9 per second at most: on the matrix unit a product in `f32` is six in bf16.
+    fn ceiling(&self, index: usize) -> f64 {
+        let Arithmetic { gflops, unit_gflops } = self.roofline.arithmetic;
+        match (self.choices[index].as_ref().map(|choice| choice.algorithm), unit_gflops) {
+            (Some("amx-bf16"), Some(unit)) => unit,
+            (Some("amx-f32"), Some(unit)) => unit / 6.0,
+            _ => gflops,
+        }
     }
 
     /// Name of the kernel and of its algorithm.
@@ -77,9 +88,9 @@ impl Measured<'_> {
     /// One object: `ms` and `img_s` by the median run, and every step.
     pub fn json(&self) -> String {
         let ms = |time: &Duration| time.as_secs_f64() * 1e3;
-        let steps: Vec<Value> = (self.plan.steps.iter().zip(&self.steps).zip(&self.choices))
-            .map(|((step, time), choice)| {
-                let rates = self.rates(step, *time);
+        let steps: Vec<Value> = (self.plan.steps.iter().zip(&self.steps).zip(&self.choices).enumerate())
+            .map(|(index, ((step, time), choice))| {
+                let rates = self.rates(index, *time);
                 json!({
                     "name": step.name, "kernel": step.kernel.name(), "shape": step.kernel.geometry(),
                     "algorithm": choice.as_ref().map(|choice| choice.algorithm),
@@ -93,7 +104,8 @@ impl Measured<'_> {
             "device": self.device, "runs": self.runs.len(),
             "ms": ms(&self.median()), "img_s": self.images_per_second(),
             "ms_min": self.runs.iter().min().map(ms), "ms_max": self.runs.iter().max().map(ms),
-            "peak_gflop_s": self.roofline.gflops, "peak_gb_s": self.roofline.gb_s,
+            "peak_gflop_s": self.roofline.arithmetic.gflops, "peak_unit_gflop_s": self.roofline.arithmetic.unit_gflops,
+            "peak_gb_s": self.roofline.gb_s,
             "peak_resident_bytes": self.peak_bytes, "steps": steps,
         });
         format!("{object:#}")
@@ -115,7 +127,8 @@ pub fn text(measured: &Measured<'_>, warmup: usize, explain: bool) -> String {
         text.push('\n');
     }
     text += &kernels(measured).render();
-    let Roofline { gflops, gb_s } = measured.roofline;
+    let Roofline { arithmetic: Arithmetic { gflops, unit_gflops }, gb_s } = measured.roofline;
+    let unit = unit_gflops.map_or(String::new(), |unit| format!(", {unit:.0} in bf16 on the matrix unit"));
     let (median, runs) = (measured.median(), &measured.runs);
     let fastest = runs.iter().min().copied().unwrap_or_default();
     let slowest = runs.iter().max().copied().unwrap_or_default();
@@ -126,7 +139,7 @@ pub fn text(measured: &Measured<'_>, warmup: usize, explain: bool) -> String {
         .map_or(String::new(), |peak| format!("memory     {} resident at most\n", bytes(peak)));
     write!(
         text,
-        "\n{}, {mode}, batch {}, on {}\nceilings   {gflops:.0} GFLOP/s in registers, {gb_s:.1} GB/s to memory\n\
+        "\n{}, {mode}, batch {}, on {}\nceilings   {gflops:.0} GFLOP/s in registers{unit}, {gb_s:.1} GB/s to memory\n\
          time       {}, median of {count} runs after {warmup} ({} to {}), {:.1} images/s\n{memory}",
         plan.name,
         plan.batch,
@@ -152,7 +165,7 @@ fn steps(measured: &Measured<'_>) -> Table {
         ("of roof", Right),
     ]);
     for (index, (step, time)) in measured.plan.steps.iter().zip(&measured.steps).enumerate() {
-        let rates = measured.rates(step, *time);
+        let rates = measured.rates(index, *time);
         let arithmetic = if step.kernel.flops() > 0 { format!("{:.0}", rates.gflops) } else { String::new() };
         table.row([
             step.name.clone(),

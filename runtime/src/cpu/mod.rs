@@ -110,6 +110,11 @@ impl CpuDevice {
         roofline::measure(&self.pool, self.isa)
     }
 
+    /// The part of it that is measured in a few milliseconds.
+    pub fn arithmetic(&self) -> roofline::Arithmetic {
+        roofline::arithmetic(&self.pool, self.isa)
+    }
+
     fn buffer(&self, program: ProgramId, buffer: BufferId) -> Result<&Buffer> {
         let program = self.programs.get(program.0);
         let program = program.ok_or_else(|| Error::Device("no such program on this device".to_owned()))?;

@@ -1,20 +1,30 @@
-//! What the machine can do at most, measured: multiply-adds in registers, and traffic to memory. Steps of a plan are
+//! What the machine can do at most, measured: multiply-adds in registers, products on the matrix unit, and traffic to memory. Steps of a plan are
 //! judged by these two (Williams et al. 2009, "Roofline").
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
+use super::conv;
 use super::isa::{Isa, Work};
 use super::memory::{Dst, Memory};
 use super::pool::{Pool, share};
 use super::vector::Vector;
 use crate::error::Result;
 
+/// Ceilings of arithmetic with the given threads and instructions. Multiply-adds count as two operations, in 10^9 per second.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Arithmetic {
+    /// Of vectors, in `f32`.
+    pub gflops: f64,
+    /// Of the matrix unit, where it is used, in bf16. Products in `f32` take six of these.
+    pub unit_gflops: Option<f64>,
+}
+
 /// Ceilings of this machine with the given threads and instructions.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Roofline {
-    /// `f32` multiply-adds, counted as two operations, in 10^9 per second.
-    pub gflops: f64,
+    /// In registers.
+    pub arithmetic: Arithmetic,
     /// Bytes read and written far beyond any cache of a core, in 10^9 per second.
     pub gb_s: f64,
 }
@@ -25,6 +35,9 @@ const ROUNDS: usize = 5;
 /// Multiply-adds of one measurement, per thread and accumulator.
 const ITERATIONS: usize = 1 << 20;
 
+/// Blocks of four products of tiles of one measurement, per thread: long enough for a unit that was at rest.
+const BLOCKS: usize = 1 << 17;
+
 /// Independent sums: latency times throughput of a multiply-add, with room, and few enough for 16 registers.
 const SUMS: usize = 12;
 
@@ -34,16 +47,29 @@ const FLOATS: usize = 32 << 20;
 /// Measures; takes about half a second.
 pub fn measure(pool: &Pool, isa: Isa) -> Result<Roofline> {
     let threads = pool.threads();
-    let arithmetic = best(|| pool.run(&|_| isa.dispatch(MultiplyAdds)));
-    let operations = 2 * SUMS * ITERATIONS * isa.lanes() * threads;
-
+    let arithmetic = arithmetic(pool, isa);
     let (mut from, mut to) = (Memory::floats(FLOATS)?, Memory::floats(FLOATS)?);
     let (from, to) = (from.view(), to.view());
     let traffic = best(|| pool.run(&|index| isa.dispatch(Scale { from, to, index, threads })));
     // A store that misses the cache reads its line first.
     let bytes = 3 * FLOATS * size_of::<f32>();
-    let per_second = |count: usize, time: Duration| count as f64 / time.as_secs_f64() / 1e9;
-    Ok(Roofline { gflops: per_second(operations, arithmetic), gb_s: per_second(bytes, traffic) })
+    Ok(Roofline { arithmetic, gb_s: per_second(bytes, traffic) })
+}
+
+/// Measures arithmetic alone; takes some twenty milliseconds.
+pub fn arithmetic(pool: &Pool, isa: Isa) -> Arithmetic {
+    let threads = pool.threads();
+    let time = best(|| pool.run(&|_| isa.dispatch(MultiplyAdds)));
+    let gflops = per_second(2 * SUMS * ITERATIONS * isa.lanes() * threads, time);
+    let unit_gflops = (isa == Isa::Amx).then(|| {
+        let time = best(|| pool.run(&|_| conv::multiply_tiles(BLOCKS)));
+        per_second(BLOCKS * conv::TILES_OPERATIONS * threads, time)
+    });
+    Arithmetic { gflops, unit_gflops }
+}
+
+fn per_second(count: usize, time: Duration) -> f64 {
+    count as f64 / time.as_secs_f64() / 1e9
 }
 
 fn best(mut run: impl FnMut()) -> Duration {
@@ -108,10 +134,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_matrix_unit_has_a_ceiling_of_its_own() {
+        if Isa::Amx.available() {
+            let Arithmetic { gflops, unit_gflops } = arithmetic(&Pool::new(2).unwrap(), Isa::Amx);
+            assert!(
+                unit_gflops.is_some_and(|unit| unit.is_finite() && unit > 0.0),
+                "{gflops} {unit_gflops:?}"
+            );
+        }
+    }
+
+    #[test]
     fn ceilings_are_finite_and_positive() {
         let pool = Pool::new(1).unwrap();
         let found = measure(&pool, Isa::Portable).unwrap();
-        assert!(found.gflops.is_finite() && found.gflops > 0.0, "{found:?}");
+        let Arithmetic { gflops, unit_gflops } = found.arithmetic;
+        assert!(gflops.is_finite() && gflops > 0.0 && unit_gflops.is_none(), "{found:?}");
         assert!(found.gb_s.is_finite() && found.gb_s > 0.0, "{found:?}");
     }
 }

@@ -29,7 +29,7 @@ mod winograd;
 pub use algorithm::{Algorithm, FilterAlgorithm};
 #[cfg(test)]
 use filter::FilterGradient;
-pub use matrix::available as matrix_unit_available;
+pub use matrix::{TILES_OPERATIONS, available as matrix_unit_available, multiply_tiles};
 pub use sweep::{Convolution, Finishing};
 pub use winograd::{Winograd, WinogradFilter};
 

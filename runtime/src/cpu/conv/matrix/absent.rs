@@ -105,3 +105,11 @@ impl MatrixFilter {
         match *self {}
     }
 }
+
+/// Operations of a block.
+pub const TILES_OPERATIONS: usize = 0;
+
+/// Is not called where there is no unit.
+pub fn multiply_tiles(_: usize) {
+    unreachable!("no tiles without a matrix unit")
+}

@@ -37,7 +37,14 @@ impl Fetched {
     /// part of a group's own is fetched in the first one. `bytes` is what a group has, `own` and `next` its first and the next
     /// one's.
     #[inline(always)]
-    fn in_square(self, square: usize, squares: usize, own: *const u8, next: *const u8, bytes: usize) -> Fetch {
+    fn in_square(
+        self,
+        square: usize,
+        squares: usize,
+        own: *const u8,
+        next: *const u8,
+        bytes: usize,
+    ) -> Fetch {
         let parts = if squares < 4 { 2 } else { 4 };
         let part = |from: *const u8, i: usize| {
             let from = from.wrapping_add(i * bytes / parts);
