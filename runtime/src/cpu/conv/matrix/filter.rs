@@ -14,6 +14,7 @@ use super::map::{Axis, Band, Map};
 use super::planes::pair_rows;
 use super::product::{Fetch, Product};
 use super::weights::GROUP;
+use super::windows::Windows;
 use super::{Planes, machine};
 use crate::cpu::Ctx;
 use crate::cpu::conv::window::Tap;
@@ -51,6 +52,11 @@ struct Row {
 pub struct MatrixFilter {
     geometry: ConvGeometry,
     planes: Planes,
+    /// Where rows of taps are taken for channels, which `geometry` then says.
+    windows: Option<Windows>,
+    /// Elements of `x`, and those from one of its rows, or pixels, to the next.
+    x_len: usize,
+    x_steps: [usize; 2],
     map: Map,
     /// Positions from one channel to the next in the copy of `x`.
     stride: usize,
@@ -70,6 +76,9 @@ impl MatrixFilter {
 
     /// `dw` of `x` and `dy`.
     pub fn new(geometry: ConvGeometry, planes: Planes, threads: usize) -> Self {
+        let ConvGeometry { n, h, w, cin, .. } = geometry;
+        let (windows, geometry) = Windows::new(&geometry).map_or((None, geometry), |(w, g)| (Some(w), g));
+        let x_steps = windows.as_ref().map_or([w * cin, cin], |windows| [windows.pitch, windows.step]);
         let g = &geometry;
         let a = &g.attrs;
         let [rows, cols] = [0, 1].map(|i| {
@@ -105,7 +114,20 @@ impl MatrixFilter {
         let pixels = map.outputs(g.out, g.out, [0, 0], [1, 1]);
         let bytes = (DEPTH * size_of::<u16>()) as isize;
         let blocks = (0..pixels.len().div_ceil(DEPTH) as isize).map(|i| i * bytes).collect();
-        MatrixFilter { geometry, planes, map, stride, rows: tiles, pixels, blocks, by_bands }
+        let x_len = n * h * w * cin;
+        MatrixFilter {
+            geometry,
+            planes,
+            windows,
+            x_len,
+            x_steps,
+            map,
+            stride,
+            rows: tiles,
+            pixels,
+            blocks,
+            by_bands,
+        }
     }
 
     /// Expected cycles of the busiest of the threads.
@@ -171,10 +193,15 @@ impl MatrixFilter {
         [(elements * size_of::<u16>()).div_ceil(64) * 16, if self.in_place() { 0 } else { self.sums_len() }]
     }
 
+    /// Floats of the copied windows, rounded up so that what follows is aligned.
+    fn windows_len(&self) -> usize {
+        self.windows.as_ref().map_or(0, Windows::len).next_multiple_of(SIDE)
+    }
+
     /// Floats of scratch memory that [`MatrixFilter::run`] needs.
     pub fn scratch_len(&self, threads: usize) -> usize {
         let [copies, sums] = self.thread_len();
-        (copies + sums) * threads
+        self.windows_len() + (copies + sums) * threads
     }
 
     /// Computes `dw`.
@@ -203,7 +230,7 @@ impl MatrixFilter {
     ///
     /// # Safety
     /// The unit is there.
-    unsafe fn share_out<const PLANES: usize, X: Element + Pod + Sync, D: Element + Pod + Sync>(
+    unsafe fn share_out<const PLANES: usize, X: Element + Pod + Sync + Send, D: Element + Pod + Sync>(
         &self,
         ctx: &Ctx<'_>,
         x: Src<'_, X>,
@@ -213,10 +240,20 @@ impl MatrixFilter {
     ) {
         let g = &self.geometry;
         let threads = ctx.pool.threads();
-        assert_eq!(x.len(), g.n * g.h * g.w * g.cin, "x");
+        assert_eq!(x.len(), self.x_len, "x");
         assert_eq!(dy.len(), g.n * g.out[0] * g.out[1] * g.cout, "dy");
         assert_eq!(dw.len(), g.attrs.kernel[0] * g.attrs.kernel[1] * g.cin * g.cout, "dw");
         assert!(scratch.len() >= self.scratch_len(threads), "scratch");
+        let (copied, scratch) = scratch.split_at(self.windows_len());
+        let x = match &self.windows {
+            Some(windows) => {
+                // SAFETY: elements are no larger than floats, any bytes are some of them, and nobody else has this memory.
+                let copied = unsafe { Dst::new(copied.ptr().cast::<X>(), windows.len()) };
+                windows.copy(ctx, x, copied);
+                copied.src()
+            }
+            None => x,
+        };
         let (sums, copies) = scratch.split_at(self.thread_len()[1] * threads);
         ctx.pool.run(&|thread| {
             let copies = copies.ptr().wrapping_add(thread * self.thread_len()[0]);
@@ -323,8 +360,8 @@ impl<X: Element + Pod, D: Element + Pod> Share<'_, X, D> {
                     let place = if row < rows { map.input_row(band, row) } else { None };
                     let place = place.and_then(|(image, row)| Some((image, row, map.cols.input(0, col)?)));
                     *pixel = place.map_or(std::ptr::null(), |(image, row, col)| {
-                        let at = (image * map.rows.size + row) * map.cols.size + col;
-                        self.x.ptr().wrapping_add(at * channels)
+                        let [a_row, a_pixel] = f.x_steps;
+                        self.x.ptr().wrapping_add((image * map.rows.size + row) * a_row + col * a_pixel)
                     });
                     col += map.cols.step;
                     if col >= map.cols.pitch {

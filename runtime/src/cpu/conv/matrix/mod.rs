@@ -13,6 +13,7 @@ mod map;
 mod planes;
 mod product;
 mod weights;
+mod windows;
 
 pub use filter::MatrixFilter;
 pub use forward::MatrixConvolution;
