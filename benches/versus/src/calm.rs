@@ -38,7 +38,8 @@ impl Calm {
         Calm { threads: threads.into(), patience, best: [0.0; 2], idle: 0, disturbed: 0, repeated: 0 }
     }
 
-    /// Makes a call on an idle machine: waits for it, and calls again if it was none afterwards. Without patience it calls once.
+    /// Makes a call on an idle machine: waits for it, and calls again if it was none afterwards. Without patience, or where it does
+    /// not last, it calls once.
     pub fn call<T>(&mut self, mut call: impl FnMut() -> Result<T, String>) -> Result<T, String> {
         if self.patience.is_zero() {
             return call();
@@ -50,7 +51,8 @@ impl Calm {
                 self.idle += 1;
                 return Ok(result);
             }
-            if left == 0 {
+            // A machine that did not become idle will not do so for the next call.
+            if left == 0 || !before {
                 self.disturbed += 1;
                 return Ok(result);
             }
