@@ -156,14 +156,14 @@ const TRAINED: f64 = 2e-2;
 fn devices_train_alike(text: &str) {
     let mut session = Session::new(Arc::unwrap_or_clone(plan(text, Mode::Train)), 3);
     let plan = session.plan.clone();
+    session.loss();
+    let gradients: Vec<_> =
+        session.trained().into_iter().map(|slot| gradient_of(&plan, slot.buffer)).collect();
     for isa in Isa::ALL.into_iter().filter(|isa| isa.available()) {
         let mut cpu = CpuDevice::with_isa(2, isa).expect("two threads");
         let program = transfer(&session, &mut cpu);
         feed(&session, &mut cpu, program);
-        session.loss();
         cpu.run(program, &RunArgs::default(), None).expect("it runs");
-        let gradients = session.trained().into_iter().map(|slot| gradient_of(&plan, slot.buffer));
-        let gradients: Vec<_> = gradients.collect();
         let distance = length_apart(&session, &cpu, program, &gradients);
         assert!(distance < TRAINED, "{}: gradients are off by {distance:e}\n{text}", isa.name());
     }

@@ -85,19 +85,10 @@ impl Kernel {
             }
             Kernel::GroupBackwardReduce { act: Some(_), .. } => &[&[Input(0), Input(1), Input(5)]],
             Kernel::BnBackwardReduce { .. } | Kernel::GroupBackwardReduce { .. } => &[&[Input(0), Input(1)]],
-            Kernel::BnBackwardApply { epilogue, .. } => match (result(epilogue), residual(epilogue)) {
-                (true, true) => &[&[Input(0), Input(1), Input(7), Output(0), Output(1)]],
-                (true, false) => &[&[Input(0), Input(1), Input(7), Output(0)]],
-                (false, true) => &[&[Input(0), Input(1), Output(0), Output(1)]],
-                (false, false) => &[&[Input(0), Input(1), Output(0)]],
-            },
-            Kernel::GroupBackwardApply { epilogue, .. } => match (epilogue.act.is_some(), residual(epilogue))
-            {
-                (true, true) => &[&[Input(0), Input(1), Input(7), Output(0), Output(1)]],
-                (true, false) => &[&[Input(0), Input(1), Input(7), Output(0)]],
-                (false, true) => &[&[Input(0), Input(1), Output(0), Output(1)]],
-                (false, false) => &[&[Input(0), Input(1), Output(0)]],
-            },
+            Kernel::BnBackwardApply { epilogue, .. } => norm_gradient(result(epilogue), residual(epilogue)),
+            Kernel::GroupBackwardApply { epilogue, .. } => {
+                norm_gradient(epilogue.act.is_some(), residual(epilogue))
+            }
             // Gates are few numbers, and their gradients long sums: they stay `f32`.
             Kernel::Mul { gate: true, epilogue, .. } if residual(epilogue) => {
                 &[&[Input(0), Input(2), Output(0)]]
@@ -150,6 +141,17 @@ impl Kernel {
             | Kernel::CrossEntropyBackward { .. }
             | Kernel::SgdUpdate { .. } => &[],
         }
+    }
+}
+
+/// The maps of a normalisation's gradient, which reads its result if that undoes the activation.
+fn norm_gradient(result: bool, residual: bool) -> &'static [&'static [Operand]] {
+    use Operand::{Input, Output};
+    match (result, residual) {
+        (true, true) => &[&[Input(0), Input(1), Input(7), Output(0), Output(1)]],
+        (true, false) => &[&[Input(0), Input(1), Input(7), Output(0)]],
+        (false, true) => &[&[Input(0), Input(1), Output(0), Output(1)]],
+        (false, false) => &[&[Input(0), Input(1), Output(0)]],
     }
 }
 

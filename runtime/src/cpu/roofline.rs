@@ -1,5 +1,5 @@
-//! What the machine can do at most, measured: multiply-adds in registers, products on the matrix unit, and traffic to memory. Steps of a plan are
-//! judged by these two (Williams et al. 2009, "Roofline").
+//! What the machine can do at most, measured: multiply-adds in registers, products on the matrix unit, and traffic to memory.
+//! Steps of a plan are judged by these (Williams et al. 2009, "Roofline").
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};

@@ -25,7 +25,8 @@ pub struct Product {
     pub fetch: Fetch,
 }
 
-/// What is fetched into the second-level cache while tiles are multiplied: loads of tiles from memory would wait for one after the other.
+/// What is fetched into the second-level cache while tiles are multiplied: loads of tiles from memory would wait for one
+/// after the other.
 #[derive(Debug, Clone, Copy)]
 pub enum Fetch {
     /// Nothing.
@@ -99,52 +100,39 @@ macro_rules! column {
 /// How far ahead of its use `B` is fetched.
 const AHEAD: usize = 12 << 10;
 
-/// Fetches a tile's worth of what comes next in `B`.
+/// Fetches four lines from each offset named, and goes on by as many bytes as the last argument says.
+macro_rules! fetch {
+    ([$($at:literal),+], $bytes:literal) => {
+        concat!(
+            $(
+                "prefetcht1 [{f} + ", $at, "]\n",
+                "prefetcht1 [{f} + ", $at, " + 64]\n",
+                "prefetcht1 [{f} + ", $at, " + 128]\n",
+                "prefetcht1 [{f} + ", $at, " + 192]\n",
+            )+
+            "add {f}, ", $bytes,
+        )
+    };
+}
+
+/// Fetches a tile's worth.
 macro_rules! fetch_ahead {
     () => {
-        "prefetcht1 [{f}]
-         prefetcht1 [{f} + 64]
-         prefetcht1 [{f} + 128]
-         prefetcht1 [{f} + 192]
-         prefetcht1 [{f} + 256]
-         prefetcht1 [{f} + 320]
-         prefetcht1 [{f} + 384]
-         prefetcht1 [{f} + 448]
-         prefetcht1 [{f} + 512]
-         prefetcht1 [{f} + 576]
-         prefetcht1 [{f} + 640]
-         prefetcht1 [{f} + 704]
-         prefetcht1 [{f} + 768]
-         prefetcht1 [{f} + 832]
-         prefetcht1 [{f} + 896]
-         prefetcht1 [{f} + 960]
-         add {f}, 1024"
+        fetch!(["0", "256", "512", "768"], "1024")
     };
 }
 
 /// Fetches half of a tile's worth.
 macro_rules! fetch_half {
     () => {
-        "prefetcht1 [{f}]
-         prefetcht1 [{f} + 64]
-         prefetcht1 [{f} + 128]
-         prefetcht1 [{f} + 192]
-         prefetcht1 [{f} + 256]
-         prefetcht1 [{f} + 320]
-         prefetcht1 [{f} + 384]
-         prefetcht1 [{f} + 448]
-         add {f}, 512"
+        fetch!(["0", "256"], "512")
     };
 }
 
 /// Fetches a quarter of a tile's worth.
 macro_rules! fetch_quarter {
     () => {
-        "prefetcht1 [{f}]
-         prefetcht1 [{f} + 64]
-         prefetcht1 [{f} + 128]
-         prefetcht1 [{f} + 192]
-         add {f}, 256"
+        fetch!(["0"], "256")
     };
 }
 
