@@ -126,6 +126,24 @@ pub enum Part<'a> {
     Handed(Items<'a>),
 }
 
+impl Part<'_> {
+    /// How many there may be left.
+    pub fn len(&self) -> usize {
+        match self {
+            Part::Own(range) => range.len(),
+            Part::Handed(items) => items.left.iter().map(Left::count).sum(),
+        }
+    }
+
+    /// The items once more where they are its own; what it is handed is there once.
+    pub fn again(&mut self) -> Part<'_> {
+        match self {
+            Part::Own(range) => Part::Own(range.clone()),
+            Part::Handed(items) => Part::Handed(Items { left: items.left, thread: items.thread }),
+        }
+    }
+}
+
 impl Iterator for Part<'_> {
     type Item = usize;
 

@@ -8,7 +8,7 @@ use super::filter::FilterGradient;
 use super::matrix::{MatrixConvolution, MatrixFilter, Planes};
 use super::rounded::{RoundedConvolution, RoundedFilter};
 use super::sweep::{Convolution, Finishing};
-use super::winograd::{POINTS, Winograd, WinogradFilter};
+use super::winograd::{Size, Winograd, WinogradFilter};
 use crate::cpu::Ctx;
 use crate::cpu::isa::Isa;
 use crate::cpu::memory::{Dst, Src};
@@ -20,7 +20,7 @@ use crate::error::Result;
 pub enum Algorithm {
     /// Direct.
     Direct(Convolution),
-    /// F(4x4, 3x3).
+    /// F(4x4, 3x3) or F(2x2, 3x3).
     Winograd(Winograd),
     /// On the matrix unit.
     Matrix(Box<MatrixConvolution>),
@@ -45,14 +45,6 @@ pub enum FilterAlgorithm {
 mod cost {
     /// Multiply-adds of vectors in the direct convolution.
     pub const DIRECT: f64 = 1.2;
-    /// Multiply-adds of vectors in the products of transformed patches.
-    pub const PRODUCTS: f64 = 2.1;
-    /// Cycles to transform a vector of patches, either way, and to read or write its pixels.
-    pub const PATCH: f64 = 460.0;
-    /// Bytes of transformed weights a cycle, when a step reads them first.
-    pub const COLD: f64 = 4.0;
-    /// The same when it reads them again, with the next block of patches.
-    pub const WARM: f64 = 30.0;
 }
 
 /// As what the matrix unit multiplies the factors.
@@ -65,18 +57,6 @@ fn estimate_direct(g: &ConvGeometry, isa: Isa, threads: usize) -> Estimate {
     let cycles = g.macs() as f64 / isa.lanes() as f64 / cost::DIRECT / threads as f64;
     let algorithm = if g.precision == DType::Bf16 { "direct-bf16" } else { "direct" };
     Estimate { algorithm, parts: vec![("multiply-adds", cycles)] }
-}
-
-/// Cycles of F(4x4, 3x3) on each thread.
-fn estimate_winograd(winograd: &Winograd, isa: Isa, threads: usize) -> Estimate {
-    let [reads, writes] = winograd.channels().map(|channels| channels as f64);
-    let (lanes, patches) = (isa.lanes() as f64, winograd.count() as f64);
-    let products = patches * POINTS as f64 * reads * writes / lanes / cost::PRODUCTS / threads as f64;
-    let transforms = patches * (reads + writes) / lanes * cost::PATCH / threads as f64;
-    let [own, passes] = winograd.weight_reads(threads).map(|n| n as f64);
-    let weights = own / cost::COLD + own * (passes - 1.0) / cost::WARM;
-    let parts = vec![("products", products), ("transforms", transforms), ("weights", weights)];
-    Estimate { algorithm: "winograd", parts }
 }
 
 impl Algorithm {
@@ -117,9 +97,11 @@ impl Algorithm {
     ) -> Result<Vec<(Self, Estimate)>> {
         let mut others = Vec::new();
         if g.precision == DType::F32 && Winograd::applies(g, isa) {
-            let winograd = Winograd::new(g, operation, isa, threads)?;
-            let estimate = estimate_winograd(&winograd, isa, threads);
-            others.push((Algorithm::Winograd(winograd), estimate));
+            for size in [Size::Four, Size::Two] {
+                let winograd = Winograd::new(size, g, operation, isa, threads)?;
+                let estimate = winograd.estimate().clone();
+                others.push((Algorithm::Winograd(winograd), estimate));
+            }
         }
         if isa == Isa::Amx && MatrixConvolution::applies(g) {
             let (matrix, estimate) = MatrixConvolution::choose(*g, operation, planes(g), threads);
@@ -149,7 +131,7 @@ impl Algorithm {
     pub fn name(&self) -> &'static str {
         match self {
             Algorithm::Direct(_) => "direct",
-            Algorithm::Winograd(_) => "winograd",
+            Algorithm::Winograd(winograd) => winograd.estimate().algorithm,
             Algorithm::Matrix(matrix) => matrix.name(),
             Algorithm::Rounded(_) => "direct-bf16",
         }

@@ -31,7 +31,7 @@ pub use algorithm::{Algorithm, FilterAlgorithm};
 use filter::FilterGradient;
 pub use matrix::{TILES_OPERATIONS, available as matrix_unit_available, multiply_tiles};
 pub use sweep::{Convolution, Finishing};
-pub use winograd::{Winograd, WinogradFilter};
+pub use winograd::{Size, Winograd, WinogradFilter};
 
 /// Bytes of feature maps that are worked on at a time: they stay in an L2 cache beside a panel of weights.
 const BLOCK_BYTES: usize = 256 << 10;

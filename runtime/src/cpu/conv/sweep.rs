@@ -6,7 +6,7 @@ use resnetc_compiler::ir::op::Activation;
 use resnetc_compiler::plan::ConvGeometry;
 
 use super::pack::{Panels, copy_rows, transpose};
-use super::tile::{Finish, Shape, Tile, convolve};
+use super::tile::{Finish, Shape, Tile, channels_at_once, convolve};
 use super::window::{Tap, Window};
 use super::{BLOCK_BYTES, BLOCKS, MERGE_FLOATS, Operation};
 use crate::cpu::Ctx;
@@ -14,12 +14,18 @@ use crate::cpu::isa::{Isa, Work};
 use crate::cpu::memory::{Dst, Memory, Src};
 use crate::cpu::pool::{Part, share};
 use crate::cpu::stored::MapSrc;
-use crate::cpu::stream::spanned;
+use crate::cpu::stream::{LINE, spanned};
 use crate::cpu::vector::Vector;
 use crate::error::Result;
 
 /// Most pixels whose row pointers are made at a time.
 const MAX_BLOCK: usize = 384;
+
+/// Floats of weights that a second-level cache holds beside a block.
+const CACHED_FLOATS: usize = 128 << 10;
+
+/// Multiply-adds of vectors in the time that a float takes to come from memory.
+const FLOAT_PRODUCTS: usize = 1;
 
 /// One dense grid of output pixels with its packed weights.
 struct Sweep {
@@ -210,14 +216,17 @@ impl Convolution {
         assert!(scratch.len() >= self.scratch_len(threads), "scratch");
         finishing.expect(output_len / channels, channels);
         let run = Run { convolution: self, input, packed, finishing, channels, scratch, output, threads };
+        let share = |thread, handed: Handed<'_>| ctx.isa.dispatch(Share { run: &run, thread, handed });
         match &self.sweeps[..] {
             [sweep] if sweep.pixel_threads == threads => {
                 let blocks = sweep.window.pixels().div_ceil(sweep.block);
-                ctx.pool.hand_out(blocks, &|thread, blocks| {
-                    ctx.isa.dispatch(Share { run: &run, thread, blocks: Some(blocks) });
-                });
+                ctx.pool.hand_out(blocks, &|thread, blocks| share(thread, Handed::Blocks(blocks)));
             }
-            _ => ctx.pool.run(&|thread| ctx.isa.dispatch(Share { run: &run, thread, blocks: None })),
+            [sweep] if sweep.pixel_threads == 1 && sweep.window.pixels() <= sweep.block => {
+                let columns = g.attrs.groups * sweep.panels.count();
+                ctx.pool.hand_out(columns, &|thread, columns| share(thread, Handed::Columns(columns)));
+            }
+            _ => ctx.pool.run(&|thread| share(thread, Handed::Nothing)),
         }
     }
 }
@@ -258,12 +267,7 @@ impl Sweep {
         let merge = groups == 1 && cols.len() * reads <= MERGE_FLOATS;
         let window = window.with_taps(rows, cols, merge);
         let panels = Panels { shape: Shape::new(isa, writes), channels: writes, depth: taps.len() * reads };
-        let scalars = panels.shape.scalars;
-        let floats = window.channels * window.step[0] * window.step[1] + writes * groups;
-        let block = BLOCK_BYTES / size_of::<f32>() / floats;
-        let even = window.pixels().div_ceil(threads * BLOCKS);
-        let block = block.min(MAX_BLOCK).min(even).max(1).next_multiple_of(scalars);
-        let pixel_threads = split(&window, &panels, groups, threads);
+        let (pixel_threads, block) = partition(&window, &panels, groups, threads);
         Sweep { window, panels, taps, packed: 0, block, pixel_threads }
     }
 
@@ -280,19 +284,29 @@ impl Sweep {
     }
 }
 
-/// How many of the threads should share the pixels, the panels being shared by the rest: so that the busiest thread has
-/// the least to do, and among those ways the one that reads the least memory.
-fn split(window: &Window, panels: &Panels, groups: usize, threads: usize) -> usize {
-    let tiles = window.pixels().div_ceil(panels.shape.scalars);
+/// How many of the threads should share the pixels, the panels being shared by the rest, and how many pixels make a block:
+/// the way that costs the busiest thread the least, of what it multiplies and what it reads.
+fn partition(window: &Window, panels: &Panels, groups: usize, threads: usize) -> (usize, usize) {
+    let scalars = panels.shape.scalars;
     let columns = groups * panels.count();
     let weights = groups * panels.group_len();
-    let input = window.images * window.input[0] * window.input[1] * window.channels;
-    let cost = |by_pixels: usize| {
+    let pixel = window.channels * window.step[0] * window.step[1] + panels.channels * groups;
+    let way = |by_pixels: usize| {
         let by_panels = threads / by_pixels;
-        let busiest = tiles.div_ceil(by_pixels) * columns.div_ceil(by_panels);
-        (busiest, input / by_pixels + weights / by_panels)
+        let own = window.pixels().div_ceil(by_pixels);
+        // Weights that no cache holds are read anew with every block, which is then the better the larger.
+        let streamed = weights / by_panels > CACHED_FLOATS;
+        let fitting = if streamed { 4 * BLOCK_BYTES } else { BLOCK_BYTES } / size_of::<f32>() / pixel;
+        let even = if by_panels == 1 { own.div_ceil(BLOCKS) } else { own };
+        let block = even.min(fitting).clamp(1, MAX_BLOCK).next_multiple_of(scalars);
+        let again = if streamed { own.div_ceil(block) } else { 1 };
+        let tiles = own.div_ceil(scalars) * columns.div_ceil(by_panels);
+        let products = tiles * scalars * panels.shape.vectors * panels.depth;
+        let input = window.images * window.input[0] * window.input[1] * window.channels / by_pixels;
+        (products + (input + again * weights / by_panels) * FLOAT_PRODUCTS, by_pixels, block)
     };
-    (1..=threads).filter(|by| threads.is_multiple_of(*by)).min_by_key(|&by| cost(by)).unwrap_or(threads)
+    let ways = (1..=threads).filter(|by| threads.is_multiple_of(*by)).map(way);
+    ways.min().map_or((threads, scalars), |(_, by_pixels, block)| (by_pixels, block))
 }
 
 /// Operands of one run.
@@ -308,12 +322,22 @@ struct Run<'a> {
     threads: usize,
 }
 
+/// What a thread is handed of the only sweep of a run.
+enum Handed<'a> {
+    /// Blocks of pixels, with all panels.
+    Blocks(Part<'a>),
+    /// Columns (a group's panel each), with the only block.
+    Columns(Part<'a>),
+    /// Nothing: shares are fixed.
+    Nothing,
+}
+
 /// One thread's share of a run.
 struct Share<'a> {
     run: &'a Run<'a>,
     thread: usize,
-    /// The blocks of the only sweep that it is handed, if it is.
-    blocks: Option<Part<'a>>,
+    /// The blocks of the only sweep that it is handed, or the columns of its only block, if it is.
+    handed: Handed<'a>,
 }
 
 /// Row pointers, output indices and border copies of one block.
@@ -355,19 +379,18 @@ impl Share<'_> {
         let run = self.run;
         let by_panels = run.threads / sweep.pixel_threads;
         let (pixel_part, panel_part) = (self.thread / by_panels, self.thread % by_panels);
-        let scalars = sweep.panels.shape.scalars;
-        let pixels = share(sweep.window.pixels(), scalars, pixel_part, sweep.pixel_threads);
-        let columns = run.convolution.geometry.attrs.groups * sweep.panels.count();
-        let columns = share(columns, 1, panel_part, by_panels);
-        let [rows_len, outs_len] = sweep.pointers_len();
-        // Blocks begin where the thread's pixels do.
-        let (pixels, blocks) = match self.blocks.take() {
-            Some(handed) => (0..sweep.window.pixels(), handed),
-            None => {
-                let count = pixels.len().div_ceil(sweep.block);
-                (pixels, Part::Own(0..count))
-            }
+        let all = run.convolution.geometry.attrs.groups * sweep.panels.count();
+        let pixels =
+            share(sweep.window.pixels(), sweep.panels.shape.scalars, pixel_part, sweep.pixel_threads);
+        let columns = share(all, 1, panel_part, by_panels);
+        let count = pixels.len().div_ceil(sweep.block);
+        // Blocks begin where the thread's pixels do; those that are handed out, where the map's do.
+        let (pixels, blocks, mut columns) = match std::mem::replace(&mut self.handed, Handed::Nothing) {
+            Handed::Blocks(blocks) => (0..sweep.window.pixels(), blocks, Part::Own(columns)),
+            Handed::Columns(columns) => (pixels, Part::Own(0..1), columns),
+            Handed::Nothing => (pixels, Part::Own(0..count), Part::Own(columns)),
         };
+        let [rows_len, outs_len] = sweep.pointers_len();
         for block in blocks {
             let start = pixels.start + block * sweep.block;
             let range = start..pixels.end.min(start + sweep.block);
@@ -377,7 +400,7 @@ impl Share<'_> {
                 let (outs, edge) = (own.add(rows_len), own.add(rows_len + outs_len));
                 let block = Block { rows: own.cast(), outs: outs.cast(), edge };
                 self.fill(sweep, range.clone(), block);
-                for column in columns.clone() {
+                for column in columns.again() {
                     self.column::<V>(sweep, column, range.len(), block, finish);
                 }
             }
@@ -412,7 +435,21 @@ impl Share<'_> {
         }
     }
 
-    /// One panel of one group over a block's tiles.
+    /// The packed weights that are read after those of a column.
+    #[inline(always)]
+    fn next_weights(&self, sweep: &Sweep, column: usize) -> Range<usize> {
+        let panels = sweep.panels;
+        let columns = self.run.convolution.geometry.attrs.groups * panels.count();
+        if columns == 1 {
+            return 0..0;
+        }
+        let next = (column + 1) % columns;
+        let (group, panel) = (next / panels.count(), next % panels.count());
+        let start = sweep.packed + panels.offset(group, panel);
+        start..start + panels.size(panel).1 * panels.shape.lanes * panels.depth
+    }
+
+    /// One panel of one group over a block's tiles; meanwhile it fetches the weights of the next.
     #[inline(always)]
     unsafe fn column<V: Vector>(
         &self,
@@ -427,22 +464,28 @@ impl Share<'_> {
         let (width, vectors) = sweep.panels.size(panel);
         let segments = sweep.window.segments();
         let len = depth / segments.max(1);
+        let fetches = segments * (len / channels_at_once(V::REGISTERS, vectors)) * LINE;
+        let mut ahead = self.next_weights(sweep, column);
         let mut first = 0;
         while first < pixels {
             let count = shape.scalars.min(pixels - first);
             // SAFETY: the caller's promise.
             unsafe {
+                let weights = self.run.packed.ptr().add(sweep.packed + sweep.panels.offset(group, panel));
                 let tile = Tile {
                     rows: block.rows.add(first * segments),
                     segments,
                     len,
                     from: group * len * usize::from(sweep.window.run() == 1),
-                    weights: self.run.packed.ptr().add(sweep.packed + sweep.panels.offset(group, panel)),
+                    weights,
                     count,
                     outs: block.outs.add(first),
                     channel: group * channels + panel * shape.width(),
                     width,
+                    ahead: if ahead.is_empty() { weights } else { self.run.packed.ptr().add(ahead.start) },
+                    ahead_step: if ahead.is_empty() { 0 } else { LINE },
                 };
+                ahead.start = ahead.end.min(ahead.start + fetches);
                 convolve::<V>(shape.covering(count), vectors, &tile, finish);
             }
             first += count;

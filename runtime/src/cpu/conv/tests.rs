@@ -8,7 +8,7 @@ use resnetc_compiler::plan::ConvGeometry;
 use super::matrix::{MatrixConvolution, MatrixFilter, Planes};
 use super::naive::{self, Sum};
 use super::{Algorithm, Convolution, FilterAlgorithm, FilterGradient, Finishing, Operation};
-use super::{Winograd, WinogradFilter};
+use super::{Size, Winograd, WinogradFilter};
 use crate::cpu::Ctx;
 use crate::cpu::isa::Isa;
 use crate::cpu::memory::Memory;
@@ -80,11 +80,18 @@ impl Case {
         self.run(&Algorithm::Direct(make(self.g, isa, threads).unwrap()), backward, isa, threads, finishing)
     }
 
-    /// By F(4x4, 3x3), which has to apply.
-    pub fn winograd(&self, backward: bool, isa: Isa, threads: usize, finishing: &Finishing<'_>) -> Vec<f32> {
+    /// By F(4x4, 3x3) or F(2x2, 3x3), which have to apply.
+    pub fn winograd(
+        &self,
+        size: Size,
+        backward: bool,
+        isa: Isa,
+        threads: usize,
+        finishing: &Finishing<'_>,
+    ) -> Vec<f32> {
         assert!(Winograd::applies(&self.g, isa));
         let operation = if backward { Operation::BackwardData } else { Operation::Forward };
-        let winograd = Winograd::new(&self.g, operation, isa, threads).unwrap();
+        let winograd = Winograd::new(size, &self.g, operation, isa, threads).unwrap();
         self.run(&Algorithm::Winograd(winograd), backward, isa, threads, finishing)
     }
 
@@ -126,7 +133,7 @@ impl Case {
         self.run_filter(&FilterAlgorithm::Direct(gradient), isa, threads)
     }
 
-    /// By F(4x4, 3x3), which has to apply.
+    /// By F(4x4, 3x3) or F(2x2, 3x3), which have to apply.
     pub fn winograd_filter(&self, isa: Isa, threads: usize) -> Vec<f32> {
         assert!(WinogradFilter::applies(&self.g, isa));
         let gradient = WinogradFilter::new(&self.g, isa, threads).unwrap();
@@ -308,8 +315,10 @@ fn results_may_have_gaps() {
                 let direct = |gap| case.convolve(false, isa, 2, &finishing(gap));
                 assert_eq!(direct(13), direct(0), "{isa:?}, {:?}", case.g);
                 if Winograd::applies(&case.g, isa) {
-                    let winograd = |gap| case.winograd(false, isa, 2, &finishing(gap));
-                    assert_eq!(winograd(13), winograd(0), "{isa:?}, {:?}", case.g);
+                    for size in [Size::Four, Size::Two] {
+                        let winograd = |gap| case.winograd(size, false, isa, 2, &finishing(gap));
+                        assert_eq!(winograd(13), winograd(0), "{isa:?}, {:?}", case.g);
+                    }
                 }
                 if isa == Isa::Amx {
                     let matrix = |gap| case.matrix(false, Planes::Three, 2, &finishing(gap));

@@ -116,6 +116,19 @@ pub(super) struct Tile {
     pub channel: usize,
     /// Output channels of the panel, at most `vectors * lanes`.
     pub width: usize,
+    /// Where memory is fetched that later tiles read: a line with every few channels.
+    pub ahead: *const f32,
+    /// Floats by which that moves each time.
+    pub ahead_step: usize,
+}
+
+/// Channels that a tile of `vectors` multiplies at a time: as many as leave registers for their weights.
+pub(super) const fn channels_at_once(registers: usize, vectors: usize) -> usize {
+    match (registers >= 32, vectors) {
+        (true, 1) => 4,
+        (true, _) | (false, 1) => 2,
+        (false, _) => 1,
+    }
 }
 
 /// Computes and stores a tile of `size` pixels (one of [`Shape::covering`]) by `vectors` vectors.
@@ -173,33 +186,36 @@ unsafe fn convolve_tile<V: Vector, const SIZE: usize, const NV: usize>(tile: &Ti
     // SAFETY: the caller's promise.
     unsafe {
         let mut sums = [[V::zero(); NV]; SIZE];
-        let mut w = tile.weights;
+        let (mut w, mut ahead) = (tile.weights, tile.ahead);
         for segment in 0..tile.segments {
             let rows = tile.rows.add(segment * SIZE);
-            // As many channels at a time as leave registers for their weights.
-            w = match (V::REGISTERS >= 32, NV) {
-                (true, 1) => channels::<V, SIZE, NV, 4>(&mut sums, rows, tile, w),
-                (true, _) | (false, 1) => channels::<V, SIZE, NV, 2>(&mut sums, rows, tile, w),
-                (false, _) => channels::<V, SIZE, NV, 1>(&mut sums, rows, tile, w),
+            (w, ahead) = match channels_at_once(V::REGISTERS, NV) {
+                4 => channels::<V, SIZE, NV, 4>(&mut sums, rows, tile, w, ahead),
+                2 => channels::<V, SIZE, NV, 2>(&mut sums, rows, tile, w, ahead),
+                _ => channels::<V, SIZE, NV, 1>(&mut sums, rows, tile, w, ahead),
             };
         }
         store::<V, SIZE, NV>(&sums, tile, finish);
     }
 }
 
-/// Adds the products of one run, `STEP` channels at a time; returns where the next run's weights begin.
+/// Adds the products of one run, `STEP` channels at a time; returns where the next run's weights begin, and where it goes on
+/// to fetch.
 #[inline(always)]
 unsafe fn channels<V: Vector, const SIZE: usize, const NV: usize, const STEP: usize>(
     sums: &mut [[V; NV]; SIZE],
     rows: *const *const f32,
     tile: &Tile,
     mut w: *const f32,
-) -> *const f32 {
+    mut ahead: *const f32,
+) -> (*const f32, *const f32) {
     let end = tile.from + tile.len;
     let mut c = tile.from;
     // SAFETY: the caller's promise; channels stay below the run's end.
     unsafe {
         while c + STEP <= end {
+            fetch(ahead);
+            ahead = ahead.wrapping_add(tile.ahead_step);
             products::<V, SIZE, NV, STEP>(sums, rows, c, w);
             w = w.add(STEP * NV * V::LANES);
             c += STEP;
@@ -210,7 +226,7 @@ unsafe fn channels<V: Vector, const SIZE: usize, const NV: usize, const STEP: us
             c += 1;
         }
     }
-    w
+    (w, ahead)
 }
 
 /// Adds the products of channels `c..c + STEP`.

@@ -11,10 +11,8 @@ use std::ops::Range;
 use resnetc_compiler::plan::ConvGeometry;
 
 use super::patches::{Patches, load_pixels};
-use super::transform::{
-    OUT, POINTS, gradient_patch, input_patch, load_points, store_points, weights_gradient_patch,
-};
-use super::{PLANE_PAD, applies};
+use super::transform::{gradient_patch, input_patch, load_points, store_points, weights_gradient_patch};
+use super::{PLANE_PAD, Size, applies};
 use crate::cpu::Ctx;
 use crate::cpu::conv::filter::add_up;
 use crate::cpu::conv::tile::{FilterTile, Shape, correlate};
@@ -28,6 +26,9 @@ use crate::error::Result;
 /// Bytes of transformed patches of a cell that are worked on at a time. Every sum of the cell is read and written once per
 /// block: the larger the better.
 const BLOCK_BYTES: usize = 768 << 10;
+
+/// Elements of a transformed patch.
+const POINTS: usize = Size::Four.points();
 
 /// Most channels of a slice: 64 by 64 make 576 KiB of sums.
 const SLICE: usize = 64;
@@ -71,7 +72,7 @@ impl WinogradFilter {
     /// A gradient that [`WinogradFilter::applies`] to.
     pub fn new(g: &ConvGeometry, isa: Isa, threads: usize) -> Result<Self> {
         let channels = [g.cin, g.cout];
-        let patches = Patches::new(g.n, [g.h, g.w], g.out, g.attrs.padding, g.cin.max(g.cout))?;
+        let patches = Patches::new(Size::Four, g.n, [g.h, g.w], g.out, g.attrs.padding, g.cin.max(g.cout))?;
         let slices = channels.map(|c| c.div_ceil(c.div_ceil(SLICE)).next_multiple_of(isa.lanes()));
         let cells: usize = channels.iter().zip(slices).map(|(c, slice)| c.div_ceil(slice)).product();
         let uneven = cells.div_ceil(threads) * threads * 8 > cells * 9;
@@ -243,11 +244,11 @@ impl Share<'_> {
         let f = self.filter;
         let (plane, [mut to, _, _]) = (f.planes()[0], self.places());
         for patch in block {
-            let pixels = f.patches.inputs(self.x.ptr(), f.channels[0], patch);
+            let pixels = f.patches.inputs::<6>(self.x.ptr(), f.channels[0], patch);
             for c in channels.clone().step_by(V::LANES) {
                 // SAFETY: the caller's promise; channels fill vectors.
                 unsafe {
-                    let points = input_patch::<V>(&load_pixels(&pixels, c));
+                    let points = input_patch::<V, 6>(&load_pixels(&pixels, c));
                     store_points(&points, to.add(c - channels.start), plane);
                 }
             }
@@ -261,7 +262,7 @@ impl Share<'_> {
         let f = self.filter;
         let (plane, [_, mut to, _]) = (f.planes()[1], self.places());
         for patch in block {
-            let pixels = f.patches.outputs(self.dy.ptr(), f.channels[1], patch);
+            let pixels = f.patches.outputs::<4>(self.dy.ptr(), f.channels[1], patch);
             for c in channels.clone().step_by(V::LANES) {
                 // SAFETY: the caller's promise; channels fill vectors.
                 unsafe {
@@ -332,7 +333,7 @@ impl Share<'_> {
         }
         let firsts = f.patches.firsts(patches.start);
         let ahead = [0, 1].map(|i| maps[i].wrapping_add(firsts[i] * f.channels[i]));
-        (ahead, patches.len() * OUT * OUT * f.channels[0].max(f.channels[1]))
+        (ahead, patches.len() * Size::Four.output().pow(2) * f.channels[0].max(f.channels[1]))
     }
 
     /// Transforms the sums of a cell back, to the taps of its channels.

@@ -1,9 +1,9 @@
-//! Forward and backward-data: `y = A' [sum over c of (G g_c G') * (B' d_c B)] A` for each 6x6 patch `d` of the input and
+//! Forward and backward-data: `y = A' [sum over c of (G g_c G') * (B' d_c B)] A` for each patch `d` of the input and
 //! kernel `g`.
 //!
-//! A block of patches is transformed to `[point][patch][channel read]`, multiplied by the packed weights point by point
-//! in register tiles, and transformed back; all of it stays in the second-level cache, into which the pixels that the
-//! transforms will read and write are fetched during the multiplications.
+//! A block of patches is transformed to `[point][patch][channel read]`, multiplied by the packed weights of a panel point by
+//! point in register tiles, and transformed back, panel by panel; all of it stays in the second-level cache, into which the
+//! weights of the next point, and the pixels that the transforms will read and write, are fetched during the multiplications.
 
 // Loops over constant ranges stay index loops, as in the register tiles: LLVM unrolls those early.
 #![allow(clippy::needless_range_loop)]
@@ -13,38 +13,35 @@ use std::ops::Range;
 use resnetc_compiler::plan::ConvGeometry;
 
 use super::pack::Packing;
+use super::partition::Partition;
 use super::patches::{Patches, Spread, load_pixels};
 use super::product::{Product, multiply};
-use super::transform::{OUT, POINTS, input_patch, load_points, output_patch, store_points};
-use super::{PLANE_PAD, applies};
+use super::transform::{input_patch, load_points, output_patch, store_points};
+use super::{Size, applies};
 use crate::cpu::Ctx;
 use crate::cpu::activation;
 use crate::cpu::conv::pack::Panels;
-use crate::cpu::conv::tile::Shape;
-use crate::cpu::conv::{BLOCKS, Finishing, Operation};
+use crate::cpu::conv::tile::{Shape, channels_at_once};
+use crate::cpu::conv::{Finishing, Operation};
 use crate::cpu::isa::{Isa, Work};
 use crate::cpu::memory::{Dst, Src};
 use crate::cpu::pool::{Part, share};
 use crate::cpu::stored::MapSrc;
-use crate::cpu::stream::spanned;
+use crate::cpu::stream::{LINE, spanned};
 use crate::cpu::vector::Vector;
+use crate::device::Estimate;
 use crate::error::Result;
 
-/// Bytes of transformed patches, read and written, that are worked on at a time.
-const BLOCK_BYTES: usize = 512 << 10;
-
-/// A 3x3 convolution of stride 1 by F(4x4, 3x3).
+/// A 3x3 convolution of stride 1 by F(4x4, 3x3) or F(2x2, 3x3).
 pub struct Winograd {
+    size: Size,
     operation: Operation,
     patches: Patches,
     /// Channels of the map that is read.
     reads: usize,
     /// Channels written, and how they are cut; the depth is `reads`.
     panels: Panels,
-    /// Patches that are worked on at a time, a multiple of the register tile's.
-    block: usize,
-    /// How many threads share the patches: all, or one, and the panels are shared instead.
-    patch_threads: usize,
+    partition: Partition,
 }
 
 impl Winograd {
@@ -53,8 +50,9 @@ impl Winograd {
         applies(g, isa)
     }
 
-    /// A convolution that [`Winograd::applies`] to.
+    /// A convolution that [`Winograd::applies`] to, by patches of this size.
     pub(in crate::cpu::conv) fn new(
+        size: Size,
         g: &ConvGeometry,
         operation: Operation,
         isa: Isa,
@@ -66,46 +64,25 @@ impl Winograd {
             // The transposed convolution is one with the kernel turned round, over `dy` with the rest of the padding.
             Operation::BackwardData => (g.out, g.cout, map, g.cin, g.attrs.padding.map(|p| 2 - p)),
         };
-        let patches = Patches::new(g.n, input, output, padding, reads)?;
+        let patches = Patches::new(size, g.n, input, output, padding, reads)?;
         let panels = Panels { shape: Shape::new(isa, writes), channels: writes, depth: reads };
-        let all = patches.count();
-        let patch_threads = if all >= threads * 2 * panels.shape.scalars { threads } else { 1 };
-        let scalars = panels.shape.scalars;
-        let fitting = BLOCK_BYTES / size_of::<f32>() / POINTS / (reads + writes) / scalars * scalars;
-        let even = all.div_ceil(patch_threads * BLOCKS).next_multiple_of(scalars);
-        let block = fitting.max(scalars).min(even);
-        Ok(Winograd { operation, patches, reads, panels, block, patch_threads })
+        let partition = Partition::new(size, patches.count(), panels, threads);
+        Ok(Winograd { size, operation, patches, reads, panels, partition })
     }
 
-    /// Patches of all images.
-    pub fn count(&self) -> usize {
-        self.patches.count()
+    /// Expected cycles of the busiest thread.
+    pub fn estimate(&self) -> &Estimate {
+        &self.partition.estimate
     }
 
-    /// Bytes of packed weights that a thread reads, and how often it does.
-    pub fn weight_reads(&self, threads: usize) -> [usize; 2] {
-        let bytes = self.packed_len() * size_of::<f32>() * self.patch_threads / threads;
-        [bytes, self.count().div_ceil(self.patch_threads).div_ceil(self.block)]
-    }
-
-    /// Channels read, and channels written.
-    pub fn channels(&self) -> [usize; 2] {
-        [self.reads, self.panels.channels]
-    }
-
-    /// Floats of the packed weights: `[point][panel][channel read][channel written]`.
+    /// Floats of the packed weights: `[panel][point][channel read][channel written]`.
     pub fn packed_len(&self) -> usize {
-        POINTS * self.panels.group_len()
-    }
-
-    /// Floats between the planes of two points, of patches read and of patches written.
-    fn planes(&self) -> [usize; 2] {
-        self.channels().map(|channels| self.block * channels + PLANE_PAD)
+        self.size.points() * self.panels.group_len()
     }
 
     /// Floats of scratch memory of one thread: patches read, patches written.
     fn thread_len(&self) -> usize {
-        POINTS * self.planes().iter().sum::<usize>()
+        self.size.points() * self.partition.planes(self.panels).iter().sum::<usize>()
     }
 
     /// Floats of scratch memory that [`Winograd::run`] needs.
@@ -121,6 +98,7 @@ impl Winograd {
         ctx.pool.run(&|thread| {
             let items = share(self.panels.count() * self.reads, 1, thread, threads);
             ctx.isa.dispatch(Packing {
+                size: self.size,
                 operation: self.operation,
                 panels: self.panels,
                 weight,
@@ -140,7 +118,7 @@ impl Winograd {
         scratch: Dst<'_, f32>,
         output: Dst<'_, f32>,
     ) {
-        let [reads, writes] = self.channels();
+        let (reads, writes) = (self.reads, self.panels.channels);
         let threads = ctx.pool.threads();
         let [read, pixels] = self.patches.pixels();
         assert_eq!(input.len(), read * reads, "input");
@@ -148,20 +126,20 @@ impl Winograd {
         assert!(packed.len() >= self.packed_len(), "packed weights");
         assert!(scratch.len() >= self.scratch_len(threads), "scratch");
         finishing.expect(pixels, writes);
-        let blocks = self.count().div_ceil(self.block);
-        let share_of = |thread: usize| {
+        let work = |thread: usize, blocks: Part<'_>, panels: Part<'_>| {
             let own = scratch.ptr().wrapping_add(thread * self.thread_len());
-            Share { winograd: self, input, packed, finishing, output, own }
+            let share = Share { winograd: self, input, packed, finishing, output, own };
+            ctx.isa.dispatch(Blocks { share, blocks, panels });
         };
-        if self.patch_threads == threads {
-            ctx.pool.hand_out(blocks, &|thread, blocks| {
-                let panels = 0..self.panels.count();
-                ctx.isa.dispatch(Blocks { share: share_of(thread), blocks, panels });
-            });
+        let blocks = self.patches.count().div_ceil(self.partition.block);
+        let panels = self.panels.count();
+        if self.partition.by_patches {
+            ctx.pool.hand_out(blocks, &|thread, blocks| work(thread, blocks, Part::Own(0..panels)));
+        } else if blocks == 1 {
+            ctx.pool.hand_out(panels, &|thread, panels| work(thread, Part::Own(0..1), panels));
         } else {
             ctx.pool.run(&|thread| {
-                let panels = share(self.panels.count(), 1, thread, threads);
-                ctx.isa.dispatch(Blocks { share: share_of(thread), blocks: Part::Own(0..blocks), panels });
+                work(thread, Part::Own(0..blocks), Part::Own(share(panels, 1, thread, threads)));
             });
         }
     }
@@ -182,7 +160,7 @@ struct Share<'a> {
 struct Blocks<'a> {
     share: Share<'a>,
     blocks: Part<'a>,
-    panels: Range<usize>,
+    panels: Part<'a>,
 }
 
 impl Work for Blocks<'_> {
@@ -190,21 +168,39 @@ impl Work for Blocks<'_> {
 
     #[inline(always)]
     fn run<V: Vector>(self) {
-        let Blocks { share, blocks, panels } = self;
+        // SAFETY: `Winograd::run` has checked the lengths; threads write disjoint pixels or channels, and the scratch
+        // memory is this thread's.
+        unsafe {
+            match self.share.winograd.size {
+                Size::Four => self.run_patches::<V, 6, 4>(),
+                Size::Two => self.run_patches::<V, 4, 2>(),
+            }
+        }
+    }
+}
+
+impl Blocks<'_> {
+    #[inline(always)]
+    unsafe fn run_patches<V: Vector, const IN: usize, const OUT: usize>(self) {
+        let Blocks { share, blocks, mut panels } = self;
         let w = share.winograd;
-        let patches = |block: usize| block * w.block..w.count().min((block + 1) * w.block);
+        let (count, size) = (w.patches.count(), w.partition.block);
+        let patches = |block: usize| block * size..count.min((block + 1) * size);
+        let steps = panels.len() * w.size.points() * size.div_ceil(w.panels.shape.scalars);
         let mut blocks = blocks.map(patches).peekable();
         while let Some(block) = blocks.next() {
             let next = blocks.peek().cloned().unwrap_or(0..0);
-            // SAFETY: `Winograd::run` has checked the lengths; threads write disjoint pixels or channels, and the
-            // scratch memory is this thread's.
+            let mut ahead = Spread::new(&next, w.size, steps);
+            // SAFETY: the caller's promise.
             unsafe {
                 for (i, patch) in block.clone().enumerate() {
-                    share.transform::<V>(patch, i);
+                    share.transform::<V, IN>(patch, i);
                 }
-                share.multiply::<V>(block.clone(), next, panels.clone());
-                for (i, patch) in block.enumerate() {
-                    share.finish::<V>(patch, i, panels.clone());
+                for panel in panels.again() {
+                    share.multiply::<V>(block.clone(), panel, &mut ahead);
+                    for (i, patch) in block.clone().enumerate() {
+                        share.finish::<V, IN, OUT>(patch, i, panel);
+                    }
                 }
             }
         }
@@ -214,103 +210,119 @@ impl Work for Blocks<'_> {
 impl Share<'_> {
     /// The transformed patches of the result.
     fn products(&self) -> *mut f32 {
-        self.own.wrapping_add(POINTS * self.winograd.planes()[0])
+        let w = self.winograd;
+        self.own.wrapping_add(w.size.points() * w.partition.planes(w.panels)[0])
     }
 
     /// Transforms an input patch, the `i`-th of the block.
     #[inline(always)]
-    unsafe fn transform<V: Vector>(&self, patch: usize, i: usize) {
+    unsafe fn transform<V: Vector, const IN: usize>(&self, patch: usize, i: usize) {
         let w = self.winograd;
-        let pixels = w.patches.inputs(self.input.ptr(), w.reads, patch);
+        let pixels = w.patches.inputs::<IN>(self.input.ptr(), w.reads, patch);
         let to = self.own.wrapping_add(i * w.reads);
+        let [plane, _] = w.partition.planes(w.panels);
         for c in (0..w.reads).step_by(V::LANES) {
             // SAFETY: the pixels have `reads` channels, which fill vectors; `i` is in the block.
             unsafe {
-                let points = input_patch::<V>(&load_pixels(&pixels, c));
-                store_points(&points, to.add(c), w.planes()[0]);
+                let points = input_patch::<V, IN>(&load_pixels(&pixels, c));
+                store_points(&points, to.add(c), plane);
             }
         }
     }
 
-    /// Multiplies the planes of a block with some panels, and fetches what the results need and the next block's pixels.
+    /// Multiplies the planes of a block with a panel, and fetches what the results need, some of the next block's
+    /// pixels, and the weights of the next point (after the last one, of the next panel).
     #[inline(always)]
-    unsafe fn multiply<V: Vector>(&self, block: Range<usize>, next: Range<usize>, panels: Range<usize>) {
+    unsafe fn multiply<V: Vector>(&self, block: Range<usize>, panel: usize, ahead: &mut Spread) {
         let w = self.winograd;
-        let [reads, writes] = w.channels();
-        let [plane, product] = w.planes();
-        let shape = w.panels.shape;
+        let [plane, product] = w.partition.planes(w.panels);
+        let (points, shape, reads) = (w.size.points(), w.panels.shape, w.reads);
+        let (_, vectors) = w.panels.size(panel);
+        let chunk = reads * vectors * V::LANES;
+        let fetches = reads / channels_at_once(V::REGISTERS, vectors) * 2 * LINE;
         let count = block.len();
-        let steps = POINTS * panels.len() * count.div_ceil(shape.scalars);
-        let (mut ahead, mut results) = (Spread::new(&next, steps), Spread::new(&block, steps));
-        for point in 0..POINTS {
-            for panel in panels.clone() {
-                let (_, vectors) = w.panels.size(panel);
-                let weights = point * w.panels.group_len() + w.panels.offset(0, panel);
-                for first in (0..count).step_by(shape.scalars) {
-                    ahead.step(|patch, row| {
-                        w.patches.fetch_input(self.input.ptr(), reads, patch, row);
-                    });
-                    results.step(|patch, row| self.fetch_result(patch, row));
-                    let from = point * plane + first * reads;
-                    let to = point * product + first * writes + panel * shape.width();
-                    // SAFETY: the caller's promise. A tile may reach beyond the patches, not beyond a block, which is
-                    // a multiple of it: what it finds and leaves there is not used.
-                    unsafe {
-                        let tile = Product {
-                            a: self.own.add(from),
-                            reads,
-                            b: self.packed.ptr().add(weights),
-                            c: self.products().add(to),
-                            writes,
-                        };
-                        multiply::<V>(shape.covering(count - first), vectors, &tile);
-                    }
+        let mut results = Spread::new(&block, w.size, points * count.div_ceil(shape.scalars));
+        for point in 0..points {
+            let weights = points * w.panels.offset(0, panel) + point * chunk;
+            let mut fetched = 0;
+            for first in (0..count).step_by(shape.scalars) {
+                ahead.step(|patch, row| w.patches.fetch_input(self.input.ptr(), reads, patch, row));
+                results.step(|patch, row| self.fetch_result(patch, row, panel));
+                // SAFETY: the caller's promise. A tile may reach beyond the patches, not beyond a block, which is
+                // a multiple of it: what it finds and leaves there is not used.
+                unsafe {
+                    let b = self.packed.ptr().add(weights);
+                    let missing = fetched < chunk;
+                    let tile = Product {
+                        a: self.own.add(point * plane + first * reads),
+                        reads,
+                        b,
+                        c: self.products().add(point * product + first * shape.width()),
+                        writes: shape.width(),
+                        ahead: if missing { b.wrapping_add(chunk + fetched) } else { b },
+                        ahead_step: if missing { 2 * LINE } else { 0 },
+                    };
+                    multiply::<V>(shape.covering(count - first), vectors, &tile);
                 }
+                fetched += fetches;
             }
         }
+    }
+
+    /// The channels of a panel.
+    #[inline(always)]
+    fn channels(&self, panel: usize) -> Range<usize> {
+        let panels = self.winograd.panels;
+        let first = panel * panels.shape.width();
+        first..first + panels.size(panel).0
     }
 
     /// Asks for pixels that [`Share::finish`] will write, and add.
     #[inline(always)]
-    fn fetch_result(&self, patch: usize, row: usize) {
+    fn fetch_result(&self, patch: usize, row: usize, panel: usize) {
         let w = self.winograd;
-        let [_, writes] = w.channels();
-        w.patches.fetch_output(self.output.ptr(), writes, self.finishing.gap, patch, row);
+        let (writes, channels) = (w.panels.channels, self.channels(panel));
+        let stride = writes + self.finishing.gap;
+        w.patches.fetch_output(self.output.ptr(), stride, channels.clone(), patch, row);
         let residual = self.finishing.residual.map(|residual| residual.f32().ptr());
         if let Some(residual) = residual.filter(|&residual| residual != self.output.ptr().cast_const()) {
-            w.patches.fetch_output(residual, writes, 0, patch, row);
+            w.patches.fetch_output(residual, writes, channels, patch, row);
         }
     }
 
-    /// Transforms the products of a patch back, and finishes and stores those of its pixels that the map has.
+    /// Transforms a panel's products of a patch back, and finishes and stores those of its pixels that the map has.
     #[inline(always)]
-    unsafe fn finish<V: Vector>(&self, patch: usize, i: usize, panels: Range<usize>) {
+    unsafe fn finish<V: Vector, const IN: usize, const OUT: usize>(
+        &self,
+        patch: usize,
+        i: usize,
+        panel: usize,
+    ) {
         let w = self.winograd;
-        let writes = w.panels.channels;
         let [image, row, col] = w.patches.place(patch);
         let output = w.patches.output();
         let size = [output[0] - row, output[1] - col];
         let first = (image * output[0] + row) * output[1] + col;
-        let plane = w.planes()[1];
-        let width = w.panels.shape.width();
-        for c in (panels.start * width..writes.min(panels.end * width)).step_by(V::LANES) {
-            let from = self.products().wrapping_add(i * writes + c);
+        let [_, plane] = w.partition.planes(w.panels);
+        let mut from = self.products().wrapping_add(i * w.panels.shape.width());
+        for c in self.channels(panel).step_by(V::LANES) {
             // SAFETY: the caller's promise; channels fill vectors.
             unsafe {
-                let pixels = output_patch::<V>(&load_points(from, plane));
+                let pixels = output_patch::<V, IN, OUT>(&load_points(from, plane));
                 if size[0] >= OUT && size[1] >= OUT {
-                    self.store::<V, true>(&pixels, first, c, size);
+                    self.store::<V, OUT, true>(&pixels, first, c, size);
                 } else {
-                    self.store::<V, false>(&pixels, first, c, size);
+                    self.store::<V, OUT, false>(&pixels, first, c, size);
                 }
             }
+            from = from.wrapping_add(V::LANES);
         }
     }
 
     /// Finishes and stores a vector of the pixels of a patch, `first` being its first pixel: all, or those of the first
     /// `size` rows and columns. Activations that take long are applied in a second pass, as in the register tiles.
     #[inline(always)]
-    unsafe fn store<V: Vector, const WHOLE: bool>(
+    unsafe fn store<V: Vector, const OUT: usize, const WHOLE: bool>(
         &self,
         pixels: &[[V; OUT]; OUT],
         first: usize,

@@ -1,11 +1,12 @@
-//! Weights of a convolution by F(4x4, 3x3), transformed: `[point][panel][channel read][channel written]`.
+//! Transformed weights: `[panel][point][channel read][channel written]`.
 
 // Loops over constant ranges stay index loops, as in the register tiles: LLVM unrolls those early.
 #![allow(clippy::needless_range_loop)]
 
 use std::ops::Range;
 
-use super::transform::{IN, POINTS, weights_patch};
+use super::Size;
+use super::transform::weights_patch;
 use crate::cpu::conv::Operation;
 use crate::cpu::conv::pack::Panels;
 use crate::cpu::isa::Work;
@@ -14,6 +15,8 @@ use crate::cpu::vector::Vector;
 
 /// One thread's share of packing: `items` are pairs of a panel and a channel read.
 pub struct Packing<'a> {
+    /// Of the patches.
+    pub size: Size,
     /// Which convolution the weights are for.
     pub operation: Operation,
     /// Channels written, the depth being those read.
@@ -31,29 +34,41 @@ impl Work for Packing<'_> {
 
     #[inline(always)]
     fn run<V: Vector>(self) {
-        let Packing { panels, .. } = self;
-        let reads = panels.depth;
-        for item in self.items.clone() {
-            let (panel, read) = (item / reads, item % reads);
-            let (_, vectors) = panels.size(panel);
-            for v in 0..vectors {
-                let first = panel * panels.shape.width() + v * V::LANES;
-                let to = panels.offset(0, panel) + (read * vectors + v) * V::LANES;
-                // SAFETY: the channels are below those written, whose number fills vectors; lengths were checked.
-                unsafe {
-                    let taps = self.taps::<V>(read, first);
-                    let to = self.packed.ptr().add(to);
-                    let points = weights_patch(&taps);
-                    for point in 0..POINTS {
-                        points[point / IN][point % IN].store(to.add(point * panels.group_len()));
-                    }
-                }
+        // SAFETY: lengths were checked where the work was made.
+        unsafe {
+            match self.size {
+                Size::Four => self.pack::<V, 6>(),
+                Size::Two => self.pack::<V, 4>(),
             }
         }
     }
 }
 
 impl Packing<'_> {
+    #[inline(always)]
+    unsafe fn pack<V: Vector, const IN: usize>(&self) {
+        let Packing { panels, .. } = *self;
+        let reads = panels.depth;
+        for item in self.items.clone() {
+            let (panel, read) = (item / reads, item % reads);
+            let (_, vectors) = panels.size(panel);
+            for v in 0..vectors {
+                let first = panel * panels.shape.width() + v * V::LANES;
+                let to = IN * IN * panels.offset(0, panel) + (read * vectors + v) * V::LANES;
+                // SAFETY: the channels are below those written, whose number fills vectors.
+                unsafe {
+                    let taps = self.taps::<V>(read, first);
+                    let to = self.packed.ptr().add(to);
+                    let points = weights_patch::<V, IN>(&taps);
+                    for point in 0..IN * IN {
+                        let plane = point * reads * vectors * V::LANES;
+                        points[point / IN][point % IN].store(to.add(plane));
+                    }
+                }
+            }
+        }
+    }
+
     /// The kernels from channel `read` to those from `first` on, one vector per tap.
     #[inline(always)]
     unsafe fn taps<V: Vector>(&self, read: usize, first: usize) -> [[V; 3]; 3] {

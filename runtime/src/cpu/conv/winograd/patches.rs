@@ -1,11 +1,12 @@
-//! Where the pixels of patches lie: the 4x4 pixels of a convolution's result, and the 6x6 of its input that they are made of.
+//! Where the pixels of patches lie: the 4x4 or 2x2 pixels of a convolution's result, and the 6x6 or 4x4 of its input that they
+//! are made of.
 
 // Loops over constant ranges stay index loops, as in the register tiles: LLVM unrolls those early.
 #![allow(clippy::needless_range_loop)]
 
 use std::ops::Range;
 
-use super::transform::{IN, OUT};
+use super::Size;
 use crate::cpu::memory::{Memory, fetch};
 use crate::cpu::stream::LINE;
 use crate::cpu::vector::Vector;
@@ -17,13 +18,14 @@ pub struct Spread {
     count: usize,
     due: usize,
     steps: usize,
+    size: Size,
 }
 
 impl Spread {
     /// The rows of these patches over so many steps.
-    pub fn new(patches: &Range<usize>, steps: usize) -> Self {
-        let rows = patches.start * OUT..patches.end * OUT;
-        Spread { count: rows.len(), rows, due: 0, steps }
+    pub fn new(patches: &Range<usize>, size: Size, steps: usize) -> Self {
+        let rows = patches.start * size.output()..patches.end * size.output();
+        Spread { count: rows.len(), rows, due: 0, steps, size }
     }
 
     /// Calls `f` with the patches and rows that are due in the next step.
@@ -33,13 +35,14 @@ impl Spread {
         while self.due >= self.steps {
             self.due -= self.steps;
             let Some(row) = self.rows.next() else { return };
-            f(row / OUT, row % OUT);
+            f(row / self.size.output(), row % self.size.output());
         }
     }
 }
 
 /// The patches of a 3x3 convolution of stride 1, image by image and row by row.
 pub struct Patches {
+    size: Size,
     images: usize,
     /// Rows and columns of the map that is read.
     input: [usize; 2],
@@ -56,14 +59,15 @@ pub struct Patches {
 impl Patches {
     /// Patches of maps of at most `channels` channels.
     pub fn new(
+        size: Size,
         images: usize,
         input: [usize; 2],
         output: [usize; 2],
         padding: [usize; 2],
         channels: usize,
     ) -> Result<Self> {
-        let grid = output.map(|size| size.div_ceil(OUT));
-        Ok(Patches { images, input, output, padding, grid, zeros: Memory::floats(channels)? })
+        let grid = output.map(|pixels| pixels.div_ceil(size.output()));
+        Ok(Patches { size, images, input, output, padding, grid, zeros: Memory::floats(channels)? })
     }
 
     /// Patches of all images.
@@ -85,12 +89,18 @@ impl Patches {
     #[inline(always)]
     pub fn place(&self, patch: usize) -> [usize; 3] {
         let [rows, cols] = self.grid;
-        [patch / cols / rows, patch / cols % rows * OUT, patch % cols * OUT]
+        let out = self.size.output();
+        [patch / cols / rows, patch / cols % rows * out, patch % cols * out]
     }
 
     /// The pixels under a patch, of the map of so many channels that is read.
     #[inline(always)]
-    pub fn inputs(&self, map: *const f32, channels: usize, patch: usize) -> [[*const f32; IN]; IN] {
+    pub fn inputs<const IN: usize>(
+        &self,
+        map: *const f32,
+        channels: usize,
+        patch: usize,
+    ) -> [[*const f32; IN]; IN] {
         let [image, row, col] = self.place(patch);
         // Above the image these wrap, and are too large as well.
         let first = [row.wrapping_sub(self.padding[0]), col.wrapping_sub(self.padding[1])];
@@ -99,7 +109,12 @@ impl Patches {
 
     /// The pixels of a patch of the result, or of its gradient, of so many channels.
     #[inline(always)]
-    pub fn outputs(&self, map: *const f32, channels: usize, patch: usize) -> [[*const f32; OUT]; OUT] {
+    pub fn outputs<const OUT: usize>(
+        &self,
+        map: *const f32,
+        channels: usize,
+        patch: usize,
+    ) -> [[*const f32; OUT]; OUT] {
         let [image, row, col] = self.place(patch);
         self.around(map, channels, image, [row, col], self.output)
     }
@@ -110,29 +125,44 @@ impl Patches {
         [self.input, self.output].map(|[rows, cols]| (image * rows + row) * cols)
     }
 
-    /// Asks for a row of the 4x4 pixels at a patch's place in the map that is read. What else a patch has lies at the places
-    /// of other patches.
+    /// Asks for a row of the pixels at a patch's place in the map that is read. What else a patch has lies at the places of
+    /// other patches.
     #[inline(always)]
     pub fn fetch_input(&self, map: *const f32, channels: usize, patch: usize, row: usize) {
-        self.fetch(map, [channels, 0], patch, row, self.input);
+        self.fetch(map, channels, 0..channels, patch, row, self.input);
     }
 
-    /// The same in a map as large as the result, `gap` floats between its pixels.
+    /// The same for some channels of a map as large as the result, whose pixels are `stride` floats apart.
     #[inline(always)]
-    pub fn fetch_output(&self, map: *const f32, channels: usize, gap: usize, patch: usize, row: usize) {
-        self.fetch(map, [channels, gap], patch, row, self.output);
+    pub fn fetch_output(
+        &self,
+        map: *const f32,
+        stride: usize,
+        channels: Range<usize>,
+        patch: usize,
+        row: usize,
+    ) {
+        self.fetch(map, stride, channels, patch, row, self.output);
     }
 
     #[inline(always)]
-    fn fetch(&self, map: *const f32, [channels, gap]: [usize; 2], patch: usize, y: usize, size: [usize; 2]) {
+    fn fetch(
+        &self,
+        map: *const f32,
+        stride: usize,
+        channels: Range<usize>,
+        patch: usize,
+        y: usize,
+        size: [usize; 2],
+    ) {
         let [image, row, col] = self.place(patch);
         if row + y >= size[0] {
             return;
         }
         let first = (image * size[0] + row + y) * size[1] + col;
-        for pixel in first..first + OUT.min(size[1].saturating_sub(col)) {
-            let pixel = map.wrapping_add(pixel * (channels + gap));
-            for c in (0..channels).step_by(LINE) {
+        for pixel in first..first + self.size.output().min(size[1].saturating_sub(col)) {
+            let pixel = map.wrapping_add(pixel * stride);
+            for c in channels.clone().step_by(LINE) {
                 fetch(pixel.wrapping_add(c));
             }
         }

@@ -6,7 +6,9 @@
 // Loops over constant ranges stay index loops, as in the register tiles: LLVM unrolls those early.
 #![allow(clippy::needless_range_loop)]
 
-use crate::cpu::conv::tile::unroll;
+use crate::cpu::conv::tile::{channels_at_once, unroll};
+use crate::cpu::memory::fetch;
+use crate::cpu::stream::LINE;
 use crate::cpu::vector::Vector;
 
 /// Factors and results of a tile, row by row.
@@ -20,8 +22,12 @@ pub struct Product {
     pub b: *const f32,
     /// Results: rows that are `writes` floats apart.
     pub c: *mut f32,
-    /// Channels written.
+    /// Floats between the rows of results.
     pub writes: usize,
+    /// Where weights are fetched that later tiles read: two lines with every few channels.
+    pub ahead: *const f32,
+    /// Floats by which that moves each time.
+    pub ahead_step: usize,
 }
 
 /// Computes a tile of `size` patches (one of [`Shape::covering`](crate::cpu::conv::tile::Shape::covering)) by `vectors`
@@ -66,11 +72,11 @@ unsafe fn tile<V: Vector, const SIZE: usize, const NV: usize, const READS: usize
     // SAFETY: the caller's promise.
     unsafe {
         let mut sums = [[V::zero(); NV]; SIZE];
-        // As many channels at a time as leave registers for their weights; all divide a vector's length.
-        match (V::REGISTERS >= 32, NV) {
-            (true, 1) => channels::<V, SIZE, NV, 4>(&mut sums, product, reads),
-            (true, _) | (false, 1) => channels::<V, SIZE, NV, 2>(&mut sums, product, reads),
-            (false, _) => channels::<V, SIZE, NV, 1>(&mut sums, product, reads),
+        // All of these divide a vector's length.
+        match channels_at_once(V::REGISTERS, NV) {
+            4 => channels::<V, SIZE, NV, 4>(&mut sums, product, reads),
+            2 => channels::<V, SIZE, NV, 2>(&mut sums, product, reads),
+            _ => channels::<V, SIZE, NV, 1>(&mut sums, product, reads),
         }
         unroll!(i < SIZE; {
             let to = product.c.add(i * product.writes);
@@ -88,9 +94,13 @@ unsafe fn channels<V: Vector, const SIZE: usize, const NV: usize, const STEP: us
     product: &Product,
     reads: usize,
 ) {
+    let mut ahead = product.ahead;
     // SAFETY: the caller's promise.
     unsafe {
         for first in (0..reads).step_by(STEP) {
+            fetch(ahead);
+            fetch(ahead.wrapping_add(LINE));
+            ahead = ahead.wrapping_add(product.ahead_step);
             let b = product.b.add(first * NV * V::LANES);
             let mut weights = [[V::zero(); NV]; STEP];
             for j in 0..STEP {

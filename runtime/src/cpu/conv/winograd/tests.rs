@@ -3,9 +3,9 @@
 use proptest::prelude::*;
 use resnetc_compiler::ir::op::{Activation, ConvAttrs};
 
-use crate::cpu::conv::Finishing;
 use crate::cpu::conv::naive::{self, Sum};
 use crate::cpu::conv::tests::{Case, geometry, numbers, square, vector_isas};
+use crate::cpu::conv::{Finishing, Size};
 
 fn close(found: &[f32], expected: &[Sum], what: &str) {
     assert_eq!(found.len(), expected.len());
@@ -56,8 +56,11 @@ fn winograd_is_accurate_to_a_part_in_a_hundred_thousand() {
                     gap: 0,
                 };
                 let what = |name: &str| format!("{name} ({isa:?}, {threads} threads, {:?})", case.g);
-                close(&case.winograd(false, isa, threads, &finishing), &y, &what("y"));
-                close(&case.winograd(true, isa, threads, &Finishing::default()), &dx, &what("dx"));
+                for size in [Size::Four, Size::Two] {
+                    let run = |backward, finishing| case.winograd(size, backward, isa, threads, finishing);
+                    close(&run(false, &finishing), &y, &what("y"));
+                    close(&run(true, &Finishing::default()), &dx, &what("dx"));
+                }
             }
         }
         check_filter(&case);

@@ -1,4 +1,5 @@
-//! The transforms of F(4x4, 3x3), one vector of channels at a time. In one dimension, with points 0, 1, -1, 2, -2, infinity:
+//! The transforms of F(4x4, 3x3) and F(2x2, 3x3), one vector of channels at a time. In one dimension, of the first, with points
+//! 0, 1, -1, 2, -2, infinity:
 //!
 //! ```text
 //!      |4  0 -5  0  1  0|        | 1/4    0    0 |
@@ -9,81 +10,102 @@
 //!      |0  4  0 -5  0  1|        |  0    0    1  |
 //! ```
 //!
-//! The gradient of the weights takes the adjoints: `A dy A'` of a patch of `dy`, and `G' u G` of sums of its products.
+//! and of the second, with points 0, 1, -1, infinity:
+//!
+//! ```text
+//!      |1  0 -1  0|        | 1    0    0  |
+//! B' = |0  1  1  0|    G = |1/2  1/2  1/2 |   A' = |1  1  1  0|
+//!      |0 -1  1  0|        |1/2 -1/2  1/2 |        |0  1 -1  1|
+//!      |0 -1  0  1|        | 0    0    1  |
+//! ```
+//!
+//! Functions are generic over the rows of input pixels of a patch, `IN` (6 or 4), and of output pixels, `OUT` (4 or 2). The
+//! gradient of the weights takes the adjoints of the first: `A dy A'` of a patch of `dy`, and `G' u G` of sums of its products.
 
 // Loops over constant ranges stay index loops, as in the register tiles: LLVM unrolls those early.
 #![allow(clippy::needless_range_loop)]
 
 use crate::cpu::vector::Vector;
 
-/// Rows and columns of output pixels of a patch.
-pub const OUT: usize = 4;
-
-/// Rows and columns of input pixels of a patch.
-pub const IN: usize = 6;
-
-/// Elements of a transformed patch.
-pub const POINTS: usize = IN * IN;
-
 /// `B' d`
 #[inline(always)]
-unsafe fn input<V: Vector>(d: [V; IN]) -> [V; IN] {
+unsafe fn input<V: Vector, const IN: usize>(d: [V; IN]) -> [V; IN] {
     // SAFETY: dispatched, by the callers' promise.
     unsafe {
+        let mut points = [V::zero(); IN];
+        if IN == 4 {
+            points[0] = d[0].sub(d[2]);
+            points[1] = d[1].add(d[2]);
+            points[2] = d[2].sub(d[1]);
+            points[3] = d[3].sub(d[1]);
+            return points;
+        }
         let (minus4, minus5, two) = (V::splat(-4.0), V::splat(-5.0), V::splat(2.0));
         let four = V::splat(4.0);
         let (even, odd) = (d[2].mul_add(minus4, d[4]), d[1].mul_add(minus4, d[3]));
         let (even2, odd2) = (d[4].sub(d[2]), d[3].sub(d[1]));
-        [
-            d[0].mul_add(four, d[2].mul_add(minus5, d[4])),
-            even.add(odd),
-            even.sub(odd),
-            odd2.mul_add(two, even2),
-            even2.sub(odd2.add(odd2)),
-            d[1].mul_add(four, d[3].mul_add(minus5, d[5])),
-        ]
+        points[0] = d[0].mul_add(four, d[2].mul_add(minus5, d[4]));
+        points[1] = even.add(odd);
+        points[2] = even.sub(odd);
+        points[3] = odd2.mul_add(two, even2);
+        points[4] = even2.sub(odd2.add(odd2));
+        points[5] = d[1].mul_add(four, d[3].mul_add(minus5, d[5]));
+        points
     }
 }
 
 /// `A' m`
 #[inline(always)]
-unsafe fn output<V: Vector>(m: [V; IN]) -> [V; OUT] {
+unsafe fn output<V: Vector, const IN: usize, const OUT: usize>(m: [V; IN]) -> [V; OUT] {
     // SAFETY: dispatched, by the callers' promise.
     unsafe {
+        let mut pixels = [V::zero(); OUT];
         let (sum, difference) = (m[1].add(m[2]), m[1].sub(m[2]));
+        if OUT == 2 {
+            pixels[0] = m[0].add(sum);
+            pixels[1] = difference.add(m[3]);
+            return pixels;
+        }
         let (sum2, difference2) = (m[3].add(m[4]), m[3].sub(m[4]));
-        [
-            m[0].add(sum).add(sum2),
-            difference2.mul_add(V::splat(2.0), difference),
-            sum2.mul_add(V::splat(4.0), sum),
-            difference2.mul_add(V::splat(8.0), difference).add(m[5]),
-        ]
+        pixels[0] = m[0].add(sum).add(sum2);
+        pixels[1] = difference2.mul_add(V::splat(2.0), difference);
+        pixels[2] = sum2.mul_add(V::splat(4.0), sum);
+        pixels[3] = difference2.mul_add(V::splat(8.0), difference).add(m[5]);
+        pixels
     }
 }
 
 /// `G g`
 #[inline(always)]
-unsafe fn weights<V: Vector>(g: [V; 3]) -> [V; IN] {
+unsafe fn weights<V: Vector, const IN: usize>(g: [V; 3]) -> [V; IN] {
     // SAFETY: dispatched, by the callers' promise.
     unsafe {
+        let mut points = [V::zero(); IN];
         let outer = g[0].add(g[2]);
+        if IN == 4 {
+            let half = V::splat(0.5);
+            points[0] = g[0];
+            points[1] = outer.add(g[1]).mul(half);
+            points[2] = outer.sub(g[1]).mul(half);
+            points[3] = g[2];
+            return points;
+        }
         let (sixth, twelfth) = (V::splat(-1.0 / 6.0), V::splat(1.0 / 12.0));
         let outer2 = g[2].mul_add(V::splat(1.0 / 6.0), g[0].mul(V::splat(1.0 / 24.0)));
         let middle = g[1].mul(twelfth);
-        [
-            g[0].mul(V::splat(0.25)),
-            outer.add(g[1]).mul(sixth),
-            outer.sub(g[1]).mul(sixth),
-            outer2.add(middle),
-            outer2.sub(middle),
-            g[2],
-        ]
+        points[0] = g[0].mul(V::splat(0.25));
+        points[1] = outer.add(g[1]).mul(sixth);
+        points[2] = outer.sub(g[1]).mul(sixth);
+        points[3] = outer2.add(middle);
+        points[4] = outer2.sub(middle);
+        points[5] = g[2];
+        points
     }
 }
 
 /// `A d`
 #[inline(always)]
-unsafe fn gradient<V: Vector>(d: [V; OUT]) -> [V; IN] {
+unsafe fn gradient<V: Vector>(d: [V; 4]) -> [V; 6] {
     // SAFETY: dispatched, by the callers' promise.
     unsafe {
         let (even, odd) = (d[0].add(d[2]), d[1].add(d[3]));
@@ -95,7 +117,7 @@ unsafe fn gradient<V: Vector>(d: [V; OUT]) -> [V; IN] {
 
 /// `G' u`
 #[inline(always)]
-unsafe fn weights_gradient<V: Vector>(u: [V; IN]) -> [V; 3] {
+unsafe fn weights_gradient<V: Vector>(u: [V; 6]) -> [V; 3] {
     // SAFETY: dispatched, by the callers' promise.
     unsafe {
         let sixth = V::splat(1.0 / 6.0);
@@ -112,18 +134,18 @@ unsafe fn weights_gradient<V: Vector>(u: [V; IN]) -> [V; 3] {
 /// `B' d B` of the pixels `d`; elements in the order of the points.
 ///
 /// # Safety
-/// Of the three: dispatched as [`Vector`] demands.
+/// Of all: dispatched as [`Vector`] demands.
 #[inline(always)]
-pub unsafe fn input_patch<V: Vector>(d: &[[V; IN]; IN]) -> [[V; IN]; IN] {
+pub unsafe fn input_patch<V: Vector, const IN: usize>(d: &[[V; IN]; IN]) -> [[V; IN]; IN] {
     // SAFETY: the caller's promise.
     unsafe {
         let mut half = [[V::zero(); IN]; IN];
         for x in 0..IN {
-            half[x] = input([d[0][x], d[1][x], d[2][x], d[3][x], d[4][x], d[5][x]]);
+            half[x] = input(column(d, x));
         }
         let mut points = [[V::zero(); IN]; IN];
         for y in 0..IN {
-            points[y] = input([half[0][y], half[1][y], half[2][y], half[3][y], half[4][y], half[5][y]]);
+            points[y] = input(column(&half, y));
         }
         points
     }
@@ -134,16 +156,18 @@ pub unsafe fn input_patch<V: Vector>(d: &[[V; IN]; IN]) -> [[V; IN]; IN] {
 /// # Safety
 /// See [`input_patch`].
 #[inline(always)]
-pub unsafe fn output_patch<V: Vector>(m: &[[V; IN]; IN]) -> [[V; OUT]; OUT] {
+pub unsafe fn output_patch<V: Vector, const IN: usize, const OUT: usize>(
+    m: &[[V; IN]; IN],
+) -> [[V; OUT]; OUT] {
     // SAFETY: the caller's promise.
     unsafe {
         let mut half = [[V::zero(); OUT]; IN];
         for x in 0..IN {
-            half[x] = output([m[0][x], m[1][x], m[2][x], m[3][x], m[4][x], m[5][x]]);
+            half[x] = output::<V, IN, OUT>(column(m, x));
         }
         let mut pixels = [[V::zero(); OUT]; OUT];
         for y in 0..OUT {
-            pixels[y] = output([half[0][y], half[1][y], half[2][y], half[3][y], half[4][y], half[5][y]]);
+            pixels[y] = output::<V, IN, OUT>(column(&half, y));
         }
         pixels
     }
@@ -154,19 +178,29 @@ pub unsafe fn output_patch<V: Vector>(m: &[[V; IN]; IN]) -> [[V; OUT]; OUT] {
 /// # Safety
 /// See [`input_patch`].
 #[inline(always)]
-pub unsafe fn weights_patch<V: Vector>(g: &[[V; 3]; 3]) -> [[V; IN]; IN] {
+pub unsafe fn weights_patch<V: Vector, const IN: usize>(g: &[[V; 3]; 3]) -> [[V; IN]; IN] {
     // SAFETY: the caller's promise.
     unsafe {
         let mut half = [[V::zero(); IN]; 3];
         for x in 0..3 {
-            half[x] = weights([g[0][x], g[1][x], g[2][x]]);
+            half[x] = weights::<V, IN>(column(g, x));
         }
         let mut points = [[V::zero(); IN]; IN];
         for y in 0..IN {
-            points[y] = weights([half[0][y], half[1][y], half[2][y]]);
+            points[y] = weights::<V, IN>(column(&half, y));
         }
         points
     }
+}
+
+/// Column `x` of a matrix of so many rows.
+#[inline(always)]
+fn column<V: Vector, const ROWS: usize, const COLS: usize>(rows: &[[V; COLS]; ROWS], x: usize) -> [V; ROWS] {
+    let mut column = [rows[0][x]; ROWS];
+    for y in 0..ROWS {
+        column[y] = rows[y][x];
+    }
+    column
 }
 
 /// `A d A'` of the pixels `d`.
@@ -174,16 +208,16 @@ pub unsafe fn weights_patch<V: Vector>(g: &[[V; 3]; 3]) -> [[V; IN]; IN] {
 /// # Safety
 /// See [`input_patch`].
 #[inline(always)]
-pub unsafe fn gradient_patch<V: Vector>(d: &[[V; OUT]; OUT]) -> [[V; IN]; IN] {
+pub unsafe fn gradient_patch<V: Vector>(d: &[[V; 4]; 4]) -> [[V; 6]; 6] {
     // SAFETY: the caller's promise.
     unsafe {
-        let mut half = [[V::zero(); IN]; OUT];
-        for x in 0..OUT {
-            half[x] = gradient([d[0][x], d[1][x], d[2][x], d[3][x]]);
+        let mut half = [[V::zero(); 6]; 4];
+        for x in 0..4 {
+            half[x] = gradient(column(d, x));
         }
-        let mut points = [[V::zero(); IN]; IN];
-        for y in 0..IN {
-            points[y] = gradient([half[0][y], half[1][y], half[2][y], half[3][y]]);
+        let mut points = [[V::zero(); 6]; 6];
+        for y in 0..6 {
+            points[y] = gradient(column(&half, y));
         }
         points
     }
@@ -194,17 +228,16 @@ pub unsafe fn gradient_patch<V: Vector>(d: &[[V; OUT]; OUT]) -> [[V; IN]; IN] {
 /// # Safety
 /// See [`input_patch`].
 #[inline(always)]
-pub unsafe fn weights_gradient_patch<V: Vector>(u: &[[V; IN]; IN]) -> [[V; 3]; 3] {
+pub unsafe fn weights_gradient_patch<V: Vector>(u: &[[V; 6]; 6]) -> [[V; 3]; 3] {
     // SAFETY: the caller's promise.
     unsafe {
-        let mut half = [[V::zero(); 3]; IN];
-        for x in 0..IN {
-            half[x] = weights_gradient([u[0][x], u[1][x], u[2][x], u[3][x], u[4][x], u[5][x]]);
+        let mut half = [[V::zero(); 3]; 6];
+        for x in 0..6 {
+            half[x] = weights_gradient(column(u, x));
         }
         let mut taps = [[V::zero(); 3]; 3];
         for y in 0..3 {
-            taps[y] =
-                weights_gradient([half[0][y], half[1][y], half[2][y], half[3][y], half[4][y], half[5][y]]);
+            taps[y] = weights_gradient(column(&half, y));
         }
         taps
     }
@@ -215,7 +248,7 @@ pub unsafe fn weights_gradient_patch<V: Vector>(u: &[[V; IN]; IN]) -> [[V; 3]; 3
 /// # Safety
 /// Dispatched as [`Vector`] demands; the pointer is to a plane, followed by those of the other points.
 #[inline(always)]
-pub unsafe fn load_points<V: Vector>(from: *const f32, plane: usize) -> [[V; IN]; IN] {
+pub unsafe fn load_points<V: Vector, const IN: usize>(from: *const f32, plane: usize) -> [[V; IN]; IN] {
     // SAFETY: the caller's promise.
     unsafe {
         let mut points = [[V::zero(); IN]; IN];
@@ -233,7 +266,7 @@ pub unsafe fn load_points<V: Vector>(from: *const f32, plane: usize) -> [[V; IN]
 /// # Safety
 /// See [`load_points`].
 #[inline(always)]
-pub unsafe fn store_points<V: Vector>(points: &[[V; IN]; IN], to: *mut f32, plane: usize) {
+pub unsafe fn store_points<V: Vector, const IN: usize>(points: &[[V; IN]; IN], to: *mut f32, plane: usize) {
     // SAFETY: the caller's promise.
     unsafe {
         for y in 0..IN {
