@@ -6,7 +6,7 @@ use resnetc_compiler::ir::op::Activation;
 use resnetc_compiler::plan::ConvGeometry;
 
 use super::pack::{Panels, copy_rows, transpose};
-use super::tile::{Finish, Shape, Tile, channels_at_once, convolve};
+use super::tile::{Ahead, Finish, Shape, Tile, channels_at_once, convolve};
 use super::window::{Tap, Window};
 use super::{BLOCK_BYTES, BLOCKS, MERGE_FLOATS, Operation};
 use crate::cpu::Ctx;
@@ -400,8 +400,8 @@ impl Share<'_> {
                 let (outs, edge) = (own.add(rows_len), own.add(rows_len + outs_len));
                 let block = Block { rows: own.cast(), outs: outs.cast(), edge };
                 self.fill(sweep, range.clone(), block);
-                for column in columns.again() {
-                    self.column::<V>(sweep, column, range.len(), block, finish);
+                for (i, column) in columns.again().enumerate() {
+                    self.column::<V>(sweep, column, range.len(), block, i == 0, finish);
                 }
             }
         }
@@ -449,7 +449,8 @@ impl Share<'_> {
         start..start + panels.size(panel).1 * panels.shape.lanes * panels.depth
     }
 
-    /// One panel of one group over a block's tiles; meanwhile it fetches the weights of the next.
+    /// One panel of one group over a block's tiles, `new` if the block's input has not been read before; meanwhile it
+    /// fetches the weights of the next panel, and the input of the next tile.
     #[inline(always)]
     unsafe fn column<V: Vector>(
         &self,
@@ -457,6 +458,7 @@ impl Share<'_> {
         column: usize,
         pixels: usize,
         block: Block,
+        new: bool,
         finish: &Finish,
     ) {
         let Panels { shape, channels, depth } = sweep.panels;
@@ -464,16 +466,28 @@ impl Share<'_> {
         let (width, vectors) = sweep.panels.size(panel);
         let segments = sweep.window.segments();
         let len = depth / segments.max(1);
-        let fetches = segments * (len / channels_at_once(V::REGISTERS, vectors)) * LINE;
-        let mut ahead = self.next_weights(sweep, column);
-        let mut first = 0;
-        while first < pixels {
+        let steps = segments * (len / channels_at_once(V::REGISTERS, vectors));
+        let mut next = self.next_weights(sweep, column);
+        let packed = self.run.packed.ptr();
+        let pixel_len = sweep.window.contiguous().filter(|_| new).unwrap_or(0);
+        for first in (0..pixels).step_by(shape.scalars) {
             let count = shape.scalars.min(pixels - first);
+            let after = shape.scalars.min(pixels - first - count);
             // SAFETY: the caller's promise.
             unsafe {
-                let weights = self.run.packed.ptr().add(sweep.packed + sweep.panels.offset(group, panel));
+                let rows = block.rows.add(first * segments);
+                let weights = packed.add(sweep.packed + sweep.panels.offset(group, panel));
+                let nothing = Ahead { at: weights, step: 0 };
+                let fetch_weights = Ahead { at: packed.add(next.start), step: LINE };
+                let fetch_input = match after * pixel_len {
+                    0 => nothing,
+                    floats => Ahead {
+                        at: (*rows).wrapping_add(count * pixel_len),
+                        step: floats.div_ceil(steps.max(1)),
+                    },
+                };
                 let tile = Tile {
-                    rows: block.rows.add(first * segments),
+                    rows,
                     segments,
                     len,
                     from: group * len * usize::from(sweep.window.run() == 1),
@@ -482,13 +496,11 @@ impl Share<'_> {
                     outs: block.outs.add(first),
                     channel: group * channels + panel * shape.width(),
                     width,
-                    ahead: if ahead.is_empty() { weights } else { self.run.packed.ptr().add(ahead.start) },
-                    ahead_step: if ahead.is_empty() { 0 } else { LINE },
+                    ahead: [if next.is_empty() { nothing } else { fetch_weights }, fetch_input],
                 };
-                ahead.start = ahead.end.min(ahead.start + fetches);
                 convolve::<V>(shape.covering(count), vectors, &tile, finish);
             }
-            first += count;
+            next.start = next.end.min(next.start + steps * LINE);
         }
     }
 }

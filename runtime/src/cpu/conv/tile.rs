@@ -13,6 +13,7 @@ use resnetc_compiler::ir::op::Activation;
 use crate::cpu::activation;
 use crate::cpu::isa::Isa;
 use crate::cpu::memory::fetch;
+use crate::cpu::stream::LINE;
 use crate::cpu::vector::Vector;
 
 /// Repeats a block with a constant index below `$n <= 24`. LLVM declines to unroll bodies of this size, and sums that are
@@ -116,10 +117,26 @@ pub(super) struct Tile {
     pub channel: usize,
     /// Output channels of the panel, at most `vectors * lanes`.
     pub width: usize,
-    /// Where memory is fetched that later tiles read: a line with every few channels.
-    pub ahead: *const f32,
+    /// What is fetched that later tiles read, in two places: a line of each with every few channels.
+    pub ahead: [Ahead; 2],
+}
+
+/// Memory that is fetched ahead of its use.
+#[derive(Clone, Copy)]
+pub(super) struct Ahead {
+    /// Where it begins.
+    pub at: *const f32,
     /// Floats by which that moves each time.
-    pub ahead_step: usize,
+    pub step: usize,
+}
+
+impl Ahead {
+    /// Asks for a line, and goes on.
+    #[inline(always)]
+    fn fetch(&mut self) {
+        fetch(self.at);
+        self.at = self.at.wrapping_add(self.step);
+    }
 }
 
 /// Channels that a tile of `vectors` multiplies at a time: as many as leave registers for their weights.
@@ -187,35 +204,51 @@ unsafe fn convolve_tile<V: Vector, const SIZE: usize, const NV: usize>(tile: &Ti
     unsafe {
         let mut sums = [[V::zero(); NV]; SIZE];
         let (mut w, mut ahead) = (tile.weights, tile.ahead);
+        fetch_results::<V>(NV, tile, finish);
         for segment in 0..tile.segments {
             let rows = tile.rows.add(segment * SIZE);
-            (w, ahead) = match channels_at_once(V::REGISTERS, NV) {
-                4 => channels::<V, SIZE, NV, 4>(&mut sums, rows, tile, w, ahead),
-                2 => channels::<V, SIZE, NV, 2>(&mut sums, rows, tile, w, ahead),
-                _ => channels::<V, SIZE, NV, 1>(&mut sums, rows, tile, w, ahead),
+            w = match channels_at_once(V::REGISTERS, NV) {
+                4 => channels::<V, SIZE, NV, 4>(&mut sums, rows, tile, w, &mut ahead),
+                2 => channels::<V, SIZE, NV, 2>(&mut sums, rows, tile, w, &mut ahead),
+                _ => channels::<V, SIZE, NV, 1>(&mut sums, rows, tile, w, &mut ahead),
             };
         }
         store::<V, SIZE, NV>(&sums, tile, finish);
     }
 }
 
-/// Adds the products of one run, `STEP` channels at a time; returns where the next run's weights begin, and where it goes on
-/// to fetch.
+/// Asks for what [`store`] will add and write, which the multiplications give time to arrive.
+#[inline(always)]
+unsafe fn fetch_results<V: Vector>(vectors: usize, tile: &Tile, finish: &Finish) {
+    for px in 0..tile.count {
+        // SAFETY: the caller's promise.
+        let pixel = unsafe { *tile.outs.add(px) };
+        let at = pixel * finish.channels + tile.channel;
+        for v in (0..vectors * V::LANES).step_by(LINE) {
+            fetch(finish.y.wrapping_add(at + pixel * finish.gap + v));
+            if !finish.residual.is_null() {
+                fetch(finish.residual.wrapping_add(at + v));
+            }
+        }
+    }
+}
+
+/// Adds the products of one run, `STEP` channels at a time; returns where the next run's weights begin.
 #[inline(always)]
 unsafe fn channels<V: Vector, const SIZE: usize, const NV: usize, const STEP: usize>(
     sums: &mut [[V; NV]; SIZE],
     rows: *const *const f32,
     tile: &Tile,
     mut w: *const f32,
-    mut ahead: *const f32,
-) -> (*const f32, *const f32) {
+    ahead: &mut [Ahead; 2],
+) -> *const f32 {
     let end = tile.from + tile.len;
     let mut c = tile.from;
     // SAFETY: the caller's promise; channels stay below the run's end.
     unsafe {
         while c + STEP <= end {
-            fetch(ahead);
-            ahead = ahead.wrapping_add(tile.ahead_step);
+            ahead[0].fetch();
+            ahead[1].fetch();
             products::<V, SIZE, NV, STEP>(sums, rows, c, w);
             w = w.add(STEP * NV * V::LANES);
             c += STEP;
@@ -226,7 +259,7 @@ unsafe fn channels<V: Vector, const SIZE: usize, const NV: usize, const STEP: us
             c += 1;
         }
     }
-    (w, ahead)
+    w
 }
 
 /// Adds the products of channels `c..c + STEP`.

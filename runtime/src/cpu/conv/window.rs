@@ -88,6 +88,12 @@ impl Window {
         self.run
     }
 
+    /// Floats between the inputs of neighbouring output pixels, if those are the map's pixels one by one.
+    pub fn contiguous(&self) -> Option<usize> {
+        let own = self.step == [1, 1] && self.reach == [[0; 2]; 2] && self.grid == self.input;
+        (own && self.segments.len() == 1).then_some(self.channels)
+    }
+
     /// Floats of the border buffer that `pixels` output pixels need in [`Window::fill`].
     pub fn edge_len(&self, pixels: usize) -> usize {
         if self.run == 1 { 0 } else { pixels * self.segments.len() * self.run * self.channels }
