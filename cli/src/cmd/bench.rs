@@ -32,11 +32,12 @@ pub fn bench(args: &BenchArgs, output: &Output) -> Result {
     let mode = if args.train { Mode::Train } else { Mode::Infer };
     let batch = args.batch.unwrap_or(if args.train { spec.train.batch_size } else { 1 });
     let plan = Arc::new(compile(mode, batch)?.plan);
-    let weights = init::initial(&compile(Mode::Train, 1)?.plan, spec.train.seed)?;
 
     let device = CpuDevice::new(args.threads)?;
+    let device = if args.train { device } else { device.with_unit_measured() };
     let mut executor = Executor::new(Box::new(device), Arc::clone(&plan))?;
-    executor.load_params(&weights)?;
+    // Not kept: their memory is wanted by the first run.
+    executor.load_params(&init::initial(&compile(Mode::Train, 1)?.plan, spec.train.seed)?)?;
     let mut feed = Feed::new(&plan, spec.classes.value);
 
     for _ in 0..args.warmup {

@@ -19,8 +19,18 @@ pub fn check(args: &RunArgs) -> failure::Result {
 
 /// Opens the device. One device holds one kind of plan (training or inference), so a training opens two.
 pub fn open(args: &RunArgs) -> Result<Box<dyn Device>> {
+    open_with(args, |cpu| cpu)
+}
+
+/// Opens the device for inference alone, which may take what is fastest now: a training has to go on with the bits that it
+/// would have had without a break.
+pub fn open_for_inference(args: &RunArgs) -> Result<Box<dyn Device>> {
+    open_with(args, CpuDevice::with_unit_measured)
+}
+
+fn open_with(args: &RunArgs, choose: impl FnOnce(CpuDevice) -> CpuDevice) -> Result<Box<dyn Device>> {
     match args.device {
-        DeviceKind::Cpu => Ok(Box::new(CpuDevice::new(args.threads)?)),
+        DeviceKind::Cpu => Ok(Box::new(choose(CpuDevice::new(args.threads)?))),
         DeviceKind::Reference => Ok(Box::new(ReferenceDevice::cpu()?)),
         DeviceKind::Cuda => Ok(Box::new(ReferenceDevice::cuda(0)?)),
     }

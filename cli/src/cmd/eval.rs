@@ -36,7 +36,7 @@ pub fn eval(name: &str, dataset: &str, checkpoint: &Path, args: &RunArgs, output
 
     let transform = Transform::new(test.size, &spec.train.normalize, &[], spec.train.seed)?;
     let mut compile = spec::compiler(&spec, &sources, output);
-    let mut open = || device::open(args);
+    let mut open = || device::open_for_inference(args);
     let mut backend = Backend { compile: &mut compile, device: &mut open };
     let batch = args.batch.unwrap_or(BATCH);
     let total = test.len();

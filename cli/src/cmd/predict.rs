@@ -39,7 +39,7 @@ pub fn predict(name: &str, args: &RunArgs, output: &Output) -> Result {
     let compiled = compile(Mode::Infer, args.batch.unwrap_or(1))?;
 
     let plan = Arc::new(compiled.plan);
-    let mut executor = Executor::new(device::open(args)?, Arc::clone(&plan))?;
+    let mut executor = Executor::new(device::open_for_inference(args)?, Arc::clone(&plan))?;
     executor.load_params(&weights)?;
     let input = &plan.buffer(plan.input).shape;
     let pixels = init::values(Init::Normal { std: 1.0 }, input.numel().unwrap_or(0), seed, "random image");

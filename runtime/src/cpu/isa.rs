@@ -19,6 +19,17 @@ pub enum Isa {
     Portable,
 }
 
+/// What the cost models estimate for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Machine {
+    /// Its instructions.
+    pub isa: Isa,
+    /// Threads that share a step.
+    pub threads: usize,
+    /// How many times as long as the models' constants say the matrix unit's products take, beside vectors.
+    pub unit: f64,
+}
+
 /// An algorithm written once over [`Vector`], to be compiled for each instruction set by [`Isa::dispatch`].
 ///
 /// `run` and everything generic over `V` below it must be `#[inline(always)]`: only then is it compiled with the
@@ -41,6 +52,11 @@ impl Isa {
             Ok(name) => Self::forced(&name),
             Err(_) => Ok(Self::ALL.into_iter().find(|isa| isa.available()).unwrap_or(Isa::Portable)),
         }
+    }
+
+    /// Whether `RESNETC_ISA` says anything.
+    pub fn is_forced() -> bool {
+        std::env::var_os(ISA_VARIABLE).is_some()
     }
 
     /// The instruction set of this name, if the machine has it.

@@ -1,64 +1,13 @@
 //! Aligned memory, and the views of it that kernels get.
 
-use std::alloc::{Layout, alloc, dealloc};
 use std::marker::PhantomData;
-use std::ptr::NonNull;
 
 use bytemuck::Pod;
 
 use super::guard::{self, Pages};
+use super::heap::Heap;
 use crate::error::{Error, Result};
 use resnetc_compiler::plan::ALIGN;
-
-/// From this size on, memory is aligned to and asked for in huge pages: kernels that read at large strides then find all
-/// they read in the table of translations (a tenth of the time of ResNet-50's inference, `benches/NOTES.md`).
-const HUGE_PAGE: usize = 2 << 20;
-
-/// Memory of the program's allocator.
-struct Heap {
-    first: NonNull<u8>,
-    layout: Layout,
-}
-
-// SAFETY: the memory is owned, and is plain bytes.
-unsafe impl Send for Heap {}
-// SAFETY: likewise; a shared one is only read.
-unsafe impl Sync for Heap {}
-
-impl Heap {
-    /// Allocates zeros, at least one.
-    fn zeroed(bytes: usize) -> Result<Self> {
-        let failed = || Error::Device(format!("cannot allocate {bytes} bytes of memory"));
-        let align = if bytes >= HUGE_PAGE { HUGE_PAGE } else { ALIGN };
-        let size = bytes.checked_next_multiple_of(align).ok_or_else(failed)?;
-        let layout = Layout::from_size_align(size.max(align), align).map_err(|_| failed())?;
-        // SAFETY: the layout has a size; what is allocated is zeroed before anything reads it.
-        unsafe {
-            let first = NonNull::new(alloc(layout)).ok_or_else(failed)?;
-            advise_huge_pages(first, layout);
-            first.as_ptr().write_bytes(0, layout.size());
-            Ok(Heap { first, layout })
-        }
-    }
-}
-
-impl Drop for Heap {
-    fn drop(&mut self) {
-        // SAFETY: allocated in `zeroed` with this layout.
-        unsafe { dealloc(self.first.as_ptr(), self.layout) };
-    }
-}
-
-/// Asks Linux to back large memory by huge pages; it may do so or not, and nothing depends on it.
-fn advise_huge_pages(first: NonNull<u8>, layout: Layout) {
-    #[cfg(target_os = "linux")]
-    if layout.align() >= HUGE_PAGE {
-        // SAFETY: whole pages of an allocation that nothing uses yet; the advice changes no contents.
-        unsafe { libc::madvise(first.as_ptr().cast(), layout.size(), libc::MADV_HUGEPAGE) };
-    }
-    #[cfg(not(target_os = "linux"))]
-    let _ = (first, layout);
-}
 
 /// Zeroed bytes at an address that is a multiple of [`ALIGN`]; between guard pages where `guard` is asked to, and then
 /// aligned to 4 bytes only, so that not one of them lies outside unnoticed. Kernels make no use of more.
@@ -96,7 +45,7 @@ impl Memory {
 
     fn ptr(&self) -> *mut u8 {
         match (&self.heap, &self.guarded) {
-            (Some(heap), _) => heap.first.as_ptr(),
+            (Some(heap), _) => heap.ptr(),
             (None, Some(pages)) => pages.ptr().cast_mut(),
             (None, None) => std::ptr::without_provenance_mut(ALIGN),
         }

@@ -18,6 +18,7 @@ pub mod global_pool;
 pub mod group_backward;
 pub mod group_norm;
 mod guard;
+mod heap;
 pub mod isa;
 pub mod loss;
 pub mod memory;
@@ -45,7 +46,7 @@ use resnetc_compiler::plan::{ALIGN, Buffer, BufferId, Plan, Region};
 use crate::device::{Choice, Device, ProgramId, RunArgs};
 use crate::error::{Error, Result};
 use dispatch::{Bases, Operands, REGIONS, region_index};
-use isa::Isa;
+use isa::{Isa, Machine};
 use memory::{Dst, Memory};
 use pool::Pool;
 use prepare::Prepared;
@@ -61,6 +62,9 @@ pub struct Ctx<'a> {
     /// Its contents do not survive the step.
     pub scratch: Dst<'a, f32>,
 }
+
+/// From when on [`CpuDevice::describe`] says that the matrix unit is slow.
+const UNIT_SLOW: f64 = 1.5;
 
 /// A plan, ready to run.
 struct Program {
@@ -80,6 +84,8 @@ pub struct CpuDevice {
     programs: Vec<Program>,
     /// Counts writes to parameters from outside; kept packed weights follow them.
     written: u64,
+    /// See [`isa::Machine::unit`].
+    unit: f64,
 }
 
 impl CpuDevice {
@@ -102,7 +108,25 @@ impl CpuDevice {
             scratch: Memory::default(),
             programs: Vec::new(),
             written: 1,
+            unit: 1.0,
         })
+    }
+
+    /// Measures, in some milliseconds, how fast the matrix unit is beside vectors, and lets plans that are loaded from now
+    /// on decide by it which of the two multiplies; else, and wherever [`isa::ISA_VARIABLE`] says what to use, they
+    /// decide by constants, the same in every process. Processors slow the unit down when power or heat forbid, and
+    /// virtual machines share it: to a quarter, which vectors in `f32` are faster than. What else is computed may differ
+    /// in the last bits then.
+    #[must_use]
+    pub fn with_unit_measured(mut self) -> Self {
+        if self.isa == Isa::Amx && !Isa::is_forced() {
+            self.unit = roofline::unit_slowness(&self.pool);
+        }
+        self
+    }
+
+    fn machine(&self) -> Machine {
+        Machine { isa: self.isa, threads: self.pool.threads(), unit: self.unit }
     }
 
     /// What this device can do at most, measured now.
@@ -168,7 +192,7 @@ impl CpuDevice {
         let mut steps = Vec::with_capacity(plan.steps.len());
         let mut needed = 0;
         for step in &plan.steps {
-            let prepared = Prepared::new(&step.kernel, self.isa, threads, keep_packed)?;
+            let prepared = Prepared::new(&step.kernel, self.machine(), keep_packed)?;
             needed = needed.max(prepared.scratch_len(&step.kernel, threads));
             steps.push(prepared);
         }
@@ -190,7 +214,8 @@ fn region_sizes(plan: &Plan) -> [usize; REGIONS] {
 impl Device for CpuDevice {
     fn describe(&self) -> String {
         let threads = self.pool.threads();
-        format!("cpu ({}, {threads} thread{})", self.isa.name(), if threads == 1 { "" } else { "s" })
+        let unit = if self.unit < UNIT_SLOW { String::new() } else { format!(" {:.1} times as slow as usual", self.unit) };
+        format!("cpu ({}{unit}, {threads} thread{})", self.isa.name(), if threads == 1 { "" } else { "s" })
     }
 
     fn load(&mut self, plan: Arc<Plan>) -> Result<ProgramId> {
@@ -233,7 +258,7 @@ impl Device for CpuDevice {
     fn choice(&self, program: ProgramId, step: usize) -> Option<Choice> {
         let program = self.programs.get(program.0)?;
         let (prepared, step) = (program.steps.get(step)?, program.plan.steps.get(step)?);
-        prepared.choice(&step.kernel, self.isa, self.pool.threads())
+        prepared.choice(&step.kernel, self.machine())
     }
 
     fn run(&mut self, program: ProgramId, args: &RunArgs, times: Option<&mut [Duration]>) -> Result<()> {

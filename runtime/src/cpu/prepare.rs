@@ -5,7 +5,7 @@ use resnetc_compiler::plan::{ALIGN, Kernel};
 use super::dispatch::{self, Operands};
 use crate::cpu::Ctx;
 use crate::cpu::conv::{Algorithm, FilterAlgorithm, Finishing};
-use crate::cpu::isa::Isa;
+use crate::cpu::isa::Machine;
 use crate::cpu::memory::Memory;
 use crate::device::{Choice, RunArgs};
 use crate::error::Result;
@@ -27,14 +27,12 @@ pub(super) enum Prepared {
 
 impl Prepared {
     /// Decides; `keep_packed` in inference.
-    pub fn new(kernel: &Kernel, isa: Isa, threads: usize, keep_packed: bool) -> Result<Self> {
+    pub fn new(kernel: &Kernel, machine: Machine, keep_packed: bool) -> Result<Self> {
         let convolution = match kernel {
-            Kernel::Conv { geometry, .. } => Algorithm::forward(*geometry, isa, threads)?,
-            Kernel::ConvBackwardData { geometry, .. } => Algorithm::backward_data(*geometry, isa, threads)?,
+            Kernel::Conv { geometry, .. } => Algorithm::forward(*geometry, machine)?,
+            Kernel::ConvBackwardData { geometry, .. } => Algorithm::backward_data(*geometry, machine)?,
             Kernel::ConvBackwardFilter { geometry } => {
-                return Ok(Prepared::FilterGradient(Box::new(FilterAlgorithm::new(
-                    *geometry, isa, threads,
-                )?)));
+                return Ok(Prepared::FilterGradient(Box::new(FilterAlgorithm::new(*geometry, machine)?)));
             }
             _ => return Ok(Prepared::Nothing),
         };
@@ -55,16 +53,16 @@ impl Prepared {
     }
 
     /// How the step is computed; `None` where there is one way only.
-    pub fn choice(&self, kernel: &Kernel, isa: Isa, threads: usize) -> Option<Choice> {
+    pub fn choice(&self, kernel: &Kernel, machine: Machine) -> Option<Choice> {
         let (algorithm, estimates) = match (self, kernel) {
             (Prepared::Convolution { convolution, .. }, Kernel::Conv { geometry, .. }) => {
-                (convolution.name(), Algorithm::estimates_forward(geometry, isa, threads))
+                (convolution.name(), Algorithm::estimates_forward(geometry, machine))
             }
             (Prepared::Convolution { convolution, .. }, Kernel::ConvBackwardData { geometry, .. }) => {
-                (convolution.name(), Algorithm::estimates_backward_data(geometry, isa, threads))
+                (convolution.name(), Algorithm::estimates_backward_data(geometry, machine))
             }
             (Prepared::FilterGradient(gradient), Kernel::ConvBackwardFilter { geometry }) => {
-                (gradient.name(), FilterAlgorithm::estimates(geometry, isa, threads))
+                (gradient.name(), FilterAlgorithm::estimates(geometry, machine))
             }
             _ => return None,
         };

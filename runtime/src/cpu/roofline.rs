@@ -59,7 +59,7 @@ pub fn measure(pool: &Pool, isa: Isa) -> Result<Roofline> {
 /// Measures arithmetic alone; takes some twenty milliseconds.
 pub fn arithmetic(pool: &Pool, isa: Isa) -> Arithmetic {
     let threads = pool.threads();
-    let time = best(|| pool.run(&|_| isa.dispatch(MultiplyAdds)));
+    let time = best(|| pool.run(&|_| isa.dispatch(MultiplyAdds(ITERATIONS))));
     let gflops = per_second(2 * SUMS * ITERATIONS * isa.lanes() * threads, time);
     let unit_gflops = (isa == Isa::Amx).then(|| {
         let time = best(|| pool.run(&|_| conv::multiply_tiles(BLOCKS)));
@@ -68,21 +68,44 @@ pub fn arithmetic(pool: &Pool, isa: Isa) -> Arithmetic {
     Arithmetic { gflops, unit_gflops }
 }
 
+/// Vectors' and the unit's operations per second when nothing slows the unit down: what the cost models' constants mean.
+const UNIT_PER_VECTORS: f64 = 12.0;
+
+/// Rounds of [`unit_slowness`]: their medians count, for what it is about lasts longer.
+const SLOWNESS_ROUNDS: usize = 7;
+
+/// How many times as long as usual the matrix unit's products take, beside vectors: at least once. Takes some milliseconds.
+pub fn unit_slowness(pool: &Pool) -> f64 {
+    let (adds, blocks) = (ITERATIONS >> 6, BLOCKS >> 6);
+    let mut ratios = [0.0; SLOWNESS_ROUNDS];
+    // At rest, the unit takes a while to begin.
+    pool.run(&|_| conv::multiply_tiles(blocks));
+    for ratio in &mut ratios {
+        let vectors = timed(|| pool.run(&|_| Isa::Amx.dispatch(MultiplyAdds(adds))));
+        let unit = timed(|| pool.run(&|_| conv::multiply_tiles(blocks)));
+        let vectors = per_second(2 * SUMS * adds * Isa::Amx.lanes(), vectors);
+        *ratio = per_second(blocks * conv::TILES_OPERATIONS, unit) / vectors;
+    }
+    ratios.sort_by(f64::total_cmp);
+    (UNIT_PER_VECTORS / ratios[SLOWNESS_ROUNDS / 2]).max(1.0)
+}
+
+fn timed(mut run: impl FnMut()) -> Duration {
+    let start = Instant::now();
+    run();
+    start.elapsed()
+}
+
 fn per_second(count: usize, time: Duration) -> f64 {
     count as f64 / time.as_secs_f64() / 1e9
 }
 
 fn best(mut run: impl FnMut()) -> Duration {
-    let time = |_| {
-        let start = Instant::now();
-        run();
-        start.elapsed()
-    };
-    (0..ROUNDS).map(time).min().unwrap_or_default()
+    (0..ROUNDS).map(|_| timed(&mut run)).min().unwrap_or_default()
 }
 
-/// Independent chains of multiply-adds.
-struct MultiplyAdds;
+/// So many multiply-adds in each of some independent chains.
+struct MultiplyAdds(usize);
 
 impl Work for MultiplyAdds {
     type Output = ();
@@ -93,7 +116,7 @@ impl Work for MultiplyAdds {
         unsafe {
             let (factor, term) = (V::splat(black_box(0.5)), V::splat(black_box(1.0)));
             let mut sums = [term; SUMS];
-            for _ in 0..ITERATIONS {
+            for _ in 0..self.0 {
                 for sum in &mut sums {
                     *sum = sum.mul_add(factor, term);
                 }

@@ -10,7 +10,7 @@ use super::rounded::{RoundedConvolution, RoundedFilter};
 use super::sweep::{Convolution, Finishing};
 use super::winograd::{Size, Winograd, WinogradFilter};
 use crate::cpu::Ctx;
-use crate::cpu::isa::Isa;
+use crate::cpu::isa::{Isa, Machine};
 use crate::cpu::memory::{Dst, Src};
 use crate::cpu::stored::{MapDst, MapSrc};
 use crate::device::Estimate;
@@ -44,7 +44,9 @@ pub enum FilterAlgorithm {
 /// within a tenth of them in every layer of `benches/NOTES.md`. Only the ratios matter.
 mod cost {
     /// Multiply-adds of vectors in the direct convolution.
-    pub const DIRECT: f64 = 1.2;
+    pub const DIRECT: f64 = 1.4;
+    /// The same in the direct gradient of weights.
+    pub const DIRECT_FILTER: f64 = 1.2;
 }
 
 /// As what the matrix unit multiplies the factors.
@@ -53,36 +55,36 @@ fn planes(g: &ConvGeometry) -> Planes {
 }
 
 /// Cycles of the direct convolution on each thread.
-fn estimate_direct(g: &ConvGeometry, isa: Isa, threads: usize) -> Estimate {
-    let cycles = g.macs() as f64 / isa.lanes() as f64 / cost::DIRECT / threads as f64;
+fn estimate_direct(g: &ConvGeometry, machine: Machine, rate: f64) -> Estimate {
+    let cycles = g.macs() as f64 / machine.isa.lanes() as f64 / rate / machine.threads as f64;
     let algorithm = if g.precision == DType::Bf16 { "direct-bf16" } else { "direct" };
     Estimate { algorithm, parts: vec![("multiply-adds", cycles)] }
 }
 
 impl Algorithm {
     /// `y = conv(x, weight)`.
-    pub fn forward(geometry: ConvGeometry, isa: Isa, threads: usize) -> Result<Self> {
-        Self::choose(geometry, Operation::Forward, isa, threads)
+    pub fn forward(geometry: ConvGeometry, machine: Machine) -> Result<Self> {
+        Self::choose(geometry, Operation::Forward, machine)
     }
 
     /// `dx` of `dy` and `weight`.
-    pub fn backward_data(geometry: ConvGeometry, isa: Isa, threads: usize) -> Result<Self> {
-        Self::choose(geometry, Operation::BackwardData, isa, threads)
+    pub fn backward_data(geometry: ConvGeometry, machine: Machine) -> Result<Self> {
+        Self::choose(geometry, Operation::BackwardData, machine)
     }
 
     /// What [`Algorithm::forward`] decides by.
-    pub fn estimates_forward(g: &ConvGeometry, isa: Isa, threads: usize) -> Result<Vec<Estimate>> {
-        Self::estimates(g, Operation::Forward, isa, threads)
+    pub fn estimates_forward(g: &ConvGeometry, machine: Machine) -> Result<Vec<Estimate>> {
+        Self::estimates(g, Operation::Forward, machine)
     }
 
     /// What [`Algorithm::backward_data`] decides by.
-    pub fn estimates_backward_data(g: &ConvGeometry, isa: Isa, threads: usize) -> Result<Vec<Estimate>> {
-        Self::estimates(g, Operation::BackwardData, isa, threads)
+    pub fn estimates_backward_data(g: &ConvGeometry, machine: Machine) -> Result<Vec<Estimate>> {
+        Self::estimates(g, Operation::BackwardData, machine)
     }
 
-    fn estimates(g: &ConvGeometry, operation: Operation, isa: Isa, threads: usize) -> Result<Vec<Estimate>> {
-        let mut estimates = vec![estimate_direct(g, isa, threads)];
-        for (_, estimate) in Self::others(g, operation, isa, threads)? {
+    fn estimates(g: &ConvGeometry, operation: Operation, machine: Machine) -> Result<Vec<Estimate>> {
+        let mut estimates = vec![estimate_direct(g, machine, cost::DIRECT)];
+        for (_, estimate) in Self::others(g, operation, machine)? {
             estimates.push(estimate);
         }
         Ok(estimates)
@@ -92,9 +94,9 @@ impl Algorithm {
     fn others(
         g: &ConvGeometry,
         operation: Operation,
-        isa: Isa,
-        threads: usize,
+        machine: Machine,
     ) -> Result<Vec<(Self, Estimate)>> {
+        let Machine { isa, threads, .. } = machine;
         let mut others = Vec::new();
         if g.precision == DType::F32 && Winograd::applies(g, isa) {
             for size in [Size::Four, Size::Two] {
@@ -104,25 +106,25 @@ impl Algorithm {
             }
         }
         if isa == Isa::Amx && MatrixConvolution::applies(g) {
-            let (matrix, estimate) = MatrixConvolution::choose(*g, operation, planes(g), threads);
+            let (matrix, estimate) = MatrixConvolution::choose(*g, operation, planes(g), machine);
             others.push((Algorithm::Matrix(Box::new(matrix)), estimate));
         }
         Ok(others)
     }
 
     /// The algorithm with the fewest expected cycles.
-    fn choose(g: ConvGeometry, operation: Operation, isa: Isa, threads: usize) -> Result<Self> {
-        let direct = estimate_direct(&g, isa, threads).cycles();
-        let others = Self::others(&g, operation, isa, threads)?.into_iter();
+    fn choose(g: ConvGeometry, operation: Operation, machine: Machine) -> Result<Self> {
+        let direct = estimate_direct(&g, machine, cost::DIRECT).cycles();
+        let others = Self::others(&g, operation, machine)?.into_iter();
         let faster = others.filter(|(_, estimate)| estimate.cycles() < direct);
         match (faster.min_by(|a, b| a.1.cycles().total_cmp(&b.1.cycles())), operation) {
             (Some((algorithm, _)), _) => Ok(algorithm),
             (None, _) if g.precision == DType::Bf16 => {
-                Ok(Algorithm::Rounded(RoundedConvolution::new(g, operation, isa, threads)?))
+                Ok(Algorithm::Rounded(RoundedConvolution::new(g, operation, machine.isa, machine.threads)?))
             }
-            (None, Operation::Forward) => Ok(Algorithm::Direct(Convolution::forward(g, isa, threads)?)),
+            (None, Operation::Forward) => Ok(Algorithm::Direct(Convolution::forward(g, machine.isa, machine.threads)?)),
             (None, Operation::BackwardData) => {
-                Ok(Algorithm::Direct(Convolution::backward_data(g, isa, threads)?))
+                Ok(Algorithm::Direct(Convolution::backward_data(g, machine.isa, machine.threads)?))
             }
         }
     }
@@ -192,21 +194,22 @@ impl Algorithm {
 
 impl FilterAlgorithm {
     /// `dw` of `x` and `dy`, by the algorithm with the fewest expected cycles.
-    pub fn new(geometry: ConvGeometry, isa: Isa, threads: usize) -> Result<Self> {
-        let direct = estimate_direct(&geometry, isa, threads).cycles();
-        let others = Self::others(&geometry, isa, threads)?.into_iter();
+    pub fn new(geometry: ConvGeometry, machine: Machine) -> Result<Self> {
+        let direct = estimate_direct(&geometry, machine, cost::DIRECT_FILTER).cycles();
+        let others = Self::others(&geometry, machine)?.into_iter();
         let faster = others.filter(|(_, estimate)| estimate.cycles() < direct);
         match faster.min_by(|a, b| a.1.cycles().total_cmp(&b.1.cycles())) {
             Some((algorithm, _)) => Ok(algorithm),
             None if geometry.precision == DType::Bf16 => {
-                Ok(FilterAlgorithm::Rounded(RoundedFilter::new(geometry, isa, threads)?))
+                Ok(FilterAlgorithm::Rounded(RoundedFilter::new(geometry, machine.isa, machine.threads)?))
             }
-            None => Ok(FilterAlgorithm::Direct(FilterGradient::new(geometry, isa, threads)?)),
+            None => Ok(FilterAlgorithm::Direct(FilterGradient::new(geometry, machine.isa, machine.threads)?)),
         }
     }
 
     /// The algorithms beside the direct one that apply.
-    fn others(g: &ConvGeometry, isa: Isa, threads: usize) -> Result<Vec<(Self, Estimate)>> {
+    fn others(g: &ConvGeometry, machine: Machine) -> Result<Vec<(Self, Estimate)>> {
+        let Machine { isa, threads, .. } = machine;
         let mut others = Vec::new();
         if g.precision == DType::F32 && WinogradFilter::applies(g, isa) {
             let winograd = WinogradFilter::new(g, isa, threads)?;
@@ -214,17 +217,17 @@ impl FilterAlgorithm {
             others.push((FilterAlgorithm::Winograd(winograd), estimate));
         }
         if isa == Isa::Amx && MatrixFilter::applies(g) {
-            let matrix = MatrixFilter::new(*g, planes(g), threads);
-            let estimate = matrix.estimate(threads);
+            let matrix = MatrixFilter::new(*g, planes(g), machine.threads);
+            let estimate = matrix.estimate(machine);
             others.push((FilterAlgorithm::Matrix(matrix), estimate));
         }
         Ok(others)
     }
 
     /// What [`FilterAlgorithm::new`] decides by.
-    pub fn estimates(g: &ConvGeometry, isa: Isa, threads: usize) -> Result<Vec<Estimate>> {
-        let others = Self::others(g, isa, threads)?.into_iter().map(|(_, estimate)| estimate);
-        Ok(std::iter::once(estimate_direct(g, isa, threads)).chain(others).collect())
+    pub fn estimates(g: &ConvGeometry, machine: Machine) -> Result<Vec<Estimate>> {
+        let others = Self::others(g, machine)?.into_iter().map(|(_, estimate)| estimate);
+        Ok(std::iter::once(estimate_direct(g, machine, cost::DIRECT_FILTER)).chain(others).collect())
     }
 
     /// What the algorithm is called.

@@ -10,7 +10,7 @@ use super::naive::{self, Sum};
 use super::{Algorithm, Convolution, FilterAlgorithm, FilterGradient, Finishing, Operation};
 use super::{Size, Winograd, WinogradFilter};
 use crate::cpu::Ctx;
-use crate::cpu::isa::Isa;
+use crate::cpu::isa::{Isa, Machine};
 use crate::cpu::memory::Memory;
 use crate::cpu::pool::Pool;
 
@@ -334,7 +334,7 @@ fn results_may_have_gaps() {
 fn the_algorithm_follows_the_cost() {
     let name = |n, size: usize, channels: usize, stride| {
         let g = geometry(n, [size; 2], [channels; 2], square(3, stride, 1, 1)).unwrap();
-        Algorithm::forward(g, Isa::Portable, 2).unwrap().name()
+        Algorithm::forward(g, Machine { isa: Isa::Portable, threads: 2, unit: 1.0 }).unwrap().name()
     };
     assert_eq!(name(1, 56, 64, 1), "winograd");
     assert_eq!(name(128, 32, 16, 1), "winograd");

@@ -5,6 +5,7 @@ use resnetc_compiler::plan::ConvGeometry;
 use super::Operation;
 use super::sweep::Finishing;
 use crate::cpu::Ctx;
+use crate::cpu::isa::Machine;
 use crate::cpu::memory::{Dst, Src};
 use crate::cpu::stored::{MapDst, MapSrc};
 use crate::device::Estimate;
@@ -86,7 +87,7 @@ impl MatrixFilter {
     }
 
     /// What it is expected to cost.
-    pub fn estimate(&self, _: usize) -> Estimate {
+    pub fn estimate(&self, _: Machine) -> Estimate {
         match *self {}
     }
 

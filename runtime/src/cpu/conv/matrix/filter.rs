@@ -18,6 +18,7 @@ use super::windows::Windows;
 use super::{Planes, machine};
 use crate::cpu::Ctx;
 use crate::cpu::conv::window::Tap;
+use crate::cpu::isa::Machine;
 use crate::cpu::memory::{Dst, Src};
 use crate::cpu::pool::{share, share_either};
 use crate::cpu::stored::MapSrc;
@@ -131,13 +132,14 @@ impl MatrixFilter {
     }
 
     /// Expected cycles of the busiest of the threads.
-    pub fn estimate(&self, threads: usize) -> Estimate {
+    pub fn estimate(&self, machine: Machine) -> Estimate {
+        let threads = machine.threads;
         let [bands, groups] = if self.by_bands { [threads, 1] } else { [1, threads] };
         let bands = self.map.bands().div_ceil(bands) as f64;
         let groups = self.groups().div_ceil(groups);
         let columns = (groups * 2).min(self.padded()[1] / SIDE);
         let tiles = (self.rows.len() * columns) as f64;
-        let products = tiles * (self.blocks.len() * self.planes.products()) as f64 * cost::PRODUCT;
+        let products = tiles * (self.blocks.len() * self.planes.products()) as f64 * cost::PRODUCT * machine.unit;
         let elements = self.copy_len() + columns * SIDE * self.pixels.len();
         let copied = (elements * self.planes.count()) as f64 * cost::CONVERT;
         let parts = [

@@ -17,6 +17,7 @@ use crate::cpu::Ctx;
 use crate::cpu::conv::Operation;
 use crate::cpu::conv::sweep::{Finishing, phase_taps};
 use crate::cpu::conv::window::Tap;
+use crate::cpu::isa::Machine;
 use crate::cpu::memory::{Dst, Src};
 use crate::cpu::pool::{Part, share};
 use crate::cpu::stored::{MapDst, MapSrc};
@@ -88,11 +89,12 @@ impl MatrixConvolution {
         geometry: ConvGeometry,
         operation: Operation,
         planes: Planes,
-        threads: usize,
+        machine: Machine,
     ) -> (Self, Estimate) {
+        let threads = machine.threads;
         let made = (1..=threads).filter(|by| threads.is_multiple_of(*by)).map(|by| {
             let convolution = Self::new(geometry, operation, planes, by);
-            let estimate = convolution.estimate(threads);
+            let estimate = convolution.estimate(machine);
             (convolution, estimate)
         });
         made.min_by(|a, b| a.1.cycles().total_cmp(&b.1.cycles())).expect("there is a thread")
@@ -160,7 +162,8 @@ impl MatrixConvolution {
     }
 
     /// Expected cycles of the busiest of the threads.
-    fn estimate(&self, threads: usize) -> Estimate {
+    fn estimate(&self, machine: Machine) -> Estimate {
+        let threads = machine.threads;
         let bands = self.map.bands().div_ceil(self.band_threads);
         let groups = self.groups().div_ceil(threads / self.band_threads);
         let band = self.map.largest();
@@ -168,7 +171,7 @@ impl MatrixConvolution {
         let tiles = self.map.positions(band).div_ceil(SIDE).next_multiple_of(2) * columns;
         let blocks: usize = self.phases.iter().map(|phase| phase.taps.blocks()).sum();
         let product = if columns > 1 { cost::PRODUCT } else { cost::COLUMN_PRODUCT };
-        let products = (tiles * blocks * self.planes.products()) as f64 * product;
+        let products = (tiles * blocks * self.planes.products()) as f64 * product * machine.unit;
         let planes = self.planes.count() as f64;
         let copied = (self.map.copy_rows(band) * self.map.cols.pitch * self.layout.pixel) as f64;
         let finished = (tiles * self.phases.len() * SIDE * SIDE) as f64 * cost::FINISH;
