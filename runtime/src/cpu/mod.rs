@@ -214,7 +214,11 @@ fn region_sizes(plan: &Plan) -> [usize; REGIONS] {
 impl Device for CpuDevice {
     fn describe(&self) -> String {
         let threads = self.pool.threads();
-        let unit = if self.unit < UNIT_SLOW { String::new() } else { format!(" {:.1} times as slow as usual", self.unit) };
+        let unit = if self.unit < UNIT_SLOW {
+            String::new()
+        } else {
+            format!(" {:.1} times as slow as usual", self.unit)
+        };
         format!("cpu ({}{unit}, {threads} thread{})", self.isa.name(), if threads == 1 { "" } else { "s" })
     }
 

@@ -128,7 +128,7 @@ pub enum Part<'a> {
 
 impl Part<'_> {
     /// How many there may be left.
-    pub fn len(&self) -> usize {
+    pub fn count_left(&self) -> usize {
         match self {
             Part::Own(range) => range.len(),
             Part::Handed(items) => items.left.iter().map(Left::count).sum(),

@@ -91,11 +91,7 @@ impl Algorithm {
     }
 
     /// The algorithms beside the direct one that apply.
-    fn others(
-        g: &ConvGeometry,
-        operation: Operation,
-        machine: Machine,
-    ) -> Result<Vec<(Self, Estimate)>> {
+    fn others(g: &ConvGeometry, operation: Operation, machine: Machine) -> Result<Vec<(Self, Estimate)>> {
         let Machine { isa, threads, .. } = machine;
         let mut others = Vec::new();
         if g.precision == DType::F32 && Winograd::applies(g, isa) {
@@ -122,7 +118,9 @@ impl Algorithm {
             (None, _) if g.precision == DType::Bf16 => {
                 Ok(Algorithm::Rounded(RoundedConvolution::new(g, operation, machine.isa, machine.threads)?))
             }
-            (None, Operation::Forward) => Ok(Algorithm::Direct(Convolution::forward(g, machine.isa, machine.threads)?)),
+            (None, Operation::Forward) => {
+                Ok(Algorithm::Direct(Convolution::forward(g, machine.isa, machine.threads)?))
+            }
             (None, Operation::BackwardData) => {
                 Ok(Algorithm::Direct(Convolution::backward_data(g, machine.isa, machine.threads)?))
             }

@@ -124,7 +124,12 @@ impl Case {
     fn matrix(&self, backward: bool, planes: Planes, threads: usize, finishing: &Finishing<'_>) -> Vec<f32> {
         assert!(MatrixConvolution::applies(&self.g));
         let operation = if backward { Operation::BackwardData } else { Operation::Forward };
-        let (matrix, _) = MatrixConvolution::choose(self.g, operation, planes, threads);
+        let (matrix, _) = MatrixConvolution::choose(
+            self.g,
+            operation,
+            planes,
+            Machine { isa: Isa::Amx, threads, unit: 1.0 },
+        );
         self.run(&Algorithm::Matrix(Box::new(matrix)), backward, Isa::Amx, threads, finishing)
     }
 
@@ -341,6 +346,32 @@ fn the_algorithm_follows_the_cost() {
     assert_eq!(name(1, 4, 512, 1), "direct");
     assert_eq!(name(1, 56, 64, 2), "direct");
     assert_eq!(name(8, 32, 20, 1), "direct");
+}
+
+/// Of maps of few pixels the weights take the time: patches of 2x2 pixels have less of them.
+#[test]
+fn small_maps_take_small_patches() {
+    let name = |size, channels| {
+        let g = geometry(1, [size; 2], [channels; 2], square(3, 1, 1, 1)).unwrap();
+        Algorithm::forward(g, Machine { isa: Isa::Avx512, threads: 2, unit: 1.0 }).unwrap().name()
+    };
+    assert_eq!(name(56, 64), "winograd");
+    assert_eq!(name(28, 128), "winograd");
+    assert_eq!(name(14, 256), "winograd-2x2");
+}
+
+/// In single precision a slow unit is slower than vectors; rounded factors stay on it.
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn a_slow_matrix_unit_is_left_to_rounded_factors() {
+    let name = |precision, unit| {
+        let mut g = geometry(1, [28; 2], [512, 128], square(1, 1, 0, 1)).unwrap();
+        g.precision = precision;
+        Algorithm::forward(g, Machine { isa: Isa::Amx, threads: 2, unit }).unwrap().name()
+    };
+    assert_eq!(name(DType::F32, 1.0), "amx-f32");
+    assert_eq!(name(DType::F32, 4.0), "direct");
+    assert_eq!(name(DType::Bf16, 4.0), "amx-bf16");
 }
 
 #[test]

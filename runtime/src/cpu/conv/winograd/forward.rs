@@ -186,7 +186,7 @@ impl Blocks<'_> {
         let w = share.winograd;
         let (count, size) = (w.patches.count(), w.partition.block);
         let patches = |block: usize| block * size..count.min((block + 1) * size);
-        let steps = panels.len() * w.size.points() * size.div_ceil(w.panels.shape.scalars);
+        let steps = panels.count_left() * w.size.points() * size.div_ceil(w.panels.shape.scalars);
         let mut blocks = blocks.map(patches).peekable();
         while let Some(block) = blocks.next() {
             let next = blocks.peek().cloned().unwrap_or(0..0);
