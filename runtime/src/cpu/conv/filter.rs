@@ -4,8 +4,9 @@ use std::ops::Range;
 
 use resnetc_compiler::plan::ConvGeometry;
 
+use super::filter_tile::{FilterTile, correlate};
 use super::pack::Panels;
-use super::tile::{FilterTile, Shape, correlate};
+use super::tile::Shape;
 use super::window::{Tap, Window};
 use super::{FILTER_BLOCK_BYTES, MERGE_FLOATS};
 use crate::cpu::Ctx;

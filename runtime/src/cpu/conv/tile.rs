@@ -1,4 +1,4 @@
-//! The innermost loops: register tiles of a convolution and of its filter gradient.
+//! The innermost loops: register tiles of a convolution; those of its filter gradient are in `filter_tile`.
 //!
 //! A tile is `SIZE` scalars (pixels, or input channels in the filter gradient) times `NV` vectors of output channels,
 //! all of whose sums stay in registers. Twelve scalars by two 512-bit vectors take 24 of 32 registers and need 14 loads
@@ -324,8 +324,11 @@ unsafe fn store<V: Vector, const SIZE: usize, const NV: usize>(
 }
 
 /// Vector `v` of the `width` floats at `p`.
+///
+/// # Safety
+/// Dispatched as [`Vector`] demands; the floats are there.
 #[inline(always)]
-unsafe fn load_part<V: Vector>(p: *const f32, v: usize, width: usize) -> V {
+pub(super) unsafe fn load_part<V: Vector>(p: *const f32, v: usize, width: usize) -> V {
     let first = v * V::LANES;
     // SAFETY: the caller's promise.
     unsafe {
@@ -338,8 +341,11 @@ unsafe fn load_part<V: Vector>(p: *const f32, v: usize, width: usize) -> V {
 }
 
 /// Stores vector `v` of the `width` floats at `p`.
+///
+/// # Safety
+/// See [`load_part`].
 #[inline(always)]
-unsafe fn store_part<V: Vector>(p: *mut f32, v: usize, width: usize, value: V) {
+pub(super) unsafe fn store_part<V: Vector>(p: *mut f32, v: usize, width: usize, value: V) {
     let first = v * V::LANES;
     // SAFETY: the caller's promise.
     unsafe {
@@ -348,99 +354,5 @@ unsafe fn store_part<V: Vector>(p: *mut f32, v: usize, width: usize, value: V) {
         } else {
             value.store_first(p.wrapping_add(first), width.saturating_sub(first));
         }
-    }
-}
-
-/// One tile of a filter gradient.
-#[derive(Clone, Copy)]
-pub(super) struct FilterTile {
-    /// Pointers to one run of each pixel.
-    pub rows: *const *const f32,
-    /// First channel of the tile in the run.
-    pub from: usize,
-    /// Gradient of the output at the first pixel and the panel's first channel.
-    pub dy: *const f32,
-    /// Channels of the output.
-    pub channels: usize,
-    /// Pixels.
-    pub pixels: usize,
-    /// Output channels of the panel, at most `vectors * lanes`.
-    pub width: usize,
-    /// Where the sums go: `size` rows of `channels` floats, at the panel's first channel.
-    pub dw: *mut f32,
-    /// Whether to add to what is there.
-    pub accumulate: bool,
-    /// Where memory is fetched ahead of its use, if it is.
-    pub ahead: [*const f32; 2],
-    /// Floats by which that moves with each pixel.
-    pub ahead_step: usize,
-}
-
-/// Computes a tile of `size` input channels by `vectors` vectors of output channels; where `AHEAD`, fetches
-/// what comes next.
-///
-/// # Safety
-/// Dispatched as [`Vector`] demands; pointers valid for the sizes given.
-#[inline(always)]
-pub(super) unsafe fn correlate<V: Vector, const AHEAD: bool>(size: usize, vectors: usize, tile: &FilterTile) {
-    // SAFETY: the caller's promise.
-    unsafe {
-        match (size, vectors) {
-            (12, 2) => correlate_tile::<V, 12, 2, AHEAD>(tile),
-            (8, 2) => correlate_tile::<V, 8, 2, AHEAD>(tile),
-            (6, 2) => correlate_tile::<V, 6, 2, AHEAD>(tile),
-            (4, 2) => correlate_tile::<V, 4, 2, AHEAD>(tile),
-            (2, 2) => correlate_tile::<V, 2, 2, AHEAD>(tile),
-            (1, 2) => correlate_tile::<V, 1, 2, AHEAD>(tile),
-            (24, 1) => correlate_tile::<V, 24, 1, AHEAD>(tile),
-            (16, 1) => correlate_tile::<V, 16, 1, AHEAD>(tile),
-            (12, 1) => correlate_tile::<V, 12, 1, AHEAD>(tile),
-            (8, 1) => correlate_tile::<V, 8, 1, AHEAD>(tile),
-            (6, 1) => correlate_tile::<V, 6, 1, AHEAD>(tile),
-            (4, 1) => correlate_tile::<V, 4, 1, AHEAD>(tile),
-            (2, 1) => correlate_tile::<V, 2, 1, AHEAD>(tile),
-            (1, 1) => correlate_tile::<V, 1, 1, AHEAD>(tile),
-            _ => unreachable!("no tile of {size} x {vectors}"),
-        }
-    }
-}
-
-#[inline(always)]
-unsafe fn correlate_tile<V: Vector, const SIZE: usize, const NV: usize, const AHEAD: bool>(
-    tile: &FilterTile,
-) {
-    // SAFETY: the caller's promise.
-    unsafe {
-        let mut sums = [[V::zero(); NV]; SIZE];
-        let mut dy = tile.dy;
-        for pixel in 0..tile.pixels {
-            if AHEAD {
-                for ahead in tile.ahead {
-                    fetch(ahead.wrapping_add(pixel * tile.ahead_step));
-                }
-            }
-            let x = (*tile.rows.add(pixel)).add(tile.from);
-            let mut gradient = [V::zero(); NV];
-            for (v, gradient) in gradient.iter_mut().enumerate() {
-                *gradient = load_part(dy, v, tile.width);
-            }
-            unroll!(i < SIZE; {
-                let x = V::splat(*x.add(i));
-                for v in 0..NV {
-                    sums[i][v] = x.mul_add(gradient[v], sums[i][v]);
-                }
-            });
-            dy = dy.wrapping_add(tile.channels);
-        }
-        unroll!(i < SIZE; {
-            let dw = tile.dw.wrapping_add(i * tile.channels);
-            for v in 0..NV {
-                let mut sum = sums[i][v];
-                if tile.accumulate {
-                    sum = sum.add(load_part(dw, v, tile.width));
-                }
-                store_part(dw, v, tile.width, sum);
-            }
-        });
     }
 }

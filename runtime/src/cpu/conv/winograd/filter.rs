@@ -15,7 +15,8 @@ use super::transform::{gradient_patch, input_patch, load_points, store_points, w
 use super::{PLANE_PAD, Size, applies};
 use crate::cpu::Ctx;
 use crate::cpu::conv::filter::add_up;
-use crate::cpu::conv::tile::{FilterTile, Shape, correlate};
+use crate::cpu::conv::filter_tile::{FilterTile, correlate};
+use crate::cpu::conv::tile::Shape;
 use crate::cpu::isa::{Isa, Work};
 use crate::cpu::memory::{Dst, Src};
 use crate::cpu::pool::share_either;
