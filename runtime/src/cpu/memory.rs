@@ -6,6 +6,7 @@ use bytemuck::Pod;
 
 use super::guard::{self, Pages};
 use super::heap::Heap;
+use super::stream::LINE;
 use crate::error::{Error, Result};
 use resnetc_compiler::plan::ALIGN;
 
@@ -209,6 +210,26 @@ pub fn fetch(p: *const f32) {
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = p;
+}
+
+/// Memory that is fetched ahead of its use, some lines at a time.
+#[derive(Clone, Copy)]
+pub struct Ahead {
+    /// Where it goes on.
+    pub at: *const f32,
+    /// Floats by which that moves each time.
+    pub step: usize,
+}
+
+impl Ahead {
+    /// Asks for so many lines, and moves on.
+    #[inline(always)]
+    pub fn fetch(&mut self, lines: usize) {
+        for line in 0..lines {
+            fetch(self.at.wrapping_add(line * LINE));
+        }
+        self.at = self.at.wrapping_add(self.step);
+    }
 }
 
 #[cfg(test)]

@@ -115,8 +115,8 @@ impl CpuDevice {
     /// Measures, in some milliseconds, how fast the matrix unit is beside vectors, and lets plans that are loaded from now
     /// on decide by it which of the two multiplies; else, and wherever [`isa::ISA_VARIABLE`] says what to use, they
     /// decide by constants, the same in every process. Processors slow the unit down when power or heat forbid, and
-    /// virtual machines share it: to a quarter, which vectors in `f32` are faster than. What else is computed may differ
-    /// in the last bits then.
+    /// virtual machines share it: to a quarter, where vectors are faster in `f32`. Results may then differ from another
+    /// process's in the last bits.
     #[must_use]
     pub fn with_unit_measured(mut self) -> Self {
         if self.isa == Isa::Amx && !Isa::is_forced() {

@@ -40,8 +40,8 @@ pub enum FilterAlgorithm {
     Rounded(RoundedFilter),
 }
 
-/// What the cost model takes one thread to do in a cycle: estimates, whose choices with AVX-512 were the faster ones or
-/// within a tenth of them in every layer of `benches/NOTES.md`. Only the ratios matter.
+/// What the cost model takes one thread to do in a cycle: estimates, set by ResNet-50's layers with AVX-512
+/// (`benches/NOTES.md`). Only the ratios matter.
 mod cost {
     /// Multiply-adds of vectors in the direct convolution.
     pub const DIRECT: f64 = 1.4;
@@ -110,19 +110,18 @@ impl Algorithm {
 
     /// The algorithm with the fewest expected cycles.
     fn choose(g: ConvGeometry, operation: Operation, machine: Machine) -> Result<Self> {
+        let Machine { isa, threads, .. } = machine;
         let direct = estimate_direct(&g, machine, cost::DIRECT).cycles();
         let others = Self::others(&g, operation, machine)?.into_iter();
         let faster = others.filter(|(_, estimate)| estimate.cycles() < direct);
         match (faster.min_by(|a, b| a.1.cycles().total_cmp(&b.1.cycles())), operation) {
             (Some((algorithm, _)), _) => Ok(algorithm),
             (None, _) if g.precision == DType::Bf16 => {
-                Ok(Algorithm::Rounded(RoundedConvolution::new(g, operation, machine.isa, machine.threads)?))
+                Ok(Algorithm::Rounded(RoundedConvolution::new(g, operation, isa, threads)?))
             }
-            (None, Operation::Forward) => {
-                Ok(Algorithm::Direct(Convolution::forward(g, machine.isa, machine.threads)?))
-            }
+            (None, Operation::Forward) => Ok(Algorithm::Direct(Convolution::forward(g, isa, threads)?)),
             (None, Operation::BackwardData) => {
-                Ok(Algorithm::Direct(Convolution::backward_data(g, machine.isa, machine.threads)?))
+                Ok(Algorithm::Direct(Convolution::backward_data(g, isa, threads)?))
             }
         }
     }
@@ -193,15 +192,16 @@ impl Algorithm {
 impl FilterAlgorithm {
     /// `dw` of `x` and `dy`, by the algorithm with the fewest expected cycles.
     pub fn new(geometry: ConvGeometry, machine: Machine) -> Result<Self> {
+        let Machine { isa, threads, .. } = machine;
         let direct = estimate_direct(&geometry, machine, cost::DIRECT_FILTER).cycles();
         let others = Self::others(&geometry, machine)?.into_iter();
         let faster = others.filter(|(_, estimate)| estimate.cycles() < direct);
         match faster.min_by(|a, b| a.1.cycles().total_cmp(&b.1.cycles())) {
             Some((algorithm, _)) => Ok(algorithm),
             None if geometry.precision == DType::Bf16 => {
-                Ok(FilterAlgorithm::Rounded(RoundedFilter::new(geometry, machine.isa, machine.threads)?))
+                Ok(FilterAlgorithm::Rounded(RoundedFilter::new(geometry, isa, threads)?))
             }
-            None => Ok(FilterAlgorithm::Direct(FilterGradient::new(geometry, machine.isa, machine.threads)?)),
+            None => Ok(FilterAlgorithm::Direct(FilterGradient::new(geometry, isa, threads)?)),
         }
     }
 
@@ -215,7 +215,7 @@ impl FilterAlgorithm {
             others.push((FilterAlgorithm::Winograd(winograd), estimate));
         }
         if isa == Isa::Amx && MatrixFilter::applies(g) {
-            let matrix = MatrixFilter::new(*g, planes(g), machine.threads);
+            let matrix = MatrixFilter::new(*g, planes(g), threads);
             let estimate = matrix.estimate(machine);
             others.push((FilterAlgorithm::Matrix(matrix), estimate));
         }

@@ -12,7 +12,7 @@ use resnetc_compiler::ir::op::Activation;
 
 use crate::cpu::activation;
 use crate::cpu::isa::Isa;
-use crate::cpu::memory::fetch;
+use crate::cpu::memory::{Ahead, fetch};
 use crate::cpu::stream::LINE;
 use crate::cpu::vector::Vector;
 
@@ -119,24 +119,6 @@ pub(super) struct Tile {
     pub width: usize,
     /// What is fetched that later tiles read, in two places: a line of each with every few channels.
     pub ahead: [Ahead; 2],
-}
-
-/// Memory that is fetched ahead of its use.
-#[derive(Clone, Copy)]
-pub(super) struct Ahead {
-    /// Where it begins.
-    pub at: *const f32,
-    /// Floats by which that moves each time.
-    pub step: usize,
-}
-
-impl Ahead {
-    /// Asks for a line, and goes on.
-    #[inline(always)]
-    fn fetch(&mut self) {
-        fetch(self.at);
-        self.at = self.at.wrapping_add(self.step);
-    }
 }
 
 /// Channels that a tile of `vectors` multiplies at a time: as many as leave registers for their weights.
@@ -247,8 +229,8 @@ unsafe fn channels<V: Vector, const SIZE: usize, const NV: usize, const STEP: us
     // SAFETY: the caller's promise; channels stay below the run's end.
     unsafe {
         while c + STEP <= end {
-            ahead[0].fetch();
-            ahead[1].fetch();
+            ahead[0].fetch(1);
+            ahead[1].fetch(1);
             products::<V, SIZE, NV, STEP>(sums, rows, c, w);
             w = w.add(STEP * NV * V::LANES);
             c += STEP;

@@ -4,9 +4,9 @@ use std::ops::Range;
 
 use super::{Convolution, Finishing, Sweep};
 use crate::cpu::conv::pack::Panels;
-use crate::cpu::conv::tile::{Ahead, Finish, Tile, channels_at_once, convolve};
+use crate::cpu::conv::tile::{Finish, Tile, channels_at_once, convolve};
 use crate::cpu::isa::Work;
-use crate::cpu::memory::{Dst, Src};
+use crate::cpu::memory::{Ahead, Dst, Src};
 use crate::cpu::pool::{Part, share};
 use crate::cpu::stored::MapSrc;
 use crate::cpu::stream::LINE;

@@ -24,7 +24,7 @@ use crate::cpu::conv::pack::Panels;
 use crate::cpu::conv::tile::{Shape, channels_at_once};
 use crate::cpu::conv::{Finishing, Operation};
 use crate::cpu::isa::{Isa, Work};
-use crate::cpu::memory::{Dst, Src};
+use crate::cpu::memory::{Ahead, Dst, Src};
 use crate::cpu::pool::{Part, share};
 use crate::cpu::stored::MapSrc;
 use crate::cpu::stream::{LINE, spanned};
@@ -190,14 +190,14 @@ impl Blocks<'_> {
         let mut blocks = blocks.map(patches).peekable();
         while let Some(block) = blocks.next() {
             let next = blocks.peek().cloned().unwrap_or(0..0);
-            let mut ahead = Spread::new(&next, w.size, steps);
+            let mut pixels = Spread::new(&next, w.size, steps);
             // SAFETY: the caller's promise.
             unsafe {
                 for (i, patch) in block.clone().enumerate() {
                     share.transform::<V, IN>(patch, i);
                 }
                 for panel in panels.again() {
-                    share.multiply::<V>(block.clone(), panel, &mut ahead);
+                    share.multiply::<V>(block.clone(), panel, &mut pixels);
                     for (i, patch) in block.clone().enumerate() {
                         share.finish::<V, IN, OUT>(patch, i, panel);
                     }
@@ -233,7 +233,7 @@ impl Share<'_> {
     /// Multiplies the planes of a block with a panel, and fetches what the results need, some of the next block's
     /// pixels, and the weights of the next point (after the last one, of the next panel).
     #[inline(always)]
-    unsafe fn multiply<V: Vector>(&self, block: Range<usize>, panel: usize, ahead: &mut Spread) {
+    unsafe fn multiply<V: Vector>(&self, block: Range<usize>, panel: usize, pixels: &mut Spread) {
         let w = self.winograd;
         let [plane, product] = w.partition.planes(w.panels);
         let (points, shape, reads) = (w.size.points(), w.panels.shape, w.reads);
@@ -246,21 +246,23 @@ impl Share<'_> {
             let weights = points * w.panels.offset(0, panel) + point * chunk;
             let mut fetched = 0;
             for first in (0..count).step_by(shape.scalars) {
-                ahead.step(|patch, row| w.patches.fetch_input(self.input.ptr(), reads, patch, row));
+                pixels.step(|patch, row| w.patches.fetch_input(self.input.ptr(), reads, patch, row));
                 results.step(|patch, row| self.fetch_result(patch, row, panel));
                 // SAFETY: the caller's promise. A tile may reach beyond the patches, not beyond a block, which is
                 // a multiple of it: what it finds and leaves there is not used.
                 unsafe {
                     let b = self.packed.ptr().add(weights);
-                    let missing = fetched < chunk;
+                    let ahead = match fetched < chunk {
+                        true => Ahead { at: b.wrapping_add(chunk + fetched), step: 2 * LINE },
+                        false => Ahead { at: b, step: 0 },
+                    };
                     let tile = Product {
                         a: self.own.add(point * plane + first * reads),
                         reads,
                         b,
                         c: self.products().add(point * product + first * shape.width()),
                         writes: shape.width(),
-                        ahead: if missing { b.wrapping_add(chunk + fetched) } else { b },
-                        ahead_step: if missing { 2 * LINE } else { 0 },
+                        ahead,
                     };
                     multiply::<V>(shape.covering(count - first), vectors, &tile);
                 }

@@ -7,8 +7,7 @@
 #![allow(clippy::needless_range_loop)]
 
 use crate::cpu::conv::tile::{channels_at_once, unroll};
-use crate::cpu::memory::fetch;
-use crate::cpu::stream::LINE;
+use crate::cpu::memory::Ahead;
 use crate::cpu::vector::Vector;
 
 /// Factors and results of a tile, row by row.
@@ -24,10 +23,8 @@ pub struct Product {
     pub c: *mut f32,
     /// Floats between the rows of results.
     pub writes: usize,
-    /// Where weights are fetched that later tiles read: two lines with every few channels.
-    pub ahead: *const f32,
-    /// Floats by which that moves each time.
-    pub ahead_step: usize,
+    /// Weights that later tiles read: two lines are fetched with every few channels.
+    pub ahead: Ahead,
 }
 
 /// Computes a tile of `size` patches (one of [`Shape::covering`](crate::cpu::conv::tile::Shape::covering)) by `vectors`
@@ -98,9 +95,7 @@ unsafe fn channels<V: Vector, const SIZE: usize, const NV: usize, const STEP: us
     // SAFETY: the caller's promise.
     unsafe {
         for first in (0..reads).step_by(STEP) {
-            fetch(ahead);
-            fetch(ahead.wrapping_add(LINE));
-            ahead = ahead.wrapping_add(product.ahead_step);
+            ahead.fetch(2);
             let b = product.b.add(first * NV * V::LANES);
             let mut weights = [[V::zero(); NV]; STEP];
             for j in 0..STEP {

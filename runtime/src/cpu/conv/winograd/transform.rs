@@ -131,6 +131,22 @@ unsafe fn weights_gradient<V: Vector>(u: [V; 6]) -> [V; 3] {
     }
 }
 
+/// A transform of one dimension, of `$from` elements to `$to`, applied to the columns and then the rows of a square. No
+/// function: a closure would not be compiled for the caller's instructions.
+macro_rules! both {
+    ($transform:expr, $square:expr, $from:expr, $to:expr) => {{
+        let mut half = [[V::zero(); $to]; $from];
+        for x in 0..$from {
+            half[x] = $transform(column($square, x));
+        }
+        let mut whole = [[V::zero(); $to]; $to];
+        for y in 0..$to {
+            whole[y] = $transform(column(&half, y));
+        }
+        whole
+    }};
+}
+
 /// `B' d B` of the pixels `d`; elements in the order of the points.
 ///
 /// # Safety
@@ -138,17 +154,7 @@ unsafe fn weights_gradient<V: Vector>(u: [V; 6]) -> [V; 3] {
 #[inline(always)]
 pub unsafe fn input_patch<V: Vector, const IN: usize>(d: &[[V; IN]; IN]) -> [[V; IN]; IN] {
     // SAFETY: the caller's promise.
-    unsafe {
-        let mut half = [[V::zero(); IN]; IN];
-        for x in 0..IN {
-            half[x] = input(column(d, x));
-        }
-        let mut points = [[V::zero(); IN]; IN];
-        for y in 0..IN {
-            points[y] = input(column(&half, y));
-        }
-        points
-    }
+    unsafe { both!(input, d, IN, IN) }
 }
 
 /// `A' m A` of the elements `m`.
@@ -160,17 +166,7 @@ pub unsafe fn output_patch<V: Vector, const IN: usize, const OUT: usize>(
     m: &[[V; IN]; IN],
 ) -> [[V; OUT]; OUT] {
     // SAFETY: the caller's promise.
-    unsafe {
-        let mut half = [[V::zero(); OUT]; IN];
-        for x in 0..IN {
-            half[x] = output::<V, IN, OUT>(column(m, x));
-        }
-        let mut pixels = [[V::zero(); OUT]; OUT];
-        for y in 0..OUT {
-            pixels[y] = output::<V, IN, OUT>(column(&half, y));
-        }
-        pixels
-    }
+    unsafe { both!(output::<V, IN, OUT>, m, IN, OUT) }
 }
 
 /// `G g G'` of the taps `g`.
@@ -180,17 +176,7 @@ pub unsafe fn output_patch<V: Vector, const IN: usize, const OUT: usize>(
 #[inline(always)]
 pub unsafe fn weights_patch<V: Vector, const IN: usize>(g: &[[V; 3]; 3]) -> [[V; IN]; IN] {
     // SAFETY: the caller's promise.
-    unsafe {
-        let mut half = [[V::zero(); IN]; 3];
-        for x in 0..3 {
-            half[x] = weights::<V, IN>(column(g, x));
-        }
-        let mut points = [[V::zero(); IN]; IN];
-        for y in 0..IN {
-            points[y] = weights::<V, IN>(column(&half, y));
-        }
-        points
-    }
+    unsafe { both!(weights::<V, IN>, g, 3, IN) }
 }
 
 /// Column `x` of a matrix of so many rows.
@@ -210,17 +196,7 @@ fn column<V: Vector, const ROWS: usize, const COLS: usize>(rows: &[[V; COLS]; RO
 #[inline(always)]
 pub unsafe fn gradient_patch<V: Vector>(d: &[[V; 4]; 4]) -> [[V; 6]; 6] {
     // SAFETY: the caller's promise.
-    unsafe {
-        let mut half = [[V::zero(); 6]; 4];
-        for x in 0..4 {
-            half[x] = gradient(column(d, x));
-        }
-        let mut points = [[V::zero(); 6]; 6];
-        for y in 0..6 {
-            points[y] = gradient(column(&half, y));
-        }
-        points
-    }
+    unsafe { both!(gradient, d, 4, 6) }
 }
 
 /// `G' u G` of the elements `u`.
@@ -230,17 +206,7 @@ pub unsafe fn gradient_patch<V: Vector>(d: &[[V; 4]; 4]) -> [[V; 6]; 6] {
 #[inline(always)]
 pub unsafe fn weights_gradient_patch<V: Vector>(u: &[[V; 6]; 6]) -> [[V; 3]; 3] {
     // SAFETY: the caller's promise.
-    unsafe {
-        let mut half = [[V::zero(); 3]; 6];
-        for x in 0..6 {
-            half[x] = weights_gradient(column(u, x));
-        }
-        let mut taps = [[V::zero(); 3]; 3];
-        for y in 0..3 {
-            taps[y] = weights_gradient(column(&half, y));
-        }
-        taps
-    }
+    unsafe { both!(weights_gradient, u, 6, 3) }
 }
 
 /// A vector of each point, from planes that are `plane` floats apart.
