@@ -42,6 +42,15 @@ pub(super) unsafe fn correlate<V: Vector, const AHEAD: bool>(size: usize, vector
     // SAFETY: the caller's promise.
     unsafe {
         match (size, vectors) {
+            (6, 4) if V::REGISTERS >= 32 => correlate_tile::<V, 6, 4, AHEAD>(tile),
+            (4, 4) if V::REGISTERS >= 32 => correlate_tile::<V, 4, 4, AHEAD>(tile),
+            (2, 4) if V::REGISTERS >= 32 => correlate_tile::<V, 2, 4, AHEAD>(tile),
+            (1, 4) if V::REGISTERS >= 32 => correlate_tile::<V, 1, 4, AHEAD>(tile),
+            (8, 3) if V::REGISTERS >= 32 => correlate_tile::<V, 8, 3, AHEAD>(tile),
+            (6, 3) if V::REGISTERS >= 32 => correlate_tile::<V, 6, 3, AHEAD>(tile),
+            (4, 3) if V::REGISTERS >= 32 => correlate_tile::<V, 4, 3, AHEAD>(tile),
+            (2, 3) if V::REGISTERS >= 32 => correlate_tile::<V, 2, 3, AHEAD>(tile),
+            (1, 3) if V::REGISTERS >= 32 => correlate_tile::<V, 1, 3, AHEAD>(tile),
             (12, 2) => correlate_tile::<V, 12, 2, AHEAD>(tile),
             (8, 2) => correlate_tile::<V, 8, 2, AHEAD>(tile),
             (6, 2) => correlate_tile::<V, 6, 2, AHEAD>(tile),

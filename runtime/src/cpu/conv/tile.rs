@@ -1,8 +1,9 @@
 //! The innermost loops: register tiles of a convolution; those of its filter gradient are in `filter_tile`.
 //!
 //! A tile is `SIZE` scalars (pixels, or input channels in the filter gradient) times `NV` vectors of output channels,
-//! all of whose sums stay in registers. Twelve scalars by two 512-bit vectors take 24 of 32 registers and need 14 loads
-//! for 24 multiply-adds; where there are few channels, 24 scalars by one vector do the same with all lanes in use.
+//! all of whose sums stay in registers. Six scalars by four 512-bit vectors take 24 of 32 registers and need 10 loads
+//! for 24 multiply-adds; where there are fewer channels, 8 by three, 12 by two or 24 by one do the same with all lanes in
+//! use and more loads.
 
 // Loops over constant ranges stay index loops: LLVM unrolls those early enough to keep the sums in registers, while
 // iterators over the same arrays leave them in memory (measured: ResNet-50 64 ms instead of 40).
@@ -37,7 +38,7 @@ pub(super) use unroll;
 pub(super) struct Shape {
     /// `f32` lanes of a vector.
     pub lanes: usize,
-    /// Vectors of output channels: 1 or 2.
+    /// Vectors of output channels: 1 to 4.
     pub vectors: usize,
     /// Scalars: pixels or input channels.
     pub scalars: usize,
@@ -50,16 +51,18 @@ impl Shape {
     /// The tile for a number of output channels (of one group).
     pub fn new(isa: Isa, channels: usize) -> Self {
         let lanes = isa.lanes();
-        let wide = channels > lanes;
-        let scalars = match (isa.registers(), wide) {
-            (32.., true) => 12,
-            (32.., false) => 24,
-            (16.., true) => 6,
-            (16.., false) => 12,
-            (_, true) => 2,
-            (_, false) => 6,
+        let all = channels.div_ceil(lanes).max(1);
+        // Scalars by vectors, the fewer vectors the earlier.
+        let tiles: &[usize] = match isa.registers() {
+            32.. => &[24, 12, 8, 6],
+            16.. => &[12, 6],
+            _ => &[6, 2],
         };
-        Shape { lanes, vectors: if wide { 2 } else { 1 }, scalars }
+        // Loads per pixel and channel: a panel's vectors are loaded for so many scalars, each of which is loaded once.
+        let loads = |&(vectors, scalars): &(usize, usize)| (all.div_ceil(vectors) * scalars + all) * 24 / scalars;
+        let tiles = tiles.iter().enumerate().map(|(i, &scalars)| (i + 1, scalars)).filter(|t| t.0 <= all);
+        let (vectors, scalars) = tiles.min_by_key(loads).unwrap_or((1, 1));
+        Shape { lanes, vectors, scalars }
     }
 
     /// Output channels of a full panel.
@@ -122,12 +125,21 @@ pub(super) struct Tile {
 }
 
 /// Channels that a tile of `vectors` multiplies at a time: as many as leave registers for their weights.
+///
+/// From three vectors on it is one channel after another, of which there are as many as share what comes with a turn of
+/// the loop.
 pub(super) const fn channels_at_once(registers: usize, vectors: usize) -> usize {
     match (registers >= 32, vectors) {
-        (true, 1) => 4,
+        (true, 1 | 3..) => 4,
         (true, _) | (false, 1) => 2,
         (false, _) => 1,
     }
+}
+
+/// Lines of later weights that are fetched with so many channels: what a tile reads is 4 lines a vector then, of which
+/// each of a few tiles fetches its share.
+pub(super) const fn lines_ahead(vectors: usize) -> usize {
+    if vectors > 2 { 2 } else { 1 }
 }
 
 /// Computes and stores a tile of `size` pixels (one of [`Shape::covering`]) by `vectors` vectors.
@@ -139,6 +151,15 @@ pub(super) unsafe fn convolve<V: Vector>(size: usize, vectors: usize, tile: &Til
     // SAFETY: the caller's promise.
     unsafe {
         match (size, vectors) {
+            (6, 4) if V::REGISTERS >= 32 => convolve_tile::<V, 6, 4>(tile, finish),
+            (4, 4) if V::REGISTERS >= 32 => convolve_tile::<V, 4, 4>(tile, finish),
+            (2, 4) if V::REGISTERS >= 32 => convolve_tile::<V, 2, 4>(tile, finish),
+            (1, 4) if V::REGISTERS >= 32 => convolve_tile::<V, 1, 4>(tile, finish),
+            (8, 3) if V::REGISTERS >= 32 => convolve_tile::<V, 8, 3>(tile, finish),
+            (6, 3) if V::REGISTERS >= 32 => convolve_tile::<V, 6, 3>(tile, finish),
+            (4, 3) if V::REGISTERS >= 32 => convolve_tile::<V, 4, 3>(tile, finish),
+            (2, 3) if V::REGISTERS >= 32 => convolve_tile::<V, 2, 3>(tile, finish),
+            (1, 3) if V::REGISTERS >= 32 => convolve_tile::<V, 1, 3>(tile, finish),
             (12, 2) => convolve_tile::<V, 12, 2>(tile, finish),
             (8, 2) => convolve_tile::<V, 8, 2>(tile, finish),
             (6, 2) => convolve_tile::<V, 6, 2>(tile, finish),
@@ -229,7 +250,7 @@ unsafe fn channels<V: Vector, const SIZE: usize, const NV: usize, const STEP: us
     // SAFETY: the caller's promise; channels stay below the run's end.
     unsafe {
         while c + STEP <= end {
-            ahead[0].fetch(1);
+            ahead[0].fetch(lines_ahead(NV));
             ahead[1].fetch(1);
             products::<V, SIZE, NV, STEP>(sums, rows, c, w);
             w = w.add(STEP * NV * V::LANES);
@@ -244,7 +265,8 @@ unsafe fn channels<V: Vector, const SIZE: usize, const NV: usize, const STEP: us
     w
 }
 
-/// Adds the products of channels `c..c + STEP`.
+/// Adds the products of channels `c..c + STEP`: where vectors are few, a row's all at once, whose pointer is then looked up
+/// once; where they are many, one channel after another, so that weights take few registers.
 #[inline(always)]
 unsafe fn products<V: Vector, const SIZE: usize, const NV: usize, const STEP: usize>(
     sums: &mut [[V; NV]; SIZE],
@@ -254,6 +276,21 @@ unsafe fn products<V: Vector, const SIZE: usize, const NV: usize, const STEP: us
 ) {
     // SAFETY: the caller's promise.
     unsafe {
+        if NV > 2 {
+            for j in 0..STEP {
+                let mut weights = [V::zero(); NV];
+                for v in 0..NV {
+                    weights[v] = V::load(w.add((j * NV + v) * V::LANES));
+                }
+                unroll!(px < SIZE; {
+                    let x = V::splat(*(*rows.add(px)).add(c + j));
+                    for v in 0..NV {
+                        sums[px][v] = x.mul_add(weights[v], sums[px][v]);
+                    }
+                });
+            }
+            return;
+        }
         let mut weights = [[V::zero(); NV]; STEP];
         for (j, weights) in weights.iter_mut().enumerate() {
             for (v, weight) in weights.iter_mut().enumerate() {

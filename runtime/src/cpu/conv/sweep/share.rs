@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::{Convolution, Finishing, Sweep};
 use crate::cpu::conv::pack::Panels;
-use crate::cpu::conv::tile::{Finish, Tile, channels_at_once, convolve};
+use crate::cpu::conv::tile::{Finish, Tile, channels_at_once, convolve, lines_ahead};
 use crate::cpu::isa::Work;
 use crate::cpu::memory::{Ahead, Dst, Src};
 use crate::cpu::pool::{Part, share};
@@ -170,6 +170,7 @@ impl Share<'_> {
         let segments = sweep.window.segments();
         let len = depth / segments.max(1);
         let steps = segments * (len / channels_at_once(V::REGISTERS, vectors));
+        let lines = lines_ahead(vectors);
         let mut next = self.next_weights(sweep, column);
         let packed = self.run.packed.ptr();
         let pixel_len = sweep.window.contiguous().filter(|_| new).unwrap_or(0);
@@ -181,7 +182,7 @@ impl Share<'_> {
                 let rows = block.rows.add(first * segments);
                 let weights = packed.add(sweep.packed + sweep.panels.offset(group, panel));
                 let nothing = Ahead { at: weights, step: 0 };
-                let fetch_weights = Ahead { at: packed.add(next.start), step: LINE };
+                let fetch_weights = Ahead { at: packed.add(next.start), step: lines * LINE };
                 let fetch_input = match after * pixel_len {
                     0 => nothing,
                     floats => Ahead {
@@ -203,7 +204,7 @@ impl Share<'_> {
                 };
                 convolve::<V>(shape.covering(count), vectors, &tile, finish);
             }
-            next.start = next.end.min(next.start + steps * LINE);
+            next.start = next.end.min(next.start + steps * lines * LINE);
         }
     }
 }

@@ -21,7 +21,7 @@ use super::{Size, applies};
 use crate::cpu::Ctx;
 use crate::cpu::activation;
 use crate::cpu::conv::pack::Panels;
-use crate::cpu::conv::tile::{Shape, channels_at_once};
+use crate::cpu::conv::tile::{Shape, channels_at_once, lines_ahead};
 use crate::cpu::conv::{Finishing, Operation};
 use crate::cpu::isa::{Isa, Work};
 use crate::cpu::memory::{Ahead, Dst, Src};
@@ -239,7 +239,8 @@ impl Share<'_> {
         let (points, shape, reads) = (w.size.points(), w.panels.shape, w.reads);
         let (_, vectors) = w.panels.size(panel);
         let chunk = reads * vectors * V::LANES;
-        let fetches = reads / channels_at_once(V::REGISTERS, vectors) * 2 * LINE;
+        let lines = 2 * lines_ahead(vectors);
+        let fetches = reads / channels_at_once(V::REGISTERS, vectors) * lines * LINE;
         let count = block.len();
         let mut results = Spread::new(&block, w.size, points * count.div_ceil(shape.scalars));
         for point in 0..points {
@@ -253,7 +254,7 @@ impl Share<'_> {
                 unsafe {
                     let b = self.packed.ptr().add(weights);
                     let ahead = match fetched < chunk {
-                        true => Ahead { at: b.wrapping_add(chunk + fetched), step: 2 * LINE },
+                        true => Ahead { at: b.wrapping_add(chunk + fetched), step: lines * LINE },
                         false => Ahead { at: b, step: 0 },
                     };
                     let tile = Product {

@@ -6,7 +6,7 @@
 // Loops over constant ranges stay index loops, as in the register tiles: LLVM unrolls those early.
 #![allow(clippy::needless_range_loop)]
 
-use crate::cpu::conv::tile::{channels_at_once, unroll};
+use crate::cpu::conv::tile::{channels_at_once, lines_ahead, unroll};
 use crate::cpu::memory::Ahead;
 use crate::cpu::vector::Vector;
 
@@ -37,6 +37,16 @@ pub unsafe fn multiply<V: Vector>(size: usize, vectors: usize, product: &Product
     // SAFETY: the caller's promise.
     unsafe {
         match (size, vectors, product.reads) {
+            (6, 4, 64) if V::REGISTERS >= 32 => tile::<V, 6, 4, 64>(product),
+            (6, 4, _) if V::REGISTERS >= 32 => tile::<V, 6, 4, 0>(product),
+            (4, 4, _) if V::REGISTERS >= 32 => tile::<V, 4, 4, 0>(product),
+            (2, 4, _) if V::REGISTERS >= 32 => tile::<V, 2, 4, 0>(product),
+            (1, 4, _) if V::REGISTERS >= 32 => tile::<V, 1, 4, 0>(product),
+            (8, 3, _) if V::REGISTERS >= 32 => tile::<V, 8, 3, 0>(product),
+            (6, 3, _) if V::REGISTERS >= 32 => tile::<V, 6, 3, 0>(product),
+            (4, 3, _) if V::REGISTERS >= 32 => tile::<V, 4, 3, 0>(product),
+            (2, 3, _) if V::REGISTERS >= 32 => tile::<V, 2, 3, 0>(product),
+            (1, 3, _) if V::REGISTERS >= 32 => tile::<V, 1, 3, 0>(product),
             (24, 1, 16) => tile::<V, 24, 1, 16>(product),
             (12, 2, 32) => tile::<V, 12, 2, 32>(product),
             (12, 2, 64) => tile::<V, 12, 2, 64>(product),
@@ -95,8 +105,23 @@ unsafe fn channels<V: Vector, const SIZE: usize, const NV: usize, const STEP: us
     // SAFETY: the caller's promise.
     unsafe {
         for first in (0..reads).step_by(STEP) {
-            ahead.fetch(2);
+            ahead.fetch(2 * lines_ahead(NV));
             let b = product.b.add(first * NV * V::LANES);
+            if NV > 2 {
+                for j in 0..STEP {
+                    let mut weights = [V::zero(); NV];
+                    for v in 0..NV {
+                        weights[v] = V::load(b.add((j * NV + v) * V::LANES));
+                    }
+                    unroll!(i < SIZE; {
+                        let a = V::splat(*product.a.add(i * reads + first + j));
+                        for v in 0..NV {
+                            sums[i][v] = a.mul_add(weights[v], sums[i][v]);
+                        }
+                    });
+                }
+                continue;
+            }
             let mut weights = [[V::zero(); NV]; STEP];
             for j in 0..STEP {
                 for v in 0..NV {
