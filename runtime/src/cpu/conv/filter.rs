@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use resnetc_compiler::plan::ConvGeometry;
 
+use super::filter_pack::{pack_gradient, pack_input, packed_gradient_len};
 use super::filter_tile::{FilterTile, correlate};
 use super::pack::Panels;
 use super::tile::Shape;
@@ -16,8 +17,9 @@ use crate::cpu::pool::{share, share_either};
 use crate::cpu::vector::Vector;
 use crate::error::Result;
 
-/// Most pixels whose row pointers are made at a time.
-const MAX_BLOCK: usize = 512;
+/// Pixels whose operands are packed at a time: at most, and at least where there are as many.
+const MAX_BLOCK: usize = 256;
+const MIN_BLOCK: usize = 64;
 
 /// Weights up to this many floats get a partial sum per thread; the threads then share the pixels.
 const MAX_PARTIAL: usize = 128 << 10;
@@ -31,7 +33,7 @@ pub struct FilterGradient {
     geometry: ConvGeometry,
     window: Window,
     panels: Panels,
-    /// Pixels whose row pointers are made at a time.
+    /// Pixels whose operands are packed at a time.
     block: usize,
     by_pixels: bool,
     zeros: Memory,
@@ -50,9 +52,9 @@ impl FilterGradient {
         let window = window.with_taps(&taps(0), &taps(1), merge);
         let depth = a.kernel[0] * a.kernel[1] * cin;
         let panels = Panels { shape: Shape::new(isa, cout), channels: cout, depth };
-        let floats = g.cin * a.stride[0] * a.stride[1] + g.cout;
-        let block =
-            (FILTER_BLOCK_BYTES / size_of::<f32>() / floats).clamp(64, MAX_BLOCK).min(window.pixels());
+        let floats = depth / window.segments().max(1) + packed_gradient_len(panels, 1);
+        let fitting = FILTER_BLOCK_BYTES / size_of::<f32>() / floats;
+        let block = fitting.clamp(MIN_BLOCK, MAX_BLOCK).min(window.pixels());
         let items = a.groups * panels.count() * window.segments();
         let uneven = items.div_ceil(threads) * threads * 8 > items * 9;
         let by_pixels = threads > 1 && (depth * g.cout <= MAX_PARTIAL || uneven);
@@ -65,10 +67,17 @@ impl FilterGradient {
         self.panels.depth * self.geometry.cout
     }
 
-    /// Floats of row pointers and border copies of one thread.
-    fn thread_len(&self) -> usize {
+    /// Floats of one thread: row pointers, border copies, and packed operands, of `x` one run of a group, of `dy` a group.
+    fn thread_parts(&self) -> [usize; 4] {
         let pointers = self.block * self.window.segments() * size_of::<usize>() / size_of::<f32>();
-        pointers.next_multiple_of(16) + self.window.edge_len(self.block).next_multiple_of(16)
+        let run = self.panels.depth / self.window.segments().max(1);
+        let (x, dy) = (self.block * run, packed_gradient_len(self.panels, self.block));
+        [pointers, self.window.edge_len(self.block), x, dy].map(|len| len.next_multiple_of(16))
+    }
+
+    /// All of them.
+    fn thread_len(&self) -> usize {
+        self.thread_parts().iter().sum()
     }
 
     /// Floats of the partial sums of one thread.
@@ -137,12 +146,12 @@ impl Work for Share<'_> {
             // SAFETY: this thread's own part of the scratch memory.
             unsafe { dw.write_bytes(0, gradient.weights()) };
         }
-        let rows = own.wrapping_add(gradient.partial_len());
+        let scratch = own.wrapping_add(gradient.partial_len());
         for start in pixels.clone().step_by(gradient.block) {
             let range = start..pixels.end.min(start + gradient.block);
             // SAFETY: `FilterGradient::run` has checked the lengths; threads have their own scratch memory, and write
             // either there or to items of their own.
-            unsafe { self.block::<V>(range, items.clone(), rows.cast(), dw, start > pixels.start) };
+            unsafe { self.block::<V>(range, items.clone(), scratch, dw, start > pixels.start) };
         }
     }
 }
@@ -154,44 +163,80 @@ impl Share<'_> {
         &self,
         pixels: Range<usize>,
         items: Range<usize>,
-        rows: *mut *const f32,
+        scratch: *mut f32,
         dw: *mut f32,
         accumulate: bool,
     ) {
         let FilterGradient { geometry, window, panels, block, zeros, .. } = self.gradient;
         let segments = window.segments();
-        let pointers = (block * segments * size_of::<usize>() / size_of::<f32>()).next_multiple_of(16);
-        let edge = rows.cast::<f32>().wrapping_add(pointers);
-        // SAFETY: the caller's promise; the scratch memory is as long as `thread_len` says.
+        let [pointers, edge, input, _] = self.gradient.thread_parts();
+        let rows: *mut *const f32 = scratch.cast();
+        let x = scratch.wrapping_add(pointers + edge);
+        let dy = x.wrapping_add(input);
+        let group_items = panels.count() * segments;
+        let run = panels.depth / segments;
+        // SAFETY: the caller's promise; the scratch memory is as long as `thread_parts` says.
         unsafe {
-            window.fill(pixels.clone(), self.x.ptr(), zeros.bytes().as_ptr().cast(), rows, *block, edge);
-        }
-        let len = panels.depth / segments;
-        for item in items {
-            let (column, segment) = (item / segments, item % segments);
-            let (group, panel) = (column / panels.count(), column % panels.count());
-            let (width, vectors) = panels.size(panel);
-            let channel = group * panels.channels + panel * panels.shape.width();
-            let from = group * len * usize::from(window.run() == 1);
-            let mut first = 0;
-            while first < len {
-                let size = panels.shape.within(len - first);
-                let tile = FilterTile {
-                    rows: rows.wrapping_add(segment * block),
-                    from: from + first,
-                    dy: self.dy.ptr().wrapping_add(pixels.start * geometry.cout + channel),
-                    channels: geometry.cout,
-                    pixels: pixels.len(),
-                    width,
-                    dw: dw.wrapping_add((segment * len + first) * geometry.cout + channel),
-                    accumulate,
-                    ahead: [std::ptr::null(); 2],
-                    ahead_step: 0,
-                };
-                // SAFETY: the caller's promise.
-                unsafe { correlate::<V, false>(size, vectors, &tile) };
-                first += size;
+            let zeros = zeros.bytes().as_ptr().cast();
+            window.fill(pixels.clone(), self.x.ptr(), zeros, rows, *block, scratch.add(pointers));
+            for group in items.start / group_items..items.end.div_ceil(group_items) {
+                let first = group * group_items;
+                let own = items.start.max(first) - first..items.end.min(first + group_items) - first;
+                let own_panels = own.start / segments..own.end.div_ceil(segments);
+                let from = self.dy.ptr().add(pixels.start * geometry.cout + group * panels.channels);
+                pack_gradient::<V>(from, geometry.cout, pixels.len(), *panels, own_panels.clone(), dy);
+                for segment in 0..segments {
+                    // All but the first and the last panel have all segments.
+                    let with = |&panel: &usize| own.contains(&(panel * segments + segment));
+                    let mut with = own_panels.clone().filter(with).peekable();
+                    if with.peek().is_some() {
+                        let rows = rows.add(segment * block);
+                        let from = group * run * usize::from(window.run() == 1);
+                        pack_input::<V>(rows, pixels.len(), from, run, panels.shape, x);
+                    }
+                    for panel in with {
+                        let row = dw.add(segment * run * geometry.cout + group * panels.channels);
+                        self.panel::<V>(panel, pixels.len(), x, dy, row, accumulate);
+                    }
+                }
             }
+        }
+    }
+
+    /// Adds the products of one run with one panel of a group, both packed, to weights whose rows begin at `dw`.
+    #[inline(always)]
+    unsafe fn panel<V: Vector>(
+        &self,
+        panel: usize,
+        pixels: usize,
+        x: *const f32,
+        dy: *const f32,
+        dw: *mut f32,
+        accumulate: bool,
+    ) {
+        let FilterGradient { geometry, window, panels, .. } = self.gradient;
+        let run = panels.depth / window.segments();
+        let (width, vectors) = panels.size(panel);
+        let channel = panel * panels.shape.width();
+        let mut first = 0;
+        while first < run {
+            let size = panels.shape.within(run - first);
+            let tile = FilterTile {
+                x: x.wrapping_add(first * pixels),
+                x_step: size,
+                dy: dy.wrapping_add(channel * pixels),
+                dy_step: vectors * V::LANES,
+                pixels,
+                width,
+                dw: dw.wrapping_add(first * geometry.cout + channel),
+                dw_step: geometry.cout,
+                accumulate,
+                ahead: [std::ptr::null(); 2],
+                ahead_step: 0,
+            };
+            // SAFETY: the caller's promise.
+            unsafe { correlate::<V, false>(size, vectors, &tile) };
+            first += size;
         }
     }
 }

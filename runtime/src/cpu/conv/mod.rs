@@ -10,6 +10,7 @@
 
 mod algorithm;
 mod filter;
+mod filter_pack;
 mod filter_tile;
 #[cfg(target_arch = "x86_64")]
 mod matrix;

@@ -59,7 +59,8 @@ impl Shape {
             _ => &[6, 2],
         };
         // Loads per pixel and channel: a panel's vectors are loaded for so many scalars, each of which is loaded once.
-        let loads = |&(vectors, scalars): &(usize, usize)| (all.div_ceil(vectors) * scalars + all) * 24 / scalars;
+        let loads =
+            |&(vectors, scalars): &(usize, usize)| (all.div_ceil(vectors) * scalars + all) * 24 / scalars;
         let tiles = tiles.iter().enumerate().map(|(i, &scalars)| (i + 1, scalars)).filter(|t| t.0 <= all);
         let (vectors, scalars) = tiles.min_by_key(loads).unwrap_or((1, 1));
         Shape { lanes, vectors, scalars }
@@ -142,6 +143,46 @@ pub(super) const fn lines_ahead(vectors: usize) -> usize {
     if vectors > 2 { 2 } else { 1 }
 }
 
+/// Whether the sums of a tile, a scalar and the weights it meets have registers.
+pub(super) const fn fits<V: Vector>(scalars: usize, vectors: usize) -> bool {
+    scalars * vectors + 1 + vectors <= V::REGISTERS
+}
+
+/// Calls a kernel that is generic over the numbers of scalars and of vectors of a tile, with those of `$tile`; those that no
+/// [`Shape`] of the instruction set has are not even compiled.
+macro_rules! with_tile {
+    ($tile:expr, $kernel:ident::<$V:ident $(, $more:ident)?> $arguments:tt) => {
+        match $tile {
+            (6, 4) if const { fits::<$V>(6, 4) } => $kernel::<$V, 6, 4 $(, $more)?> $arguments,
+            (4, 4) if const { fits::<$V>(4, 4) } => $kernel::<$V, 4, 4 $(, $more)?> $arguments,
+            (2, 4) if const { fits::<$V>(2, 4) } => $kernel::<$V, 2, 4 $(, $more)?> $arguments,
+            (1, 4) if const { fits::<$V>(1, 4) } => $kernel::<$V, 1, 4 $(, $more)?> $arguments,
+            (8, 3) if const { fits::<$V>(8, 3) } => $kernel::<$V, 8, 3 $(, $more)?> $arguments,
+            (6, 3) if const { fits::<$V>(6, 3) } => $kernel::<$V, 6, 3 $(, $more)?> $arguments,
+            (4, 3) if const { fits::<$V>(4, 3) } => $kernel::<$V, 4, 3 $(, $more)?> $arguments,
+            (2, 3) if const { fits::<$V>(2, 3) } => $kernel::<$V, 2, 3 $(, $more)?> $arguments,
+            (1, 3) if const { fits::<$V>(1, 3) } => $kernel::<$V, 1, 3 $(, $more)?> $arguments,
+            (12, 2) if const { fits::<$V>(12, 2) } => $kernel::<$V, 12, 2 $(, $more)?> $arguments,
+            (8, 2) if const { fits::<$V>(8, 2) } => $kernel::<$V, 8, 2 $(, $more)?> $arguments,
+            (6, 2) if const { fits::<$V>(6, 2) } => $kernel::<$V, 6, 2 $(, $more)?> $arguments,
+            (4, 2) if const { fits::<$V>(4, 2) } => $kernel::<$V, 4, 2 $(, $more)?> $arguments,
+            (2, 2) if const { fits::<$V>(2, 2) } => $kernel::<$V, 2, 2 $(, $more)?> $arguments,
+            (1, 2) if const { fits::<$V>(1, 2) } => $kernel::<$V, 1, 2 $(, $more)?> $arguments,
+            (24, 1) if const { fits::<$V>(24, 1) } => $kernel::<$V, 24, 1 $(, $more)?> $arguments,
+            (16, 1) if const { fits::<$V>(16, 1) } => $kernel::<$V, 16, 1 $(, $more)?> $arguments,
+            (12, 1) if const { fits::<$V>(12, 1) } => $kernel::<$V, 12, 1 $(, $more)?> $arguments,
+            (8, 1) if const { fits::<$V>(8, 1) } => $kernel::<$V, 8, 1 $(, $more)?> $arguments,
+            (6, 1) if const { fits::<$V>(6, 1) } => $kernel::<$V, 6, 1 $(, $more)?> $arguments,
+            (4, 1) if const { fits::<$V>(4, 1) } => $kernel::<$V, 4, 1 $(, $more)?> $arguments,
+            (2, 1) if const { fits::<$V>(2, 1) } => $kernel::<$V, 2, 1 $(, $more)?> $arguments,
+            (1, 1) if const { fits::<$V>(1, 1) } => $kernel::<$V, 1, 1 $(, $more)?> $arguments,
+            (scalars, vectors) => unreachable!("no tile of {scalars} x {vectors}"),
+        }
+    };
+}
+
+pub(super) use with_tile;
+
 /// Computes and stores a tile of `size` pixels (one of [`Shape::covering`]) by `vectors` vectors.
 ///
 /// # Safety
@@ -150,32 +191,7 @@ pub(super) const fn lines_ahead(vectors: usize) -> usize {
 pub(super) unsafe fn convolve<V: Vector>(size: usize, vectors: usize, tile: &Tile, finish: &Finish) {
     // SAFETY: the caller's promise.
     unsafe {
-        match (size, vectors) {
-            (6, 4) if V::REGISTERS >= 32 => convolve_tile::<V, 6, 4>(tile, finish),
-            (4, 4) if V::REGISTERS >= 32 => convolve_tile::<V, 4, 4>(tile, finish),
-            (2, 4) if V::REGISTERS >= 32 => convolve_tile::<V, 2, 4>(tile, finish),
-            (1, 4) if V::REGISTERS >= 32 => convolve_tile::<V, 1, 4>(tile, finish),
-            (8, 3) if V::REGISTERS >= 32 => convolve_tile::<V, 8, 3>(tile, finish),
-            (6, 3) if V::REGISTERS >= 32 => convolve_tile::<V, 6, 3>(tile, finish),
-            (4, 3) if V::REGISTERS >= 32 => convolve_tile::<V, 4, 3>(tile, finish),
-            (2, 3) if V::REGISTERS >= 32 => convolve_tile::<V, 2, 3>(tile, finish),
-            (1, 3) if V::REGISTERS >= 32 => convolve_tile::<V, 1, 3>(tile, finish),
-            (12, 2) => convolve_tile::<V, 12, 2>(tile, finish),
-            (8, 2) => convolve_tile::<V, 8, 2>(tile, finish),
-            (6, 2) => convolve_tile::<V, 6, 2>(tile, finish),
-            (4, 2) => convolve_tile::<V, 4, 2>(tile, finish),
-            (2, 2) => convolve_tile::<V, 2, 2>(tile, finish),
-            (1, 2) => convolve_tile::<V, 1, 2>(tile, finish),
-            (24, 1) => convolve_tile::<V, 24, 1>(tile, finish),
-            (16, 1) => convolve_tile::<V, 16, 1>(tile, finish),
-            (12, 1) => convolve_tile::<V, 12, 1>(tile, finish),
-            (8, 1) => convolve_tile::<V, 8, 1>(tile, finish),
-            (6, 1) => convolve_tile::<V, 6, 1>(tile, finish),
-            (4, 1) => convolve_tile::<V, 4, 1>(tile, finish),
-            (2, 1) => convolve_tile::<V, 2, 1>(tile, finish),
-            (1, 1) => convolve_tile::<V, 1, 1>(tile, finish),
-            _ => unreachable!("no tile of {size} x {vectors}"),
-        }
+        with_tile!((size, vectors), convolve_tile::<V>(tile, finish));
         if let Some(act) = activation::late(finish.act) {
             activate::<V>(vectors, tile, finish, act);
         }

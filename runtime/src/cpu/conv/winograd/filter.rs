@@ -143,10 +143,9 @@ impl WinogradFilter {
         if self.by_patches { self.weights().next_multiple_of(16) } else { 0 }
     }
 
-    /// Floats of scratch memory of one thread: partial gradient, patches, sums, and row pointers.
+    /// Floats of scratch memory of one thread: partial gradient, patches, and sums.
     fn thread_len(&self) -> usize {
-        let pointers = (self.block * size_of::<usize>() / size_of::<f32>()).next_multiple_of(16);
-        self.partial_len() + POINTS * self.planes().iter().sum::<usize>() + pointers
+        self.partial_len() + POINTS * self.planes().iter().sum::<usize>()
     }
 
     /// Floats of scratch memory that [`WinogradFilter::run`] needs.
@@ -288,11 +287,6 @@ impl Share<'_> {
         let size = [cell[0].len(), cell[1].len()];
         let [inner, outer] = f.slices;
         let ([read, written, summed], [x, dy, sums]) = (f.planes(), self.places());
-        let rows: *mut *const f32 = sums.wrapping_add(POINTS * summed).cast();
-        for i in 0..count {
-            // SAFETY: row pointers have `block` elements.
-            unsafe { rows.add(i).write(x.add(i * inner)) };
-        }
         let panels = size[1].div_ceil(f.shape.width());
         let steps = POINTS * panels * size[0].div_ceil(f.shape.scalars) * count;
         let (mut ahead, lines) = self.ahead(next);
@@ -304,13 +298,14 @@ impl Share<'_> {
                 while first < size[0] {
                     let scalars = f.shape.within(size[0] - first);
                     let tile = FilterTile {
-                        rows,
-                        from: point * read + first,
+                        x: x.wrapping_add(point * read + first),
+                        x_step: inner,
                         dy: dy.wrapping_add(point * written + panel),
-                        channels: outer,
+                        dy_step: outer,
                         pixels: count,
                         width,
                         dw: sums.wrapping_add(point * summed + first * outer + panel),
+                        dw_step: outer,
                         accumulate,
                         ahead,
                         ahead_step,

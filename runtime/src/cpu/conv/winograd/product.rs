@@ -6,7 +6,7 @@
 // Loops over constant ranges stay index loops, as in the register tiles: LLVM unrolls those early.
 #![allow(clippy::needless_range_loop)]
 
-use crate::cpu::conv::tile::{channels_at_once, lines_ahead, unroll};
+use crate::cpu::conv::tile::{channels_at_once, fits, lines_ahead, unroll, with_tile};
 use crate::cpu::memory::Ahead;
 use crate::cpu::vector::Vector;
 
@@ -37,44 +37,28 @@ pub unsafe fn multiply<V: Vector>(size: usize, vectors: usize, product: &Product
     // SAFETY: the caller's promise.
     unsafe {
         match (size, vectors, product.reads) {
-            (6, 4, 64) if V::REGISTERS >= 32 => tile::<V, 6, 4, 64>(product),
-            (6, 4, _) if V::REGISTERS >= 32 => tile::<V, 6, 4, 0>(product),
-            (4, 4, _) if V::REGISTERS >= 32 => tile::<V, 4, 4, 0>(product),
-            (2, 4, _) if V::REGISTERS >= 32 => tile::<V, 2, 4, 0>(product),
-            (1, 4, _) if V::REGISTERS >= 32 => tile::<V, 1, 4, 0>(product),
-            (8, 3, _) if V::REGISTERS >= 32 => tile::<V, 8, 3, 0>(product),
-            (6, 3, _) if V::REGISTERS >= 32 => tile::<V, 6, 3, 0>(product),
-            (4, 3, _) if V::REGISTERS >= 32 => tile::<V, 4, 3, 0>(product),
-            (2, 3, _) if V::REGISTERS >= 32 => tile::<V, 2, 3, 0>(product),
-            (1, 3, _) if V::REGISTERS >= 32 => tile::<V, 1, 3, 0>(product),
-            (24, 1, 16) => tile::<V, 24, 1, 16>(product),
-            (12, 2, 32) => tile::<V, 12, 2, 32>(product),
-            (12, 2, 64) => tile::<V, 12, 2, 64>(product),
-            (6, 2, 16) => tile::<V, 6, 2, 16>(product),
-            (6, 2, 32) => tile::<V, 6, 2, 32>(product),
-            (6, 2, 64) => tile::<V, 6, 2, 64>(product),
-            (12, 2, _) => tile::<V, 12, 2, 0>(product),
-            (8, 2, _) => tile::<V, 8, 2, 0>(product),
-            (6, 2, _) => tile::<V, 6, 2, 0>(product),
-            (4, 2, _) => tile::<V, 4, 2, 0>(product),
-            (2, 2, _) => tile::<V, 2, 2, 0>(product),
-            (1, 2, _) => tile::<V, 1, 2, 0>(product),
-            (24, 1, _) => tile::<V, 24, 1, 0>(product),
-            (16, 1, _) => tile::<V, 16, 1, 0>(product),
-            (12, 1, _) => tile::<V, 12, 1, 0>(product),
-            (8, 1, _) => tile::<V, 8, 1, 0>(product),
-            (6, 1, _) => tile::<V, 6, 1, 0>(product),
-            (4, 1, _) => tile::<V, 4, 1, 0>(product),
-            (2, 1, _) => tile::<V, 2, 1, 0>(product),
-            (1, 1, _) => tile::<V, 1, 1, 0>(product),
-            _ => unreachable!("no tile of {size} x {vectors}"),
+            (6, 4, 64) if const { fits::<V>(6, 4) } => tile_of::<V, 6, 4, 64>(product),
+            (24, 1, 16) if const { fits::<V>(24, 1) } => tile_of::<V, 24, 1, 16>(product),
+            (12, 2, 32) if const { fits::<V>(12, 2) } => tile_of::<V, 12, 2, 32>(product),
+            (12, 2, 64) if const { fits::<V>(12, 2) } => tile_of::<V, 12, 2, 64>(product),
+            (6, 2, 16) if const { fits::<V>(6, 2) } => tile_of::<V, 6, 2, 16>(product),
+            (6, 2, 32) if const { fits::<V>(6, 2) } => tile_of::<V, 6, 2, 32>(product),
+            (6, 2, 64) if const { fits::<V>(6, 2) } => tile_of::<V, 6, 2, 64>(product),
+            _ => with_tile!((size, vectors), tile::<V>(product)),
         }
     }
 }
 
+/// A tile of any number of channels read.
+#[inline(always)]
+unsafe fn tile<V: Vector, const SIZE: usize, const NV: usize>(product: &Product) {
+    // SAFETY: the caller's promise.
+    unsafe { tile_of::<V, SIZE, NV, 0>(product) }
+}
+
 /// `READS` is the number of channels read, or 0 where that is no constant.
 #[inline(always)]
-unsafe fn tile<V: Vector, const SIZE: usize, const NV: usize, const READS: usize>(product: &Product) {
+unsafe fn tile_of<V: Vector, const SIZE: usize, const NV: usize, const READS: usize>(product: &Product) {
     let reads = if READS == 0 { product.reads } else { READS };
     // SAFETY: the caller's promise.
     unsafe {
