@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use resnetc_compiler::plan::ConvGeometry;
 
-use super::filter_pack::{pack_gradient, pack_input, packed_gradient_len};
+use super::filter_pack::{input_step, pack_gradient, pack_input, packed_gradient_len};
 use super::filter_tile::{FilterTile, correlate};
 use super::pack::Panels;
 use super::tile::Shape;
@@ -18,7 +18,7 @@ use crate::cpu::vector::Vector;
 use crate::error::Result;
 
 /// Pixels whose operands are packed at a time: at most, and at least where there are as many.
-const MAX_BLOCK: usize = 256;
+const MAX_BLOCK: usize = 128;
 const MIN_BLOCK: usize = 64;
 
 /// Weights up to this many floats get a partial sum per thread; the threads then share the pixels.
@@ -52,7 +52,7 @@ impl FilterGradient {
         let window = window.with_taps(&taps(0), &taps(1), merge);
         let depth = a.kernel[0] * a.kernel[1] * cin;
         let panels = Panels { shape: Shape::new(isa, cout), channels: cout, depth };
-        let floats = depth / window.segments().max(1) + packed_gradient_len(panels, 1);
+        let floats = input_step(depth / window.segments()) + packed_gradient_len(panels, 1);
         let fitting = FILTER_BLOCK_BYTES / size_of::<f32>() / floats;
         let block = fitting.clamp(MIN_BLOCK, MAX_BLOCK).min(window.pixels());
         let items = a.groups * panels.count() * window.segments();
@@ -70,8 +70,8 @@ impl FilterGradient {
     /// Floats of one thread: row pointers, border copies, and packed operands, of `x` one run of a group, of `dy` a group.
     fn thread_parts(&self) -> [usize; 4] {
         let pointers = self.block * self.window.segments() * size_of::<usize>() / size_of::<f32>();
-        let run = self.panels.depth / self.window.segments().max(1);
-        let (x, dy) = (self.block * run, packed_gradient_len(self.panels, self.block));
+        let run = self.panels.depth / self.window.segments();
+        let (x, dy) = (self.block * input_step(run), packed_gradient_len(self.panels, self.block));
         [pointers, self.window.edge_len(self.block), x, dy].map(|len| len.next_multiple_of(16))
     }
 
@@ -192,7 +192,7 @@ impl Share<'_> {
                     if with.peek().is_some() {
                         let rows = rows.add(segment * block);
                         let from = group * run * usize::from(window.run() == 1);
-                        pack_input::<V>(rows, pixels.len(), from, run, panels.shape, x);
+                        pack_input::<V>(rows, pixels.len(), from, run, x);
                     }
                     for panel in with {
                         let row = dw.add(segment * run * geometry.cout + group * panels.channels);
@@ -222,8 +222,8 @@ impl Share<'_> {
         while first < run {
             let size = panels.shape.within(run - first);
             let tile = FilterTile {
-                x: x.wrapping_add(first * pixels),
-                x_step: size,
+                x: x.wrapping_add(first),
+                x_step: input_step(run),
                 dy: dy.wrapping_add(channel * pixels),
                 dy_step: vectors * V::LANES,
                 pixels,
