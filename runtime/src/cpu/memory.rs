@@ -219,13 +219,15 @@ pub struct Ahead {
     pub at: *const f32,
     /// Floats by which that moves each time.
     pub step: usize,
+    /// Lines that are asked for each time.
+    pub lines: usize,
 }
 
 impl Ahead {
-    /// Asks for so many lines, and moves on.
+    /// Asks for the lines, and moves on.
     #[inline(always)]
-    pub fn fetch(&mut self, lines: usize) {
-        for line in 0..lines {
+    pub fn fetch(&mut self) {
+        for line in 0..self.lines {
             fetch(self.at.wrapping_add(line * LINE));
         }
         self.at = self.at.wrapping_add(self.step);

@@ -24,6 +24,10 @@ const MAX_BLOCK: usize = 384;
 /// Floats of weights that a second-level cache holds beside a block.
 const CACHED_FLOATS: usize = 128 << 10;
 
+/// Floats of a panel that are multiplied at a time with all pixels of a block, if it has several taps: those of larger panels
+/// would not stay in a second-level cache from tile to tile.
+const SLICE_FLOATS: usize = 128 << 10;
+
 /// Multiply-adds of vectors in the time that a float takes to come from memory.
 const FLOAT_PRODUCTS: usize = 1;
 
@@ -39,6 +43,8 @@ struct Sweep {
     block: usize,
     /// How many threads share the pixels; the others share the panels.
     pixel_threads: usize,
+    /// Runs of a panel that are multiplied at a time with all pixels of a block.
+    slice: usize,
 }
 
 /// A convolution with everything decided that sizes decide.
@@ -268,7 +274,9 @@ impl Sweep {
         let window = window.with_taps(rows, cols, merge);
         let panels = Panels { shape: Shape::new(isa, writes), channels: writes, depth: taps.len() * reads };
         let (pixel_threads, block) = partition(&window, &panels, groups, threads);
-        Sweep { window, panels, taps, packed: 0, block, pixel_threads }
+        let slices = (panels.depth * panels.shape.width()).div_ceil(SLICE_FLOATS);
+        let slice = window.segments().div_ceil(slices.max(1)).max(1);
+        Sweep { window, panels, taps, packed: 0, block, pixel_threads, slice }
     }
 
     /// Floats of row pointers and output indices of one block.

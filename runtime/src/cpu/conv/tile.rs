@@ -121,7 +121,7 @@ pub(super) struct Tile {
     pub channel: usize,
     /// Output channels of the panel, at most `vectors * lanes`.
     pub width: usize,
-    /// What is fetched that later tiles read, in two places: a line of each with every few channels.
+    /// What is fetched that later tiles read, in two places, with every few channels.
     pub ahead: [Ahead; 2],
 }
 
@@ -135,12 +135,6 @@ pub(super) const fn channels_at_once(registers: usize, vectors: usize) -> usize 
         (true, _) | (false, 1) => 2,
         (false, _) => 1,
     }
-}
-
-/// Lines of later weights that are fetched with so many channels: what a tile reads is 4 lines a vector then, of which
-/// each of a few tiles fetches its share.
-pub(super) const fn lines_ahead(vectors: usize) -> usize {
-    if vectors > 2 { 2 } else { 1 }
 }
 
 /// Whether the sums of a tile, a scalar and the weights it meets have registers.
@@ -266,8 +260,8 @@ unsafe fn channels<V: Vector, const SIZE: usize, const NV: usize, const STEP: us
     // SAFETY: the caller's promise; channels stay below the run's end.
     unsafe {
         while c + STEP <= end {
-            ahead[0].fetch(lines_ahead(NV));
-            ahead[1].fetch(1);
+            ahead[0].fetch();
+            ahead[1].fetch();
             products::<V, SIZE, NV, STEP>(sums, rows, c, w);
             w = w.add(STEP * NV * V::LANES);
             c += STEP;

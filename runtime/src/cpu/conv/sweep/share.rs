@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::{Convolution, Finishing, Sweep};
 use crate::cpu::conv::pack::Panels;
-use crate::cpu::conv::tile::{Finish, Tile, channels_at_once, convolve, lines_ahead};
+use crate::cpu::conv::tile::{Finish, Tile, channels_at_once, convolve};
 use crate::cpu::isa::Work;
 use crate::cpu::memory::{Ahead, Dst, Src};
 use crate::cpu::pool::{Part, share};
@@ -138,22 +138,8 @@ impl Share<'_> {
         }
     }
 
-    /// The packed weights that are read after those of a column.
-    #[inline(always)]
-    fn next_weights(&self, sweep: &Sweep, column: usize) -> Range<usize> {
-        let panels = sweep.panels;
-        let columns = self.run.convolution.geometry.attrs.groups * panels.count();
-        if columns == 1 {
-            return 0..0;
-        }
-        let next = (column + 1) % columns;
-        let (group, panel) = (next / panels.count(), next % panels.count());
-        let start = sweep.packed + panels.offset(group, panel);
-        start..start + panels.size(panel).1 * panels.shape.lanes * panels.depth
-    }
-
-    /// One panel of one group over a block's tiles, `new` if the block's input has not been read before; meanwhile it
-    /// fetches the weights of the next panel, and the input of the next tile.
+    /// One panel of one group over a block's tiles, `new` if the block's input has not been read before: slice by slice of
+    /// its taps, the sums of all but the last one waiting in the result.
     #[inline(always)]
     unsafe fn column<V: Vector>(
         &self,
@@ -164,35 +150,77 @@ impl Share<'_> {
         new: bool,
         finish: &Finish,
     ) {
+        let segments = sweep.window.segments();
+        // Where the result waits nothing else may be, and it is read as a residual is: without gaps.
+        let slice = match finish.residual.is_null() && finish.gap == 0 {
+            true => sweep.slice,
+            false => segments,
+        };
+        let mut first = 0;
+        // At least once: a phase without taps has a result, too.
+        loop {
+            let last = segments.min(first + slice);
+            let waiting = if first > 0 { finish.y.cast_const() } else { finish.residual };
+            let finish = match last < segments {
+                true => Finish { bias: std::ptr::null(), act: None, residual: waiting, ..*finish },
+                false => Finish { residual: waiting, ..*finish },
+            };
+            // SAFETY: the caller's promise.
+            unsafe { self.slice::<V>(sweep, column, first..last, pixels, block, new, &finish) };
+            first = last;
+            if first == segments {
+                break;
+            }
+        }
+    }
+
+    /// Some runs of one panel over a block's tiles; meanwhile it fetches the weights that are read next, and the input of
+    /// the next tile.
+    #[inline(always)]
+    #[allow(clippy::too_many_arguments)] // what the loops of its callers have reached
+    unsafe fn slice<V: Vector>(
+        &self,
+        sweep: &Sweep,
+        column: usize,
+        runs: Range<usize>,
+        pixels: usize,
+        block: Block,
+        new: bool,
+        finish: &Finish,
+    ) {
         let Panels { shape, channels, depth } = sweep.panels;
         let (group, panel) = (column / sweep.panels.count(), column % sweep.panels.count());
         let (width, vectors) = sweep.panels.size(panel);
         let segments = sweep.window.segments();
         let len = depth / segments.max(1);
-        let steps = segments * (len / channels_at_once(V::REGISTERS, vectors));
-        let lines = lines_ahead(vectors);
-        let mut next = self.next_weights(sweep, column);
-        let packed = self.run.packed.ptr();
+        let turns = runs.len() * (len / channels_at_once(V::REGISTERS, vectors));
+        let tiles = pixels.div_ceil(shape.scalars);
+        let row = len * vectors * shape.lanes;
+        let weights = self.weights(sweep, column).wrapping_add(runs.start * row);
+        let (mut next, later) = self.next_weights(sweep, column, weights.wrapping_add(runs.len() * row));
+        let lines = (later / LINE).div_ceil((turns * tiles).max(1));
+        let end = next.wrapping_add(later);
         let pixel_len = sweep.window.contiguous().filter(|_| new).unwrap_or(0);
+        let nothing = Ahead { at: weights, step: 0, lines: 0 };
         for first in (0..pixels).step_by(shape.scalars) {
             let count = shape.scalars.min(pixels - first);
             let after = shape.scalars.min(pixels - first - count);
+            let size = shape.covering(count);
             // SAFETY: the caller's promise.
             unsafe {
-                let rows = block.rows.add(first * segments);
-                let weights = packed.add(sweep.packed + sweep.panels.offset(group, panel));
-                let nothing = Ahead { at: weights, step: 0 };
-                let fetch_weights = Ahead { at: packed.add(next.start), step: lines * LINE };
+                let rows = block.rows.add(first * segments + runs.start * size);
                 let fetch_input = match after * pixel_len {
                     0 => nothing,
                     floats => Ahead {
                         at: (*rows).wrapping_add(count * pixel_len),
-                        step: floats.div_ceil(steps.max(1)),
+                        step: floats.div_ceil(turns.max(1)),
+                        lines: 1,
                     },
                 };
+                let fetch_weights = Ahead { at: next, step: lines * LINE, lines };
                 let tile = Tile {
                     rows,
-                    segments,
+                    segments: runs.len(),
                     len,
                     from: group * len * usize::from(sweep.window.run() == 1),
                     weights,
@@ -200,11 +228,37 @@ impl Share<'_> {
                     outs: block.outs.add(first),
                     channel: group * channels + panel * shape.width(),
                     width,
-                    ahead: [if next.is_empty() { nothing } else { fetch_weights }, fetch_input],
+                    ahead: [if next < end { fetch_weights } else { nothing }, fetch_input],
                 };
-                convolve::<V>(shape.covering(count), vectors, &tile, finish);
+                convolve::<V>(size, vectors, &tile, finish);
             }
-            next.start = next.end.min(next.start + steps * lines * LINE);
+            next = next.wrapping_add(turns * lines * LINE);
+        }
+    }
+
+    /// The packed weights of a column.
+    #[inline(always)]
+    fn weights(&self, sweep: &Sweep, column: usize) -> *const f32 {
+        let (group, panel) = (column / sweep.panels.count(), column % sweep.panels.count());
+        self.run.packed.ptr().wrapping_add(sweep.packed + sweep.panels.offset(group, panel))
+    }
+
+    /// The packed weights that are read after those of a column up to `end`, and how many: the column's own, or those that the
+    /// next one begins with, as many as are read at a time.
+    #[inline(always)]
+    fn next_weights(&self, sweep: &Sweep, column: usize, end: *const f32) -> (*const f32, usize) {
+        let panels = sweep.panels;
+        let columns = self.run.convolution.geometry.attrs.groups * panels.count();
+        let len = |column: usize| panels.size(column % panels.count()).1 * panels.shape.lanes * panels.depth;
+        let slice = |column: usize| len(column) / sweep.window.segments().max(1) * sweep.slice;
+        let own = self.weights(sweep, column).wrapping_add(len(column));
+        match (end < own, columns) {
+            (true, _) => (end, slice(column).min((own.addr() - end.addr()) / size_of::<f32>())),
+            (false, 1) => (end, 0),
+            (false, _) => {
+                let next = (column + 1) % columns;
+                (self.weights(sweep, next), slice(next).min(len(next)))
+            }
         }
     }
 }

@@ -21,7 +21,7 @@ use super::{Size, applies};
 use crate::cpu::Ctx;
 use crate::cpu::activation;
 use crate::cpu::conv::pack::Panels;
-use crate::cpu::conv::tile::{Shape, channels_at_once, lines_ahead};
+use crate::cpu::conv::tile::{Shape, channels_at_once};
 use crate::cpu::conv::{Finishing, Operation};
 use crate::cpu::isa::{Isa, Work};
 use crate::cpu::memory::{Ahead, Dst, Src};
@@ -239,9 +239,10 @@ impl Share<'_> {
         let (points, shape, reads) = (w.size.points(), w.panels.shape, w.reads);
         let (_, vectors) = w.panels.size(panel);
         let chunk = reads * vectors * V::LANES;
-        let lines = 2 * lines_ahead(vectors);
-        let fetches = reads / channels_at_once(V::REGISTERS, vectors) * lines * LINE;
         let count = block.len();
+        let turns = reads / channels_at_once(V::REGISTERS, vectors) * count.div_ceil(shape.scalars);
+        let lines = (chunk / LINE).div_ceil(turns);
+        let fetches = reads / channels_at_once(V::REGISTERS, vectors) * lines * LINE;
         let mut results = Spread::new(&block, w.size, points * count.div_ceil(shape.scalars));
         for point in 0..points {
             let weights = points * w.panels.offset(0, panel) + point * chunk;
@@ -254,8 +255,8 @@ impl Share<'_> {
                 unsafe {
                     let b = self.packed.ptr().add(weights);
                     let ahead = match fetched < chunk {
-                        true => Ahead { at: b.wrapping_add(chunk + fetched), step: lines * LINE },
-                        false => Ahead { at: b, step: 0 },
+                        true => Ahead { at: b.wrapping_add(chunk + fetched), step: lines * LINE, lines },
+                        false => Ahead { at: b, step: 0, lines: 0 },
                     };
                     let tile = Product {
                         a: self.own.add(point * plane + first * reads),

@@ -6,7 +6,7 @@
 // Loops over constant ranges stay index loops, as in the register tiles: LLVM unrolls those early.
 #![allow(clippy::needless_range_loop)]
 
-use crate::cpu::conv::tile::{channels_at_once, fits, lines_ahead, unroll, with_tile};
+use crate::cpu::conv::tile::{channels_at_once, fits, unroll, with_tile};
 use crate::cpu::memory::Ahead;
 use crate::cpu::vector::Vector;
 
@@ -23,7 +23,7 @@ pub struct Product {
     pub c: *mut f32,
     /// Floats between the rows of results.
     pub writes: usize,
-    /// Weights that later tiles read: two lines are fetched with every few channels.
+    /// Weights that later tiles read: some lines are fetched with every few channels.
     pub ahead: Ahead,
 }
 
@@ -89,7 +89,7 @@ unsafe fn channels<V: Vector, const SIZE: usize, const NV: usize, const STEP: us
     // SAFETY: the caller's promise.
     unsafe {
         for first in (0..reads).step_by(STEP) {
-            ahead.fetch(2 * lines_ahead(NV));
+            ahead.fetch();
             let b = product.b.add(first * NV * V::LANES);
             if NV > 2 {
                 for j in 0..STEP {
