@@ -85,7 +85,7 @@ pub struct CpuDevice {
     /// Counts writes to parameters from outside; kept packed weights follow them.
     written: u64,
     /// See [`isa::Machine::unit`].
-    unit: f64,
+    unit: Option<f64>,
 }
 
 impl CpuDevice {
@@ -108,7 +108,7 @@ impl CpuDevice {
             scratch: Memory::default(),
             programs: Vec::new(),
             written: 1,
-            unit: 1.0,
+            unit: None,
         })
     }
 
@@ -120,7 +120,7 @@ impl CpuDevice {
     #[must_use]
     pub fn with_unit_measured(mut self) -> Self {
         if self.isa == Isa::Amx && !Isa::is_forced() {
-            self.unit = roofline::unit_slowness(&self.pool);
+            self.unit = Some(roofline::unit_slowness(&self.pool));
         }
         self
     }
@@ -214,11 +214,8 @@ fn region_sizes(plan: &Plan) -> [usize; REGIONS] {
 impl Device for CpuDevice {
     fn describe(&self) -> String {
         let threads = self.pool.threads();
-        let unit = if self.unit < UNIT_SLOW {
-            String::new()
-        } else {
-            format!(" {:.1} times as slow as usual", self.unit)
-        };
+        let unit = self.unit.filter(|&unit| unit >= UNIT_SLOW);
+        let unit = unit.map_or(String::new(), |unit| format!(" {unit:.1} times as slow as usual"));
         format!("cpu ({}{unit}, {threads} thread{})", self.isa.name(), if threads == 1 { "" } else { "s" })
     }
 

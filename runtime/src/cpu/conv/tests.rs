@@ -128,7 +128,7 @@ impl Case {
             self.g,
             operation,
             planes,
-            Machine { isa: Isa::Amx, threads, unit: 1.0 },
+            Machine { isa: Isa::Amx, threads, unit: Some(1.0) },
         );
         self.run(&Algorithm::Matrix(Box::new(matrix)), backward, Isa::Amx, threads, finishing)
     }
@@ -339,7 +339,7 @@ fn results_may_have_gaps() {
 fn the_algorithm_follows_the_cost() {
     let name = |n, size: usize, channels: usize, stride| {
         let g = geometry(n, [size; 2], [channels; 2], square(3, stride, 1, 1)).unwrap();
-        Algorithm::forward(g, Machine { isa: Isa::Portable, threads: 2, unit: 1.0 }).unwrap().name()
+        Algorithm::forward(g, Machine { isa: Isa::Portable, threads: 2, unit: Some(1.0) }).unwrap().name()
     };
     assert_eq!(name(1, 56, 64, 1), "winograd");
     assert_eq!(name(128, 32, 16, 1), "winograd");
@@ -353,7 +353,7 @@ fn the_algorithm_follows_the_cost() {
 fn small_maps_take_small_patches() {
     let name = |size, channels| {
         let g = geometry(1, [size; 2], [channels; 2], square(3, 1, 1, 1)).unwrap();
-        Algorithm::forward(g, Machine { isa: Isa::Avx512, threads: 2, unit: 1.0 }).unwrap().name()
+        Algorithm::forward(g, Machine { isa: Isa::Avx512, threads: 2, unit: Some(1.0) }).unwrap().name()
     };
     assert_eq!(name(56, 64), "winograd");
     assert_eq!(name(28, 128), "winograd");
@@ -369,9 +369,11 @@ fn a_slow_matrix_unit_is_left_to_rounded_factors() {
         g.precision = precision;
         Algorithm::forward(g, Machine { isa: Isa::Amx, threads: 2, unit }).unwrap().name()
     };
-    assert_eq!(name(DType::F32, 1.0), "amx-f32");
-    assert_eq!(name(DType::F32, 4.0), "direct");
-    assert_eq!(name(DType::Bf16, 4.0), "amx-bf16");
+    assert_eq!(name(DType::F32, Some(1.0)), "amx-f32");
+    assert_eq!(name(DType::F32, Some(4.0)), "direct");
+    assert_eq!(name(DType::F32, None), "direct");
+    assert_eq!(name(DType::Bf16, Some(4.0)), "amx-bf16");
+    assert_eq!(name(DType::Bf16, None), "amx-bf16");
 }
 
 #[test]

@@ -139,8 +139,8 @@ impl MatrixFilter {
         let groups = self.groups().div_ceil(groups);
         let columns = (groups * 2).min(self.padded()[1] / SIDE);
         let tiles = (self.rows.len() * columns) as f64;
-        let products =
-            tiles * (self.blocks.len() * self.planes.products()) as f64 * cost::PRODUCT * machine.unit;
+        let product = cost::PRODUCT * machine.unit_slowness(self.geometry.precision);
+        let products = tiles * (self.blocks.len() * self.planes.products()) as f64 * product;
         let elements = self.copy_len() + columns * SIDE * self.pixels.len();
         let copied = (elements * self.planes.count()) as f64 * cost::CONVERT;
         let parts = [

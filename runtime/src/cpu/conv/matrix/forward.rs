@@ -171,7 +171,9 @@ impl MatrixConvolution {
         let tiles = self.map.positions(band).div_ceil(SIDE).next_multiple_of(2) * columns;
         let blocks: usize = self.phases.iter().map(|phase| phase.taps.blocks()).sum();
         let product = if columns > 1 { cost::PRODUCT } else { cost::COLUMN_PRODUCT };
-        let products = (tiles * blocks * self.planes.products()) as f64 * product * machine.unit;
+        let products = (tiles * blocks * self.planes.products()) as f64
+            * product
+            * machine.unit_slowness(self.geometry.precision);
         let planes = self.planes.count() as f64;
         let copied = (self.map.copy_rows(band) * self.map.cols.pitch * self.layout.pixel) as f64;
         let finished = (tiles * self.phases.len() * SIDE * SIDE) as f64 * cost::FINISH;
