@@ -67,10 +67,15 @@ impl FilterGradient {
         self.panels.depth * self.geometry.cout
     }
 
+    /// Floats of one run of a group.
+    fn run_len(&self) -> usize {
+        self.panels.depth / self.window.segments()
+    }
+
     /// Floats of one thread: row pointers, border copies, and packed operands, of `x` one run of a group, of `dy` a group.
     fn thread_parts(&self) -> [usize; 4] {
         let pointers = self.block * self.window.segments() * size_of::<usize>() / size_of::<f32>();
-        let run = self.panels.depth / self.window.segments();
+        let run = self.run_len();
         let (x, dy) = (self.block * input_step(run), packed_gradient_len(self.panels, self.block));
         [pointers, self.window.edge_len(self.block), x, dy].map(|len| len.next_multiple_of(16))
     }
@@ -174,7 +179,7 @@ impl Share<'_> {
         let x = scratch.wrapping_add(pointers + edge);
         let dy = x.wrapping_add(input);
         let group_items = panels.count() * segments;
-        let run = panels.depth / segments;
+        let run = self.gradient.run_len();
         // SAFETY: the caller's promise; the scratch memory is as long as `thread_parts` says.
         unsafe {
             let zeros = zeros.bytes().as_ptr().cast();
@@ -184,7 +189,7 @@ impl Share<'_> {
                 let own = items.start.max(first) - first..items.end.min(first + group_items) - first;
                 let own_panels = own.start / segments..own.end.div_ceil(segments);
                 let from = self.dy.ptr().add(pixels.start * geometry.cout + group * panels.channels);
-                pack_gradient::<V>(from, geometry.cout, pixels.len(), *panels, own_panels.clone(), dy);
+                pack_gradient(from, geometry.cout, pixels.len(), *panels, own_panels.clone(), dy);
                 for segment in 0..segments {
                     // All but the first and the last panel have all segments.
                     let with = |&panel: &usize| own.contains(&(panel * segments + segment));
@@ -214,8 +219,8 @@ impl Share<'_> {
         dw: *mut f32,
         accumulate: bool,
     ) {
-        let FilterGradient { geometry, window, panels, .. } = self.gradient;
-        let run = panels.depth / window.segments();
+        let FilterGradient { geometry, panels, .. } = self.gradient;
+        let run = self.gradient.run_len();
         let (width, vectors) = panels.size(panel);
         let channel = panel * panels.shape.width();
         let mut first = 0;

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::pack::Panels;
+use super::pack::{Panels, copy_rows};
 use super::tile::load_part;
 use crate::cpu::stream::LINE;
 use crate::cpu::vector::Vector;
@@ -43,10 +43,9 @@ pub(super) unsafe fn pack_input<V: Vector>(
 /// to whole vectors.
 ///
 /// # Safety
-/// Dispatched as [`Vector`] demands; `dy` points to the group's first channel of `pixels` pixels that are `step` floats
-/// apart, `to` has room for [`packed_gradient_len`] floats.
-#[inline(always)]
-pub(super) unsafe fn pack_gradient<V: Vector>(
+/// `dy` points to the group's first channel of `pixels` pixels that are `step` floats apart, `to` has room for
+/// [`packed_gradient_len`] floats.
+pub(super) unsafe fn pack_gradient(
     dy: *const f32,
     step: usize,
     pixels: usize,
@@ -54,18 +53,13 @@ pub(super) unsafe fn pack_gradient<V: Vector>(
     wanted: Range<usize>,
     to: *mut f32,
 ) {
-    for pixel in 0..pixels {
-        for panel in wanted.clone() {
-            let (width, vectors) = panels.size(panel);
-            let first = panel * panels.shape.width();
-            // SAFETY: the caller's promise.
-            unsafe {
-                let from = dy.add(pixel * step + first);
-                let to = to.add(first * pixels + pixel * vectors * V::LANES);
-                for v in 0..vectors {
-                    load_part::<V>(from, v, width).store(to.add(v * V::LANES));
-                }
-            }
+    for panel in wanted {
+        let (width, vectors) = panels.size(panel);
+        let first = panel * panels.shape.width();
+        // SAFETY: the caller's promise.
+        unsafe {
+            let to = to.add(first * pixels);
+            copy_rows(dy.add(first), step, pixels, width, vectors * panels.shape.lanes, to);
         }
     }
 }

@@ -37,20 +37,21 @@ impl Panels {
     }
 }
 
-/// Packs tap `tap` of one panel for the forward convolution, where the written channels are contiguous in the weights.
+/// Copies the channels of one panel, row by row, where they are contiguous: those written of a tap's weights, for the
+/// forward convolution, or of pixels of a gradient.
 ///
 /// # Safety
-/// `from` points to the tap's first read channel and the panel's first written one, rows being `stride` apart; `to` to
-/// the panel's rows of this tap, `reads * vectors * lanes` floats.
+/// `from` points to the first row's channels of the panel, rows being `stride` apart; `to` to the packed rows,
+/// `rows * padded` floats, `padded` being whole vectors.
 pub(super) unsafe fn copy_rows(
     from: *const f32,
     stride: usize,
-    reads: usize,
+    rows: usize,
     width: usize,
     padded: usize,
     to: *mut f32,
 ) {
-    for row in 0..reads {
+    for row in 0..rows {
         // SAFETY: the caller's promise.
         unsafe {
             let to = to.add(row * padded);
