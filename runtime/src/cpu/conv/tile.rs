@@ -31,7 +31,46 @@ macro_rules! unroll {
     };
 }
 
-pub(super) use unroll;
+/// Adds to the sums of a tile, `$sums`, the products of `$step` channels, the first of row `$i` being at `$row`, with their
+/// weights at `$weights`. Where vectors are few, a row's are all multiplied at once, whose pointer is then looked up once;
+/// where they are many, one channel after another, so that weights take few registers. No function: a closure would not be
+/// compiled for the caller's instructions.
+macro_rules! add_products {
+    ($V:ident, $sums:ident[$size:ident][$vectors:ident], $step:ident, $weights:expr, |$i:ident| $row:expr) => {
+        if $vectors > 2 {
+            for j in 0..$step {
+                let mut weights = [$V::zero(); $vectors];
+                for v in 0..$vectors {
+                    weights[v] = $V::load($weights.add((j * $vectors + v) * $V::LANES));
+                }
+                unroll!($i < $size; {
+                    let x = $V::splat(*$row.add(j));
+                    for v in 0..$vectors {
+                        $sums[$i][v] = x.mul_add(weights[v], $sums[$i][v]);
+                    }
+                });
+            }
+        } else {
+            let mut weights = [[$V::zero(); $vectors]; $step];
+            for j in 0..$step {
+                for v in 0..$vectors {
+                    weights[j][v] = $V::load($weights.add((j * $vectors + v) * $V::LANES));
+                }
+            }
+            unroll!($i < $size; {
+                let row = $row;
+                for j in 0..$step {
+                    let x = $V::splat(*row.add(j));
+                    for v in 0..$vectors {
+                        $sums[$i][v] = x.mul_add(weights[j][v], $sums[$i][v]);
+                    }
+                }
+            });
+        }
+    };
+}
+
+pub(super) use {add_products, unroll};
 
 /// Shape of the tiles of one layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -262,61 +301,18 @@ unsafe fn channels<V: Vector, const SIZE: usize, const NV: usize, const STEP: us
         while c + STEP <= end {
             ahead[0].fetch();
             ahead[1].fetch();
-            products::<V, SIZE, NV, STEP>(sums, rows, c, w);
+            add_products!(V, sums[SIZE][NV], STEP, w, |px| (*rows.add(px)).add(c));
             w = w.add(STEP * NV * V::LANES);
             c += STEP;
         }
         while c < end {
-            products::<V, SIZE, NV, 1>(sums, rows, c, w);
+            const ONE: usize = 1;
+            add_products!(V, sums[SIZE][NV], ONE, w, |px| (*rows.add(px)).add(c));
             w = w.add(NV * V::LANES);
             c += 1;
         }
     }
     w
-}
-
-/// Adds the products of channels `c..c + STEP`: where vectors are few, a row's all at once, whose pointer is then looked up
-/// once; where they are many, one channel after another, so that weights take few registers.
-#[inline(always)]
-unsafe fn products<V: Vector, const SIZE: usize, const NV: usize, const STEP: usize>(
-    sums: &mut [[V; NV]; SIZE],
-    rows: *const *const f32,
-    c: usize,
-    w: *const f32,
-) {
-    // SAFETY: the caller's promise.
-    unsafe {
-        if NV > 2 {
-            for j in 0..STEP {
-                let mut weights = [V::zero(); NV];
-                for v in 0..NV {
-                    weights[v] = V::load(w.add((j * NV + v) * V::LANES));
-                }
-                unroll!(px < SIZE; {
-                    let x = V::splat(*(*rows.add(px)).add(c + j));
-                    for v in 0..NV {
-                        sums[px][v] = x.mul_add(weights[v], sums[px][v]);
-                    }
-                });
-            }
-            return;
-        }
-        let mut weights = [[V::zero(); NV]; STEP];
-        for (j, weights) in weights.iter_mut().enumerate() {
-            for (v, weight) in weights.iter_mut().enumerate() {
-                *weight = V::load(w.add((j * NV + v) * V::LANES));
-            }
-        }
-        unroll!(px < SIZE; {
-            let x = (*rows.add(px)).add(c);
-            for j in 0..STEP {
-                let x = V::splat(*x.add(j));
-                for v in 0..NV {
-                    sums[px][v] = x.mul_add(weights[j][v], sums[px][v]);
-                }
-            }
-        });
-    }
 }
 
 /// Finishes and stores the sums.

@@ -240,9 +240,9 @@ impl Share<'_> {
         let (_, vectors) = w.panels.size(panel);
         let chunk = reads * vectors * V::LANES;
         let count = block.len();
-        let turns = reads / channels_at_once(V::REGISTERS, vectors) * count.div_ceil(shape.scalars);
-        let lines = (chunk / LINE).div_ceil(turns);
-        let fetches = reads / channels_at_once(V::REGISTERS, vectors) * lines * LINE;
+        let turns = reads / channels_at_once(V::REGISTERS, vectors);
+        let lines = (chunk / LINE).div_ceil(turns * count.div_ceil(shape.scalars));
+        let fetches = turns * lines * LINE;
         let mut results = Spread::new(&block, w.size, points * count.div_ceil(shape.scalars));
         for point in 0..points {
             let weights = points * w.panels.offset(0, panel) + point * chunk;

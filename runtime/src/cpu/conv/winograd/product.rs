@@ -6,7 +6,7 @@
 // Loops over constant ranges stay index loops, as in the register tiles: LLVM unrolls those early.
 #![allow(clippy::needless_range_loop)]
 
-use crate::cpu::conv::tile::{channels_at_once, fits, unroll, with_tile};
+use crate::cpu::conv::tile::{add_products, channels_at_once, fits, unroll, with_tile};
 use crate::cpu::memory::Ahead;
 use crate::cpu::vector::Vector;
 
@@ -91,36 +91,7 @@ unsafe fn channels<V: Vector, const SIZE: usize, const NV: usize, const STEP: us
         for first in (0..reads).step_by(STEP) {
             ahead.fetch();
             let b = product.b.add(first * NV * V::LANES);
-            if NV > 2 {
-                for j in 0..STEP {
-                    let mut weights = [V::zero(); NV];
-                    for v in 0..NV {
-                        weights[v] = V::load(b.add((j * NV + v) * V::LANES));
-                    }
-                    unroll!(i < SIZE; {
-                        let a = V::splat(*product.a.add(i * reads + first + j));
-                        for v in 0..NV {
-                            sums[i][v] = a.mul_add(weights[v], sums[i][v]);
-                        }
-                    });
-                }
-                continue;
-            }
-            let mut weights = [[V::zero(); NV]; STEP];
-            for j in 0..STEP {
-                for v in 0..NV {
-                    weights[j][v] = V::load(b.add((j * NV + v) * V::LANES));
-                }
-            }
-            unroll!(i < SIZE; {
-                let a = product.a.add(i * reads + first);
-                for j in 0..STEP {
-                    let a = V::splat(*a.add(j));
-                    for v in 0..NV {
-                        sums[i][v] = a.mul_add(weights[j][v], sums[i][v]);
-                    }
-                }
-            });
+            add_products!(V, sums[SIZE][NV], STEP, b, |i| product.a.add(i * reads + first));
         }
     }
 }
