@@ -1,5 +1,6 @@
 //! Runs convolutions: the forward one, and the backward-data one, which is a forward one over `dy` per phase of the stride.
 
+mod partition;
 mod share;
 
 use resnetc_compiler::ir::op::Activation;
@@ -8,7 +9,7 @@ use resnetc_compiler::plan::ConvGeometry;
 use super::pack::{Panels, copy_rows, transpose};
 use super::tile::Shape;
 use super::window::{Tap, Window};
-use super::{BLOCK_BYTES, BLOCKS, MERGE_FLOATS, Operation};
+use super::{MERGE_FLOATS, Operation};
 use crate::cpu::Ctx;
 use crate::cpu::isa::Isa;
 use crate::cpu::memory::{Dst, Memory, Src};
@@ -16,20 +17,12 @@ use crate::cpu::pool::share;
 use crate::cpu::stored::MapSrc;
 use crate::cpu::stream::spanned;
 use crate::error::Result;
+use partition::{Cut, Partition};
 use share::{Handed, Run, Share};
-
-/// Most pixels whose row pointers are made at a time.
-const MAX_BLOCK: usize = 384;
-
-/// Floats of weights that a second-level cache holds beside a block.
-const CACHED_FLOATS: usize = 128 << 10;
 
 /// Floats of a panel that are multiplied at a time with all pixels of a block, if it has several taps: those of larger panels
 /// would not stay in a second-level cache from tile to tile.
 const SLICE_FLOATS: usize = 128 << 10;
-
-/// Multiply-adds of vectors in the time that a float takes to come from memory.
-const FLOAT_PRODUCTS: usize = 1;
 
 /// One dense grid of output pixels with its packed weights.
 struct Sweep {
@@ -39,10 +32,7 @@ struct Sweep {
     taps: Vec<[usize; 2]>,
     /// First float of its packed weights.
     packed: usize,
-    /// Pixels whose row pointers are made at a time: a multiple of the tile's.
-    block: usize,
-    /// How many threads share the pixels; the others share the panels.
-    pixel_threads: usize,
+    partition: Partition,
     /// Runs of a panel that are multiplied at a time with all pixels of a block.
     slice: usize,
 }
@@ -223,14 +213,15 @@ impl Convolution {
         finishing.expect(output_len / channels, channels);
         let run = Run { convolution: self, input, packed, finishing, channels, scratch, output, threads };
         let share = |thread, handed: Handed<'_>| ctx.isa.dispatch(Share { run: &run, thread, handed });
-        match &self.sweeps[..] {
-            [sweep] if sweep.pixel_threads == threads => {
-                let blocks = sweep.window.pixels().div_ceil(sweep.block);
+        let only = if let [sweep] = &self.sweeps[..] { Some(sweep) } else { None };
+        match only.map(|sweep| (sweep, sweep.partition.cut)) {
+            Some((sweep, Cut::Blocks)) => {
+                let blocks = sweep.window.pixels().div_ceil(sweep.partition.block);
                 ctx.pool.hand_out(blocks, &|thread, blocks| share(thread, Handed::Blocks(blocks)));
             }
-            [sweep] if sweep.pixel_threads == 1 && sweep.window.pixels() <= sweep.block => {
-                let columns = g.attrs.groups * sweep.panels.count();
-                ctx.pool.hand_out(columns, &|thread, columns| share(thread, Handed::Columns(columns)));
+            Some((sweep, Cut::Parts(parts) | Cut::Columns(parts))) => {
+                let items = g.attrs.groups * sweep.panels.count() * parts;
+                ctx.pool.hand_out(items, &|thread, items| share(thread, Handed::Items(items)));
             }
             _ => ctx.pool.run(&|thread| share(thread, Handed::Nothing)),
         }
@@ -273,46 +264,21 @@ impl Sweep {
         let merge = groups == 1 && cols.len() * reads <= MERGE_FLOATS;
         let window = window.with_taps(rows, cols, merge);
         let panels = Panels { shape: Shape::new(isa, writes), channels: writes, depth: taps.len() * reads };
-        let (pixel_threads, block) = partition(&window, &panels, groups, threads);
+        let partition = Partition::new(&window, &panels, groups, threads);
         let slices = (panels.depth * panels.shape.width()).div_ceil(SLICE_FLOATS);
         let slice = window.segments().div_ceil(slices.max(1)).max(1);
-        Sweep { window, panels, taps, packed: 0, block, pixel_threads, slice }
+        Sweep { window, panels, taps, packed: 0, partition, slice }
     }
 
     /// Floats of row pointers and output indices of one block.
     fn pointers_len(&self) -> [usize; 2] {
         let floats = |count: usize| (count * size_of::<usize>() / size_of::<f32>()).next_multiple_of(16);
-        [floats(self.block * self.window.segments()), floats(self.block)]
+        [floats(self.partition.block * self.window.segments()), floats(self.partition.block)]
     }
 
     /// Floats of scratch memory of one thread.
     fn thread_len(&self) -> usize {
         let [rows, outs] = self.pointers_len();
-        rows + outs + self.window.edge_len(self.block).next_multiple_of(16)
+        rows + outs + self.window.edge_len(self.partition.block).next_multiple_of(16)
     }
-}
-
-/// How many of the threads should share the pixels, the panels being shared by the rest, and how many pixels make a block:
-/// the way that costs the busiest thread the least, of what it multiplies and what it reads.
-fn partition(window: &Window, panels: &Panels, groups: usize, threads: usize) -> (usize, usize) {
-    let scalars = panels.shape.scalars;
-    let columns = groups * panels.count();
-    let weights = groups * panels.group_len();
-    let pixel = window.channels * window.step[0] * window.step[1] + panels.channels * groups;
-    let way = |by_pixels: usize| {
-        let by_panels = threads / by_pixels;
-        let own = window.pixels().div_ceil(by_pixels);
-        // Weights that no cache holds are read anew with every block, which is then the better the larger.
-        let streamed = weights / by_panels > CACHED_FLOATS;
-        let fitting = if streamed { 4 * BLOCK_BYTES } else { BLOCK_BYTES } / size_of::<f32>() / pixel;
-        let even = if by_panels == 1 { own.div_ceil(BLOCKS) } else { own };
-        let block = even.min(fitting).clamp(1, MAX_BLOCK).next_multiple_of(scalars);
-        let again = if streamed { own.div_ceil(block) } else { 1 };
-        let tiles = own.div_ceil(scalars) * columns.div_ceil(by_panels);
-        let products = tiles * scalars * panels.shape.vectors * panels.depth;
-        let input = window.images * window.input[0] * window.input[1] * window.channels / by_pixels;
-        (products + (input + again * weights / by_panels) * FLOAT_PRODUCTS, by_pixels, block)
-    };
-    let ways = (1..=threads).filter(|by| threads.is_multiple_of(*by)).map(way);
-    ways.min().map_or((threads, scalars), |(_, by_pixels, block)| (by_pixels, block))
 }

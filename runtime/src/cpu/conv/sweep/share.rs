@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::partition::{Cut, Partition};
 use super::{Convolution, Finishing, Sweep};
 use crate::cpu::conv::pack::Panels;
 use crate::cpu::conv::tile::{Finish, Tile, channels_at_once, convolve};
@@ -29,8 +30,8 @@ pub(super) struct Run<'a> {
 pub(super) enum Handed<'a> {
     /// Blocks of pixels, with all panels.
     Blocks(Part<'a>),
-    /// Columns (a group's panel each), with the only block.
-    Columns(Part<'a>),
+    /// Parts of the only block's pixels with a column (a group's panel) each.
+    Items(Part<'a>),
     /// Nothing: shares are fixed.
     Nothing,
 }
@@ -39,7 +40,7 @@ pub(super) enum Handed<'a> {
 pub(super) struct Share<'a> {
     pub run: &'a Run<'a>,
     pub thread: usize,
-    /// The blocks of the only sweep that it is handed, or the columns of its only block, if it is.
+    /// What it is handed of the only sweep, if it is.
     pub handed: Handed<'a>,
 }
 
@@ -49,6 +50,10 @@ struct Block {
     rows: *mut *const f32,
     outs: *mut usize,
     edge: *mut f32,
+    /// Its pixels.
+    pixels: usize,
+    /// Whether a thread has a column's next weights to fetch with each part of them.
+    divided: bool,
 }
 
 impl Work for Share<'_> {
@@ -80,31 +85,39 @@ impl Share<'_> {
     #[inline(always)]
     unsafe fn sweep<V: Vector>(&mut self, sweep: &Sweep, finish: &Finish) {
         let run = self.run;
-        let by_panels = run.threads / sweep.pixel_threads;
-        let (pixel_part, panel_part) = (self.thread / by_panels, self.thread % by_panels);
-        let all = run.convolution.geometry.attrs.groups * sweep.panels.count();
-        let pixels =
-            share(sweep.window.pixels(), sweep.panels.shape.scalars, pixel_part, sweep.pixel_threads);
-        let columns = share(all, 1, panel_part, by_panels);
-        let count = pixels.len().div_ceil(sweep.block);
-        // Blocks begin where the thread's pixels do; those that are handed out, where the map's do.
-        let (pixels, blocks, mut columns) = match std::mem::replace(&mut self.handed, Handed::Nothing) {
-            Handed::Blocks(blocks) => (0..sweep.window.pixels(), blocks, Part::Own(columns)),
-            Handed::Columns(columns) => (pixels, Part::Own(0..1), columns),
-            Handed::Nothing => (pixels, Part::Own(0..count), Part::Own(columns)),
+        let Partition { cut, block: size } = sweep.partition;
+        let (all, scalars) = (sweep.window.pixels(), sweep.panels.shape.scalars);
+        let columns = run.convolution.geometry.attrs.groups * sweep.panels.count();
+        let by_pixels = cut.pixel_threads(run.threads);
+        let by_columns = run.threads / by_pixels;
+        let (own, cut, blocks, mut items) = match std::mem::replace(&mut self.handed, Handed::Nothing) {
+            Handed::Blocks(blocks) => (0..all, cut, blocks, Part::Own(0..columns)),
+            Handed::Items(items) => (0..all, cut, Part::Own(0..1), items),
+            Handed::Nothing => {
+                let own = share(all, scalars, self.thread / by_columns, by_pixels);
+                let blocks = own.len().div_ceil(size);
+                let columns = share(columns, 1, self.thread % by_columns, by_columns);
+                (own, Cut::Fixed(by_pixels), Part::Own(0..blocks), Part::Own(columns))
+            }
         };
         let [rows_len, outs_len] = sweep.pointers_len();
         for block in blocks {
-            let start = pixels.start + block * sweep.block;
-            let range = start..pixels.end.min(start + sweep.block);
+            let start = own.start + block * size;
+            let range = start..own.end.min(start + size);
             // SAFETY: the caller's promise; the parts of the scratch memory are as long as `thread_len` says.
             unsafe {
-                let own = run.scratch.ptr().add(self.thread * run.convolution.thread_len);
-                let (outs, edge) = (own.add(rows_len), own.add(rows_len + outs_len));
-                let block = Block { rows: own.cast(), outs: outs.cast(), edge };
+                let scratch = run.scratch.ptr().add(self.thread * run.convolution.thread_len);
+                let (outs, edge) = (scratch.add(rows_len), scratch.add(rows_len + outs_len));
+                let (pixels, divided) = (range.len(), matches!(cut, Cut::Columns(_)));
+                let block = Block { rows: scratch.cast(), outs: outs.cast(), edge, pixels, divided };
                 self.fill(sweep, range.clone(), block);
-                for (i, column) in columns.again().enumerate() {
-                    self.column::<V>(sweep, column, range.len(), block, i == 0, finish);
+                let mut before = None;
+                for (i, item) in items.again().enumerate() {
+                    let [column, part] = cut.item(item, columns);
+                    let new = if divided { i < cut.parts() } else { before != Some(part) };
+                    before = Some(part);
+                    let pixels = share(range.len(), scalars, part, cut.parts());
+                    self.column::<V>(sweep, column, pixels, block, new, finish);
                 }
             }
         }
@@ -138,14 +151,14 @@ impl Share<'_> {
         }
     }
 
-    /// One panel of one group over a block's tiles, `new` if the block's input has not been read before: slice by slice of
-    /// its taps, the sums of all but the last one waiting in the result.
+    /// One panel of one group over some of a block's tiles, `new` if their input may not have been read before: slice by
+    /// slice of its taps, the sums of all but the last one waiting in the result.
     #[inline(always)]
     unsafe fn column<V: Vector>(
         &self,
         sweep: &Sweep,
         column: usize,
-        pixels: usize,
+        pixels: Range<usize>,
         block: Block,
         new: bool,
         finish: &Finish,
@@ -166,7 +179,7 @@ impl Share<'_> {
                 false => Finish { residual: waiting, ..*finish },
             };
             // SAFETY: the caller's promise.
-            unsafe { self.slice::<V>(sweep, column, first..last, pixels, block, new, &finish) };
+            unsafe { self.slice::<V>(sweep, column, first..last, pixels.clone(), block, new, &finish) };
             first = last;
             if first == segments {
                 break;
@@ -183,7 +196,7 @@ impl Share<'_> {
         sweep: &Sweep,
         column: usize,
         runs: Range<usize>,
-        pixels: usize,
+        pixels: Range<usize>,
         block: Block,
         new: bool,
         finish: &Finish,
@@ -194,17 +207,21 @@ impl Share<'_> {
         let segments = sweep.window.segments();
         let len = depth / segments.max(1);
         let turns = runs.len() * (len / channels_at_once(V::REGISTERS, vectors));
-        let tiles = pixels.div_ceil(shape.scalars);
+        let tiles = pixels.len().div_ceil(shape.scalars);
         let row = len * vectors * shape.lanes;
         let weights = self.weights(sweep, column).wrapping_add(runs.start * row);
-        let (mut next, later) = self.next_weights(sweep, column, weights.wrapping_add(runs.len() * row));
-        let lines = (later / LINE).div_ceil((turns * tiles).max(1));
-        let end = next.wrapping_add(later);
+        let (next, later) = self.next_weights(sweep, column, weights.wrapping_add(runs.len() * row));
+        let own = match block.divided && runs.end == segments {
+            true => later * pixels.start / block.pixels..later * pixels.end / block.pixels,
+            false => 0..later,
+        };
+        let lines = own.len().div_ceil(LINE).div_ceil((turns * tiles).max(1));
+        let (mut next, end) = (next.wrapping_add(own.start), next.wrapping_add(own.end));
         let pixel_len = sweep.window.contiguous().filter(|_| new).unwrap_or(0);
         let nothing = Ahead { at: weights, step: 0, lines: 0 };
-        for first in (0..pixels).step_by(shape.scalars) {
-            let count = shape.scalars.min(pixels - first);
-            let after = shape.scalars.min(pixels - first - count);
+        for first in pixels.clone().step_by(shape.scalars) {
+            let count = shape.scalars.min(pixels.end - first);
+            let after = shape.scalars.min(pixels.end - first - count);
             let size = shape.covering(count);
             // SAFETY: the caller's promise.
             unsafe {
