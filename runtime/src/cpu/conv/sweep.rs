@@ -13,12 +13,12 @@ use super::{MERGE_FLOATS, Operation};
 use crate::cpu::Ctx;
 use crate::cpu::isa::Isa;
 use crate::cpu::memory::{Dst, Memory, Src};
-use crate::cpu::pool::share;
+use crate::cpu::pool::{Part, share};
 use crate::cpu::stored::MapSrc;
 use crate::cpu::stream::spanned;
 use crate::error::Result;
-use partition::{Cut, Partition};
-use share::{Handed, Run, Share};
+use partition::Partition;
+use share::{Run, Share};
 
 /// Floats of a panel that are multiplied at a time with all pixels of a block, if it has several taps: those of larger panels
 /// would not stay in a second-level cache from tile to tile.
@@ -212,18 +212,11 @@ impl Convolution {
         assert!(scratch.len() >= self.scratch_len(threads), "scratch");
         finishing.expect(output_len / channels, channels);
         let run = Run { convolution: self, input, packed, finishing, channels, scratch, output, threads };
-        let share = |thread, handed: Handed<'_>| ctx.isa.dispatch(Share { run: &run, thread, handed });
-        let only = if let [sweep] = &self.sweeps[..] { Some(sweep) } else { None };
-        match only.map(|sweep| (sweep, sweep.partition.cut)) {
-            Some((sweep, Cut::Blocks)) => {
-                let blocks = sweep.window.pixels().div_ceil(sweep.partition.block);
-                ctx.pool.hand_out(blocks, &|thread, blocks| share(thread, Handed::Blocks(blocks)));
-            }
-            Some((sweep, Cut::Parts(parts) | Cut::Columns(parts))) => {
-                let items = g.attrs.groups * sweep.panels.count() * parts;
-                ctx.pool.hand_out(items, &|thread, items| share(thread, Handed::Items(items)));
-            }
-            _ => ctx.pool.run(&|thread| share(thread, Handed::Nothing)),
+        let share = |thread, handed: Part<'_>| ctx.isa.dispatch(Share { run: &run, thread, handed });
+        // Of several sweeps nothing is handed out.
+        match self.sweeps.first().and_then(|sweep| sweep.items(g.attrs.groups)) {
+            Some(items) => ctx.pool.hand_out(items, &share),
+            None => ctx.pool.run(&|thread| share(thread, Part::Own(0..0))),
         }
     }
 }
@@ -268,6 +261,12 @@ impl Sweep {
         let slices = (panels.depth * panels.shape.width()).div_ceil(SLICE_FLOATS);
         let slice = window.segments().div_ceil(slices.max(1)).max(1);
         Sweep { window, panels, taps, packed: 0, partition, slice }
+    }
+
+    /// How many items are handed out, if any are.
+    fn items(&self, groups: usize) -> Option<usize> {
+        let Partition { cut, block } = self.partition;
+        cut.handed_out(self.window.pixels().div_ceil(block), groups * self.panels.count())
     }
 
     /// Floats of row pointers and output indices of one block.

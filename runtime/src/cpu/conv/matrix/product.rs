@@ -231,7 +231,7 @@ impl Product {
     /// Adds the product to the sums in registers. `planes` is 1 or 3.
     ///
     /// # Safety
-    /// [`Tiles`] are configured; `A` and `B` are readable as the fields say, `A` for as many rows of tiles as `sums` has.
+    /// Tiles are configured; `A` and `B` are readable as the fields say, `A` for as many rows of tiles as `sums` has.
     #[inline(always)]
     pub unsafe fn add_to(&self, sums: Sums, planes: usize) {
         if self.count == 0 {

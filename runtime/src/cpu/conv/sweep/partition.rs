@@ -31,16 +31,16 @@ pub(super) enum Cut {
 }
 
 impl Cut {
-    /// How many threads share the pixels where nothing is handed out.
-    pub fn pixel_threads(self, threads: usize) -> usize {
+    /// How many items are handed out of so many blocks and columns, if any are.
+    pub fn handed_out(self, blocks: usize, columns: usize) -> Option<usize> {
         match self {
-            Cut::Blocks | Cut::Parts(_) => threads,
-            Cut::Columns(_) => 1,
-            Cut::Fixed(by_pixels) => by_pixels,
+            Cut::Blocks => Some(blocks),
+            Cut::Parts(parts) | Cut::Columns(parts) => Some(parts * columns),
+            Cut::Fixed(_) => None,
         }
     }
 
-    /// The column and the part of the pixels of an item that is handed out, there being so many columns.
+    /// The column and the part of the block's pixels of an item, there being so many columns.
     pub fn item(self, item: usize, columns: usize) -> [usize; 2] {
         match self {
             Cut::Parts(_) => [item % columns, item / columns],
@@ -68,56 +68,102 @@ pub(super) struct Partition {
 }
 
 impl Partition {
-    /// The way that is expected to cost the busiest thread the least.
+    /// The way that is expected to cost the busiest thread the least. Of several sweeps nothing is handed out: threads would
+    /// wait for each other after each.
     pub fn new(window: &Window, panels: &Panels, groups: usize, threads: usize) -> Self {
+        let alone = window.grid == window.out;
         let ways = (1..=threads).filter(|by| threads.is_multiple_of(*by));
-        let ways = ways.map(|by_pixels| Self::of(window, panels, groups, threads, by_pixels));
+        let ways = ways.map(|by_pixels| {
+            let load = Load::new(window, panels, groups, [by_pixels, threads / by_pixels]);
+            let way = if alone { load.cut(threads) } else { load.fixed() };
+            (way, load.cost(way))
+        });
         let best = ways.min_by_key(|way| way.1).map(|way| way.0);
         best.unwrap_or(Partition { cut: Cut::Fixed(threads), block: panels.shape.scalars })
     }
+}
 
-    /// The way in which so many threads share the pixels, the others the columns; and its cost, in multiply-adds of vectors.
-    fn of(
-        window: &Window,
-        panels: &Panels,
-        groups: usize,
-        threads: usize,
-        by_pixels: usize,
-    ) -> (Self, usize) {
+/// What the busiest thread has to do where the pixels are shared by some threads, the columns by the others.
+struct Load {
+    /// Threads that share the pixels, and those that share the columns.
+    by: [usize; 2],
+    /// Output pixels and columns of all threads, and pixels of a tile.
+    pixels: usize,
+    columns: usize,
+    scalars: usize,
+    /// Its output pixels.
+    own: usize,
+    /// Floats of its input and of its weights.
+    read: usize,
+    weights: usize,
+    /// Its multiply-adds of vectors.
+    products: usize,
+    /// Pixels, at most, of a block that stays in a cache.
+    fitting: usize,
+}
+
+impl Load {
+    fn new(window: &Window, panels: &Panels, groups: usize, by: [usize; 2]) -> Self {
         let scalars = panels.shape.scalars;
         let (pixels, columns) = (window.pixels(), groups * panels.count());
-        let (own, by_columns) = (pixels.div_ceil(by_pixels), threads / by_pixels);
+        let own = pixels.div_ceil(by[0]);
         let input = window.images * window.input[0] * window.input[1] * window.channels;
-        let read = input.min(pixels * panels.depth * groups) / by_pixels;
-        let weights = groups * panels.group_len() / by_columns;
-        let tiles = own.div_ceil(scalars) * columns.div_ceil(by_columns);
-        let products = tiles * scalars * panels.shape.vectors * panels.depth;
-
-        let whole = pixels <= MAX_BLOCK && read * size_of::<f32>() <= MAP_BYTES;
+        let weights = groups * panels.group_len() / by[1];
+        let tiles = own.div_ceil(scalars) * columns.div_ceil(by[1]);
         // Weights that no cache holds are read anew with every block, which is then the better the larger.
-        let streamed = weights > CACHED_FLOATS;
+        let bytes = if weights > CACHED_FLOATS { 4 * BLOCK_BYTES } else { BLOCK_BYTES };
         let pixel = window.channels * window.step[0] * window.step[1] + panels.channels * groups;
-        let fitting = if streamed { 4 * BLOCK_BYTES } else { BLOCK_BYTES } / size_of::<f32>() / pixel;
-        let even = if by_columns == 1 { own.div_ceil(BLOCKS) } else { own };
-        let most = pixels.div_ceil(2 * scalars);
-        let (cut, block) = match (whole, by_pixels) {
-            (true, by) if by == threads => {
-                (Cut::Parts((threads * BLOCKS.div_ceil(columns)).min(most)), pixels)
-            }
-            (true, 1) => (Cut::Columns((threads * BLOCKS).div_ceil(columns).min(most)), pixels),
-            (_, by) if by == threads => (Cut::Blocks, even.min(fitting)),
-            (_, by) => (Cut::Fixed(by), even.min(fitting)),
-        };
-        let block = block.clamp(1, MAX_BLOCK).next_multiple_of(scalars);
-        let again = if streamed && block < own { own.div_ceil(block) } else { 1 };
+        Load {
+            by,
+            pixels,
+            columns,
+            scalars,
+            own,
+            read: input.min(pixels * panels.depth * groups) / by[0],
+            weights,
+            products: tiles * scalars * panels.shape.vectors * panels.depth,
+            fitting: bytes / size_of::<f32>() / pixel,
+        }
+    }
 
-        // Weights are fetched while others are multiplied, and cost little where there is time for that. What a map holds is
-        // in part in another thread's cache, and the first tiles wait for it. What is not handed out waits for the slowest
-        // thread.
-        let memory = (read + again * weights) * FLOAT_PRODUCTS;
-        let waits = (4 * read + again * weights) / 8;
-        let uneven = if matches!(cut, Cut::Fixed(_)) { products / 8 } else { 0 };
-        (Partition { cut, block }, products.max(memory) + waits + uneven)
+    /// What is handed out so that each thread does about as much.
+    fn cut(&self, threads: usize) -> Partition {
+        let most = self.pixels.div_ceil(2 * self.scalars);
+        let whole = self.pixels <= MAX_BLOCK && self.read * size_of::<f32>() <= MAP_BYTES;
+        match self.by {
+            [_, 1] if whole => {
+                let parts = threads * BLOCKS.div_ceil(self.columns);
+                self.blocks(Cut::Parts(parts.min(most)), self.pixels)
+            }
+            [1, _] if whole => {
+                let parts = (threads * BLOCKS).div_ceil(self.columns);
+                self.blocks(Cut::Columns(parts.min(most)), self.pixels)
+            }
+            [_, 1] => self.blocks(Cut::Blocks, self.fitting.min(self.own.div_ceil(BLOCKS))),
+            _ => self.fixed(),
+        }
+    }
+
+    /// Nothing is handed out.
+    fn fixed(&self) -> Partition {
+        self.blocks(Cut::Fixed(self.by[0]), self.fitting.min(self.own))
+    }
+
+    /// With blocks of about so many pixels.
+    fn blocks(&self, cut: Cut, pixels: usize) -> Partition {
+        Partition { cut, block: pixels.clamp(1, MAX_BLOCK).next_multiple_of(self.scalars) }
+    }
+
+    /// What a way of cutting costs the thread, in multiply-adds of vectors. Weights are fetched while others are multiplied,
+    /// and cost little where there is time for that. What a map holds is in part in another thread's cache, and the first
+    /// tiles wait for it. What is not handed out waits for the slowest thread.
+    fn cost(&self, way: Partition) -> usize {
+        let again = if self.weights > CACHED_FLOATS { self.own.div_ceil(way.block).max(1) } else { 1 };
+        let weights = again * self.weights;
+        let memory = (self.read + weights) * FLOAT_PRODUCTS;
+        let waits = (4 * self.read + weights) / 8;
+        let uneven = if matches!(way.cut, Cut::Fixed(_)) { self.products / 8 } else { 0 };
+        self.products.max(memory) + waits + uneven
     }
 }
 
@@ -146,5 +192,11 @@ mod tests {
         assert!(matches!(cut(1, [2048, 1000], unit(1), 4), Cut::Columns(1)));
         // Alone, a thread has both.
         assert_eq!(cut(14, [1024, 256], unit(1), 1), Cut::Parts(1));
+
+        // Of the sweeps of a stride's phases nothing is handed out.
+        let strided = geometry(1, [28; 2], [256, 256], square(3, 2, 1, 1)).unwrap();
+        let phases = Convolution::backward_data(strided, Isa::Portable, 2).unwrap();
+        assert_eq!(phases.sweeps.len(), 4);
+        assert!(phases.sweeps.iter().all(|sweep| matches!(sweep.partition.cut, Cut::Fixed(_))));
     }
 }

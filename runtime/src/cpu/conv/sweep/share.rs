@@ -26,22 +26,12 @@ pub(super) struct Run<'a> {
     pub threads: usize,
 }
 
-/// What a thread is handed of the only sweep of a run.
-pub(super) enum Handed<'a> {
-    /// Blocks of pixels, with all panels.
-    Blocks(Part<'a>),
-    /// Parts of the only block's pixels with a column (a group's panel) each.
-    Items(Part<'a>),
-    /// Nothing: shares are fixed.
-    Nothing,
-}
-
 /// One thread's share of a run.
 pub(super) struct Share<'a> {
     pub run: &'a Run<'a>,
     pub thread: usize,
-    /// What it is handed of the only sweep, if it is.
-    pub handed: Handed<'a>,
+    /// What it is handed of the only sweep, as its cut says: nothing where shares are fixed.
+    pub handed: Part<'a>,
 }
 
 /// Row pointers, output indices and border copies of one block.
@@ -88,16 +78,16 @@ impl Share<'_> {
         let Partition { cut, block: size } = sweep.partition;
         let (all, scalars) = (sweep.window.pixels(), sweep.panels.shape.scalars);
         let columns = run.convolution.geometry.attrs.groups * sweep.panels.count();
-        let by_pixels = cut.pixel_threads(run.threads);
-        let by_columns = run.threads / by_pixels;
-        let (own, cut, blocks, mut items) = match std::mem::replace(&mut self.handed, Handed::Nothing) {
-            Handed::Blocks(blocks) => (0..all, cut, blocks, Part::Own(0..columns)),
-            Handed::Items(items) => (0..all, cut, Part::Own(0..1), items),
-            Handed::Nothing => {
+        let handed = std::mem::replace(&mut self.handed, Part::Own(0..0));
+        let (own, blocks, mut items) = match cut {
+            Cut::Blocks => (0..all, handed, Part::Own(0..columns)),
+            Cut::Parts(_) | Cut::Columns(_) => (0..all, Part::Own(0..1), handed),
+            Cut::Fixed(by_pixels) => {
+                let by_columns = run.threads / by_pixels;
                 let own = share(all, scalars, self.thread / by_columns, by_pixels);
                 let blocks = own.len().div_ceil(size);
                 let columns = share(columns, 1, self.thread % by_columns, by_columns);
-                (own, Cut::Fixed(by_pixels), Part::Own(0..blocks), Part::Own(columns))
+                (own, Part::Own(0..blocks), Part::Own(columns))
             }
         };
         let [rows_len, outs_len] = sweep.pointers_len();
@@ -111,11 +101,12 @@ impl Share<'_> {
                 let (pixels, divided) = (range.len(), matches!(cut, Cut::Columns(_)));
                 let block = Block { rows: scratch.cast(), outs: outs.cast(), edge, pixels, divided };
                 self.fill(sweep, range.clone(), block);
-                let mut before = None;
-                for (i, item) in items.again().enumerate() {
+                let mut seen = 0_u64;
+                for item in items.again() {
                     let [column, part] = cut.item(item, columns);
-                    let new = if divided { i < cut.parts() } else { before != Some(part) };
-                    before = Some(part);
+                    // Parts beyond those a word has bits for may be fetched too rarely: nothing else depends on it.
+                    let new = seen & 1 << (part % 64) == 0;
+                    seen |= 1 << (part % 64);
                     let pixels = share(range.len(), scalars, part, cut.parts());
                     self.column::<V>(sweep, column, pixels, block, new, finish);
                 }
