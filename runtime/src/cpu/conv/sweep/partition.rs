@@ -161,7 +161,7 @@ impl Load {
         let again = if self.weights > CACHED_FLOATS { self.own.div_ceil(way.block).max(1) } else { 1 };
         let weights = again * self.weights;
         let memory = (self.read + weights) * FLOAT_PRODUCTS;
-        let waits = (4 * self.read + weights) / 8;
+        let waits = 2 * self.read + weights / 8;
         let uneven = if matches!(way.cut, Cut::Fixed(_)) { self.products / 8 } else { 0 };
         self.products.max(memory) + waits + uneven
     }
@@ -180,7 +180,7 @@ mod tests {
     fn layers_are_cut_by_what_is_larger() {
         let cut = |size: usize, [reads, writes]: [usize; 2], attrs, threads| {
             let g = geometry(1, [size; 2], [reads, writes], attrs).unwrap();
-            Convolution::forward(g, Isa::Portable, threads).unwrap().sweeps[0].partition.cut
+            Convolution::forward(g, Isa::Avx512, threads).unwrap().sweeps[0].partition.cut
         };
         let unit = |stride| square(1, stride, 0, 1);
         assert_eq!(cut(28, [512, 128], unit(1), 2), Cut::Blocks);
@@ -195,7 +195,7 @@ mod tests {
 
         // Of the sweeps of a stride's phases nothing is handed out.
         let strided = geometry(1, [28; 2], [256, 256], square(3, 2, 1, 1)).unwrap();
-        let phases = Convolution::backward_data(strided, Isa::Portable, 2).unwrap();
+        let phases = Convolution::backward_data(strided, Isa::Avx512, 2).unwrap();
         assert_eq!(phases.sweeps.len(), 4);
         assert!(phases.sweeps.iter().all(|sweep| matches!(sweep.partition.cut, Cut::Fixed(_))));
     }
