@@ -60,6 +60,11 @@ fn cpu_avx2_agrees() {
 }
 
 #[test]
+fn cpu_neon_agrees() {
+    cpu_agrees(Isa::Neon);
+}
+
+#[test]
 fn cpu_portable_agrees() {
     cpu_agrees(Isa::Portable);
 }

@@ -76,6 +76,9 @@ mod pages {
                 Side::After => page + usable - bytes,
             };
             let pages = Pages { base, mapped, offset };
+            if usable == 0 {
+                return Ok(pages);
+            }
             // SAFETY: the pages between the first and the last of the mapping just made.
             let status = unsafe {
                 libc::mprotect(base.as_ptr().add(page).cast(), usable, libc::PROT_READ | libc::PROT_WRITE)

@@ -4,7 +4,7 @@ use crate::cpu::vector::{Portable, Vector};
 use crate::error::{Error, Result};
 use resnetc_compiler::ir::types::DType;
 
-/// Forces an instruction set: `amx`, `avx512`, `avx2` or `portable`. So tests cover all that a machine has.
+/// Forces an instruction set: `amx`, `avx512`, `avx2`, `neon` or `portable`. So tests cover all that a machine has.
 pub const ISA_VARIABLE: &str = "RESNETC_ISA";
 
 /// An instruction set that kernels are compiled for.
@@ -16,7 +16,9 @@ pub enum Isa {
     Avx512,
     /// 256-bit vectors (AVX2 and FMA).
     Avx2,
-    /// Plain Rust that the compiler vectorises for the target's baseline (SSE2, NEON, ...).
+    /// Pairs of 128-bit vectors, of 64-bit ARM.
+    Neon,
+    /// Plain Rust that the compiler vectorises for the target's baseline (SSE2, ...).
     Portable,
 }
 
@@ -58,7 +60,7 @@ pub trait Work {
 
 impl Isa {
     /// All, fastest first.
-    pub const ALL: [Isa; 4] = [Isa::Amx, Isa::Avx512, Isa::Avx2, Isa::Portable];
+    pub const ALL: [Isa; 5] = [Isa::Amx, Isa::Avx512, Isa::Avx2, Isa::Neon, Isa::Portable];
 
     /// What `RESNETC_ISA` says, else the fastest that this machine has.
     pub fn choose() -> Result<Self> {
@@ -76,7 +78,7 @@ impl Isa {
     /// The instruction set of this name, if the machine has it.
     pub fn forced(name: &str) -> Result<Self> {
         let isa = Self::ALL.into_iter().find(|isa| isa.name() == name).ok_or_else(|| {
-            Error::Device(format!("{ISA_VARIABLE}={name}: unknown; use amx, avx512, avx2 or portable"))
+            Error::Device(format!("{ISA_VARIABLE}={name}: unknown; use amx, avx512, avx2, neon or portable"))
         })?;
         if !isa.available() {
             return Err(Error::Device(format!(
@@ -92,6 +94,7 @@ impl Isa {
             Isa::Amx => "amx",
             Isa::Avx512 => "avx512",
             Isa::Avx2 => "avx2",
+            Isa::Neon => "neon",
             Isa::Portable => "portable",
         }
     }
@@ -110,6 +113,7 @@ impl Isa {
             Isa::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
             #[cfg(not(target_arch = "x86_64"))]
             Isa::Avx512 | Isa::Avx2 => false,
+            Isa::Neon => cfg!(target_arch = "aarch64"),
             Isa::Portable => true,
         }
     }
@@ -118,7 +122,7 @@ impl Isa {
     pub fn lanes(self) -> usize {
         match self {
             Isa::Amx | Isa::Avx512 => 16,
-            Isa::Avx2 => 8,
+            Isa::Avx2 | Isa::Neon => 8,
             Isa::Portable => Portable::LANES,
         }
     }
@@ -127,7 +131,7 @@ impl Isa {
     pub fn registers(self) -> usize {
         match self {
             Isa::Amx | Isa::Avx512 => 32,
-            Isa::Avx2 => 16,
+            Isa::Avx2 | Isa::Neon => 16,
             Isa::Portable => Portable::REGISTERS,
         }
     }
@@ -146,11 +150,18 @@ impl Isa {
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => unsafe { with_avx2(work) },
             #[cfg(not(target_arch = "x86_64"))]
-            Isa::Amx | Isa::Avx512 | Isa::Avx2 => {
-                unreachable!("{} is not available on this architecture", self.name())
-            }
+            Isa::Amx | Isa::Avx512 | Isa::Avx2 => self.missing(),
+            // All 64-bit ARM processors that run an operating system have NEON.
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => work.run::<crate::cpu::vector::Neon>(),
+            #[cfg(not(target_arch = "aarch64"))]
+            Isa::Neon => self.missing(),
             Isa::Portable => work.run::<Portable>(),
         }
+    }
+
+    fn missing(self) -> ! {
+        unreachable!("{} is not available on this architecture", self.name())
     }
 }
 
@@ -176,6 +187,6 @@ mod tests {
             assert_eq!(Isa::forced(isa.name()).unwrap(), isa);
         }
         let error = Isa::forced("sse9").unwrap_err().to_string();
-        assert_eq!(error, "RESNETC_ISA=sse9: unknown; use amx, avx512, avx2 or portable");
+        assert_eq!(error, "RESNETC_ISA=sse9: unknown; use amx, avx512, avx2, neon or portable");
     }
 }

@@ -1,7 +1,7 @@
 //! The CPU backend: own vectorised kernels on NHWC feature maps, HWIO weights.
 //!
-//! [`pool`] runs a kernel on all threads with a static partition; [`isa`] compiles each algorithm for AVX-512, AVX2 and
-//! plain Rust and picks one at start; `check` refuses a plan whose steps would touch memory outside of their buffers.
+//! [`pool`] runs a kernel on all threads with a static partition; [`isa`] compiles each algorithm for AVX-512, AVX2,
+//! NEON and plain Rust and picks one at start; `check` refuses a plan whose steps would touch memory outside of their buffers.
 //! A kernel is a function of the [`Ctx`], its sizes, and views ([`memory::Src`], [`memory::Dst`]) of its operands.
 
 mod activation;

@@ -1,9 +1,15 @@
 //! Vectors of `f32`, one type per instruction set, behind the trait that kernels are written over.
 
+#[cfg(target_arch = "aarch64")]
+#[allow(clippy::undocumented_unsafe_blocks)]
+// each is an intrinsic or two: the promise of the trait, passed on
+mod neon;
 #[cfg(target_arch = "x86_64")]
-#[allow(clippy::undocumented_unsafe_blocks)] // each is one intrinsic: the promise of the trait, passed on
+#[allow(clippy::undocumented_unsafe_blocks)] // likewise
 mod x86;
 
+#[cfg(target_arch = "aarch64")]
+pub use neon::Neon;
 #[cfg(target_arch = "x86_64")]
 pub use x86::{Avx2, Avx512};
 
@@ -85,8 +91,8 @@ impl Portable {
 
 impl Vector for Portable {
     const LANES: usize = 8;
-    // Each is two of the machine's own: NEON has 32 of them, SSE2 16.
-    const REGISTERS: usize = if cfg!(target_arch = "aarch64") { 16 } else { 8 };
+    // Each is two of the machine's own, of which SSE2 has 16.
+    const REGISTERS: usize = 8;
 
     #[inline(always)]
     unsafe fn load(p: *const f32) -> Self {

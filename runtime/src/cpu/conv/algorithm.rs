@@ -10,7 +10,7 @@ use super::rounded::{RoundedConvolution, RoundedFilter};
 use super::sweep::{Convolution, Finishing};
 use super::winograd::{Size, Winograd, WinogradFilter};
 use crate::cpu::Ctx;
-use crate::cpu::isa::{Isa, Machine};
+use crate::cpu::isa::Machine;
 use crate::cpu::memory::{Dst, Src};
 use crate::cpu::stored::{MapDst, MapSrc};
 use crate::device::Estimate;
@@ -101,8 +101,7 @@ impl Algorithm {
                 others.push((Algorithm::Winograd(winograd), estimate));
             }
         }
-        if isa == Isa::Amx && MatrixConvolution::applies(g) {
-            let (matrix, estimate) = MatrixConvolution::choose(*g, operation, planes(g), machine);
+        if let Some((matrix, estimate)) = MatrixConvolution::offer(*g, operation, planes(g), machine) {
             others.push((Algorithm::Matrix(Box::new(matrix)), estimate));
         }
         Ok(others)
@@ -214,9 +213,7 @@ impl FilterAlgorithm {
             let estimate = winograd.estimate(isa, threads);
             others.push((FilterAlgorithm::Winograd(winograd), estimate));
         }
-        if isa == Isa::Amx && MatrixFilter::applies(g) {
-            let matrix = MatrixFilter::new(*g, planes(g), threads);
-            let estimate = matrix.estimate(machine);
+        if let Some((matrix, estimate)) = MatrixFilter::offer(*g, planes(g), machine) {
             others.push((FilterAlgorithm::Matrix(matrix), estimate));
         }
         Ok(others)

@@ -1,5 +1,7 @@
 //! Stands in for the matrix unit on processors that cannot have it: nothing applies, so nothing is ever made.
 
+use std::convert::Infallible;
+
 use resnetc_compiler::plan::ConvGeometry;
 
 use super::Operation;
@@ -25,37 +27,32 @@ pub fn available() -> bool {
 }
 
 /// A convolution that cannot be made.
-pub enum MatrixConvolution {}
+pub struct MatrixConvolution(Infallible);
 
 impl MatrixConvolution {
     /// Never.
-    pub fn applies(_: &ConvGeometry) -> bool {
-        false
-    }
-
-    /// Is not called where nothing applies.
-    pub(super) fn choose(_: ConvGeometry, _: Operation, _: Planes, _: usize) -> (Self, Estimate) {
-        unreachable!("no convolution applies without a matrix unit")
+    pub(super) fn offer(_: ConvGeometry, _: Operation, _: Planes, _: Machine) -> Option<(Self, Estimate)> {
+        None
     }
 
     /// What the algorithm is called.
     pub fn name(&self) -> &'static str {
-        match *self {}
+        match self.0 {}
     }
 
     /// Floats of the packed weights.
     pub fn packed_len(&self) -> usize {
-        match *self {}
+        match self.0 {}
     }
 
     /// Floats of scratch memory.
     pub fn scratch_len(&self, _: usize) -> usize {
-        match *self {}
+        match self.0 {}
     }
 
     /// Packs HWIO weights.
     pub fn pack(&self, _: &Ctx<'_>, _: Src<'_, f32>, _: Dst<'_, f32>) {
-        match *self {}
+        match self.0 {}
     }
 
     /// Computes the result.
@@ -68,42 +65,32 @@ impl MatrixConvolution {
         _: Dst<'_, f32>,
         _: MapDst<'_>,
     ) {
-        match *self {}
+        match self.0 {}
     }
 }
 
 /// A filter gradient that cannot be made.
-pub enum MatrixFilter {}
+pub struct MatrixFilter(Infallible);
 
 impl MatrixFilter {
     /// Never.
-    pub fn applies(_: &ConvGeometry) -> bool {
-        false
-    }
-
-    /// Is not called where nothing applies.
-    pub fn new(_: ConvGeometry, _: Planes, _: usize) -> Self {
-        unreachable!("no filter gradient applies without a matrix unit")
-    }
-
-    /// What it is expected to cost.
-    pub fn estimate(&self, _: Machine) -> Estimate {
-        match *self {}
+    pub fn offer(_: ConvGeometry, _: Planes, _: Machine) -> Option<(Self, Estimate)> {
+        None
     }
 
     /// What the algorithm is called.
     pub fn name(&self) -> &'static str {
-        match *self {}
+        match self.0 {}
     }
 
     /// Floats of scratch memory.
     pub fn scratch_len(&self, _: usize) -> usize {
-        match *self {}
+        match self.0 {}
     }
 
     /// Computes `dw`.
     pub fn run(&self, _: &Ctx<'_>, _: MapSrc<'_>, _: MapSrc<'_>, _: Dst<'_, f32>, _: Dst<'_, f32>) {
-        match *self {}
+        match self.0 {}
     }
 }
 

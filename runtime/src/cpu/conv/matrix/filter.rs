@@ -8,6 +8,7 @@ use std::ops::Range;
 use bytemuck::Pod;
 use resnetc_compiler::plan::ConvGeometry;
 
+use super::Planes;
 use super::element::Element;
 use super::machine::{DEPTH, SIDE, Sums, TILE_BYTES, Tiles};
 use super::map::{Axis, Band, Map};
@@ -15,10 +16,9 @@ use super::planes::pair_rows;
 use super::product::{Fetch, Product};
 use super::weights::GROUP;
 use super::windows::Windows;
-use super::{Planes, machine};
 use crate::cpu::Ctx;
 use crate::cpu::conv::window::Tap;
-use crate::cpu::isa::Machine;
+use crate::cpu::isa::{Isa, Machine};
 use crate::cpu::memory::{Dst, Src};
 use crate::cpu::pool::{share, share_either};
 use crate::cpu::stored::MapSrc;
@@ -70,13 +70,17 @@ pub struct MatrixFilter {
 }
 
 impl MatrixFilter {
-    /// Whether the unit does such gradients: those without groups.
-    pub fn applies(g: &ConvGeometry) -> bool {
-        machine::available() && g.attrs.groups == 1
+    /// `dw` of `x` and `dy`, and what it is expected to cost; `None` without a unit or with groups.
+    pub fn offer(geometry: ConvGeometry, planes: Planes, machine: Machine) -> Option<(Self, Estimate)> {
+        if machine.isa != Isa::Amx || geometry.attrs.groups > 1 {
+            return None;
+        }
+        let gradient = Self::new(geometry, planes, machine.threads);
+        let estimate = gradient.estimate(machine);
+        Some((gradient, estimate))
     }
 
-    /// `dw` of `x` and `dy`.
-    pub fn new(geometry: ConvGeometry, planes: Planes, threads: usize) -> Self {
+    fn new(geometry: ConvGeometry, planes: Planes, threads: usize) -> Self {
         let ConvGeometry { n, h, w, cin, .. } = geometry;
         let (windows, geometry) = Windows::new(&geometry).map_or((None, geometry), |(w, g)| (Some(w), g));
         let x_steps = windows.as_ref().map_or([w * cin, cin], |windows| [windows.pitch, windows.step]);
@@ -132,7 +136,7 @@ impl MatrixFilter {
     }
 
     /// Expected cycles of the busiest of the threads.
-    pub fn estimate(&self, machine: Machine) -> Estimate {
+    fn estimate(&self, machine: Machine) -> Estimate {
         let threads = machine.threads;
         let [bands, groups] = if self.by_bands { [threads, 1] } else { [1, threads] };
         let bands = self.map.bands().div_ceil(bands) as f64;

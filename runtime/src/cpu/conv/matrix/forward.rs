@@ -8,16 +8,16 @@ use resnetc_compiler::plan::ConvGeometry;
 
 use self::finish::Finish;
 use self::share::Share;
+use super::Planes;
 use super::element::Element;
 use super::machine::{DEPTH, SIDE, TILE_BYTES};
 use super::map::{Axis, Map};
 use super::weights::{GROUP, Layout, Taps, Weights};
-use super::{Planes, machine};
 use crate::cpu::Ctx;
 use crate::cpu::conv::Operation;
 use crate::cpu::conv::sweep::{Finishing, phase_taps};
 use crate::cpu::conv::window::Tap;
-use crate::cpu::isa::Machine;
+use crate::cpu::isa::{Isa, Machine};
 use crate::cpu::memory::{Dst, Src};
 use crate::cpu::pool::{Part, share};
 use crate::cpu::stored::{MapDst, MapSrc};
@@ -79,25 +79,23 @@ pub struct MatrixConvolution {
 }
 
 impl MatrixConvolution {
-    /// Whether the unit does such convolutions: those without groups.
-    pub fn applies(g: &ConvGeometry) -> bool {
-        machine::available() && g.attrs.groups == 1
-    }
-
-    /// The fastest way to share the work, and what it is expected to cost.
-    pub(in crate::cpu::conv) fn choose(
+    /// The fastest way to share the work, and what it is expected to cost; `None` without a unit or with groups.
+    pub(in crate::cpu::conv) fn offer(
         geometry: ConvGeometry,
         operation: Operation,
         planes: Planes,
         machine: Machine,
-    ) -> (Self, Estimate) {
+    ) -> Option<(Self, Estimate)> {
+        if machine.isa != Isa::Amx || geometry.attrs.groups > 1 {
+            return None;
+        }
         let threads = machine.threads;
         let made = (1..=threads).filter(|by| threads.is_multiple_of(*by)).map(|by| {
             let convolution = Self::new(geometry, operation, planes, by);
             let estimate = convolution.estimate(machine);
             (convolution, estimate)
         });
-        made.min_by(|a, b| a.1.cycles().total_cmp(&b.1.cycles())).expect("there is a thread")
+        made.min_by(|a, b| a.1.cycles().total_cmp(&b.1.cycles()))
     }
 
     fn new(geometry: ConvGeometry, operation: Operation, planes: Planes, band_threads: usize) -> Self {
