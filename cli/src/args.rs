@@ -1,11 +1,13 @@
 //! The command line, as clap types. No meaning here: commands read these, nothing writes them.
 
+mod measure;
 mod tools;
 
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
+pub use measure::{BenchArgs, TuneArgs};
 pub use tools::{DiffArgs, ExplainArgs, LintArgs, ListArgs, NewArgs, SchemaArgs, VerifyArgs};
 
 use resnetc_compiler::spec::limits::Limits;
@@ -43,6 +45,8 @@ pub enum Command {
     Run(Box<RunArgs>),
     /// Time a network, kernel by kernel.
     Bench(BenchArgs),
+    /// Measure which algorithms are the fastest here, and keep that for later runs.
+    Tune(TuneArgs),
     /// Report all mistakes of specs; print nothing else.
     Check(CheckArgs),
     /// Compile every spec of a folder; check what each expects of itself.
@@ -296,46 +300,6 @@ pub enum DeviceKind {
     /// Plain Candle tensor operations on an NVIDIA GPU; needs a build with `--features cuda`.
     Cuda,
 }
-
-/// `resnetc bench`
-#[derive(Debug, Args)]
-#[command(after_help = BENCH_EXAMPLES)]
-pub struct BenchArgs {
-    /// A spec file, or the name of a compiled-in network.
-    pub spec: String,
-    /// Time the training step (forward, loss, backward, update) instead of inference.
-    #[arg(long)]
-    pub train: bool,
-    /// Images per run [default: 1, with --train the spec's batch size].
-    #[arg(long, value_name = "N", value_parser = positive)]
-    pub batch: Option<usize>,
-    /// Threads of the CPU kernels [default: all cores].
-    #[arg(long, value_name = "N", value_parser = positive)]
-    pub threads: Option<usize>,
-    /// Timed runs, after the warm-up.
-    #[arg(long, value_name = "N", value_parser = positive, default_value_t = 20)]
-    pub runs: usize,
-    /// Runs before the timed ones.
-    #[arg(long, value_name = "N", default_value_t = 3)]
-    pub warmup: usize,
-    /// Say of each step with several algorithms what the cost model expects of them.
-    #[arg(long)]
-    pub explain: bool,
-    /// Print the figures as one JSON object.
-    #[arg(long)]
-    pub json: bool,
-    /// Changes of the spec.
-    #[command(flatten)]
-    pub overrides: Overrides,
-}
-
-const BENCH_EXAMPLES: &str = "\
-Examples:
-  resnetc bench resnet50                        one image, each kernel against the machine's ceilings
-  resnetc bench resnet20 --train --batch 128    the training step
-  resnetc bench resnet50 --explain              and why a step's algorithm was taken
-  resnetc bench resnet50 --batch 16 --json      for programs: `ms`, `img_s`, `steps`
-Run nothing else meanwhile.";
 
 /// `resnetc check`
 #[derive(Debug, Args)]

@@ -27,6 +27,7 @@ fn main() -> ExitCode {
         Command::Build(args) => cmd::build::build(args, &output),
         Command::Run(args) => cmd::run::run(args, &output),
         Command::Bench(args) => cmd::bench::bench(args, &output),
+        Command::Tune(args) => cmd::tune::tune(args, &output),
         Command::Check(args) => cmd::check::check(args, &output),
         Command::Verify(args) => cmd::verify::verify(args, &output),
         Command::Explain(args) => cmd::explain::explain(args, &output),

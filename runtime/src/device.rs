@@ -51,7 +51,9 @@ impl Estimate {
 pub struct Choice {
     /// Name of the algorithm.
     pub algorithm: &'static str,
-    /// Of every algorithm that applies; the one with the lowest was chosen.
+    /// Whether it was chosen because it was measured to be the fastest.
+    pub measured: bool,
+    /// Of every algorithm that applies; the one with the lowest was chosen if none was measured.
     pub estimates: Vec<Estimate>,
 }
 

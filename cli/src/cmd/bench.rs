@@ -1,26 +1,21 @@
 //! `resnetc bench`: how long a network takes, kernel by kernel, against what the machine can do at most.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use resnetc_compiler::ir::graph::Mode;
-use resnetc_compiler::ir::op::Init;
-use resnetc_compiler::plan::Plan;
 use resnetc_compiler::report::{Dump, Target};
 use resnetc_compiler::source::SourceMap;
 use resnetc_runtime::cpu::CpuDevice;
-use resnetc_runtime::device::RunArgs as StepArgs;
 use resnetc_runtime::exec::Executor;
 use resnetc_runtime::init;
 
-use super::spec;
+use super::feed::Feed;
+use super::{device, spec};
 use crate::args::BenchArgs;
 use crate::failure::{Failure, Result};
 use crate::output::Output;
 use crate::report::bench::{self, Measured};
-
-/// Learning rate of the timed steps: small, so that the loss stays finite however many there are.
-const LR: f32 = 1e-4;
 
 /// Runs the command.
 pub fn bench(args: &BenchArgs, output: &Output) -> Result {
@@ -33,9 +28,10 @@ pub fn bench(args: &BenchArgs, output: &Output) -> Result {
     let batch = args.batch.unwrap_or(if args.train { spec.train.batch_size } else { 1 });
     let plan = Arc::new(compile(mode, batch)?.plan);
 
-    let device = CpuDevice::new(args.threads)?;
-    let device = if args.train { device } else { device.with_unit_measured() };
-    let mut executor = Executor::new(Box::new(device), Arc::clone(&plan))?;
+    device::check_tuning(args.threads, output)?;
+    let cpu = device::tuned(CpuDevice::new(args.threads)?);
+    let cpu = if args.train { cpu } else { cpu.with_unit_measured() };
+    let mut executor = Executor::new(Box::new(cpu), Arc::clone(&plan))?;
     // Not kept: their memory is wanted by the first run.
     executor.load_params(&init::initial(&compile(Mode::Train, 1)?.plan, spec.train.seed)?)?;
     let mut feed = Feed::new(&plan, spec.classes.value);
@@ -74,30 +70,4 @@ fn peak_resident() -> Option<usize> {
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     let kilobytes: usize = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kilobytes * 1024)
-}
-
-/// Random images and classes, the same for every run.
-struct Feed {
-    images: Vec<f32>,
-    labels: Option<Vec<u32>>,
-}
-
-impl Feed {
-    fn new(plan: &Plan, classes: usize) -> Self {
-        let pixels = plan.buffer(plan.input).shape.numel().unwrap_or(0);
-        let images = init::values(Init::Normal { std: 1.0 }, pixels, 0, "random image");
-        let labels = plan.labels.map(|_| (0..plan.batch).map(|i| (i * 7 % classes) as u32).collect());
-        Feed { images, labels }
-    }
-
-    /// One run and its time; writing the inputs is not part of it.
-    fn run(&mut self, executor: &mut Executor, steps: Option<&mut [Duration]>) -> Result<Duration> {
-        executor.set_input_nhwc(0, &self.images)?;
-        if let Some(labels) = &self.labels {
-            executor.set_labels(0, labels)?;
-        }
-        let start = Instant::now();
-        executor.run(0, &StepArgs { lr: LR, ..StepArgs::default() }, steps)?;
-        Ok(start.elapsed())
-    }
 }

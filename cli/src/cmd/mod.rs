@@ -1,4 +1,4 @@
-//! One module per command; [`spec`] and [`device`] are what they share.
+//! One module per command; [`spec`], [`device`] and [`feed`] are what they share.
 
 pub mod bench;
 pub mod build;
@@ -8,6 +8,7 @@ pub mod device;
 pub mod diff;
 pub mod eval;
 pub mod explain;
+pub mod feed;
 pub mod lint;
 pub mod list;
 pub mod new;
@@ -15,4 +16,5 @@ pub mod predict;
 pub mod run;
 pub mod spec;
 pub mod train;
+pub mod tune;
 pub mod verify;

@@ -7,7 +7,7 @@ use crate::output::Output;
 
 /// Runs the command.
 pub fn run(args: &RunArgs, output: &Output) -> Result {
-    device::check(args)?;
+    device::check(args, output)?;
     if let Some(dataset) = &args.train {
         return train::train(args.spec.as_deref(), dataset.as_deref(), args, output);
     }

@@ -94,6 +94,7 @@ impl Measured<'_> {
                 json!({
                     "name": step.name, "kernel": step.kernel.name(), "shape": step.kernel.geometry(),
                     "algorithm": choice.as_ref().map(|choice| choice.algorithm),
+                    "measured": choice.as_ref().map(|choice| choice.measured),
                     "estimates": choice.as_ref().map(|choice| choice.estimates.iter().map(estimate).collect::<Vec<_>>()),
                     "ms": ms(time), "gflop_s": rates.gflops, "gb_s": rates.gb_s, "share": rates.share,
                 })
@@ -196,7 +197,12 @@ fn reasons(measured: &Measured<'_>) -> Table {
             table.row([
                 if nth == 0 { step.name.clone() } else { String::new() },
                 estimate.algorithm.to_owned(),
-                if estimate.algorithm == choice.algorithm { "taken" } else { "" }.to_owned(),
+                match (estimate.algorithm == choice.algorithm, choice.measured) {
+                    (true, true) => "taken, as measured",
+                    (true, false) => "taken",
+                    (false, _) => "",
+                }
+                .to_owned(),
                 format!("{:.3}", estimate.cycles() / 1e6),
                 estimate.parts.iter().map(part).collect::<Vec<_>>().join(", "),
             ]);

@@ -7,4 +7,5 @@ pub mod passes;
 pub mod summary;
 pub mod table;
 pub mod training;
+pub mod tune;
 pub mod units;

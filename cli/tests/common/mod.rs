@@ -6,7 +6,11 @@ use std::process::{Command, Output};
 pub fn resnetc(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_resnetc"));
     command.args(args).current_dir(env!("CARGO_MANIFEST_DIR"));
-    command.env_remove("NO_COLOR").env_remove("RESNETC_DATA").env("COLUMNS", "100");
+    command
+        .env_remove("NO_COLOR")
+        .env_remove("RESNETC_DATA")
+        .env("RESNETC_TUNING", "off")
+        .env("COLUMNS", "100");
     command
 }
 

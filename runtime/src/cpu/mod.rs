@@ -34,6 +34,7 @@ pub mod shortcut;
 pub mod stats;
 pub mod stored;
 mod stream;
+pub mod tuning;
 pub mod update;
 pub mod vector;
 
@@ -50,6 +51,7 @@ use isa::{Isa, Machine};
 use memory::{Dst, Memory};
 use pool::Pool;
 use prepare::Prepared;
+use tuning::{Cache, Tuning};
 
 /// What every kernel gets besides its operands.
 #[derive(Clone, Copy)]
@@ -86,6 +88,7 @@ pub struct CpuDevice {
     written: u64,
     /// See [`isa::Machine::unit`].
     unit: Option<f64>,
+    tuning: Tuning,
 }
 
 impl CpuDevice {
@@ -109,6 +112,7 @@ impl CpuDevice {
             programs: Vec::new(),
             written: 1,
             unit: None,
+            tuning: Tuning::default(),
         })
     }
 
@@ -123,6 +127,18 @@ impl CpuDevice {
             self.unit = Some(roofline::unit_slowness(&self.pool));
         }
         self
+    }
+
+    /// Lets plans that are loaded from now on take the algorithms that were measured to be the fastest.
+    #[must_use]
+    pub fn with_tuning(mut self, tuning: Tuning) -> Self {
+        self.tuning = tuning;
+        self
+    }
+
+    /// Where measurements for such a device are kept; `None` where that is not wanted.
+    pub fn tuning_cache(&self) -> Option<Cache> {
+        Cache::new(self.isa, self.pool.threads())
     }
 
     fn machine(&self) -> Machine {
@@ -192,7 +208,7 @@ impl CpuDevice {
         let mut steps = Vec::with_capacity(plan.steps.len());
         let mut needed = 0;
         for step in &plan.steps {
-            let prepared = Prepared::new(&step.kernel, self.machine(), keep_packed)?;
+            let prepared = Prepared::new(&step.kernel, self.machine(), &self.tuning, keep_packed)?;
             needed = needed.max(prepared.scratch_len(&step.kernel, threads));
             steps.push(prepared);
         }
@@ -259,7 +275,7 @@ impl Device for CpuDevice {
     fn choice(&self, program: ProgramId, step: usize) -> Option<Choice> {
         let program = self.programs.get(program.0)?;
         let (prepared, step) = (program.steps.get(step)?, program.plan.steps.get(step)?);
-        prepared.choice(&step.kernel, self.machine())
+        prepared.choice(&step.kernel, self.machine(), &self.tuning)
     }
 
     fn run(&mut self, program: ProgramId, args: &RunArgs, times: Option<&mut [Duration]>) -> Result<()> {

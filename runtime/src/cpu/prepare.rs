@@ -7,6 +7,7 @@ use crate::cpu::Ctx;
 use crate::cpu::conv::{Algorithm, FilterAlgorithm, Finishing};
 use crate::cpu::isa::Machine;
 use crate::cpu::memory::Memory;
+use crate::cpu::tuning::Tuning;
 use crate::device::{Choice, RunArgs};
 use crate::error::Result;
 
@@ -27,12 +28,16 @@ pub(super) enum Prepared {
 
 impl Prepared {
     /// Decides; `keep_packed` in inference.
-    pub fn new(kernel: &Kernel, machine: Machine, keep_packed: bool) -> Result<Self> {
+    pub fn new(kernel: &Kernel, machine: Machine, tuning: &Tuning, keep_packed: bool) -> Result<Self> {
+        let measured = tuning.fastest(kernel);
         let convolution = match kernel {
-            Kernel::Conv { geometry, .. } => Algorithm::forward(*geometry, machine)?,
-            Kernel::ConvBackwardData { geometry, .. } => Algorithm::backward_data(*geometry, machine)?,
+            Kernel::Conv { geometry, .. } => Algorithm::forward(*geometry, machine, measured)?,
+            Kernel::ConvBackwardData { geometry, .. } => {
+                Algorithm::backward_data(*geometry, machine, measured)?
+            }
             Kernel::ConvBackwardFilter { geometry } => {
-                return Ok(Prepared::FilterGradient(Box::new(FilterAlgorithm::new(*geometry, machine)?)));
+                let gradient = FilterAlgorithm::new(*geometry, machine, measured)?;
+                return Ok(Prepared::FilterGradient(Box::new(gradient)));
             }
             _ => return Ok(Prepared::Nothing),
         };
@@ -53,7 +58,7 @@ impl Prepared {
     }
 
     /// How the step is computed; `None` where there is one way only.
-    pub fn choice(&self, kernel: &Kernel, machine: Machine) -> Option<Choice> {
+    pub fn choice(&self, kernel: &Kernel, machine: Machine, tuning: &Tuning) -> Option<Choice> {
         let (algorithm, estimates) = match (self, kernel) {
             (Prepared::Convolution { convolution, .. }, Kernel::Conv { geometry, .. }) => {
                 (convolution.name(), Algorithm::estimates_forward(geometry, machine))
@@ -66,7 +71,8 @@ impl Prepared {
             }
             _ => return None,
         };
-        Some(Choice { algorithm, estimates: estimates.ok()? })
+        let measured = tuning.fastest(kernel) == Some(algorithm);
+        Some(Choice { algorithm, measured, estimates: estimates.ok()? })
     }
 
     /// Packs the weights that are kept from run to run, after they have been written.

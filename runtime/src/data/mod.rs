@@ -115,16 +115,19 @@ impl Places {
         self.data_dir.clone().or_else(environment)
     }
 
-    /// Where downloads go when nobody named a folder: `$XDG_CACHE_HOME/resnetc` or `~/.cache/resnetc`.
+    /// Where downloads go when nobody named a folder.
     fn cache() -> Result<PathBuf> {
-        let variable = |name| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
-        variable("XDG_CACHE_HOME")
-            .or_else(|| variable("HOME").map(|home| home.join(".cache")))
-            .map(|cache| cache.join("resnetc"))
-            .ok_or_else(|| {
-                Error::Data("no folder to keep data sets in: give --data-dir or set RESNETC_DATA".to_string())
-            })
+        cache_dir().ok_or_else(|| {
+            Error::Data("no folder to keep data sets in: give --data-dir or set RESNETC_DATA".to_string())
+        })
     }
+}
+
+/// What can be made anew is kept in `$XDG_CACHE_HOME/resnetc` or `~/.cache/resnetc`.
+pub fn cache_dir() -> Option<PathBuf> {
+    let variable = |name| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+    let cache = variable("XDG_CACHE_HOME").or_else(|| variable("HOME").map(|home| home.join(".cache")));
+    cache.map(|cache| cache.join("resnetc"))
 }
 
 /// Loads a data set by name; `progress` hears how a download goes, should one be needed.

@@ -16,7 +16,8 @@ use crate::cpu::stored::{MapDst, MapSrc};
 use crate::device::Estimate;
 use crate::error::Result;
 
-/// A convolution, forward or backward-data, by the algorithm that the cost model expects to be the fastest.
+/// A convolution, forward or backward-data, by the algorithm that was measured to be the fastest or, as a rule, that the cost
+/// model expects to be.
 pub enum Algorithm {
     /// Direct.
     Direct(Convolution),
@@ -61,33 +62,46 @@ fn estimate_direct(g: &ConvGeometry, machine: Machine, rate: f64) -> Estimate {
     Estimate { algorithm, parts: vec![("multiply-adds", cycles)] }
 }
 
+/// Times the fewest expected cycles up to which an algorithm is believed to have been measured as the fastest: beyond, what it
+/// ran on then is not there now, as the matrix unit is not where others slow it down.
+pub const BELIEVABLE: f64 = 3.0;
+
+/// Index of the algorithm to take: the one `measured` to be the fastest, if it may still be, else the one with the fewest
+/// expected cycles.
+fn pick(estimates: &[Estimate], measured: Option<&str>) -> usize {
+    let order = |a: &(usize, f64), b: &(usize, f64)| a.1.total_cmp(&b.1);
+    let cycles = estimates.iter().map(Estimate::cycles).enumerate();
+    let Some((best, fewest)) = cycles.min_by(order) else { return 0 };
+    let is_measured = |estimate: &Estimate| Some(estimate.algorithm) == measured;
+    let known = estimates.iter().position(is_measured);
+    known.filter(|&i| estimates[i].cycles() <= BELIEVABLE * fewest).unwrap_or(best)
+}
+
 impl Algorithm {
-    /// `y = conv(x, weight)`.
-    pub fn forward(geometry: ConvGeometry, machine: Machine) -> Result<Self> {
-        Self::choose(geometry, Operation::Forward, machine)
+    /// `y = conv(x, weight)`; see [`crate::cpu::tuning`] for what was `measured`.
+    pub fn forward(geometry: ConvGeometry, machine: Machine, measured: Option<&str>) -> Result<Self> {
+        Self::choose(geometry, Operation::Forward, machine, measured)
     }
 
     /// `dx` of `dy` and `weight`.
-    pub fn backward_data(geometry: ConvGeometry, machine: Machine) -> Result<Self> {
-        Self::choose(geometry, Operation::BackwardData, machine)
+    pub fn backward_data(geometry: ConvGeometry, machine: Machine, measured: Option<&str>) -> Result<Self> {
+        Self::choose(geometry, Operation::BackwardData, machine, measured)
     }
 
     /// What [`Algorithm::forward`] decides by.
     pub fn estimates_forward(g: &ConvGeometry, machine: Machine) -> Result<Vec<Estimate>> {
-        Self::estimates(g, Operation::Forward, machine)
+        Ok(Self::estimates(g, machine, &Self::others(g, Operation::Forward, machine)?))
     }
 
     /// What [`Algorithm::backward_data`] decides by.
     pub fn estimates_backward_data(g: &ConvGeometry, machine: Machine) -> Result<Vec<Estimate>> {
-        Self::estimates(g, Operation::BackwardData, machine)
+        Ok(Self::estimates(g, machine, &Self::others(g, Operation::BackwardData, machine)?))
     }
 
-    fn estimates(g: &ConvGeometry, operation: Operation, machine: Machine) -> Result<Vec<Estimate>> {
-        let mut estimates = vec![estimate_direct(g, machine, cost::DIRECT)];
-        for (_, estimate) in Self::others(g, operation, machine)? {
-            estimates.push(estimate);
-        }
-        Ok(estimates)
+    /// Of the direct algorithm and the others.
+    fn estimates(g: &ConvGeometry, machine: Machine, others: &[(Self, Estimate)]) -> Vec<Estimate> {
+        let others = others.iter().map(|(_, estimate)| estimate.clone());
+        std::iter::once(estimate_direct(g, machine, cost::DIRECT)).chain(others).collect()
     }
 
     /// The algorithms beside the direct one that apply.
@@ -107,21 +121,23 @@ impl Algorithm {
         Ok(others)
     }
 
-    /// The algorithm with the fewest expected cycles.
-    fn choose(g: ConvGeometry, operation: Operation, machine: Machine) -> Result<Self> {
+    fn choose(
+        g: ConvGeometry,
+        operation: Operation,
+        machine: Machine,
+        measured: Option<&str>,
+    ) -> Result<Self> {
         let Machine { isa, threads, .. } = machine;
-        let direct = estimate_direct(&g, machine, cost::DIRECT).cycles();
-        let others = Self::others(&g, operation, machine)?.into_iter();
-        let faster = others.filter(|(_, estimate)| estimate.cycles() < direct);
-        match (faster.min_by(|a, b| a.1.cycles().total_cmp(&b.1.cycles())), operation) {
-            (Some((algorithm, _)), _) => Ok(algorithm),
-            (None, _) if g.precision == DType::Bf16 => {
+        let mut others = Self::others(&g, operation, machine)?;
+        match (pick(&Self::estimates(&g, machine, &others), measured), operation) {
+            (0, _) if g.precision == DType::Bf16 => {
                 Ok(Algorithm::Rounded(RoundedConvolution::new(g, operation, isa, threads)?))
             }
-            (None, Operation::Forward) => Ok(Algorithm::Direct(Convolution::forward(g, isa, threads)?)),
-            (None, Operation::BackwardData) => {
+            (0, Operation::Forward) => Ok(Algorithm::Direct(Convolution::forward(g, isa, threads)?)),
+            (0, Operation::BackwardData) => {
                 Ok(Algorithm::Direct(Convolution::backward_data(g, isa, threads)?))
             }
+            (index, _) => Ok(others.swap_remove(index - 1).0),
         }
     }
 
@@ -189,18 +205,16 @@ impl Algorithm {
 }
 
 impl FilterAlgorithm {
-    /// `dw` of `x` and `dy`, by the algorithm with the fewest expected cycles.
-    pub fn new(geometry: ConvGeometry, machine: Machine) -> Result<Self> {
+    /// `dw` of `x` and `dy`; see [`crate::cpu::tuning`] for what was `measured`.
+    pub fn new(geometry: ConvGeometry, machine: Machine, measured: Option<&str>) -> Result<Self> {
         let Machine { isa, threads, .. } = machine;
-        let direct = estimate_direct(&geometry, machine, cost::DIRECT_FILTER).cycles();
-        let others = Self::others(&geometry, machine)?.into_iter();
-        let faster = others.filter(|(_, estimate)| estimate.cycles() < direct);
-        match faster.min_by(|a, b| a.1.cycles().total_cmp(&b.1.cycles())) {
-            Some((algorithm, _)) => Ok(algorithm),
-            None if geometry.precision == DType::Bf16 => {
+        let mut others = Self::others(&geometry, machine)?;
+        match pick(&Self::with_direct(&geometry, machine, &others), measured) {
+            0 if geometry.precision == DType::Bf16 => {
                 Ok(FilterAlgorithm::Rounded(RoundedFilter::new(geometry, isa, threads)?))
             }
-            None => Ok(FilterAlgorithm::Direct(FilterGradient::new(geometry, isa, threads)?)),
+            0 => Ok(FilterAlgorithm::Direct(FilterGradient::new(geometry, isa, threads)?)),
+            index => Ok(others.swap_remove(index - 1).0),
         }
     }
 
@@ -221,8 +235,13 @@ impl FilterAlgorithm {
 
     /// What [`FilterAlgorithm::new`] decides by.
     pub fn estimates(g: &ConvGeometry, machine: Machine) -> Result<Vec<Estimate>> {
-        let others = Self::others(g, machine)?.into_iter().map(|(_, estimate)| estimate);
-        Ok(std::iter::once(estimate_direct(g, machine, cost::DIRECT_FILTER)).chain(others).collect())
+        Ok(Self::with_direct(g, machine, &Self::others(g, machine)?))
+    }
+
+    /// Of the direct algorithm and the others.
+    fn with_direct(g: &ConvGeometry, machine: Machine, others: &[(Self, Estimate)]) -> Vec<Estimate> {
+        let others = others.iter().map(|(_, estimate)| estimate.clone());
+        std::iter::once(estimate_direct(g, machine, cost::DIRECT_FILTER)).chain(others).collect()
     }
 
     /// What the algorithm is called.

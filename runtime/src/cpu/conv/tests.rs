@@ -345,7 +345,9 @@ fn results_may_have_gaps() {
 fn the_algorithm_follows_the_cost() {
     let name = |n, size: usize, channels: usize, stride| {
         let g = geometry(n, [size; 2], [channels; 2], square(3, stride, 1, 1)).unwrap();
-        Algorithm::forward(g, Machine { isa: Isa::Portable, threads: 2, unit: Some(1.0) }).unwrap().name()
+        Algorithm::forward(g, Machine { isa: Isa::Portable, threads: 2, unit: Some(1.0) }, None)
+            .unwrap()
+            .name()
     };
     assert_eq!(name(1, 56, 64, 1), "winograd");
     assert_eq!(name(128, 32, 16, 1), "winograd");
@@ -359,7 +361,7 @@ fn the_algorithm_follows_the_cost() {
 fn small_maps_take_small_patches() {
     let name = |size, channels| {
         let g = geometry(1, [size; 2], [channels; 2], square(3, 1, 1, 1)).unwrap();
-        Algorithm::forward(g, Machine { isa: Isa::Avx512, threads: 2, unit: Some(1.0) }).unwrap().name()
+        Algorithm::forward(g, Machine { isa: Isa::Avx512, threads: 2, unit: Some(1.0) }, None).unwrap().name()
     };
     assert_eq!(name(56, 64), "winograd");
     assert_eq!(name(28, 128), "winograd");
@@ -373,7 +375,7 @@ fn a_slow_matrix_unit_is_left_to_rounded_factors() {
     let name = |precision, unit| {
         let mut g = geometry(1, [28; 2], [512, 128], square(1, 1, 0, 1)).unwrap();
         g.precision = precision;
-        Algorithm::forward(g, Machine { isa: Isa::Amx, threads: 2, unit }).unwrap().name()
+        Algorithm::forward(g, Machine { isa: Isa::Amx, threads: 2, unit }, None).unwrap().name()
     };
     assert_eq!(name(DType::F32, Some(1.0)), "amx-f32");
     assert_eq!(name(DType::F32, Some(4.0)), "direct");

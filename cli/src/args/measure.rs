@@ -1,0 +1,83 @@
+//! Arguments of the commands that measure: bench, tune.
+
+use clap::Args;
+
+use super::{Overrides, positive};
+
+/// `resnetc bench`
+#[derive(Debug, Args)]
+#[command(after_help = BENCH_EXAMPLES)]
+pub struct BenchArgs {
+    /// A spec file, or the name of a compiled-in network.
+    pub spec: String,
+    /// Time the training step (forward, loss, backward, update) instead of inference.
+    #[arg(long)]
+    pub train: bool,
+    /// Images per run [default: 1, with --train the spec's batch size].
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub batch: Option<usize>,
+    /// Threads of the CPU kernels [default: all cores].
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub threads: Option<usize>,
+    /// Timed runs, after the warm-up.
+    #[arg(long, value_name = "N", value_parser = positive, default_value_t = 20)]
+    pub runs: usize,
+    /// Runs before the timed ones.
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub warmup: usize,
+    /// Say of each step with several algorithms what the cost model expects of them.
+    #[arg(long)]
+    pub explain: bool,
+    /// Print the figures as one JSON object.
+    #[arg(long)]
+    pub json: bool,
+    /// Changes of the spec.
+    #[command(flatten)]
+    pub overrides: Overrides,
+}
+
+const BENCH_EXAMPLES: &str = "\
+Examples:
+  resnetc bench resnet50                        one image, each kernel against the machine's ceilings
+  resnetc bench resnet20 --train --batch 128    the training step
+  resnetc bench resnet50 --explain              and why a step's algorithm was taken
+  resnetc bench resnet50 --batch 16 --json      for programs: `ms`, `img_s`, `steps`
+Run nothing else meanwhile.";
+
+/// `resnetc tune`
+#[derive(Debug, Args)]
+#[command(after_help = TUNE_EXAMPLES)]
+pub struct TuneArgs {
+    /// A spec file, or the name of a compiled-in network.
+    pub spec: String,
+    /// Tune the training step (forward, loss, backward, update) instead of inference.
+    #[arg(long)]
+    pub train: bool,
+    /// Images per run [default: 1, with --train the spec's batch size].
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub batch: Option<usize>,
+    /// Threads of the CPU kernels [default: all cores].
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub threads: Option<usize>,
+    /// Times that each algorithm has its turn, with four runs.
+    #[arg(long, value_name = "N", value_parser = positive, default_value_t = 5)]
+    pub rounds: usize,
+    /// Print the figures as one JSON object.
+    #[arg(long)]
+    pub json: bool,
+    /// Changes of the spec.
+    #[command(flatten)]
+    pub overrides: Overrides,
+}
+
+const TUNE_EXAMPLES: &str = "\
+Examples:
+  resnetc tune resnet50                         inference of one image
+  resnetc tune resnet20 --train --batch 128     the training step
+  RESNETC_ISA=avx2 resnetc tune resnet50        of those instructions
+Never needed: a cost model decides where nothing was measured. What is faster than that,
+the whole network too, is kept by processor, instructions, threads and sizes in
+$XDG_CACHE_HOME/resnetc/tuning (~/.cache/...) or the folder that RESNETC_TUNING names;
+run and bench take it from then on, unless RESNETC_TUNING=off. Other algorithms round
+otherwise: a training resumed after tuning may differ in its last bits.
+Run nothing else meanwhile.";

@@ -1,0 +1,263 @@
+//! `resnetc tune`: lets every algorithm that a convolution could take have its turn within the network, and keeps what is
+//! faster than what the cost model takes.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use resnetc_compiler::ir::graph::Mode;
+use resnetc_compiler::plan::Plan;
+use resnetc_compiler::report::{Dump, Target};
+use resnetc_compiler::source::SourceMap;
+use resnetc_runtime::cpu::CpuDevice;
+use resnetc_runtime::cpu::conv::BELIEVABLE;
+use resnetc_runtime::cpu::tuning::{Layer, Measurement, TUNING_VARIABLE, Tuning};
+use resnetc_runtime::device::Choice;
+use resnetc_runtime::exec::Executor;
+use resnetc_runtime::init;
+use resnetc_runtime::weights::ParamStore;
+
+use super::feed::Feed;
+use super::spec;
+use crate::args::TuneArgs;
+use crate::failure::{Failure, Result};
+use crate::output::Output;
+use crate::progress::Progress;
+use crate::report::tune::{self, Race, Tuned};
+
+/// Timed runs of a turn.
+const RUNS: usize = 4;
+
+/// Part of the time of the model's algorithm that another has to save to be taken: less is noise.
+const WORTHWHILE: f64 = 0.03;
+
+/// Runs the command.
+pub fn tune(args: &TuneArgs, output: &Output) -> Result {
+    let network = Network::compile(args, output)?;
+    let Some(cache) = network.device()?.tuning_cache() else {
+        let text =
+            format!("{TUNING_VARIABLE}=off leaves nowhere to keep measurements: unset it, or name a folder");
+        return Err(Failure::Usage(text));
+    };
+    let mut contests = network.contests()?;
+    let turns = contests.iter().map(|contest| contest.algorithms.len()).max().unwrap_or(0);
+    let bar = Progress::count(output, "measuring", (args.rounds * (turns + 2)) as u64);
+    for round in 0..args.rounds {
+        for turn in 0..turns {
+            bar.set((round * turns + turn) as u64);
+            network.take_turn(turn, &mut contests)?;
+        }
+    }
+
+    let found = tuning(&contests);
+    let mut race = Race { expected: Vec::new(), measured: Vec::new() };
+    for round in 0..if found.is_empty() { 0 } else { args.rounds } {
+        bar.set((args.rounds * turns + 2 * round) as u64);
+        race.expected.extend(network.race(Tuning::default())?);
+        race.measured.extend(network.race(found.clone())?);
+    }
+    drop(bar);
+
+    let kept = race.gain().is_some_and(|gain| gain > 1.0);
+    if kept {
+        let mut all = cache.load().unwrap_or_default();
+        contests.iter().for_each(|contest| all.remove(&contest.layer));
+        contests.iter().filter_map(Contest::verdict).for_each(|(layer, found)| all.insert(layer, found));
+        cache.save(&all)?;
+    }
+    let device = network.device()?;
+    let tuned = Tuned { plan: &network.plan, device, contests, race, file: kept.then(|| cache.path()) };
+    output.result(&if args.json { tuned.json() } else { tune::text(&tuned) })
+}
+
+/// What is measured.
+struct Network<'a> {
+    args: &'a TuneArgs,
+    plan: Arc<Plan>,
+    params: ParamStore,
+    classes: usize,
+}
+
+/// A layer whose algorithms are compared.
+pub struct Contest {
+    /// What is decided.
+    pub layer: Layer,
+    /// The steps of the plan that are such.
+    pub steps: Vec<usize>,
+    /// Those that may be the fastest: what the cost model takes, then the others.
+    pub algorithms: Vec<&'static str>,
+    /// Seconds that one such step took on average, by algorithm, run by run.
+    pub times: BTreeMap<&'static str, Vec<f64>>,
+}
+
+impl Network<'_> {
+    fn compile<'a>(args: &'a TuneArgs, output: &Output) -> Result<Network<'a>> {
+        let mut sources = SourceMap::default();
+        let set = args.overrides.sets();
+        let spec = spec::load(&args.spec, &set, args.overrides.bounds.limits(), &mut sources, output)?;
+        let compile =
+            |mode, batch| spec::compile(&spec, &Target { mode, batch, dump: Dump::Never }, &sources, output);
+        let mode = if args.train { Mode::Train } else { Mode::Infer };
+        let batch = args.batch.unwrap_or(if args.train { spec.train.batch_size } else { 1 });
+        Ok(Network {
+            args,
+            plan: Arc::new(compile(mode, batch)?.plan),
+            params: init::initial(&compile(Mode::Train, 1)?.plan, spec.train.seed)?,
+            classes: spec.classes.value,
+        })
+    }
+
+    /// As the commands that run networks make it.
+    fn device(&self) -> Result<CpuDevice> {
+        let cpu = CpuDevice::new(self.args.threads)?;
+        Ok(if self.args.train { cpu } else { cpu.with_unit_measured() })
+    }
+
+    fn executor(&self, tuning: Tuning) -> Result<Executor> {
+        let device = self.device()?.with_tuning(tuning);
+        let mut executor = Executor::new(Box::new(device), Arc::clone(&self.plan))?;
+        executor.load_params(&self.params)?;
+        Ok(executor)
+    }
+
+    /// Layers with several algorithms that are not hopeless.
+    fn contests(&self) -> Result<Vec<Contest>> {
+        let executor = self.executor(Tuning::default())?;
+        let mut contests: Vec<Contest> = Vec::new();
+        for (index, step) in self.plan.steps.iter().enumerate() {
+            let (Some(layer), Some(choice)) = (Layer::of(&step.kernel), executor.choice(0, index)) else {
+                continue;
+            };
+            match contests.iter_mut().find(|contest| contest.layer == layer) {
+                Some(contest) => contest.steps.push(index),
+                None => {
+                    let algorithms = candidates(&choice);
+                    contests.push(Contest { layer, steps: vec![index], algorithms, times: BTreeMap::new() });
+                }
+            }
+        }
+        contests.retain(|contest| contest.algorithms.len() > 1);
+        Ok(contests)
+    }
+
+    /// Runs each layer's algorithm of that number; where there are fewer, what the cost model takes.
+    fn take_turn(&self, turn: usize, contests: &mut [Contest]) -> Result {
+        let mut tuning = Tuning::default();
+        for contest in &*contests {
+            let algorithm = contest.algorithms.get(turn).unwrap_or(&contest.algorithms[0]);
+            let measurement = Measurement { fastest: (*algorithm).to_owned(), microseconds: BTreeMap::new() };
+            tuning.insert(contest.layer, measurement);
+        }
+        let mut executor = self.executor(tuning)?;
+        let mut feed = Feed::new(&self.plan, self.classes);
+        feed.run(&mut executor, None)?;
+        for _ in 0..RUNS {
+            let mut times = vec![Duration::ZERO; self.plan.steps.len()];
+            feed.run(&mut executor, Some(&mut times))?;
+            for contest in &mut *contests {
+                // Asked for, as the device may know better by now than to believe what it is told.
+                let Some(choice) = executor.choice(0, contest.steps[0]) else { continue };
+                let sum: Duration = contest.steps.iter().map(|&step| times[step]).sum();
+                let mean = sum.as_secs_f64() / contest.steps.len() as f64;
+                contest.times.entry(choice.algorithm).or_default().push(mean);
+            }
+        }
+        Ok(())
+    }
+
+    /// Times whole runs.
+    fn race(&self, tuning: Tuning) -> Result<Vec<Duration>> {
+        let mut executor = self.executor(tuning)?;
+        let mut feed = Feed::new(&self.plan, self.classes);
+        feed.run(&mut executor, None)?;
+        (0..RUNS).map(|_| feed.run(&mut executor, None)).collect()
+    }
+}
+
+/// What is taken, then what else may be the fastest.
+fn candidates(choice: &Choice) -> Vec<&'static str> {
+    let cycles = choice.estimates.iter().map(|estimate| estimate.cycles());
+    let fewest = cycles.fold(f64::INFINITY, f64::min);
+    let others = choice.estimates.iter().filter(|estimate| {
+        estimate.algorithm != choice.algorithm && estimate.cycles() <= BELIEVABLE * fewest
+    });
+    std::iter::once(choice.algorithm).chain(others.map(|estimate| estimate.algorithm)).collect()
+}
+
+impl Contest {
+    /// Seconds of a step: the lower quartile, as whatever disturbs a run makes it longer.
+    pub fn seconds(&self, algorithm: &str) -> Option<f64> {
+        let mut times = self.times.get(algorithm)?.clone();
+        times.sort_by(f64::total_cmp);
+        times.get(times.len() / 4).copied()
+    }
+
+    /// What the cost model takes.
+    pub fn expected(&self) -> &'static str {
+        self.algorithms[0]
+    }
+
+    /// What took the least time, by enough to be believed; else what the model takes.
+    pub fn fastest(&self) -> &'static str {
+        let expected = self.seconds(self.expected()).unwrap_or(0.0);
+        let times = self.algorithms.iter().filter_map(|&name| Some((name, self.seconds(name)?)));
+        let best = times.min_by(|a, b| a.1.total_cmp(&b.1));
+        let faster = best.filter(|(_, seconds)| *seconds < expected * (1.0 - WORTHWHILE));
+        faster.map_or(self.expected(), |(name, _)| name)
+    }
+
+    /// What is kept: nothing where the model is right.
+    fn verdict(&self) -> Option<(Layer, Measurement)> {
+        let fastest = self.fastest();
+        let microseconds = self.algorithms.iter().filter_map(|&name| {
+            let seconds = self.seconds(name)?;
+            Some((name.to_owned(), (seconds * 1e7).round() / 10.0))
+        });
+        let found = Measurement { fastest: fastest.to_owned(), microseconds: microseconds.collect() };
+        (fastest != self.expected()).then_some((self.layer, found))
+    }
+}
+
+/// What is faster than the model's.
+fn tuning(contests: &[Contest]) -> Tuning {
+    let mut tuning = Tuning::default();
+    contests.iter().filter_map(Contest::verdict).for_each(|(layer, found)| tuning.insert(layer, found));
+    tuning
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use resnetc_compiler::ir::op::ConvAttrs;
+    use resnetc_compiler::ir::types::DType;
+    use resnetc_compiler::plan::ConvGeometry;
+    use resnetc_runtime::cpu::tuning::Pass;
+
+    fn contest(times: &[(&'static str, &[f64])]) -> Contest {
+        let attrs =
+            ConvAttrs { kernel: [3; 2], stride: [1; 2], padding: [1; 2], dilation: [1; 2], groups: 1 };
+        let (n, h, w, out) = (1, 14, 14, [14; 2]);
+        let geometry = ConvGeometry { n, h, w, cin: 64, cout: 64, out, attrs, precision: DType::F32 };
+        Contest {
+            layer: Layer { pass: Pass::Forward, geometry },
+            steps: vec![0],
+            algorithms: times.iter().map(|(name, _)| *name).collect(),
+            times: times.iter().map(|&(name, times)| (name, times.to_vec())).collect(),
+        }
+    }
+
+    #[test]
+    fn what_is_faster_by_enough_is_kept() {
+        let faster = contest(&[("direct", &[5e-4, 4e-4, 9e-4]), ("winograd", &[3e-4, 8e-4, 3.1e-4])]);
+        assert_eq!(faster.fastest(), "winograd");
+        let (_, found) = faster.verdict().unwrap();
+        assert_eq!(found.fastest, "winograd");
+        assert_eq!(found.microseconds["direct"], 400.0);
+
+        let noise = contest(&[("direct", &[4e-4]), ("winograd", &[3.9e-4])]);
+        assert_eq!(noise.fastest(), "direct");
+        assert_eq!(noise.verdict(), None);
+        let unmeasured = contest(&[("direct", &[4e-4]), ("winograd", &[])]);
+        assert_eq!(unmeasured.fastest(), "direct");
+    }
+}
