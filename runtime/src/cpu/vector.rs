@@ -1,5 +1,7 @@
 //! Vectors of `f32`, one type per instruction set, behind the trait that kernels are written over.
 
+use std::sync::atomic::{Ordering, compiler_fence};
+
 #[cfg(target_arch = "aarch64")]
 #[allow(clippy::undocumented_unsafe_blocks)]
 // each is an intrinsic or two: the promise of the trait, passed on
@@ -44,6 +46,14 @@ pub trait Vector: Copy {
     unsafe fn div(self, o: Self) -> Self;
     /// `self * a + b`; rounded once where the instruction set has it.
     unsafe fn mul_add(self, a: Self, b: Self) -> Self;
+    /// The same, without an instruction; but computed before anything is loaded that the program loads later. Compilers like to
+    /// load all that a tile multiplies first, and then keep its sums in memory for want of registers: AVX2 does two thirds
+    /// of what it can so.
+    #[inline(always)]
+    unsafe fn in_order(self) -> Self {
+        compiler_fence(Ordering::SeqCst);
+        self
+    }
     /// The larger one; `o` where `self` is NaN.
     unsafe fn max(self, o: Self) -> Self;
     /// Per element: `a` where `self > 0`, else `b`.

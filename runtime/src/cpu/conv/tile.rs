@@ -33,12 +33,12 @@ macro_rules! unroll {
 
 /// Adds to the sums of a tile, `$sums`, the products of `$step` channels, the first of row `$i` being at `$row`, with their
 /// weights at `$weights`. Where vectors are few, a row's are all multiplied at once, whose pointer is then looked up once;
-/// where they are many, one channel after another, so that weights take few registers. No function: a closure would not be
+/// where they are many, one channel after another, so that weights take few registers. `$ordered` is [`in_order`]'s. No function: a closure would not be
 /// compiled for the caller's instructions.
 macro_rules! add_products {
-    ($V:ident, $sums:ident[$size:ident][$vectors:ident], $step:ident, $weights:expr, |$i:ident| $row:expr) => {
-        if $vectors > 2 {
-            for j in 0..$step {
+    ($V:ident, $sums:ident[$size:ident][$vectors:ident], $step:ident, $weights:expr, $ordered:literal, |$i:ident| $row:expr) => {
+        if const { one_by_one(<$V as Vector>::REGISTERS, $vectors) } {
+            unroll!(@ j, $step, {
                 let mut weights = [$V::zero(); $vectors];
                 for v in 0..$vectors {
                     weights[v] = $V::load($weights.add((j * $vectors + v) * $V::LANES));
@@ -46,10 +46,10 @@ macro_rules! add_products {
                 unroll!($i < $size; {
                     let x = $V::splat(*$row.add(j));
                     for v in 0..$vectors {
-                        $sums[$i][v] = x.mul_add(weights[v], $sums[$i][v]);
+                        $sums[$i][v] = in_order::<$V, $ordered>(x.mul_add(weights[v], $sums[$i][v]));
                     }
                 });
-            }
+            }, 0 1 2 3);
         } else {
             let mut weights = [[$V::zero(); $vectors]; $step];
             for j in 0..$step {
@@ -62,7 +62,7 @@ macro_rules! add_products {
                 for j in 0..$step {
                     let x = $V::splat(*row.add(j));
                     for v in 0..$vectors {
-                        $sums[$i][v] = x.mul_add(weights[j][v], $sums[$i][v]);
+                        $sums[$i][v] = in_order::<$V, $ordered>(x.mul_add(weights[j][v], $sums[$i][v]));
                     }
                 }
             });
@@ -86,17 +86,21 @@ pub(super) struct Shape {
 /// Numbers of scalars that there are tiles for; one larger than a [`Shape`] allows is not used with it.
 const SIZES: [usize; 8] = [24, 16, 12, 8, 6, 4, 2, 1];
 
+/// Scalars of the tile of one vector, of two, and so on.
+const fn tiles(registers: usize) -> &'static [usize] {
+    match registers {
+        32.. => &[24, 12, 8, 6],
+        16.. => &[12, 6],
+        _ => &[6, 2],
+    }
+}
+
 impl Shape {
     /// The tile for a number of output channels (of one group).
     pub fn new(isa: Isa, channels: usize) -> Self {
         let lanes = isa.lanes();
         let all = channels.div_ceil(lanes).max(1);
-        // Scalars by vectors, the fewer vectors the earlier.
-        let tiles: &[usize] = match isa.registers() {
-            32.. => &[24, 12, 8, 6],
-            16.. => &[12, 6],
-            _ => &[6, 2],
-        };
+        let tiles = tiles(isa.registers());
         // Loads per pixel and channel: a panel's vectors are loaded for so many scalars, each of which is loaded once.
         let loads =
             |&(vectors, scalars): &(usize, usize)| (all.div_ceil(vectors) * scalars + all) * 24 / scalars;
@@ -164,21 +168,32 @@ pub(super) struct Tile {
     pub ahead: [Ahead; 2],
 }
 
-/// Channels that a tile of `vectors` multiplies at a time: as many as leave registers for their weights.
-///
-/// From three vectors on it is one channel after another, of which there are as many as share what comes with a turn of
-/// the loop.
+/// Channels that a tile of `vectors` multiplies with each turn of a loop: as many as leave registers for their weights or,
+/// where it is one channel after another, as share what comes with a turn.
 pub(super) const fn channels_at_once(registers: usize, vectors: usize) -> usize {
     match (registers >= 32, vectors) {
-        (true, 1 | 3..) => 4,
-        (true, _) | (false, 1) => 2,
-        (false, _) => 1,
+        (true, 2) | (false, 1) => 2,
+        _ => 4,
     }
 }
 
-/// Whether the sums of a tile, a scalar and the weights it meets have registers.
+/// Whether a tile of `vectors` has registers for the weights of one channel only.
+pub(super) const fn one_by_one(registers: usize, vectors: usize) -> bool {
+    vectors > if registers >= 32 { 2 } else { 1 }
+}
+
+/// See [`Vector::in_order`]: what it is for is needed where registers are few. Where they are not, it is `ORDERED` that says
+/// whether it gains, which differs from loop to loop.
+#[inline(always)]
+pub(super) unsafe fn in_order<V: Vector, const ORDERED: bool>(sum: V) -> V {
+    // SAFETY: the caller's promise.
+    if ORDERED || V::REGISTERS < 32 { unsafe { sum.in_order() } } else { sum }
+}
+
+/// Whether any [`Shape`] has so large a tile: all that is left out need not be compiled.
 pub(super) const fn fits<V: Vector>(scalars: usize, vectors: usize) -> bool {
-    scalars * vectors + 1 + vectors <= V::REGISTERS
+    let tiles = tiles(V::REGISTERS);
+    vectors <= tiles.len() && scalars <= tiles[vectors - 1]
 }
 
 /// Calls a kernel that is generic over the numbers of scalars and of vectors of a tile, with those of `$tile`; those that no
@@ -298,16 +313,21 @@ unsafe fn channels<V: Vector, const SIZE: usize, const NV: usize, const STEP: us
     let mut c = tile.from;
     // SAFETY: the caller's promise; channels stay below the run's end.
     unsafe {
+        // Read once, even where nothing may move across a row's products.
+        let mut starts = [std::ptr::null(); SIZE];
+        for px in 0..SIZE {
+            starts[px] = *rows.add(px);
+        }
         while c + STEP <= end {
             ahead[0].fetch();
             ahead[1].fetch();
-            add_products!(V, sums[SIZE][NV], STEP, w, |px| (*rows.add(px)).add(c));
+            add_products!(V, sums[SIZE][NV], STEP, w, false, |px| starts[px].add(c));
             w = w.add(STEP * NV * V::LANES);
             c += STEP;
         }
         while c < end {
             const ONE: usize = 1;
-            add_products!(V, sums[SIZE][NV], ONE, w, |px| (*rows.add(px)).add(c));
+            add_products!(V, sums[SIZE][NV], ONE, w, false, |px| starts[px].add(c));
             w = w.add(NV * V::LANES);
             c += 1;
         }

@@ -1,6 +1,7 @@
 //! The vectors of 64-bit ARM.
 
 use std::arch::aarch64::*;
+use std::arch::asm;
 
 use super::Vector;
 
@@ -99,6 +100,16 @@ impl Vector for Neon {
     #[inline(always)]
     unsafe fn mul_add(self, a: Self, b: Self) -> Self {
         Self::map(|i| unsafe { vfmaq_f32(b.0[i], self.0[i], a.0[i]) })
+    }
+
+    #[inline(always)]
+    unsafe fn in_order(mut self) -> Self {
+        // Without `nomem`: it may read or write whatever it likes, for all the compiler knows.
+        let [low, high] = &mut self.0;
+        unsafe {
+            asm!("/* {0} {1} */", inout(vreg) * low, inout(vreg) * high, options(nostack, preserves_flags))
+        };
+        self
     }
 
     #[inline(always)]

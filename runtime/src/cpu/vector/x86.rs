@@ -1,5 +1,6 @@
 //! The vectors of x86: 512 and 256 bits.
 
+use std::arch::asm;
 use std::arch::x86_64::*;
 
 use super::Vector;
@@ -69,6 +70,11 @@ impl Vector for Avx512 {
     }
 
     #[inline(always)]
+    unsafe fn in_order(self) -> Self {
+        Avx512(unsafe { in_order_512(self.0) })
+    }
+
+    #[inline(always)]
     unsafe fn max(self, o: Self) -> Self {
         Avx512(unsafe { _mm512_max_ps(self.0, o.0) })
     }
@@ -133,6 +139,23 @@ unsafe fn mask8(n: usize) -> __m256i {
     unsafe { _mm256_cmpgt_epi32(_mm256_set1_epi32(n as i32), lanes) }
 }
 
+/// The same with 512 bits.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn in_order_512(mut x: __m512) -> __m512 {
+    unsafe { asm!("/* {0} */", inout(zmm_reg) x, options(nostack, preserves_flags)) };
+    x
+}
+
+/// See [`Vector::in_order`]. A function of its own, as the registers of an `asm!` have to be those of its function's target.
+#[inline]
+#[target_feature(enable = "avx")]
+fn in_order(mut x: __m256) -> __m256 {
+    // Without `nomem`: it may read or write whatever it likes, for all the compiler knows.
+    unsafe { asm!("/* {0} */", inout(ymm_reg) x, options(nostack, preserves_flags)) };
+    x
+}
+
 impl Vector for Avx2 {
     const LANES: usize = 8;
     const REGISTERS: usize = 16;
@@ -185,6 +208,11 @@ impl Vector for Avx2 {
     #[inline(always)]
     unsafe fn mul_add(self, a: Self, b: Self) -> Self {
         Avx2(unsafe { _mm256_fmadd_ps(self.0, a.0, b.0) })
+    }
+
+    #[inline(always)]
+    unsafe fn in_order(self) -> Self {
+        Avx2(unsafe { in_order(self.0) })
     }
 
     #[inline(always)]
