@@ -107,7 +107,12 @@ impl Vector for Neon {
         // Without `nomem`: it may read or write whatever it likes, for all the compiler knows.
         let [low, high] = &mut self.0;
         unsafe {
-            asm!("/* {0:v} {1:v} */", inout(vreg) * low, inout(vreg) * high, options(nostack, preserves_flags))
+            asm!(
+                "/* {0:v} {1:v} */",
+                inout(vreg) * low,
+                inout(vreg) * high,
+                options(nostack, preserves_flags)
+            )
         };
         self
     }
