@@ -11,4 +11,5 @@ pub mod nets;
 pub mod operands;
 pub mod plans;
 pub mod rng;
+pub mod specs;
 pub mod training;

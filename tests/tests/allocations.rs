@@ -3,19 +3,14 @@
 //! The only test of its binary: the counter sees every thread of the process.
 
 use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use resnetc_compiler::compile;
 use resnetc_compiler::ir::graph::Mode;
-use resnetc_compiler::report::{Dump, Target};
-use resnetc_compiler::source::SourceMap;
-use resnetc_compiler::spec::limits::Limits;
-use resnetc_compiler::spec::{Request, load};
 use resnetc_runtime::cpu::CpuDevice;
 use resnetc_runtime::device::RunArgs;
 use resnetc_runtime::exec::Executor;
 use resnetc_runtime::init;
+use resnetc_tests::specs::{plan, resolve};
 
 /// Counts what is allocated while [`COUNTING`].
 struct Counting;
@@ -82,18 +77,10 @@ units:
 ";
 
 fn executor(mode: Mode) -> Executor {
-    let mut sources = SourceMap::default();
-    let read = |_: &str| Err(std::io::ErrorKind::NotFound.into());
-    let request =
-        Request { name: "everything", text: SPEC, overrides: &[], read: &read, limits: Limits::default() };
-    let spec = load(&request, &mut sources).unwrap_or_else(|faults| panic!("{faults:#?}"));
-    let plan = |mode, batch| {
-        let compiled = compile(&spec, &Target { mode, batch, dump: Dump::Never });
-        Arc::new(compiled.unwrap_or_else(|faults| panic!("{faults:#?}")).plan)
-    };
-    let weights = init::initial(&plan(Mode::Train, 1), 1).expect("initial weights");
+    let spec = resolve(SPEC);
+    let weights = init::initial(&plan(&spec, Mode::Train, 1), 1).expect("initial weights");
     let device = Box::new(CpuDevice::new(Some(2)).expect("two threads"));
-    let mut executor = Executor::new(device, plan(mode, 4)).expect("it loads");
+    let mut executor = Executor::new(device, plan(&spec, mode, 4)).expect("it loads");
     executor.load_params(&weights).expect("its own weights");
     executor
 }

@@ -6,11 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use resnetc_compiler::ir::graph::Mode;
-use resnetc_compiler::plan::Plan;
-use resnetc_compiler::report::{Dump, Target};
-use resnetc_compiler::source::SourceMap;
-use resnetc_compiler::spec::limits::Limits;
-use resnetc_compiler::spec::{Request, ResolvedSpec, load};
+use resnetc_compiler::spec::ResolvedSpec;
 use resnetc_runtime::checkpoint::Checkpoint;
 use resnetc_runtime::cpu::CpuDevice;
 use resnetc_runtime::data::{Dataset, shapes10};
@@ -22,6 +18,7 @@ use resnetc_runtime::reference::ReferenceDevice;
 use resnetc_runtime::train::{Backend, Event, LAST, LOG, Options, Outcome, Trainer};
 use resnetc_runtime::weights::ParamStore;
 use resnetc_tests::rng::Rng;
+use resnetc_tests::specs::{plan, resolve};
 
 /// Steps of the 44 images: two of 16 and one of 12.
 const STEPS: usize = 3;
@@ -44,15 +41,7 @@ train:
   batch_size: 16
   seed: 11
 ";
-    let none = |path: &str| Err(std::io::Error::new(std::io::ErrorKind::NotFound, path.to_owned()));
-    let request =
-        Request { name: "end-to-end.yaml", text, overrides: &[], read: &none, limits: Limits::default() };
-    load(&request, &mut SourceMap::default()).unwrap_or_else(|faults| panic!("{faults:?}"))
-}
-
-fn plan(spec: &ResolvedSpec, mode: Mode, batch: usize) -> Arc<Plan> {
-    let target = Target { mode, batch, dump: Dump::Never };
-    Arc::new(resnetc_compiler::compile(spec, &target).expect("a sound spec").plan)
+    resolve(text)
 }
 
 fn dataset() -> Dataset {

@@ -1,21 +1,18 @@
 //! Folded inference on the CPU against inference by definition, with running statistics that training has moved.
 
-use std::sync::Arc;
-
 use resnetc_compiler::build::build;
 use resnetc_compiler::ir::graph::Mode;
 use resnetc_compiler::ir::op::Recipe;
 use resnetc_compiler::pass::{self, PassContext};
-use resnetc_compiler::report::{Dump, Target};
-use resnetc_compiler::source::SourceMap;
-use resnetc_compiler::spec::limits::Limits;
-use resnetc_compiler::spec::{Request, ResolvedSpec, load};
+use resnetc_compiler::report::Dump;
+use resnetc_compiler::spec::ResolvedSpec;
 use resnetc_runtime::cpu::CpuDevice;
 use resnetc_runtime::device::RunArgs;
 use resnetc_runtime::exec::Executor;
 use resnetc_runtime::weights::ParamStore;
 use resnetc_tests::evaluate::logits;
 use resnetc_tests::rng::Rng;
+use resnetc_tests::specs::{plan, resolve};
 use resnetc_tests::training::SGD;
 
 const BATCH: usize = 4;
@@ -30,17 +27,12 @@ fn spec(main: &str) -> ResolvedSpec {
          shortcut: projection\nstages:\n  - {{depth: 1, filters: 16, stride: 2}}\n\
          head: global_avgpool -> linear(classes)\n"
     );
-    let none = |path: &str| Err(std::io::Error::new(std::io::ErrorKind::NotFound, path.to_owned()));
-    let request =
-        Request { name: "folding.yaml", text: &text, overrides: &[], read: &none, limits: Limits::default() };
-    load(&request, &mut SourceMap::default()).unwrap_or_else(|faults| panic!("{text}\n{faults:?}"))
+    resolve(&text)
 }
 
 fn executor(spec: &ResolvedSpec, mode: Mode) -> Executor {
-    let target = Target { mode, batch: BATCH, dump: Dump::Never };
-    let plan = resnetc_compiler::compile(spec, &target).expect("a sound spec").plan;
     let cpu = CpuDevice::new(Some(2)).expect("two threads");
-    Executor::new(Box::new(cpu), Arc::new(plan)).expect("it loads")
+    Executor::new(Box::new(cpu), plan(spec, mode, BATCH)).expect("it loads")
 }
 
 fn images(rng: &mut Rng) -> Vec<f32> {

@@ -3,22 +3,15 @@
 use resnetc_compiler::build::build;
 use resnetc_compiler::ir::graph::Mode;
 use resnetc_compiler::plan::Plan;
-use resnetc_compiler::source::SourceMap;
-use resnetc_compiler::spec::limits::Limits;
-use resnetc_compiler::spec::{Request, load};
 use resnetc_runtime::cpu::CpuDevice;
 use resnetc_runtime::device::{Device, RunArgs};
 use resnetc_tests::generate::spec;
 use resnetc_tests::rng::Rng;
+use resnetc_tests::specs::resolve;
 use resnetc_tests::training::{Session, compile_without, distance, feed, gradient_of, transfer};
 
 fn compile(text: &str, mode: Mode) -> Plan {
-    let none = |path: &str| Err(std::io::Error::new(std::io::ErrorKind::NotFound, path.to_owned()));
-    let mut sources = SourceMap::default();
-    let request =
-        Request { name: "random.yaml", text, overrides: &[], read: &none, limits: Limits::default() };
-    let resolved = load(&request, &mut sources).unwrap_or_else(|faults| panic!("{text}\n{faults:?}"));
-    let graph = build(&resolved, mode, 3).unwrap_or_else(|faults| panic!("{text}\n{faults:?}"));
+    let graph = build(&resolve(text), mode, 3).unwrap_or_else(|faults| panic!("{text}\n{faults:?}"));
     compile_without(graph, &[])
 }
 

@@ -2,14 +2,9 @@
 
 use std::sync::Arc;
 
-use resnetc_compiler::compile;
 use resnetc_compiler::ir::graph::Mode;
 use resnetc_compiler::ir::types::DType;
 use resnetc_compiler::plan::{Buffer, Plan, Region};
-use resnetc_compiler::report::{Dump, Target};
-use resnetc_compiler::source::SourceMap;
-use resnetc_compiler::spec::limits::Limits;
-use resnetc_compiler::spec::{Request, load};
 use resnetc_runtime::cpu::CpuDevice;
 use resnetc_runtime::cpu::isa::Isa;
 use resnetc_runtime::device::{Device, RunArgs};
@@ -18,6 +13,7 @@ use resnetc_runtime::init;
 use resnetc_runtime::reference::ReferenceDevice;
 use resnetc_tests::generate::spec;
 use resnetc_tests::rng::Rng;
+use resnetc_tests::specs;
 use resnetc_tests::training::{Session, feed, gradient_of, length_apart, transfer};
 
 /// A bottleneck network with `shortcut` where shapes change.
@@ -31,12 +27,7 @@ fn bottlenecks(shortcut: &str, precision: &str) -> String {
 }
 
 fn plan(text: &str, mode: Mode) -> Arc<Plan> {
-    let none = |path: &str| Err(std::io::Error::new(std::io::ErrorKind::NotFound, path.to_owned()));
-    let mut sources = SourceMap::default();
-    let request = Request { name: "net.yaml", text, overrides: &[], read: &none, limits: Limits::default() };
-    let resolved = load(&request, &mut sources).unwrap_or_else(|faults| panic!("{text}\n{faults:?}"));
-    let compiled = compile(&resolved, &Target { mode, batch: 3, dump: Dump::Never });
-    Arc::new(compiled.unwrap_or_else(|faults| panic!("{text}\n{faults:?}")).plan)
+    specs::plan(&specs::resolve(text), mode, 3)
 }
 
 /// Names of the arena's maps that are `f32`, and of those that are bf16.

@@ -3,13 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use resnetc_compiler::compile;
 use resnetc_compiler::ir::graph::Mode;
 use resnetc_compiler::plan::Plan;
-use resnetc_compiler::report::{Dump, Target};
-use resnetc_compiler::source::SourceMap;
-use resnetc_compiler::spec::limits::Limits;
-use resnetc_compiler::spec::{Request, load};
 use resnetc_runtime::cpu::CpuDevice;
 use resnetc_runtime::cpu::isa::Isa;
 use resnetc_runtime::cpu::tuning::{Cache, Layer, Measurement, Tuning};
@@ -17,6 +12,7 @@ use resnetc_runtime::device::RunArgs;
 use resnetc_runtime::exec::Executor;
 use resnetc_runtime::init;
 use resnetc_tests::rng::Rng;
+use resnetc_tests::specs;
 
 /// Wide enough that no algorithm is hopeless for its 3x3 layers.
 const NET: &str = "name: small\ninput: [3, 16, 16]\nclasses: 10\nunit: basic\nshortcut: projection\nstem: conv3x3(64) -> bn -> relu\n\
@@ -24,13 +20,7 @@ const NET: &str = "name: small\ninput: [3, 16, 16]\nclasses: 10\nunit: basic\nsh
                    head: global_avgpool -> linear(classes)\n";
 
 fn plan(mode: Mode) -> Arc<Plan> {
-    let none = |path: &str| Err(std::io::Error::new(std::io::ErrorKind::NotFound, path.to_owned()));
-    let mut sources = SourceMap::default();
-    let request =
-        Request { name: "net.yaml", text: NET, overrides: &[], read: &none, limits: Limits::default() };
-    let resolved = load(&request, &mut sources).expect("a spec without faults");
-    let compiled = compile(&resolved, &Target { mode, batch: 2, dump: Dump::Never });
-    Arc::new(compiled.expect("a spec without faults").plan)
+    specs::plan(&specs::resolve(NET), mode, 2)
 }
 
 fn executor(isa: Isa, tuning: Tuning, plan: &Arc<Plan>) -> Executor {
