@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
-pub use measure::{BenchArgs, TuneArgs};
+pub use measure::{BenchArgs, TuneArgs, WorkloadArgs};
 pub use tools::{DiffArgs, ExplainArgs, LintArgs, ListArgs, NewArgs, SchemaArgs, VerifyArgs};
 
 use resnetc_compiler::spec::limits::Limits;

@@ -4,13 +4,12 @@ use clap::Args;
 
 use super::{Overrides, positive};
 
-/// `resnetc bench`
+/// What runs, and how much of it at a time.
 #[derive(Debug, Args)]
-#[command(after_help = BENCH_EXAMPLES)]
-pub struct BenchArgs {
+pub struct WorkloadArgs {
     /// A spec file, or the name of a compiled-in network.
     pub spec: String,
-    /// Time the training step (forward, loss, backward, update) instead of inference.
+    /// Take the training step (forward, loss, backward, update) instead of inference.
     #[arg(long)]
     pub train: bool,
     /// Images per run [default: 1, with --train the spec's batch size].
@@ -19,6 +18,18 @@ pub struct BenchArgs {
     /// Threads of the CPU kernels [default: all cores].
     #[arg(long, value_name = "N", value_parser = positive)]
     pub threads: Option<usize>,
+    /// Changes of the spec.
+    #[command(flatten)]
+    pub overrides: Overrides,
+}
+
+/// `resnetc bench`
+#[derive(Debug, Args)]
+#[command(after_help = BENCH_EXAMPLES)]
+pub struct BenchArgs {
+    /// What runs.
+    #[command(flatten)]
+    pub workload: WorkloadArgs,
     /// Timed runs, after the warm-up.
     #[arg(long, value_name = "N", value_parser = positive, default_value_t = 20)]
     pub runs: usize,
@@ -31,9 +42,6 @@ pub struct BenchArgs {
     /// Print the figures as one JSON object.
     #[arg(long)]
     pub json: bool,
-    /// Changes of the spec.
-    #[command(flatten)]
-    pub overrides: Overrides,
 }
 
 const BENCH_EXAMPLES: &str = "\
@@ -48,26 +56,15 @@ Run nothing else meanwhile.";
 #[derive(Debug, Args)]
 #[command(after_help = TUNE_EXAMPLES)]
 pub struct TuneArgs {
-    /// A spec file, or the name of a compiled-in network.
-    pub spec: String,
-    /// Tune the training step (forward, loss, backward, update) instead of inference.
-    #[arg(long)]
-    pub train: bool,
-    /// Images per run [default: 1, with --train the spec's batch size].
-    #[arg(long, value_name = "N", value_parser = positive)]
-    pub batch: Option<usize>,
-    /// Threads of the CPU kernels [default: all cores].
-    #[arg(long, value_name = "N", value_parser = positive)]
-    pub threads: Option<usize>,
+    /// What runs.
+    #[command(flatten)]
+    pub workload: WorkloadArgs,
     /// Times that each algorithm has its turn, with four runs.
     #[arg(long, value_name = "N", value_parser = positive, default_value_t = 5)]
     pub rounds: usize,
     /// Print the figures as one JSON object.
     #[arg(long)]
     pub json: bool,
-    /// Changes of the spec.
-    #[command(flatten)]
-    pub overrides: Overrides,
 }
 
 const TUNE_EXAMPLES: &str = "\

@@ -1,17 +1,11 @@
 //! `resnetc bench`: how long a network takes, kernel by kernel, against what the machine can do at most.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use resnetc_compiler::ir::graph::Mode;
-use resnetc_compiler::report::{Dump, Target};
-use resnetc_compiler::source::SourceMap;
 use resnetc_runtime::cpu::CpuDevice;
-use resnetc_runtime::exec::Executor;
-use resnetc_runtime::init;
 
-use super::feed::Feed;
-use super::{device, spec};
+use super::device;
+use super::workload::Workload;
 use crate::args::BenchArgs;
 use crate::failure::{Failure, Result};
 use crate::output::Output;
@@ -19,32 +13,20 @@ use crate::report::bench::{self, Measured};
 
 /// Runs the command.
 pub fn bench(args: &BenchArgs, output: &Output) -> Result {
-    let mut sources = SourceMap::default();
-    let spec =
-        spec::load(&args.spec, &args.overrides.sets(), args.overrides.bounds.limits(), &mut sources, output)?;
-    let compile =
-        |mode, batch| spec::compile(&spec, &Target { mode, batch, dump: Dump::Never }, &sources, output);
-    let mode = if args.train { Mode::Train } else { Mode::Infer };
-    let batch = args.batch.unwrap_or(if args.train { spec.train.batch_size } else { 1 });
-    let plan = Arc::new(compile(mode, batch)?.plan);
-
-    device::check_tuning(args.threads, output)?;
-    let cpu = device::tuned(CpuDevice::new(args.threads)?);
-    let cpu = if args.train { cpu } else { cpu.with_unit_measured() };
-    let mut executor = Executor::new(Box::new(cpu), Arc::clone(&plan))?;
-    // Not kept: their memory is wanted by the first run.
-    executor.load_params(&init::initial(&compile(Mode::Train, 1)?.plan, spec.train.seed)?)?;
-    let mut feed = Feed::new(&plan, spec.classes.value);
+    let workload = Workload::compile(&args.workload, output)?;
+    device::check_tuning(args.workload.threads, output)?;
+    let mut executor = workload.executor(device::tuned(workload.device()?), &workload.weights()?)?;
+    let plan = &*workload.plan;
 
     for _ in 0..args.warmup {
-        feed.run(&mut executor, None)?;
+        workload.run(&mut executor, None)?;
     }
     let mut runs = Vec::with_capacity(args.runs);
     let mut steps = vec![Duration::ZERO; plan.steps.len()];
     for _ in 0..args.runs {
-        runs.push(feed.run(&mut executor, Some(&mut steps))?);
+        runs.push(workload.run(&mut executor, Some(&mut steps))?);
     }
-    if args.train && !executor.scalar(0, "loss")?.is_finite() {
+    if args.workload.train && !executor.scalar(0, "loss")?.is_finite() {
         return Err(Failure::Failed(
             "the loss became infinite: these times are not those of training".into(),
         ));
@@ -55,9 +37,9 @@ pub fn bench(args: &BenchArgs, output: &Output) -> Result {
     let choices = (0..plan.steps.len()).map(|step| executor.choice(0, step)).collect();
     // Measuring the ceilings takes memory that is none of the network's.
     let peak_bytes = peak_resident();
-    let roofline = CpuDevice::new(args.threads)?.roofline()?;
+    let roofline = CpuDevice::new(args.workload.threads)?.roofline()?;
     let device = executor.describe();
-    let measured = Measured { plan: &plan, device, roofline, runs, steps, choices, peak_bytes };
+    let measured = Measured { plan, device, roofline, runs, steps, choices, peak_bytes };
     output.result(&match args.json {
         true => measured.json(),
         false => bench::text(&measured, args.warmup, args.explain),

@@ -1,4 +1,4 @@
-//! One module per command; [`spec`], [`device`] and [`feed`] are what they share.
+//! One module per command; [`spec`], [`device`] and [`workload`] are what they share.
 
 pub mod bench;
 pub mod build;
@@ -8,7 +8,6 @@ pub mod device;
 pub mod diff;
 pub mod eval;
 pub mod explain;
-pub mod feed;
 pub mod lint;
 pub mod list;
 pub mod new;
@@ -18,3 +17,4 @@ pub mod spec;
 pub mod train;
 pub mod tune;
 pub mod verify;
+pub mod workload;

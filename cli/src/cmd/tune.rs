@@ -2,23 +2,14 @@
 //! faster than what the cost model takes.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
-use resnetc_compiler::ir::graph::Mode;
-use resnetc_compiler::plan::Plan;
-use resnetc_compiler::report::{Dump, Target};
-use resnetc_compiler::source::SourceMap;
-use resnetc_runtime::cpu::CpuDevice;
-use resnetc_runtime::cpu::conv::BELIEVABLE;
-use resnetc_runtime::cpu::tuning::{Layer, Measurement, TUNING_VARIABLE, Tuning};
-use resnetc_runtime::device::Choice;
+use resnetc_runtime::cpu::tuning::{Layer, Measurement, TUNING_VARIABLE, Tuning, believable};
+use resnetc_runtime::device::{Choice, Device};
 use resnetc_runtime::exec::Executor;
-use resnetc_runtime::init;
 use resnetc_runtime::weights::ParamStore;
 
-use super::feed::Feed;
-use super::spec;
+use super::workload::Workload;
 use crate::args::TuneArgs;
 use crate::failure::{Failure, Result};
 use crate::output::Output;
@@ -33,49 +24,42 @@ const WORTHWHILE: f64 = 0.03;
 
 /// Runs the command.
 pub fn tune(args: &TuneArgs, output: &Output) -> Result {
-    let network = Network::compile(args, output)?;
-    let Some(cache) = network.device()?.tuning_cache() else {
+    let subject = Subject::new(Workload::compile(&args.workload, output)?)?;
+    let workload = &subject.workload;
+    let Some(cache) = workload.device()?.tuning_cache() else {
         let text =
             format!("{TUNING_VARIABLE}=off leaves nowhere to keep measurements: unset it, or name a folder");
         return Err(Failure::Usage(text));
     };
-    let mut contests = network.contests()?;
+    let mut contests = subject.contests()?;
     let turns = contests.iter().map(|contest| contest.algorithms.len()).max().unwrap_or(0);
     let bar = Progress::count(output, "measuring", (args.rounds * (turns + 2)) as u64);
     for round in 0..args.rounds {
         for turn in 0..turns {
             bar.set((round * turns + turn) as u64);
-            network.take_turn(turn, &mut contests)?;
+            subject.take_turn(turn, &mut contests)?;
         }
     }
 
-    let found = tuning(&contests);
-    let mut race = Race { expected: Vec::new(), measured: Vec::new() };
+    let found = updated(Tuning::default(), &contests, true);
+    let mut times = Race { expected: Vec::new(), measured: Vec::new() };
     for round in 0..if found.is_empty() { 0 } else { args.rounds } {
         bar.set((args.rounds * turns + 2 * round) as u64);
-        race.expected.extend(network.race(Tuning::default())?);
-        race.measured.extend(network.race(found.clone())?);
+        times.expected.extend(subject.race(Tuning::default())?);
+        times.measured.extend(subject.race(found.clone())?);
     }
     drop(bar);
 
-    let kept = race.gain().is_some_and(|gain| gain > 1.0);
-    if kept {
-        let mut all = cache.load().unwrap_or_default();
-        contests.iter().for_each(|contest| all.remove(&contest.layer));
-        contests.iter().filter_map(Contest::verdict).for_each(|(layer, found)| all.insert(layer, found));
-        cache.save(&all)?;
+    let kept = times.gain().is_some_and(|gain| gain > 1.0);
+    let before = cache.load();
+    let after = updated(before.as_ref().cloned().unwrap_or_default(), &contests, kept);
+    if before.map_or(true, |before| before != after) {
+        cache.save(&after)?;
     }
-    let device = network.device()?;
-    let tuned = Tuned { plan: &network.plan, device, contests, race, file: kept.then(|| cache.path()) };
+    let device = workload.device()?.describe();
+    let tuned =
+        Tuned { plan: &workload.plan, device, contests, race: times, file: kept.then(|| cache.path()) };
     output.result(&if args.json { tuned.json() } else { tune::text(&tuned) })
-}
-
-/// What is measured.
-struct Network<'a> {
-    args: &'a TuneArgs,
-    plan: Arc<Plan>,
-    params: ParamStore,
-    classes: usize,
 }
 
 /// A layer whose algorithms are compared.
@@ -90,41 +74,28 @@ pub struct Contest {
     pub times: BTreeMap<&'static str, Vec<f64>>,
 }
 
-impl Network<'_> {
-    fn compile<'a>(args: &'a TuneArgs, output: &Output) -> Result<Network<'a>> {
-        let mut sources = SourceMap::default();
-        let set = args.overrides.sets();
-        let spec = spec::load(&args.spec, &set, args.overrides.bounds.limits(), &mut sources, output)?;
-        let compile =
-            |mode, batch| spec::compile(&spec, &Target { mode, batch, dump: Dump::Never }, &sources, output);
-        let mode = if args.train { Mode::Train } else { Mode::Infer };
-        let batch = args.batch.unwrap_or(if args.train { spec.train.batch_size } else { 1 });
-        Ok(Network {
-            args,
-            plan: Arc::new(compile(mode, batch)?.plan),
-            params: init::initial(&compile(Mode::Train, 1)?.plan, spec.train.seed)?,
-            classes: spec.classes.value,
-        })
-    }
+/// What is tuned.
+struct Subject<'a> {
+    workload: Workload<'a>,
+    weights: ParamStore,
+}
 
-    /// As the commands that run networks make it.
-    fn device(&self) -> Result<CpuDevice> {
-        let cpu = CpuDevice::new(self.args.threads)?;
-        Ok(if self.args.train { cpu } else { cpu.with_unit_measured() })
+impl<'a> Subject<'a> {
+    fn new(workload: Workload<'a>) -> Result<Self> {
+        let weights = workload.weights()?;
+        Ok(Subject { workload, weights })
     }
 
     fn executor(&self, tuning: Tuning) -> Result<Executor> {
-        let device = self.device()?.with_tuning(tuning);
-        let mut executor = Executor::new(Box::new(device), Arc::clone(&self.plan))?;
-        executor.load_params(&self.params)?;
-        Ok(executor)
+        self.workload.executor(self.workload.device()?.with_tuning(tuning), &self.weights)
     }
 
     /// Layers with several algorithms that are not hopeless.
     fn contests(&self) -> Result<Vec<Contest>> {
+        let workload = &self.workload;
         let executor = self.executor(Tuning::default())?;
         let mut contests: Vec<Contest> = Vec::new();
-        for (index, step) in self.plan.steps.iter().enumerate() {
+        for (index, step) in workload.plan.steps.iter().enumerate() {
             let (Some(layer), Some(choice)) = (Layer::of(&step.kernel), executor.choice(0, index)) else {
                 continue;
             };
@@ -142,6 +113,7 @@ impl Network<'_> {
 
     /// Runs each layer's algorithm of that number; where there are fewer, what the cost model takes.
     fn take_turn(&self, turn: usize, contests: &mut [Contest]) -> Result {
+        let workload = &self.workload;
         let mut tuning = Tuning::default();
         for contest in &*contests {
             let algorithm = contest.algorithms.get(turn).unwrap_or(&contest.algorithms[0]);
@@ -149,14 +121,14 @@ impl Network<'_> {
             tuning.insert(contest.layer, measurement);
         }
         let mut executor = self.executor(tuning)?;
-        let mut feed = Feed::new(&self.plan, self.classes);
-        feed.run(&mut executor, None)?;
+        workload.run(&mut executor, None)?;
+        // Asked for, as the device may know better by now than to believe what it is told.
+        let taken: Vec<_> = contests.iter().map(|contest| executor.choice(0, contest.steps[0])).collect();
         for _ in 0..RUNS {
-            let mut times = vec![Duration::ZERO; self.plan.steps.len()];
-            feed.run(&mut executor, Some(&mut times))?;
-            for contest in &mut *contests {
-                // Asked for, as the device may know better by now than to believe what it is told.
-                let Some(choice) = executor.choice(0, contest.steps[0]) else { continue };
+            let mut times = vec![Duration::ZERO; workload.plan.steps.len()];
+            workload.run(&mut executor, Some(&mut times))?;
+            for (contest, choice) in contests.iter_mut().zip(&taken) {
+                let Some(choice) = choice else { continue };
                 let sum: Duration = contest.steps.iter().map(|&step| times[step]).sum();
                 let mean = sum.as_secs_f64() / contest.steps.len() as f64;
                 contest.times.entry(choice.algorithm).or_default().push(mean);
@@ -168,19 +140,17 @@ impl Network<'_> {
     /// Times whole runs.
     fn race(&self, tuning: Tuning) -> Result<Vec<Duration>> {
         let mut executor = self.executor(tuning)?;
-        let mut feed = Feed::new(&self.plan, self.classes);
-        feed.run(&mut executor, None)?;
-        (0..RUNS).map(|_| feed.run(&mut executor, None)).collect()
+        self.workload.run(&mut executor, None)?;
+        (0..RUNS).map(|_| self.workload.run(&mut executor, None)).collect()
     }
 }
 
 /// What is taken, then what else may be the fastest.
 fn candidates(choice: &Choice) -> Vec<&'static str> {
-    let cycles = choice.estimates.iter().map(|estimate| estimate.cycles());
-    let fewest = cycles.fold(f64::INFINITY, f64::min);
-    let others = choice.estimates.iter().filter(|estimate| {
-        estimate.algorithm != choice.algorithm && estimate.cycles() <= BELIEVABLE * fewest
-    });
+    let others = choice
+        .estimates
+        .iter()
+        .filter(|estimate| estimate.algorithm != choice.algorithm && believable(estimate, &choice.estimates));
     std::iter::once(choice.algorithm).chain(others.map(|estimate| estimate.algorithm)).collect()
 }
 
@@ -218,11 +188,13 @@ impl Contest {
     }
 }
 
-/// What is faster than the model's.
-fn tuning(contests: &[Contest]) -> Tuning {
-    let mut tuning = Tuning::default();
-    contests.iter().filter_map(Contest::verdict).for_each(|(layer, found)| tuning.insert(layer, found));
-    tuning
+/// What is known then: of these layers what was found, if it is kept; what was before is not true any more.
+fn updated(mut known: Tuning, contests: &[Contest], kept: bool) -> Tuning {
+    contests.iter().for_each(|contest| known.remove(&contest.layer));
+    if kept {
+        contests.iter().filter_map(Contest::verdict).for_each(|(layer, found)| known.insert(layer, found));
+    }
+    known
 }
 
 #[cfg(test)]
@@ -257,6 +229,13 @@ mod tests {
         let noise = contest(&[("direct", &[4e-4]), ("winograd", &[3.9e-4])]);
         assert_eq!(noise.fastest(), "direct");
         assert_eq!(noise.verdict(), None);
+        let found = updated(Tuning::default(), &[faster], true);
+        assert_eq!(found.len(), 1);
+        let again = contest(&[("direct", &[4e-4]), ("winograd", &[3e-4])]);
+        assert_eq!(updated(found.clone(), &[noise], true), Tuning::default(), "it is not faster any more");
+        assert_eq!(updated(Tuning::default(), &[again], false), Tuning::default(), "nothing is kept");
+        assert_eq!(updated(found.clone(), &[], true), found, "other layers stay");
+
         let unmeasured = contest(&[("direct", &[4e-4]), ("winograd", &[])]);
         assert_eq!(unmeasured.fastest(), "direct");
     }

@@ -10,7 +10,7 @@ use resnetc_runtime::device::{Choice, Estimate};
 use serde_json::{Value, json};
 
 use super::table::{Align, Table};
-use super::units::{bytes, duration};
+use super::units::{bytes, duration, median};
 
 /// What was measured.
 pub struct Measured<'a> {
@@ -41,9 +41,7 @@ struct Rates {
 impl Measured<'_> {
     /// The middle run.
     fn median(&self) -> Duration {
-        let mut sorted = self.runs.clone();
-        sorted.sort();
-        sorted.get(sorted.len() / 2).copied().unwrap_or_default()
+        median(&self.runs).unwrap_or_default()
     }
 
     fn images_per_second(&self) -> f64 {

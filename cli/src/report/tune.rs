@@ -5,12 +5,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use resnetc_compiler::plan::Plan;
-use resnetc_runtime::cpu::CpuDevice;
-use resnetc_runtime::device::Device;
 use serde_json::{Value, json};
 
 use super::table::{Align, Table};
-use super::units::duration;
+use super::units::{duration, median};
 use crate::cmd::tune::Contest;
 
 /// Whole runs with the cost model's algorithms and with the measured ones, in turn; none where they are the same.
@@ -24,11 +22,6 @@ pub struct Race {
 impl Race {
     /// The medians.
     fn medians(&self) -> Option<[Duration; 2]> {
-        let median = |times: &[Duration]| {
-            let mut sorted = times.to_vec();
-            sorted.sort();
-            sorted.get(sorted.len() / 2).copied()
-        };
         Some([median(&self.expected)?, median(&self.measured)?])
     }
 
@@ -43,7 +36,7 @@ pub struct Tuned<'a> {
     /// What ran.
     pub plan: &'a Plan,
     /// On what.
-    pub device: CpuDevice,
+    pub device: String,
     /// Layer by layer.
     pub contests: Vec<Contest>,
     /// All together.
@@ -72,7 +65,7 @@ impl Tuned<'_> {
         let medians = self.race.medians().map(|medians| medians.map(|time| time.as_secs_f64() * 1e3));
         let object = json!({
             "name": self.plan.name, "batch": self.plan.batch, "dtype": self.plan.precision().to_string(),
-            "device": self.device.describe(), "layers": self.contests.iter().map(layer).collect::<Vec<_>>(),
+            "device": self.device, "layers": self.contests.iter().map(layer).collect::<Vec<_>>(),
             "different": self.different(), "ms_expected": medians.map(|ms| ms[0]),
             "ms_measured": medians.map(|ms| ms[1]), "file": self.file,
         });
@@ -84,7 +77,7 @@ impl Tuned<'_> {
 pub fn text(tuned: &Tuned<'_>) -> String {
     let mut text = layers(tuned).render();
     let (plan, different) = (tuned.plan, tuned.different());
-    let [kinds, device] = [tuned.contests.len().to_string(), tuned.device.describe()];
+    let (kinds, device) = (tuned.contests.len(), &tuned.device);
     writeln!(text, "\n{}, batch {}, on {device}", plan.name, plan.batch).expect("writing to a string");
     text += &match (tuned.race.medians(), tuned.race.gain(), tuned.file) {
         (Some([expected, measured]), Some(gain), file) => {

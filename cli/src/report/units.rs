@@ -56,6 +56,13 @@ pub fn duration(time: Duration) -> String {
     }
 }
 
+/// The middle one, of an even number the later; `None` of none.
+pub fn median(times: &[Duration]) -> Option<Duration> {
+    let mut sorted = times.to_vec();
+    sorted.sort();
+    sorted.get(sorted.len() / 2).copied()
+}
+
 /// `64 x 56 x 56`
 pub fn shape(dims: &[usize]) -> String {
     if dims.is_empty() {

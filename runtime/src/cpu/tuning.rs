@@ -9,11 +9,22 @@ use resnetc_compiler::plan::{ConvGeometry, Kernel};
 use serde::{Deserialize, Serialize};
 
 use crate::cpu::isa::Isa;
+use crate::device::Estimate;
 use crate::error::{Error, Result};
 use crate::weights::file::write_atomic;
 
 /// Names the folder of the files, or says `off`.
 pub const TUNING_VARIABLE: &str = "RESNETC_TUNING";
+
+/// Times the fewest expected cycles up to which an algorithm is believed to be, or to have been measured as, the fastest: beyond,
+/// what it ran on then is not there now, as the matrix unit is not where others slow it down.
+const BELIEVABLE: f64 = 3.0;
+
+/// Whether one of a layer's algorithms may be the fastest, for all the cost model knows.
+pub fn believable(estimate: &Estimate, all: &[Estimate]) -> bool {
+    let fewest = all.iter().map(Estimate::cycles).fold(f64::INFINITY, f64::min);
+    estimate.cycles() <= BELIEVABLE * fewest
+}
 
 /// Which of a layer's convolutions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

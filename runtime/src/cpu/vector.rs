@@ -2,12 +2,12 @@
 
 use std::sync::atomic::{Ordering, compiler_fence};
 
+// Their unsafe blocks are an intrinsic or two each: the promise of the trait, passed on.
 #[cfg(target_arch = "aarch64")]
 #[allow(clippy::undocumented_unsafe_blocks)]
-// each is an intrinsic or two: the promise of the trait, passed on
 mod neon;
 #[cfg(target_arch = "x86_64")]
-#[allow(clippy::undocumented_unsafe_blocks)] // likewise
+#[allow(clippy::undocumented_unsafe_blocks)]
 mod x86;
 
 #[cfg(target_arch = "aarch64")]

@@ -13,6 +13,7 @@ use crate::cpu::Ctx;
 use crate::cpu::isa::Machine;
 use crate::cpu::memory::{Dst, Src};
 use crate::cpu::stored::{MapDst, MapSrc};
+use crate::cpu::tuning::believable;
 use crate::device::Estimate;
 use crate::error::Result;
 
@@ -62,19 +63,14 @@ fn estimate_direct(g: &ConvGeometry, machine: Machine, rate: f64) -> Estimate {
     Estimate { algorithm, parts: vec![("multiply-adds", cycles)] }
 }
 
-/// Times the fewest expected cycles up to which an algorithm is believed to have been measured as the fastest: beyond, what it
-/// ran on then is not there now, as the matrix unit is not where others slow it down.
-pub const BELIEVABLE: f64 = 3.0;
-
 /// Index of the algorithm to take: the one `measured` to be the fastest, if it may still be, else the one with the fewest
 /// expected cycles.
 fn pick(estimates: &[Estimate], measured: Option<&str>) -> usize {
-    let order = |a: &(usize, f64), b: &(usize, f64)| a.1.total_cmp(&b.1);
+    let usable =
+        |estimate: &Estimate| Some(estimate.algorithm) == measured && believable(estimate, estimates);
     let cycles = estimates.iter().map(Estimate::cycles).enumerate();
-    let Some((best, fewest)) = cycles.min_by(order) else { return 0 };
-    let is_measured = |estimate: &Estimate| Some(estimate.algorithm) == measured;
-    let known = estimates.iter().position(is_measured);
-    known.filter(|&i| estimates[i].cycles() <= BELIEVABLE * fewest).unwrap_or(best)
+    let expected = cycles.min_by(|a, b| a.1.total_cmp(&b.1)).map_or(0, |(index, _)| index);
+    estimates.iter().position(usable).unwrap_or(expected)
 }
 
 impl Algorithm {

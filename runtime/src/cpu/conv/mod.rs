@@ -28,7 +28,7 @@ mod tile;
 mod window;
 mod winograd;
 
-pub use algorithm::{Algorithm, BELIEVABLE, FilterAlgorithm};
+pub use algorithm::{Algorithm, FilterAlgorithm};
 #[cfg(test)]
 use filter::FilterGradient;
 pub use matrix::{TILES_OPERATIONS, available as matrix_unit_available, multiply_tiles};

@@ -33,8 +33,8 @@ macro_rules! unroll {
 
 /// Adds to the sums of a tile, `$sums`, the products of `$step` channels, the first of row `$i` being at `$row`, with their
 /// weights at `$weights`. Where vectors are few, a row's are all multiplied at once, whose pointer is then looked up once;
-/// where they are many, one channel after another, so that weights take few registers. `$ordered` is [`in_order`]'s. No function: a closure would not be
-/// compiled for the caller's instructions.
+/// where they are many, one channel after another, so that weights take few registers. `$ordered` is [`in_order`]'s. No
+/// function: a closure would not be compiled for the caller's instructions.
 macro_rules! add_products {
     ($V:ident, $sums:ident[$size:ident][$vectors:ident], $step:ident, $weights:expr, $ordered:literal, |$i:ident| $row:expr) => {
         if const { one_by_one(<$V as Vector>::REGISTERS, $vectors) } {
