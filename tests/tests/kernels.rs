@@ -50,6 +50,11 @@ fn cpu_amx_agrees() {
 }
 
 #[test]
+fn cpu_avx512bf16_agrees() {
+    cpu_agrees(Isa::Avx512Bf16);
+}
+
+#[test]
 fn cpu_avx512_agrees() {
     cpu_agrees(Isa::Avx512);
 }

@@ -78,7 +78,7 @@ impl Calm {
         let device = CpuDevice::new(Some(self.threads)).map_err(|fault| fault.to_string())?;
         let mut slowest = [f64::INFINITY; 2];
         for _ in 0..MEASUREMENTS {
-            let Arithmetic { gflops, unit_gflops } = device.arithmetic();
+            let Arithmetic { gflops, unit_gflops, .. } = device.arithmetic();
             let found = [gflops, unit_gflops.unwrap_or(0.0)];
             for i in 0..found.len() {
                 self.best[i] = self.best[i].max(found[i]);

@@ -59,12 +59,14 @@ impl Measured<'_> {
 
     /// Operations of a step's algorithm, in 10^9 per second at most: on the matrix unit a product in `f32` is six in bf16.
     fn ceiling(&self, index: usize) -> f64 {
-        let Arithmetic { gflops, unit_gflops } = self.roofline.arithmetic;
-        match (self.choices[index].as_ref().map(|choice| choice.algorithm), unit_gflops) {
-            (Some("amx-bf16"), Some(unit)) => unit,
-            (Some("amx-f32"), Some(unit)) => unit / 6.0,
-            _ => gflops,
-        }
+        let Arithmetic { gflops, unit_gflops, pairs_gflops } = self.roofline.arithmetic;
+        let ceiling = match self.choices[index].as_ref().map(|choice| choice.algorithm) {
+            Some("amx-bf16") => unit_gflops,
+            Some("amx-f32") => unit_gflops.map(|unit| unit / 6.0),
+            Some("pairs-bf16") => pairs_gflops,
+            _ => None,
+        };
+        ceiling.unwrap_or(gflops)
     }
 
     /// Name of the kernel and of its algorithm.
@@ -104,7 +106,7 @@ impl Measured<'_> {
             "ms": ms(&self.median()), "img_s": self.images_per_second(),
             "ms_min": self.runs.iter().min().map(ms), "ms_max": self.runs.iter().max().map(ms),
             "peak_gflop_s": self.roofline.arithmetic.gflops, "peak_unit_gflop_s": self.roofline.arithmetic.unit_gflops,
-            "peak_gb_s": self.roofline.gb_s,
+            "peak_pairs_gflop_s": self.roofline.arithmetic.pairs_gflops, "peak_gb_s": self.roofline.gb_s,
             "peak_resident_bytes": self.peak_bytes, "steps": steps,
         });
         format!("{object:#}")
@@ -126,8 +128,10 @@ pub fn text(measured: &Measured<'_>, warmup: usize, explain: bool) -> String {
         text.push('\n');
     }
     text += &kernels(measured).render();
-    let Roofline { arithmetic: Arithmetic { gflops, unit_gflops }, gb_s } = measured.roofline;
-    let unit = unit_gflops.map_or(String::new(), |unit| format!(", {unit:.0} in bf16 on the matrix unit"));
+    let Roofline { arithmetic: Arithmetic { gflops, unit_gflops, pairs_gflops }, gb_s } = measured.roofline;
+    let narrow =
+        |peak: Option<f64>, how| peak.map_or(String::new(), |peak| format!(", {peak:.0} in bf16 {how}"));
+    let narrow = narrow(unit_gflops, "on the matrix unit") + &narrow(pairs_gflops, "by pairs");
     let (median, runs) = (measured.median(), &measured.runs);
     let fastest = runs.iter().min().copied().unwrap_or_default();
     let slowest = runs.iter().max().copied().unwrap_or_default();
@@ -138,7 +142,7 @@ pub fn text(measured: &Measured<'_>, warmup: usize, explain: bool) -> String {
         .map_or(String::new(), |peak| format!("memory     {} resident at most\n", bytes(peak)));
     write!(
         text,
-        "\n{}, {mode}, batch {}, on {}\nceilings   {gflops:.0} GFLOP/s in registers{unit}, {gb_s:.1} GB/s to memory\n\
+        "\n{}, {mode}, batch {}, on {}\nceilings   {gflops:.0} GFLOP/s in registers{narrow}, {gb_s:.1} GB/s to memory\n\
          time       {}, median of {count} runs after {warmup} ({} to {}), {:.1} images/s\n{memory}",
         plan.name,
         plan.batch,

@@ -1,10 +1,12 @@
 //! Which vector instructions the kernels use: decided once, at start.
 
+use crate::cpu::roofline;
 use crate::cpu::vector::{Portable, Vector};
 use crate::error::{Error, Result};
 use resnetc_compiler::ir::types::DType;
 
-/// Forces an instruction set: `amx`, `avx512`, `avx2`, `neon` or `portable`. So tests cover all that a machine has.
+/// Forces an instruction set: `amx`, `avx512bf16`, `avx512`, `avx2`, `neon` or `portable`. So tests cover all that a machine
+/// has.
 pub const ISA_VARIABLE: &str = "RESNETC_ISA";
 
 /// An instruction set that kernels are compiled for.
@@ -12,6 +14,8 @@ pub const ISA_VARIABLE: &str = "RESNETC_ISA";
 pub enum Isa {
     /// 512-bit vectors, and the matrix unit (AMX-BF16) for convolutions.
     Amx,
+    /// 512-bit vectors, and those of pairs of bf16 (AVX512-BF16) for convolutions in bf16.
+    Avx512Bf16,
     /// 512-bit vectors (AVX-512F).
     Avx512,
     /// 256-bit vectors (AVX2 and FMA).
@@ -60,14 +64,20 @@ pub trait Work {
 
 impl Isa {
     /// All, fastest first.
-    pub const ALL: [Isa; 5] = [Isa::Amx, Isa::Avx512, Isa::Avx2, Isa::Neon, Isa::Portable];
+    pub const ALL: [Isa; 6] = [Isa::Amx, Isa::Avx512Bf16, Isa::Avx512, Isa::Avx2, Isa::Neon, Isa::Portable];
 
     /// What `RESNETC_ISA` says, else the fastest that this machine has.
     pub fn choose() -> Result<Self> {
         match std::env::var(ISA_VARIABLE) {
             Ok(name) => Self::forced(&name),
-            Err(_) => Ok(Self::ALL.into_iter().find(|isa| isa.available()).unwrap_or(Isa::Portable)),
+            Err(_) => Ok(Self::ALL.into_iter().find(|isa| isa.pays()).unwrap_or(Isa::Portable)),
         }
+    }
+
+    /// Whether this machine has it, and gains by it: Intel's processors have multiplications of pairs that take four times as
+    /// long as those of floats, AMD's some that take as long.
+    fn pays(self) -> bool {
+        self.available() && (self != Isa::Avx512Bf16 || roofline::pairs_are_fast())
     }
 
     /// Whether `RESNETC_ISA` says anything.
@@ -78,7 +88,9 @@ impl Isa {
     /// The instruction set of this name, if the machine has it.
     pub fn forced(name: &str) -> Result<Self> {
         let isa = Self::ALL.into_iter().find(|isa| isa.name() == name).ok_or_else(|| {
-            Error::Device(format!("{ISA_VARIABLE}={name}: unknown; use amx, avx512, avx2, neon or portable"))
+            Error::Device(format!(
+                "{ISA_VARIABLE}={name}: unknown; use amx, avx512bf16, avx512, avx2, neon or portable"
+            ))
         })?;
         if !isa.available() {
             return Err(Error::Device(format!(
@@ -92,6 +104,7 @@ impl Isa {
     pub fn name(self) -> &'static str {
         match self {
             Isa::Amx => "amx",
+            Isa::Avx512Bf16 => "avx512bf16",
             Isa::Avx512 => "avx512",
             Isa::Avx2 => "avx2",
             Isa::Neon => "neon",
@@ -104,6 +117,8 @@ impl Isa {
         match self {
             Isa::Amx => Isa::Avx512.available() && crate::cpu::conv::matrix_unit_available(),
             #[cfg(target_arch = "x86_64")]
+            Isa::Avx512Bf16 => Isa::Avx512.available() && is_x86_feature_detected!("avx512bf16"),
+            #[cfg(target_arch = "x86_64")]
             Isa::Avx512 => {
                 is_x86_feature_detected!("avx512f")
                     && is_x86_feature_detected!("avx2")
@@ -112,7 +127,7 @@ impl Isa {
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
             #[cfg(not(target_arch = "x86_64"))]
-            Isa::Avx512 | Isa::Avx2 => false,
+            Isa::Avx512Bf16 | Isa::Avx512 | Isa::Avx2 => false,
             Isa::Neon => cfg!(target_arch = "aarch64"),
             Isa::Portable => true,
         }
@@ -121,7 +136,7 @@ impl Isa {
     /// `f32` lanes of a vector.
     pub fn lanes(self) -> usize {
         match self {
-            Isa::Amx | Isa::Avx512 => 16,
+            Isa::Amx | Isa::Avx512Bf16 | Isa::Avx512 => 16,
             Isa::Avx2 | Isa::Neon => 8,
             Isa::Portable => Portable::LANES,
         }
@@ -130,7 +145,7 @@ impl Isa {
     /// Vector registers, counted in vectors of [`Isa::lanes`].
     pub fn registers(self) -> usize {
         match self {
-            Isa::Amx | Isa::Avx512 => 32,
+            Isa::Amx | Isa::Avx512Bf16 | Isa::Avx512 => 32,
             Isa::Avx2 | Isa::Neon => 16,
             Isa::Portable => Portable::REGISTERS,
         }
@@ -145,18 +160,32 @@ impl Isa {
         match self {
             // SAFETY: an `Isa` is only used where `available` holds.
             #[cfg(target_arch = "x86_64")]
-            Isa::Amx | Isa::Avx512 => unsafe { with_avx512(work) },
+            Isa::Amx | Isa::Avx512Bf16 | Isa::Avx512 => unsafe { with_avx512(work) },
             // SAFETY: likewise.
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => unsafe { with_avx2(work) },
             #[cfg(not(target_arch = "x86_64"))]
-            Isa::Amx | Isa::Avx512 | Isa::Avx2 => self.missing(),
+            Isa::Amx | Isa::Avx512Bf16 | Isa::Avx512 | Isa::Avx2 => self.missing(),
             // All 64-bit ARM processors that run an operating system have NEON.
             #[cfg(target_arch = "aarch64")]
             Isa::Neon => work.run::<crate::cpu::vector::Neon>(),
             #[cfg(not(target_arch = "aarch64"))]
             Isa::Neon => self.missing(),
             Isa::Portable => work.run::<Portable>(),
+        }
+    }
+
+    /// Does `work` where [`Vector::add_pairs`] is an instruction.
+    ///
+    /// # Panics
+    /// Where it is none: only [`Isa::Avx512Bf16`] has it.
+    pub fn dispatch_pairs<W: Work>(self, work: W) -> W::Output {
+        debug_assert!(self.available());
+        match self {
+            // SAFETY: an `Isa` is only used where `available` holds.
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512Bf16 => unsafe { with_avx512bf16(work) },
+            _ => unreachable!("{} multiplies no pairs", self.name()),
         }
     }
 
@@ -168,6 +197,12 @@ impl Isa {
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx2,fma")]
 fn with_avx512<W: Work>(work: W) -> W::Output {
+    work.run::<crate::cpu::vector::Avx512>()
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bf16,avx2,fma")]
+fn with_avx512bf16<W: Work>(work: W) -> W::Output {
     work.run::<crate::cpu::vector::Avx512>()
 }
 
@@ -187,6 +222,6 @@ mod tests {
             assert_eq!(Isa::forced(isa.name()).unwrap(), isa);
         }
         let error = Isa::forced("sse9").unwrap_err().to_string();
-        assert_eq!(error, "RESNETC_ISA=sse9: unknown; use amx, avx512, avx2, neon or portable");
+        assert_eq!(error, "RESNETC_ISA=sse9: unknown; use amx, avx512bf16, avx512, avx2, neon or portable");
     }
 }

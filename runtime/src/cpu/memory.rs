@@ -136,6 +136,18 @@ impl<'a, T: Pod> Src<'a, T> {
     }
 }
 
+impl<'a> Src<'a, u16> {
+    /// Pairs of neighbours, each in the place of a float.
+    ///
+    /// # Panics
+    /// Where one has no neighbour, or pairs do not lie where floats may.
+    pub fn pairs(self) -> Src<'a, f32> {
+        let ptr: *const f32 = self.ptr.cast();
+        assert!(self.len.is_multiple_of(2) && ptr.is_aligned(), "a view of pairs");
+        Src { ptr, len: self.len / 2, life: PhantomData }
+    }
+}
+
 impl<'a, T: Pod> From<&'a [T]> for Src<'a, T> {
     fn from(slice: &'a [T]) -> Self {
         Src { ptr: slice.as_ptr(), len: slice.len(), life: PhantomData }
@@ -193,6 +205,13 @@ impl<'a, T: Pod> Dst<'a, T> {
     }
 }
 
+impl<'a> Dst<'a, f32> {
+    /// The same memory, for twice as many elements of half the size.
+    pub fn halves(self) -> Dst<'a, u16> {
+        Dst { ptr: self.ptr.cast(), len: 2 * self.len, life: PhantomData }
+    }
+}
+
 impl<'a, T: Pod> From<&'a mut [T]> for Dst<'a, T> {
     fn from(slice: &'a mut [T]) -> Self {
         Dst { ptr: slice.as_mut_ptr(), len: slice.len(), life: PhantomData }
@@ -201,7 +220,7 @@ impl<'a, T: Pod> From<&'a mut [T]> for Dst<'a, T> {
 
 /// Asks for the line of memory at `p`, into the second-level cache; anything may lie there.
 #[inline(always)]
-pub fn fetch(p: *const f32) {
+pub fn fetch<T>(p: *const T) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: every x86-64 processor has the instruction, which reads nothing that a program sees and never faults.
     unsafe {

@@ -2,6 +2,7 @@
 //! Steps of a plan are judged by these (Williams et al. 2009, "Roofline").
 
 use std::hint::black_box;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use super::conv;
@@ -18,6 +19,8 @@ pub struct Arithmetic {
     pub gflops: f64,
     /// Of the matrix unit, where it is used, in bf16. Products in `f32` take six of these.
     pub unit_gflops: Option<f64>,
+    /// Of vectors, of pairs of bf16, where they are used.
+    pub pairs_gflops: Option<f64>,
 }
 
 /// Ceilings of this machine with the given threads and instructions.
@@ -65,7 +68,26 @@ pub fn arithmetic(pool: &Pool, isa: Isa) -> Arithmetic {
         let time = best(|| pool.run(&|_| conv::multiply_tiles(BLOCKS)));
         per_second(BLOCKS * conv::TILES_OPERATIONS * threads, time)
     });
-    Arithmetic { gflops, unit_gflops }
+    let pairs_gflops = (isa == Isa::Avx512Bf16).then(|| {
+        let time = best(|| pool.run(&|_| isa.dispatch_pairs(PairProducts(ITERATIONS))));
+        per_second(4 * SUMS * ITERATIONS * isa.lanes() * threads, time)
+    });
+    Arithmetic { gflops, unit_gflops, pairs_gflops }
+}
+
+/// Whether multiplying pairs of bf16 takes hardly longer than multiplying floats, where that is an instruction: measured once
+/// in a process, in less than a millisecond. It is a matter of the processor, by a factor that nothing else changes as much.
+pub fn pairs_are_fast() -> bool {
+    static FAST: OnceLock<bool> = OnceLock::new();
+    *FAST.get_or_init(|| {
+        let (isa, count) = (Isa::Avx512Bf16, ITERATIONS >> 9);
+        let mut least = [Duration::MAX; 2];
+        for _ in 0..SLOWNESS_ROUNDS {
+            least[0] = least[0].min(timed(|| isa.dispatch(MultiplyAdds(count))));
+            least[1] = least[1].min(timed(|| isa.dispatch_pairs(PairProducts(count))));
+        }
+        least[1].mul_f64(0.75) < least[0]
+    })
 }
 
 /// Vectors' and the unit's operations per second when nothing slows the unit down: what the cost models' constants mean.
@@ -128,6 +150,29 @@ impl Work for MultiplyAdds {
     }
 }
 
+/// So many products of pairs added to each of some independent sums.
+struct PairProducts(usize);
+
+impl Work for PairProducts {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        // SAFETY: as above.
+        unsafe {
+            let factor = V::splat(black_box(0.0));
+            let mut sums = [V::splat(black_box(1.0)); SUMS];
+            for _ in 0..self.0 {
+                for sum in &mut sums {
+                    *sum = factor.add_pairs(factor, *sum);
+                }
+            }
+            let total = sums.into_iter().skip(1).fold(sums[0], |a, b| a.add(b));
+            black_box(total.sum());
+        }
+    }
+}
+
 /// `to = 2 * from`, each thread its part.
 struct Scale<'a> {
     from: Dst<'a, f32>,
@@ -160,11 +205,17 @@ mod tests {
     #[test]
     fn the_matrix_unit_has_a_ceiling_of_its_own() {
         if Isa::Amx.available() {
-            let Arithmetic { gflops, unit_gflops } = arithmetic(&Pool::new(2).unwrap(), Isa::Amx);
-            assert!(
-                unit_gflops.is_some_and(|unit| unit.is_finite() && unit > 0.0),
-                "{gflops} {unit_gflops:?}"
-            );
+            let found = arithmetic(&Pool::new(2).unwrap(), Isa::Amx);
+            assert!(found.unit_gflops.is_some_and(|unit| unit.is_finite() && unit > 0.0), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn pairs_have_a_ceiling_of_their_own() {
+        if Isa::Avx512Bf16.available() {
+            let found = arithmetic(&Pool::new(1).unwrap(), Isa::Avx512Bf16);
+            assert!(found.pairs_gflops.is_some_and(|pairs| pairs.is_finite() && pairs > 0.0), "{found:?}");
+            assert!(!pairs_are_fast() || found.pairs_gflops > Some(found.gflops), "{found:?}");
         }
     }
 
@@ -172,8 +223,9 @@ mod tests {
     fn ceilings_are_finite_and_positive() {
         let pool = Pool::new(1).unwrap();
         let found = measure(&pool, Isa::Portable).unwrap();
-        let Arithmetic { gflops, unit_gflops } = found.arithmetic;
-        assert!(gflops.is_finite() && gflops > 0.0 && unit_gflops.is_none(), "{found:?}");
+        let Arithmetic { gflops, unit_gflops, pairs_gflops } = found.arithmetic;
+        assert!(gflops.is_finite() && gflops > 0.0, "{found:?}");
+        assert!(unit_gflops.is_none() && pairs_gflops.is_none(), "{found:?}");
         assert!(found.gb_s.is_finite() && found.gb_s > 0.0, "{found:?}");
     }
 }

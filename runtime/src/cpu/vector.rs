@@ -54,6 +54,24 @@ pub trait Vector: Copy {
         compiler_fence(Ordering::SeqCst);
         self
     }
+    /// `o + self[0] * a[0] + self[1] * a[1]`, the elements of `self` and `a` being pairs of bf16, the first one in the lower half.
+    /// Instructions that do it take what is subnormal for zero.
+    #[inline(always)]
+    unsafe fn add_pairs(self, a: Self, o: Self) -> Self {
+        let mut lanes = [[0.0; 16]; 3];
+        // SAFETY: no vector is longer than 16.
+        unsafe {
+            for (lanes, v) in lanes.iter_mut().zip([self, a, o]) {
+                v.store(lanes.as_mut_ptr());
+            }
+            let halves = |x: f32| [x.to_bits() << 16, x.to_bits() & 0xffff_0000].map(f32::from_bits);
+            for i in 0..Self::LANES {
+                let ([x0, x1], [a0, a1]) = (halves(lanes[0][i]), halves(lanes[1][i]));
+                lanes[2][i] += x0 * a0 + x1 * a1;
+            }
+            Self::load(lanes[2].as_ptr())
+        }
+    }
     /// The larger one; `o` where `self` is NaN.
     unsafe fn max(self, o: Self) -> Self;
     /// Per element: `a` where `self > 0`, else `b`.

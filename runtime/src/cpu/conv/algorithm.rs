@@ -6,8 +6,9 @@ use resnetc_compiler::plan::ConvGeometry;
 use super::Operation;
 use super::filter::FilterGradient;
 use super::matrix::{MatrixConvolution, MatrixFilter, Planes};
-use super::rounded::{RoundedConvolution, RoundedFilter};
-use super::sweep::{Convolution, Finishing};
+use super::pairs::PairsConvolution;
+use super::rounded::{RoundedConvolution, RoundedFilter, Wide, WideFilter};
+use super::sweep::{Convolution, Factors, Finishing};
 use super::winograd::{Size, Winograd, WinogradFilter};
 use crate::cpu::Ctx;
 use crate::cpu::isa::Machine;
@@ -26,8 +27,10 @@ pub enum Algorithm {
     Winograd(Winograd),
     /// On the matrix unit.
     Matrix(Box<MatrixConvolution>),
-    /// Direct, of factors rounded to bf16.
+    /// By one of the first two, of factors rounded to bf16.
     Rounded(RoundedConvolution),
+    /// Direct, of pairs of bf16.
+    Pairs(PairsConvolution),
 }
 
 /// The gradient of a convolution's weights, likewise.
@@ -38,7 +41,7 @@ pub enum FilterAlgorithm {
     Winograd(WinogradFilter),
     /// On the matrix unit.
     Matrix(MatrixFilter),
-    /// Direct, of factors rounded to bf16.
+    /// By one of the first two, of factors rounded to bf16.
     Rounded(RoundedFilter),
 }
 
@@ -56,11 +59,15 @@ fn planes(g: &ConvGeometry) -> Planes {
     if g.precision == DType::Bf16 { Planes::One } else { Planes::Three }
 }
 
-/// Cycles of the direct convolution on each thread.
+/// Cycles of the direct convolution on each thread, of so many multiply-adds of vectors each.
+fn cycles(g: &ConvGeometry, machine: Machine, rate: f64) -> f64 {
+    g.macs() as f64 / machine.isa.lanes() as f64 / rate / machine.threads as f64
+}
+
+/// Of the direct convolution.
 fn estimate_direct(g: &ConvGeometry, machine: Machine, rate: f64) -> Estimate {
-    let cycles = g.macs() as f64 / machine.isa.lanes() as f64 / rate / machine.threads as f64;
     let algorithm = if g.precision == DType::Bf16 { "direct-bf16" } else { "direct" };
-    Estimate { algorithm, parts: vec![("multiply-adds", cycles)] }
+    Estimate { algorithm, parts: vec![("multiply-adds", cycles(g, machine, rate))] }
 }
 
 /// Index of the algorithm to take: the one `measured` to be the fastest, if it may still be, else the one with the fewest
@@ -104,17 +111,32 @@ impl Algorithm {
     fn others(g: &ConvGeometry, operation: Operation, machine: Machine) -> Result<Vec<(Self, Estimate)>> {
         let Machine { isa, threads, .. } = machine;
         let mut others = Vec::new();
-        if g.precision == DType::F32 && Winograd::applies(g, isa) {
+        if Winograd::applies(g, isa) {
             for size in [Size::Four, Size::Two] {
                 let winograd = Winograd::new(size, g, operation, isa, threads)?;
                 let estimate = winograd.estimate().clone();
-                others.push((Algorithm::Winograd(winograd), estimate));
+                others.push((Self::of(g, operation, Wide::Winograd(winograd)), estimate));
             }
+        }
+        if g.precision == DType::Bf16 && PairsConvolution::applies(g, operation, machine) {
+            let pairs = PairsConvolution::new(*g, operation, machine)?;
+            let products = cycles(g, machine, 2.0 * cost::DIRECT);
+            let estimate = Estimate { algorithm: "pairs-bf16", parts: vec![("multiply-adds", products)] };
+            others.push((Algorithm::Pairs(pairs), estimate));
         }
         if let Some((matrix, estimate)) = MatrixConvolution::offer(*g, operation, planes(g), machine) {
             others.push((Algorithm::Matrix(Box::new(matrix)), estimate));
         }
         Ok(others)
+    }
+
+    /// By this algorithm for f32.
+    fn of(g: &ConvGeometry, operation: Operation, wide: Wide) -> Self {
+        match (g.precision, wide) {
+            (DType::Bf16, wide) => Algorithm::Rounded(RoundedConvolution::new(g, operation, wide)),
+            (_, Wide::Direct(direct)) => Algorithm::Direct(direct),
+            (_, Wide::Winograd(winograd)) => Algorithm::Winograd(winograd),
+        }
     }
 
     fn choose(
@@ -125,15 +147,12 @@ impl Algorithm {
     ) -> Result<Self> {
         let Machine { isa, threads, .. } = machine;
         let mut others = Self::others(&g, operation, machine)?;
-        match (pick(&Self::estimates(&g, machine, &others), measured), operation) {
-            (0, _) if g.precision == DType::Bf16 => {
-                Ok(Algorithm::Rounded(RoundedConvolution::new(g, operation, isa, threads)?))
+        match pick(&Self::estimates(&g, machine, &others), measured) {
+            0 => {
+                let direct = Convolution::new(g, operation, Factors::Floats, isa, threads)?;
+                Ok(Self::of(&g, operation, Wide::Direct(direct)))
             }
-            (0, Operation::Forward) => Ok(Algorithm::Direct(Convolution::forward(g, isa, threads)?)),
-            (0, Operation::BackwardData) => {
-                Ok(Algorithm::Direct(Convolution::backward_data(g, isa, threads)?))
-            }
-            (index, _) => Ok(others.swap_remove(index - 1).0),
+            index => Ok(others.swap_remove(index - 1).0),
         }
     }
 
@@ -143,7 +162,8 @@ impl Algorithm {
             Algorithm::Direct(_) => "direct",
             Algorithm::Winograd(winograd) => winograd.estimate().algorithm,
             Algorithm::Matrix(matrix) => matrix.name(),
-            Algorithm::Rounded(_) => "direct-bf16",
+            Algorithm::Rounded(rounded) => rounded.name(),
+            Algorithm::Pairs(_) => "pairs-bf16",
         }
     }
 
@@ -154,6 +174,7 @@ impl Algorithm {
             Algorithm::Winograd(winograd) => winograd.packed_len(),
             Algorithm::Matrix(matrix) => matrix.packed_len(),
             Algorithm::Rounded(rounded) => rounded.packed_len(),
+            Algorithm::Pairs(pairs) => pairs.packed_len(),
         }
     }
 
@@ -164,6 +185,7 @@ impl Algorithm {
             Algorithm::Winograd(winograd) => winograd.scratch_len(threads),
             Algorithm::Matrix(matrix) => matrix.scratch_len(threads),
             Algorithm::Rounded(rounded) => rounded.scratch_len(threads),
+            Algorithm::Pairs(pairs) => pairs.scratch_len(threads),
         }
     }
 
@@ -174,6 +196,7 @@ impl Algorithm {
             Algorithm::Winograd(winograd) => winograd.pack(ctx, weight, packed),
             Algorithm::Matrix(matrix) => matrix.pack(ctx, weight, packed),
             Algorithm::Rounded(rounded) => rounded.pack(ctx, weight, packed),
+            Algorithm::Pairs(pairs) => pairs.pack(ctx, weight, packed),
         }
     }
 
@@ -188,14 +211,13 @@ impl Algorithm {
         output: MapDst<'_>,
     ) {
         match self {
-            Algorithm::Direct(direct) => {
-                direct.run(ctx, input.f32(), packed, finishing, scratch, output.f32());
-            }
+            Algorithm::Direct(direct) => direct.run(ctx, input.f32(), packed, finishing, scratch, output),
             Algorithm::Winograd(winograd) => {
                 winograd.run(ctx, input.f32(), packed, finishing, scratch, output.f32());
             }
             Algorithm::Matrix(matrix) => matrix.run(ctx, input, packed, finishing, scratch, output),
             Algorithm::Rounded(rounded) => rounded.run(ctx, input, packed, finishing, scratch, output),
+            Algorithm::Pairs(pairs) => pairs.run(ctx, input, packed, finishing, scratch, output),
         }
     }
 }
@@ -206,11 +228,20 @@ impl FilterAlgorithm {
         let Machine { isa, threads, .. } = machine;
         let mut others = Self::others(&geometry, machine)?;
         match pick(&Self::with_direct(&geometry, machine, &others), measured) {
-            0 if geometry.precision == DType::Bf16 => {
-                Ok(FilterAlgorithm::Rounded(RoundedFilter::new(geometry, isa, threads)?))
+            0 => {
+                let direct = FilterGradient::new(geometry, isa, threads)?;
+                Ok(Self::of(&geometry, WideFilter::Direct(direct)))
             }
-            0 => Ok(FilterAlgorithm::Direct(FilterGradient::new(geometry, isa, threads)?)),
             index => Ok(others.swap_remove(index - 1).0),
+        }
+    }
+
+    /// By this algorithm for f32.
+    fn of(g: &ConvGeometry, wide: WideFilter) -> Self {
+        match (g.precision, wide) {
+            (DType::Bf16, wide) => FilterAlgorithm::Rounded(RoundedFilter::new(g, wide)),
+            (_, WideFilter::Direct(direct)) => FilterAlgorithm::Direct(direct),
+            (_, WideFilter::Winograd(winograd)) => FilterAlgorithm::Winograd(winograd),
         }
     }
 
@@ -218,10 +249,10 @@ impl FilterAlgorithm {
     fn others(g: &ConvGeometry, machine: Machine) -> Result<Vec<(Self, Estimate)>> {
         let Machine { isa, threads, .. } = machine;
         let mut others = Vec::new();
-        if g.precision == DType::F32 && WinogradFilter::applies(g, isa) {
+        if WinogradFilter::applies(g, isa) {
             let winograd = WinogradFilter::new(g, isa, threads)?;
             let estimate = winograd.estimate(isa, threads);
-            others.push((FilterAlgorithm::Winograd(winograd), estimate));
+            others.push((Self::of(g, WideFilter::Winograd(winograd)), estimate));
         }
         if let Some((matrix, estimate)) = MatrixFilter::offer(*g, planes(g), machine) {
             others.push((FilterAlgorithm::Matrix(matrix), estimate));
@@ -246,7 +277,7 @@ impl FilterAlgorithm {
             FilterAlgorithm::Direct(_) => "direct",
             FilterAlgorithm::Winograd(_) => "winograd",
             FilterAlgorithm::Matrix(matrix) => matrix.name(),
-            FilterAlgorithm::Rounded(_) => "direct-bf16",
+            FilterAlgorithm::Rounded(rounded) => rounded.name(),
         }
     }
 

@@ -33,7 +33,7 @@ pub(super) unsafe fn pack_input<V: Vector>(
             let x = (*rows.add(pixel)).add(from);
             let to = to.add(pixel * input_step(len));
             for v in 0..len.div_ceil(V::LANES) {
-                load_part::<V>(x, v, len).store(to.add(v * V::LANES));
+                load_part::<V, _>(x, v, len).store(to.add(v * V::LANES));
             }
         }
     }

@@ -5,8 +5,8 @@
 //! map itself or at a row of zeros; `pack` orders weights as they are read; `tile` holds the innermost loops, a tile
 //! of sums in registers. `sweep` runs the forward convolution and, as one forward convolution over `dy` per phase of
 //! the stride, the gradient of the input; `filter` the gradient of the weights. `winograd` computes all three of 3x3
-//! kernels with fewer multiplications, `matrix` on the processor's matrix unit; `algorithm` decides which of the ways a layer
-//! takes.
+//! kernels with fewer multiplications, `matrix` on the processor's matrix unit. In bf16, `pairs` has an instruction for it, and
+//! `rounded` does without; `algorithm` decides which of the ways a layer takes.
 
 mod algorithm;
 mod filter;
@@ -20,6 +20,7 @@ mod matrix;
 #[cfg(test)]
 mod naive;
 mod pack;
+mod pairs;
 mod rounded;
 mod sweep;
 #[cfg(test)]

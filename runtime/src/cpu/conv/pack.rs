@@ -2,6 +2,7 @@
 //! many written channels as a tile has, the last one of a group rounded up to whole vectors and filled with zeros.
 
 use super::tile::Shape;
+use crate::cpu::vector::nearest_bf16;
 
 /// How the written channels of one group are cut into panels.
 #[derive(Debug, Clone, Copy)]
@@ -92,4 +93,60 @@ pub(super) unsafe fn transpose(
             unsafe { to.add(row * padded + width).write_bytes(0, padded - width) };
         }
     }
+}
+
+/// As [`copy_rows`], each packed row being made of two, rounded to bf16: the first is the lower half.
+///
+/// # Safety
+/// As [`copy_rows`], of `2 * rows` rows that are read.
+pub(super) unsafe fn pair_rows(
+    from: *const f32,
+    stride: usize,
+    rows: usize,
+    width: usize,
+    padded: usize,
+    to: *mut f32,
+) {
+    for row in 0..rows {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let (first, second) = (from.add(2 * row * stride), from.add((2 * row + 1) * stride));
+            let to = to.add(row * padded);
+            for column in 0..width {
+                to.add(column).write(pair(*first.add(column), *second.add(column)));
+            }
+            to.add(width).write_bytes(0, padded - width);
+        }
+    }
+}
+
+/// As [`transpose`], each packed row being made of two columns, rounded to bf16.
+///
+/// # Safety
+/// As [`transpose`], of `2 * reads` columns.
+pub(super) unsafe fn pair_columns(
+    from: *const f32,
+    stride: usize,
+    reads: usize,
+    width: usize,
+    padded: usize,
+    to: *mut f32,
+) {
+    for row in 0..reads {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let to = to.add(row * padded);
+            for column in 0..width {
+                let from = from.add(column * stride + 2 * row);
+                to.add(column).write(pair(*from, *from.add(1)));
+            }
+            to.add(width).write_bytes(0, padded - width);
+        }
+    }
+}
+
+/// Two bf16 in the place of a float.
+#[inline(always)]
+fn pair(low: f32, high: f32) -> f32 {
+    f32::from_bits(nearest_bf16(low).to_bits() >> 16 | nearest_bf16(high).to_bits())
 }

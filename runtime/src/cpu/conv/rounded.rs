@@ -1,35 +1,53 @@
-//! Convolutions in bf16 where no matrix unit does them: factors are rounded to bf16, then multiplied as f32 by the direct
-//! algorithms. The numbers are those of the matrix unit, the speed is f32's.
+//! Convolutions in bf16 where no matrix unit does them: factors are rounded to bf16, then multiplied as f32 by the algorithms for
+//! f32. The numbers are those of the matrix unit but for the last bits of their sums, the speed is f32's.
 
 use resnetc_compiler::plan::{ALIGN, ConvGeometry};
 
 use super::Operation;
 use super::filter::FilterGradient;
 use super::sweep::{Convolution, Finishing};
+use super::winograd::{Winograd, WinogradFilter};
 use crate::cpu::Ctx;
-use crate::cpu::isa::{Isa, Work};
+use crate::cpu::isa::Work;
 use crate::cpu::memory::{Dst, Src};
 use crate::cpu::pool::share;
 use crate::cpu::stored::{MapDst, MapSrc};
 use crate::cpu::stream::{Access, First, Full};
 use crate::cpu::vector::{Vector, nearest_bf16};
-use crate::error::Result;
+
+/// What multiplies the rounded factors of a convolution, forward or backward-data.
+pub enum Wide {
+    /// Direct.
+    Direct(Convolution),
+    /// F(4x4, 3x3) or F(2x2, 3x3).
+    Winograd(Winograd),
+}
+
+/// What multiplies those of a gradient of weights.
+pub enum WideFilter {
+    /// Direct.
+    Direct(FilterGradient),
+    /// F(4x4, 3x3).
+    Winograd(WinogradFilter),
+}
 
 /// A convolution, forward or backward-data.
 pub struct RoundedConvolution {
-    direct: Convolution,
+    wide: Wide,
     /// Elements of the map that is read, and of the one that is written.
     maps: [usize; 2],
+    /// Elements of the weights.
+    weights: usize,
 }
 
 /// The gradient of a convolution's weights.
 pub struct RoundedFilter {
-    direct: FilterGradient,
-    /// Floats of `x` and of `dy`.
+    wide: WideFilter,
+    /// Elements of `x` and of `dy`.
     inputs: [usize; 2],
 }
 
-/// Floats of `x` and of `y`.
+/// Elements of `x` and of `y`.
 fn maps(g: &ConvGeometry) -> [usize; 2] {
     [g.n * g.h * g.w * g.cin, g.n * g.out[0] * g.out[1] * g.cout]
 }
@@ -40,35 +58,59 @@ fn room(floats: usize) -> usize {
 }
 
 impl RoundedConvolution {
-    /// `y` of `x`, or `dx` of `dy`.
-    pub(super) fn new(g: ConvGeometry, operation: Operation, isa: Isa, threads: usize) -> Result<Self> {
-        let [x, y] = maps(&g);
-        let (direct, maps) = match operation {
-            Operation::Forward => (Convolution::forward(g, isa, threads)?, [x, y]),
-            Operation::BackwardData => (Convolution::backward_data(g, isa, threads)?, [y, x]),
-        };
-        Ok(RoundedConvolution { direct, maps })
+    /// `y` of `x`, or `dx` of `dy`, as `wide` does it.
+    pub(super) fn new(g: &ConvGeometry, operation: Operation, wide: Wide) -> Self {
+        let [x, y] = maps(g);
+        let maps = if operation == Operation::Forward { [x, y] } else { [y, x] };
+        let weights = g.attrs.kernel[0] * g.attrs.kernel[1] * g.cin / g.attrs.groups * g.cout;
+        RoundedConvolution { wide, maps, weights }
     }
 
-    /// Floats of the packed weights.
+    /// What the algorithm is called.
+    pub fn name(&self) -> &'static str {
+        match &self.wide {
+            Wide::Direct(_) => "direct-bf16",
+            Wide::Winograd(winograd) => winograd.estimate().algorithm,
+        }
+    }
+
+    /// Floats of the packed weights, and of the weights while they are packed.
     pub fn packed_len(&self) -> usize {
-        self.direct.packed_len()
+        match &self.wide {
+            Wide::Direct(direct) => direct.packed_len(),
+            Wide::Winograd(winograd) => room(winograd.packed_len()) + self.weights,
+        }
     }
 
     /// Floats of scratch memory that [`RoundedConvolution::run`] needs.
     pub fn scratch_len(&self, threads: usize) -> usize {
-        self.maps.map(room).iter().sum::<usize>() + self.direct.scratch_len(threads)
+        let [input, output] = self.maps.map(room);
+        match &self.wide {
+            Wide::Direct(direct) => input + direct.scratch_len(threads),
+            Wide::Winograd(winograd) => input + output + winograd.scratch_len(threads),
+        }
     }
 
     /// Packs HWIO weights.
     pub fn pack(&self, ctx: &Ctx<'_>, weight: Src<'_, f32>, packed: Dst<'_, f32>) {
-        self.direct.pack(ctx, weight, packed);
-        let (packed, _) = packed.split_at(self.packed_len());
-        round(ctx, packed.src(), packed);
+        match &self.wide {
+            Wide::Direct(direct) => {
+                direct.pack(ctx, weight, packed);
+                let (packed, _) = packed.split_at(direct.packed_len());
+                round(ctx, packed.src(), packed);
+            }
+            // What is packed are sums of weights: they are rounded before.
+            Wide::Winograd(winograd) => {
+                let (packed, rounded) = packed.split_at(room(winograd.packed_len()));
+                let (rounded, _) = rounded.split_at(self.weights);
+                round(ctx, weight, rounded);
+                winograd.pack(ctx, rounded.src(), packed);
+            }
+        }
     }
 
-    /// Computes the result: of `x` forward, of `dy` backward. A map that is stored as bf16 is widened before, or narrowed
-    /// behind the convolution.
+    /// Computes the result: of `x` forward, of `dy` backward. A map that is stored as bf16 is widened before and, by Winograd's
+    /// algorithm, narrowed behind the convolution.
     pub fn run(
         &self,
         ctx: &Ctx<'_>,
@@ -81,17 +123,21 @@ impl RoundedConvolution {
         let (rounded, scratch) = scratch.split_at(room(self.maps[0]));
         let (rounded, _) = rounded.split_at(self.maps[0]);
         rounded_copy(ctx, input, rounded);
-        let (wide, scratch) = scratch.split_at(room(self.maps[1]));
-        let (wide, _) = wide.split_at(self.maps[1]);
-        match output {
-            MapDst::F32(output) => self.direct.run(ctx, rounded.src(), packed, finishing, scratch, output),
-            MapDst::Bf16(output) => {
+        let input = rounded.src();
+        match (&self.wide, output) {
+            (Wide::Direct(direct), output) => direct.run(ctx, input, packed, finishing, scratch, output),
+            (Wide::Winograd(winograd), MapDst::F32(output)) => {
+                winograd.run(ctx, input, packed, finishing, scratch, output);
+            }
+            (Wide::Winograd(winograd), MapDst::Bf16(output)) => {
+                let (wide, scratch) = scratch.split_at(room(self.maps[1]));
+                let (wide, _) = wide.split_at(self.maps[1]);
                 let mut finishing = *finishing;
                 if let Some(MapSrc::Bf16(residual)) = finishing.residual {
                     convert(ctx, Widen { from: residual, to: wide });
                     finishing.residual = Some(wide.src().into());
                 }
-                self.direct.run(ctx, rounded.src(), packed, &finishing, scratch, wide);
+                winograd.run(ctx, input, packed, &finishing, scratch, wide);
                 convert(ctx, Narrow { from: wide.src(), to: output });
             }
         }
@@ -99,14 +145,26 @@ impl RoundedConvolution {
 }
 
 impl RoundedFilter {
-    /// `dw` of `x` and `dy`.
-    pub fn new(g: ConvGeometry, isa: Isa, threads: usize) -> Result<Self> {
-        Ok(RoundedFilter { direct: FilterGradient::new(g, isa, threads)?, inputs: maps(&g) })
+    /// `dw` of `x` and `dy`, as `wide` does it.
+    pub fn new(g: &ConvGeometry, wide: WideFilter) -> Self {
+        RoundedFilter { wide, inputs: maps(g) }
+    }
+
+    /// What the algorithm is called.
+    pub fn name(&self) -> &'static str {
+        match &self.wide {
+            WideFilter::Direct(_) => "direct-bf16",
+            WideFilter::Winograd(_) => "winograd",
+        }
     }
 
     /// Floats of scratch memory that [`RoundedFilter::run`] needs.
     pub fn scratch_len(&self, threads: usize) -> usize {
-        self.inputs.map(room).iter().sum::<usize>() + self.direct.scratch_len(threads)
+        let wide = match &self.wide {
+            WideFilter::Direct(direct) => direct.scratch_len(threads),
+            WideFilter::Winograd(winograd) => winograd.scratch_len(threads),
+        };
+        self.inputs.map(room).iter().sum::<usize>() + wide
     }
 
     /// Computes `dw`.
@@ -118,7 +176,10 @@ impl RoundedFilter {
             rounded_copy(ctx, map, rounded);
             rounded.src()
         });
-        self.direct.run(ctx, rounded_x, rounded_dy, scratch, dw);
+        match &self.wide {
+            WideFilter::Direct(direct) => direct.run(ctx, rounded_x, rounded_dy, scratch, dw),
+            WideFilter::Winograd(winograd) => winograd.run(ctx, rounded_x, rounded_dy, scratch, dw),
+        }
     }
 }
 
@@ -131,7 +192,7 @@ fn rounded_copy(ctx: &Ctx<'_>, map: MapSrc<'_>, to: Dst<'_, f32>) {
 }
 
 /// A conversion of a map, one vector at a time.
-trait Conversion: Sync {
+pub(super) trait Conversion: Sync {
     /// Elements.
     fn len(&self) -> usize;
     /// Converts the elements from `at` on.
@@ -159,9 +220,12 @@ impl Conversion for Widen<'_> {
     }
 }
 
-struct Narrow<'a> {
-    from: Src<'a, f32>,
-    to: Dst<'a, u16>,
+/// Rounds to bf16.
+pub(super) struct Narrow<'a> {
+    /// In `f32`.
+    pub from: Src<'a, f32>,
+    /// As long.
+    pub to: Dst<'a, u16>,
 }
 
 impl Conversion for Narrow<'_> {
@@ -178,7 +242,7 @@ impl Conversion for Narrow<'_> {
 }
 
 /// Converts a whole map, each thread its share.
-fn convert(ctx: &Ctx<'_>, conversion: impl Conversion) {
+pub(super) fn convert(ctx: &Ctx<'_>, conversion: impl Conversion) {
     let (len, threads) = (conversion.len(), ctx.pool.threads());
     ctx.pool.run(&|thread| {
         let range = share(len, 16, thread, threads);

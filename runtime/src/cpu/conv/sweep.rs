@@ -6,7 +6,7 @@ mod share;
 use resnetc_compiler::ir::op::Activation;
 use resnetc_compiler::plan::ConvGeometry;
 
-use super::pack::{Panels, copy_rows, transpose};
+use super::pack::{Panels, copy_rows, pair_columns, pair_rows, transpose};
 use super::tile::Shape;
 use super::window::{Tap, Window};
 use super::{MERGE_FLOATS, Operation};
@@ -14,7 +14,7 @@ use crate::cpu::Ctx;
 use crate::cpu::isa::Isa;
 use crate::cpu::memory::{Dst, Memory, Src};
 use crate::cpu::pool::{Part, share};
-use crate::cpu::stored::MapSrc;
+use crate::cpu::stored::{MapDst, MapSrc};
 use crate::cpu::stream::spanned;
 use crate::error::Result;
 use partition::Partition;
@@ -37,9 +37,30 @@ struct Sweep {
     slice: usize,
 }
 
+/// What a convolution multiplies. Either has the size of a float, and what counts floats of weights and of the map that is read
+/// counts them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Factors {
+    /// Single precision.
+    Floats,
+    /// Two channels of a pixel, or their weights, in bf16: where there is an instruction that adds up both products.
+    Pairs,
+}
+
+impl Factors {
+    /// Channels in each.
+    fn channels(self) -> usize {
+        match self {
+            Factors::Floats => 1,
+            Factors::Pairs => 2,
+        }
+    }
+}
+
 /// A convolution with everything decided that sizes decide.
 pub struct Convolution {
     geometry: ConvGeometry,
+    factors: Factors,
     operation: Operation,
     sweeps: Vec<Sweep>,
     packed_len: usize,
@@ -70,43 +91,19 @@ impl Finishing<'_> {
 }
 
 impl Convolution {
-    /// `y = conv(x, weight)`.
-    pub fn forward(geometry: ConvGeometry, isa: Isa, threads: usize) -> Result<Self> {
-        let g = &geometry;
-        let a = &g.attrs;
-        let offset = |i: usize, k: usize| (k * a.dilation[i]) as isize - a.padding[i] as isize;
-        let taps = |i: usize| (0..a.kernel[i]).map(|k| (k, offset(i, k))).collect::<Vec<Tap>>();
-        let window = Window::new(g.n, [g.h, g.w], g.cin, g.out, a.stride, g.out, [0, 0], [1, 1]);
-        let sweep = Sweep::new(window, &taps(0), &taps(1), Operation::Forward, g, isa, threads);
-        Self::new(geometry, Operation::Forward, vec![sweep], threads)
-    }
-
-    /// `dx` of `dy` and `weight`. The input pixels of each residue modulo the stride (a phase) meet the same taps, at
-    /// consecutive output pixels: so each phase is a dense convolution of stride 1 over `dy`, with some of the taps.
-    pub fn backward_data(geometry: ConvGeometry, isa: Isa, threads: usize) -> Result<Self> {
-        let g = &geometry;
-        let a = &g.attrs;
-        let sizes = [g.h, g.w];
-        let mut sweeps = Vec::new();
-        for row in 0..a.stride[0].min(g.h) {
-            for col in 0..a.stride[1].min(g.w) {
-                let phase = [row, col];
-                let grid = [0, 1].map(|i| (sizes[i] - phase[i]).div_ceil(a.stride[i]));
-                let window = Window::new(g.n, g.out, g.cout, grid, [1, 1], sizes, phase, a.stride);
-                let taps =
-                    |i: usize| phase_taps(a.kernel[i], a.stride[i], a.padding[i], a.dilation[i], phase[i]);
-                sweeps.push(Sweep::new(window, &taps(0), &taps(1), Operation::BackwardData, g, isa, threads));
-            }
-        }
-        Self::new(geometry, Operation::BackwardData, sweeps, threads)
-    }
-
-    fn new(
+    /// `y` of `x`, or `dx` of `dy`, by multiplying floats, or pairs, into which the channels read of each group are divided.
+    pub(super) fn new(
         geometry: ConvGeometry,
         operation: Operation,
-        mut sweeps: Vec<Sweep>,
+        factors: Factors,
+        isa: Isa,
         threads: usize,
     ) -> Result<Self> {
+        let layer = Layer { g: &geometry, operation, factors, isa, threads };
+        let mut sweeps = match operation {
+            Operation::Forward => vec![layer.forward()],
+            Operation::BackwardData => layer.backward_data(),
+        };
         let mut packed_len = 0;
         for sweep in &mut sweeps {
             sweep.packed = packed_len;
@@ -115,7 +112,7 @@ impl Convolution {
         let thread_len = sweeps.iter().map(Sweep::thread_len).max().unwrap_or(0);
         let zeros = Memory::floats(sweeps.iter().map(|s| s.window.zeros_len()).max().unwrap_or(0))?;
         debug_assert!(threads > 0);
-        Ok(Convolution { geometry, operation, sweeps, packed_len, thread_len, zeros })
+        Ok(Convolution { geometry, factors, operation, sweeps, packed_len, thread_len, zeros })
     }
 
     /// Floats of the packed weights.
@@ -167,28 +164,29 @@ impl Convolution {
         let [row, col] = sweep.taps[tap];
         let from = (row * g.attrs.kernel[1] + col) * cin * g.cout + group * cout;
         let to = sweep.packed + sweep.panels.offset(group, panel);
+        let reads = sweep.panels.depth / sweep.taps.len();
         // SAFETY: inside of the weights and the packed weights, whose lengths the caller checked.
         unsafe {
-            let (from, to) = (weight.ptr().add(from), packed.ptr().add(to));
-            match self.operation {
-                Operation::Forward => {
-                    copy_rows(from.add(first), g.cout, cin, width, padded, to.add(tap * cin * padded));
+            let (from, to) = (weight.ptr().add(from), packed.ptr().add(to + tap * reads * padded));
+            match (self.operation, self.factors) {
+                (Operation::Forward, Factors::Floats) => {
+                    copy_rows(from.add(first), g.cout, reads, width, padded, to);
                 }
-                Operation::BackwardData => {
-                    transpose(
-                        from.add(first * g.cout),
-                        g.cout,
-                        cout,
-                        width,
-                        padded,
-                        to.add(tap * cout * padded),
-                    );
+                (Operation::Forward, Factors::Pairs) => {
+                    pair_rows(from.add(first), g.cout, reads, width, padded, to);
+                }
+                (Operation::BackwardData, Factors::Floats) => {
+                    transpose(from.add(first * g.cout), g.cout, reads, width, padded, to);
+                }
+                (Operation::BackwardData, Factors::Pairs) => {
+                    pair_columns(from.add(first * g.cout), g.cout, reads, width, padded, to);
                 }
             }
         }
     }
 
-    /// Computes the result: of `x` forward, of `dy` backward.
+    /// Computes the result of the factors that are read: those of `x` forward, of `dy` backward. A residual is stored as the
+    /// output is.
     pub fn run(
         &self,
         ctx: &Ctx<'_>,
@@ -196,7 +194,7 @@ impl Convolution {
         packed: Src<'_, f32>,
         finishing: &Finishing<'_>,
         scratch: Dst<'_, f32>,
-        output: Dst<'_, f32>,
+        output: MapDst<'_>,
     ) {
         let g = &self.geometry;
         let x = (g.n * g.h * g.w * g.cin, g.cin);
@@ -206,13 +204,16 @@ impl Convolution {
             Operation::BackwardData => (y, x),
         };
         let threads = ctx.pool.threads();
-        assert_eq!(input.len(), input_len, "input");
+        assert_eq!(input.len() * self.factors.channels(), input_len, "input");
         assert_eq!(output.len(), spanned(output_len / channels, channels, finishing.gap), "output");
         assert!(packed.len() >= self.packed_len, "packed weights");
         assert!(scratch.len() >= self.scratch_len(threads), "scratch");
         finishing.expect(output_len / channels, channels);
         let run = Run { convolution: self, input, packed, finishing, channels, scratch, output, threads };
-        let share = |thread, handed: Part<'_>| ctx.isa.dispatch(Share { run: &run, thread, handed });
+        let share = |thread, handed: Part<'_>| match self.factors {
+            Factors::Floats => ctx.isa.dispatch(Share::<false> { run: &run, thread, handed }),
+            Factors::Pairs => ctx.isa.dispatch_pairs(Share::<true> { run: &run, thread, handed }),
+        };
         // Of several sweeps nothing is handed out.
         match self.sweeps.first().and_then(|sweep| sweep.items(g.attrs.groups)) {
             Some(items) => ctx.pool.hand_out(items, &share),
@@ -238,21 +239,57 @@ pub(super) fn phase_taps(
     (0..kernel).rev().filter_map(place).collect()
 }
 
-impl Sweep {
-    fn new(
-        window: Window,
-        rows: &[Tap],
-        cols: &[Tap],
-        operation: Operation,
-        g: &ConvGeometry,
-        isa: Isa,
-        threads: usize,
-    ) -> Self {
+/// What a [`Convolution`] is made of.
+struct Layer<'a> {
+    g: &'a ConvGeometry,
+    operation: Operation,
+    factors: Factors,
+    isa: Isa,
+    threads: usize,
+}
+
+impl Layer<'_> {
+    /// `y = conv(x, weight)`.
+    fn forward(&self) -> Sweep {
+        let g = self.g;
+        let a = &g.attrs;
+        let offset = |i: usize, k: usize| (k * a.dilation[i]) as isize - a.padding[i] as isize;
+        let taps = |i: usize| (0..a.kernel[i]).map(|k| (k, offset(i, k))).collect::<Vec<Tap>>();
+        let channels = g.cin / self.factors.channels();
+        let window = Window::new(g.n, [g.h, g.w], channels, g.out, a.stride, g.out, [0, 0], [1, 1]);
+        self.sweep(window, &taps(0), &taps(1))
+    }
+
+    /// `dx` of `dy` and `weight`. The input pixels of each residue modulo the stride (a phase) meet the same taps, at
+    /// consecutive output pixels: so each phase is a dense convolution of stride 1 over `dy`, with some of the taps.
+    fn backward_data(&self) -> Vec<Sweep> {
+        let g = self.g;
+        let a = &g.attrs;
+        let sizes = [g.h, g.w];
+        let channels = g.cout / self.factors.channels();
+        let mut sweeps = Vec::new();
+        for row in 0..a.stride[0].min(g.h) {
+            for col in 0..a.stride[1].min(g.w) {
+                let phase = [row, col];
+                let grid = [0, 1].map(|i| (sizes[i] - phase[i]).div_ceil(a.stride[i]));
+                let window = Window::new(g.n, g.out, channels, grid, [1, 1], sizes, phase, a.stride);
+                let taps =
+                    |i: usize| phase_taps(a.kernel[i], a.stride[i], a.padding[i], a.dilation[i], phase[i]);
+                sweeps.push(self.sweep(window, &taps(0), &taps(1)));
+            }
+        }
+        sweeps
+    }
+
+    fn sweep(&self, window: Window, rows: &[Tap], cols: &[Tap]) -> Sweep {
+        let Layer { g, operation, factors, isa, threads } = *self;
         let groups = g.attrs.groups;
         let (reads, writes) = match operation {
             Operation::Forward => (g.cin / groups, g.cout / groups),
             Operation::BackwardData => (g.cout / groups, g.cin / groups),
         };
+        assert!(reads.is_multiple_of(factors.channels()), "channels in pairs");
+        let reads = reads / factors.channels();
         let taps: Vec<_> = rows.iter().flat_map(|r| cols.iter().map(move |c| [r.0, c.0])).collect();
         let merge = groups == 1 && cols.len() * reads <= MERGE_FLOATS;
         let window = window.with_taps(rows, cols, merge);
@@ -262,7 +299,9 @@ impl Sweep {
         let slice = window.segments().div_ceil(slices.max(1)).max(1);
         Sweep { window, panels, taps, packed: 0, partition, slice }
     }
+}
 
+impl Sweep {
     /// How many items are handed out, if any are.
     fn items(&self, groups: usize) -> Option<usize> {
         let Partition { cut, block } = self.partition;

@@ -9,12 +9,15 @@
 // iterators over the same arrays leave them in memory (measured: ResNet-50 64 ms instead of 40).
 #![allow(clippy::needless_range_loop)]
 
+use std::mem::MaybeUninit;
+
 use resnetc_compiler::ir::op::Activation;
 
 use crate::cpu::activation;
 use crate::cpu::isa::Isa;
 use crate::cpu::memory::{Ahead, fetch};
-use crate::cpu::stream::LINE;
+use crate::cpu::stored::Element;
+use crate::cpu::stream::{First, Full, LINE};
 use crate::cpu::vector::Vector;
 
 /// Repeats a block with a constant index below `$n <= 24`. LLVM declines to unroll bodies of this size, and sums that are
@@ -33,10 +36,13 @@ macro_rules! unroll {
 
 /// Adds to the sums of a tile, `$sums`, the products of `$step` channels, the first of row `$i` being at `$row`, with their
 /// weights at `$weights`. Where vectors are few, a row's are all multiplied at once, whose pointer is then looked up once;
-/// where they are many, one channel after another, so that weights take few registers. `$ordered` is [`in_order`]'s. No
-/// function: a closure would not be compiled for the caller's instructions.
+/// where they are many, one channel after another, so that weights take few registers. `$ordered` is [`in_order`]'s, `$pairs`
+/// [`multiply_add`]'s. No function: a closure would not be compiled for the caller's instructions.
 macro_rules! add_products {
-    ($V:ident, $sums:ident[$size:ident][$vectors:ident], $step:ident, $weights:expr, $ordered:literal, |$i:ident| $row:expr) => {
+    (
+        $V:ident, $sums:ident[$size:ident][$vectors:ident], $step:ident, $weights:expr, $ordered:literal, $pairs:tt,
+        |$i:ident| $row:expr
+    ) => {
         if const { one_by_one(<$V as Vector>::REGISTERS, $vectors) } {
             unroll!(@ j, $step, {
                 let mut weights = [$V::zero(); $vectors];
@@ -46,7 +52,7 @@ macro_rules! add_products {
                 unroll!($i < $size; {
                     let x = $V::splat(*$row.add(j));
                     for v in 0..$vectors {
-                        $sums[$i][v] = in_order::<$V, $ordered>(x.mul_add(weights[v], $sums[$i][v]));
+                        $sums[$i][v] = in_order::<$V, $ordered>(multiply_add::<$V, $pairs>(x, weights[v], $sums[$i][v]));
                     }
                 });
             }, 0 1 2 3);
@@ -62,7 +68,7 @@ macro_rules! add_products {
                 for j in 0..$step {
                     let x = $V::splat(*row.add(j));
                     for v in 0..$vectors {
-                        $sums[$i][v] = in_order::<$V, $ordered>(x.mul_add(weights[j][v], $sums[$i][v]));
+                        $sums[$i][v] = in_order::<$V, $ordered>(multiply_add::<$V, $pairs>(x, weights[j][v], $sums[$i][v]));
                     }
                 }
             });
@@ -130,17 +136,33 @@ impl Shape {
 pub(super) struct Finish {
     /// `[channels]`, or null.
     pub bias: *const f32,
-    /// Of the output's shape, or null. May be the output map itself: each of its elements is read once, right before the
-    /// output's is stored.
-    pub residual: *const f32,
     /// Applied last.
     pub act: Option<Activation>,
-    /// The output map.
-    pub y: *mut f32,
-    /// Its channels.
+    /// What is added to and written, as it is stored.
+    pub maps: Maps,
+    /// Channels of the maps.
     pub channels: usize,
-    /// Floats between its pixels; the residual has none.
+    /// Elements between the output's pixels; the residual has none.
     pub gap: usize,
+}
+
+/// The maps of a [`Finish`].
+#[derive(Clone, Copy)]
+pub(super) enum Maps {
+    /// Single precision.
+    F32(Map<f32>),
+    /// The upper halves of `f32`.
+    Bf16(Map<u16>),
+}
+
+/// An output map, and what is added to it.
+#[derive(Clone, Copy)]
+pub(super) struct Map<E> {
+    /// The output map.
+    pub y: *mut E,
+    /// Of the output's shape, or null. May be the output map itself: each of its elements is read once, right before the
+    /// output's is stored.
+    pub residual: *const E,
 }
 
 /// One tile of a convolution.
@@ -190,6 +212,13 @@ pub(super) unsafe fn in_order<V: Vector, const ORDERED: bool>(sum: V) -> V {
     if ORDERED || V::REGISTERS < 32 { unsafe { sum.in_order() } } else { sum }
 }
 
+/// `x * weight + sum`, of floats or of pairs of bf16.
+#[inline(always)]
+pub(super) unsafe fn multiply_add<V: Vector, const PAIRS: bool>(x: V, weight: V, sum: V) -> V {
+    // SAFETY: the caller's promise.
+    unsafe { if PAIRS { x.add_pairs(weight, sum) } else { x.mul_add(weight, sum) } }
+}
+
 /// Whether any [`Shape`] has so large a tile: all that is left out need not be compiled.
 pub(super) const fn fits<V: Vector>(scalars: usize, vectors: usize) -> bool {
     let tiles = tiles(V::REGISTERS);
@@ -231,70 +260,142 @@ macro_rules! with_tile {
 
 pub(super) use with_tile;
 
-/// Computes and stores a tile of `size` pixels (one of [`Shape::covering`]) by `vectors` vectors.
+/// Floats of the largest tile.
+const TILE_FLOATS: usize = 24 * 16;
+
+/// Where the pixels of a tile lie in a map that is the tile.
+static OWN_PIXELS: [usize; 24] = {
+    let mut pixels = [0; 24];
+    let mut i = 0;
+    while i < pixels.len() {
+        pixels[i] = i;
+        i += 1;
+    }
+    pixels
+};
+
+/// Computes and stores a tile of `size` pixels (one of [`Shape::covering`]) by `vectors` vectors, multiplying floats or pairs.
 ///
 /// # Safety
 /// Dispatched as [`Vector`] demands; pointers valid for the sizes given.
 #[inline(always)]
-pub(super) unsafe fn convolve<V: Vector>(size: usize, vectors: usize, tile: &Tile, finish: &Finish) {
-    // SAFETY: the caller's promise.
+pub(super) unsafe fn convolve<V: Vector, const PAIRS: bool>(
+    size: usize,
+    vectors: usize,
+    tile: &Tile,
+    finish: &Finish,
+) {
+    let late = activation::late(finish.act);
+    let mut sums = [MaybeUninit::<f32>::uninit(); TILE_FLOATS];
+    let sums: *mut f32 = sums.as_mut_ptr().cast();
+    let width = vectors * V::LANES;
+    // What is stored as bf16 is first a small map of its own: so finishing it, which is long, stands here once, not with each
+    // size of a tile.
+    let own = (
+        Tile { outs: OWN_PIXELS.as_ptr(), channel: 0, width, ..*tile },
+        Finish { bias: std::ptr::null(), act: None, channels: width, gap: 0, ..*finish },
+        Map { y: sums, residual: std::ptr::null() },
+    );
+    // SAFETY: the caller's promise; there is room for the largest tile.
     unsafe {
-        with_tile!((size, vectors), convolve_tile::<V>(tile, finish));
-        if let Some(act) = activation::late(finish.act) {
-            activate::<V>(vectors, tile, finish, act);
+        let (inner, sums_finish, map) = match finish.maps {
+            Maps::F32(map) => (*tile, *finish, map),
+            Maps::Bf16(map) => {
+                fetch_results(width, tile, finish, &map);
+                own
+            }
+        };
+        with_tile!((size, vectors), convolve_tile::<V, PAIRS>(&inner, &sums_finish, &map));
+        match (finish.maps, late) {
+            (Maps::F32(map), Some(act)) => activate::<V>(vectors, tile, finish, act, map.y),
+            (Maps::F32(_), None) => {}
+            (Maps::Bf16(map), _) => narrow::<V>(vectors, tile, finish, &map, sums),
         }
     }
 }
 
 /// Applies an activation to a tile that has just been stored.
 #[inline(always)]
-unsafe fn activate<V: Vector>(vectors: usize, tile: &Tile, finish: &Finish, act: Activation) {
+unsafe fn activate<V: Vector>(vectors: usize, tile: &Tile, finish: &Finish, act: Activation, y: *mut f32) {
     // SAFETY: the caller's promise: the elements are those that the tile has stored.
     unsafe {
         for px in 0..tile.count {
-            let y = finish.y.add(*tile.outs.add(px) * (finish.channels + finish.gap) + tile.channel);
+            let y = y.add(*tile.outs.add(px) * (finish.channels + finish.gap) + tile.channel);
             for v in 0..vectors {
                 store_part(
                     y,
                     v,
                     tile.width,
-                    activation::forward(Some(act), load_part::<V>(y, v, tile.width)),
+                    activation::forward(Some(act), load_part::<V, _>(y, v, tile.width)),
                 );
             }
         }
     }
 }
 
+/// Finishes a tile's `sums`, `[pixel][vectors * lanes]`, and stores them as bf16.
 #[inline(always)]
-unsafe fn convolve_tile<V: Vector, const SIZE: usize, const NV: usize>(tile: &Tile, finish: &Finish) {
+unsafe fn narrow<V: Vector>(vectors: usize, tile: &Tile, finish: &Finish, map: &Map<u16>, sums: *const f32) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let floor = V::splat(activation::floor(finish.act));
+        let late = activation::late(finish.act);
+        for px in 0..tile.count {
+            let pixel = *tile.outs.add(px);
+            let at = pixel * finish.channels + tile.channel;
+            let to = map.y.add(at + pixel * finish.gap);
+            for v in 0..vectors {
+                let mut y = V::load(sums.add((px * vectors + v) * V::LANES));
+                if !finish.bias.is_null() {
+                    y = y.add(load_part(finish.bias.add(tile.channel), v, tile.width));
+                }
+                if !map.residual.is_null() {
+                    y = y.add(load_part(map.residual.add(at), v, tile.width));
+                }
+                y = floor.max(y);
+                if late.is_some() {
+                    y = activation::forward(late, y);
+                }
+                store_part(to, v, tile.width, y);
+            }
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn convolve_tile<V: Vector, const SIZE: usize, const NV: usize, const PAIRS: bool>(
+    tile: &Tile,
+    finish: &Finish,
+    map: &Map<f32>,
+) {
     // SAFETY: the caller's promise.
     unsafe {
         let mut sums = [[V::zero(); NV]; SIZE];
         let (mut w, mut ahead) = (tile.weights, tile.ahead);
-        fetch_results::<V>(NV, tile, finish);
+        fetch_results(NV * V::LANES, tile, finish, map);
         for segment in 0..tile.segments {
             let rows = tile.rows.add(segment * SIZE);
             w = match channels_at_once(V::REGISTERS, NV) {
-                4 => channels::<V, SIZE, NV, 4>(&mut sums, rows, tile, w, &mut ahead),
-                2 => channels::<V, SIZE, NV, 2>(&mut sums, rows, tile, w, &mut ahead),
-                _ => channels::<V, SIZE, NV, 1>(&mut sums, rows, tile, w, &mut ahead),
+                4 => channels::<V, SIZE, NV, 4, PAIRS>(&mut sums, rows, tile, w, &mut ahead),
+                2 => channels::<V, SIZE, NV, 2, PAIRS>(&mut sums, rows, tile, w, &mut ahead),
+                _ => channels::<V, SIZE, NV, 1, PAIRS>(&mut sums, rows, tile, w, &mut ahead),
             };
         }
-        store::<V, SIZE, NV>(&sums, tile, finish);
+        store::<V, SIZE, NV>(&sums, tile, finish, map);
     }
 }
 
-/// Asks for what [`store`] will add and write, which the multiplications give time to arrive.
+/// Asks for the elements of `channels` that finishing will add and write, which the multiplications give time to arrive.
 #[inline(always)]
-unsafe fn fetch_results<V: Vector>(vectors: usize, tile: &Tile, finish: &Finish) {
+unsafe fn fetch_results<E>(channels: usize, tile: &Tile, finish: &Finish, map: &Map<E>) {
     for px in 0..tile.count {
         // SAFETY: the caller's promise.
         let pixel = unsafe { *tile.outs.add(px) };
         let at = pixel * finish.channels + tile.channel;
-        for v in (0..vectors * V::LANES).step_by(LINE) {
-            fetch(finish.y.wrapping_add(at + pixel * finish.gap + v));
-            if !finish.residual.is_null() {
-                fetch(finish.residual.wrapping_add(at + v));
+        for c in (0..channels).step_by(LINE * size_of::<f32>() / size_of::<E>()) {
+            fetch(map.y.wrapping_add(at + pixel * finish.gap + c));
+            if !map.residual.is_null() {
+                fetch(map.residual.wrapping_add(at + c));
             }
         }
     }
@@ -302,7 +403,7 @@ unsafe fn fetch_results<V: Vector>(vectors: usize, tile: &Tile, finish: &Finish)
 
 /// Adds the products of one run, `STEP` channels at a time; returns where the next run's weights begin.
 #[inline(always)]
-unsafe fn channels<V: Vector, const SIZE: usize, const NV: usize, const STEP: usize>(
+unsafe fn channels<V: Vector, const SIZE: usize, const NV: usize, const STEP: usize, const PAIRS: bool>(
     sums: &mut [[V; NV]; SIZE],
     rows: *const *const f32,
     tile: &Tile,
@@ -321,13 +422,13 @@ unsafe fn channels<V: Vector, const SIZE: usize, const NV: usize, const STEP: us
         while c + STEP <= end {
             ahead[0].fetch();
             ahead[1].fetch();
-            add_products!(V, sums[SIZE][NV], STEP, w, false, |px| starts[px].add(c));
+            add_products!(V, sums[SIZE][NV], STEP, w, false, PAIRS, |px| starts[px].add(c));
             w = w.add(STEP * NV * V::LANES);
             c += STEP;
         }
         while c < end {
             const ONE: usize = 1;
-            add_products!(V, sums[SIZE][NV], ONE, w, false, |px| starts[px].add(c));
+            add_products!(V, sums[SIZE][NV], ONE, w, false, PAIRS, |px| starts[px].add(c));
             w = w.add(NV * V::LANES);
             c += 1;
         }
@@ -341,6 +442,7 @@ unsafe fn store<V: Vector, const SIZE: usize, const NV: usize>(
     sums: &[[V; NV]; SIZE],
     tile: &Tile,
     finish: &Finish,
+    map: &Map<f32>,
 ) {
     // SAFETY: the caller's promise.
     unsafe {
@@ -355,11 +457,11 @@ unsafe fn store<V: Vector, const SIZE: usize, const NV: usize>(
             if px < tile.count {
                 let pixel = *tile.outs.add(px);
                 let at = pixel * finish.channels + tile.channel;
-                let to = finish.y.add(at + pixel * finish.gap);
+                let to = map.y.add(at + pixel * finish.gap);
                 for v in 0..NV {
                     let mut y = sums[px][v].add(bias[v]);
-                    if !finish.residual.is_null() {
-                        y = y.add(load_part(finish.residual.add(at), v, tile.width));
+                    if !map.residual.is_null() {
+                        y = y.add(load_part(map.residual.add(at), v, tile.width));
                     }
                     store_part(to, v, tile.width, floor.max(y));
                 }
@@ -368,36 +470,36 @@ unsafe fn store<V: Vector, const SIZE: usize, const NV: usize>(
     }
 }
 
-/// Vector `v` of the `width` floats at `p`.
+/// Vector `v` of the `width` elements at `p`.
 ///
 /// # Safety
-/// Dispatched as [`Vector`] demands; the floats are there.
+/// Dispatched as [`Vector`] demands; the elements are there.
 #[inline(always)]
-pub(super) unsafe fn load_part<V: Vector>(p: *const f32, v: usize, width: usize) -> V {
+pub(super) unsafe fn load_part<V: Vector, E: Element>(p: *const E, v: usize, width: usize) -> V {
     let first = v * V::LANES;
     // SAFETY: the caller's promise.
     unsafe {
         if first + V::LANES <= width {
-            V::load(p.add(first))
+            E::load(Full, p.add(first))
         } else {
-            V::load_first(p.wrapping_add(first), width.saturating_sub(first))
+            E::load(First(width.saturating_sub(first)), p.wrapping_add(first))
         }
     }
 }
 
-/// Stores vector `v` of the `width` floats at `p`.
+/// Stores vector `v` of the `width` elements at `p`.
 ///
 /// # Safety
 /// See [`load_part`].
 #[inline(always)]
-pub(super) unsafe fn store_part<V: Vector>(p: *mut f32, v: usize, width: usize, value: V) {
+pub(super) unsafe fn store_part<V: Vector, E: Element>(p: *mut E, v: usize, width: usize, value: V) {
     let first = v * V::LANES;
     // SAFETY: the caller's promise.
     unsafe {
         if first + V::LANES <= width {
-            value.store(p.add(first));
+            E::store(Full, value, p.add(first));
         } else {
-            value.store_first(p.wrapping_add(first), width.saturating_sub(first));
+            E::store(First(width.saturating_sub(first)), value, p.wrapping_add(first));
         }
     }
 }

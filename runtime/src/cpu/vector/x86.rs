@@ -74,6 +74,13 @@ impl Vector for Avx512 {
         Avx512(unsafe { in_order_512(self.0) })
     }
 
+    /// Only where [`Isa::dispatch_pairs`](crate::cpu::isa::Isa::dispatch_pairs) leads to.
+    #[inline(always)]
+    unsafe fn add_pairs(self, a: Self, o: Self) -> Self {
+        let [x, a]: [__m512bh; 2] = [self.0, a.0].map(|v| unsafe { std::mem::transmute(v) });
+        Avx512(unsafe { _mm512_dpbf16_ps(o.0, x, a) })
+    }
+
     #[inline(always)]
     unsafe fn max(self, o: Self) -> Self {
         Avx512(unsafe { _mm512_max_ps(self.0, o.0) })

@@ -170,8 +170,9 @@ impl Load {
 #[cfg(test)]
 mod tests {
     use super::Cut;
-    use crate::cpu::conv::Convolution;
+    use crate::cpu::conv::sweep::Factors;
     use crate::cpu::conv::tests::{geometry, square};
+    use crate::cpu::conv::{Convolution, Operation};
     use crate::cpu::isa::Isa;
 
     /// What costs a layer of ResNet-50 on two threads: where maps are large, or as large as weights, threads have their own
@@ -180,7 +181,8 @@ mod tests {
     fn layers_are_cut_by_what_is_larger() {
         let cut = |size: usize, [reads, writes]: [usize; 2], attrs, threads| {
             let g = geometry(1, [size; 2], [reads, writes], attrs).unwrap();
-            Convolution::forward(g, Isa::Avx512, threads).unwrap().sweeps[0].partition.cut
+            let layer = Convolution::new(g, Operation::Forward, Factors::Floats, Isa::Avx512, threads);
+            layer.unwrap().sweeps[0].partition.cut
         };
         let unit = |stride| square(1, stride, 0, 1);
         assert_eq!(cut(28, [512, 128], unit(1), 2), Cut::Blocks);
@@ -195,7 +197,8 @@ mod tests {
 
         // Of the sweeps of a stride's phases nothing is handed out.
         let strided = geometry(1, [28; 2], [256, 256], square(3, 2, 1, 1)).unwrap();
-        let phases = Convolution::backward_data(strided, Isa::Avx512, 2).unwrap();
+        let (operation, factors) = (Operation::BackwardData, Factors::Floats);
+        let phases = Convolution::new(strided, operation, factors, Isa::Avx512, 2).unwrap();
         assert_eq!(phases.sweeps.len(), 4);
         assert!(phases.sweeps.iter().all(|sweep| matches!(sweep.partition.cut, Cut::Fixed(_))));
     }

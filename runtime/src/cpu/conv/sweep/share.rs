@@ -2,14 +2,16 @@
 
 use std::ops::Range;
 
+use bytemuck::Pod;
+
 use super::partition::{Cut, Partition};
 use super::{Convolution, Finishing, Sweep};
 use crate::cpu::conv::pack::Panels;
-use crate::cpu::conv::tile::{Finish, Tile, channels_at_once, convolve};
+use crate::cpu::conv::tile::{Finish, Map, Maps, Tile, channels_at_once, convolve};
 use crate::cpu::isa::Work;
 use crate::cpu::memory::{Ahead, Dst, Src};
 use crate::cpu::pool::{Part, share};
-use crate::cpu::stored::MapSrc;
+use crate::cpu::stored::{MapDst, MapSrc};
 use crate::cpu::stream::LINE;
 use crate::cpu::vector::Vector;
 
@@ -22,12 +24,12 @@ pub(super) struct Run<'a> {
     /// Channels of the result.
     pub channels: usize,
     pub scratch: Dst<'a, f32>,
-    pub output: Dst<'a, f32>,
+    pub output: MapDst<'a>,
     pub threads: usize,
 }
 
-/// One thread's share of a run.
-pub(super) struct Share<'a> {
+/// One thread's share of a run, of floats or of pairs.
+pub(super) struct Share<'a, const PAIRS: bool> {
     pub run: &'a Run<'a>,
     pub thread: usize,
     /// What it is handed of the only sweep, as its cut says: nothing where shares are fixed.
@@ -46,18 +48,27 @@ struct Block {
     divided: bool,
 }
 
-impl Work for Share<'_> {
+/// Null where there is nothing.
+fn pointer<T: Pod>(src: Option<Src<'_, T>>) -> *const T {
+    src.map_or(std::ptr::null(), Src::ptr)
+}
+
+impl<const PAIRS: bool> Work for Share<'_, PAIRS> {
     type Output = ();
 
     #[inline(always)]
     fn run<V: Vector>(mut self) {
         let Run { convolution, finishing, .. } = *self.run;
-        let null = |src: Option<Src<'_, f32>>| src.map_or(std::ptr::null(), Src::ptr);
+        let residual = finishing.residual;
         let finish = Finish {
-            bias: null(finishing.bias),
-            residual: null(finishing.residual.map(MapSrc::f32)),
+            bias: pointer(finishing.bias),
             act: finishing.act,
-            y: self.run.output.ptr(),
+            maps: match self.run.output {
+                MapDst::F32(y) => Maps::F32(Map { y: y.ptr(), residual: pointer(residual.map(MapSrc::f32)) }),
+                MapDst::Bf16(y) => {
+                    Maps::Bf16(Map { y: y.ptr(), residual: pointer(residual.map(MapSrc::bf16)) })
+                }
+            },
             channels: self.run.channels,
             gap: finishing.gap,
         };
@@ -69,7 +80,7 @@ impl Work for Share<'_> {
     }
 }
 
-impl Share<'_> {
+impl<const PAIRS: bool> Share<'_, PAIRS> {
     /// This thread's share of one sweep, block by block: the block's row pointers first, then all panels over it, so that
     /// the block's input is read from memory once.
     #[inline(always)]
@@ -155,19 +166,21 @@ impl Share<'_> {
         finish: &Finish,
     ) {
         let segments = sweep.window.segments();
-        // Where the result waits nothing else may be, and it is read as a residual is: without gaps.
-        let slice = match finish.residual.is_null() && finish.gap == 0 {
-            true => sweep.slice,
-            false => segments,
+        // Where the result waits nothing else may be, and it is read as a residual is: without gaps. Sums are not rounded.
+        let (slice, waiting) = match finish.maps {
+            Maps::F32(map) if map.residual.is_null() && finish.gap == 0 => {
+                (sweep.slice, Maps::F32(Map { residual: map.y, ..map }))
+            }
+            maps => (segments, maps),
         };
         let mut first = 0;
         // At least once: a phase without taps has a result, too.
         loop {
             let last = segments.min(first + slice);
-            let waiting = if first > 0 { finish.y.cast_const() } else { finish.residual };
+            let maps = if first > 0 { waiting } else { finish.maps };
             let finish = match last < segments {
-                true => Finish { bias: std::ptr::null(), act: None, residual: waiting, ..*finish },
-                false => Finish { residual: waiting, ..*finish },
+                true => Finish { bias: std::ptr::null(), act: None, maps, ..*finish },
+                false => Finish { maps, ..*finish },
             };
             // SAFETY: the caller's promise.
             unsafe { self.slice::<V>(sweep, column, first..last, pixels.clone(), block, new, &finish) };
@@ -238,7 +251,7 @@ impl Share<'_> {
                     width,
                     ahead: [if next < end { fetch_weights } else { nothing }, fetch_input],
                 };
-                convolve::<V>(size, vectors, &tile, finish);
+                convolve::<V, PAIRS>(size, vectors, &tile, finish);
             }
             next = next.wrapping_add(turns * lines * LINE);
         }

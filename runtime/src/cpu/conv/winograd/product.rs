@@ -6,7 +6,9 @@
 // Loops over constant ranges stay index loops, as in the register tiles: LLVM unrolls those early.
 #![allow(clippy::needless_range_loop)]
 
-use crate::cpu::conv::tile::{add_products, channels_at_once, fits, in_order, one_by_one, unroll, with_tile};
+use crate::cpu::conv::tile::{
+    add_products, channels_at_once, fits, in_order, multiply_add, one_by_one, unroll, with_tile,
+};
 use crate::cpu::memory::Ahead;
 use crate::cpu::vector::Vector;
 
@@ -91,7 +93,7 @@ unsafe fn channels<V: Vector, const SIZE: usize, const NV: usize, const STEP: us
         for first in (0..reads).step_by(STEP) {
             ahead.fetch();
             let b = product.b.add(first * NV * V::LANES);
-            add_products!(V, sums[SIZE][NV], STEP, b, true, |i| product.a.add(i * reads + first));
+            add_products!(V, sums[SIZE][NV], STEP, b, true, false, |i| product.a.add(i * reads + first));
         }
     }
 }
