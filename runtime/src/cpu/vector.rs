@@ -54,23 +54,11 @@ pub trait Vector: Copy {
         compiler_fence(Ordering::SeqCst);
         self
     }
-    /// `o + self[0] * a[0] + self[1] * a[1]`, the elements of `self` and `a` being pairs of bf16, the first one in the lower half.
-    /// Instructions that do it take what is subnormal for zero.
+    /// `o + self[0] * a[0] + self[1] * a[1]`, the elements of `self` and `a` being pairs of bf16, the first one in the lower half;
+    /// subnormal ones count as zero. Only where [`Isa::dispatch_pairs`](super::isa::Isa::dispatch_pairs) leads to.
     #[inline(always)]
-    unsafe fn add_pairs(self, a: Self, o: Self) -> Self {
-        let mut lanes = [[0.0; 16]; 3];
-        // SAFETY: no vector is longer than 16.
-        unsafe {
-            for (lanes, v) in lanes.iter_mut().zip([self, a, o]) {
-                v.store(lanes.as_mut_ptr());
-            }
-            let halves = |x: f32| [x.to_bits() << 16, x.to_bits() & 0xffff_0000].map(f32::from_bits);
-            for i in 0..Self::LANES {
-                let ([x0, x1], [a0, a1]) = (halves(lanes[0][i]), halves(lanes[1][i]));
-                lanes[2][i] += x0 * a0 + x1 * a1;
-            }
-            Self::load(lanes[2].as_ptr())
-        }
+    unsafe fn add_pairs(self, _a: Self, _o: Self) -> Self {
+        unreachable!("these vectors multiply no pairs")
     }
     /// The larger one; `o` where `self` is NaN.
     unsafe fn max(self, o: Self) -> Self;
@@ -301,6 +289,35 @@ mod tests {
                     assert_eq!(out, [&a[..n], &b[n..]].concat());
                 }
             }
+        }
+    }
+
+    /// Products of pairs, of small whole numbers likewise.
+    struct CheckPairs;
+
+    impl Work for CheckPairs {
+        type Output = ();
+
+        #[inline(always)]
+        fn run<V: Vector>(self) {
+            let pair = |low: f32, high: f32| f32::from_bits(low.to_bits() >> 16 | high.to_bits());
+            let a: Vec<f32> = (0..V::LANES).map(|i| pair(i as f32, -3.0)).collect();
+            let b: Vec<f32> = (0..V::LANES).map(|i| pair(7.0, 1.0 - i as f32)).collect();
+            let mut found = vec![0.0; V::LANES];
+            // SAFETY: dispatched; all have the vector's length.
+            unsafe {
+                let sums = V::load(a.as_ptr()).add_pairs(V::load(b.as_ptr()), V::splat(0.5));
+                sums.store(found.as_mut_ptr());
+            }
+            let expected: Vec<f32> = (0..V::LANES).map(|i| 0.5 + 10.0 * i as f32 - 3.0).collect();
+            assert_eq!(found, expected);
+        }
+    }
+
+    #[test]
+    fn pairs_are_multiplied_and_added() {
+        if Isa::Avx512Bf16.available() {
+            Isa::Avx512Bf16.dispatch_pairs(CheckPairs);
         }
     }
 

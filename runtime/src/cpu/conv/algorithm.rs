@@ -52,6 +52,8 @@ mod cost {
     pub const DIRECT: f64 = 1.6;
     /// The same in the direct gradient of weights.
     pub const DIRECT_FILTER: f64 = 1.2;
+    /// Elements of maps widened from bf16, or narrowed to it.
+    pub const CONVERSIONS: f64 = 1.0;
 }
 
 /// As what the matrix unit multiplies the factors.
@@ -62,6 +64,15 @@ fn planes(g: &ConvGeometry) -> Planes {
 /// Cycles of the direct convolution on each thread, of so many multiply-adds of vectors each.
 fn cycles(g: &ConvGeometry, machine: Machine, rate: f64) -> f64 {
     g.macs() as f64 / machine.isa.lanes() as f64 / rate / machine.threads as f64
+}
+
+/// An estimate with what rounding factors in bf16 takes: elements of so many maps are widened or narrowed.
+fn rounded(mut estimate: Estimate, g: &ConvGeometry, maps: &[usize], machine: Machine) -> Estimate {
+    if g.precision == DType::Bf16 {
+        let elements = maps.iter().sum::<usize>() as f64;
+        estimate.parts.push(("conversions", elements / cost::CONVERSIONS / machine.threads as f64));
+    }
+    estimate
 }
 
 /// Of the direct convolution.
@@ -93,18 +104,27 @@ impl Algorithm {
 
     /// What [`Algorithm::forward`] decides by.
     pub fn estimates_forward(g: &ConvGeometry, machine: Machine) -> Result<Vec<Estimate>> {
-        Ok(Self::estimates(g, machine, &Self::others(g, Operation::Forward, machine)?))
+        let operation = Operation::Forward;
+        Ok(Self::estimates(g, operation, machine, &Self::others(g, operation, machine)?))
     }
 
     /// What [`Algorithm::backward_data`] decides by.
     pub fn estimates_backward_data(g: &ConvGeometry, machine: Machine) -> Result<Vec<Estimate>> {
-        Ok(Self::estimates(g, machine, &Self::others(g, Operation::BackwardData, machine)?))
+        let operation = Operation::BackwardData;
+        Ok(Self::estimates(g, operation, machine, &Self::others(g, operation, machine)?))
     }
 
     /// Of the direct algorithm and the others.
-    fn estimates(g: &ConvGeometry, machine: Machine, others: &[(Self, Estimate)]) -> Vec<Estimate> {
+    fn estimates(
+        g: &ConvGeometry,
+        operation: Operation,
+        machine: Machine,
+        others: &[(Self, Estimate)],
+    ) -> Vec<Estimate> {
+        let [input, _] = operation.maps(g);
+        let direct = rounded(estimate_direct(g, machine, cost::DIRECT), g, &[input], machine);
         let others = others.iter().map(|(_, estimate)| estimate.clone());
-        std::iter::once(estimate_direct(g, machine, cost::DIRECT)).chain(others).collect()
+        std::iter::once(direct).chain(others).collect()
     }
 
     /// The algorithms beside the direct one that apply.
@@ -114,7 +134,7 @@ impl Algorithm {
         if Winograd::applies(g, isa) {
             for size in [Size::Four, Size::Two] {
                 let winograd = Winograd::new(size, g, operation, isa, threads)?;
-                let estimate = winograd.estimate().clone();
+                let estimate = rounded(winograd.estimate().clone(), g, &operation.maps(g), machine);
                 others.push((Self::of(g, operation, Wide::Winograd(winograd)), estimate));
             }
         }
@@ -147,7 +167,7 @@ impl Algorithm {
     ) -> Result<Self> {
         let Machine { isa, threads, .. } = machine;
         let mut others = Self::others(&g, operation, machine)?;
-        match pick(&Self::estimates(&g, machine, &others), measured) {
+        match pick(&Self::estimates(&g, operation, machine, &others), measured) {
             0 => {
                 let direct = Convolution::new(g, operation, Factors::Floats, isa, threads)?;
                 Ok(Self::of(&g, operation, Wide::Direct(direct)))
@@ -251,7 +271,8 @@ impl FilterAlgorithm {
         let mut others = Vec::new();
         if WinogradFilter::applies(g, isa) {
             let winograd = WinogradFilter::new(g, isa, threads)?;
-            let estimate = winograd.estimate(isa, threads);
+            let maps = Operation::Forward.maps(g);
+            let estimate = rounded(winograd.estimate(isa, threads), g, &maps, machine);
             others.push((Self::of(g, WideFilter::Winograd(winograd)), estimate));
         }
         if let Some((matrix, estimate)) = MatrixFilter::offer(*g, planes(g), machine) {
@@ -267,8 +288,10 @@ impl FilterAlgorithm {
 
     /// Of the direct algorithm and the others.
     fn with_direct(g: &ConvGeometry, machine: Machine, others: &[(Self, Estimate)]) -> Vec<Estimate> {
+        let direct = estimate_direct(g, machine, cost::DIRECT_FILTER);
+        let direct = rounded(direct, g, &Operation::Forward.maps(g), machine);
         let others = others.iter().map(|(_, estimate)| estimate.clone());
-        std::iter::once(estimate_direct(g, machine, cost::DIRECT_FILTER)).chain(others).collect()
+        std::iter::once(direct).chain(others).collect()
     }
 
     /// What the algorithm is called.

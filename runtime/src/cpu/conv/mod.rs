@@ -29,6 +29,8 @@ mod tile;
 mod window;
 mod winograd;
 
+use resnetc_compiler::plan::ConvGeometry;
+
 pub use algorithm::{Algorithm, FilterAlgorithm};
 #[cfg(test)]
 use filter::FilterGradient;
@@ -56,4 +58,15 @@ enum Operation {
     Forward,
     /// `dy, weight -> dx`
     BackwardData,
+}
+
+impl Operation {
+    /// Elements of the map that is read, and of the one that is written.
+    fn maps(self, g: &ConvGeometry) -> [usize; 2] {
+        let (x, y) = (g.n * g.h * g.w * g.cin, g.n * g.out[0] * g.out[1] * g.cout);
+        match self {
+            Operation::Forward => [x, y],
+            Operation::BackwardData => [y, x],
+        }
+    }
 }

@@ -33,10 +33,7 @@ impl PairsConvolution {
 
     /// `y` of `x`, or `dx` of `dy`, which it [applies](PairsConvolution::applies) to.
     pub(super) fn new(g: ConvGeometry, operation: Operation, machine: Machine) -> Result<Self> {
-        let input = match operation {
-            Operation::Forward => g.n * g.h * g.w * g.cin,
-            Operation::BackwardData => g.n * g.out[0] * g.out[1] * g.cout,
-        };
+        let [input, _] = operation.maps(&g);
         let direct = Convolution::new(g, operation, Factors::Pairs, machine.isa, machine.threads)?;
         Ok(PairsConvolution { direct, input })
     }

@@ -24,6 +24,7 @@ pub enum Wide {
 }
 
 /// What multiplies those of a gradient of weights.
+#[allow(clippy::large_enum_variant)] // as in `FilterAlgorithm`, one is made per step
 pub enum WideFilter {
     /// Direct.
     Direct(FilterGradient),
@@ -47,11 +48,6 @@ pub struct RoundedFilter {
     inputs: [usize; 2],
 }
 
-/// Elements of `x` and of `y`.
-fn maps(g: &ConvGeometry) -> [usize; 2] {
-    [g.n * g.h * g.w * g.cin, g.n * g.out[0] * g.out[1] * g.cout]
-}
-
 /// Rounded up so that what follows is aligned.
 fn room(floats: usize) -> usize {
     floats.next_multiple_of(ALIGN / size_of::<f32>())
@@ -60,10 +56,8 @@ fn room(floats: usize) -> usize {
 impl RoundedConvolution {
     /// `y` of `x`, or `dx` of `dy`, as `wide` does it.
     pub(super) fn new(g: &ConvGeometry, operation: Operation, wide: Wide) -> Self {
-        let [x, y] = maps(g);
-        let maps = if operation == Operation::Forward { [x, y] } else { [y, x] };
         let weights = g.attrs.kernel[0] * g.attrs.kernel[1] * g.cin / g.attrs.groups * g.cout;
-        RoundedConvolution { wide, maps, weights }
+        RoundedConvolution { wide, maps: operation.maps(g), weights }
     }
 
     /// What the algorithm is called.
@@ -147,7 +141,7 @@ impl RoundedConvolution {
 impl RoundedFilter {
     /// `dw` of `x` and `dy`, as `wide` does it.
     pub fn new(g: &ConvGeometry, wide: WideFilter) -> Self {
-        RoundedFilter { wide, inputs: maps(g) }
+        RoundedFilter { wide, inputs: Operation::Forward.maps(g) }
     }
 
     /// What the algorithm is called.

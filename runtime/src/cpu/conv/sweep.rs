@@ -197,12 +197,8 @@ impl Convolution {
         output: MapDst<'_>,
     ) {
         let g = &self.geometry;
-        let x = (g.n * g.h * g.w * g.cin, g.cin);
-        let y = (g.n * g.out[0] * g.out[1] * g.cout, g.cout);
-        let ((input_len, _), (output_len, channels)) = match self.operation {
-            Operation::Forward => (x, y),
-            Operation::BackwardData => (y, x),
-        };
+        let [input_len, output_len] = self.operation.maps(g);
+        let channels = if self.operation == Operation::Forward { g.cout } else { g.cin };
         let threads = ctx.pool.threads();
         assert_eq!(input.len() * self.factors.channels(), input_len, "input");
         assert_eq!(output.len(), spanned(output_len / channels, channels, finishing.gap), "output");

@@ -449,6 +449,7 @@ fn pairs_are_taken_in_bf16_alone() {
     };
     assert_eq!(name(DType::Bf16, [512, 128], square(1, 1, 0, 1)), "pairs-bf16");
     assert_eq!(name(DType::Bf16, [64, 64], square(3, 2, 1, 4)), "pairs-bf16");
+    assert_eq!(name(DType::Bf16, [128, 128], square(3, 1, 1, 1)), "winograd");
     assert_eq!(name(DType::Bf16, [3, 64], square(7, 2, 3, 1)), "direct-bf16");
     assert_eq!(name(DType::F32, [512, 128], square(1, 1, 0, 1)), "direct");
 }

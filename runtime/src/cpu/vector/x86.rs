@@ -74,7 +74,6 @@ impl Vector for Avx512 {
         Avx512(unsafe { in_order_512(self.0) })
     }
 
-    /// Only where [`Isa::dispatch_pairs`](crate::cpu::isa::Isa::dispatch_pairs) leads to.
     #[inline(always)]
     unsafe fn add_pairs(self, a: Self, o: Self) -> Self {
         let [x, a]: [__m512bh; 2] = [self.0, a.0].map(|v| unsafe { std::mem::transmute(v) });
