@@ -185,7 +185,10 @@ impl Isa {
             // SAFETY: an `Isa` is only used where `available` holds.
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512Bf16 => unsafe { with_avx512bf16(work) },
-            _ => unreachable!("{} multiplies no pairs", self.name()),
+            _ => {
+                drop(work);
+                unreachable!("{} multiplies no pairs", self.name())
+            }
         }
     }
 
