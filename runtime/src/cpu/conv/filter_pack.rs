@@ -3,8 +3,8 @@
 
 use std::ops::Range;
 
+use super::finish::load_part;
 use super::pack::{Panels, copy_rows};
-use super::tile::load_part;
 use crate::cpu::stream::LINE;
 use crate::cpu::vector::Vector;
 

@@ -3,7 +3,8 @@
 // Loops over constant ranges stay index loops, as in the convolution's tiles: LLVM unrolls those early.
 #![allow(clippy::needless_range_loop)]
 
-use super::tile::{fits, load_part, store_part, unroll, with_tile};
+use super::finish::{load_part, store_part};
+use super::tile::{fits, unroll, with_tile};
 use crate::cpu::memory::fetch;
 use crate::cpu::vector::Vector;
 

@@ -3,7 +3,7 @@
 //!
 //! All three share their parts: `window` says where the inputs of an output pixel lie, as row pointers into the feature
 //! map itself or at a row of zeros; `pack` orders weights as they are read; `tile` holds the innermost loops, a tile
-//! of sums in registers. `sweep` runs the forward convolution and, as one forward convolution over `dy` per phase of
+//! of sums in registers, and `finish` what becomes of them. `sweep` runs the forward convolution and, as one forward convolution over `dy` per phase of
 //! the stride, the gradient of the input; `filter` the gradient of the weights. `winograd` computes all three of 3x3
 //! kernels with fewer multiplications, `matrix` on the processor's matrix unit. In bf16, `pairs` has an instruction for it, and
 //! `rounded` does without; `algorithm` decides which of the ways a layer takes.
@@ -12,6 +12,7 @@ mod algorithm;
 mod filter;
 mod filter_pack;
 mod filter_tile;
+mod finish;
 #[cfg(target_arch = "x86_64")]
 mod matrix;
 #[cfg(not(target_arch = "x86_64"))]

@@ -393,67 +393,6 @@ fn results_may_have_gaps() {
     }
 }
 
-/// A network's wide 3x3 layers are worth the transforms, its strided ones and those on tiny maps are not.
-#[test]
-fn the_algorithm_follows_the_cost() {
-    let name = |n, size: usize, channels: usize, stride| {
-        let g = geometry(n, [size; 2], [channels; 2], square(3, stride, 1, 1)).unwrap();
-        Algorithm::forward(g, Machine { isa: Isa::Portable, threads: 2, unit: Some(1.0) }, None)
-            .unwrap()
-            .name()
-    };
-    assert_eq!(name(1, 56, 64, 1), "winograd");
-    assert_eq!(name(128, 32, 16, 1), "winograd");
-    assert_eq!(name(1, 4, 512, 1), "direct");
-    assert_eq!(name(1, 56, 64, 2), "direct");
-    assert_eq!(name(8, 32, 20, 1), "direct");
-}
-
-/// Of maps of few pixels the weights take the time: patches of 2x2 pixels have less of them.
-#[test]
-fn small_maps_take_small_patches() {
-    let name = |size, channels| {
-        let g = geometry(1, [size; 2], [channels; 2], square(3, 1, 1, 1)).unwrap();
-        Algorithm::forward(g, Machine { isa: Isa::Avx512, threads: 2, unit: Some(1.0) }, None).unwrap().name()
-    };
-    assert_eq!(name(56, 64), "winograd");
-    assert_eq!(name(28, 128), "winograd");
-    assert_eq!(name(14, 256), "winograd-2x2");
-}
-
-/// In single precision a slow unit is slower than vectors; rounded factors stay on it.
-#[cfg(target_arch = "x86_64")]
-#[test]
-fn a_slow_matrix_unit_is_left_to_rounded_factors() {
-    let name = |precision, unit| {
-        let mut g = geometry(1, [28; 2], [512, 128], square(1, 1, 0, 1)).unwrap();
-        g.precision = precision;
-        Algorithm::forward(g, Machine { isa: Isa::Amx, threads: 2, unit }, None).unwrap().name()
-    };
-    assert_eq!(name(DType::F32, Some(1.0)), "amx-f32");
-    assert_eq!(name(DType::F32, Some(4.0)), "direct");
-    assert_eq!(name(DType::F32, None), "direct");
-    assert_eq!(name(DType::Bf16, Some(4.0)), "amx-bf16");
-    assert_eq!(name(DType::Bf16, None), "amx-bf16");
-}
-
-/// Pairs take half the steps, which large patches of a 3x3 window still undercut; elsewhere, and of odd channels, floats remain.
-#[cfg(target_arch = "x86_64")]
-#[test]
-fn pairs_are_taken_in_bf16_alone() {
-    let name = |precision, channels, attrs| {
-        let mut g = geometry(1, [28; 2], channels, attrs).unwrap();
-        g.precision = precision;
-        let machine = Machine { isa: Isa::Avx512Bf16, threads: 2, unit: None };
-        Algorithm::forward(g, machine, None).unwrap().name()
-    };
-    assert_eq!(name(DType::Bf16, [512, 128], square(1, 1, 0, 1)), "pairs-bf16");
-    assert_eq!(name(DType::Bf16, [64, 64], square(3, 2, 1, 4)), "pairs-bf16");
-    assert_eq!(name(DType::Bf16, [128, 128], square(3, 1, 1, 1)), "winograd");
-    assert_eq!(name(DType::Bf16, [3, 64], square(7, 2, 3, 1)), "direct-bf16");
-    assert_eq!(name(DType::F32, [512, 128], square(1, 1, 0, 1)), "direct");
-}
-
 #[test]
 fn backward_data_adds_a_residual_to_every_pixel() {
     // Of the phases of a 1x1 kernel with stride 2 only one has a tap; the others are the residual alone.

@@ -6,8 +6,9 @@ use bytemuck::Pod;
 
 use super::partition::{Cut, Partition};
 use super::{Convolution, Finishing, Sweep};
+use crate::cpu::conv::finish::{Finish, Map, Maps};
 use crate::cpu::conv::pack::Panels;
-use crate::cpu::conv::tile::{Finish, Map, Maps, Tile, channels_at_once, convolve};
+use crate::cpu::conv::tile::{Tile, channels_at_once, convolve};
 use crate::cpu::isa::Work;
 use crate::cpu::memory::{Ahead, Dst, Src};
 use crate::cpu::pool::{Part, share};
