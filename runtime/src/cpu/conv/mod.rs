@@ -3,8 +3,8 @@
 //!
 //! All three share their parts: `window` says where the inputs of an output pixel lie, as row pointers into the feature
 //! map itself or at a row of zeros; `pack` orders weights as they are read; `tile` holds the innermost loops, a tile
-//! of sums in registers, and `finish` what becomes of them. `sweep` runs the forward convolution and, as one forward convolution over `dy` per phase of
-//! the stride, the gradient of the input; `filter` the gradient of the weights. `winograd` computes all three of 3x3
+//! of sums in registers, and `finish` what becomes of them. `sweep` runs the forward convolution and, as one forward convolution
+//! over `dy` per phase of the stride, the gradient of the input; `filter` the gradient of the weights. `winograd` computes all three of 3x3
 //! kernels with fewer multiplications, `matrix` on the processor's matrix unit. In bf16, `pairs` has an instruction for it, and
 //! `rounded` does without; `algorithm` decides which of the ways a layer takes.
 
