@@ -1,0 +1,247 @@
+//! The arrows between the parts, read from manifests and sources.
+
+mod arrows;
+mod circles;
+mod modules;
+mod tokens;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use arrows::{Arrows, arrows};
+use circles::circles;
+use modules::{Tree, files};
+
+/// Folders whose files and folders have arrows in a circle, to be mended. Nothing may be added.
+const KNOWN_CIRCLES: &[&str] = &[
+    "benches/versus/src",
+    "cli/src",
+    "cli/src/args",
+    "cli/src/picture",
+    "compiler/src",
+    "compiler/src/lint",
+    "compiler/src/ops",
+    "compiler/src/pass",
+    "compiler/src/spec",
+    "runtime/src/cpu",
+    "runtime/src/cpu/conv",
+    "runtime/src/cpu/conv/matrix",
+    "runtime/src/cpu/conv/matrix/forward",
+    "runtime/src/cpu/conv/sweep",
+    "runtime/src/data",
+    "runtime/src/reference",
+    "runtime/src/train",
+    "runtime/src/weights",
+];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn read(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+/// The crates' folders.
+fn members() -> Vec<String> {
+    let manifest = read(&root().join("Cargo.toml"));
+    let list = manifest.split_once("members = [").and_then(|(_, rest)| rest.split_once(']'));
+    let (list, _) = list.expect("a workspace has members");
+    list.split('"').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+fn manifest(folder: &str) -> String {
+    read(&root().join(folder).join("Cargo.toml"))
+}
+
+/// The value of `name = "…"` in a section of a manifest.
+fn name_in(manifest: &str, section: &str) -> Option<String> {
+    let section = manifest.split("\n[").find_map(|s| s.trim_start_matches('[').strip_prefix(section))?;
+    let line = section.lines().find_map(|line| line.strip_prefix("name = \""))?;
+    line.split('"').next().map(str::to_owned)
+}
+
+/// All Rust files of the crates' libraries and programs.
+fn tree() -> Tree {
+    let mut tree = Tree::new();
+    for member in members() {
+        let mut folders = vec![format!("{member}/src")];
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(root().join(&folder)).unwrap_or_else(|e| panic!("{folder}: {e}")) {
+                let entry = entry.expect("a readable entry");
+                let path = format!("{folder}/{}", entry.file_name().to_string_lossy());
+                if entry.path().is_dir() {
+                    folders.push(path);
+                } else if path.ends_with(".rs") {
+                    let text = read(&entry.path());
+                    tree.insert(path, text);
+                }
+            }
+        }
+    }
+    tree
+}
+
+/// The roots of the crates, each with its name in code. Nobody imports a program: it has none.
+fn crates(tree: &Tree) -> Vec<(String, String)> {
+    let mut crates = Vec::new();
+    for member in members() {
+        let manifest = manifest(&member);
+        let name = name_in(&manifest, "lib]").or_else(|| name_in(&manifest, "package]"));
+        let name = name.expect("a package has a name").replace('-', "_");
+        let roots =
+            [(name, format!("{member}/src/lib.rs")), (String::new(), format!("{member}/src/main.rs"))];
+        crates.extend(roots.into_iter().filter(|(_, root)| tree.contains_key(root)));
+    }
+    crates
+}
+
+/// The files below a folder but unit tests, with the lines that are no comments.
+fn code(folder: &str) -> impl Iterator<Item = (String, Vec<String>)> {
+    let tree = tree();
+    let files = files(&tree, &crates(&tree)).into_iter().filter(|path| path.starts_with(folder));
+    let files: Vec<String> = files.collect();
+    assert!(!files.is_empty(), "no files below {folder}");
+    files.into_iter().map(move |path| {
+        let code = tree[&path].lines().filter(|line| !line.trim_start().starts_with("//"));
+        let code = code.map(str::to_owned).collect();
+        (path, code)
+    })
+}
+
+fn all_arrows() -> Arrows {
+    let tree = tree();
+    arrows(&tree, &crates(&tree))
+}
+
+/// Fails where a file of one place has an arrow to a file of the other. Places are files or folders.
+fn assert_apart(arrows: &Arrows, from: &str, to: &str) {
+    for place in [from, to] {
+        assert!(root().join(place).exists(), "the rule names {place}, which is gone");
+    }
+    for ((file, other), names) in arrows {
+        let found = Path::new(file).starts_with(from) && Path::new(other).starts_with(to);
+        assert!(!found, "{file} has an arrow to {other}: {names:?}");
+    }
+}
+
+/// Crates of this workspace in a manifest's `[dependencies]`.
+fn own_dependencies(krate: &str) -> Vec<String> {
+    let manifest = manifest(krate);
+    let section = manifest.split("\n[").find_map(|s| s.strip_prefix("dependencies]"));
+    let lines = section.expect("every crate has dependencies").lines();
+    let names = lines.filter_map(|line| line.split(['.', ' ', '=']).next());
+    names.filter(|name| name.starts_with("resnetc-")).map(str::to_owned).collect()
+}
+
+#[test]
+fn no_rooms_have_arrows_in_a_circle() {
+    let circles = circles(&all_arrows());
+    let unknown: Vec<String> = circles
+        .iter()
+        .filter(|circle| !KNOWN_CIRCLES.contains(&circle.folder.as_str()))
+        .map(ToString::to_string)
+        .collect();
+    assert!(unknown.is_empty(), "{} circles:\n{}", unknown.len(), unknown.join("\n"));
+    let found: BTreeSet<&str> = circles.iter().map(|circle| circle.folder.as_str()).collect();
+    for known in KNOWN_CIRCLES {
+        assert!(found.contains(known), "{known} has no circle any more: strike it off the list");
+    }
+}
+
+/// The finder reads what there is: a few arrows that everybody knows, of each kind.
+#[test]
+fn known_arrows_are_found() {
+    let arrows = all_arrows();
+    let between = |from: &str, to: &str| {
+        arrows
+            .keys()
+            .any(|(file, other)| Path::new(file).starts_with(from) && Path::new(other).starts_with(to))
+    };
+    for (from, to) in [
+        ("cli/src", "runtime/src"),
+        ("runtime/src/cpu", "compiler/src/plan"),
+        ("compiler/src/lib.rs", "compiler/src/pass"),
+        ("compiler/src/pass", "compiler/src/ir/patch.rs"),
+        ("tests/src", "compiler/src"),
+        ("benches/versus/src", "runtime/src"),
+    ] {
+        assert!(between(from, to), "no arrow from {from} to {to}");
+    }
+}
+
+#[test]
+fn crates_depend_one_way() {
+    assert_eq!(own_dependencies("compiler"), Vec::<String>::new());
+    assert_eq!(own_dependencies("runtime"), ["resnetc-compiler"]);
+    assert_eq!(own_dependencies("cli"), ["resnetc-compiler", "resnetc-runtime"]);
+}
+
+#[test]
+fn the_runtime_sees_plans_never_graphs() {
+    let arrows = all_arrows();
+    for part in ["pass", "build", "ops", "ir/patch.rs"] {
+        assert_apart(&arrows, "runtime/src", &format!("compiler/src/{part}"));
+    }
+    let graph = "compiler/src/ir/graph.rs";
+    for ((file, _), names) in arrows.iter().filter(|((_, other), _)| other == graph) {
+        let mode = names.iter().all(|name| name.split("::").any(|part| part == "Mode"));
+        assert!(mode || !file.starts_with("runtime/src"), "{file} has an arrow to {graph}: {names:?}");
+    }
+}
+
+#[test]
+fn the_compiler_is_pure() {
+    let impure = ["println!", "std::time", "std::fs", "std::env", "std::process", "std::net"];
+    for (path, code) in code("compiler/src/") {
+        for line in code {
+            assert!(!impure.iter().any(|word| line.contains(word)), "{path}: {line}");
+        }
+    }
+}
+
+#[test]
+fn only_the_builder_sees_both_spec_and_graph() {
+    let arrows = all_arrows();
+    for part in ["ir/graph.rs", "pass", "plan", "ops"] {
+        assert_apart(&arrows, "compiler/src/spec", &format!("compiler/src/{part}"));
+    }
+    for part in ["ir", "ops", "pass", "plan"] {
+        assert_apart(&arrows, &format!("compiler/src/{part}"), "compiler/src/spec");
+    }
+}
+
+#[test]
+fn passes_do_not_see_each_other() {
+    let arrows = all_arrows();
+    let listed = arrows.iter().filter(|((file, _), names)| {
+        file == "compiler/src/pass/mod.rs" && names.iter().any(|name| name.ends_with("::run"))
+    });
+    let passes: BTreeSet<&str> = listed.map(|((_, pass), _)| pass.as_str()).collect();
+    assert!(passes.len() > 5, "the list names no passes but {passes:?}");
+    for ((file, other), names) in &arrows {
+        let both = passes.contains(file.as_str()) && passes.contains(other.as_str());
+        assert!(!both, "the pass {file} has an arrow to {other}: {names:?}");
+    }
+}
+
+#[test]
+fn unsafe_code_is_in_kernels_alone() {
+    let starts = ["unsafe {", "unsafe fn", "unsafe impl", "unsafe extern", "unsafe trait"];
+    let kernels = ["runtime/src/cpu/", "runtime/src/cuda/"];
+    for (path, code) in code("").filter(|(path, _)| !kernels.iter().any(|folder| path.starts_with(folder))) {
+        let found = code.iter().any(|line| starts.iter().any(|start| line.contains(start)));
+        assert!(!found, "{path} has unsafe code");
+    }
+}
+
+#[test]
+fn every_crate_takes_the_lints() {
+    let workspace = read(&root().join("Cargo.toml"));
+    assert!(workspace.contains("undocumented_unsafe_blocks = \"deny\""), "blocks without SAFETY are errors");
+    for krate in members() {
+        let taken = manifest(&krate).contains("[lints]\nworkspace = true");
+        assert!(taken, "{krate} does not take the workspace's lints");
+    }
+}
