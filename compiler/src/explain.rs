@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use crate::build;
 use crate::diagnostic::Diagnostic;
+use crate::diagnostic::suggest::nearest_of;
 use crate::ir::graph::{Graph, NodeId, Value};
 use crate::ir::op::Op;
 use crate::ir::types::TensorType;
@@ -14,7 +15,6 @@ use crate::plan::{self, BufferId, Plan, Step};
 use crate::report::Target;
 use crate::source::Span;
 use crate::spec::ResolvedSpec;
-use crate::spec::read::nearest_of;
 
 /// A node as it was when it had types for the first time.
 #[derive(Debug, Clone)]

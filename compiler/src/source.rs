@@ -30,6 +30,31 @@ impl Span {
     }
 }
 
+/// A value and the text it came from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Spanned<T> {
+    /// The value.
+    pub value: T,
+    /// Its text; of a default, the section's that could have given it.
+    pub span: Span,
+}
+
+impl<T> Spanned<T> {
+    /// Puts a value to its text.
+    pub fn new(value: T, span: Span) -> Self {
+        Spanned { value, span }
+    }
+}
+
+/// A piece of a source's text, handed to the parser.
+#[derive(Debug, Clone, Copy)]
+pub struct Text<'t> {
+    /// The characters under `span`.
+    pub text: &'t str,
+    /// Where they stand.
+    pub span: Span,
+}
+
 /// One text: a spec file, a compiled-in spec or unit, or a command-line override.
 #[derive(Debug, Clone)]
 pub struct Source {

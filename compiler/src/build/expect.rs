@@ -2,8 +2,8 @@
 
 use crate::diagnostic::Diagnostic;
 use crate::report::Summary;
+use crate::source::Spanned;
 use crate::spec::ResolvedSpec;
-use crate::spec::read::Spanned;
 
 /// What of the spec's `expect:` does not hold, each with the figure found.
 pub fn check_expect(spec: &ResolvedSpec, summary: &Summary) -> Vec<Diagnostic> {

@@ -1,13 +1,13 @@
 //! Layers to nodes and their parameters.
 
-use super::{Builder, Map, Result};
+use super::builder::{Builder, Map, Result};
 use crate::diagnostic::Diagnostic;
 use crate::ir::graph::{NodeId, Value};
 use crate::ir::op::{Activation, ConvAttrs, DropPart, Epilogue, Init, Norm, Op, Recipe, Role};
 use crate::ir::types::Shape;
 use crate::source::Span;
-use crate::spec::init::resolve as initial;
-use crate::spec::layer::Layer;
+use crate::spec::language::layer::Layer;
+use crate::spec::sections::init::resolve as initial;
 
 impl Builder<'_> {
     pub(super) fn layer(&mut self, layer: Layer, span: Span, x: Map) -> Result<Map> {

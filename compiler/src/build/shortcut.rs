@@ -1,14 +1,14 @@
 //! What `shortcut` stands for in a unit.
 
-use super::{Builder, Item, Like, Map, Result, Scope, numbers};
+use super::builder::{Builder, Item, Like, Map, Result, Scope, numbers};
 use crate::diagnostic::Diagnostic;
 use crate::ir::graph::NodeId;
 use crate::ir::op::{Init, Op, ShortcutRule};
 use crate::ops::ShortcutChange;
 use crate::source::Span;
-use crate::spec::layer::Layer;
-use crate::spec::rules::{Rule, VARIABLES};
-use crate::spec::unit::{Arg, Call};
+use crate::spec::language::layer::Layer;
+use crate::spec::language::tree::{Arg, Call};
+use crate::spec::sections::shortcut::{Rule, VARIABLES};
 
 impl Builder<'_> {
     /// `shortcut`, built once for a term of a sum, or `shortcut(pre)`.

@@ -1,13 +1,13 @@
 //! Expressions of the unit language: numbers, feature maps, and the shortcut, which waits for a shape.
 
-use super::{Builder, Item, Like, Map, Result, Scope};
+use super::builder::{Builder, Item, Like, Map, Result, Scope};
 use crate::diagnostic::Diagnostic;
 use crate::ir::graph::Value;
 use crate::ir::op::{Epilogue, Op};
 use crate::source::Span;
-use crate::spec::layer::{self, Bound, Layer};
-use crate::spec::number;
-use crate::spec::unit::{Arg, Call, Expr, ExprKind};
+use crate::spec::language::layer::{self, Bound, Layer};
+use crate::spec::language::number;
+use crate::spec::language::tree::{Arg, Call, Expr, ExprKind};
 
 impl Builder<'_> {
     pub(super) fn value(&mut self, expr: &Expr, scope: &Scope) -> Result<Item> {

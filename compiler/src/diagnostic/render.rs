@@ -4,7 +4,7 @@ use std::fmt::{self, Write};
 
 use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode};
 
-use super::{Diagnostic, Label, Severity};
+use super::types::{Diagnostic, Label, Severity};
 use crate::source::{Source, SourceId, SourceMap};
 
 /// Most diagnostics that are told, and most bytes of text: who has more has one cause of many.

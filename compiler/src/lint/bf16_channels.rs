@@ -1,6 +1,6 @@
 //! Units for matrices of 16-bit numbers take eight or more of them at once; other channel counts leave a part idle.
 
-use super::Subject;
+use super::subject::Subject;
 use crate::diagnostic::Diagnostic;
 use crate::ir::op::Op;
 use crate::ir::types::DType;

@@ -7,22 +7,13 @@ mod bf16_channels;
 mod norm_decay;
 mod shortcut;
 mod stem;
+mod subject;
 mod warmup;
 mod zero_init;
 
 use crate::diagnostic::Diagnostic;
-use crate::ir::graph::{Graph, Node};
-use crate::source::Span;
-use crate::spec::ResolvedSpec;
 
-/// What a rule looks at.
-#[derive(Debug, Clone, Copy)]
-pub struct Subject<'s> {
-    /// What was written, defaults applied.
-    pub spec: &'s ResolvedSpec,
-    /// What it means, in the stage `Expanded`.
-    pub graph: &'s Graph,
-}
+pub use subject::Subject;
 
 /// A published finding.
 #[derive(Debug, Clone, Copy)]
@@ -88,22 +79,4 @@ pub fn lint(subject: &Subject<'_>) -> Vec<Finding> {
         (rule.check)(subject).into_iter().map(move |diagnostic| Finding { rule, diagnostic })
     };
     RULES.iter().flat_map(ask).collect()
-}
-
-impl<'s> Subject<'s> {
-    /// Whether the spec says how it is trained.
-    fn trains(&self) -> bool {
-        self.spec.keys.get("train").is_some()
-    }
-
-    /// Where a value, or the nearest section around it, was written.
-    fn place(&self, path: &str) -> Span {
-        self.spec.keys.nearest(path).unwrap_or(self.spec.name.span)
-    }
-
-    /// All nodes.
-    fn nodes(&self) -> impl Iterator<Item = &'s Node> + use<'s> {
-        let graph = self.graph;
-        graph.ids().map(|id| graph.node(id))
-    }
 }

@@ -1,7 +1,7 @@
 //! Weight decay pulls the scales and shifts of normalisations, and biases, to zero, which regularises nothing: only
 //! weights should decay.
 
-use super::Subject;
+use super::subject::Subject;
 use crate::diagnostic::Diagnostic;
 use crate::ir::op::Op;
 

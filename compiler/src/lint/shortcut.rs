@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use super::Subject;
+use super::subject::Subject;
 use crate::diagnostic::Diagnostic;
 use crate::ir::graph::{Graph, NodeId};
 use crate::ir::op::Op;

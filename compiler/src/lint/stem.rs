@@ -2,7 +2,7 @@
 //! and the last stage works on one pixel; the paper's own networks for CIFAR-10 begin with one 3x3 convolution of
 //! stride 1.
 
-use super::Subject;
+use super::subject::Subject;
 use crate::diagnostic::Diagnostic;
 use crate::ir::op::Op;
 

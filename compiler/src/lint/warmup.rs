@@ -1,6 +1,6 @@
 //! The learning rate that a large batch wants is too high for a network's first steps.
 
-use super::Subject;
+use super::subject::Subject;
 use crate::diagnostic::Diagnostic;
 use crate::spec::train::Schedule;
 

@@ -1,7 +1,7 @@
 //! A unit whose last normalisation starts with scale 0 starts as its shortcut, which makes a deep network as easy to begin
 //! with as a shallow one.
 
-use super::Subject;
+use super::subject::Subject;
 use crate::diagnostic::Diagnostic;
 use crate::ir::op::Op;
 

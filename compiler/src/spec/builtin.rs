@@ -1,6 +1,7 @@
 //! What is compiled in: the units `basic` and `bottleneck`, the shortcut rule D, and the shipped specs.
 
-use super::read::nearest_of;
+use crate::diagnostic::suggest::nearest_of;
+use crate::source::{SourceId, SourceMap};
 
 /// Name of the source with the built-in units.
 pub const UNITS_NAME: &str = "<builtin>/units.yaml";
@@ -44,6 +45,28 @@ pub const RULE_NAME: &str = "<builtin>/shortcut";
 /// He et al. 2018 ("Bag of Tricks"), ResNet-D, as timm pads it: mean of the pixels that a stride would skip, then the
 /// projection.
 pub const RULE: &str = "avgpool2x2(stride, ceil, count_padding=false) -> conv1x1(out) -> bn";
+
+/// Sources of these texts, which spans point into.
+#[derive(Debug, Clone, Copy)]
+pub struct Texts {
+    /// The units.
+    pub units: SourceId,
+    /// The head of a spec without one.
+    pub head: SourceId,
+    /// The layers of the shortcut rule D.
+    pub rule: SourceId,
+}
+
+impl Texts {
+    /// Adds all of them.
+    pub fn add(sources: &mut SourceMap) -> Self {
+        Texts {
+            units: sources.add(UNITS_NAME, UNITS),
+            head: sources.add(HEAD_NAME, HEAD),
+            rule: sources.add(RULE_NAME, RULE),
+        }
+    }
+}
 
 /// What names of the compiled-in specs begin with, where they stand for files.
 pub const FOLDER: &str = "<builtin>/";

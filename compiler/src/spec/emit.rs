@@ -1,12 +1,14 @@
 //! The resolved spec as YAML, which loads again to an equal spec.
 
-use std::fmt::{self, Display, Write};
+use std::fmt::{self, Write};
 
-use super::resolve::{ResolvedSpec, StageSpec, UnitSpec};
-use super::rules::{self, Rule};
-use super::stages::STAGE_GIVEN;
-use super::train::{Augment, By, Schedule, TrainConfig};
-use super::unit::{Arg, Call, Expr, ExprKind, Unit};
+use super::language::print::Layers;
+use super::language::tree::Unit;
+use super::resolved::ResolvedSpec;
+use super::sections::shortcut::{self, Rule};
+use super::sections::stages::{StageSpec, UnitSpec};
+use super::sections::train::{Augment, By, Schedule, TrainConfig};
+use super::sections::units::STAGE_GIVEN;
 use crate::ir::op::{ConvInit, Fan, Init, Norm};
 
 impl ResolvedSpec {
@@ -53,7 +55,7 @@ impl ResolvedSpec {
         writeln!(out, "shortcut:")?;
         for (key, rule) in [("same", &self.shortcut.same), ("changed", &self.shortcut.changed)] {
             match rule {
-                Rule::Named(rule) => writeln!(out, "  {key}: {}", rules::name(*rule))?,
+                Rule::Named(rule) => writeln!(out, "  {key}: {}", shortcut::name(*rule))?,
                 Rule::Layers(calls) => writeln!(out, "  {key}: {}", Layers(calls))?,
             }
         }
@@ -220,70 +222,4 @@ fn distribution(init: ConvInit) -> String {
 /// A name that YAML would read as a number stays a text.
 fn quoted(name: &str) -> String {
     format!("\"{name}\"")
-}
-
-struct Layers<'c>(&'c [Call]);
-
-impl Display for Layers<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, call) in self.0.iter().enumerate() {
-            write!(f, "{}{call}", if i == 0 { "" } else { " -> " })?;
-        }
-        Ok(())
-    }
-}
-
-impl Display for Call {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.name.text)?;
-        let Some(args) = &self.args else { return Ok(()) };
-        for (i, Arg { name, value }) in args.iter().enumerate() {
-            f.write_str(if i == 0 { "(" } else { ", " })?;
-            if let Some(name) = name {
-                write!(f, "{}=", name.text)?;
-            }
-            write!(f, "{value}")?;
-        }
-        f.write_str(if args.is_empty() { "()" } else { ")" })
-    }
-}
-
-impl Display for Expr {
-    /// With brackets around every part that is itself composed; the tree parses back to itself.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let chain = |f: &mut fmt::Formatter<'_>, parts: &[(bool, Expr)], signs: [&str; 2]| {
-            for (i, (inverse, part)) in parts.iter().enumerate() {
-                if i > 0 {
-                    write!(f, " {} ", signs[usize::from(*inverse)])?;
-                }
-                part.fmt_part(f)?;
-            }
-            Ok(())
-        };
-        match &self.kind {
-            ExprKind::Number(value) => write!(f, "{value}"),
-            ExprKind::Call(call) => call.fmt(f),
-            ExprKind::Negate(inner) => {
-                f.write_str("-")?;
-                inner.fmt_part(f)
-            }
-            ExprKind::Sum(terms) => chain(f, terms, ["+", "-"]),
-            ExprKind::Product(factors) => chain(f, factors, ["*", "/"]),
-            ExprKind::Pipeline(start, calls) => {
-                start.fmt_part(f)?;
-                write!(f, " -> {}", Layers(calls))
-            }
-        }
-    }
-}
-
-impl Expr {
-    fn fmt_part(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.kind {
-            ExprKind::Number(_) | ExprKind::Call(_) => self.fmt(f),
-            ExprKind::Negate(_) | ExprKind::Sum(_) | ExprKind::Product(_) | ExprKind::Pipeline(..) => {
-                write!(f, "({self})")
-            }
-        }
-    }
 }

@@ -1,12 +1,13 @@
 //! The spec language as a JSON schema (draft 2020-12), written from the tables that the reader reads by
-//! ([`super::shape`]). Editors complete and check specs with it: `# yaml-language-server: $schema=spec.schema.json`.
+//! ([`super::yaml::shape`]). Editors complete and check specs with it: `# yaml-language-server: $schema=spec.schema.json`.
 //!
 //! It says what YAML can say: keys, kinds of values, ranges. What the unit language means is checked by the compiler alone.
 
 use serde_json::{Map, Value, json};
 
-use super::resolve::SPEC;
-use super::shape::{Key, Need, Section, Shape};
+use super::language::layer;
+use super::sections::top::SPEC;
+use super::yaml::shape::{Key, Need, Section, Shape};
 
 /// The whole schema, as text.
 pub fn schema() -> String {
@@ -131,7 +132,7 @@ fn shape(shape: &Shape) -> Map<String, Value> {
         Shape::Language => json!({"type": "string", "pattern": "\\S"}),
         Shape::Word(words) => json!({"enum": words}),
         Shape::WordOrLayers(words) => {
-            json!({"anyOf": [{"enum": words}, {"type": "string", "pattern": "->|\\("}, layer()]})
+            json!({"anyOf": [{"enum": words}, {"type": "string", "pattern": "->|\\("}, layer_alone()]})
         }
         Shape::Formula(least, most) => {
             json!({"anyOf": [whole(*least, *most), grouped(), {"type": "string", "pattern": "[A-Za-z]"}]})
@@ -171,8 +172,8 @@ fn grouped() -> Value {
 }
 
 /// A layer by its name alone.
-fn layer() -> Value {
-    json!({"enum": super::layer::names_alone()})
+fn layer_alone() -> Value {
+    json!({"enum": layer::names_alone()})
 }
 
 fn names(choices: &[(&'static str, Section)]) -> Vec<&'static str> {

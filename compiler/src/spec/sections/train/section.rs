@@ -1,12 +1,12 @@
 //! Reads the `train:` section into a [`TrainConfig`]; its defaults live here.
 
-use super::raw::{Entry, Kind, Node};
-use super::read::Reader;
-use super::shape::{Key, Section, Shape};
-use super::train::{Augment, By, Normalize, Schedule, TrainConfig, Warmup};
+use super::config::{Augment, By, Normalize, Schedule, TrainConfig, Warmup};
 use crate::diagnostic::Diagnostic;
 use crate::ir::op::SgdAttrs;
 use crate::ir::types::DType;
+use crate::spec::yaml::node::{Entry, Kind, Node};
+use crate::spec::yaml::read::Reader;
+use crate::spec::yaml::shape::{Key, Section, Shape};
 
 /// Keys of the section.
 pub const TRAIN: Section = Section {

@@ -1,12 +1,14 @@
 //! The `shortcut:` section: a named rule, or layers of one's own for shapes that agree and for shapes that do not.
 
-use super::raw::{Kind, Node};
-use super::read::Reader;
-use super::shape::{Key, Section, Shape};
-use super::unit::{self, Call, Text};
-use super::{builtin, check, layer};
 use crate::ir::op::ShortcutRule;
-use crate::source::{SourceId, Span};
+use crate::source::{SourceId, Span, Text};
+use crate::spec::builtin;
+use crate::spec::language::place::Place;
+use crate::spec::language::tree::Call;
+use crate::spec::language::{check, layer, parse};
+use crate::spec::yaml::node::{Kind, Node};
+use crate::spec::yaml::read::Reader;
+use crate::spec::yaml::shape::{Key, Section, Shape};
 
 /// Names of the rules that the graph knows.
 pub const RULES: &[(&str, ShortcutRule)] = &[
@@ -85,8 +87,11 @@ pub fn name(rule: ShortcutRule) -> &'static str {
     found.map(|&(name, _)| name).expect("every rule has a name")
 }
 
-/// Reads the section. `pooled` is the source of the built-in rule D.
-pub fn read(reader: &mut Reader<'_>, node: &Node, pooled: SourceId) -> Option<Shortcuts> {
+/// Reads the section, by default the rule `projection`. `pooled` is the source of the built-in rule D.
+pub(crate) fn read(reader: &mut Reader<'_>, spec: &Node, pooled: SourceId) -> Option<Shortcuts> {
+    let Some(node) = spec.get("shortcut") else {
+        return Some(Shortcuts::named(ShortcutRule::Projection, spec.top()));
+    };
     if !matches!(node.kind, Kind::Map(_)) {
         return pair(reader, node, pooled);
     }
@@ -130,8 +135,8 @@ fn pair(reader: &mut Reader<'_>, node: &Node, pooled: SourceId) -> Option<Shortc
 }
 
 fn layers(reader: &mut Reader<'_>, text: Text<'_>) -> Option<Vec<Call>> {
-    let calls = reader.keep(unit::layers(text))?;
-    let known: Vec<&str> = VARIABLES.into_iter().chain(super::place::Place::NAMES).collect();
+    let calls = reader.keep(parse::layers(text))?;
+    let known: Vec<&str> = VARIABLES.into_iter().chain(Place::NAMES).collect();
     let faults = check::layers(&calls, &known);
     reader.faults.extend(faults);
     Some(calls)

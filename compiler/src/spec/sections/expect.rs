@@ -1,10 +1,11 @@
 //! The `expect:` section: figures that the network must have.
 
-use super::raw::Node;
-use super::read::{Reader, Spanned};
-use super::shape::{Key, Section, Shape};
-use super::{number, unit};
 use crate::diagnostic::Diagnostic;
+use crate::source::Spanned;
+use crate::spec::language::{number, parse};
+use crate::spec::yaml::node::Node;
+use crate::spec::yaml::read::Reader;
+use crate::spec::yaml::shape::{Key, Section, Shape};
 
 /// The `expect:` section: what does not hold is an error.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -32,7 +33,7 @@ pub const EXPECT: Section = Section {
 };
 
 /// Reads the section.
-pub(super) fn read(reader: &mut Reader<'_>, node: &Node, classes: Option<usize>) -> Expect {
+pub(crate) fn read(reader: &mut Reader<'_>, node: &Node, classes: Option<usize>) -> Expect {
     let mut expect = Expect::default();
     for entry in reader.fields(node, &EXPECT).unwrap_or_default() {
         let (value, what) = (&entry.value, format!("`{}`", entry.key));
@@ -58,7 +59,7 @@ fn output(reader: &mut Reader<'_>, node: &Node, classes: Option<usize>) -> Optio
     let mut shape = Vec::new();
     for item in items {
         let text = reader.language(item, "a size")?;
-        let expr = reader.keep(unit::formula(text))?;
+        let expr = reader.keep(parse::formula(text))?;
         let vars = |name: &str| (name == "classes").then_some(classes).flatten().map(|c| c as f64);
         let size = reader.keep(number::eval(&expr, &vars))?;
         if size.fract() != 0.0 || !(1.0..=1e9).contains(&size) {

@@ -1,5 +1,12 @@
 //! The table of layers: what each is called, and which arguments it takes.
 
+/// Largest window and dilation.
+pub const MAX_WINDOW: usize = 1 << 8;
+/// Largest share that a random layer drops.
+pub const MAX_RATE: f64 = 0.999;
+/// Most channels or features.
+pub const MAX_CHANNELS: usize = 1 << 20;
+
 /// Kinds of layers, before their arguments are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
@@ -117,3 +124,13 @@ pub const EXAMPLES: &[&str] = &[
     "linear",
     "scale",
 ];
+
+/// Layers that are complete by their name alone; windowed ones are not among them.
+pub fn names_alone() -> Vec<&'static str> {
+    let alone = |params: &[Parameter]| params.iter().all(|p| !p.required);
+    LAYERS
+        .iter()
+        .filter(|(_, windowed, _, params)| !windowed && alone(params))
+        .map(|&(name, ..)| name)
+        .collect()
+}

@@ -1,13 +1,6 @@
-//! What is wrong with a spec, where, why, and how to go on.
-//!
-//! Compiler code collects [`Diagnostic`]s and returns all of a file at once; the `render` module turns them into
-//! text with source lines and underlines.
-
-pub mod render;
+//! A finding with the places that take part in it.
 
 use crate::source::Span;
-
-pub use render::render;
 
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

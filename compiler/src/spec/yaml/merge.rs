@@ -3,12 +3,13 @@
 //! What `expect:` says holds of the network it was written for. Where a later text changes the network, what the
 //! texts before it expect is dropped; what it expects itself holds.
 
-use super::Request;
-use super::builtin;
-use super::limits::Limits;
-use super::raw::{self, Entry, Kind, Node};
+use super::compose;
+use super::node::{Entry, Kind, Node};
+use super::request::Request;
 use crate::diagnostic::Diagnostic;
 use crate::source::{SourceMap, Span};
+use crate::spec::builtin;
+use crate::spec::limits::Limits;
 
 /// Longest chain of `extends`.
 const MAX_CHAIN: usize = 8;
@@ -50,7 +51,7 @@ fn file(
 ) -> Result<Node, Vec<Diagnostic>> {
     let id = sources.add(name, text);
     chain.push(name.to_string());
-    let mut own = raw::parse(sources, id, 0, &request.limits)?;
+    let mut own = compose::parse(sources, id, 0, &request.limits)?;
     let Some(base) = take(&mut own, "extends") else { return Ok(own) };
     let Kind::Scalar { text: wanted, .. } = &base.value.kind else {
         let found = format!("this is {}", base.value.describe());
@@ -201,7 +202,7 @@ fn set(text: &str, limits: &Limits, sources: &mut SourceMap) -> Result<(Vec<Step
         steps.push((part.trim().to_string(), at(start, start + part.len())));
         start += part.len() + 1;
     }
-    let value = raw::parse(sources, id, path.len() + 1, limits)?;
+    let value = compose::parse(sources, id, path.len() + 1, limits)?;
     Ok((steps, value))
 }
 

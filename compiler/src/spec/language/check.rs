@@ -1,11 +1,11 @@
 //! Checks of units and pipelines that need no numbers: names, arguments, kinds of values. All faults at once.
 
-use super::layer::{self, bare_name};
+use super::layer;
 use super::number;
 use super::place::Place;
-use super::read::suggest;
-use super::unit::{Arg, Call, Expr, ExprKind, Name, Unit};
+use super::tree::{Arg, Call, Expr, ExprKind, Name, Unit, bare_name};
 use crate::diagnostic::Diagnostic;
+use crate::diagnostic::suggest::suggest;
 use crate::source::Span;
 
 /// Kind of a value.
@@ -39,7 +39,7 @@ const MAX_CONCAT: usize = 64;
 const MAX_NAMES: usize = 1000;
 
 /// After so many faults layers are not looked at: who has more made few mistakes many times.
-pub(super) const MAX_FAULTS: usize = 1000;
+pub const MAX_FAULTS: usize = 1000;
 
 /// Checks a unit.
 pub fn unit(unit: &Unit) -> Vec<Diagnostic> {

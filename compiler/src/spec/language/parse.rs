@@ -8,8 +8,9 @@ use pest::Parser;
 use pest::error::{ErrorVariant, InputLocation};
 use pest::iterators::Pair;
 
+use super::tree::{Arg, Binding, Call, Expr, ExprKind, Name, Param};
 use crate::diagnostic::Diagnostic;
-use crate::source::Span;
+use crate::source::{Span, Text};
 
 #[allow(missing_docs, reason = "the derive makes an enum of the grammar's rules, documented there")]
 mod grammar {
@@ -25,131 +26,6 @@ pub const MAX_BRACKETS: usize = 16;
 
 /// Longest name or number.
 const MAX_WORD: usize = 64;
-
-/// A name and where it stands.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Name {
-    /// The name.
-    pub text: String,
-    /// Its place.
-    pub span: Span,
-}
-
-/// A unit: parameters and bindings, of which `out` is the result.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Unit {
-    /// What stages call it.
-    pub name: Name,
-    /// Numbers it takes.
-    pub params: Vec<Param>,
-    /// In order of writing.
-    pub bindings: Vec<Binding>,
-    /// Whether it is compiled in.
-    pub builtin: bool,
-}
-
-impl Unit {
-    /// Number of expressions in it: what building it once costs.
-    pub fn size(&self) -> usize {
-        let params: usize = self.params.iter().map(|p| 1 + p.default.as_ref().map_or(0, Expr::size)).sum();
-        let bindings: usize = self.bindings.iter().map(|b| b.value.size()).sum();
-        params + bindings
-    }
-}
-
-/// `groups=1`
-#[derive(Debug, Clone, PartialEq)]
-pub struct Param {
-    /// Its name.
-    pub name: Name,
-    /// Value where the caller gives none; may use parameters before it.
-    pub default: Option<Expr>,
-}
-
-/// `main = ...`
-#[derive(Debug, Clone, PartialEq)]
-pub struct Binding {
-    /// Its name.
-    pub name: Name,
-    /// Its value.
-    pub value: Expr,
-}
-
-/// A value: a number or a feature map.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Expr {
-    /// What.
-    pub kind: ExprKind,
-    /// Where.
-    pub span: Span,
-}
-
-impl Expr {
-    fn size(&self) -> usize {
-        1 + match &self.kind {
-            ExprKind::Number(_) => 0,
-            ExprKind::Call(call) => call.size(),
-            ExprKind::Negate(inner) => inner.size(),
-            ExprKind::Sum(parts) | ExprKind::Product(parts) => {
-                parts.iter().map(|(_, part)| part.size()).sum()
-            }
-            ExprKind::Pipeline(start, calls) => start.size() + calls.iter().map(Call::size).sum::<usize>(),
-        }
-    }
-}
-
-impl Call {
-    /// Number of expressions in it.
-    pub fn size(&self) -> usize {
-        1 + self.args.iter().flatten().map(|arg| arg.value.size()).sum::<usize>()
-    }
-}
-
-/// Kinds of [`Expr`].
-#[derive(Debug, Clone, PartialEq)]
-pub enum ExprKind {
-    /// A literal.
-    Number(f64),
-    /// `f`, `concat(a, b)`, `sqrt(fan_in)`: a variable or a function.
-    Call(Call),
-    /// `-a`
-    Negate(Box<Expr>),
-    /// `a + b - c`: at least two terms; `true` marks a subtracted one.
-    Sum(Vec<(bool, Expr)>),
-    /// `a * b / c`: at least two factors; `true` marks a divisor.
-    Product(Vec<(bool, Expr)>),
-    /// `x -> conv3x3(f) -> bn`: at least one layer.
-    Pipeline(Box<Expr>, Vec<Call>),
-}
-
-/// `conv3x3(f, stride=2)`, or a name alone.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Call {
-    /// What is called.
-    pub name: Name,
-    /// With what; `None` without brackets.
-    pub args: Option<Vec<Arg>>,
-    /// All of it.
-    pub span: Span,
-}
-
-/// One argument.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Arg {
-    /// `stride` in `stride=2`.
-    pub name: Option<Name>,
-    /// Its value.
-    pub value: Expr,
-}
-
-/// A piece of a source's text, handed to the parser.
-#[derive(Debug, Clone, Copy)]
-pub struct Text<'t> {
-    /// The characters under `span`.
-    pub text: &'t str,
-    /// Where they stand.
-    pub span: Span,
-}
 
 /// Result of parsing. The diagnostic is boxed: it is rare, and large.
 pub type Parsed<T> = Result<T, Box<Diagnostic>>;

@@ -1,13 +1,13 @@
 //! The `init:` section: formulas such as `he_normal(fan_out)` and `uniform(1 / sqrt(fan_in))` to distributions.
 
-use super::layer::bare_name;
-use super::number;
-use super::raw::Node;
-use super::read::{Reader, suggest};
-use super::shape::{Key, Section, Shape};
-use super::unit::{self, Call, Expr, ExprKind};
 use crate::diagnostic::Diagnostic;
+use crate::diagnostic::suggest::suggest;
 use crate::ir::op::{ConvInit, Fan, Init};
+use crate::spec::language::tree::{Call, Expr, ExprKind, bare_name};
+use crate::spec::language::{number, parse};
+use crate::spec::yaml::node::Node;
+use crate::spec::yaml::read::Reader;
+use crate::spec::yaml::shape::{Key, Section, Shape};
 
 /// First values of the parameters.
 #[derive(Debug, Clone, PartialEq)]
@@ -72,7 +72,7 @@ pub fn read(reader: &mut Reader<'_>, node: &Node) -> InitSpec {
 
 fn distribution(reader: &mut Reader<'_>, node: &Node, what: &str) -> Option<ConvInit> {
     let text = reader.language(node, what)?;
-    let expr = reader.keep(unit::formula(text))?;
+    let expr = reader.keep(parse::formula(text))?;
     reader.keep(formula(&expr))
 }
 

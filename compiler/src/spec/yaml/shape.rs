@@ -1,5 +1,5 @@
 //! What may stand under a key, as data. The reader takes keys, ranges and choices from these tables, and the JSON schema is
-//! written from them ([`super::schema`]), so that editors and the compiler agree.
+//! written from them ([`crate::spec::schema`]), so that editors and the compiler agree.
 
 use std::ops::RangeInclusive;
 
@@ -91,6 +91,38 @@ impl Key {
     ) -> Self {
         Key { name, about, shape, need: Need::UnlessList(other) }
     }
+
+    /// What may stand under the key or, of a list, in it.
+    fn item(&self) -> &Shape {
+        match &self.shape {
+            Shape::List(item, ..) => item,
+            shape => shape,
+        }
+    }
+
+    /// The range of a whole number, or of those in a list.
+    pub fn count(&self) -> RangeInclusive<u64> {
+        match self.item() {
+            Shape::Count(least, most) => *least..=*most,
+            other => unreachable!("`{}` is read as a whole number but is {other:?}", self.name),
+        }
+    }
+
+    /// The range of a number, or of those in a list.
+    pub fn number(&self) -> RangeInclusive<f64> {
+        match self.item() {
+            Shape::Number(least, most) => *least..=*most,
+            other => unreachable!("`{}` is read as a number but is {other:?}", self.name),
+        }
+    }
+
+    /// The words that may stand there.
+    pub fn words(&self) -> &'static [&'static str] {
+        match self.item() {
+            Shape::Word(words) | Shape::WordOrLayers(words) => words,
+            other => unreachable!("`{}` is read as one of some words but is {other:?}", self.name),
+        }
+    }
 }
 
 impl Section {
@@ -99,36 +131,24 @@ impl Section {
         self.keys.iter().map(|key| key.name).collect()
     }
 
-    /// What may stand under a key or, of a list, in it.
-    fn shape(&self, name: &str) -> &'static Shape {
+    /// A key of the table.
+    pub fn key(&self, name: &str) -> &'static Key {
         let key = self.keys.iter().find(|key| key.name == name);
-        match &key.expect("a reader asks for keys of its own table").shape {
-            Shape::List(item, ..) => item,
-            shape => shape,
-        }
+        key.expect("a reader asks for keys of its own table")
     }
 
     /// The range of a whole number, or of those in a list.
     pub fn count(&self, name: &str) -> RangeInclusive<u64> {
-        match self.shape(name) {
-            Shape::Count(least, most) => *least..=*most,
-            other => unreachable!("`{name}` is read as a whole number but is {other:?}"),
-        }
+        self.key(name).count()
     }
 
     /// The range of a number, or of those in a list.
     pub fn number(&self, name: &str) -> RangeInclusive<f64> {
-        match self.shape(name) {
-            Shape::Number(least, most) => *least..=*most,
-            other => unreachable!("`{name}` is read as a number but is {other:?}"),
-        }
+        self.key(name).number()
     }
 
     /// The words that may stand there.
     pub fn words(&self, name: &str) -> &'static [&'static str] {
-        match self.shape(name) {
-            Shape::Word(words) | Shape::WordOrLayers(words) => words,
-            other => unreachable!("`{name}` is read as one of some words but is {other:?}"),
-        }
+        self.key(name).words()
     }
 }

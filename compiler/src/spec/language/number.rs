@@ -1,6 +1,6 @@
 //! Arithmetic of the unit language on numbers.
 
-use super::unit::{Call, Expr, ExprKind};
+use super::tree::{Call, Expr, ExprKind};
 use crate::diagnostic::Diagnostic;
 
 /// Name, number of arguments, value.

@@ -1,96 +1,11 @@
-//! The layers of the unit language: their names, arguments and defaults.
-//!
-//! | Layer | Arguments and defaults |
-//! |---|---|
-//! | `convKxK(out, stride=1, padding, dilation=1, groups=1, bias, bias_init)` | `padding = dilation * (K - 1) / 2`: with stride 1 an odd window keeps the size; a bias begins at `bias_init`, else it is drawn |
-//! | `scale(by)` | all values times a constant |
-//! | `bn(eps=1e-5, momentum=0.1)` | momentum is the weight of the batch, as PyTorch has it; `bn` alone is what the key `norm` says |
-//! | `group_norm(groups=32, eps=1e-5)` | statistics per image and group of channels (Wu and He 2018) |
-//! | `relu`, `leaky_relu(slope=0.01)`, `sigmoid`, `tanh`, `silu`, `gelu` | `gelu` is the exact one, by the error function |
-//! | `dropout(p)`, `drop_path(p)` | in training: elements, or whole images, dropped with probability `p` |
-//! | `drop_block(p, size)` | in training: squares of `size` rows and columns dropped, together a share `p` |
-//! | `maxpoolKxK(stride=K, padding, ceil)` | `padding = (K - 1) / 2` for odd K, else 0 |
-//! | `avgpoolKxK(stride=K, padding=0, ceil, count_padding=true)` | |
-//! | `blurpool(stride=2)` | the filter `[1, 2, 1]` in both directions, borders mirrored (Zhang 2019) |
-//! | `global_avgpool`, `global_maxpool` | to 1x1 |
-//! | `channel_conv(kernel)`, `eca(kernel)` | along the channels of a 1x1 map; with pooling before and a gate behind; `kernel` by the rule of Wang et al. 2020 |
-//! | `linear(out, bias=true)` | |
-//!
-//! A flag is given by its name alone, `bias`, or with a value, `bias=false`.
+//! Calls of layers to layers: names, arguments and numbers are checked here.
 
-mod table;
-
-use self::table::{EXAMPLES, Form, LAYERS, Parameter};
-use super::read::suggest;
-use super::unit::{Call, Expr, ExprKind};
+use super::super::tree::{Call, Expr, bare_name};
+use super::kind::Layer;
+use super::table::{EXAMPLES, Form, LAYERS, MAX_CHANNELS, MAX_RATE, MAX_WINDOW, Parameter};
 use crate::diagnostic::Diagnostic;
+use crate::diagnostic::suggest::suggest;
 use crate::ir::op::{Activation, ConvAttrs, DropPart, Norm, PoolAttrs};
-
-/// A layer with all its numbers known.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Layer {
-    /// Convolution to `out` channels.
-    Conv {
-        /// Channels of the result.
-        out: usize,
-        /// Window.
-        attrs: ConvAttrs,
-        /// Whether a bias is added.
-        bias: bool,
-        /// First value of the bias, where it is not drawn.
-        bias_init: Option<f32>,
-    },
-    /// Normalisation.
-    Norm(Norm),
-    /// Elementwise nonlinearity.
-    Activate(Activation),
-    /// Random zeros in training.
-    Drop {
-        /// What is dropped as a whole.
-        part: DropPart,
-        /// Share that is dropped.
-        rate: f32,
-    },
-    /// Maximum over windows.
-    MaxPool(PoolAttrs),
-    /// All values times a constant.
-    Scale(f64),
-    /// Mean over windows.
-    AvgPool(PoolAttrs),
-    /// Binomial blur.
-    BlurPool {
-        /// Step between the pixels taken.
-        stride: [usize; 2],
-    },
-    /// Mean over the image.
-    GlobalAvgPool,
-    /// Maximum over the image.
-    GlobalMaxPool,
-    /// Convolution along channels.
-    ChannelConv {
-        /// Channels that the filter spans; `None`: as many as the rule says.
-        kernel: Option<usize>,
-    },
-    /// Gate of a convolution along channels of the image's mean.
-    Eca {
-        /// As in [`Layer::ChannelConv`].
-        kernel: Option<usize>,
-    },
-    /// Affine map of all features.
-    Linear {
-        /// Features of the result.
-        out: usize,
-        /// Whether a bias is added.
-        bias: bool,
-    },
-}
-
-/// Largest window and dilation.
-const MAX_WINDOW: usize = 1 << 8;
-/// Largest share that a random layer drops.
-const MAX_RATE: f64 = 0.999;
-/// Most channels or features.
-pub const MAX_CHANNELS: usize = 1 << 20;
 
 /// Layers of the language to come; told apart from misspelt ones.
 const LATER: &[&str] = &["softmax", "identity"];
@@ -110,16 +25,6 @@ pub struct Bound<'c> {
 /// Whether a name is one of a layer.
 pub fn is_layer(name: &str) -> bool {
     find(name).is_some()
-}
-
-/// Layers that are complete by their name alone; windowed ones are not among them.
-pub fn names_alone() -> Vec<&'static str> {
-    let alone = |params: &[Parameter]| params.iter().all(|p| !p.required);
-    LAYERS
-        .iter()
-        .filter(|(_, windowed, _, params)| !windowed && alone(params))
-        .map(|&(name, ..)| name)
-        .collect()
 }
 
 fn find(name: &str) -> Option<(Form, [usize; 2], &'static [Parameter])> {
@@ -375,14 +280,6 @@ impl<'c> Bound<'c> {
                 Err(Box::new(Diagnostic::error(fault, expr.span, format!("this is {other}"))))
             }
         }
-    }
-}
-
-/// The name that an expression is, if it is nothing else.
-pub fn bare_name(expr: &Expr) -> Option<&str> {
-    match &expr.kind {
-        ExprKind::Call(call) if call.args.is_none() => Some(&call.name.text),
-        _ => None,
     }
 }
 

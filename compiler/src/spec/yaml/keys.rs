@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::raw::{Kind, Node};
+use super::node::{Kind, Node};
 use crate::source::Span;
 
 /// The text of each value under a key, by path: `train.optimizer.sgd.lr`. Values of lists are not in it.
@@ -11,7 +11,7 @@ pub struct KeySpans(BTreeMap<String, Span>);
 
 impl KeySpans {
     /// All keys of a tree.
-    pub(super) fn of(tree: &Node) -> Self {
+    pub(crate) fn of(tree: &Node) -> Self {
         let mut keys = KeySpans::default();
         keys.add("", tree);
         keys

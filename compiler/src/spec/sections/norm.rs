@@ -1,16 +1,16 @@
 //! The `norm:` key: what `bn` without arguments stands for, everywhere in the network.
 
-use super::layer::{self, Layer};
-use super::raw::Node;
-use super::read::Reader;
-use super::{check, number, unit};
 use crate::diagnostic::Diagnostic;
 use crate::ir::op::Norm;
+use crate::spec::language::layer::{self, Layer};
+use crate::spec::language::{check, number, parse};
+use crate::spec::yaml::node::Node;
+use crate::spec::yaml::read::Reader;
 
 /// Reads the key: one normalisation, its arguments numbers.
-pub(super) fn read(reader: &mut Reader<'_>, node: &Node) -> Option<Norm> {
+pub(crate) fn read(reader: &mut Reader<'_>, node: &Node) -> Option<Norm> {
     let text = reader.language(node, "`norm`")?;
-    let calls = reader.keep(unit::layers(text))?;
+    let calls = reader.keep(parse::layers(text))?;
     let faults = check::layers(&calls, &[]);
     if !faults.is_empty() {
         reader.faults.extend(faults);

@@ -1,0 +1,93 @@
+//! The network from its input to its results: stem, stages and their units, head, loss.
+
+use super::builder::{Builder, Item, Map, Result, numbers};
+use crate::diagnostic::Diagnostic;
+use crate::ir::graph::{Mode, Value};
+use crate::ir::op::Op;
+use crate::spec::language::place::Place;
+use crate::spec::language::tree::Call;
+use crate::spec::sections::stages::UnitSpec;
+
+impl Builder<'_> {
+    /// All nodes, and what the network's results are.
+    pub(super) fn network(&mut self, batch: usize) -> Result<()> {
+        let spec = self.spec;
+        let [c, h, w] = spec.input.value;
+        let op = Op::Input { shape: [batch, c, h, w].into() };
+        let input = self.insert("input".into(), op, spec.input.span, &[])?;
+        let mut results = Vec::new();
+        let mut map = Map { value: input.into(), channels: c };
+        map = self.straight("stem", &spec.stem, map)?;
+        for (s, stage) in spec.stages.iter().enumerate() {
+            if s > 0 && !spec.transition.is_empty() {
+                map = self.straight(&format!("stage{}.transition", s + 1), &spec.transition, map)?;
+            }
+            for unit in &stage.units {
+                map = self.unit(unit, map).map_err(|fault| Box::new(in_unit(*fault, unit)))?;
+            }
+            if spec.outputs.iter().any(|output| output.value == s + 1) {
+                results.push((format!("stage{}", s + 1), map.value));
+            }
+        }
+        let logits = match &spec.head.layers {
+            Some(layers) => Some(self.straight("head", layers, map)?.value),
+            None => None,
+        };
+        self.outputs(logits, results, batch)
+    }
+
+    fn outputs(&mut self, logits: Option<Value>, stages: Vec<(String, Value)>, batch: usize) -> Result<()> {
+        self.graph.outputs.extend(logits.map(|value| ("logits".to_string(), value)));
+        if self.graph.mode == Mode::Infer {
+            self.graph.outputs.extend(stages);
+            return Ok(());
+        }
+        let Some(logits) = logits else {
+            let span = self.spec.head.span;
+            let fault = Diagnostic::error("a network without a head cannot be trained", span, "no logits");
+            return Err(Box::new(
+                fault.help("write `head: global_avgpool -> linear(classes)`; for inference none is needed"),
+            ));
+        };
+        let span = self.spec.classes.span;
+        let labels = self.insert("labels".into(), Op::Labels { batch }, span, &[])?;
+        let op = Op::CrossEntropy { smoothing: self.spec.train.label_smoothing };
+        let loss = self.insert("loss".into(), op, span, &[logits, labels.into()])?;
+        self.graph.outputs.push(("loss".into(), loss.into()));
+        self.graph.outputs.push(("correct".into(), Value { node: loss, port: 1 }));
+        Ok(())
+    }
+
+    /// Stem, transition or head: layers after one another.
+    fn straight(&mut self, region: &str, calls: &[Call], map: Map) -> Result<Map> {
+        self.enter(region.to_string());
+        let scope = numbers([("classes", self.spec.classes.value as f64), ("channels", map.channels as f64)]);
+        self.pipeline(calls, map, &scope)
+    }
+
+    fn unit(&mut self, spec: &UnitSpec, x: Map) -> Result<Map> {
+        self.enter(format!("stage{}.unit{}", spec.place.stage, spec.place.unit));
+        self.place = Some(spec.place);
+        let mut scope = numbers(spec.place.values());
+        scope.extend(numbers([("channels", x.channels as f64)]));
+        scope.insert("x".into(), Item::Map(x));
+        scope.insert("shortcut".into(), Item::Shortcut);
+        scope.extend(spec.args.iter().map(|(name, value)| (name.clone(), Item::Number(*value))));
+        for binding in &spec.unit.bindings {
+            let item = self.value(&binding.value, &scope)?;
+            scope.insert(binding.name.text.clone(), item);
+        }
+        match scope.get("out") {
+            Some(&Item::Map(map)) => Ok(map),
+            _ => unreachable!("the checker found `out` to be a feature map"),
+        }
+    }
+}
+
+/// Adds where a fault lies, which the text of a unit does not say.
+fn in_unit(fault: Diagnostic, unit: &UnitSpec) -> Diagnostic {
+    let f = unit.arg("f").map_or(String::new(), |f| format!("f = {f}, "));
+    let stride = unit.arg("stride").unwrap_or(1.0);
+    let Place { stage, unit: index, .. } = unit.place;
+    fault.label(unit.span, format!("in stage {stage}, unit {index}: {f}stride = {stride}"))
+}

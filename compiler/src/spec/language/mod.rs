@@ -1,0 +1,13 @@
+//! The unit language: what the texts under `stem:`, `units:`, `shortcut:`, `filters:` and their like may say.
+//!
+//! ```text
+//! text -> syntax tree (parse) -> names and kinds are right (check) -> layers (layer) and numbers (number)
+//! ```
+
+pub mod check;
+pub mod layer;
+pub mod number;
+pub mod parse;
+pub mod place;
+pub mod print;
+pub mod tree;

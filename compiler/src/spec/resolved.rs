@@ -1,0 +1,51 @@
+//! A spec with all defaults applied: what the compiler compiles.
+
+use super::language::tree::Call;
+use super::limits::Limits;
+use super::sections::expect::Expect;
+use super::sections::init::InitSpec;
+use super::sections::layers::Head;
+use super::sections::shortcut::Shortcuts;
+use super::sections::stages::StageSpec;
+use super::sections::train::TrainConfig;
+use super::yaml::keys::KeySpans;
+use crate::diagnostic::Diagnostic;
+use crate::ir::op::Norm;
+use crate::source::Spanned;
+
+/// A spec with all defaults applied.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ResolvedSpec {
+    /// Of the network.
+    pub name: Spanned<String>,
+    /// One image, `[channels, height, width]`.
+    pub input: Spanned<[usize; 3]>,
+    /// Number of classes.
+    pub classes: Spanned<usize>,
+    /// Layers before the stages.
+    pub stem: Vec<Call>,
+    /// At least one.
+    pub stages: Vec<StageSpec>,
+    /// What `bn` without arguments stands for, and what normalises projections.
+    pub norm: Norm,
+    /// What `shortcut` means in units.
+    pub shortcut: Shortcuts,
+    /// Layers between one stage and the next; may be none.
+    pub transition: Vec<Call>,
+    /// What follows the stages.
+    pub head: Head,
+    /// Numbers of stages whose results are results of the network, beside the logits.
+    pub outputs: Vec<Spanned<usize>>,
+    /// First values of the parameters.
+    pub init: InitSpec,
+    /// What the author says of the network.
+    pub expect: Expect,
+    /// How it is trained.
+    pub train: TrainConfig,
+    /// How large the network may become.
+    pub limits: Limits,
+    /// What is right, but probably not meant.
+    pub warnings: Vec<Diagnostic>,
+    /// Where each key was written.
+    pub keys: KeySpans,
+}

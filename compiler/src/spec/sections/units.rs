@@ -1,0 +1,195 @@
+//! Units by name, `units`, and calls of them, `unit: bottleneck(groups=32)`: which unit is meant, and with which arguments.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::diagnostic::Diagnostic;
+use crate::diagnostic::suggest::suggest;
+use crate::source::{SourceId, SourceMap, Span, Text};
+use crate::spec::language::tree::{Arg, Call, Expr, Param, Unit};
+use crate::spec::language::{check, parse};
+use crate::spec::limits::Limits;
+use crate::spec::yaml::compose;
+use crate::spec::yaml::node::{Kind, Node};
+use crate::spec::yaml::read::Reader;
+use crate::spec::yaml::shape::{Key, Shape};
+
+/// Units of one's own.
+pub const UNITS: Key = Key::new("units", Shape::Units, "Units of one's own: signature to bindings.");
+
+/// What stages are made of where they do not say.
+pub const UNIT: Key =
+    Key::new("unit", Shape::Language, "What stages are made of: `basic`, `bottleneck`, or one of `units`.");
+
+/// Whether the bottleneck is the paper's.
+pub const STYLE: Key =
+    Key::new("style", Shape::Word(&["v1", "v1.5"]), "Which convolution of a bottleneck has the stride.");
+
+/// Parameters whose values come from the stage; keys of a stage and the names that units give them.
+pub const STAGE_GIVEN: [(&str, &str); 3] = [("filters", "f"), ("stride", "stride"), ("dilation", "dilation")];
+
+/// A unit with the formulas of its parameters.
+#[derive(Clone)]
+pub(super) struct UnitCall {
+    /// What is called.
+    pub(super) unit: Arc<Unit>,
+    /// One for each parameter: given, or its default; none for what the stage gives.
+    pub(super) values: Vec<Option<Expr>>,
+}
+
+impl UnitCall {
+    /// Whether the unit has a parameter of that name.
+    pub(super) fn takes(&self, name: &str) -> bool {
+        self.unit.params.iter().any(|p| p.name.text == name)
+    }
+}
+
+/// The units that a spec may call: the built-in ones, shadowed by its own.
+pub(crate) struct Units<'t> {
+    known: BTreeMap<String, Arc<Unit>>,
+    /// What the spec wrote under `units`.
+    own: Option<&'t Node>,
+    /// Whether the paper's bottleneck is meant by `bottleneck`.
+    v1: bool,
+}
+
+impl<'t> Units<'t> {
+    /// The built-in units, whose text is `builtin`, and those of the spec.
+    pub(crate) fn read(
+        reader: &mut Reader<'_>,
+        spec: &'t Node,
+        builtin: SourceId,
+    ) -> Result<Self, Vec<Diagnostic>> {
+        let mut known = BTreeMap::new();
+        let text = compose::parse(reader.sources, builtin, 0, &Limits::default())?;
+        read(reader, &text, true, &mut known);
+        let own = spec.get(UNITS.name);
+        if let Some(own) = own {
+            read(reader, own, false, &mut known);
+        }
+        Ok(Units { known, own, v1: style(reader, spec) })
+    }
+
+    /// The unit that a text calls.
+    pub(super) fn call(&self, reader: &mut Reader<'_>, node: &Node) -> Option<UnitCall> {
+        let text = reader.language(node, "`unit`")?;
+        let calls = reader.keep(parse::layers(text))?;
+        if let Some(second) = calls.get(1) {
+            let fault = Diagnostic::error("`unit` is the name of one unit", second.span, "one too many");
+            reader.fault(fault.help("bind a longer pipeline under `units:` and name it here"));
+            return None;
+        }
+        let call = calls.into_iter().next()?;
+        let unit = self.find(reader, &call)?;
+        let values = bind(reader, &unit, &call)?;
+        Some(UnitCall { unit, values })
+    }
+
+    fn find(&self, reader: &mut Reader<'_>, call: &Call) -> Option<Arc<Unit>> {
+        let name = call.name.text.as_str();
+        let shadowed = self.known.get("bottleneck").is_some_and(|u| !u.builtin);
+        let wanted = if self.v1 && name == "bottleneck" && !shadowed { "bottleneck_v1" } else { name };
+        let unit = self.known.get(wanted).cloned();
+        // A unit whose text has a fault of its own is known all the same.
+        let faulty = self.own.is_some_and(|u| match &u.kind {
+            Kind::Map(entries) => entries.iter().any(|e| e.key.starts_with(name)),
+            Kind::Scalar { .. } | Kind::List(_) => false,
+        });
+        if unit.is_none() && !faulty {
+            let known: Vec<&str> = self.known.keys().map(String::as_str).collect();
+            let fault = Diagnostic::error(format!("unknown unit `{name}`"), call.name.span, "not known");
+            reader.fault(fault.help(suggest(name, &known)));
+        }
+        unit
+    }
+}
+
+/// Formulas of the unit's parameters, for all but those that the stage gives.
+fn bind(reader: &mut Reader<'_>, unit: &Unit, call: &Call) -> Option<Vec<Option<Expr>>> {
+    let free: Vec<&Param> = unit.params.iter().filter(|p| is_free(p)).collect();
+    let before = reader.faults.len();
+    let mut given: Vec<(&str, &Expr)> = Vec::new();
+    for (at, arg) in call.args.iter().flatten().enumerate() {
+        let param = match &arg.name {
+            Some(name) => free.iter().find(|p| p.name.text == name.text),
+            None => free.get(at),
+        };
+        match param {
+            None => no_parameter(reader, unit, arg, &free),
+            Some(param) if given.iter().any(|&(name, _)| name == param.name.text) => {
+                let fault = format!("`{}` of `{}` is given twice", param.name.text, unit.name.text);
+                reader.fault(Diagnostic::error(fault, arg.value.span, "again here"));
+            }
+            Some(param) => given.push((&param.name.text, &arg.value)),
+        }
+    }
+    let mut values = Vec::new();
+    for param in &unit.params {
+        let value = given.iter().find(|&&(name, _)| name == param.name.text).map(|&(_, value)| value);
+        let value = value.or(param.default.as_ref());
+        if value.is_none() && is_free(param) {
+            let fault = format!("the unit `{}` needs `{}`", unit.name.text, param.name.text);
+            let fault =
+                Diagnostic::error(fault, call.span, "not given here").label(param.name.span, "no default");
+            reader.fault(fault.help(format!("write `{}({}=...)`", unit.name.text, param.name.text)));
+        }
+        values.push(value.cloned());
+    }
+    (reader.faults.len() == before).then_some(values)
+}
+
+fn no_parameter(reader: &mut Reader<'_>, unit: &Unit, arg: &Arg, free: &[&Param]) {
+    let names: Vec<&str> = free.iter().map(|p| p.name.text.as_str()).collect();
+    let span = arg.name.as_ref().map_or(arg.value.span, |n| n.span);
+    let fault = format!("the unit `{}` has no such parameter", unit.name.text);
+    let fault = Diagnostic::error(fault, span, "not known");
+    let help = match &arg.name {
+        Some(name) => suggest(&name.text, &names),
+        None => format!("known: {}", names.join(", ")),
+    };
+    reader.fault(fault.help(help));
+}
+
+/// Where a call's own arguments begin: parameters that the stage does not give.
+fn is_free(param: &Param) -> bool {
+    !STAGE_GIVEN.iter().any(|&(_, name)| name == param.name.text)
+}
+
+/// Whether `style: v1` puts the bottleneck's stride onto its first convolution.
+fn style(reader: &mut Reader<'_>, spec: &Node) -> bool {
+    let Some(node) = spec.get("style") else { return false };
+    match reader.text(node, "`style`") {
+        Some("v1") => true,
+        Some("v1.5") | None => false,
+        Some(other) => {
+            reader.unknown("style", other, node.span, STYLE.words());
+            false
+        }
+    }
+}
+
+fn read(reader: &mut Reader<'_>, node: &Node, builtin: bool, units: &mut BTreeMap<String, Arc<Unit>>) {
+    for entry in reader.entries(node, "`units`").unwrap_or_default() {
+        let head = reader.keep(parse::signature(unquoted(reader.sources, entry.span)));
+        let body = reader.language(&entry.value, "a unit's body");
+        let body = body.and_then(|text| reader.keep(parse::body(text)));
+        if let (Some((name, params)), Some(bindings)) = (head, body) {
+            let unit = Unit { name, params, bindings, builtin };
+            // Nobody reads more of them; but calls still find the unit.
+            if reader.faults.len() < check::MAX_FAULTS {
+                reader.faults.extend(check::unit(&unit));
+            }
+            units.insert(unit.name.text.clone(), Arc::new(unit));
+        }
+    }
+}
+
+/// A key's text without the quotes that it may stand in.
+fn unquoted(sources: &SourceMap, span: Span) -> Text<'_> {
+    let text = sources.text(span);
+    let inner = ['"', '\''].iter().find_map(|&quote| text.strip_prefix(quote)?.strip_suffix(quote));
+    match inner {
+        Some(text) => Text { text, span: Span { start: span.start + 1, end: span.end - 1, ..span } },
+        None => Text { text, span },
+    }
+}

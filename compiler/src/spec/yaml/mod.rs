@@ -1,0 +1,13 @@
+//! Text to one tree of YAML values, and typed values out of that tree.
+//!
+//! ```text
+//! text -> Node (compose) -> with bases and overrides (merge) -> values under known keys (read, by the tables of shape)
+//! ```
+
+pub mod compose;
+pub mod keys;
+pub mod merge;
+pub mod node;
+pub mod read;
+pub mod request;
+pub mod shape;
