@@ -42,9 +42,9 @@ fn a_damaged_file_is_told_and_ignored() {
         command.output().expect("the binary starts")
     };
     assert_eq!(stderr(&with(&args)), "");
-    let cache = resnetc_runtime::cpu::tuning::Cache::in_folder(
+    let cache = resnetc_runtime::cpu::tune::Cache::in_folder(
         folder.path(),
-        resnetc_runtime::cpu::isa::Isa::Portable,
+        resnetc_runtime::cpu::simd::Isa::Portable,
         1,
     );
     std::fs::write(cache.path(), "{}").expect("it is written");

@@ -11,7 +11,7 @@ use resnetc_compiler::ir::op::{ConvAttrs, Epilogue};
 use resnetc_compiler::ir::types::DType;
 use resnetc_compiler::plan::{BufferId, ConvGeometry, Kernel, Region};
 use resnetc_runtime::cpu::CpuDevice;
-use resnetc_runtime::cpu::isa::Isa;
+use resnetc_runtime::cpu::simd::Isa;
 use resnetc_runtime::device::{Device, RunArgs};
 use resnetc_tests::kernels::{MAKERS, conv};
 use resnetc_tests::operands::{Signature, signature, stored_signatures};

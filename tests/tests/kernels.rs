@@ -3,7 +3,7 @@
 use candle_core::{DType, Device as CandleDevice};
 use resnetc_compiler::plan::Kernel;
 use resnetc_runtime::cpu::CpuDevice;
-use resnetc_runtime::cpu::isa::Isa;
+use resnetc_runtime::cpu::simd::Isa;
 use resnetc_runtime::device::{Device, RunArgs};
 use resnetc_runtime::reference::ReferenceDevice;
 use resnetc_tests::bounds::{check_kernel, oracle};

@@ -14,7 +14,7 @@ use resnetc_compiler::source::SourceMap;
 use resnetc_compiler::spec::limits::Limits;
 use resnetc_compiler::spec::{Request, ResolvedSpec, load};
 use resnetc_runtime::cpu::CpuDevice;
-use resnetc_runtime::cpu::isa::Isa;
+use resnetc_runtime::cpu::simd::Isa;
 use resnetc_runtime::device::{Device, RunArgs};
 use resnetc_runtime::exec::Executor;
 use resnetc_runtime::init::initial;

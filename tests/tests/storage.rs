@@ -6,7 +6,7 @@ use resnetc_compiler::ir::graph::Mode;
 use resnetc_compiler::ir::types::DType;
 use resnetc_compiler::plan::{Buffer, Plan, Region};
 use resnetc_runtime::cpu::CpuDevice;
-use resnetc_runtime::cpu::isa::Isa;
+use resnetc_runtime::cpu::simd::Isa;
 use resnetc_runtime::device::{Device, RunArgs};
 use resnetc_runtime::exec::Executor;
 use resnetc_runtime::init;

@@ -4,7 +4,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use resnetc_runtime::cpu::CpuDevice;
-use resnetc_runtime::cpu::roofline::Arithmetic;
+use resnetc_runtime::cpu::tune::roofline::Arithmetic;
 
 /// Part of the highest speed measured so far from which on the machine counts as idle.
 const IDLE: f64 = 0.85;

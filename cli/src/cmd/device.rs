@@ -1,8 +1,8 @@
 //! The device that `--device` names.
 
 use resnetc_runtime::cpu::CpuDevice;
-use resnetc_runtime::cpu::isa::Isa;
-use resnetc_runtime::cpu::tuning::Cache;
+use resnetc_runtime::cpu::simd::Isa;
+use resnetc_runtime::cpu::tune::Cache;
 use resnetc_runtime::device::Device;
 use resnetc_runtime::error::Result;
 use resnetc_runtime::reference::ReferenceDevice;

@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use resnetc_runtime::cpu::tuning::{Layer, Measurement, TUNING_VARIABLE, Tuning, believable};
+use resnetc_runtime::cpu::conv::believable;
+use resnetc_runtime::cpu::tune::{Layer, Measurement, TUNING_VARIABLE, Tuning};
 use resnetc_runtime::device::{Choice, Device};
 use resnetc_runtime::exec::Executor;
 use resnetc_runtime::weights::ParamStore;
@@ -203,7 +204,7 @@ mod tests {
     use resnetc_compiler::ir::op::ConvAttrs;
     use resnetc_compiler::ir::types::DType;
     use resnetc_compiler::plan::ConvGeometry;
-    use resnetc_runtime::cpu::tuning::Pass;
+    use resnetc_runtime::cpu::tune::Pass;
 
     fn contest(times: &[(&'static str, &[f64])]) -> Contest {
         let attrs =

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use resnetc_compiler::ir::graph::Mode;
 use resnetc_compiler::plan::Plan;
-use resnetc_runtime::cpu::roofline::{Arithmetic, Roofline};
+use resnetc_runtime::cpu::tune::roofline::{Arithmetic, Roofline};
 use resnetc_runtime::device::{Choice, Estimate};
 use serde_json::{Value, json};
 

@@ -6,8 +6,8 @@ use resnetc_compiler::ir::graph::Mode;
 use resnetc_compiler::ir::types::{DType, Layout, Shape};
 use resnetc_compiler::plan::{ALIGN, Buffer, BufferId, Kernel, Plan, Region, RegionSizes, Step};
 use resnetc_runtime::cpu::CpuDevice;
-use resnetc_runtime::cpu::isa::Isa;
 use resnetc_runtime::cpu::naive;
+use resnetc_runtime::cpu::simd::Isa;
 use resnetc_runtime::device::{Device, RunArgs};
 
 /// A tensor's type and values; every value is one of the type.

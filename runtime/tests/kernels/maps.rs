@@ -113,7 +113,7 @@ fn running_statistics_are_pytorchs() {
     let inputs = vec![tensor(&[1.0, 2.0, 3.0, 4.0]), tensor(&[1.0]), tensor(&[1.0])];
     let mut c = case(kernel, inputs, vec![f32_out(1, 0.0), f32_out(1, 0.0)]);
     c.updated = vec![(1, 0.0), (2, 0.0)];
-    let isa = resnetc_runtime::cpu::isa::Isa::Portable;
+    let isa = resnetc_runtime::cpu::simd::Isa::Portable;
     let found = crate::harness::run(&c, isa, 2, &[None, None]);
     let var = f64::from((0.5 + 0.5 * 5.0 / 3.0) as f32);
     assert_eq!(found, [[2.5], [f64::from(0.5f64.sqrt() as f32)], [1.75], [var]]);

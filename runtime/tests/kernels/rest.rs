@@ -3,7 +3,7 @@
 use resnetc_compiler::ir::op::SgdAttrs;
 use resnetc_compiler::ir::types::DType;
 use resnetc_compiler::plan::Kernel;
-use resnetc_runtime::cpu::isa::Isa;
+use resnetc_runtime::cpu::simd::Isa;
 use resnetc_runtime::device::RunArgs;
 
 use crate::harness::{Case, Output, Random, Tensor, check, rounding, run};

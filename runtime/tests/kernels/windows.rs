@@ -82,7 +82,7 @@ fn max_pool_of_minus_infinity_takes_the_first_pixel() {
         vec![x],
         vec![y, Output { dtype: DType::U8, ..y }],
     );
-    let isa = resnetc_runtime::cpu::isa::Isa::Portable;
+    let isa = resnetc_runtime::cpu::simd::Isa::Portable;
     let found = crate::harness::run(&c, isa, 1, &[None, None]);
     // The border is no pixel: the first window's first pixel is at its row 1, column 1.
     assert_eq!(found[1], [4.0, 3.0, 1.0, 0.0]);

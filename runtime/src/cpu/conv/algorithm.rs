@@ -3,18 +3,19 @@
 use resnetc_compiler::ir::types::DType;
 use resnetc_compiler::plan::ConvGeometry;
 
-use super::Operation;
-use super::filter::FilterGradient;
-use super::matrix::{MatrixConvolution, MatrixFilter, Planes};
-use super::pairs::PairsConvolution;
-use super::rounded::{RoundedConvolution, RoundedFilter, Wide, WideFilter};
-use super::sweep::{Convolution, Factors, Finishing};
+use super::amx::{MatrixConvolution, MatrixFilter, Planes};
+use super::epilogue::Finishing;
+use super::problem::Operation;
 use super::winograd::{Size, Winograd, WinogradFilter};
-use crate::cpu::Ctx;
-use crate::cpu::isa::Machine;
+use crate::cpu::conv::bf16::pairs::PairsConvolution;
+use crate::cpu::conv::bf16::rounded::{RoundedConvolution, RoundedFilter, Wide, WideFilter};
+use crate::cpu::conv::direct::filter::FilterGradient;
+use crate::cpu::conv::direct::forward::Convolution;
+use crate::cpu::conv::direct::sweep::Factors;
+use crate::cpu::ctx::Ctx;
+use crate::cpu::machine::Machine;
+use crate::cpu::maps::{MapDst, MapSrc};
 use crate::cpu::memory::{Dst, Src};
-use crate::cpu::stored::{MapDst, MapSrc};
-use crate::cpu::tuning::believable;
 use crate::device::Estimate;
 use crate::error::Result;
 
@@ -81,6 +82,16 @@ fn estimate_direct(g: &ConvGeometry, machine: Machine, rate: f64) -> Estimate {
     Estimate { algorithm, parts: vec![("multiply-adds", cycles(g, machine, rate))] }
 }
 
+/// Times the fewest expected cycles up to which an algorithm is believed to be, or to have been measured as, the fastest: beyond,
+/// what it ran on then is not there now, as the matrix unit is not where others slow it down.
+const BELIEVABLE: f64 = 3.0;
+
+/// Whether one of a layer's algorithms may be the fastest, for all the cost model knows.
+pub fn believable(estimate: &Estimate, all: &[Estimate]) -> bool {
+    let fewest = all.iter().map(Estimate::cycles).fold(f64::INFINITY, f64::min);
+    estimate.cycles() <= BELIEVABLE * fewest
+}
+
 /// Index of the algorithm to take: the one `measured` to be the fastest, if it may still be, else the one with the fewest
 /// expected cycles.
 fn pick(estimates: &[Estimate], measured: Option<&str>) -> usize {
@@ -92,7 +103,7 @@ fn pick(estimates: &[Estimate], measured: Option<&str>) -> usize {
 }
 
 impl Algorithm {
-    /// `y = conv(x, weight)`; see [`crate::cpu::tuning`] for what was `measured`.
+    /// `y = conv(x, weight)`; see [`crate::cpu::tune`] for what was `measured`.
     pub fn forward(geometry: ConvGeometry, machine: Machine, measured: Option<&str>) -> Result<Self> {
         Self::choose(geometry, Operation::Forward, machine, measured)
     }
@@ -243,7 +254,7 @@ impl Algorithm {
 }
 
 impl FilterAlgorithm {
-    /// `dw` of `x` and `dy`; see [`crate::cpu::tuning`] for what was `measured`.
+    /// `dw` of `x` and `dy`; see [`crate::cpu::tune`] for what was `measured`.
     pub fn new(geometry: ConvGeometry, machine: Machine, measured: Option<&str>) -> Result<Self> {
         let Machine { isa, threads, .. } = machine;
         let mut others = Self::others(&geometry, machine)?;
@@ -329,7 +340,7 @@ impl FilterAlgorithm {
 mod tests {
     use super::*;
     use crate::cpu::conv::tests::{geometry, square};
-    use crate::cpu::isa::Isa;
+    use crate::cpu::simd::Isa;
 
     /// A network's wide 3x3 layers are worth the transforms, its strided ones and those on tiny maps are not.
     #[test]

@@ -5,17 +5,23 @@ use resnetc_compiler::ir::op::{Activation, ConvAttrs};
 use resnetc_compiler::ir::types::DType;
 use resnetc_compiler::plan::ConvGeometry;
 
-use super::matrix::{MatrixConvolution, MatrixFilter, Planes};
-use super::naive::{self, Sum};
-use super::pairs::PairsConvolution;
-use super::sweep::Factors;
-use super::{Algorithm, Convolution, FilterAlgorithm, FilterGradient, Finishing, Operation};
-use super::{Size, Winograd, WinogradFilter};
-use crate::cpu::Ctx;
-use crate::cpu::isa::{Isa, Machine};
+use super::algorithm::{Algorithm, FilterAlgorithm};
+use super::amx::{MatrixConvolution, MatrixFilter, Planes};
+use super::epilogue::Finishing;
+use super::naive;
+use super::naive::Sum;
+use super::problem::Operation;
+use super::winograd::{Size, Winograd, WinogradFilter};
+use crate::cpu::conv::bf16::pairs::PairsConvolution;
+use crate::cpu::conv::direct::filter::FilterGradient;
+use crate::cpu::conv::direct::forward::Convolution;
+use crate::cpu::conv::direct::sweep::Factors;
+use crate::cpu::ctx::Ctx;
+use crate::cpu::machine::Machine;
+use crate::cpu::maps::{MapDst, MapSrc};
 use crate::cpu::memory::Memory;
-use crate::cpu::pool::Pool;
-use crate::cpu::stored::{MapDst, MapSrc};
+use crate::cpu::simd::Isa;
+use crate::cpu::threads::Pool;
 
 /// Reproducible numbers in `-1..1`, different for each seed.
 pub fn numbers(len: usize, seed: u32) -> Vec<f32> {

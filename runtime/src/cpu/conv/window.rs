@@ -2,6 +2,10 @@
 
 use std::ops::Range;
 
+/// A row of taps becomes one run of the input while it has at most this many floats: then pointers are worth saving, and
+/// copying the runs that cross the image's border costs little.
+pub(super) const MERGE_FLOATS: usize = 64;
+
 /// A run of input pixels under an output pixel: one tap of the kernel, or a whole row of taps that lie side by side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Segment {
@@ -204,4 +208,21 @@ impl Window {
             unsafe { outs.add(i).write((image * self.out[0] + row) * self.out[1] + col) };
         });
     }
+}
+
+/// Taps that meet the input pixels of a phase in one dimension, ordered by place: input pixel `i` and tap `k` belong to
+/// the output pixel `(i + padding - k * dilation) / stride` where that is whole; `i = phase + stride * grid index`.
+pub(super) fn phase_taps(
+    kernel: usize,
+    stride: usize,
+    padding: usize,
+    dilation: usize,
+    phase: usize,
+) -> Vec<Tap> {
+    let place = |k: usize| {
+        let distance = (phase + padding) as isize - (k * dilation) as isize;
+        let stride = stride as isize;
+        (distance % stride == 0).then(|| (k, distance / stride))
+    };
+    (0..kernel).rev().filter_map(place).collect()
 }

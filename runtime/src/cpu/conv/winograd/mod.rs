@@ -22,7 +22,7 @@ use resnetc_compiler::plan::ConvGeometry;
 pub use filter::WinogradFilter;
 pub use forward::Winograd;
 
-use crate::cpu::isa::Isa;
+use crate::cpu::simd::Isa;
 
 /// Size of the patches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,11 +7,10 @@ use std::ops::Range;
 
 use super::Size;
 use super::transform::weights_patch;
-use crate::cpu::conv::Operation;
-use crate::cpu::conv::pack::Panels;
-use crate::cpu::isa::Work;
+use crate::cpu::conv::problem::Operation;
+use crate::cpu::conv::tile::panels::Panels;
 use crate::cpu::memory::{Dst, Src};
-use crate::cpu::vector::Vector;
+use crate::cpu::simd::{Vector, Work};
 
 /// One thread's share of packing: `items` are pairs of a panel and a channel read.
 pub struct Packing<'a> {

@@ -1,8 +1,8 @@
 //! How the work of a convolution is cut up, and what that is expected to cost.
 
 use super::{PLANE_PAD, Size};
-use crate::cpu::conv::BLOCKS;
-use crate::cpu::conv::pack::Panels;
+use crate::cpu::conv::tile::panels::Panels;
+use crate::cpu::threads::BLOCKS;
 use crate::device::Estimate;
 
 /// Bytes of transformed patches, read and written, that are worked on at a time by a thread that multiplies them with all

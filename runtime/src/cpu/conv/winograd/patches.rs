@@ -7,9 +7,8 @@
 use std::ops::Range;
 
 use super::Size;
-use crate::cpu::memory::{Memory, fetch};
-use crate::cpu::stream::LINE;
-use crate::cpu::vector::Vector;
+use crate::cpu::memory::{LINE, Memory, fetch};
+use crate::cpu::simd::Vector;
 use crate::error::Result;
 
 /// Rows of patches, yielded evenly over the steps of the work meanwhile.

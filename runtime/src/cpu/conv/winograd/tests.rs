@@ -3,9 +3,11 @@
 use proptest::prelude::*;
 use resnetc_compiler::ir::op::{Activation, ConvAttrs};
 
-use crate::cpu::conv::naive::{self, Sum};
+use super::Size;
+use crate::cpu::conv::epilogue::Finishing;
+use crate::cpu::conv::naive;
+use crate::cpu::conv::naive::Sum;
 use crate::cpu::conv::tests::{Case, geometry, numbers, square, vector_isas};
-use crate::cpu::conv::{Finishing, Size};
 
 fn close(found: &[f32], expected: &[Sum], what: &str) {
     assert_eq!(found.len(), expected.len());

@@ -25,7 +25,7 @@
 // Loops over constant ranges stay index loops, as in the register tiles: LLVM unrolls those early.
 #![allow(clippy::needless_range_loop)]
 
-use crate::cpu::vector::Vector;
+use crate::cpu::simd::Vector;
 
 /// `B' d`
 #[inline(always)]

@@ -1,0 +1,217 @@
+//! What maps consist of, as the matrix unit's convolutions read and write them: `f32`, or bf16 as `u16`.
+
+// Loops over constant ranges stay index loops, as in the register tiles: LLVM unrolls those early.
+#![allow(clippy::needless_range_loop)]
+
+use std::arch::x86_64::*;
+
+use super::planes::{MAX_PLANES, convert, mask, pair, pair_bf16, transpose_bf16, transpose_rows};
+use super::tiles::SIDE;
+use crate::cpu::simd::{Avx512, Vector};
+
+/// An element of a map.
+///
+/// # Safety
+/// Of its functions: [`available`](crate::cpu::simd::amx::available); pointers are valid for the elements read or written.
+pub trait Element: Copy {
+    /// Whether elements are what the unit multiplies, so that a map need not always be copied.
+    const NARROW: bool;
+
+    /// A vector of the first `count` elements from `p` on, zeros above; all 16 of them where `WHOLE`.
+    unsafe fn load<const WHOLE: bool>(p: *const Self, count: usize) -> Avx512;
+
+    /// Stores the first `count` elements to `p` on; all 16 where `WHOLE`.
+    unsafe fn store<const WHOLE: bool>(v: Avx512, p: *mut Self, count: usize);
+
+    /// Two vectors side by side.
+    unsafe fn load_pair(p: *const Self) -> [Avx512; 2];
+
+    /// Stores two vectors side by side.
+    unsafe fn store_pair(v: [Avx512; 2], p: *mut Self);
+
+    /// Converts `len` elements to planes that are `plane` elements apart.
+    unsafe fn convert<const PLANES: usize>(from: *const Self, len: usize, to: *mut u16, plane: usize);
+
+    /// The planes of two rows of at most 16 elements, interleaved: see [`pair`].
+    unsafe fn pair<const PLANES: usize>(rows: [*const Self; 2], lanes: __mmask16) -> [__m512i; MAX_PLANES];
+
+    /// Transposes 32 rows of at most 16 elements: see [`transpose_rows`].
+    unsafe fn transpose<const PLANES: usize>(
+        rows: &[*const Self; 32],
+        width: usize,
+        to: *mut u16,
+        row: usize,
+        plane: usize,
+    );
+}
+
+impl Element for f32 {
+    const NARROW: bool = false;
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx2,fma")]
+    unsafe fn load<const WHOLE: bool>(p: *const f32, count: usize) -> Avx512 {
+        // SAFETY: the caller's promise.
+        unsafe { if WHOLE { Avx512::load(p) } else { Avx512::load_first(p, count) } }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx2,fma")]
+    unsafe fn store<const WHOLE: bool>(v: Avx512, p: *mut f32, count: usize) {
+        // SAFETY: the caller's promise.
+        unsafe { if WHOLE { v.store(p) } else { v.store_first(p, count) } }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx2,fma")]
+    unsafe fn load_pair(p: *const f32) -> [Avx512; 2] {
+        // SAFETY: the caller's promise.
+        unsafe { [Avx512::load(p), Avx512::load(p.add(SIDE))] }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx2,fma")]
+    unsafe fn store_pair(v: [Avx512; 2], p: *mut f32) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            v[0].store(p);
+            v[1].store(p.add(SIDE));
+        }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+    unsafe fn convert<const PLANES: usize>(from: *const f32, len: usize, to: *mut u16, plane: usize) {
+        // SAFETY: the caller's promise.
+        unsafe { convert::<PLANES>(from, len, to, plane) }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+    unsafe fn pair<const PLANES: usize>(rows: [*const f32; 2], lanes: __mmask16) -> [__m512i; MAX_PLANES] {
+        // SAFETY: the caller's promise.
+        unsafe { pair::<PLANES>(rows, lanes) }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+    unsafe fn transpose<const PLANES: usize>(
+        rows: &[*const f32; 32],
+        width: usize,
+        to: *mut u16,
+        row: usize,
+        plane: usize,
+    ) {
+        // SAFETY: the caller's promise.
+        unsafe { transpose_rows::<PLANES>(rows, width, to, row, plane) }
+    }
+}
+
+/// bf16, in one plane.
+impl Element for u16 {
+    const NARROW: bool = true;
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx2,fma")]
+    unsafe fn load<const WHOLE: bool>(p: *const u16, count: usize) -> Avx512 {
+        if WHOLE {
+            // SAFETY: the caller's promise.
+            return unsafe { Avx512::load_bf16(p) };
+        }
+        let mut all = [0; SIDE];
+        // SAFETY: the caller's promise; `count` is below the vector's length.
+        unsafe {
+            std::ptr::copy_nonoverlapping(p, all.as_mut_ptr(), count);
+            Avx512::load_bf16(all.as_ptr())
+        }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bf16,avx2,fma")]
+    unsafe fn store<const WHOLE: bool>(v: Avx512, p: *mut u16, count: usize) {
+        // SAFETY: both types are 32 bytes of plain numbers.
+        let found: __m256i = unsafe { std::mem::transmute(_mm512_cvtneps_pbh(v.0)) };
+        // SAFETY: the caller's promise; `count` is below the vector's length.
+        unsafe {
+            if WHOLE {
+                _mm256_storeu_si256(p.cast(), found);
+            } else {
+                let mut all = [0_u16; SIDE];
+                _mm256_storeu_si256(all.as_mut_ptr().cast(), found);
+                std::ptr::copy_nonoverlapping(all.as_ptr(), p, count);
+            }
+        }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx2,fma")]
+    unsafe fn load_pair(p: *const u16) -> [Avx512; 2] {
+        // SAFETY: the caller's promise.
+        unsafe { [Avx512::load_bf16(p), Avx512::load_bf16(p.add(SIDE))] }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bf16,avx2,fma")]
+    unsafe fn store_pair(v: [Avx512; 2], p: *mut u16) {
+        // SAFETY: both types are 64 bytes of plain numbers.
+        let found: __m512i = unsafe { std::mem::transmute(_mm512_cvtne2ps_pbh(v[1].0, v[0].0)) };
+        // SAFETY: the caller's promise.
+        unsafe { _mm512_storeu_si512(p.cast(), found) };
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+    unsafe fn convert<const PLANES: usize>(from: *const u16, len: usize, to: *mut u16, _plane: usize) {
+        const { assert!(PLANES == 1, "a map in bf16 has one plane") };
+        // SAFETY: the caller's promise.
+        unsafe { std::ptr::copy_nonoverlapping(from, to, len) };
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw")]
+    unsafe fn pair<const PLANES: usize>(rows: [*const u16; 2], lanes: __mmask16) -> [__m512i; MAX_PLANES] {
+        const { assert!(PLANES == 1, "a map in bf16 has one plane") };
+        let zero = _mm512_setzero_si512();
+        // SAFETY: the caller's promise.
+        [unsafe { pair_bf16(rows, lanes) }, zero, zero]
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw")]
+    unsafe fn transpose<const PLANES: usize>(
+        rows: &[*const u16; 32],
+        width: usize,
+        to: *mut u16,
+        row: usize,
+        _plane: usize,
+    ) {
+        const { assert!(PLANES == 1, "a map in bf16 has one plane") };
+        // SAFETY: the caller's promise.
+        unsafe { transpose_bf16(rows, width, to, row) }
+    }
+}
+
+/// Makes tiles of `B` from 32 rows of 16 elements: pairs of rows are interleaved. Planes are `plane` elements apart; of each
+/// row the first `width` elements are read, and null rows are zeros.
+///
+/// # Safety
+/// [`available`](crate::cpu::simd::amx::available); the rows are readable, the tiles (512 elements each) writable.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+pub unsafe fn pair_rows<const PLANES: usize, E: Element>(
+    rows: &[*const E; 32],
+    width: usize,
+    to: *mut u16,
+    plane: usize,
+) {
+    let lanes = mask(width);
+    for pair in 0..16 {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let found = E::pair::<PLANES>([rows[2 * pair], rows[2 * pair + 1]], lanes);
+            for i in 0..PLANES {
+                _mm512_storeu_si512(to.add(i * plane + 32 * pair).cast(), found[i]);
+            }
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! Convolutions in bf16 by vectors that multiply pairs: two neighbouring channels of a pixel with their two weights, both products
+//! added to the sum (AVX512-BF16). It is the direct algorithm with pairs in the place of floats, in half the steps.
+
+use resnetc_compiler::plan::{ALIGN, ConvGeometry};
+
+use super::convert::{Narrow, convert};
+use crate::cpu::conv::direct::forward::Convolution;
+use crate::cpu::conv::direct::sweep::Factors;
+use crate::cpu::conv::epilogue::Finishing;
+use crate::cpu::conv::problem::Operation;
+use crate::cpu::ctx::Ctx;
+use crate::cpu::machine::Machine;
+use crate::cpu::maps::{MapDst, MapSrc};
+use crate::cpu::memory::{Dst, Src};
+use crate::cpu::simd::Isa;
+use crate::error::Result;
+
+/// A convolution, forward or backward-data.
+pub struct PairsConvolution {
+    direct: Convolution,
+    /// Elements of the map that is read.
+    input: usize,
+}
+
+/// Floats that hold so many bf16, rounded up so that what follows is aligned.
+fn room(elements: usize) -> usize {
+    elements.div_ceil(2).next_multiple_of(ALIGN / size_of::<f32>())
+}
+
+impl PairsConvolution {
+    /// Whether there is an instruction for it, and channels of each group are pairs.
+    pub(in crate::cpu::conv) fn applies(g: &ConvGeometry, operation: Operation, machine: Machine) -> bool {
+        let reads = if operation == Operation::Forward { g.cin } else { g.cout };
+        machine.isa == Isa::Avx512Bf16 && (reads / g.attrs.groups).is_multiple_of(2)
+    }
+
+    /// `y` of `x`, or `dx` of `dy`, which it [applies](PairsConvolution::applies) to.
+    pub(in crate::cpu::conv) fn new(g: ConvGeometry, operation: Operation, machine: Machine) -> Result<Self> {
+        let [input, _] = operation.maps(&g);
+        let direct = Convolution::new(g, operation, Factors::Pairs, machine.isa, machine.threads)?;
+        Ok(PairsConvolution { direct, input })
+    }
+
+    /// Floats of the packed weights.
+    pub fn packed_len(&self) -> usize {
+        self.direct.packed_len()
+    }
+
+    /// Floats of scratch memory that [`PairsConvolution::run`] needs.
+    pub fn scratch_len(&self, threads: usize) -> usize {
+        room(self.input) + self.direct.scratch_len(threads)
+    }
+
+    /// Rounds and packs HWIO weights.
+    pub fn pack(&self, ctx: &Ctx<'_>, weight: Src<'_, f32>, packed: Dst<'_, f32>) {
+        self.direct.pack(ctx, weight, packed);
+    }
+
+    /// Computes the result: of `x` forward, of `dy` backward. A map that is stored as f32 is rounded before.
+    pub fn run(
+        &self,
+        ctx: &Ctx<'_>,
+        input: MapSrc<'_>,
+        packed: Src<'_, f32>,
+        finishing: &Finishing<'_>,
+        scratch: Dst<'_, f32>,
+        output: MapDst<'_>,
+    ) {
+        let (rounded, scratch) = scratch.split_at(room(self.input));
+        let pairs = match input {
+            MapSrc::Bf16(map) => map.pairs(),
+            MapSrc::F32(map) => {
+                let (rounded, _) = rounded.halves().split_at(self.input);
+                convert(ctx, Narrow { from: map, to: rounded });
+                rounded.src().pairs()
+            }
+        };
+        self.direct.run(ctx, pairs, packed, finishing, scratch, output);
+    }
+}

@@ -1,0 +1,119 @@
+//! What becomes of a tile's sums: bias, residual, activation, and the map that they are stored in, as `f32` or as bf16.
+
+use resnetc_compiler::ir::op::Activation;
+
+use crate::cpu::pointwise::activation;
+use crate::cpu::simd::{Vector, load_part, store_part};
+
+/// Where the sums of a tile go.
+#[derive(Clone, Copy)]
+pub(in crate::cpu::conv) struct Place {
+    /// Pixels that are stored, the first of the tile.
+    pub count: usize,
+    /// Their indices in the output map.
+    pub outs: *const usize,
+    /// First output channel.
+    pub channel: usize,
+    /// Output channels of the panel, at most `vectors * lanes`.
+    pub width: usize,
+}
+
+/// What happens to the sums before they are stored: `act(sum + bias + residual)`.
+#[derive(Clone, Copy)]
+pub(in crate::cpu::conv) struct Finish {
+    /// `[channels]`, or null.
+    pub bias: *const f32,
+    /// Applied last.
+    pub act: Option<Activation>,
+    /// What is added to and written, as it is stored.
+    pub maps: Maps,
+    /// Channels of the maps.
+    pub channels: usize,
+    /// Elements between the output's pixels; the residual has none.
+    pub gap: usize,
+}
+
+/// The maps of a [`Finish`].
+#[derive(Clone, Copy)]
+pub(in crate::cpu::conv) enum Maps {
+    /// Single precision.
+    F32(Map<f32>),
+    /// The upper halves of `f32`.
+    Bf16(Map<u16>),
+}
+
+/// An output map, and what is added to it.
+#[derive(Clone, Copy)]
+pub(in crate::cpu::conv) struct Map<E> {
+    /// The output map.
+    pub y: *mut E,
+    /// Of the output's shape, or null. May be the output map itself: each of its elements is read once, right before the
+    /// output's is stored.
+    pub residual: *const E,
+}
+
+/// Applies an activation to a tile that has just been stored.
+///
+/// # Safety
+/// Of all: dispatched as [`Vector`] demands; pointers valid for the sizes given.
+#[inline(always)]
+pub(in crate::cpu::conv) unsafe fn activate<V: Vector>(
+    vectors: usize,
+    place: &Place,
+    finish: &Finish,
+    act: Activation,
+    y: *mut f32,
+) {
+    // SAFETY: the caller's promise: the elements are those that the tile has stored.
+    unsafe {
+        for px in 0..place.count {
+            let y = y.add(*place.outs.add(px) * (finish.channels + finish.gap) + place.channel);
+            for v in 0..vectors {
+                store_part(
+                    y,
+                    v,
+                    place.width,
+                    activation::forward(Some(act), load_part::<V, _>(y, v, place.width)),
+                );
+            }
+        }
+    }
+}
+
+/// Finishes a tile's `sums`, `[pixel][vectors * lanes]`, and stores them as bf16.
+///
+/// # Safety
+/// See [`activate`].
+#[inline(always)]
+pub(in crate::cpu::conv) unsafe fn narrow<V: Vector>(
+    vectors: usize,
+    place: &Place,
+    finish: &Finish,
+    map: &Map<u16>,
+    sums: *const f32,
+) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let floor = V::splat(activation::floor(finish.act));
+        let late = activation::late(finish.act);
+        for px in 0..place.count {
+            let pixel = *place.outs.add(px);
+            let at = pixel * finish.channels + place.channel;
+            let to = map.y.add(at + pixel * finish.gap);
+            for v in 0..vectors {
+                let mut y = V::load(sums.add((px * vectors + v) * V::LANES));
+                if !finish.bias.is_null() {
+                    y = y.add(load_part(finish.bias.add(place.channel), v, place.width));
+                }
+                if !map.residual.is_null() {
+                    y = y.add(load_part(map.residual.add(at), v, place.width));
+                }
+                y = floor.max(y);
+                if late.is_some() {
+                    y = activation::forward(late, y);
+                }
+                store_part(to, v, place.width, y);
+            }
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! The CPU as a device: its memory, its threads, and the plans that are loaded.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use resnetc_compiler::ir::graph::Mode;
+use resnetc_compiler::plan::{ALIGN, Buffer, BufferId, Plan, Region};
+
+use super::ctx::Ctx;
+use super::machine::Machine;
+use super::memory::Memory;
+use super::simd::Isa;
+use super::step::check;
+use super::step::dispatch::{Bases, Operands, REGIONS, region_index};
+use super::step::prepare::{self, Prepared};
+use super::threads::Pool;
+use super::tune::{Cache, Tuning, roofline};
+use crate::device::{Choice, Device, ProgramId, RunArgs};
+use crate::error::{Error, Result};
+
+/// From when on [`CpuDevice::describe`] says that the matrix unit is slow.
+const UNIT_SLOW: f64 = 1.5;
+
+/// A plan, ready to run.
+struct Program {
+    plan: Arc<Plan>,
+    /// What was decided about each step.
+    steps: Vec<Prepared>,
+    /// Value of [`CpuDevice::written`] when kept weights were packed last.
+    packed: u64,
+}
+
+/// The CPU: memory and threads.
+pub struct CpuDevice {
+    isa: Isa,
+    pool: Pool,
+    regions: [Memory; REGIONS],
+    scratch: Memory,
+    programs: Vec<Program>,
+    /// Counts writes to parameters from outside; kept packed weights follow them.
+    written: u64,
+    /// See [`Machine::unit`].
+    unit: Option<f64>,
+    tuning: Tuning,
+}
+
+impl CpuDevice {
+    /// A device of `threads` threads (`None`: as many as the machine offers), with the instruction set that
+    /// [`ISA_VARIABLE`](super::simd::ISA_VARIABLE) names, else the best there is.
+    pub fn new(threads: Option<usize>) -> Result<Self> {
+        let available = || std::thread::available_parallelism().map_or(1, usize::from);
+        Self::with_isa(threads.unwrap_or_else(available), Isa::choose()?)
+    }
+
+    /// A device with the given instruction set.
+    pub fn with_isa(threads: usize, isa: Isa) -> Result<Self> {
+        if !isa.available() {
+            return Err(Error::Device(format!("this machine has no {} instructions", isa.name())));
+        }
+        Ok(CpuDevice {
+            isa,
+            pool: Pool::new(threads)?,
+            regions: Default::default(),
+            scratch: Memory::default(),
+            programs: Vec::new(),
+            written: 1,
+            unit: None,
+            tuning: Tuning::default(),
+        })
+    }
+
+    /// Measures, in some milliseconds, how fast the matrix unit is beside vectors, and lets plans that are loaded from now
+    /// on decide by it which of the two multiplies; else, and wherever [`ISA_VARIABLE`](super::simd::ISA_VARIABLE) says what to use, they
+    /// decide by constants, the same in every process. Processors slow the unit down when power or heat forbid, and
+    /// virtual machines share it: to a quarter, where vectors are faster in `f32`. Results may then differ from another
+    /// process's in the last bits.
+    #[must_use]
+    pub fn with_unit_measured(mut self) -> Self {
+        if self.isa == Isa::Amx && !Isa::is_forced() {
+            self.unit = Some(roofline::unit_slowness(&self.pool));
+        }
+        self
+    }
+
+    /// Lets plans that are loaded from now on take the algorithms that were measured to be the fastest.
+    #[must_use]
+    pub fn with_tuning(mut self, tuning: Tuning) -> Self {
+        self.tuning = tuning;
+        self
+    }
+
+    /// Where measurements for such a device are kept; `None` where that is not wanted.
+    pub fn tuning_cache(&self) -> Option<Cache> {
+        Cache::new(self.isa, self.pool.threads())
+    }
+
+    fn machine(&self) -> Machine {
+        Machine { isa: self.isa, threads: self.pool.threads(), unit: self.unit }
+    }
+
+    /// What this device can do at most, measured now.
+    pub fn roofline(&self) -> Result<roofline::Roofline> {
+        roofline::measure(&self.pool, self.isa)
+    }
+
+    /// The part of it that is measured in a few milliseconds.
+    pub fn arithmetic(&self) -> roofline::Arithmetic {
+        roofline::arithmetic(&self.pool, self.isa)
+    }
+
+    fn buffer(&self, program: ProgramId, buffer: BufferId) -> Result<&Buffer> {
+        let program = self.programs.get(program.0);
+        let program = program.ok_or_else(|| Error::Device("no such program on this device".to_owned()))?;
+        program.plan.buffers.get(buffer.0 as usize).ok_or_else(|| Error::Device("no such buffer".to_owned()))
+    }
+
+    /// Region and byte range of a buffer, `len` being the size that the caller has for it.
+    fn place(&self, program: ProgramId, buffer: BufferId, len: usize) -> Result<(Region, usize)> {
+        let b = self.buffer(program, buffer)?;
+        if b.slice.is_some() {
+            return Err(Error::Device(format!("{}: it is a part of another buffer", b.name)));
+        }
+        if len != b.bytes {
+            return Err(Error::Device(format!("{}: {len} bytes given, the buffer has {}", b.name, b.bytes)));
+        }
+        Ok((b.region, b.offset))
+    }
+
+    /// Offset of a parameter's velocity: that of the parameter.
+    fn velocity(&self, program: ProgramId, param: BufferId, len: usize) -> Result<usize> {
+        let (region, offset) = self.place(program, param, len)?;
+        let room = self.regions[region_index(Region::Velocity)].len();
+        if region != Region::Params || offset + len > room {
+            let name = &self.buffer(program, param)?.name;
+            return Err(Error::Device(format!("{name} has no velocity: it is not a parameter in training")));
+        }
+        Ok(offset)
+    }
+
+    /// Makes the persistent regions of the first plan; those of a further plan have to agree with them.
+    fn reserve(&mut self, plan: &Plan) -> Result<()> {
+        let wanted = region_sizes(plan);
+        for (region, size) in self.regions.iter_mut().zip(wanted).skip(1) {
+            if self.programs.is_empty() {
+                *region = Memory::zeroed(size)?;
+            } else if region.len() != size {
+                let text = "the persistent tensors of this plan are not those of the plans already loaded";
+                return Err(Error::Device(format!("{}: {text}", plan.name)));
+            }
+        }
+        if wanted[0] > self.regions[0].len() {
+            self.regions[0] = Memory::zeroed(wanted[0])?;
+        }
+        Ok(())
+    }
+
+    /// Decides about each step, and makes the scratch memory large enough for all of them.
+    fn prepare(&mut self, plan: &Plan) -> Result<Vec<Prepared>> {
+        let threads = self.pool.threads();
+        let keep_packed = plan.mode == Mode::Infer;
+        let mut steps = Vec::with_capacity(plan.steps.len());
+        let mut needed = 0;
+        for step in &plan.steps {
+            let prepared = Prepared::new(&step.kernel, self.machine(), &self.tuning, keep_packed)?;
+            needed = needed.max(prepared.scratch_len(&step.kernel, threads));
+            steps.push(prepared);
+        }
+        // Whole cache lines, so that it stays aligned between guard pages: it holds pointers too.
+        needed = needed.next_multiple_of(ALIGN / size_of::<f32>());
+        if needed > self.scratch.len() / size_of::<f32>() {
+            self.scratch = Memory::floats(needed)?;
+        }
+        Ok(steps)
+    }
+}
+
+/// Bytes of each region, in the order of [`region_index`].
+fn region_sizes(plan: &Plan) -> [usize; REGIONS] {
+    let gradients = if plan.mode == Mode::Train { plan.sizes.params } else { 0 };
+    [plan.sizes.arena, plan.sizes.params, gradients, gradients, plan.sizes.state]
+}
+
+impl Device for CpuDevice {
+    fn describe(&self) -> String {
+        let threads = self.pool.threads();
+        let unit = self.unit.filter(|&unit| unit >= UNIT_SLOW);
+        let unit = unit.map_or(String::new(), |unit| format!(" {unit:.1} times as slow as usual"));
+        format!("cpu ({}{unit}, {threads} thread{})", self.isa.name(), if threads == 1 { "" } else { "s" })
+    }
+
+    fn load(&mut self, plan: Arc<Plan>) -> Result<ProgramId> {
+        let sizes = region_sizes(&plan);
+        check::plan(&plan, |region| sizes[region_index(region)])?;
+        self.reserve(&plan)?;
+        let steps = self.prepare(&plan)?;
+        self.programs.push(Program { plan, steps, packed: 0 });
+        Ok(ProgramId(self.programs.len() - 1))
+    }
+
+    fn write(&mut self, program: ProgramId, buffer: BufferId, bytes: &[u8]) -> Result<()> {
+        let (region, offset) = self.place(program, buffer, bytes.len())?;
+        self.written += u64::from(region == Region::Params);
+        self.regions[region_index(region)].bytes_mut()[offset..offset + bytes.len()].copy_from_slice(bytes);
+        Ok(())
+    }
+
+    fn read(&self, program: ProgramId, buffer: BufferId, bytes: &mut [u8]) -> Result<()> {
+        let (region, offset) = self.place(program, buffer, bytes.len())?;
+        bytes.copy_from_slice(&self.regions[region_index(region)].bytes()[offset..offset + bytes.len()]);
+        Ok(())
+    }
+
+    fn write_velocity(&mut self, program: ProgramId, param: BufferId, bytes: &[u8]) -> Result<()> {
+        let offset = self.velocity(program, param, bytes.len())?;
+        self.regions[region_index(Region::Velocity)].bytes_mut()[offset..offset + bytes.len()]
+            .copy_from_slice(bytes);
+        Ok(())
+    }
+
+    fn read_velocity(&self, program: ProgramId, param: BufferId, bytes: &mut [u8]) -> Result<()> {
+        let offset = self.velocity(program, param, bytes.len())?;
+        bytes.copy_from_slice(
+            &self.regions[region_index(Region::Velocity)].bytes()[offset..offset + bytes.len()],
+        );
+        Ok(())
+    }
+
+    fn choice(&self, program: ProgramId, step: usize) -> Option<Choice> {
+        let program = self.programs.get(program.0)?;
+        let (prepared, step) = (program.steps.get(step)?, program.plan.steps.get(step)?);
+        prepared.choice(&step.kernel, self.machine(), &self.tuning)
+    }
+
+    fn run(&mut self, program: ProgramId, args: &RunArgs, times: Option<&mut [Duration]>) -> Result<()> {
+        let Some(program) = self.programs.get_mut(program.0) else {
+            return Err(Error::Device("no such program on this device".to_owned()));
+        };
+        let plan = &*program.plan;
+        let bases = Bases { regions: self.regions.each_mut().map(|m| (m.bytes_mut().as_mut_ptr(), m.len())) };
+        let ctx = Ctx { pool: &self.pool, isa: self.isa, scratch: self.scratch.view() };
+        let mut times = times.map(|times| times.iter_mut());
+        if program.packed != self.written {
+            for (step, prepared) in plan.steps.iter().zip(&mut program.steps) {
+                prepared.pack(&ctx, &Operands::new(&bases, plan, step));
+            }
+            program.packed = self.written;
+        }
+        for (step, prepared) in plan.steps.iter().zip(&program.steps) {
+            let start = Instant::now();
+            prepare::run(&ctx, prepared, &Operands::new(&bases, plan, step), args);
+            if let Some(time) = times.as_mut().and_then(Iterator::next) {
+                *time += start.elapsed();
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,177 @@
+//! Softmax, cross-entropy with label smoothing, and its gradient. Rows are images; logits are few, so sums are `f64`.
+
+use super::activation::exp;
+use crate::cpu::ctx::Ctx;
+use crate::cpu::maps::expect_len;
+use crate::cpu::memory::{Dst, LINE, Src};
+use crate::cpu::simd::{Vector, Work};
+use crate::cpu::threads::share;
+
+/// `f64` numbers per thread: one cache line each.
+const SLOT: usize = LINE / 2;
+
+/// Floats of scratch memory for [`cross_entropy`].
+pub fn cross_entropy_scratch_len(threads: usize) -> usize {
+    threads * LINE
+}
+
+/// `y = exp(x - max) / sum(exp(x - max))` for each of the rows of `classes`; `y` may be `x`.
+pub fn softmax(ctx: &Ctx<'_>, rows: usize, classes: usize, x: Src<'_, f32>, y: Dst<'_, f32>) {
+    expect_len(x.len(), rows * classes, "logits");
+    expect_len(y.len(), rows * classes, "probabilities");
+    ctx.parallel(x.len(), &|thread| {
+        for row in share(rows, 1, thread, ctx.pool.threads()) {
+            ctx.isa.dispatch(Softmax { x, y, row, classes });
+        }
+    });
+}
+
+/// Mean loss and number of right answers:
+/// `loss = mean((1 - s) * (lse - x[label]) + s / classes * sum(lse - x))` with `lse = ln(sum(exp(x)))` and smoothing `s`.
+/// Of equal logits the first counts as the largest. A label that is no class makes the loss NaN.
+pub fn cross_entropy(
+    ctx: &Ctx<'_>,
+    classes: usize,
+    smoothing: f32,
+    x: Src<'_, f32>,
+    labels: Src<'_, u32>,
+    [loss, correct]: [Dst<'_, f32>; 2],
+) {
+    let rows = labels.len();
+    expect_len(x.len(), rows * classes, "logits");
+    expect_len(loss.len(), 1, "loss");
+    expect_len(correct.len(), 1, "correct");
+    let threads = ctx.pool.threads();
+    assert!(ctx.scratch.len() >= cross_entropy_scratch_len(threads), "scratch memory is too small");
+    let partials = ctx.scratch.ptr().cast::<f64>();
+    assert!(partials.is_aligned(), "scratch memory starts at a cache line");
+    let slots = SharedSlots(partials);
+    ctx.parallel(x.len(), &|thread| {
+        let mut sum = [0.0, 0.0];
+        for row in share(rows, 1, thread, threads) {
+            // SAFETY: nothing writes logits or labels meanwhile.
+            let (logits, label) = unsafe { (&x.slice()[row * classes..][..classes], labels.slice()[row]) };
+            let [row_loss, right] = ctx.isa.dispatch(Loss { logits, label, smoothing });
+            sum[0] += row_loss;
+            sum[1] += right;
+        }
+        // SAFETY: the thread's own slot, inside the scratch memory.
+        unsafe { slots.at(thread).write(sum) };
+    });
+    let mut total = [0.0, 0.0];
+    for thread in 0..threads {
+        // SAFETY: written above; the threads are done.
+        let sum = unsafe { slots.at(thread).read() };
+        total = [total[0] + sum[0], total[1] + sum[1]];
+    }
+    // SAFETY: one element each.
+    unsafe {
+        loss.ptr().write((total[0] / rows as f64) as f32);
+        correct.ptr().write(total[1] as f32);
+    }
+}
+
+/// `dx = (softmax(x) - target) / rows` with `target = (1 - s) * onehot(label) + s / classes`.
+pub fn cross_entropy_backward(
+    ctx: &Ctx<'_>,
+    classes: usize,
+    smoothing: f32,
+    x: Src<'_, f32>,
+    labels: Src<'_, u32>,
+    dx: Dst<'_, f32>,
+) {
+    let rows = labels.len();
+    expect_len(x.len(), rows * classes, "logits");
+    expect_len(dx.len(), rows * classes, "dlogits");
+    let per_row = 1.0 / rows as f32;
+    let [on, off] = targets(classes, smoothing).map(|t| t as f32);
+    ctx.parallel(x.len(), &|thread| {
+        for row in share(rows, 1, thread, ctx.pool.threads()) {
+            ctx.isa.dispatch(Softmax { x, y: dx, row, classes });
+            // SAFETY: the row is this thread's; nothing writes labels.
+            let (dx, label) =
+                unsafe { (dx.slice(row * classes..(row + 1) * classes), labels.slice()[row] as usize) };
+            for (class, d) in dx.iter_mut().enumerate() {
+                *d = (*d - if class == label { on } else { off }) * per_row;
+            }
+        }
+    });
+}
+
+/// Target probability of the label and of every other class.
+fn targets(classes: usize, smoothing: f32) -> [f64; 2] {
+    let off = f64::from(smoothing) / classes as f64;
+    [1.0 - f64::from(smoothing) + off, off]
+}
+
+/// The threads' partial sums, [`SLOT`] apart.
+#[derive(Clone, Copy)]
+struct SharedSlots(*mut f64);
+
+// SAFETY: each thread writes its own slot only; they are read after all threads are done.
+unsafe impl Sync for SharedSlots {}
+
+impl SharedSlots {
+    /// A thread's slot.
+    fn at(self, thread: usize) -> *mut [f64; 2] {
+        self.0.wrapping_add(thread * SLOT).cast()
+    }
+}
+
+/// The largest, NaNs left out.
+#[inline(always)]
+fn max(logits: &[f32]) -> f32 {
+    logits.iter().fold(f32::NEG_INFINITY, |max, &v| if v > max { v } else { max })
+}
+
+struct Softmax<'a> {
+    x: Src<'a, f32>,
+    y: Dst<'a, f32>,
+    row: usize,
+    classes: usize,
+}
+
+impl Work for Softmax<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        let range = self.row * self.classes..(self.row + 1) * self.classes;
+        // SAFETY: the row is this thread's. `y` may be `x`: the copy is exact then, and from here on only `y` is used.
+        let y = unsafe {
+            std::ptr::copy(self.x.ptr().add(range.start), self.y.ptr().add(range.start), self.classes);
+            self.y.slice(range)
+        };
+        let max = max(y);
+        y.iter_mut().for_each(|v| *v = exp(*v - max));
+        let scale = (1.0 / y.iter().map(|&v| f64::from(v)).sum::<f64>()) as f32;
+        y.iter_mut().for_each(|v| *v *= scale);
+    }
+}
+
+struct Loss<'a> {
+    logits: &'a [f32],
+    label: u32,
+    smoothing: f32,
+}
+
+impl Work for Loss<'_> {
+    /// Loss, and 1 if the answer is right.
+    type Output = [f64; 2];
+
+    #[inline(always)]
+    fn run<V: Vector>(self) -> [f64; 2] {
+        let max = max(self.logits);
+        let sum: f64 = self.logits.iter().map(|&v| f64::from(exp(v - max))).sum();
+        let log_sum = f64::from(max) + sum.ln();
+        let Some(&at_label) = self.logits.get(self.label as usize) else { return [f64::NAN, 0.0] };
+        let s = f64::from(self.smoothing);
+        let mut loss = (1.0 - s) * (log_sum - f64::from(at_label));
+        if s != 0.0 {
+            let distance: f64 = self.logits.iter().map(|&v| log_sum - f64::from(v)).sum();
+            loss += s / self.logits.len() as f64 * distance;
+        }
+        let first = self.logits.iter().position(|&v| v == max);
+        [loss, f64::from(first == Some(self.label as usize))]
+    }
+}

@@ -1,0 +1,10 @@
+//! Kernels whose results depend on single elements, pixels or images, and the functions they apply.
+
+pub(in crate::cpu) mod activation;
+pub mod concat;
+pub mod drop;
+pub mod elementwise;
+pub mod loss;
+pub mod product;
+pub mod shortcut;
+pub mod update;

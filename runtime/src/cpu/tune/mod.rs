@@ -1,0 +1,6 @@
+//! What this machine was measured to do.
+
+mod tuning;
+
+pub mod roofline;
+pub use tuning::*;
