@@ -1,18 +1,19 @@
 //! The command line, as clap types. No meaning here: commands read these, nothing writes them.
 
 mod measure;
+mod overrides;
 mod tools;
 
 use std::path::PathBuf;
 
-use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use measure::{BenchArgs, TuneArgs, WorkloadArgs};
+pub use overrides::Overrides;
 pub use tools::{DiffArgs, ExplainArgs, LintArgs, ListArgs, NewArgs, SchemaArgs, VerifyArgs};
 
-use resnetc_compiler::spec::limits::Limits;
-
 use crate::picture::Fold;
+use overrides::positive;
 
 /// A compiler and runtime for residual networks.
 #[derive(Debug, Parser)]
@@ -86,69 +87,6 @@ pub enum Color {
     Always,
     /// Never.
     Never,
-}
-
-/// Changes of a spec from the command line.
-#[derive(Debug, Args)]
-pub struct Overrides {
-    /// Set a value of the spec: `--set train.epochs=3`. May be given several times.
-    #[arg(long = "set", value_name = "KEY=VALUE", action = ArgAction::Append)]
-    pub set: Vec<String>,
-    /// What convolutions and linear layers multiply in, training or not: short for `--set train.precision=...`. Sums, statistics and
-    /// weights are f32 always.
-    #[arg(long, value_name = "TYPE")]
-    pub dtype: Option<Precision>,
-    /// How large it may be.
-    #[command(flatten)]
-    pub bounds: Bounds,
-}
-
-/// What is multiplied.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub enum Precision {
-    /// Single precision.
-    F32,
-    /// bfloat16: half the bits, the same range.
-    Bf16,
-}
-
-impl Overrides {
-    /// All changes as `KEY=VALUE`: `--dtype`, then what `--set` says.
-    pub fn sets(&self) -> Vec<String> {
-        let precision = self.dtype.map(|precision| match precision {
-            Precision::F32 => "train.precision=f32".to_owned(),
-            Precision::Bf16 => "train.precision=bf16".to_owned(),
-        });
-        precision.into_iter().chain(self.set.iter().cloned()).collect()
-    }
-}
-
-/// How large a spec and its network may be.
-#[derive(Debug, Args)]
-pub struct Bounds {
-    #[arg(long = "limit", value_name = "NAME=VALUE", action = ArgAction::Append, value_parser = limit)]
-    #[arg(help = limit_help())]
-    limit: Vec<String>,
-}
-
-impl Bounds {
-    /// The default limits with those of the command line.
-    pub fn limits(&self) -> Limits {
-        let mut limits = Limits::default();
-        for text in &self.limit {
-            limits.set(text).expect("the parser has tried it");
-        }
-        limits
-    }
-}
-
-fn limit_help() -> String {
-    let names: Vec<_> = Limits::names().collect();
-    format!("Raise a limit of what a spec may ask for: {}. May be given several times", names.join(", "))
-}
-
-fn limit(text: &str) -> Result<String, String> {
-    Limits::default().set(text).map(|()| text.to_owned())
 }
 
 /// `resnetc build`
@@ -317,14 +255,6 @@ const CHECK_EXAMPLES: &str = "\
 Examples:
   resnetc check specs/*.yaml
   resnetc check my.yaml --set stages.0.depth=4";
-
-fn positive(text: &str) -> Result<usize, String> {
-    match text.parse::<usize>() {
-        Ok(0) => Err("must be at least 1".into()),
-        Ok(n) => Ok(n),
-        Err(error) => Err(error.to_string()),
-    }
-}
 
 #[cfg(test)]
 mod tests {

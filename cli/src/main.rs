@@ -6,6 +6,7 @@
 
 mod args;
 mod cmd;
+mod contest;
 mod failure;
 mod output;
 mod picture;

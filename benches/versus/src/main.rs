@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod args;
 mod calm;
 mod race;
 mod rows;
@@ -17,6 +18,7 @@ use std::time::Duration;
 
 use clap::Parser;
 
+use args::{Args, say};
 use calm::Calm;
 use rows::{ROWS, Row};
 
@@ -39,7 +41,7 @@ struct Options {
     /// Peers by name, separated by commas: those known to be the fastest [default: all that do a row's work].
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     against: Vec<String>,
-    /// Calls of each side.
+    /// Args of each side.
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
     rounds: u16,
     /// Timed runs of each call [default: by row].
@@ -55,19 +57,6 @@ struct Options {
     /// Print the rows' names and what they are.
     #[arg(long)]
     list: bool,
-}
-
-/// What all calls share.
-#[derive(Debug)]
-struct Args {
-    peers: PathBuf,
-    python: PathBuf,
-    resnetc: PathBuf,
-    /// Peers to consider; all when empty.
-    against: Vec<String>,
-    rounds: u16,
-    runs: Option<u16>,
-    threads: u16,
 }
 
 fn main() -> ExitCode {
@@ -120,9 +109,4 @@ fn chosen(names: &[String]) -> Result<Vec<&'static Row>, String> {
         .iter()
         .map(|name| find(name).ok_or_else(|| format!("no row `{name}`; --list prints them")))
         .collect()
-}
-
-/// Progress.
-fn say(row: &Row, text: &str) {
-    eprintln!("{}: {text}", row.name);
 }

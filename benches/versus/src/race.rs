@@ -1,9 +1,9 @@
 //! A row's race: everybody once to find who is near the fastest, then those and we in turn.
 
+use crate::args::{Args, say};
 use crate::calm::Calm;
 use crate::rows::Row;
 use crate::run::{self, Sample};
-use crate::{Args, say};
 
 /// Peers within this factor of the fastest in the first round go on: one call may mislead.
 const NEAR: f64 = 1.15;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::Args;
+use crate::args::Args;
 use crate::rows::Row;
 
 /// How often a running peer is asked for its memory. The kernel keeps the maximum, and a step is repeated, so little is

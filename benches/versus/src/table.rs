@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::process::Command;
 
-use crate::Args;
+use crate::args::Args;
 use crate::calm::Calm;
 use crate::race::{Outcome, median};
 use crate::rows::MEMORY_BARS;

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{Overrides, positive};
+use super::overrides::{Overrides, positive};
 
 /// What runs, and how much of it at a time.
 #[derive(Debug, Args)]

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{Bounds, Overrides, positive};
+use super::overrides::{Bounds, Overrides, positive};
 
 /// `resnetc verify`
 #[derive(Debug, Args)]

@@ -5,12 +5,12 @@
 
 use std::collections::HashMap;
 
-use resnetc_compiler::ir::graph::{Graph, NodeId};
+use resnetc_compiler::ir::graph::{Graph, Mode, NodeId};
 use resnetc_compiler::ir::op::Op;
 use resnetc_compiler::report::UnitRow;
 
 use super::label::{self, Kind};
-use super::{Fold, Subject};
+use super::subject::{Fold, Subject};
 use crate::report::units::{grouped, si};
 
 /// An operator of a block.
@@ -287,6 +287,20 @@ fn fold_stages(subject: &Subject<'_>, blocks: Vec<Block>) -> Vec<Block> {
         block.facts.push(format!("to {}", block.items[0].shape));
     }
     folded
+}
+
+/// Most blocks that are drawn on one page unless asked for.
+const FOLD_FROM: usize = 24;
+
+impl Fold {
+    /// The least folding with which the picture fits on a page.
+    pub fn automatic(subject: &Subject<'_>) -> Fold {
+        let fits = |most: usize| move |fold: &Fold| blocks(subject, *fold).len() <= most;
+        [Fold::None, Fold::Units].into_iter().find(fits(FOLD_FROM)).unwrap_or(match subject.graph.mode {
+            Mode::Infer => Fold::Stages,
+            Mode::Train => Fold::Units,
+        })
+    }
 }
 
 #[cfg(test)]

@@ -3,8 +3,9 @@
 use super::block::Block;
 use super::label::Kind;
 use super::links;
-use super::page::Page;
-use super::svg::{put, text_width};
+use super::markup::put;
+use super::page::{Card, Page};
+use super::size::text_width;
 
 /// The legend's letters are narrow ones.
 const CHAR: f64 = 5.0;
@@ -26,9 +27,8 @@ pub fn legend(blocks: &[Block], page: &Page) -> (String, f64) {
             x = name(&mut out, x, kind.label());
         }
     }
-    let shortcut = |(block, card): (&Block, &super::page::Card)| {
-        card.inner.links.iter().any(|link| links::is_shortcut(link, block))
-    };
+    let shortcut =
+        |(block, card): (&Block, &Card)| card.inner.links.iter().any(|link| links::is_shortcut(link, block));
     if blocks.iter().zip(&page.cards).any(shortcut) {
         put(&mut out, format_args!("<path class=\"arc\" d=\"M{x} 6H{}\"/>", x + 16.0));
         x = name(&mut out, x, "shortcut");

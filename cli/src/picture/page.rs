@@ -2,18 +2,8 @@
 
 use super::block::Block;
 use super::layout::{Layout, Place, layout};
-use super::svg;
+use super::size::{self, BOX, PADDING, PILL};
 
-/// Height of an operator's box.
-pub const BOX: f64 = 34.0;
-/// Height of the pill of a value that enters a block.
-pub const PILL: f64 = 17.0;
-/// Between a frame and what it holds.
-pub const PADDING: f64 = 10.0;
-/// Height of a block's name, and of a line below it.
-pub const TITLE: f64 = 22.0;
-/// Height of a line of facts.
-pub const FACT: f64 = 14.0;
 /// Between blocks of a column; the shape of the value stands there.
 const GAP: f64 = 26.0;
 /// Between columns, where the way from one to the next runs.
@@ -83,15 +73,10 @@ impl Card {
     }
 }
 
-/// Height of what stands above a block's operators.
-pub fn head(block: &Block) -> f64 {
-    if block.framed { TITLE + FACT * block.facts.len() as f64 + 6.0 } else { 0.0 }
-}
-
 /// A block by itself, its upper left corner at the origin.
 fn card(block: &Block) -> Card {
-    let ports = block.ports.iter().map(|port| (svg::pill_width(port), PILL));
-    let items = block.items.iter().map(|item| (svg::box_width(item), BOX));
+    let ports = block.ports.iter().map(|port| (size::pill_width(port), PILL));
+    let items = block.items.iter().map(|item| (size::box_width(item), BOX));
     let (sizes, edges): (Vec<_>, &[_]) = match (block.framed, block.edges.is_empty()) {
         (true, true) => (Vec::new(), &[]),
         (true, false) => (ports.chain(items).collect(), &block.edges),
@@ -105,12 +90,12 @@ fn card(block: &Block) -> Card {
     let bottom = inner.places.iter().map(Place::bottom).fold(f64::NEG_INFINITY, f64::max);
     let (w, h) = if inner.places.is_empty() { (0.0, 0.0) } else { (right - left, bottom - top) };
     let pad = if block.framed { PADDING } else { 0.0 };
-    let width = (w + 2.0 * pad).max(if block.framed { svg::head_width(block) } else { 0.0 });
-    let height = head(block) + h + if block.framed && h > 0.0 { 2.0 * pad } else { 0.0 };
+    let width = (w + 2.0 * pad).max(if block.framed { size::head_width(block) } else { 0.0 });
+    let height = size::head_height(block) + h + if block.framed && h > 0.0 { 2.0 * pad } else { 0.0 };
     let mut card =
         Card { frame: Place { x: width / 2.0, y: height / 2.0, w: width, h: height }, inner, column: 0 };
     if h > 0.0 {
-        let (dx, dy) = (((width - w) / 2.0).round() - left, head(block) + pad - top);
+        let (dx, dy) = (((width - w) / 2.0).round() - left, size::head_height(block) + pad - top);
         let frame = card.frame;
         card.move_by(dx, dy);
         card.frame = frame;

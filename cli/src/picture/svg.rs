@@ -5,55 +5,19 @@ use std::fmt::Write;
 use super::block::{Block, Item, Port};
 use super::label::Kind;
 use super::layout::Place;
+use super::legend;
 use super::links::{self, tip};
-use super::page::{self, BOX, Card, FACT, GUTTER, PADDING, Page, TITLE};
-use super::{Subject, escape, legend};
+use super::markup::{escape, put};
+use super::page::{self, Card, GUTTER, Page};
+use super::size::{BOX, FACT, PADDING, TITLE, head_height, part_widths, pill_text};
+use super::subject::Subject;
 use crate::report::units::{grouped, si};
 
 /// Around the whole picture.
 const MARGIN: f64 = 24.0;
-/// Width of a character of 12 pixels; of 10 pixels.
-const CHAR: (f64, f64) = (6.6, 5.6);
 /// Space of the title, and of the legend.
 const HEADING: f64 = 60.0;
 const LEGEND: f64 = 56.0;
-
-pub(super) fn text_width(text: &str, char: f64) -> f64 {
-    text.chars().count() as f64 * char
-}
-
-/// Widths of the parts of an operator's box.
-fn part_widths(item: &Item) -> Vec<f64> {
-    let mut widths: Vec<_> = item.parts.iter().map(|part| (text_width(part, CHAR.0) + 14.0).ceil()).collect();
-    widths[0] = widths[0].max((text_width(&item.name, CHAR.1) + 14.0).ceil());
-    let missing = 96.0 - widths.iter().sum::<f64>();
-    widths[0] += missing.max(0.0);
-    widths
-}
-
-/// Width of an operator's box.
-pub fn box_width(item: &Item) -> f64 {
-    part_widths(item).iter().sum()
-}
-
-/// Width of the pill of a value that enters a block.
-pub fn pill_width(port: &Port) -> f64 {
-    (text_width(&pill_text(port), CHAR.1) + 18.0).ceil()
-}
-
-fn pill_text(port: &Port) -> String {
-    match &port.from {
-        Some(name) => format!("{name}  {}", port.shape),
-        None => port.shape.clone(),
-    }
-}
-
-/// Width of a block's name and facts.
-pub fn head_width(block: &Block) -> f64 {
-    let title = text_width(&block.title(), CHAR.0 * 1.08) + if block.units.len() > 1 { 44.0 } else { 0.0 };
-    let facts = block.facts.iter().map(|fact| text_width(fact, CHAR.1)).fold(0.0, f64::max);
-    (title.max(facts) + 2.0 * PADDING).ceil()
-}
 
 /// A whole file: title, picture, legend, colours of a light page.
 pub fn file(subject: &Subject<'_>, blocks: &[Block]) -> String {
@@ -80,7 +44,7 @@ pub fn file(subject: &Subject<'_>, blocks: &[Block]) -> String {
         "{} parameters \u{b7} {} MACs \u{b7} {}",
         grouped(summary.params),
         si(summary.macs),
-        super::purpose(subject.graph.mode)
+        subject.purpose()
     );
     put(
         &mut out,
@@ -224,7 +188,7 @@ fn draw_card(out: &mut String, block: &Block, card: &Card) {
 
 fn draw_frame(out: &mut String, block: &Block, frame: &Place) {
     let (x, y, w, h) = (frame.left(), frame.top(), frame.w, frame.h);
-    let head = page::head(block);
+    let head = head_height(block);
     if block.units.len() > 1 {
         for step in [6.0, 3.0] {
             put(
@@ -373,8 +337,4 @@ fn draw_box(out: &mut String, item: &Item, place: &Place) {
 
 fn data_line(line: Option<&String>) -> String {
     line.map_or(String::new(), |line| format!(" data-line=\"{}\"", escape(line)))
-}
-
-pub(super) fn put(out: &mut String, line: std::fmt::Arguments<'_>) {
-    writeln!(out, "{line}").expect("writing to a string");
 }

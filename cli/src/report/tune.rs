@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::table::{Align, Table};
 use super::units::{duration, median};
-use crate::cmd::tune::Contest;
+use crate::contest::Contest;
 
 /// Whole runs with the cost model's algorithms and with the measured ones, in turn; none where they are the same.
 pub struct Race {

@@ -2,7 +2,6 @@
 //! each pass changed. It loads nothing; all text of the spec is escaped, and the page's policy allows no connections.
 
 use std::collections::{BTreeSet, HashSet};
-use std::fmt::Write;
 
 use resnetc_compiler::ir::graph::Graph;
 use resnetc_compiler::pass;
@@ -10,7 +9,9 @@ use resnetc_compiler::report::PassReport;
 use resnetc_compiler::source::{Source, SourceId};
 
 use super::block::{Block, blocks};
-use super::{Fold, Subject, escape, svg};
+use super::markup::{escape, put};
+use super::subject::{Fold, Subject};
+use super::svg;
 use crate::report::units::{grouped, si};
 
 const CSS: &str = include_str!("page.css");
@@ -56,7 +57,7 @@ fn head(subject: &Subject<'_>, shown: &str) -> String {
         svg::SHAPES,
         grouped(summary.params),
         si(summary.macs),
-        super::purpose(subject.graph.mode),
+        subject.purpose(),
         radio("none", "every unit"),
         radio("units", "equal units once"),
         radio("stages", "stages"),
@@ -148,10 +149,6 @@ fn changes(out: &mut String, graph: &Graph, built: &str, passes: &[PassReport]) 
 fn missing(text: &str, other: &str) -> String {
     let known: HashSet<&str> = other.lines().collect();
     text.lines().skip(1).filter(|line| !known.contains(line)).map(|line| escape(line) + "\n").collect()
-}
-
-fn put(out: &mut String, line: std::fmt::Arguments<'_>) {
-    writeln!(out, "{line}").expect("writing to a string");
 }
 
 #[cfg(test)]
