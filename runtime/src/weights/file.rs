@@ -10,8 +10,8 @@ use resnetc_compiler::ir::types::Shape;
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 
-use super::ParamStore;
 use super::layout::elements;
+use super::store::ParamStore;
 use crate::error::{Error, Result};
 
 /// Facts beside the tensors: network, epoch, versions.

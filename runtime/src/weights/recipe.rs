@@ -4,7 +4,7 @@ use resnetc_compiler::ir::op::{BnTensors, Recipe};
 use resnetc_compiler::ir::types::Shape;
 use resnetc_compiler::plan::{Plan, Slot};
 
-use super::ParamStore;
+use super::store::ParamStore;
 use crate::error::Result;
 
 /// The values of a slot, in logical row-major order.
