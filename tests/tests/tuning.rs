@@ -47,7 +47,7 @@ fn measured(algorithm: &str) -> Measurement {
     Measurement { fastest: algorithm.to_owned(), microseconds: BTreeMap::from([(algorithm.to_owned(), 1.5)]) }
 }
 
-/// Every algorithm that a step could take, believable or not, as the only one that is measured.
+/// Every algorithm that a step could take, plausible or not, as the only one that is measured.
 fn each_alone(isa: Isa, plan: &Arc<Plan>) -> Vec<(usize, &'static str, Tuning)> {
     let executor = executor(isa, Tuning::default(), plan);
     let mut all = Vec::new();

@@ -46,7 +46,7 @@ pub fn open(args: &RunArgs) -> Result<Box<dyn Device>> {
 /// Opens the device for inference alone, which may take what is fastest now: a training has to go on with the bits that it
 /// would have had without a break.
 pub fn open_for_inference(args: &RunArgs) -> Result<Box<dyn Device>> {
-    open_with(args, CpuDevice::with_unit_measured)
+    open_with(args, CpuDevice::with_amx_measured)
 }
 
 fn open_with(args: &RunArgs, choose: impl FnOnce(CpuDevice) -> CpuDevice) -> Result<Box<dyn Device>> {

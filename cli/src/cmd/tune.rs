@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use resnetc_runtime::cpu::conv::believable;
+use resnetc_runtime::cpu::conv::plausible;
 use resnetc_runtime::cpu::tune::{Layer, Measurement, TUNING_VARIABLE, Tuning};
 use resnetc_runtime::device::{Choice, Device};
 use resnetc_runtime::exec::Executor;
@@ -137,7 +137,7 @@ fn candidates(choice: &Choice) -> Vec<&'static str> {
     let others = choice
         .estimates
         .iter()
-        .filter(|estimate| estimate.algorithm != choice.algorithm && believable(estimate, &choice.estimates));
+        .filter(|estimate| estimate.algorithm != choice.algorithm && plausible(estimate, &choice.estimates));
     std::iter::once(choice.algorithm).chain(others.map(|estimate| estimate.algorithm)).collect()
 }
 

@@ -58,7 +58,7 @@ impl<'a> Workload<'a> {
     /// The device, measured as the commands that run networks do it.
     pub fn device(&self) -> Result<CpuDevice> {
         let cpu = CpuDevice::new(self.args.threads)?;
-        Ok(if self.args.train { cpu } else { cpu.with_unit_measured() })
+        Ok(if self.args.train { cpu } else { cpu.with_amx_measured() })
     }
 
     /// First weights. Not kept here: those who measure memory want none of theirs in it.

@@ -2,7 +2,7 @@
 
 use super::memory::Dst;
 use super::simd::Isa;
-use super::threads::Pool;
+use super::threads::ThreadPool;
 
 /// Below this many elements, waking the other threads costs more than it saves.
 const SERIAL: usize = 4096;
@@ -11,7 +11,7 @@ const SERIAL: usize = 4096;
 #[derive(Clone, Copy)]
 pub struct Ctx<'a> {
     /// The threads.
-    pub pool: &'a Pool,
+    pub threads: &'a ThreadPool,
     /// The instructions.
     pub isa: Isa,
     /// Memory that no other step uses at the same time, as long as the kernel's `scratch_len` said at load or longer.
@@ -24,9 +24,9 @@ impl Ctx<'_> {
     /// one. The partition follows from the index, so the results are the same.
     pub(in crate::cpu) fn parallel(&self, elements: usize, task: &(dyn Fn(usize) + Sync)) {
         if elements < SERIAL {
-            (0..self.pool.threads()).for_each(task);
+            (0..self.threads.count()).for_each(task);
         } else {
-            self.pool.run(task);
+            self.threads.run(task);
         }
     }
 }

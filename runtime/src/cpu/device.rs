@@ -13,13 +13,13 @@ use super::simd::Isa;
 use super::step::check;
 use super::step::dispatch::{Bases, Operands, REGIONS, region_index};
 use super::step::prepare::{self, Prepared};
-use super::threads::Pool;
+use super::threads::ThreadPool;
 use super::tune::{Cache, Tuning, roofline};
 use crate::device::{Choice, Device, ProgramId, RunArgs};
 use crate::error::{Error, Result};
 
-/// From when on [`CpuDevice::describe`] says that the matrix unit is slow.
-const UNIT_SLOW: f64 = 1.5;
+/// From when on [`CpuDevice::describe`] says that AMX is slow.
+const REPORTED_AMX_SLOWNESS: f64 = 1.5;
 
 /// A plan, ready to run.
 struct Program {
@@ -33,14 +33,14 @@ struct Program {
 /// The CPU: memory and threads.
 pub struct CpuDevice {
     isa: Isa,
-    pool: Pool,
+    threads: ThreadPool,
     regions: [Memory; REGIONS],
     scratch: Memory,
     programs: Vec<Program>,
     /// Counts writes to parameters from outside; kept packed weights follow them.
     written: u64,
-    /// See [`Machine::unit`].
-    unit: Option<f64>,
+    /// See [`Machine::amx_slowness`].
+    amx_slowness: Option<f64>,
     tuning: Tuning,
 }
 
@@ -59,25 +59,25 @@ impl CpuDevice {
         }
         Ok(CpuDevice {
             isa,
-            pool: Pool::new(threads)?,
+            threads: ThreadPool::new(threads)?,
             regions: Default::default(),
             scratch: Memory::default(),
             programs: Vec::new(),
             written: 1,
-            unit: None,
+            amx_slowness: None,
             tuning: Tuning::default(),
         })
     }
 
-    /// Measures, in some milliseconds, how fast the matrix unit is beside vectors, and lets plans that are loaded from now
+    /// Measures, in some milliseconds, how fast AMX is beside vectors, and lets plans that are loaded from now
     /// on decide by it which of the two multiplies; else, and wherever [`ISA_VARIABLE`](super::simd::ISA_VARIABLE) says what to use, they
-    /// decide by constants, the same in every process. Processors slow the unit down when power or heat forbid, and
+    /// decide by constants, the same in every process. Processors slow it down when power or heat forbid, and
     /// virtual machines share it: to a quarter, where vectors are faster in `f32`. Results may then differ from another
     /// process's in the last bits.
     #[must_use]
-    pub fn with_unit_measured(mut self) -> Self {
+    pub fn with_amx_measured(mut self) -> Self {
         if self.isa == Isa::Amx && !Isa::is_forced() {
-            self.unit = Some(roofline::unit_slowness(&self.pool));
+            self.amx_slowness = Some(roofline::amx_slowness(&self.threads));
         }
         self
     }
@@ -91,21 +91,21 @@ impl CpuDevice {
 
     /// Where measurements for such a device are kept; `None` where that is not wanted.
     pub fn tuning_cache(&self) -> Option<Cache> {
-        Cache::new(self.isa, self.pool.threads())
+        Cache::new(self.isa, self.threads.count())
     }
 
     fn machine(&self) -> Machine {
-        Machine { isa: self.isa, threads: self.pool.threads(), unit: self.unit }
+        Machine { isa: self.isa, threads: self.threads.count(), amx_slowness: self.amx_slowness }
     }
 
     /// What this device can do at most, measured now.
     pub fn roofline(&self) -> Result<roofline::Roofline> {
-        roofline::measure(&self.pool, self.isa)
+        roofline::measure(&self.threads, self.isa)
     }
 
     /// The part of it that is measured in a few milliseconds.
     pub fn arithmetic(&self) -> roofline::Arithmetic {
-        roofline::arithmetic(&self.pool, self.isa)
+        roofline::arithmetic(&self.threads, self.isa)
     }
 
     fn buffer(&self, program: ProgramId, buffer: BufferId) -> Result<&Buffer> {
@@ -156,7 +156,7 @@ impl CpuDevice {
 
     /// Decides about each step, and makes the scratch memory large enough for all of them.
     fn prepare(&mut self, plan: &Plan) -> Result<Vec<Prepared>> {
-        let threads = self.pool.threads();
+        let threads = self.threads.count();
         let keep_packed = plan.mode == Mode::Infer;
         let mut steps = Vec::with_capacity(plan.steps.len());
         let mut needed = 0;
@@ -182,10 +182,10 @@ fn region_sizes(plan: &Plan) -> [usize; REGIONS] {
 
 impl Device for CpuDevice {
     fn describe(&self) -> String {
-        let threads = self.pool.threads();
-        let unit = self.unit.filter(|&unit| unit >= UNIT_SLOW);
-        let unit = unit.map_or(String::new(), |unit| format!(" {unit:.1} times as slow as usual"));
-        format!("cpu ({}{unit}, {threads} thread{})", self.isa.name(), if threads == 1 { "" } else { "s" })
+        let threads = self.threads.count();
+        let slow = self.amx_slowness.filter(|&slow| slow >= REPORTED_AMX_SLOWNESS);
+        let slow = slow.map_or(String::new(), |slow| format!(" {slow:.1} times as slow as usual"));
+        format!("cpu ({}{slow}, {threads} thread{})", self.isa.name(), if threads == 1 { "" } else { "s" })
     }
 
     fn load(&mut self, plan: Arc<Plan>) -> Result<ProgramId> {
@@ -237,7 +237,7 @@ impl Device for CpuDevice {
         };
         let plan = &*program.plan;
         let bases = Bases { regions: self.regions.each_mut().map(|m| (m.bytes_mut().as_mut_ptr(), m.len())) };
-        let ctx = Ctx { pool: &self.pool, isa: self.isa, scratch: self.scratch.view() };
+        let ctx = Ctx { threads: &self.threads, isa: self.isa, scratch: self.scratch.view() };
         let mut times = times.map(|times| times.iter_mut());
         if program.packed != self.written {
             for (step, prepared) in plan.steps.iter().zip(&mut program.steps) {

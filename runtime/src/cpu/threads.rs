@@ -1,8 +1,8 @@
 //! A persistent pool of threads.
 //!
-//! A kernel calls [`Pool::run`] with a task that every thread runs once, with its own index; which part of the work is
-//! whose follows from the index alone ([`share`]), so the same thread count gives the same sums in the same order, bit
-//! for bit. Where no sum crosses the parts, who does which makes no difference to the bits: then [`Pool::hand_out`] lets
+//! A kernel calls [`ThreadPool::run`] with a task that every thread runs once, with its own index; which part of the work is
+//! whose follows from the index alone ([`chunk`]), so the same thread count gives the same sums in the same order, bit
+//! for bit. Where no sum crosses the parts, who does which makes no difference to the bits: then [`ThreadPool::hand_out`] lets
 //! a thread that is done take over what others have left, which evens out threads that the machine runs at different
 //! speeds. A run costs one barrier: nothing is allocated, nothing is locked, and threads that wait spin for a hundred
 //! microseconds before they park.
@@ -51,8 +51,8 @@ unsafe impl Sync for Shared {}
 // SAFETY: as above.
 unsafe impl Send for Shared {}
 
-/// Threads that live as long as the pool: the caller of [`Pool::run`] and `threads - 1` workers.
-pub struct Pool {
+/// Threads that live as long as the pool: the caller of [`ThreadPool::run`] and `threads - 1` workers.
+pub struct ThreadPool {
     shared: Arc<Shared>,
     workers: Vec<JoinHandle<()>>,
     /// Guards against a second run while one lasts.
@@ -158,7 +158,7 @@ impl Iterator for Part<'_> {
     }
 }
 
-impl Pool {
+impl ThreadPool {
     /// Starts `threads - 1` workers, and waits for them; `threads` counts the caller.
     pub fn new(threads: usize) -> Result<Self> {
         if threads == 0 {
@@ -171,7 +171,7 @@ impl Pool {
             stop: AtomicBool::new(false),
             panicked: AtomicBool::new(false),
         });
-        let mut pool = Pool {
+        let mut pool = ThreadPool {
             shared,
             workers: Vec::with_capacity(threads - 1),
             busy: AtomicBool::new(false),
@@ -193,7 +193,7 @@ impl Pool {
     }
 
     /// Threads that run a task, the caller included.
-    pub fn threads(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.workers.len() + 1
     }
 
@@ -205,7 +205,7 @@ impl Pool {
         if self.workers.is_empty() {
             return task(0);
         }
-        assert!(!self.busy.swap(true, Ordering::Acquire), "a task must not start another run of its pool");
+        assert!(!self.busy.swap(true, Ordering::Acquire), "a task must not start another run of its threads");
         let erased: *const (dyn Fn(usize) + Sync + '_) = task;
         // SAFETY: only the lifetime changes; this function returns after all threads are done with the task.
         let erased: Task = unsafe { std::mem::transmute(erased) };
@@ -230,18 +230,18 @@ impl Pool {
     /// thread gets an item depends on timing: results must not.
     ///
     /// # Panics
-    /// As [`Pool::run`] does.
+    /// As [`ThreadPool::run`] does.
     pub fn hand_out(&self, count: usize, task: &(dyn Fn(usize, Part<'_>) + Sync)) {
         assert!(u32::try_from(count).is_ok(), "{count} items");
         for (thread, left) in self.left.iter().enumerate() {
             // The threads see it, as they see the task, once `epoch` has advanced.
-            left.0.store(Left::pack(&share(count, 1, thread, self.threads())), Ordering::Relaxed);
+            left.0.store(Left::pack(&chunk(count, 1, thread, self.count())), Ordering::Relaxed);
         }
         self.run(&|thread| task(thread, Part::Handed(Items { left: &self.left, thread })));
     }
 }
 
-impl Drop for Pool {
+impl Drop for ThreadPool {
     fn drop(&mut self) {
         self.shared.stop.store(true, Ordering::Relaxed);
         self.shared.epoch.fetch_add(1, Ordering::Release);
@@ -292,7 +292,7 @@ fn wait_until(condition: impl Fn() -> bool) {
 
 /// The part of `0..len` that belongs to thread `index` of `threads`: contiguous, and a multiple of `grain` long but for
 /// the last.
-pub fn share(len: usize, grain: usize, index: usize, threads: usize) -> Range<usize> {
+pub fn chunk(len: usize, grain: usize, index: usize, threads: usize) -> Range<usize> {
     let grains = len.div_ceil(grain);
     let cut = |i: usize| (grains * i / threads * grain).min(len);
     cut(index)..cut(index + 1)
@@ -300,15 +300,15 @@ pub fn share(len: usize, grain: usize, index: usize, threads: usize) -> Range<us
 
 /// Thread `index`'s part of work that is pixels times items: its share of the pixels with all items, if `by_pixels`, or else
 /// all pixels with its share of the items.
-pub fn share_either(
+pub fn chunk_either(
     by_pixels: bool,
     [pixels, items]: [usize; 2],
     index: usize,
     threads: usize,
 ) -> [Range<usize>; 2] {
     match by_pixels {
-        true => [share(pixels, 1, index, threads), 0..items],
-        false => [0..pixels, share(items, 1, index, threads)],
+        true => [chunk(pixels, 1, index, threads), 0..items],
+        false => [0..pixels, chunk(items, 1, index, threads)],
     }
 }
 
@@ -319,7 +319,7 @@ mod tests {
     #[test]
     fn every_index_runs_once_in_every_run() {
         for threads in [1, 2, 5] {
-            let pool = Pool::new(threads).unwrap();
+            let pool = ThreadPool::new(threads).unwrap();
             let counts: Vec<AtomicUsize> = (0..threads).map(|_| AtomicUsize::new(0)).collect();
             for _ in 0..200 {
                 pool.run(&|i| {
@@ -333,7 +333,7 @@ mod tests {
     #[test]
     fn every_item_is_handed_out_once() {
         for threads in [1, 2, 5] {
-            let pool = Pool::new(threads).unwrap();
+            let pool = ThreadPool::new(threads).unwrap();
             for count in [0, 1, 4, 97] {
                 let counts: Vec<AtomicUsize> = (0..count).map(|_| AtomicUsize::new(0)).collect();
                 pool.hand_out(count, &|_, items| {
@@ -351,7 +351,7 @@ mod tests {
 
     #[test]
     fn a_thread_that_is_done_takes_what_others_have_left() {
-        let pool = Pool::new(2).unwrap();
+        let pool = ThreadPool::new(2).unwrap();
         let done = AtomicUsize::new(0);
         pool.hand_out(8, &|thread, items| {
             for _ in items {
@@ -367,7 +367,7 @@ mod tests {
 
     #[test]
     fn a_parked_worker_wakes() {
-        let pool = Pool::new(2).unwrap();
+        let pool = ThreadPool::new(2).unwrap();
         let count = AtomicUsize::new(0);
         for _ in 0..3 {
             thread::sleep(std::time::Duration::from_millis(5));
@@ -380,16 +380,16 @@ mod tests {
 
     #[test]
     fn a_panic_on_a_worker_reaches_the_caller_and_ends_cleanly() {
-        let pool = Pool::new(2).unwrap();
+        let pool = ThreadPool::new(2).unwrap();
         let result = catch_unwind(AssertUnwindSafe(|| pool.run(&|i| assert_eq!(i, 0))));
         assert!(result.is_err());
     }
 
     #[test]
-    fn shares_cover_everything_once() {
+    fn chunks_cover_everything_once() {
         for len in 0..40 {
             for threads in 1..6 {
-                let shares: Vec<_> = (0..threads).map(|i| share(len, 4, i, threads)).collect();
+                let shares: Vec<_> = (0..threads).map(|i| chunk(len, 4, i, threads)).collect();
                 assert_eq!(shares[0].start, 0);
                 assert_eq!(shares[threads - 1].end, len);
                 assert!(
@@ -403,6 +403,6 @@ mod tests {
 
     #[test]
     fn no_threads_is_an_error() {
-        assert!(Pool::new(0).is_err());
+        assert!(ThreadPool::new(0).is_err());
     }
 }

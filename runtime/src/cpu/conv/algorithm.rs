@@ -3,15 +3,15 @@
 use resnetc_compiler::ir::types::DType;
 use resnetc_compiler::plan::ConvGeometry;
 
-use super::amx::{MatrixConvolution, MatrixFilter, Planes};
-use super::epilogue::Finishing;
+use super::amx::{AmxConvolution, AmxFilter, Split};
+use super::epilogue::Epilogue;
 use super::problem::Operation;
 use super::winograd::{Size, Winograd, WinogradFilter};
-use crate::cpu::conv::bf16::pairs::PairsConvolution;
+use crate::cpu::conv::bf16::dot::DotConvolution;
 use crate::cpu::conv::bf16::rounded::{RoundedConvolution, RoundedFilter, Wide, WideFilter};
-use crate::cpu::conv::direct::filter::FilterGradient;
-use crate::cpu::conv::direct::forward::Convolution;
-use crate::cpu::conv::direct::sweep::Factors;
+use crate::cpu::conv::direct::filter::DirectFilter;
+use crate::cpu::conv::direct::forward::DirectConvolution;
+use crate::cpu::conv::direct::phase::Factors;
 use crate::cpu::ctx::Ctx;
 use crate::cpu::machine::Machine;
 use crate::cpu::maps::{MapDst, MapSrc};
@@ -23,25 +23,25 @@ use crate::error::Result;
 /// model expects to be.
 pub enum Algorithm {
     /// Direct.
-    Direct(Convolution),
+    Direct(DirectConvolution),
     /// F(4x4, 3x3) or F(2x2, 3x3).
     Winograd(Winograd),
-    /// On the matrix unit.
-    Matrix(Box<MatrixConvolution>),
+    /// On AMX.
+    Amx(Box<AmxConvolution>),
     /// By one of the first two, of factors rounded to bf16.
     Rounded(RoundedConvolution),
     /// Direct, of pairs of bf16.
-    Pairs(PairsConvolution),
+    Dot(DotConvolution),
 }
 
 /// The gradient of a convolution's weights, likewise.
 pub enum FilterAlgorithm {
     /// Direct.
-    Direct(FilterGradient),
+    Direct(DirectFilter),
     /// F(4x4, 3x3).
     Winograd(WinogradFilter),
-    /// On the matrix unit.
-    Matrix(MatrixFilter),
+    /// On AMX.
+    Amx(AmxFilter),
     /// By one of the first two, of factors rounded to bf16.
     Rounded(RoundedFilter),
 }
@@ -57,9 +57,9 @@ mod cost {
     pub const CONVERSIONS: f64 = 1.0;
 }
 
-/// As what the matrix unit multiplies the factors.
-fn planes(g: &ConvGeometry) -> Planes {
-    if g.precision == DType::Bf16 { Planes::One } else { Planes::Three }
+/// As what AMX multiplies the factors.
+fn split(g: &ConvGeometry) -> Split {
+    if g.precision == DType::Bf16 { Split::Bf16x1 } else { Split::Bf16x3 }
 }
 
 /// Cycles of the direct convolution on each thread, of so many multiply-adds of vectors each.
@@ -83,20 +83,19 @@ fn estimate_direct(g: &ConvGeometry, machine: Machine, rate: f64) -> Estimate {
 }
 
 /// Times the fewest expected cycles up to which an algorithm is believed to be, or to have been measured as, the fastest: beyond,
-/// what it ran on then is not there now, as the matrix unit is not where others slow it down.
-const BELIEVABLE: f64 = 3.0;
+/// what it ran on then is not there now, as AMX is not where others slow it down.
+const PLAUSIBLE_RATIO: f64 = 3.0;
 
 /// Whether one of a layer's algorithms may be the fastest, for all the cost model knows.
-pub fn believable(estimate: &Estimate, all: &[Estimate]) -> bool {
+pub fn plausible(estimate: &Estimate, all: &[Estimate]) -> bool {
     let fewest = all.iter().map(Estimate::cycles).fold(f64::INFINITY, f64::min);
-    estimate.cycles() <= BELIEVABLE * fewest
+    estimate.cycles() <= PLAUSIBLE_RATIO * fewest
 }
 
 /// Index of the algorithm to take: the one `measured` to be the fastest, if it may still be, else the one with the fewest
 /// expected cycles.
 fn pick(estimates: &[Estimate], measured: Option<&str>) -> usize {
-    let usable =
-        |estimate: &Estimate| Some(estimate.algorithm) == measured && believable(estimate, estimates);
+    let usable = |estimate: &Estimate| Some(estimate.algorithm) == measured && plausible(estimate, estimates);
     let cycles = estimates.iter().map(Estimate::cycles).enumerate();
     let expected = cycles.min_by(|a, b| a.1.total_cmp(&b.1)).map_or(0, |(index, _)| index);
     estimates.iter().position(usable).unwrap_or(expected)
@@ -149,14 +148,15 @@ impl Algorithm {
                 others.push((Self::of(g, operation, Wide::Winograd(winograd)), estimate));
             }
         }
-        if g.precision == DType::Bf16 && PairsConvolution::applies(g, operation, machine) {
-            let pairs = PairsConvolution::new(*g, operation, machine)?;
+        if g.precision == DType::Bf16 && DotConvolution::applies(g, operation, machine) {
+            let pairs = DotConvolution::new(*g, operation, machine)?;
             let products = cycles(g, machine, 2.0 * cost::DIRECT);
-            let estimate = Estimate { algorithm: "pairs-bf16", parts: vec![("multiply-adds", products)] };
-            others.push((Algorithm::Pairs(pairs), estimate));
+            let estimate =
+                Estimate { algorithm: "direct-vdpbf16ps", parts: vec![("multiply-adds", products)] };
+            others.push((Algorithm::Dot(pairs), estimate));
         }
-        if let Some((matrix, estimate)) = MatrixConvolution::offer(*g, operation, planes(g), machine) {
-            others.push((Algorithm::Matrix(Box::new(matrix)), estimate));
+        if let Some((matrix, estimate)) = AmxConvolution::offer(*g, operation, split(g), machine) {
+            others.push((Algorithm::Amx(Box::new(matrix)), estimate));
         }
         Ok(others)
     }
@@ -180,7 +180,7 @@ impl Algorithm {
         let mut others = Self::others(&g, operation, machine)?;
         match pick(&Self::estimates(&g, operation, machine, &others), measured) {
             0 => {
-                let direct = Convolution::new(g, operation, Factors::Floats, isa, threads)?;
+                let direct = DirectConvolution::new(g, operation, Factors::Floats, isa, threads)?;
                 Ok(Self::of(&g, operation, Wide::Direct(direct)))
             }
             index => Ok(others.swap_remove(index - 1).0),
@@ -192,9 +192,9 @@ impl Algorithm {
         match self {
             Algorithm::Direct(_) => "direct",
             Algorithm::Winograd(winograd) => winograd.estimate().algorithm,
-            Algorithm::Matrix(matrix) => matrix.name(),
+            Algorithm::Amx(matrix) => matrix.name(),
             Algorithm::Rounded(rounded) => rounded.name(),
-            Algorithm::Pairs(_) => "pairs-bf16",
+            Algorithm::Dot(_) => "direct-vdpbf16ps",
         }
     }
 
@@ -203,9 +203,9 @@ impl Algorithm {
         match self {
             Algorithm::Direct(direct) => direct.packed_len(),
             Algorithm::Winograd(winograd) => winograd.packed_len(),
-            Algorithm::Matrix(matrix) => matrix.packed_len(),
+            Algorithm::Amx(matrix) => matrix.packed_len(),
             Algorithm::Rounded(rounded) => rounded.packed_len(),
-            Algorithm::Pairs(pairs) => pairs.packed_len(),
+            Algorithm::Dot(pairs) => pairs.packed_len(),
         }
     }
 
@@ -214,9 +214,9 @@ impl Algorithm {
         match self {
             Algorithm::Direct(direct) => direct.scratch_len(threads),
             Algorithm::Winograd(winograd) => winograd.scratch_len(threads),
-            Algorithm::Matrix(matrix) => matrix.scratch_len(threads),
+            Algorithm::Amx(matrix) => matrix.scratch_len(threads),
             Algorithm::Rounded(rounded) => rounded.scratch_len(threads),
-            Algorithm::Pairs(pairs) => pairs.scratch_len(threads),
+            Algorithm::Dot(pairs) => pairs.scratch_len(threads),
         }
     }
 
@@ -225,9 +225,9 @@ impl Algorithm {
         match self {
             Algorithm::Direct(direct) => direct.pack(ctx, weight, packed),
             Algorithm::Winograd(winograd) => winograd.pack(ctx, weight, packed),
-            Algorithm::Matrix(matrix) => matrix.pack(ctx, weight, packed),
+            Algorithm::Amx(matrix) => matrix.pack(ctx, weight, packed),
             Algorithm::Rounded(rounded) => rounded.pack(ctx, weight, packed),
-            Algorithm::Pairs(pairs) => pairs.pack(ctx, weight, packed),
+            Algorithm::Dot(pairs) => pairs.pack(ctx, weight, packed),
         }
     }
 
@@ -237,18 +237,18 @@ impl Algorithm {
         ctx: &Ctx<'_>,
         input: MapSrc<'_>,
         packed: Src<'_, f32>,
-        finishing: &Finishing<'_>,
+        epilogue: &Epilogue<'_>,
         scratch: Dst<'_, f32>,
         output: MapDst<'_>,
     ) {
         match self {
-            Algorithm::Direct(direct) => direct.run(ctx, input.f32(), packed, finishing, scratch, output),
+            Algorithm::Direct(direct) => direct.run(ctx, input.f32(), packed, epilogue, scratch, output),
             Algorithm::Winograd(winograd) => {
-                winograd.run(ctx, input.f32(), packed, finishing, scratch, output.f32());
+                winograd.run(ctx, input.f32(), packed, epilogue, scratch, output.f32());
             }
-            Algorithm::Matrix(matrix) => matrix.run(ctx, input, packed, finishing, scratch, output),
-            Algorithm::Rounded(rounded) => rounded.run(ctx, input, packed, finishing, scratch, output),
-            Algorithm::Pairs(pairs) => pairs.run(ctx, input, packed, finishing, scratch, output),
+            Algorithm::Amx(matrix) => matrix.run(ctx, input, packed, epilogue, scratch, output),
+            Algorithm::Rounded(rounded) => rounded.run(ctx, input, packed, epilogue, scratch, output),
+            Algorithm::Dot(pairs) => pairs.run(ctx, input, packed, epilogue, scratch, output),
         }
     }
 }
@@ -260,7 +260,7 @@ impl FilterAlgorithm {
         let mut others = Self::others(&geometry, machine)?;
         match pick(&Self::with_direct(&geometry, machine, &others), measured) {
             0 => {
-                let direct = FilterGradient::new(geometry, isa, threads)?;
+                let direct = DirectFilter::new(geometry, isa, threads)?;
                 Ok(Self::of(&geometry, WideFilter::Direct(direct)))
             }
             index => Ok(others.swap_remove(index - 1).0),
@@ -286,8 +286,8 @@ impl FilterAlgorithm {
             let estimate = rounded(winograd.estimate(isa, threads), g, &maps, machine);
             others.push((Self::of(g, WideFilter::Winograd(winograd)), estimate));
         }
-        if let Some((matrix, estimate)) = MatrixFilter::offer(*g, planes(g), machine) {
-            others.push((FilterAlgorithm::Matrix(matrix), estimate));
+        if let Some((matrix, estimate)) = AmxFilter::offer(*g, split(g), machine) {
+            others.push((FilterAlgorithm::Amx(matrix), estimate));
         }
         Ok(others)
     }
@@ -310,7 +310,7 @@ impl FilterAlgorithm {
         match self {
             FilterAlgorithm::Direct(_) => "direct",
             FilterAlgorithm::Winograd(_) => "winograd",
-            FilterAlgorithm::Matrix(matrix) => matrix.name(),
+            FilterAlgorithm::Amx(matrix) => matrix.name(),
             FilterAlgorithm::Rounded(rounded) => rounded.name(),
         }
     }
@@ -320,7 +320,7 @@ impl FilterAlgorithm {
         match self {
             FilterAlgorithm::Direct(direct) => direct.scratch_len(threads),
             FilterAlgorithm::Winograd(winograd) => winograd.scratch_len(threads),
-            FilterAlgorithm::Matrix(matrix) => matrix.scratch_len(threads),
+            FilterAlgorithm::Amx(matrix) => matrix.scratch_len(threads),
             FilterAlgorithm::Rounded(rounded) => rounded.scratch_len(threads),
         }
     }
@@ -330,7 +330,7 @@ impl FilterAlgorithm {
         match self {
             FilterAlgorithm::Direct(direct) => direct.run(ctx, x.f32(), dy.f32(), scratch, dw),
             FilterAlgorithm::Winograd(winograd) => winograd.run(ctx, x.f32(), dy.f32(), scratch, dw),
-            FilterAlgorithm::Matrix(matrix) => matrix.run(ctx, x, dy, scratch, dw),
+            FilterAlgorithm::Amx(matrix) => matrix.run(ctx, x, dy, scratch, dw),
             FilterAlgorithm::Rounded(rounded) => rounded.run(ctx, x, dy, scratch, dw),
         }
     }
@@ -347,7 +347,7 @@ mod tests {
     fn the_algorithm_follows_the_cost() {
         let name = |n, size: usize, channels: usize, stride| {
             let g = geometry(n, [size; 2], [channels; 2], square(3, stride, 1, 1)).unwrap();
-            Algorithm::forward(g, Machine { isa: Isa::Portable, threads: 2, unit: Some(1.0) }, None)
+            Algorithm::forward(g, Machine { isa: Isa::Portable, threads: 2, amx_slowness: Some(1.0) }, None)
                 .unwrap()
                 .name()
         };
@@ -363,7 +363,7 @@ mod tests {
     fn small_maps_take_small_patches() {
         let name = |size, channels| {
             let g = geometry(1, [size; 2], [channels; 2], square(3, 1, 1, 1)).unwrap();
-            Algorithm::forward(g, Machine { isa: Isa::Avx512, threads: 2, unit: Some(1.0) }, None)
+            Algorithm::forward(g, Machine { isa: Isa::Avx512, threads: 2, amx_slowness: Some(1.0) }, None)
                 .unwrap()
                 .name()
         };
@@ -372,14 +372,14 @@ mod tests {
         assert_eq!(name(14, 256), "winograd-2x2");
     }
 
-    /// In single precision a slow unit is slower than vectors; rounded factors stay on it.
+    /// In single precision a slow AMX is slower than vectors; rounded factors stay on it.
     #[cfg(target_arch = "x86_64")]
     #[test]
-    fn a_slow_matrix_unit_is_left_to_rounded_factors() {
-        let name = |precision, unit| {
+    fn slow_amx_is_left_to_rounded_factors() {
+        let name = |precision, amx_slowness| {
             let mut g = geometry(1, [28; 2], [512, 128], square(1, 1, 0, 1)).unwrap();
             g.precision = precision;
-            Algorithm::forward(g, Machine { isa: Isa::Amx, threads: 2, unit }, None).unwrap().name()
+            Algorithm::forward(g, Machine { isa: Isa::Amx, threads: 2, amx_slowness }, None).unwrap().name()
         };
         assert_eq!(name(DType::F32, Some(1.0)), "amx-f32");
         assert_eq!(name(DType::F32, Some(4.0)), "direct");
@@ -391,15 +391,15 @@ mod tests {
     /// Pairs take half the steps, which large patches of a 3x3 window still undercut; elsewhere, and of odd channels, floats remain.
     #[cfg(target_arch = "x86_64")]
     #[test]
-    fn pairs_are_taken_in_bf16_alone() {
+    fn dot_products_are_taken_in_bf16_alone() {
         let name = |precision, channels, attrs| {
             let mut g = geometry(1, [28; 2], channels, attrs).unwrap();
             g.precision = precision;
-            let machine = Machine { isa: Isa::Avx512Bf16, threads: 2, unit: None };
+            let machine = Machine { isa: Isa::Avx512Bf16, threads: 2, amx_slowness: None };
             Algorithm::forward(g, machine, None).unwrap().name()
         };
-        assert_eq!(name(DType::Bf16, [512, 128], square(1, 1, 0, 1)), "pairs-bf16");
-        assert_eq!(name(DType::Bf16, [64, 64], square(3, 2, 1, 4)), "pairs-bf16");
+        assert_eq!(name(DType::Bf16, [512, 128], square(1, 1, 0, 1)), "direct-vdpbf16ps");
+        assert_eq!(name(DType::Bf16, [64, 64], square(3, 2, 1, 4)), "direct-vdpbf16ps");
         assert_eq!(name(DType::Bf16, [128, 128], square(3, 1, 1, 1)), "winograd");
         assert_eq!(name(DType::Bf16, [3, 64], square(7, 2, 3, 1)), "direct-bf16");
         assert_eq!(name(DType::F32, [512, 128], square(1, 1, 0, 1)), "direct");

@@ -7,7 +7,7 @@ use crate::cpu::memory::Src;
 
 /// What is added to and done with the result before it is stored.
 #[derive(Clone, Copy, Default)]
-pub struct Finishing<'a> {
+pub struct Epilogue<'a> {
     /// `[channels]`
     pub bias: Option<Src<'a, f32>>,
     /// Of the result's shape, without gaps; may be the result's memory.
@@ -18,7 +18,7 @@ pub struct Finishing<'a> {
     pub gap: usize,
 }
 
-impl Finishing<'_> {
+impl Epilogue<'_> {
     /// Checks that operands are those of a result of so many pixels and channels.
     pub(super) fn expect(&self, pixels: usize, channels: usize) {
         assert!(self.bias.is_none_or(|b| b.len() == channels), "bias");

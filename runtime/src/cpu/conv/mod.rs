@@ -5,7 +5,7 @@
 //! map itself or at a row of zeros; `tile` holds the innermost loops, a tile of sums in registers, how weights are ordered for
 //! them, and what becomes of the sums. `direct` runs the forward convolution and, as one forward convolution over `dy` per phase
 //! of the stride, the gradient of the input; and the gradient of the weights. `winograd` computes all three of 3x3 kernels with
-//! fewer multiplications, `amx` on the processor's matrix unit. `bf16` rounds factors to bf16 for processors without one, some of
+//! fewer multiplications, `amx` on the processor's AMX unit. `bf16` rounds factors to bf16 for processors without one, some of
 //! which have an instruction for it. `algorithm` decides which of the ways a layer takes.
 
 mod algorithm;
@@ -26,6 +26,6 @@ mod tile;
 mod window;
 mod winograd;
 
-pub use algorithm::{Algorithm, FilterAlgorithm, believable};
+pub use algorithm::{Algorithm, FilterAlgorithm, plausible};
 pub use amx::{TILES_OPERATIONS, multiply_tiles};
-pub use epilogue::Finishing;
+pub use epilogue::Epilogue;

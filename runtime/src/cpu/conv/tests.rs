@@ -6,22 +6,22 @@ use resnetc_compiler::ir::types::DType;
 use resnetc_compiler::plan::ConvGeometry;
 
 use super::algorithm::{Algorithm, FilterAlgorithm};
-use super::amx::{MatrixConvolution, MatrixFilter, Planes};
-use super::epilogue::Finishing;
+use super::amx::{AmxConvolution, AmxFilter, Split};
+use super::epilogue::Epilogue;
 use super::naive;
 use super::naive::Sum;
 use super::problem::Operation;
 use super::winograd::{Size, Winograd, WinogradFilter};
-use crate::cpu::conv::bf16::pairs::PairsConvolution;
-use crate::cpu::conv::direct::filter::FilterGradient;
-use crate::cpu::conv::direct::forward::Convolution;
-use crate::cpu::conv::direct::sweep::Factors;
+use crate::cpu::conv::bf16::dot::DotConvolution;
+use crate::cpu::conv::direct::filter::DirectFilter;
+use crate::cpu::conv::direct::forward::DirectConvolution;
+use crate::cpu::conv::direct::phase::Factors;
 use crate::cpu::ctx::Ctx;
 use crate::cpu::machine::Machine;
 use crate::cpu::maps::{MapDst, MapSrc};
 use crate::cpu::memory::Memory;
 use crate::cpu::simd::Isa;
-use crate::cpu::threads::Pool;
+use crate::cpu::threads::ThreadPool;
 
 /// Reproducible numbers in `-1..1`, different for each seed.
 pub fn numbers(len: usize, seed: u32) -> Vec<f32> {
@@ -84,10 +84,10 @@ impl Case {
         Case { g, x, w, dy }
     }
 
-    fn convolve(&self, backward: bool, isa: Isa, threads: usize, finishing: &Finishing<'_>) -> Vec<f32> {
+    fn convolve(&self, backward: bool, isa: Isa, threads: usize, epilogue: &Epilogue<'_>) -> Vec<f32> {
         let operation = if backward { Operation::BackwardData } else { Operation::Forward };
-        let direct = Convolution::new(self.g, operation, Factors::Floats, isa, threads).unwrap();
-        self.run(&Algorithm::Direct(direct), backward, isa, threads, finishing)
+        let direct = DirectConvolution::new(self.g, operation, Factors::Floats, isa, threads).unwrap();
+        self.run(&Algorithm::Direct(direct), backward, isa, threads, epilogue)
     }
 
     /// By F(4x4, 3x3) or F(2x2, 3x3), which have to apply.
@@ -97,12 +97,12 @@ impl Case {
         backward: bool,
         isa: Isa,
         threads: usize,
-        finishing: &Finishing<'_>,
+        epilogue: &Epilogue<'_>,
     ) -> Vec<f32> {
         assert!(Winograd::applies(&self.g, isa));
         let operation = if backward { Operation::BackwardData } else { Operation::Forward };
         let winograd = Winograd::new(size, &self.g, operation, isa, threads).unwrap();
-        self.run(&Algorithm::Winograd(winograd), backward, isa, threads, finishing)
+        self.run(&Algorithm::Winograd(winograd), backward, isa, threads, epilogue)
     }
 
     fn run(
@@ -111,35 +111,35 @@ impl Case {
         backward: bool,
         isa: Isa,
         threads: usize,
-        finishing: &Finishing<'_>,
+        epilogue: &Epilogue<'_>,
     ) -> Vec<f32> {
-        let pool = Pool::new(threads).unwrap();
+        let pool = ThreadPool::new(threads).unwrap();
         let mut packed = Memory::floats(algorithm.packed_len()).unwrap();
         let mut scratch = Memory::floats(algorithm.scratch_len(threads)).unwrap();
-        let ctx = Ctx { pool: &pool, isa, scratch: scratch.view() };
+        let ctx = Ctx { threads: &pool, isa, scratch: scratch.view() };
         let (input, len) = if backward { (&self.dy, self.x.len()) } else { (&self.x, self.dy.len()) };
         let channels = if backward { self.g.cin } else { self.g.cout };
-        let (gap, pixels) = (finishing.gap, len / channels);
+        let (gap, pixels) = (epilogue.gap, len / channels);
         let mut output = unwritten(len + (pixels - 1) * gap);
         algorithm.pack(&ctx, self.w.as_slice().into(), packed.view());
         let (packed, out) = (packed.view().src(), output.as_mut_slice().into());
-        algorithm.run(&ctx, input.as_slice().into(), packed, finishing, ctx.scratch, out);
+        algorithm.run(&ctx, input.as_slice().into(), packed, epilogue, ctx.scratch, out);
         let (pixels, between): (Vec<&[f32]>, Vec<&[f32]>) =
             output.chunks(channels + gap).map(|pixel| pixel.split_at(channels)).unzip();
         assert!(between.iter().copied().flatten().all(|v| v.is_nan()), "the gaps are another's");
         pixels.concat()
     }
 
-    /// On the matrix unit, which has to be there.
-    fn matrix(&self, backward: bool, planes: Planes, threads: usize, finishing: &Finishing<'_>) -> Vec<f32> {
+    /// On AMX, which has to be there.
+    fn amx(&self, backward: bool, split: Split, threads: usize, epilogue: &Epilogue<'_>) -> Vec<f32> {
         let operation = if backward { Operation::BackwardData } else { Operation::Forward };
-        let machine = Machine { isa: Isa::Amx, threads, unit: Some(1.0) };
-        let (matrix, _) = MatrixConvolution::offer(self.g, operation, planes, machine).expect("it applies");
-        self.run(&Algorithm::Matrix(Box::new(matrix)), backward, Isa::Amx, threads, finishing)
+        let machine = Machine { isa: Isa::Amx, threads, amx_slowness: Some(1.0) };
+        let (amx, _) = AmxConvolution::offer(self.g, operation, split, machine).expect("it applies");
+        self.run(&Algorithm::Amx(Box::new(amx)), backward, Isa::Amx, threads, epilogue)
     }
 
     fn filter(&self, isa: Isa, threads: usize) -> Vec<f32> {
-        let gradient = FilterGradient::new(self.g, isa, threads).unwrap();
+        let gradient = DirectFilter::new(self.g, isa, threads).unwrap();
         self.run_filter(&FilterAlgorithm::Direct(gradient), isa, threads)
     }
 
@@ -150,16 +150,16 @@ impl Case {
         self.run_filter(&FilterAlgorithm::Winograd(gradient), isa, threads)
     }
 
-    fn matrix_filter(&self, planes: Planes, threads: usize) -> Vec<f32> {
-        let machine = Machine { isa: Isa::Amx, threads, unit: Some(1.0) };
-        let (gradient, _) = MatrixFilter::offer(self.g, planes, machine).expect("it applies");
-        self.run_filter(&FilterAlgorithm::Matrix(gradient), Isa::Amx, threads)
+    fn amx_filter(&self, split: Split, threads: usize) -> Vec<f32> {
+        let machine = Machine { isa: Isa::Amx, threads, amx_slowness: Some(1.0) };
+        let (gradient, _) = AmxFilter::offer(self.g, split, machine).expect("it applies");
+        self.run_filter(&FilterAlgorithm::Amx(gradient), Isa::Amx, threads)
     }
 
     fn run_filter(&self, gradient: &FilterAlgorithm, isa: Isa, threads: usize) -> Vec<f32> {
-        let pool = Pool::new(threads).unwrap();
+        let pool = ThreadPool::new(threads).unwrap();
         let mut scratch = Memory::floats(gradient.scratch_len(threads)).unwrap();
-        let ctx = Ctx { pool: &pool, isa, scratch: scratch.view() };
+        let ctx = Ctx { threads: &pool, isa, scratch: scratch.view() };
         let mut dw = unwritten(self.w.len());
         let (x, dy) = (self.x.as_slice().into(), self.dy.as_slice().into());
         gradient.run(&ctx, x, dy, ctx.scratch, dw.as_mut_slice().into());
@@ -176,7 +176,7 @@ impl Case {
         for isa in vector_isas() {
             for threads in [1, 2, 3] {
                 let what = |name: &str| format!("{name} ({isa:?}, {threads} threads, {g:?})");
-                let plain = Finishing::default();
+                let plain = Epilogue::default();
                 assert_close(&self.convolve(false, isa, threads, &plain), &y, taps * g.cin, &what("y"));
                 assert_close(&self.convolve(true, isa, threads, &plain), &dx, taps * g.cout, &what("dx"));
                 assert_close(&self.filter(isa, threads), &dw, g.n * g.out[0] * g.out[1], &what("dw"));
@@ -189,8 +189,8 @@ impl Case {
             naive::backward_filter(g, &rounded.x, &rounded.dy),
         ];
         if g.attrs.groups == 1 && Isa::Amx.available() {
-            self.check_matrix(Planes::Three, &[y, dx, dw]);
-            self.check_matrix(Planes::One, &expected);
+            self.check_matrix(Split::Bf16x3, &[y, dx, dw]);
+            self.check_matrix(Split::Bf16x1, &expected);
         }
         if Isa::Avx512Bf16.available() {
             self.check_pairs(&expected);
@@ -205,14 +205,14 @@ impl Case {
         let directions = [(false, &self.x, y, taps * g.cin), (true, &self.dy, dx, taps * g.cout)];
         for (backward, input, expected, terms) in directions {
             for threads in [1, 2, 3] {
-                let machine = Machine { isa: Isa::Avx512Bf16, threads, unit: None };
+                let machine = Machine { isa: Isa::Avx512Bf16, threads, amx_slowness: None };
                 let operation = if backward { Operation::BackwardData } else { Operation::Forward };
-                if !PairsConvolution::applies(g, operation, machine) {
+                if !DotConvolution::applies(g, operation, machine) {
                     continue;
                 }
                 let what = format!("pairs ({operation:?}, {threads} threads, {g:?})");
-                let pairs = Algorithm::Pairs(PairsConvolution::new(*g, operation, machine).unwrap());
-                let plain = Finishing::default();
+                let pairs = Algorithm::Dot(DotConvolution::new(*g, operation, machine).unwrap());
+                let plain = Epilogue::default();
                 let found = self.run(&pairs, backward, Isa::Avx512Bf16, threads, &plain);
                 assert_close(&found, expected, terms, &what);
                 let narrow = self.run_narrow(&pairs, input, expected.len(), threads);
@@ -225,10 +225,10 @@ impl Case {
     /// Of maps stored as bf16.
     fn run_narrow(&self, pairs: &Algorithm, input: &[f32], output: usize, threads: usize) -> Vec<u16> {
         let isa = Isa::Avx512Bf16;
-        let pool = Pool::new(threads).unwrap();
+        let pool = ThreadPool::new(threads).unwrap();
         let mut packed = Memory::floats(pairs.packed_len()).unwrap();
         let mut scratch = Memory::floats(pairs.scratch_len(threads)).unwrap();
-        let ctx = Ctx { pool: &pool, isa, scratch: scratch.view() };
+        let ctx = Ctx { threads: &pool, isa, scratch: scratch.view() };
         pairs.pack(&ctx, self.w.as_slice().into(), packed.view());
         let mut map = Memory::floats(input.len() / 2).unwrap();
         for (to, &x) in map.bytes_mut().chunks_exact_mut(2).zip(input) {
@@ -237,23 +237,23 @@ impl Case {
         let (input, _) = map.view().halves().split_at(input.len());
         let mut found = vec![0xffff; output];
         let (packed, to) = (packed.view().src(), MapDst::Bf16(found.as_mut_slice().into()));
-        pairs.run(&ctx, MapSrc::Bf16(input.src()), packed, &Finishing::default(), ctx.scratch, to);
+        pairs.run(&ctx, MapSrc::Bf16(input.src()), packed, &Epilogue::default(), ctx.scratch, to);
         found
     }
 
-    /// All three kernels on the matrix unit: as accurate as f32's, of operands that in bf16 are rounded before.
-    fn check_matrix(&self, planes: Planes, [y, dx, dw]: &[Vec<Sum>; 3]) {
+    /// All three kernels on AMX: as accurate as f32's, of operands that in bf16 are rounded before.
+    fn check_matrix(&self, split: Split, [y, dx, dw]: &[Vec<Sum>; 3]) {
         let g = &self.g;
         let taps = g.attrs.kernel[0] * g.attrs.kernel[1];
         for threads in [1, 2, 3] {
-            let what = |name: &str| format!("{name} ({planes:?}, {threads} threads, {g:?})");
-            let plain = Finishing::default();
-            // Each product of planes is rounded.
-            let terms = |count: usize| if planes == Planes::Three { 6 * count } else { count };
-            assert_close(&self.matrix(false, planes, threads, &plain), y, terms(taps * g.cin), &what("y"));
-            assert_close(&self.matrix(true, planes, threads, &plain), dx, terms(taps * g.cout), &what("dx"));
+            let what = |name: &str| format!("{name} ({split:?}, {threads} threads, {g:?})");
+            let plain = Epilogue::default();
+            // Each product of split is rounded.
+            let terms = |count: usize| if split == Split::Bf16x3 { 6 * count } else { count };
+            assert_close(&self.amx(false, split, threads, &plain), y, terms(taps * g.cin), &what("y"));
+            assert_close(&self.amx(true, split, threads, &plain), dx, terms(taps * g.cout), &what("dx"));
             let pixels = g.n * g.out[0] * g.out[1];
-            assert_close(&self.matrix_filter(planes, threads), dw, terms(pixels), &what("dw"));
+            assert_close(&self.amx_filter(split, threads), dw, terms(pixels), &what("dw"));
         }
     }
 
@@ -264,7 +264,7 @@ impl Case {
     }
 }
 
-/// Those whose vectors differ: the matrix unit's and those of pairs are AVX-512's.
+/// Those whose vectors differ: AMX's and those of pairs are AVX-512's.
 pub fn vector_isas() -> impl Iterator<Item = Isa> {
     Isa::ALL.into_iter().filter(|isa| ![Isa::Amx, Isa::Avx512Bf16].contains(isa) && isa.available())
 }
@@ -318,17 +318,17 @@ fn deep_maps() {
 
 #[test]
 fn finishing_is_applied_in_order() {
-    finishing(&Case::new(geometry(2, [5, 6], [7, 21], square(3, 2, 1, 1)).unwrap()));
+    epilogue(&Case::new(geometry(2, [5, 6], [7, 21], square(3, 2, 1, 1)).unwrap()));
 }
 
 /// So many weights of 64 channels that their taps are multiplied in slices, where nothing else waits in the result.
 #[test]
 fn finishing_is_applied_after_the_last_slice() {
-    finishing(&Case::new(geometry(1, [5, 4], [400, 70], square(3, 2, 1, 1)).unwrap()));
+    epilogue(&Case::new(geometry(1, [5, 4], [400, 70], square(3, 2, 1, 1)).unwrap()));
 }
 
 /// All of bias, residual and activation, forward.
-fn finishing(case: &Case) {
+fn epilogue(case: &Case) {
     let terms = case.g.attrs.kernel.iter().product::<usize>() * case.g.cin + 2;
     let (bias, residual) = (numbers(case.g.cout, 4), numbers(case.dy.len(), 5));
     let sums = naive::forward(&case.g, &case.x, &case.w);
@@ -342,7 +342,7 @@ fn finishing(case: &Case) {
     for isa in vector_isas() {
         for (act, f) in acts {
             for (with_bias, with_residual) in [(true, false), (false, true), (true, true)] {
-                let finishing = Finishing {
+                let epilogue = Epilogue {
                     bias: with_bias.then(|| bias.as_slice().into()),
                     residual: with_residual.then(|| residual.as_slice().into()),
                     act,
@@ -357,10 +357,10 @@ fn finishing(case: &Case) {
                         Sum { value: f(s.value + b + r), magnitude: s.magnitude + b.abs() + r.abs() + 1.0 }
                     })
                     .collect();
-                assert_close(&case.convolve(false, isa, 2, &finishing), &expected, terms, "y");
+                assert_close(&case.convolve(false, isa, 2, &epilogue), &expected, terms, "y");
                 if isa == Isa::Avx512 && Isa::Amx.available() {
-                    let found = case.matrix(false, Planes::Three, 2, &finishing);
-                    assert_close(&found, &expected, 6 * terms, "y on the matrix unit");
+                    let found = case.amx(false, Split::Bf16x3, 2, &epilogue);
+                    assert_close(&found, &expected, 6 * terms, "y on AMX");
                 }
             }
         }
@@ -376,23 +376,23 @@ fn results_may_have_gaps() {
         let (bias, residual) = (numbers(case.g.cout, 4), numbers(case.dy.len(), 5));
         for isa in Isa::ALL.into_iter().filter(|isa| isa.available()) {
             for act in [Some(Activation::Relu), Some(Activation::Tanh)] {
-                let finishing = |gap| Finishing {
+                let epilogue = |gap| Epilogue {
                     bias: Some(bias.as_slice().into()),
                     residual: Some(residual.as_slice().into()),
                     act,
                     gap,
                 };
-                let direct = |gap| case.convolve(false, isa, 2, &finishing(gap));
+                let direct = |gap| case.convolve(false, isa, 2, &epilogue(gap));
                 assert_eq!(direct(13), direct(0), "{isa:?}, {:?}", case.g);
                 if Winograd::applies(&case.g, isa) {
                     for size in [Size::Four, Size::Two] {
-                        let winograd = |gap| case.winograd(size, false, isa, 2, &finishing(gap));
+                        let winograd = |gap| case.winograd(size, false, isa, 2, &epilogue(gap));
                         assert_eq!(winograd(13), winograd(0), "{isa:?}, {:?}", case.g);
                     }
                 }
                 if isa == Isa::Amx {
-                    let matrix = |gap| case.matrix(false, Planes::Three, 2, &finishing(gap));
-                    assert_eq!(matrix(13), matrix(0), "{isa:?}, {:?}", case.g);
+                    let amx = |gap| case.amx(false, Split::Bf16x3, 2, &epilogue(gap));
+                    assert_eq!(amx(13), amx(0), "{isa:?}, {:?}", case.g);
                 }
             }
         }
@@ -409,15 +409,10 @@ fn backward_data_adds_a_residual_to_every_pixel() {
         e.add(r, 1.0);
     }
     for isa in vector_isas() {
-        let finishing = Finishing { residual: Some(residual.as_slice().into()), ..Finishing::default() };
-        assert_close(&case.convolve(true, isa, 2, &finishing), &expected, 13, "dx");
+        let epilogue = Epilogue { residual: Some(residual.as_slice().into()), ..Epilogue::default() };
+        assert_close(&case.convolve(true, isa, 2, &epilogue), &expected, 13, "dx");
         if isa == Isa::Avx512 && Isa::Amx.available() {
-            assert_close(
-                &case.matrix(true, Planes::Three, 2, &finishing),
-                &expected,
-                6 * 13,
-                "dx on the matrix unit",
-            );
+            assert_close(&case.amx(true, Split::Bf16x3, 2, &epilogue), &expected, 6 * 13, "dx on AMX");
         }
     }
 }
@@ -428,13 +423,13 @@ fn the_same_threads_give_the_same_bits() {
     let bits = |v: Vec<f32>| v.into_iter().map(f32::to_bits).collect::<Vec<_>>();
     for isa in vector_isas() {
         for threads in [1, 3] {
-            let plain = Finishing::default();
+            let plain = Epilogue::default();
             let run = || [case.convolve(false, isa, threads, &plain), case.filter(isa, threads)].map(bits);
             assert_eq!(run(), run());
             if isa == Isa::Avx512 && Isa::Amx.available() {
                 let run = || {
-                    let forward = case.matrix(false, Planes::Three, threads, &plain);
-                    [forward, case.matrix_filter(Planes::Three, threads)].map(bits)
+                    let forward = case.amx(false, Split::Bf16x3, threads, &plain);
+                    [forward, case.amx_filter(Split::Bf16x3, threads)].map(bits)
                 };
                 assert_eq!(run(), run());
             }

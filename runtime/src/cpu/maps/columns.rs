@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::cpu::ctx::Ctx;
 use crate::cpu::simd::{Access, First, Full, Vector, Work};
-use crate::cpu::threads::share;
+use crate::cpu::threads::chunk;
 
 /// Computes one vector of channels of one image, all its pixels.
 ///
@@ -17,7 +17,7 @@ pub(in crate::cpu) trait ColumnOp: Sync {
 /// Applies `op` to all columns, each thread to its share of them.
 pub(in crate::cpu) fn for_columns(ctx: &Ctx<'_>, [images, pixels, channels]: [usize; 3], op: &impl ColumnOp) {
     ctx.parallel(images * pixels * channels, &|thread| {
-        let columns = Columns::share(ctx, images, channels, thread);
+        let columns = Columns::chunk(ctx, images, channels, thread);
         ctx.isa.dispatch(ForColumns { columns, channels, op });
     });
 }
@@ -32,10 +32,10 @@ pub(in crate::cpu) struct Columns {
 }
 
 impl Columns {
-    pub fn share(ctx: &Ctx<'_>, images: usize, channels: usize, thread: usize) -> Self {
+    pub fn chunk(ctx: &Ctx<'_>, images: usize, channels: usize, thread: usize) -> Self {
         let lanes = ctx.isa.lanes();
         let per_image = channels.div_ceil(lanes);
-        let range = share(images * per_image, 1, thread, ctx.pool.threads());
+        let range = chunk(images * per_image, 1, thread, ctx.threads.count());
         Columns { range, per_image, lanes }
     }
 

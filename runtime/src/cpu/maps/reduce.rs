@@ -118,7 +118,7 @@ impl<'a, const TOTALS: usize, const BLOCKS: usize> Partials<'a, TOTALS, BLOCKS> 
 
     /// Lays them out.
     pub fn new(ctx: &Ctx<'a>, channels: usize) -> Self {
-        let needed = Self::scratch_len(channels, ctx.pool.threads());
+        let needed = Self::scratch_len(channels, ctx.threads.count());
         assert!(ctx.scratch.len() >= needed, "scratch memory is smaller than was asked for at load");
         assert!(ctx.scratch.ptr().cast::<f64>().is_aligned(), "scratch memory starts at a cache line");
         Partials { scratch: ctx.scratch, channels }

@@ -8,7 +8,7 @@ use std::ops::Range;
 use crate::cpu::ctx::Ctx;
 use crate::cpu::memory::LINE;
 use crate::cpu::simd::{Access, First, Full, Vector, Work};
-use crate::cpu::threads::share;
+use crate::cpu::threads::chunk;
 
 /// Rows that share one load of the per-channel operands.
 const TILE: usize = 4;
@@ -38,7 +38,7 @@ pub(in crate::cpu) trait MapOp: Sync {
 /// Views in `op` are as long as the map (per-channel ones as `channels`), and the gaps between its rows where it has any.
 pub(in crate::cpu) unsafe fn map_rows(ctx: &Ctx<'_>, rows: usize, channels: usize, op: &impl MapOp) {
     ctx.parallel(rows * channels, &|i| {
-        let rows = share(rows, 1, i, ctx.pool.threads());
+        let rows = chunk(rows, 1, i, ctx.threads.count());
         ctx.isa.dispatch(MapWork { op, rows, channels });
     });
 }
@@ -62,7 +62,7 @@ pub(in crate::cpu) unsafe fn map_row_range(
 /// Views in `op` are `len` elements long, without gaps.
 pub(in crate::cpu) unsafe fn map_flat(ctx: &Ctx<'_>, len: usize, op: &impl MapOp) {
     ctx.parallel(len, &|i| {
-        let part = share(len, LINE, i, ctx.pool.threads());
+        let part = chunk(len, LINE, i, ctx.threads.count());
         ctx.isa.dispatch(FlatWork { op, part });
     });
 }

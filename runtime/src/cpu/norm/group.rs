@@ -16,7 +16,7 @@ use crate::cpu::ctx::Ctx;
 use crate::cpu::maps::{Partials, Rows, expect_len, map_row_range};
 use crate::cpu::memory::{Dst, LINE, Src};
 use crate::cpu::simd::Element;
-use crate::cpu::threads::share;
+use crate::cpu::threads::chunk;
 
 /// Two numbers per group of a piece.
 pub(super) type GroupSums = [f64; 2];
@@ -28,7 +28,7 @@ pub(super) struct Pieces {
     pub geometry: GroupGeometry,
     /// Of one image.
     per_image: usize,
-    /// Of the pool.
+    /// How many threads there are.
     pub threads: usize,
 }
 
@@ -48,13 +48,13 @@ impl Pieces {
 
     /// The pieces of one thread.
     pub fn of(&self, thread: usize) -> Range<usize> {
-        share(self.count(), 1, thread, self.threads)
+        chunk(self.count(), 1, thread, self.threads)
     }
 
     /// Image and rows of a piece.
     pub fn place(&self, piece: usize) -> (usize, Range<usize>) {
         let (image, part) = (piece / self.per_image, piece % self.per_image);
-        let pixels = share(self.geometry.pixels, 1, part, self.per_image);
+        let pixels = chunk(self.geometry.pixels, 1, part, self.per_image);
         let first = image * self.geometry.pixels;
         (image, first + pixels.start..first + pixels.end)
     }
@@ -165,7 +165,7 @@ pub fn group_stats<E: Element>(
     [mean, rstd]: [Dst<'_, f32>; 2],
 ) {
     expect_sizes(g, x, &[], &[], &[mean.len(), rstd.len()]);
-    let (channels, pieces) = (g.channels, Pieces::new(*g, ctx.pool.threads()));
+    let (channels, pieces) = (g.channels, Pieces::new(*g, ctx.threads.count()));
     let partials = Partials::<2, 3>::new(ctx, channels);
     let rest = behind(ctx, Partials::<2, 3>::scratch_len(channels, pieces.threads));
     let sums = PieceSums::new(rest.scratch, pieces);
@@ -244,7 +244,7 @@ pub fn group_apply<E: Element>(
 ) {
     let maps = [y.len(), residual.map_or(y.len(), Src::len)];
     expect_sizes(g, x, &maps, &[norm.scale.len(), shift.len()], &[norm.mean.len(), norm.rstd.len()]);
-    let pieces = Pieces::new(*g, ctx.pool.threads());
+    let pieces = Pieces::new(*g, ctx.threads.count());
     ctx.parallel(x.view.len(), &|thread| {
         // SAFETY: this thread's vectors.
         let [mean, rstd] = [0, 1].map(|i| unsafe { per_channel(ctx.scratch, g.channels, thread, [i, 2]) });

@@ -50,7 +50,7 @@ pub fn group_backward_reduce<E: Element>(
     let groups = [norm.mean.len(), norm.rstd.len(), out.slope.len(), out.offset.len()];
     let maps = [dy.len(), mask.map_or(dy.len(), |(_, y)| y.len())];
     expect_sizes(g, x, &maps, &[norm.scale.len(), out.dscale.len(), out.dshift.len()], &groups);
-    let (channels, pieces) = (g.channels, Pieces::new(*g, ctx.pool.threads()));
+    let (channels, pieces) = (g.channels, Pieces::new(*g, ctx.threads.count()));
     let partials = Partials::<2, 2>::new(ctx, channels);
     let rest = behind(ctx, Partials::<2, 2>::scratch_len(channels, pieces.threads));
     let totals = Partials::<2, 0>::new(&rest, channels);
@@ -166,7 +166,7 @@ pub fn group_backward_apply<E: Element>(
     let maps = [dy.len(), mask.map_or(dy.len(), |(_, y)| y.len()), out.dx.len()];
     expect_sizes(g, x, &maps, &[norm.scale.len()], &[norm.mean, norm.rstd, slope, offset].map(Src::len));
     expect_len(out.dresidual.map_or(dy.len(), Dst::len), dy.len(), "dresidual");
-    let pieces = Pieces::new(*g, ctx.pool.threads());
+    let pieces = Pieces::new(*g, ctx.threads.count());
     ctx.parallel(x.view.len(), &|thread| {
         // SAFETY: this thread's vectors.
         let own = [0, 1, 2, 3].map(|i| unsafe { per_channel(ctx.scratch, g.channels, thread, [i, 4]) });

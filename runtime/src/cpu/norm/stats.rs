@@ -7,7 +7,7 @@ use crate::cpu::ctx::Ctx;
 use crate::cpu::maps::{Partials, Rows, Terms, accumulate, expect_len};
 use crate::cpu::memory::{Dst, LINE, Src};
 use crate::cpu::simd::{Access, Element, Vector, Work, load};
-use crate::cpu::threads::share;
+use crate::cpu::threads::chunk;
 
 /// Rows whose terms are added in `f32`.
 const SUM_BLOCK: usize = 128;
@@ -135,9 +135,9 @@ fn sum_terms<T: Terms<K> + Sync, const K: usize>(
 ) {
     let channels = out[0].len();
     let partials = Partials::<K, K>::new(ctx, channels);
-    let threads = ctx.pool.threads();
+    let threads = ctx.threads.count();
     ctx.parallel(rows * channels, &|thread| {
-        let rows = share(rows, 1, thread, threads);
+        let rows = chunk(rows, 1, thread, threads);
         ctx.isa.dispatch(SumWork { op, rows, channels, partials, thread });
     });
     over_channels(ctx, channels, &|range| {
@@ -161,11 +161,11 @@ fn sum_terms<T: Terms<K> + Sync, const K: usize>(
 
 /// Splits channels over threads for the merge of totals.
 fn over_channels(ctx: &Ctx<'_>, channels: usize, task: &(dyn Fn(Range<usize>) + Sync)) {
-    let threads = ctx.pool.threads();
+    let threads = ctx.threads.count();
     if channels * threads <= MERGE_ALONE {
         task(0..channels);
     } else {
-        ctx.pool.run(&|thread| task(share(channels, LINE, thread, threads)));
+        ctx.threads.run(&|thread| task(chunk(channels, LINE, thread, threads)));
     }
 }
 
@@ -248,9 +248,9 @@ pub fn bn_stats<E: Element>(
         expect_len(v.len(), channels, "per channel");
     }
     let partials = Partials::<2, 3>::new(ctx, channels);
-    let threads = ctx.pool.threads();
+    let threads = ctx.threads.count();
     ctx.parallel(rows * channels, &|thread| {
-        let rows = share(rows, 1, thread, threads);
+        let rows = chunk(rows, 1, thread, threads);
         ctx.isa.dispatch(StatsWork { x, rows, channels, partials, thread });
     });
     over_channels(ctx, channels, &|range| {
@@ -259,7 +259,7 @@ pub fn bn_stats<E: Element>(
             for thread in 0..threads {
                 // SAFETY: the threads are done.
                 let [mean, m2] = unsafe { partials.total(thread, c) };
-                all.merge(Moments { count: share(rows, 1, thread, threads).len() as f64, mean, m2 });
+                all.merge(Moments { count: chunk(rows, 1, thread, threads).len() as f64, mean, m2 });
             }
             // SAFETY: `c` is inside, and this thread's.
             unsafe { finish(&all, attrs, &out, c) };

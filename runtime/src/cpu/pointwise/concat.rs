@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::cpu::ctx::Ctx;
 use crate::cpu::maps::{expect_len, spanned};
 use crate::cpu::memory::{Dst, Src};
-use crate::cpu::threads::share;
+use crate::cpu::threads::chunk;
 
 /// Most parts that [`concat()`] copies in one pass over the result.
 pub const PARTS: usize = 16;
@@ -30,7 +30,7 @@ pub fn concat(
     parts.iter().for_each(|part| expect_len(part.len(), part.len() / rows * rows, "a part"));
     assert!(start + all / rows <= width, "the parts are wider than the result");
     ctx.parallel(all, &|thread| {
-        for row in share(rows, 1, thread, ctx.pool.threads()) {
+        for row in chunk(rows, 1, thread, ctx.threads.count()) {
             let first = row * (width + gap);
             // SAFETY: the row is this thread's.
             let mut rest = unsafe { y.slice(first + start..first + width) };
@@ -60,7 +60,7 @@ pub fn slice(
     expect_len(x.len(), rows * channels, "x");
     expect_len(y.len(), rows * width, "y");
     ctx.parallel(y.len(), &|thread| {
-        for row in share(rows, 1, thread, ctx.pool.threads()) {
+        for row in chunk(rows, 1, thread, ctx.threads.count()) {
             // SAFETY: the row is this thread's, and nothing writes `x`: it lies apart from `y`.
             let (x, y) = unsafe { (x.slice(), y.slice(row * width..(row + 1) * width)) };
             y.copy_from_slice(&x[row * channels..][taken.clone()]);

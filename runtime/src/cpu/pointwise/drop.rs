@@ -10,7 +10,7 @@ use crate::cpu::ctx::Ctx;
 use crate::cpu::maps::{MapOp, expect_len, map_flat, map_row_range};
 use crate::cpu::memory::{Dst, Src};
 use crate::cpu::simd::{Access, Element, Vector, load, store};
-use crate::cpu::threads::share;
+use crate::cpu::threads::chunk;
 use crate::random::{Key, blocks, threshold};
 
 /// Floats of scratch memory for [`drop`]: a byte per element, where blocks are dropped.
@@ -83,7 +83,7 @@ fn images<E: Element>(
 ) {
     let pixels = g.h * g.w;
     ctx.parallel(y.len(), &|thread| {
-        let rows = share(g.n * pixels, 1, thread, ctx.pool.threads());
+        let rows = chunk(g.n * pixels, 1, thread, ctx.threads.count());
         for image in rows.start / pixels..rows.end.div_ceil(pixels) {
             let rows = rows.start.max(image * pixels)..rows.end.min((image + 1) * pixels);
             // SAFETY: the rows are this thread's; `drop` has checked the lengths.
@@ -133,7 +133,7 @@ fn mask_blocks(ctx: &Ctx<'_>, g: &DropGeometry, size: usize, rate: f32, key: Key
     let limit = threshold(probability);
     let left = AtomicUsize::new(0);
     ctx.parallel(len, &|thread| {
-        for image in share(g.n, 1, thread, ctx.pool.threads()) {
+        for image in chunk(g.n, 1, thread, ctx.threads.count()) {
             let start = image * per_image;
             // SAFETY: inside the scratch memory, as asserted above; the image is this thread's alone.
             let mask =

@@ -5,7 +5,7 @@ use crate::cpu::ctx::Ctx;
 use crate::cpu::maps::expect_len;
 use crate::cpu::memory::{Dst, LINE, Src};
 use crate::cpu::simd::{Vector, Work};
-use crate::cpu::threads::share;
+use crate::cpu::threads::chunk;
 
 /// `f64` numbers per thread: one cache line each.
 const SLOT: usize = LINE / 2;
@@ -20,7 +20,7 @@ pub fn softmax(ctx: &Ctx<'_>, rows: usize, classes: usize, x: Src<'_, f32>, y: D
     expect_len(x.len(), rows * classes, "logits");
     expect_len(y.len(), rows * classes, "probabilities");
     ctx.parallel(x.len(), &|thread| {
-        for row in share(rows, 1, thread, ctx.pool.threads()) {
+        for row in chunk(rows, 1, thread, ctx.threads.count()) {
             ctx.isa.dispatch(Softmax { x, y, row, classes });
         }
     });
@@ -41,14 +41,14 @@ pub fn cross_entropy(
     expect_len(x.len(), rows * classes, "logits");
     expect_len(loss.len(), 1, "loss");
     expect_len(correct.len(), 1, "correct");
-    let threads = ctx.pool.threads();
+    let threads = ctx.threads.count();
     assert!(ctx.scratch.len() >= cross_entropy_scratch_len(threads), "scratch memory is too small");
     let partials = ctx.scratch.ptr().cast::<f64>();
     assert!(partials.is_aligned(), "scratch memory starts at a cache line");
     let slots = SharedSlots(partials);
     ctx.parallel(x.len(), &|thread| {
         let mut sum = [0.0, 0.0];
-        for row in share(rows, 1, thread, threads) {
+        for row in chunk(rows, 1, thread, threads) {
             // SAFETY: nothing writes logits or labels meanwhile.
             let (logits, label) = unsafe { (&x.slice()[row * classes..][..classes], labels.slice()[row]) };
             let [row_loss, right] = ctx.isa.dispatch(Loss { logits, label, smoothing });
@@ -86,7 +86,7 @@ pub fn cross_entropy_backward(
     let per_row = 1.0 / rows as f32;
     let [on, off] = targets(classes, smoothing).map(|t| t as f32);
     ctx.parallel(x.len(), &|thread| {
-        for row in share(rows, 1, thread, ctx.pool.threads()) {
+        for row in chunk(rows, 1, thread, ctx.threads.count()) {
             ctx.isa.dispatch(Softmax { x, y: dx, row, classes });
             // SAFETY: the row is this thread's; nothing writes labels.
             let (dx, label) =

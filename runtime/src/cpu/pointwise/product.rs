@@ -8,7 +8,7 @@ use crate::cpu::ctx::Ctx;
 use crate::cpu::maps::{Columns, MapOp, expect_len, map_flat, map_row_range};
 use crate::cpu::memory::{Dst, Src};
 use crate::cpu::simd::{Access, Element, First, Full, Vector, Work, load, store};
-use crate::cpu::threads::share;
+use crate::cpu::threads::chunk;
 
 /// Pixels whose products are summed before they are added to the gate's gradient, so that large images round less.
 const BLOCK: usize = 64;
@@ -45,7 +45,7 @@ pub fn gate<E: Element>(
     expect_len(gate.len(), images * channels, "the gate");
     let op = Mul { act: epilogue.act, a, b: gate, residual, y };
     ctx.parallel(len, &|thread| {
-        let rows = share(images * pixels, 1, thread, ctx.pool.threads());
+        let rows = chunk(images * pixels, 1, thread, ctx.threads.count());
         for image in rows.start / pixels..rows.end.div_ceil(pixels) {
             let first = image * pixels;
             let rows = rows.start.max(first)..rows.end.min(first + pixels);
@@ -161,7 +161,7 @@ pub fn gate_backward<E: Element>(
         expect_len(l, images * channels, "the gate");
     }
     ctx.parallel(dy.len(), &|thread| {
-        let columns = Columns::share(ctx, images, channels, thread);
+        let columns = Columns::chunk(ctx, images, channels, thread);
         ctx.isa.dispatch(GateBackward { op: &op, columns, size });
     });
 }

@@ -7,7 +7,7 @@ use crate::cpu::ctx::Ctx;
 use crate::cpu::maps::expect_len;
 use crate::cpu::memory::{Dst, Src};
 use crate::cpu::simd::Element;
-use crate::cpu::threads::share;
+use crate::cpu::threads::chunk;
 
 /// `x [n, h, w, cin] -> y [n, out, out, cout]`
 pub fn pad<E: Element>(ctx: &Ctx<'_>, g: &PadGeometry, x: Src<'_, E>, y: Dst<'_, E>) {
@@ -15,7 +15,7 @@ pub fn pad<E: Element>(ctx: &Ctx<'_>, g: &PadGeometry, x: Src<'_, E>, y: Dst<'_,
     let [oh, ow] = g.out;
     let line = ow * g.cout;
     ctx.parallel(y.len(), &|thread| {
-        for row in share(g.n * oh, 1, thread, ctx.pool.threads()) {
+        for row in chunk(g.n * oh, 1, thread, ctx.threads.count()) {
             let (image, oy) = (row / oh, row % oh);
             // SAFETY: the row is this thread's, and nothing writes `x`: it lies apart from `y`.
             let (x, y) = unsafe { (x.slice(), y.slice(row * line..(row + 1) * line)) };
@@ -34,7 +34,7 @@ pub fn pad_backward<E: Element>(ctx: &Ctx<'_>, g: &PadGeometry, dy: Src<'_, E>, 
     expect_lens(g, dx.len(), dy.len());
     let line = g.w * g.cin;
     ctx.parallel(dx.len(), &|thread| {
-        for row in share(g.n * g.h, 1, thread, ctx.pool.threads()) {
+        for row in chunk(g.n * g.h, 1, thread, ctx.threads.count()) {
             let (image, iy) = (row / g.h, row % g.h);
             // SAFETY: the row is this thread's, and nothing writes `dy`: it lies apart from `dx`.
             let (dy, dx) = unsafe { (dy.slice(), dx.slice(row * line..(row + 1) * line)) };

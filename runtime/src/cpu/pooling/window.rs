@@ -9,7 +9,7 @@ use crate::cpu::ctx::Ctx;
 use crate::cpu::maps::{expect_len, spanned};
 use crate::cpu::memory::{Dst, Src};
 use crate::cpu::simd::{Access, Element, First, Full, Vector, Work, load, store};
-use crate::cpu::threads::share;
+use crate::cpu::threads::chunk;
 
 /// Maxima of the windows and, if wanted, their positions in them (row-major, the border included). Of equal values the
 /// first counts; a NaN is larger than everything, the last of several being taken, as in PyTorch. Between the pixels of
@@ -81,7 +81,7 @@ pub(super) trait PixelOp: Sync {
 /// Views in `op` have the lengths that its geometry gives them.
 pub(super) unsafe fn windows(ctx: &Ctx<'_>, [rows, columns, channels]: [usize; 3], op: &impl PixelOp) {
     ctx.parallel(rows * columns * channels, &|thread| {
-        let rows = share(rows, 1, thread, ctx.pool.threads());
+        let rows = chunk(rows, 1, thread, ctx.threads.count());
         ctx.isa.dispatch(PixelWork { op, rows, columns, channels });
     });
 }

@@ -1,7 +1,7 @@
-//! Whether there is a matrix unit (Intel AMX), and whether this process may use it.
+//! Whether there is AMX (Intel's matrix unit), and whether this process may use it.
 
 #[cfg(target_arch = "x86_64")]
-pub use unit::available;
+pub use x86::available;
 
 /// Only x86-64 has one.
 #[cfg(not(target_arch = "x86_64"))]
@@ -10,12 +10,12 @@ pub fn available() -> bool {
 }
 
 #[cfg(target_arch = "x86_64")]
-mod unit {
+mod x86 {
     #[cfg(target_os = "linux")]
     use std::arch::asm;
     use std::sync::OnceLock;
 
-    /// Whether the processor has the unit, and the operating system lets this process use it.
+    /// Whether the processor has AMX, and the operating system lets this process use it.
     pub fn available() -> bool {
         static AVAILABLE: OnceLock<bool> = OnceLock::new();
         *AVAILABLE.get_or_init(|| {

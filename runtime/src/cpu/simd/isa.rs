@@ -10,7 +10,7 @@ pub const ISA_VARIABLE: &str = "RESNETC_ISA";
 /// An instruction set that kernels are compiled for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Isa {
-    /// 512-bit vectors, and the matrix unit (AMX-BF16) for convolutions.
+    /// 512-bit vectors, and AMX for convolutions.
     Amx,
     /// 512-bit vectors, and those of pairs of bf16 (AVX512-BF16) for convolutions in bf16.
     Avx512Bf16,
@@ -150,11 +150,11 @@ impl Isa {
         }
     }
 
-    /// Does `work` where [`Vector::add_pairs`] is an instruction.
+    /// Does `work` where [`Vector::dot_bf16`] is an instruction.
     ///
     /// # Panics
     /// Where it is none: only [`Isa::Avx512Bf16`] has it.
-    pub fn dispatch_pairs<W: Work>(self, work: W) -> W::Output {
+    pub fn dispatch_bf16_dot<W: Work>(self, work: W) -> W::Output {
         debug_assert!(self.available());
         match self {
             // SAFETY: an `Isa` is only used where `available` holds.

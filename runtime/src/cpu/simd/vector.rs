@@ -50,14 +50,14 @@ pub trait Vector: Copy {
     /// load all that a tile multiplies first, and then keep its sums in memory for want of registers: AVX2 does two thirds
     /// of what it can so.
     #[inline(always)]
-    unsafe fn in_order(self) -> Self {
+    unsafe fn before_later_loads(self) -> Self {
         compiler_fence(Ordering::SeqCst);
         self
     }
     /// `o + self[0] * a[0] + self[1] * a[1]`, the elements of `self` and `a` being pairs of bf16, the first one in the lower half;
-    /// subnormal ones count as zero. Only where [`Isa::dispatch_pairs`](super::isa::Isa::dispatch_pairs) leads to.
+    /// subnormal ones count as zero. Only where [`Isa::dispatch_bf16_dot`](super::isa::Isa::dispatch_bf16_dot) leads to.
     #[inline(always)]
-    unsafe fn add_pairs(self, _a: Self, _o: Self) -> Self {
+    unsafe fn dot_bf16(self, _a: Self, _o: Self) -> Self {
         unreachable!("these vectors multiply no pairs")
     }
     /// The larger one; `o` where `self` is NaN.
@@ -306,7 +306,7 @@ mod tests {
             let mut found = vec![0.0; V::LANES];
             // SAFETY: dispatched; all have the vector's length.
             unsafe {
-                let sums = V::load(a.as_ptr()).add_pairs(V::load(b.as_ptr()), V::splat(0.5));
+                let sums = V::load(a.as_ptr()).dot_bf16(V::load(b.as_ptr()), V::splat(0.5));
                 sums.store(found.as_mut_ptr());
             }
             let expected: Vec<f32> = (0..V::LANES).map(|i| 0.5 + 10.0 * i as f32 - 3.0).collect();
@@ -317,7 +317,7 @@ mod tests {
     #[test]
     fn pairs_are_multiplied_and_added() {
         if Isa::Avx512Bf16.available() {
-            Isa::Avx512Bf16.dispatch_pairs(CheckPairs);
+            Isa::Avx512Bf16.dispatch_bf16_dot(CheckPairs);
         }
     }
 

@@ -4,7 +4,7 @@ use resnetc_compiler::plan::{ALIGN, Kernel};
 
 use super::dispatch;
 use super::dispatch::Operands;
-use crate::cpu::conv::{Algorithm, FilterAlgorithm, Finishing};
+use crate::cpu::conv::{Algorithm, Epilogue, FilterAlgorithm};
 use crate::cpu::ctx::Ctx;
 use crate::cpu::machine::Machine;
 use crate::cpu::memory::Memory;
@@ -104,25 +104,25 @@ pub(in crate::cpu) fn run(ctx: &Ctx<'_>, prepared: &Prepared, operands: &Operand
 }
 
 fn run_convolution(ctx: &Ctx<'_>, convolution: &Algorithm, kept: Option<&Memory>, operands: &Operands<'_>) {
-    let finishing = match *operands.kernel() {
-        Kernel::Conv { bias, epilogue, .. } => Finishing {
+    let epilogue = match *operands.kernel() {
+        Kernel::Conv { bias, epilogue, .. } => Epilogue {
             bias: bias.then(|| operands.input(2)),
             residual: operands.last_map(epilogue.residual),
             act: epilogue.act,
             gap: operands.output_gap(0),
         },
         Kernel::ConvBackwardData { residual, .. } => {
-            Finishing { residual: operands.last_map(residual), ..Finishing::default() }
+            Epilogue { residual: operands.last_map(residual), ..Epilogue::default() }
         }
         ref kernel => unreachable!("{kernel:?} is no convolution"),
     };
     let (x, y) = (operands.map(0), operands.output_map(0));
     match kept {
-        Some(packed) => convolution.run(ctx, x, packed.floats_view(), &finishing, ctx.scratch, y),
+        Some(packed) => convolution.run(ctx, x, packed.floats_view(), &epilogue, ctx.scratch, y),
         None => {
             let (packed, scratch) = ctx.scratch.split_at(packed_room(convolution));
             convolution.pack(ctx, operands.input(1), packed);
-            convolution.run(ctx, x, packed.src(), &finishing, scratch, y);
+            convolution.run(ctx, x, packed.src(), &epilogue, scratch, y);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What the machine can do at most, measured: multiply-adds in registers, products on the matrix unit, and traffic to memory.
+//! What the machine can do at most, measured: multiply-adds in registers, products on AMX, and traffic to memory.
 //! Steps of a plan are judged by these (Williams et al. 2009, "Roofline").
 
 use std::hint::black_box;
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::cpu::conv;
 use crate::cpu::memory::{Dst, Memory};
 use crate::cpu::simd::{Isa, Vector, Work};
-use crate::cpu::threads::{Pool, share};
+use crate::cpu::threads::{ThreadPool, chunk};
 use crate::error::Result;
 
 /// Ceilings of arithmetic with the given threads and instructions. Multiply-adds count as two operations, in 10^9 per second.
@@ -15,10 +15,10 @@ use crate::error::Result;
 pub struct Arithmetic {
     /// Of vectors, in `f32`.
     pub gflops: f64,
-    /// Of the matrix unit, where it is used, in bf16. Products in `f32` take six of these.
-    pub unit_gflops: Option<f64>,
+    /// Of AMX, where it is used, in bf16. Products in `f32` take six of these.
+    pub amx_gflops: Option<f64>,
     /// Of vectors, of pairs of bf16, where they are used.
-    pub pairs_gflops: Option<f64>,
+    pub bf16_dot_gflops: Option<f64>,
 }
 
 /// Ceilings of this machine with the given threads and instructions.
@@ -36,7 +36,7 @@ const ROUNDS: usize = 5;
 /// Multiply-adds of one measurement, per thread and accumulator.
 const ITERATIONS: usize = 1 << 20;
 
-/// Blocks of four products of tiles of one measurement, per thread: long enough for a unit that was at rest.
+/// Blocks of four products of tiles of one measurement, per thread: long enough for an AMX unit that was at rest.
 const BLOCKS: usize = 1 << 17;
 
 /// Independent sums: latency times throughput of a multiply-add, with room, and few enough for 16 registers.
@@ -46,54 +46,54 @@ const SUMS: usize = 12;
 const FLOATS: usize = 32 << 20;
 
 /// Measures; takes about half a second.
-pub fn measure(pool: &Pool, isa: Isa) -> Result<Roofline> {
-    let threads = pool.threads();
-    let arithmetic = arithmetic(pool, isa);
+pub fn measure(threads: &ThreadPool, isa: Isa) -> Result<Roofline> {
+    let count = threads.count();
+    let arithmetic = arithmetic(threads, isa);
     let (mut from, mut to) = (Memory::floats(FLOATS)?, Memory::floats(FLOATS)?);
     let (from, to) = (from.view(), to.view());
-    let traffic = best(|| pool.run(&|index| isa.dispatch(Scale { from, to, index, threads })));
+    let traffic = best(|| threads.run(&|index| isa.dispatch(Scale { from, to, index, count })));
     // A store that misses the cache reads its line first.
     let bytes = 3 * FLOATS * size_of::<f32>();
     Ok(Roofline { arithmetic, gb_s: per_second(bytes, traffic) })
 }
 
 /// Measures arithmetic alone; takes some twenty milliseconds.
-pub fn arithmetic(pool: &Pool, isa: Isa) -> Arithmetic {
-    let threads = pool.threads();
-    let time = best(|| pool.run(&|_| isa.dispatch(MultiplyAdds(ITERATIONS))));
-    let gflops = per_second(2 * SUMS * ITERATIONS * isa.lanes() * threads, time);
-    let unit_gflops = (isa == Isa::Amx).then(|| {
-        let time = best(|| pool.run(&|_| conv::multiply_tiles(BLOCKS)));
-        per_second(BLOCKS * conv::TILES_OPERATIONS * threads, time)
+pub fn arithmetic(threads: &ThreadPool, isa: Isa) -> Arithmetic {
+    let count = threads.count();
+    let time = best(|| threads.run(&|_| isa.dispatch(MultiplyAdds(ITERATIONS))));
+    let gflops = per_second(2 * SUMS * ITERATIONS * isa.lanes() * count, time);
+    let amx_gflops = (isa == Isa::Amx).then(|| {
+        let time = best(|| threads.run(&|_| conv::multiply_tiles(BLOCKS)));
+        per_second(BLOCKS * conv::TILES_OPERATIONS * count, time)
     });
-    let pairs_gflops = (isa == Isa::Avx512Bf16).then(|| {
-        let time = best(|| pool.run(&|_| isa.dispatch_pairs(PairProducts(ITERATIONS))));
-        per_second(4 * SUMS * ITERATIONS * isa.lanes() * threads, time)
+    let bf16_dot_gflops = (isa == Isa::Avx512Bf16).then(|| {
+        let time = best(|| threads.run(&|_| isa.dispatch_bf16_dot(DotProducts(ITERATIONS))));
+        per_second(4 * SUMS * ITERATIONS * isa.lanes() * count, time)
     });
-    Arithmetic { gflops, unit_gflops, pairs_gflops }
+    Arithmetic { gflops, amx_gflops, bf16_dot_gflops }
 }
 
-/// Vectors' and the unit's operations per second when nothing slows the unit down: what the cost models' constants mean.
-const UNIT_PER_VECTORS: f64 = 12.0;
+/// Operations of AMX per operation of vectors when nothing slows AMX down: what the cost models' constants mean.
+const AMX_PER_VECTORS: f64 = 12.0;
 
-/// Rounds of [`unit_slowness`]. The worst but one counts: a unit that others slow down for some of them will be slow again,
+/// Rounds of [`amx_slowness`]. The worst but one counts: a unit that others slow down for some of them will be slow again,
 /// and in `f32` vectors lose less than it does.
 const SLOWNESS_ROUNDS: usize = 9;
 
-/// How many times as long as usual the matrix unit's products take, beside vectors: at least once. Takes some milliseconds.
-pub fn unit_slowness(pool: &Pool) -> f64 {
+/// How many times as long as usual products on AMX take, beside vectors: at least once. Takes some milliseconds.
+pub fn amx_slowness(threads: &ThreadPool) -> f64 {
     let (adds, blocks) = (ITERATIONS >> 6, BLOCKS >> 6);
     let mut ratios = [0.0; SLOWNESS_ROUNDS];
-    // At rest, the unit takes a while to begin.
-    pool.run(&|_| conv::multiply_tiles(blocks));
+    // At rest, AMX takes a while to begin.
+    threads.run(&|_| conv::multiply_tiles(blocks));
     for ratio in &mut ratios {
-        let vectors = timed(|| pool.run(&|_| Isa::Amx.dispatch(MultiplyAdds(adds))));
-        let unit = timed(|| pool.run(&|_| conv::multiply_tiles(blocks)));
+        let vectors = timed(|| threads.run(&|_| Isa::Amx.dispatch(MultiplyAdds(adds))));
+        let amx = timed(|| threads.run(&|_| conv::multiply_tiles(blocks)));
         let vectors = per_second(2 * SUMS * adds * Isa::Amx.lanes(), vectors);
-        *ratio = per_second(blocks * conv::TILES_OPERATIONS, unit) / vectors;
+        *ratio = per_second(blocks * conv::TILES_OPERATIONS, amx) / vectors;
     }
     ratios.sort_by(f64::total_cmp);
-    (UNIT_PER_VECTORS / ratios[1]).max(1.0)
+    (AMX_PER_VECTORS / ratios[1]).max(1.0)
 }
 
 fn timed(mut run: impl FnMut()) -> Duration {
@@ -134,9 +134,9 @@ impl Work for MultiplyAdds {
 }
 
 /// So many products of pairs added to each of some independent sums.
-struct PairProducts(usize);
+struct DotProducts(usize);
 
-impl Work for PairProducts {
+impl Work for DotProducts {
     type Output = ();
 
     #[inline(always)]
@@ -147,7 +147,7 @@ impl Work for PairProducts {
             let mut sums = [V::splat(black_box(1.0)); SUMS];
             for _ in 0..self.0 {
                 for sum in &mut sums {
-                    *sum = factor.add_pairs(factor, *sum);
+                    *sum = factor.dot_bf16(factor, *sum);
                 }
             }
             let total = sums.into_iter().skip(1).fold(sums[0], |a, b| a.add(b));
@@ -161,7 +161,7 @@ struct Scale<'a> {
     from: Dst<'a, f32>,
     to: Dst<'a, f32>,
     index: usize,
-    threads: usize,
+    count: usize,
 }
 
 impl Work for Scale<'_> {
@@ -169,7 +169,7 @@ impl Work for Scale<'_> {
 
     #[inline(always)]
     fn run<V: Vector>(self) {
-        let part = share(self.from.len(), 64, self.index, self.threads);
+        let part = chunk(self.from.len(), 64, self.index, self.count);
         // SAFETY: dispatched to the instruction set of `V`; the arrays are as long as each other and a multiple of 64
         // floats, the longest vectors have 16, and the threads' parts do not overlap.
         unsafe {
@@ -186,28 +186,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_matrix_unit_has_a_ceiling_of_its_own() {
+    fn amx_has_a_ceiling_of_its_own() {
         if Isa::Amx.available() {
-            let found = arithmetic(&Pool::new(2).unwrap(), Isa::Amx);
-            assert!(found.unit_gflops.is_some_and(|unit| unit.is_finite() && unit > 0.0), "{found:?}");
+            let found = arithmetic(&ThreadPool::new(2).unwrap(), Isa::Amx);
+            assert!(found.amx_gflops.is_some_and(|amx| amx.is_finite() && amx > 0.0), "{found:?}");
         }
     }
 
     #[test]
-    fn pairs_have_a_ceiling_of_their_own() {
+    fn dot_products_have_a_ceiling_of_their_own() {
         if Isa::Avx512Bf16.available() {
-            let found = arithmetic(&Pool::new(1).unwrap(), Isa::Avx512Bf16);
-            assert!(found.pairs_gflops.is_some_and(|pairs| pairs.is_finite() && pairs > 0.0), "{found:?}");
+            let found = arithmetic(&ThreadPool::new(1).unwrap(), Isa::Avx512Bf16);
+            assert!(found.bf16_dot_gflops.is_some_and(|dot| dot.is_finite() && dot > 0.0), "{found:?}");
         }
     }
 
     #[test]
     fn ceilings_are_finite_and_positive() {
-        let pool = Pool::new(1).unwrap();
-        let found = measure(&pool, Isa::Portable).unwrap();
-        let Arithmetic { gflops, unit_gflops, pairs_gflops } = found.arithmetic;
+        let threads = ThreadPool::new(1).unwrap();
+        let found = measure(&threads, Isa::Portable).unwrap();
+        let Arithmetic { gflops, amx_gflops, bf16_dot_gflops } = found.arithmetic;
         assert!(gflops.is_finite() && gflops > 0.0, "{found:?}");
-        assert!(unit_gflops.is_none() && pairs_gflops.is_none(), "{found:?}");
+        assert!(amx_gflops.is_none() && bf16_dot_gflops.is_none(), "{found:?}");
         assert!(found.gb_s.is_finite() && found.gb_s > 0.0, "{found:?}");
     }
 }

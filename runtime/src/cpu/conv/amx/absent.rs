@@ -1,10 +1,10 @@
-//! Stands in for the matrix unit on processors that cannot have it: nothing applies, so nothing is ever made.
+//! Stands in for AMX on processors that cannot have it: nothing applies, so nothing is ever made.
 
 use std::convert::Infallible;
 
 use resnetc_compiler::plan::ConvGeometry;
 
-use crate::cpu::conv::epilogue::Finishing;
+use crate::cpu::conv::epilogue::Epilogue;
 use crate::cpu::conv::problem::Operation;
 use crate::cpu::ctx::Ctx;
 use crate::cpu::machine::Machine;
@@ -14,19 +14,19 @@ use crate::device::Estimate;
 
 /// How convolutions would multiply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Planes {
+pub enum Split {
     /// Factors are rounded to bf16.
-    One,
+    Bf16x1,
     /// Factors are f32.
-    Three,
+    Bf16x3,
 }
 
 /// A convolution that cannot be made.
-pub struct MatrixConvolution(Infallible);
+pub struct AmxConvolution(Infallible);
 
-impl MatrixConvolution {
+impl AmxConvolution {
     /// Never.
-    pub(super) fn offer(_: ConvGeometry, _: Operation, _: Planes, _: Machine) -> Option<(Self, Estimate)> {
+    pub(super) fn offer(_: ConvGeometry, _: Operation, _: Split, _: Machine) -> Option<(Self, Estimate)> {
         None
     }
 
@@ -56,7 +56,7 @@ impl MatrixConvolution {
         _: &Ctx<'_>,
         _: MapSrc<'_>,
         _: Src<'_, f32>,
-        _: &Finishing<'_>,
+        _: &Epilogue<'_>,
         _: Dst<'_, f32>,
         _: MapDst<'_>,
     ) {
@@ -65,11 +65,11 @@ impl MatrixConvolution {
 }
 
 /// A filter gradient that cannot be made.
-pub struct MatrixFilter(Infallible);
+pub struct AmxFilter(Infallible);
 
-impl MatrixFilter {
+impl AmxFilter {
     /// Never.
-    pub fn offer(_: ConvGeometry, _: Planes, _: Machine) -> Option<(Self, Estimate)> {
+    pub fn offer(_: ConvGeometry, _: Split, _: Machine) -> Option<(Self, Estimate)> {
         None
     }
 
@@ -92,7 +92,7 @@ impl MatrixFilter {
 /// Operations of a block.
 pub const TILES_OPERATIONS: usize = 0;
 
-/// Is not called where there is no unit.
+/// Is not called where there is no AMX.
 pub fn multiply_tiles(_: usize) {
-    unreachable!("no tiles without a matrix unit")
+    unreachable!("no tiles without AMX")
 }

@@ -1,11 +1,11 @@
-//! What maps consist of, as the matrix unit's convolutions read and write them: `f32`, or bf16 as `u16`.
+//! What maps consist of, as AMX's convolutions read and write them: `f32`, or bf16 as `u16`.
 
 // Loops over constant ranges stay index loops, as in the register tiles: LLVM unrolls those early.
 #![allow(clippy::needless_range_loop)]
 
 use std::arch::x86_64::*;
 
-use super::planes::{MAX_PLANES, convert, mask, pair, pair_bf16, transpose_bf16, transpose_rows};
+use super::split::{MAX_TERMS, convert, mask, pair, pair_bf16, transpose_bf16, transpose_rows};
 use super::tiles::SIDE;
 use crate::cpu::simd::{Avx512, Vector};
 
@@ -14,7 +14,7 @@ use crate::cpu::simd::{Avx512, Vector};
 /// # Safety
 /// Of its functions: [`available`](crate::cpu::simd::amx::available); pointers are valid for the elements read or written.
 pub trait Element: Copy {
-    /// Whether elements are what the unit multiplies, so that a map need not always be copied.
+    /// Whether elements are what AMX multiplies, so that a map need not always be copied.
     const NARROW: bool;
 
     /// A vector of the first `count` elements from `p` on, zeros above; all 16 of them where `WHOLE`.
@@ -29,19 +29,19 @@ pub trait Element: Copy {
     /// Stores two vectors side by side.
     unsafe fn store_pair(v: [Avx512; 2], p: *mut Self);
 
-    /// Converts `len` elements to planes that are `plane` elements apart.
-    unsafe fn convert<const PLANES: usize>(from: *const Self, len: usize, to: *mut u16, plane: usize);
+    /// Converts `len` elements to terms that are `term` elements apart.
+    unsafe fn convert<const TERMS: usize>(from: *const Self, len: usize, to: *mut u16, term: usize);
 
-    /// The planes of two rows of at most 16 elements, interleaved: see [`pair`].
-    unsafe fn pair<const PLANES: usize>(rows: [*const Self; 2], lanes: __mmask16) -> [__m512i; MAX_PLANES];
+    /// The terms of two rows of at most 16 elements, interleaved: see [`pair`].
+    unsafe fn pair<const TERMS: usize>(rows: [*const Self; 2], lanes: __mmask16) -> [__m512i; MAX_TERMS];
 
     /// Transposes 32 rows of at most 16 elements: see [`transpose_rows`].
-    unsafe fn transpose<const PLANES: usize>(
+    unsafe fn transpose<const TERMS: usize>(
         rows: &[*const Self; 32],
         width: usize,
         to: *mut u16,
         row: usize,
-        plane: usize,
+        term: usize,
     );
 }
 
@@ -81,33 +81,33 @@ impl Element for f32 {
 
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-    unsafe fn convert<const PLANES: usize>(from: *const f32, len: usize, to: *mut u16, plane: usize) {
+    unsafe fn convert<const TERMS: usize>(from: *const f32, len: usize, to: *mut u16, term: usize) {
         // SAFETY: the caller's promise.
-        unsafe { convert::<PLANES>(from, len, to, plane) }
+        unsafe { convert::<TERMS>(from, len, to, term) }
     }
 
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-    unsafe fn pair<const PLANES: usize>(rows: [*const f32; 2], lanes: __mmask16) -> [__m512i; MAX_PLANES] {
+    unsafe fn pair<const TERMS: usize>(rows: [*const f32; 2], lanes: __mmask16) -> [__m512i; MAX_TERMS] {
         // SAFETY: the caller's promise.
-        unsafe { pair::<PLANES>(rows, lanes) }
+        unsafe { pair::<TERMS>(rows, lanes) }
     }
 
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-    unsafe fn transpose<const PLANES: usize>(
+    unsafe fn transpose<const TERMS: usize>(
         rows: &[*const f32; 32],
         width: usize,
         to: *mut u16,
         row: usize,
-        plane: usize,
+        term: usize,
     ) {
         // SAFETY: the caller's promise.
-        unsafe { transpose_rows::<PLANES>(rows, width, to, row, plane) }
+        unsafe { transpose_rows::<TERMS>(rows, width, to, row, term) }
     }
 }
 
-/// bf16, in one plane.
+/// bf16, in one term.
 impl Element for u16 {
     const NARROW: bool = true;
 
@@ -161,16 +161,16 @@ impl Element for u16 {
 
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-    unsafe fn convert<const PLANES: usize>(from: *const u16, len: usize, to: *mut u16, _plane: usize) {
-        const { assert!(PLANES == 1, "a map in bf16 has one plane") };
+    unsafe fn convert<const TERMS: usize>(from: *const u16, len: usize, to: *mut u16, _plane: usize) {
+        const { assert!(TERMS == 1, "a map in bf16 has one term") };
         // SAFETY: the caller's promise.
         unsafe { std::ptr::copy_nonoverlapping(from, to, len) };
     }
 
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw")]
-    unsafe fn pair<const PLANES: usize>(rows: [*const u16; 2], lanes: __mmask16) -> [__m512i; MAX_PLANES] {
-        const { assert!(PLANES == 1, "a map in bf16 has one plane") };
+    unsafe fn pair<const TERMS: usize>(rows: [*const u16; 2], lanes: __mmask16) -> [__m512i; MAX_TERMS] {
+        const { assert!(TERMS == 1, "a map in bf16 has one term") };
         let zero = _mm512_setzero_si512();
         // SAFETY: the caller's promise.
         [unsafe { pair_bf16(rows, lanes) }, zero, zero]
@@ -178,39 +178,39 @@ impl Element for u16 {
 
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw")]
-    unsafe fn transpose<const PLANES: usize>(
+    unsafe fn transpose<const TERMS: usize>(
         rows: &[*const u16; 32],
         width: usize,
         to: *mut u16,
         row: usize,
         _plane: usize,
     ) {
-        const { assert!(PLANES == 1, "a map in bf16 has one plane") };
+        const { assert!(TERMS == 1, "a map in bf16 has one term") };
         // SAFETY: the caller's promise.
         unsafe { transpose_bf16(rows, width, to, row) }
     }
 }
 
-/// Makes tiles of `B` from 32 rows of 16 elements: pairs of rows are interleaved. Planes are `plane` elements apart; of each
+/// Makes tiles of `B` from 32 rows of 16 elements: pairs of rows are interleaved. Split are `term` elements apart; of each
 /// row the first `width` elements are read, and null rows are zeros.
 ///
 /// # Safety
 /// [`available`](crate::cpu::simd::amx::available); the rows are readable, the tiles (512 elements each) writable.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-pub unsafe fn pair_rows<const PLANES: usize, E: Element>(
+pub unsafe fn pair_rows<const TERMS: usize, E: Element>(
     rows: &[*const E; 32],
     width: usize,
     to: *mut u16,
-    plane: usize,
+    term: usize,
 ) {
     let lanes = mask(width);
     for pair in 0..16 {
         // SAFETY: the caller's promise.
         unsafe {
-            let found = E::pair::<PLANES>([rows[2 * pair], rows[2 * pair + 1]], lanes);
-            for i in 0..PLANES {
-                _mm512_storeu_si512(to.add(i * plane + 32 * pair).cast(), found[i]);
+            let found = E::pair::<TERMS>([rows[2 * pair], rows[2 * pair + 1]], lanes);
+            for i in 0..TERMS {
+                _mm512_storeu_si512(to.add(i * term + 32 * pair).cast(), found[i]);
             }
         }
     }

@@ -10,8 +10,8 @@ use resnetc_compiler::plan::ConvGeometry;
 
 use super::element::{Element, pair_rows};
 use super::map::{Axis, Band, Map};
-use super::planes::Planes;
 use super::product::{Fetch, Product};
+use super::split::Split;
 use super::tiles::{DEPTH, SIDE, Sums, TILE_BYTES, Tiles};
 use super::weights::GROUP;
 use super::windows::Windows;
@@ -21,7 +21,7 @@ use crate::cpu::machine::Machine;
 use crate::cpu::maps::MapSrc;
 use crate::cpu::memory::{Dst, Src};
 use crate::cpu::simd::{Avx512, Isa, Vector};
-use crate::cpu::threads::{share, share_either};
+use crate::cpu::threads::{chunk, chunk_either};
 use crate::device::Estimate;
 
 /// Bytes of a band's copies. Every sum of the thread is read and written once per band: the larger the better.
@@ -41,7 +41,7 @@ mod cost {
 }
 
 /// A row of tiles of the gradient: 16 channels of `x` under one tap.
-struct Row {
+struct TileRow {
     /// Element of its first factor in the copy.
     from: usize,
     /// First of its weights' rows: `tap * cin + channel`, `cin` rounded up to tiles.
@@ -49,9 +49,9 @@ struct Row {
 }
 
 /// A filter gradient with everything decided that sizes decide.
-pub struct MatrixFilter {
+pub struct AmxFilter {
     geometry: ConvGeometry,
-    planes: Planes,
+    split: Split,
     /// Where rows of taps are taken for channels, which `geometry` then says.
     windows: Option<Windows>,
     /// Elements of `x`, and those from one of its rows, or pixels, to the next.
@@ -60,7 +60,7 @@ pub struct MatrixFilter {
     map: Map,
     /// Positions from one channel to the next in the copy of `x`.
     stride: usize,
-    rows: Vec<Row>,
+    rows: Vec<TileRow>,
     /// For each position of the largest band its pixel of `dy`, relative to the band's first; negative where it is none.
     pixels: Vec<i32>,
     /// Byte offsets of the blocks of positions.
@@ -68,18 +68,18 @@ pub struct MatrixFilter {
     by_bands: bool,
 }
 
-impl MatrixFilter {
-    /// `dw` of `x` and `dy`, and what it is expected to cost; `None` without a unit or with groups.
-    pub fn offer(geometry: ConvGeometry, planes: Planes, machine: Machine) -> Option<(Self, Estimate)> {
+impl AmxFilter {
+    /// `dw` of `x` and `dy`, and what it is expected to cost; `None` without AMX or with groups.
+    pub fn offer(geometry: ConvGeometry, split: Split, machine: Machine) -> Option<(Self, Estimate)> {
         if machine.isa != Isa::Amx || geometry.attrs.groups > 1 {
             return None;
         }
-        let gradient = Self::new(geometry, planes, machine.threads);
+        let gradient = Self::new(geometry, split, machine.threads);
         let estimate = gradient.estimate(machine);
         Some((gradient, estimate))
     }
 
-    fn new(geometry: ConvGeometry, planes: Planes, threads: usize) -> Self {
+    fn new(geometry: ConvGeometry, split: Split, threads: usize) -> Self {
         let ConvGeometry { n, h, w, cin, .. } = geometry;
         let (windows, geometry) = Windows::new(&geometry).map_or((None, geometry), |(w, g)| (Some(w), g));
         let x_steps = windows.as_ref().map_or([w * cin, cin], |windows| [windows.pitch, windows.step]);
@@ -94,7 +94,7 @@ impl MatrixFilter {
         let weights = a.kernel[0] * a.kernel[1] * padded(g.cin) * padded(g.cout);
         let by_bands = weights <= MAX_PARTIAL || g.cout.div_ceil(GROUP) < threads;
         let residues = rows.step * cols.step;
-        let pixel = (padded(g.cin) + padded(g.cout) / residues) * size_of::<u16>() * planes.count();
+        let pixel = (padded(g.cin) + padded(g.cout) / residues) * size_of::<u16>() * split.count();
         let sharing = if by_bands { threads } else { 1 };
         let map = Map::new(g.n, rows, cols, g.cin, BAND_BYTES / pixel, sharing);
         let band = map.largest();
@@ -108,7 +108,7 @@ impl MatrixFilter {
                 let residue = below % map.rows.step * map.cols.step + right % map.cols.step;
                 let shift = below / map.rows.step * map.cols.outputs() + right / map.cols.step;
                 for channel in (0..g.cin).step_by(SIDE) {
-                    tiles.push(Row {
+                    tiles.push(TileRow {
                         from: (residue * padded(g.cin) + channel) * stride + shift,
                         to: (row * a.kernel[1] + col) * padded(g.cin) + channel,
                     });
@@ -119,9 +119,9 @@ impl MatrixFilter {
         let bytes = (DEPTH * size_of::<u16>()) as isize;
         let blocks = (0..pixels.len().div_ceil(DEPTH) as isize).map(|i| i * bytes).collect();
         let x_len = n * h * w * cin;
-        MatrixFilter {
+        AmxFilter {
             geometry,
-            planes,
+            split,
             windows,
             x_len,
             x_steps,
@@ -142,10 +142,10 @@ impl MatrixFilter {
         let groups = self.groups().div_ceil(groups);
         let columns = (groups * 2).min(self.padded()[1] / SIDE);
         let tiles = (self.rows.len() * columns) as f64;
-        let product = cost::PRODUCT * machine.unit_slowness(self.geometry.precision);
-        let products = tiles * (self.blocks.len() * self.planes.products()) as f64 * product;
+        let product = cost::PRODUCT * machine.amx_slowness(self.geometry.precision);
+        let products = tiles * (self.blocks.len() * self.split.products()) as f64 * product;
         let elements = self.copy_len() + columns * SIDE * self.pixels.len();
-        let copied = (elements * self.planes.count()) as f64 * cost::CONVERT;
+        let copied = (elements * self.split.count()) as f64 * cost::CONVERT;
         let parts = [
             ("products", bands * products),
             ("copies", bands * copied),
@@ -156,9 +156,9 @@ impl MatrixFilter {
 
     /// What the algorithm is called.
     pub fn name(&self) -> &'static str {
-        match self.planes {
-            Planes::One => "amx-bf16",
-            Planes::Three => "amx-f32",
+        match self.split {
+            Split::Bf16x1 => "amx-bf16",
+            Split::Bf16x3 => "amx-f32",
         }
     }
 
@@ -172,14 +172,14 @@ impl MatrixFilter {
         [self.geometry.cin, self.geometry.cout].map(|channels| channels.next_multiple_of(SIDE))
     }
 
-    /// Elements of one plane of the copy of `x`.
+    /// Elements of one term of the copy of `x`.
     fn copy_len(&self) -> usize {
         self.map.rows.step * self.map.cols.step * self.padded()[0] * self.stride
     }
 
     /// Elements of the tiles of `dy`.
     fn tiles_len(&self) -> usize {
-        self.planes.count() * self.padded()[1] / SIDE * self.blocks.len() * TILE_BYTES / size_of::<u16>()
+        self.split.count() * self.padded()[1] / SIDE * self.blocks.len() * TILE_BYTES / size_of::<u16>()
     }
 
     /// Floats of the gradient, channels rounded up to tiles.
@@ -195,7 +195,7 @@ impl MatrixFilter {
 
     /// Floats of the copies of one thread, and those of its sums.
     fn thread_len(&self) -> [usize; 2] {
-        let elements = self.planes.count() * self.copy_len() + self.tiles_len();
+        let elements = self.split.count() * self.copy_len() + self.tiles_len();
         [(elements * size_of::<u16>()).div_ceil(64) * 16, if self.in_place() { 0 } else { self.sums_len() }]
     }
 
@@ -204,7 +204,7 @@ impl MatrixFilter {
         self.windows.as_ref().map_or(0, Windows::len).next_multiple_of(SIDE)
     }
 
-    /// Floats of scratch memory that [`MatrixFilter::run`] needs.
+    /// Floats of scratch memory that [`AmxFilter::run`] needs.
     pub fn scratch_len(&self, threads: usize) -> usize {
         let [copies, sums] = self.thread_len();
         self.windows_len() + (copies + sums) * threads
@@ -212,21 +212,21 @@ impl MatrixFilter {
 
     /// Computes `dw`.
     pub fn run(&self, ctx: &Ctx<'_>, x: MapSrc<'_>, dy: MapSrc<'_>, scratch: Dst<'_, f32>, dw: Dst<'_, f32>) {
-        // SAFETY: the unit is there, or this would not have been made.
+        // SAFETY: AMX is there, or this would not have been made.
         unsafe {
-            match (self.planes, x, dy) {
-                (Planes::Three, x, dy) => self.share_out::<3, _, _>(ctx, x.f32(), dy.f32(), scratch, dw),
-                (Planes::One, MapSrc::F32(x), MapSrc::F32(dy)) => {
-                    self.share_out::<1, _, _>(ctx, x, dy, scratch, dw);
+            match (self.split, x, dy) {
+                (Split::Bf16x3, x, dy) => self.run_threads::<3, _, _>(ctx, x.f32(), dy.f32(), scratch, dw),
+                (Split::Bf16x1, MapSrc::F32(x), MapSrc::F32(dy)) => {
+                    self.run_threads::<1, _, _>(ctx, x, dy, scratch, dw);
                 }
-                (Planes::One, MapSrc::F32(x), MapSrc::Bf16(dy)) => {
-                    self.share_out::<1, _, _>(ctx, x, dy, scratch, dw);
+                (Split::Bf16x1, MapSrc::F32(x), MapSrc::Bf16(dy)) => {
+                    self.run_threads::<1, _, _>(ctx, x, dy, scratch, dw);
                 }
-                (Planes::One, MapSrc::Bf16(x), MapSrc::F32(dy)) => {
-                    self.share_out::<1, _, _>(ctx, x, dy, scratch, dw);
+                (Split::Bf16x1, MapSrc::Bf16(x), MapSrc::F32(dy)) => {
+                    self.run_threads::<1, _, _>(ctx, x, dy, scratch, dw);
                 }
-                (Planes::One, MapSrc::Bf16(x), MapSrc::Bf16(dy)) => {
-                    self.share_out::<1, _, _>(ctx, x, dy, scratch, dw);
+                (Split::Bf16x1, MapSrc::Bf16(x), MapSrc::Bf16(dy)) => {
+                    self.run_threads::<1, _, _>(ctx, x, dy, scratch, dw);
                 }
             }
         }
@@ -235,8 +235,8 @@ impl MatrixFilter {
     /// Runs each thread's share, and adds up their sums.
     ///
     /// # Safety
-    /// The unit is there.
-    unsafe fn share_out<const PLANES: usize, X: Element + Pod + Sync + Send, D: Element + Pod + Sync>(
+    /// AMX is there.
+    unsafe fn run_threads<const TERMS: usize, X: Element + Pod + Sync + Send, D: Element + Pod + Sync>(
         &self,
         ctx: &Ctx<'_>,
         x: Src<'_, X>,
@@ -245,7 +245,7 @@ impl MatrixFilter {
         dw: Dst<'_, f32>,
     ) {
         let g = &self.geometry;
-        let threads = ctx.pool.threads();
+        let threads = ctx.threads.count();
         assert_eq!(x.len(), self.x_len, "x");
         assert_eq!(dy.len(), g.n * g.out[0] * g.out[1] * g.cout, "dy");
         assert_eq!(dw.len(), g.attrs.kernel[0] * g.attrs.kernel[1] * g.cin * g.cout, "dw");
@@ -261,24 +261,24 @@ impl MatrixFilter {
             None => x,
         };
         let (sums, copies) = scratch.split_at(self.thread_len()[1] * threads);
-        ctx.pool.run(&|thread| {
+        ctx.threads.run(&|thread| {
             let copies = copies.ptr().wrapping_add(thread * self.thread_len()[0]);
             let sums = match (self.by_bands, self.in_place()) {
                 (true, _) => sums.ptr().wrapping_add(thread * self.sums_len()),
                 (false, true) => dw.ptr(),
                 (false, false) => sums.ptr(),
             };
-            let share = Share { filter: self, x, dy, copies: copies.cast(), sums, thread, threads };
+            let worker = Worker { filter: self, x, dy, copies: copies.cast(), sums, thread, threads };
             // SAFETY: the caller's promise; lengths are checked above; threads have their own copies, and sums or columns of
             // them.
-            unsafe { share.run::<PLANES>() };
+            unsafe { worker.run::<TERMS>() };
         });
         if !self.in_place() {
             let partial = if self.by_bands { threads } else { 1 };
-            ctx.pool.run(&|thread| {
+            ctx.threads.run(&|thread| {
                 let kernel = g.attrs.kernel;
-                for row in share(kernel[0] * kernel[1] * g.cin, 1, thread, threads) {
-                    // SAFETY: the unit is there; the sums are `partial` times `sums_len` long, `dw` as checked.
+                for row in chunk(kernel[0] * kernel[1] * g.cin, 1, thread, threads) {
+                    // SAFETY: AMX is there; the sums are `partial` times `sums_len` long, `dw` as checked.
                     unsafe { self.add_up(row, partial, sums.src(), dw) };
                 }
             });
@@ -304,8 +304,8 @@ impl MatrixFilter {
 }
 
 /// One thread's share of the products.
-struct Share<'a, X, D> {
-    filter: &'a MatrixFilter,
+struct Worker<'a, X, D> {
+    filter: &'a AmxFilter,
     x: Src<'a, X>,
     dy: Src<'a, D>,
     /// This thread's copies: of `x`, then the tiles of `dy`.
@@ -316,12 +316,12 @@ struct Share<'a, X, D> {
     threads: usize,
 }
 
-impl<X: Element + Pod, D: Element + Pod> Share<'_, X, D> {
+impl<X: Element + Pod, D: Element + Pod> Worker<'_, X, D> {
     #[target_feature(enable = "avx512f,avx512bw,avx512bf16,avx2,fma")]
-    unsafe fn run<const PLANES: usize>(&self) {
+    unsafe fn run<const TERMS: usize>(&self) {
         let f = self.filter;
         let work = [f.map.bands(), f.groups()];
-        let [bands, groups] = share_either(f.by_bands, work, self.thread, self.threads);
+        let [bands, groups] = chunk_either(f.by_bands, work, self.thread, self.threads);
         let missing = f.rows.len() * SIDE * f.padded()[1] < f.sums_len();
         // SAFETY: the caller's promise.
         unsafe {
@@ -331,10 +331,10 @@ impl<X: Element + Pod, D: Element + Pod> Share<'_, X, D> {
             let _tiles = Tiles::configure();
             for i in bands.clone() {
                 let band = f.map.band(i);
-                self.copy_x::<PLANES>(band);
+                self.copy_x::<TERMS>(band);
                 for group in groups.clone() {
-                    self.copy_dy::<PLANES>(band, group);
-                    self.multiply::<PLANES>(band, group, i > bands.start || missing);
+                    self.copy_dy::<TERMS>(band, group);
+                    self.multiply::<TERMS>(band, group, i > bands.start || missing);
                 }
             }
         }
@@ -353,7 +353,7 @@ impl<X: Element + Pod, D: Element + Pod> Share<'_, X, D> {
     /// Copies a band of `x`, transposed; zeros where the map has no pixel.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-    unsafe fn copy_x<const PLANES: usize>(&self, band: Band) {
+    unsafe fn copy_x<const TERMS: usize>(&self, band: Band) {
         let f = self.filter;
         let (map, channels) = (&f.map, f.geometry.cin);
         let rows = map.copy_rows(band);
@@ -380,7 +380,7 @@ impl<X: Element + Pod, D: Element + Pod> Share<'_, X, D> {
                     let width = SIDE.min(channels - channel);
                     // SAFETY: the pixels are in `x`, the copy is as long as `copy_len` says.
                     unsafe {
-                        X::transpose::<PLANES>(&rows, width, self.copies.add(at), f.stride, f.copy_len());
+                        X::transpose::<TERMS>(&rows, width, self.copies.add(at), f.stride, f.copy_len());
                     }
                 }
             }
@@ -390,13 +390,13 @@ impl<X: Element + Pod, D: Element + Pod> Share<'_, X, D> {
     /// Makes tiles of one group's channels of a band of `dy`.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-    unsafe fn copy_dy<const PLANES: usize>(&self, band: Band, group: usize) {
+    unsafe fn copy_dy<const TERMS: usize>(&self, band: Band, group: usize) {
         let f = self.filter;
         let g = &f.geometry;
         let first = (band.image * g.out[0] + band.row) * g.out[1];
         let tiles = self.tiles(group);
         let positions = &f.pixels[..f.map.positions(band)];
-        let mut to = self.tiles_of_dy(PLANES);
+        let mut to = self.tiles_of_dy(TERMS);
         for block in positions.chunks(DEPTH) {
             let mut pixels = [std::ptr::null(); DEPTH];
             for (pointer, &pixel) in pixels.iter_mut().zip(block) {
@@ -409,10 +409,10 @@ impl<X: Element + Pod, D: Element + Pod> Share<'_, X, D> {
                 let width = SIDE.min(g.cout - group * GROUP - tile * SIDE);
                 // SAFETY: the pixels are in `dy`; the tiles are as many as `tiles_len` says.
                 unsafe {
-                    pair_rows::<PLANES, D>(&rows, width, to.add(tile * SIDE * DEPTH), tiles * SIDE * DEPTH)
+                    pair_rows::<TERMS, D>(&rows, width, to.add(tile * SIDE * DEPTH), tiles * SIDE * DEPTH)
                 };
             }
-            to = to.wrapping_add(PLANES * tiles * SIDE * DEPTH);
+            to = to.wrapping_add(TERMS * tiles * SIDE * DEPTH);
         }
     }
 
@@ -422,14 +422,14 @@ impl<X: Element + Pod, D: Element + Pod> Share<'_, X, D> {
     }
 
     /// The tiles of `dy`.
-    fn tiles_of_dy(&self, planes: usize) -> *mut u16 {
-        self.copies.wrapping_add(planes * self.filter.copy_len())
+    fn tiles_of_dy(&self, terms: usize) -> *mut u16 {
+        self.copies.wrapping_add(terms * self.filter.copy_len())
     }
 
     /// Adds the products of a band to the sums of a group.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-    unsafe fn multiply<const PLANES: usize>(&self, band: Band, group: usize, accumulate: bool) {
+    unsafe fn multiply<const TERMS: usize>(&self, band: Band, group: usize, accumulate: bool) {
         let f = self.filter;
         let columns = f.padded()[1];
         let count = f.map.positions(band).div_ceil(DEPTH);
@@ -455,13 +455,13 @@ impl<X: Element + Pod, D: Element + Pod> Share<'_, X, D> {
                 let product = Product {
                     a: std::array::from_fn(|i| self.copies.wrapping_add(row(i).from).cast_const().cast()),
                     a_row: f.stride * size_of::<u16>(),
-                    a_plane: f.copy_len() * size_of::<u16>(),
+                    a_term: f.copy_len() * size_of::<u16>(),
                     blocks: f.blocks.as_ptr(),
                     count,
-                    b: self.tiles_of_dy(PLANES).cast_const().cast(),
+                    b: self.tiles_of_dy(TERMS).cast_const().cast(),
                     fetch: Fetch::Nothing,
                 };
-                product.add_to(sums, PLANES);
+                product.add_to(sums, TERMS);
                 sums.store(&to, columns * size_of::<f32>());
             }
             first += sums.rows();

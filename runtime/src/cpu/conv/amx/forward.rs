@@ -4,20 +4,20 @@ use bytemuck::Pod;
 use resnetc_compiler::plan::ConvGeometry;
 
 use super::element::Element;
-use super::finish::Finish;
-use super::planes::Planes;
+use super::epilogue::TileEpilogue;
 use super::schedule::{SUMS, Schedule};
-use super::share::Share;
+use super::split::Split;
 use super::tiles::SIDE;
 use super::weights::Weights;
-use crate::cpu::conv::epilogue::Finishing;
+use super::worker::Worker;
+use crate::cpu::conv::epilogue::Epilogue;
 use crate::cpu::conv::problem::Operation;
 use crate::cpu::ctx::Ctx;
 use crate::cpu::machine::Machine;
 use crate::cpu::maps::{MapDst, MapSrc, spanned};
 use crate::cpu::memory::{Dst, Src};
 use crate::cpu::simd::Isa;
-use crate::cpu::threads::{Part, share};
+use crate::cpu::threads::{Part, chunk};
 use crate::device::Estimate;
 
 /// What the cost model takes one thread to do: cycles, estimated from `benches/NOTES.md`.
@@ -26,30 +26,30 @@ mod cost {
     pub const PRODUCT: f64 = 25.0;
     /// The same in a column of tiles, of at most 16 channels written: more loads, and a shorter depth.
     pub const COLUMN_PRODUCT: f64 = 32.0;
-    /// Converting an element to one plane.
+    /// Converting an element to one term.
     pub const CONVERT: f64 = 0.12;
-    /// Finishing an element.
+    /// Epilogue an element.
     pub const FINISH: f64 = 0.25;
     /// Bytes of packed weights a cycle from the last-level cache.
     pub const BYTES: f64 = 8.0;
 }
 
 /// A convolution with everything decided that sizes decide.
-pub struct MatrixConvolution {
+pub struct AmxConvolution {
     geometry: ConvGeometry,
     operation: Operation,
-    planes: Planes,
+    split: Split,
     schedule: Schedule,
     /// How many of the threads share the bands; the others share the groups of channels.
     band_threads: usize,
 }
 
-impl MatrixConvolution {
-    /// The fastest way to share the work, and what it is expected to cost; `None` without a unit or with groups.
+impl AmxConvolution {
+    /// The fastest way to share the work, and what it is expected to cost; `None` without AMX or with groups.
     pub(in crate::cpu::conv) fn offer(
         geometry: ConvGeometry,
         operation: Operation,
-        planes: Planes,
+        split: Split,
         machine: Machine,
     ) -> Option<(Self, Estimate)> {
         if machine.isa != Isa::Amx || geometry.attrs.groups > 1 {
@@ -57,16 +57,16 @@ impl MatrixConvolution {
         }
         let threads = machine.threads;
         let made = (1..=threads).filter(|by| threads.is_multiple_of(*by)).map(|by| {
-            let convolution = Self::new(geometry, operation, planes, by);
+            let convolution = Self::new(geometry, operation, split, by);
             let estimate = convolution.estimate(machine);
             (convolution, estimate)
         });
         made.min_by(|a, b| a.1.cycles().total_cmp(&b.1.cycles()))
     }
 
-    fn new(geometry: ConvGeometry, operation: Operation, planes: Planes, band_threads: usize) -> Self {
-        let schedule = Schedule::new(&geometry, operation, planes, band_threads);
-        MatrixConvolution { geometry, operation, planes, schedule, band_threads }
+    fn new(geometry: ConvGeometry, operation: Operation, split: Split, band_threads: usize) -> Self {
+        let schedule = Schedule::new(&geometry, operation, split, band_threads);
+        AmxConvolution { geometry, operation, split, schedule, band_threads }
     }
 
     /// Expected cycles of the busiest of the threads.
@@ -79,10 +79,10 @@ impl MatrixConvolution {
         let tiles = self.schedule.map.positions(band).div_ceil(SIDE).next_multiple_of(2) * columns;
         let blocks: usize = self.schedule.phases.iter().map(|phase| phase.taps.blocks()).sum();
         let product = if columns > 1 { cost::PRODUCT } else { cost::COLUMN_PRODUCT };
-        let products = (tiles * blocks * self.planes.products()) as f64
+        let products = (tiles * blocks * self.split.products()) as f64
             * product
-            * machine.unit_slowness(self.geometry.precision);
-        let planes = self.planes.count() as f64;
+            * machine.amx_slowness(self.geometry.precision);
+        let terms = self.split.count() as f64;
         let copied = (self.schedule.map.copy_rows(band)
             * self.schedule.map.cols.pitch
             * self.schedule.layout.pixel) as f64;
@@ -91,7 +91,7 @@ impl MatrixConvolution {
         let bands = bands as f64;
         let parts = [
             ("products", bands * products),
-            ("copies", bands * copied * planes * cost::CONVERT),
+            ("copies", bands * copied * terms * cost::CONVERT),
             ("results", bands * finished),
             ("weights", weights),
         ];
@@ -100,9 +100,9 @@ impl MatrixConvolution {
 
     /// What the algorithm is called.
     pub fn name(&self) -> &'static str {
-        match self.planes {
-            Planes::One => "amx-bf16",
-            Planes::Three => "amx-f32",
+        match self.split {
+            Split::Bf16x1 => "amx-bf16",
+            Split::Bf16x3 => "amx-f32",
         }
     }
 
@@ -113,10 +113,10 @@ impl MatrixConvolution {
 
     /// Floats of scratch memory of one thread: sums, and the copy of a band.
     fn thread_len(&self) -> usize {
-        SUMS + (self.planes.count() * self.schedule.layout.plane * size_of::<u16>()).div_ceil(64) * 16
+        SUMS + (self.split.count() * self.schedule.layout.term * size_of::<u16>()).div_ceil(64) * 16
     }
 
-    /// Floats of scratch memory that [`MatrixConvolution::run`] needs.
+    /// Floats of scratch memory that [`AmxConvolution::run`] needs.
     pub fn scratch_len(&self, threads: usize) -> usize {
         self.thread_len() * threads
     }
@@ -127,9 +127,9 @@ impl MatrixConvolution {
         let kernel = g.attrs.kernel;
         assert_eq!(weight.len(), kernel[0] * kernel[1] * g.cin * g.cout, "weight");
         assert!(packed.len() >= self.packed_len(), "packed weights");
-        let threads = ctx.pool.threads();
+        let threads = ctx.threads.count();
         let weights = weight;
-        ctx.pool.run(&|thread| {
+        ctx.threads.run(&|thread| {
             let weights = Weights {
                 first: weights.ptr(),
                 cols: kernel[1],
@@ -139,15 +139,15 @@ impl MatrixConvolution {
             };
             for phase in &self.schedule.phases {
                 let blocks = phase.taps.blocks();
-                for item in share(self.schedule.groups() * blocks, 1, thread, threads) {
+                for item in chunk(self.schedule.groups() * blocks, 1, thread, threads) {
                     let (group, block) = (item / blocks, item % blocks);
                     let packed = packed.ptr().cast();
-                    // SAFETY: the unit is there, or this would not have been made; lengths are checked above; items write
+                    // SAFETY: AMX is there, or this would not have been made; lengths are checked above; items write
                     // disjoint tiles.
                     unsafe {
-                        match self.planes {
-                            Planes::One => weights.pack::<1>(&phase.taps, group, block, packed),
-                            Planes::Three => weights.pack::<3>(&phase.taps, group, block, packed),
+                        match self.split {
+                            Split::Bf16x1 => weights.pack::<1>(&phase.taps, group, block, packed),
+                            Split::Bf16x3 => weights.pack::<3>(&phase.taps, group, block, packed),
                         }
                     }
                 }
@@ -155,44 +155,44 @@ impl MatrixConvolution {
         });
     }
 
-    /// Computes the result: of `x` forward, of `dy` backward. Only in one plane are maps stored as bf16.
+    /// Computes the result: of `x` forward, of `dy` backward. Only in one term are maps stored as bf16.
     pub fn run(
         &self,
         ctx: &Ctx<'_>,
         input: MapSrc<'_>,
         packed: Src<'_, f32>,
-        finishing: &Finishing<'_>,
+        epilogue: &Epilogue<'_>,
         scratch: Dst<'_, f32>,
         output: MapDst<'_>,
     ) {
         let map = &self.schedule.map;
         assert_eq!(input.len(), map.images * map.rows.size * map.cols.size * map.channels, "input");
         let pixels = map.images * self.schedule.out[0] * self.schedule.out[1];
-        assert_eq!(output.len(), spanned(pixels, self.schedule.writes, finishing.gap), "output");
+        assert_eq!(output.len(), spanned(pixels, self.schedule.writes, epilogue.gap), "output");
         assert!(packed.len() >= self.packed_len(), "packed weights");
-        assert!(scratch.len() >= self.scratch_len(ctx.pool.threads()), "scratch");
-        finishing.expect(pixels, self.schedule.writes);
-        let residual = finishing.residual;
+        assert!(scratch.len() >= self.scratch_len(ctx.threads.count()), "scratch");
+        epilogue.expect(pixels, self.schedule.writes);
+        let residual = epilogue.residual;
         let wide = || residual.map(MapSrc::f32);
         let narrow = || residual.map(MapSrc::bf16);
-        let parts = (packed, finishing, scratch);
-        // SAFETY: the unit is there, or this would not have been made; lengths are checked above.
+        let parts = (packed, epilogue, scratch);
+        // SAFETY: AMX is there, or this would not have been made; lengths are checked above.
         unsafe {
-            match (self.planes, input, output) {
-                (Planes::Three, input, output) => {
-                    self.share_out::<3, _, _>(ctx, input.f32(), wide(), output.f32(), parts);
+            match (self.split, input, output) {
+                (Split::Bf16x3, input, output) => {
+                    self.run_threads::<3, _, _>(ctx, input.f32(), wide(), output.f32(), parts);
                 }
-                (Planes::One, MapSrc::F32(input), MapDst::F32(output)) => {
-                    self.share_out::<1, _, _>(ctx, input, wide(), output, parts);
+                (Split::Bf16x1, MapSrc::F32(input), MapDst::F32(output)) => {
+                    self.run_threads::<1, _, _>(ctx, input, wide(), output, parts);
                 }
-                (Planes::One, MapSrc::F32(input), MapDst::Bf16(output)) => {
-                    self.share_out::<1, _, _>(ctx, input, narrow(), output, parts);
+                (Split::Bf16x1, MapSrc::F32(input), MapDst::Bf16(output)) => {
+                    self.run_threads::<1, _, _>(ctx, input, narrow(), output, parts);
                 }
-                (Planes::One, MapSrc::Bf16(input), MapDst::F32(output)) => {
-                    self.share_out::<1, _, _>(ctx, input, wide(), output, parts);
+                (Split::Bf16x1, MapSrc::Bf16(input), MapDst::F32(output)) => {
+                    self.run_threads::<1, _, _>(ctx, input, wide(), output, parts);
                 }
-                (Planes::One, MapSrc::Bf16(input), MapDst::Bf16(output)) => {
-                    self.share_out::<1, _, _>(ctx, input, narrow(), output, parts);
+                (Split::Bf16x1, MapSrc::Bf16(input), MapDst::Bf16(output)) => {
+                    self.run_threads::<1, _, _>(ctx, input, narrow(), output, parts);
                 }
             }
         }
@@ -201,34 +201,34 @@ impl MatrixConvolution {
     /// Runs each thread's share.
     ///
     /// # Safety
-    /// The unit is there; views are as long as [`MatrixConvolution::run`] checks.
-    unsafe fn share_out<const PLANES: usize, I: Element + Pod + Sync, O: Element + Pod + Sync>(
+    /// AMX is there; views are as long as [`AmxConvolution::run`] checks.
+    unsafe fn run_threads<const TERMS: usize, I: Element + Pod + Sync, O: Element + Pod + Sync>(
         &self,
         ctx: &Ctx<'_>,
         input: Src<'_, I>,
         residual: Option<Src<'_, O>>,
         output: Dst<'_, O>,
-        (packed, finishing, scratch): (Src<'_, f32>, &Finishing<'_>, Dst<'_, f32>),
+        (packed, epilogue, scratch): (Src<'_, f32>, &Epilogue<'_>, Dst<'_, f32>),
     ) {
-        let threads = ctx.pool.threads();
+        let threads = ctx.threads.count();
         let run = |thread: usize, bands: Part<'_>, groups: Part<'_>| {
             let own = scratch.ptr().wrapping_add(thread * self.thread_len());
-            let finish = Finish { finishing, residual, output, writes: self.schedule.writes };
-            let share = Share { schedule: &self.schedule, input, packed, finish, own };
+            let epilogue = TileEpilogue { epilogue, residual, output, writes: self.schedule.writes };
+            let worker = Worker { schedule: &self.schedule, input, packed, epilogue, own };
             // SAFETY: the caller's promise; threads write disjoint pixels or channels, and have their own parts of the
             // scratch memory.
-            unsafe { share.run::<PLANES>(bands, groups) };
+            unsafe { worker.run::<TERMS>(bands, groups) };
         };
         let (bands, groups) = (self.schedule.map.bands(), self.schedule.groups());
         if self.band_threads == threads {
-            ctx.pool.hand_out(bands, &|thread, bands| run(thread, bands, Part::Own(0..groups)));
+            ctx.threads.hand_out(bands, &|thread, bands| run(thread, bands, Part::Own(0..groups)));
         } else if self.band_threads == 1 && bands == 1 {
-            ctx.pool.hand_out(groups, &|thread, groups| run(thread, Part::Own(0..1), groups));
+            ctx.threads.hand_out(groups, &|thread, groups| run(thread, Part::Own(0..1), groups));
         } else {
             let by_groups = threads / self.band_threads;
-            ctx.pool.run(&|thread| {
-                let bands = share(bands, 1, thread / by_groups, self.band_threads);
-                run(thread, Part::Own(bands), Part::Own(share(groups, 1, thread % by_groups, by_groups)));
+            ctx.threads.run(&|thread| {
+                let bands = chunk(bands, 1, thread / by_groups, self.band_threads);
+                run(thread, Part::Own(bands), Part::Own(chunk(groups, 1, thread % by_groups, by_groups)));
             });
         }
     }

@@ -1,4 +1,4 @@
-//! Convolutions on the processor's matrix unit: in bf16, and in f32 as products of three bf16 planes ([`planes`]).
+//! Convolutions on the processor's AMX unit: in bf16, and in f32 as products of three bf16 terms ([`split`]).
 //!
 //! A band of the map that is read is copied to bf16 with zeros around it ([`map`]); tiles of `A` are then loaded straight
 //! from the copy, 16 output pixels by 32 channels (or, of maps with few channels, by a row of taps that lie side by side),
@@ -6,20 +6,20 @@
 //! gradient of the weights, of maps with few channels over [`windows`] of them.
 
 mod element;
+mod epilogue;
 mod filter;
-mod finish;
 mod forward;
 mod map;
 mod peak;
-mod planes;
 mod product;
 mod schedule;
-mod share;
+mod split;
 mod tiles;
 mod weights;
 mod windows;
+mod worker;
 
-pub use filter::MatrixFilter;
-pub use forward::MatrixConvolution;
+pub use filter::AmxFilter;
+pub use forward::AmxConvolution;
 pub use peak::{TILES_OPERATIONS, multiply_tiles};
-pub use planes::Planes;
+pub use split::Split;

@@ -1,4 +1,4 @@
-//! What the unit does at most.
+//! What AMX does at most.
 
 use super::product::{Fetch, Product};
 use super::tiles::{DEPTH, SIDE, Sums, TILE_BYTES, Tiles};
@@ -8,19 +8,19 @@ use crate::cpu::simd::amx::available;
 pub const TILES_OPERATIONS: usize = 4 * 2 * SIDE * SIDE * DEPTH;
 
 /// Adds up `blocks` blocks, a multiple of 4, of four products of tiles, whose factors stay in the first-level cache: what the
-/// unit does at most.
+/// AMX does at most.
 ///
 /// # Panics
-/// Where there is no unit.
+/// Where there is no AMX.
 pub fn multiply_tiles(blocks: usize) {
-    assert!(available(), "this machine has no matrix unit");
+    assert!(available(), "this machine has no AMX");
     /// Rows of tiles are lines of the cache.
     #[repr(align(64))]
     struct Factors([u8; 16 * TILE_BYTES]);
     let factors = Factors([0; 16 * TILE_BYTES]);
     let a = factors.0.as_ptr();
     let offsets = [0, 1, 2, 3].map(|block| block * 2 * TILE_BYTES as isize);
-    // SAFETY: the unit is there; two rows of tiles of four blocks, and as many columns, are in the factors.
+    // SAFETY: AMX is there; two rows of tiles of four blocks, and as many columns, are in the factors.
     unsafe {
         let _tiles = Tiles::configure();
         Sums::Square.clear();
@@ -28,7 +28,7 @@ pub fn multiply_tiles(blocks: usize) {
             let product = Product {
                 a: [a, a.wrapping_add(TILE_BYTES), a, a],
                 a_row: TILE_BYTES / SIDE,
-                a_plane: 0,
+                a_term: 0,
                 blocks: offsets.as_ptr(),
                 count: offsets.len(),
                 b: a.wrapping_add(8 * TILE_BYTES),

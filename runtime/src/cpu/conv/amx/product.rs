@@ -6,20 +6,20 @@ use super::tiles::Sums;
 
 /// The operands of a product of tiles: `C += sum over blocks k of A_k B_k`.
 ///
-/// Numbers are given as one plane of bf16, or as three whose sum they are ([`super::planes`]); then six products of planes
+/// Numbers are given as one term of bf16, or as three whose sum they are ([`super::split`]); then six products of terms
 /// are added, all but those below the rounding error of f32.
 pub struct Product {
     /// First element of each row of tiles of `A`.
     pub a: [*const u8; 4],
     /// Bytes between the rows of a tile of `A`.
     pub a_row: usize,
-    /// Bytes between the planes of `A`.
-    pub a_plane: usize,
+    /// Bytes between the terms of `A`.
+    pub a_term: usize,
     /// Byte offsets in `A` of the blocks.
     pub blocks: *const isize,
     /// Blocks.
     pub count: usize,
-    /// `[block][plane][column of tiles]`, tiles of 1 KiB.
+    /// `[block][term][column of tiles]`, tiles of 1 KiB.
     pub b: *const u8,
     /// What is fetched meanwhile, by products with two columns of tiles.
     pub fetch: Fetch,
@@ -166,7 +166,7 @@ macro_rules! for_blocks {
     };
 }
 
-/// A square of tiles of one plane.
+/// A square of tiles of one term.
 macro_rules! square_loop {
     ($p:expr, $from:expr, $fetch:ident) => {
         for_blocks!($p, "2048", [
@@ -186,7 +186,7 @@ macro_rules! square_loop {
     };
 }
 
-/// A square of tiles of three planes. Planes of `A` by planes of `B`: 0 2, 0 0, 2 0, 1 0, 1 1, 0 1; each step keeps the
+/// A square of tiles of three terms. Split of `A` by terms of `B`: 0 2, 0 0, 2 0, 1 0, 1 1, 0 1; each step keeps the
 /// operand that the next one shares, so that only one pair of tiles is loaded twice.
 macro_rules! square_split_loop {
     ($p:expr, $from:expr, $fetch:ident) => {
@@ -201,14 +201,14 @@ macro_rules! square_split_loop {
             pair!("0", "1024"),
             square!(),
             $fetch!(),
-            "lea {t}, [{t} + {plane}*2]",
-            "lea {o}, [{o} + {plane}*2]",
+            "lea {t}, [{t} + {term}*2]",
+            "lea {o}, [{o} + {term}*2]",
             "tileloadd tmm4, [{t} + {row}*1]",
             "tileloadd tmm5, [{o} + {row}*1]",
             square!(),
             $fetch!(),
-            "sub {t}, {plane}",
-            "sub {o}, {plane}",
+            "sub {t}, {term}",
+            "sub {o}, {term}",
             "tileloadd tmm4, [{t} + {row}*1]",
             "tileloadd tmm5, [{o} + {row}*1]",
             square!(),
@@ -216,30 +216,30 @@ macro_rules! square_split_loop {
             pair!("2048", "3072"),
             square!(),
             $fetch!(),
-            "sub {t}, {plane}",
-            "sub {o}, {plane}",
+            "sub {t}, {term}",
+            "sub {o}, {term}",
             "tileloadd tmm4, [{t} + {row}*1]",
             "tileloadd tmm5, [{o} + {row}*1]",
             square!(),
             $fetch!(),
-        ], a0 = in(reg) $p.a[0], a1 = in(reg) $p.a[1], plane = in(reg) $p.a_plane, t = out(reg) _,
+        ], a0 = in(reg) $p.a[0], a1 = in(reg) $p.a[1], term = in(reg) $p.a_term, t = out(reg) _,
             f = inout(reg) $from => _,)
     };
 }
 
 impl Product {
-    /// Adds the product to the sums in registers. `planes` is 1 or 3.
+    /// Adds the product to the sums in registers. `terms` is 1 or 3.
     ///
     /// # Safety
     /// Tiles are configured; `A` and `B` are readable as the fields say, `A` for as many rows of tiles as `sums` has.
     #[inline(always)]
-    pub unsafe fn add_to(&self, sums: Sums, planes: usize) {
+    pub unsafe fn add_to(&self, sums: Sums, terms: usize) {
         if self.count == 0 {
             return;
         }
         // SAFETY: the caller's promise.
         unsafe {
-            match (sums, planes) {
+            match (sums, terms) {
                 (Sums::Square, 1) => self.square(),
                 (Sums::Square, _) => self.square_split(),
                 (Sums::Row, 1) => self.row(),
@@ -304,17 +304,17 @@ impl Product {
                 row!(),
                 pair!("4096", "5120"),
                 row!(),
-                "add {o}, {plane}",
+                "add {o}, {term}",
                 "tileloadd tmm4, [{o} + {row}*1]",
                 pair!("0", "1024"),
                 row!(),
                 pair!("2048", "3072"),
                 row!(),
-                "add {o}, {plane}",
+                "add {o}, {term}",
                 "tileloadd tmm4, [{o} + {row}*1]",
                 pair!("0", "1024"),
                 row!(),
-            ], a0 = in(reg) self.a[0], plane = in(reg) self.a_plane,);
+            ], a0 = in(reg) self.a[0], term = in(reg) self.a_term,);
         }
     }
 
@@ -339,14 +339,14 @@ impl Product {
                 column!("tmm6"),
                 "tileloadd tmm7, [{b} + {line}*1 + 2048]",
                 column!("tmm7"),
-                "add {o}, {plane}",
+                "add {o}, {term}",
                 column!("tmm5"),
                 column!("tmm6"),
-                "add {o}, {plane}",
+                "add {o}, {term}",
                 column!("tmm5"),
             ],
                 a0 = in(reg) self.a[0], a1 = in(reg) self.a[1], a2 = in(reg) self.a[2], a3 = in(reg) self.a[3],
-                plane = in(reg) self.a_plane, t = out(reg) _,);
+                term = in(reg) self.a_term, t = out(reg) _,);
         }
     }
 
@@ -376,14 +376,14 @@ impl Product {
                 "tdpbf16ps tmm0, tmm4, tmm5",
                 "tdpbf16ps tmm0, tmm4, tmm6",
                 "tdpbf16ps tmm0, tmm4, tmm7",
-                "add {o}, {plane}",
+                "add {o}, {term}",
                 "tileloadd tmm4, [{o} + {row}*1]",
                 "tdpbf16ps tmm0, tmm4, tmm5",
                 "tdpbf16ps tmm0, tmm4, tmm6",
-                "add {o}, {plane}",
+                "add {o}, {term}",
                 "tileloadd tmm4, [{o} + {row}*1]",
                 "tdpbf16ps tmm0, tmm4, tmm5",
-            ], a0 = in(reg) self.a[0], plane = in(reg) self.a_plane,);
+            ], a0 = in(reg) self.a[0], term = in(reg) self.a_term,);
         }
     }
 }

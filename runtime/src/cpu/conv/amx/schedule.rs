@@ -1,9 +1,9 @@
-//! What a convolution on the unit reads, multiplies and writes, band by band: what sizes decide.
+//! What a convolution on AMX reads, multiplies and writes, band by band: what sizes decide.
 
 use resnetc_compiler::plan::ConvGeometry;
 
 use super::map::{Axis, Map};
-use super::planes::Planes;
+use super::split::Split;
 use super::tiles::{DEPTH, SIDE, TILE_BYTES};
 use super::weights::{GROUP, Layout, Taps};
 use crate::cpu::conv::problem::Operation;
@@ -51,7 +51,7 @@ pub struct Schedule {
 
 impl Schedule {
     /// That of a layer, whose bands are shared by so many of the threads.
-    pub fn new(g: &ConvGeometry, operation: Operation, planes: Planes, band_threads: usize) -> Self {
+    pub fn new(g: &ConvGeometry, operation: Operation, split: Split, band_threads: usize) -> Self {
         let a = &g.attrs;
         let map_size = [g.h, g.w];
         let [rows, cols] = [0, 1].map(|i| match operation {
@@ -73,21 +73,21 @@ impl Schedule {
         };
         // The rows of a tile, a multiple of 512 bytes apart, would share eight sets of the first-level cache or less.
         let pixel = if reads.is_multiple_of(256) { reads + DEPTH } else { reads };
-        let weights = a.kernel[0] * a.kernel[1] * reads * writes * size_of::<u16>() * planes.count();
+        let weights = a.kernel[0] * a.kernel[1] * reads * writes * size_of::<u16>() * split.count();
         let bytes = weights.clamp(BAND_BYTES[0], BAND_BYTES[1]);
-        let budget = bytes / size_of::<u16>() / planes.count() / pixel;
+        let budget = bytes / size_of::<u16>() / split.count() / pixel;
         let map = Map::new(g.n, rows, cols, reads, budget, band_threads);
         let rows = map.copy_rows(map.largest()) / map.rows.step;
         let copy = rows * map.rows.step * map.cols.pitch * pixel;
         // Behind the copy: the zeros of its last row, a block, and what tiles cover beyond the last position.
         let slack = map.cols.pitch * pixel + DEPTH + 4 * SIDE * map.cols.step * pixel;
-        let layout = Layout { pixel, rows, plane: (copy + slack).next_multiple_of(DEPTH) };
+        let layout = Layout { pixel, rows, term: (copy + slack).next_multiple_of(DEPTH) };
         let mut packed_bytes = 0;
         let mut phases = Vec::new();
         for row in 0..map.rows.phases.len() {
             for col in 0..map.cols.phases.len() {
                 let taps = Taps::new(&map, &layout, [row, col], packed_bytes);
-                packed_bytes += taps.bytes(writes, planes.count());
+                packed_bytes += taps.bytes(writes, split.count());
                 let grid = [0, 1].map(|i| (out[i] - [row, col][i]).div_ceil(step[i]));
                 phases.push(Phase { taps, rows: grid[0], pixels: map.outputs(grid, out, [row, col], step) });
             }

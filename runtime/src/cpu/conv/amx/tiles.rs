@@ -1,4 +1,4 @@
-//! The processor's matrix unit (Intel AMX): eight tile registers of 16 rows of 64 bytes, and `tdpbf16ps`, which adds the
+//! AMX (Intel): eight tile registers of 16 rows of 64 bytes, and `tdpbf16ps`, which adds the
 //! product of two tiles of bf16 to one of f32: `C[16][16] += A[16][32] * B[32][16]`, with pairs of `B`'s rows interleaved
 //! as `B[16][16][2]`.
 //!
@@ -47,7 +47,7 @@ impl Tiles {
 
 impl Drop for Tiles {
     fn drop(&mut self) {
-        // SAFETY: the unit is there; nobody uses the registers of this thread any more.
+        // SAFETY: AMX is there; nobody uses the registers of this thread any more.
         unsafe { asm!("tilerelease", options(nomem, nostack)) };
     }
 }

@@ -1,8 +1,8 @@
-//! Weights as tiles of `B`: `[phase][group of two tiles of written channels][block of depth][plane][tile]`.
+//! Weights as tiles of `B`: `[phase][group of two tiles of written channels][block of depth][term][tile]`.
 
 use super::element::pair_rows;
 use super::map::Map;
-use super::planes::pair_columns;
+use super::split::pair_columns;
 use super::tiles::{DEPTH, SIDE, TILE_BYTES};
 use crate::cpu::conv::problem::Operation;
 
@@ -38,8 +38,8 @@ pub struct Layout {
     pub pixel: usize,
     /// Rows of one residue modulo the step.
     pub rows: usize,
-    /// Elements from plane to plane.
-    pub plane: usize,
+    /// Elements from term to term.
+    pub term: usize,
 }
 
 impl Layout {
@@ -75,13 +75,13 @@ impl Taps {
     }
 
     /// Bytes of the packed weights of `channels` written channels.
-    pub fn bytes(&self, channels: usize, planes: usize) -> usize {
-        self.blocks.len() * planes * channels.div_ceil(SIDE) * TILE_BYTES
+    pub fn bytes(&self, channels: usize, terms: usize) -> usize {
+        self.blocks.len() * terms * channels.div_ceil(SIDE) * TILE_BYTES
     }
 
     /// First byte of group `group`.
-    pub fn group(&self, group: usize, planes: usize) -> usize {
-        self.packed + group * self.blocks.len() * planes * 2 * TILE_BYTES
+    pub fn group(&self, group: usize, terms: usize) -> usize {
+        self.packed + group * self.blocks.len() * terms * 2 * TILE_BYTES
     }
 }
 
@@ -108,10 +108,10 @@ impl Weights {
     /// Packs block `index` of group `group` of some taps into `packed`, which begins where those of all phases do.
     ///
     /// # Safety
-    /// The matrix unit is there; the weights and the packed weights are as long as their sizes say.
+    /// AMX is there; the weights and the packed weights are as long as their sizes say.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-    pub unsafe fn pack<const PLANES: usize>(&self, taps: &Taps, group: usize, index: usize, packed: *mut u8) {
+    pub unsafe fn pack<const TERMS: usize>(&self, taps: &Taps, group: usize, index: usize, packed: *mut u8) {
         let [reads, writes] = self.channels();
         let block = &taps.blocks[index];
         let tiles = (writes - group * GROUP).div_ceil(SIDE).min(2);
@@ -128,19 +128,19 @@ impl Weights {
         for tile in 0..tiles {
             let channel = group * GROUP + tile * SIDE;
             let width = SIDE.min(writes - channel);
-            let at = taps.group(group, PLANES) + (index * PLANES * tiles + tile) * TILE_BYTES;
-            let plane = tiles * TILE_BYTES / size_of::<u16>();
+            let at = taps.group(group, TERMS) + (index * TERMS * tiles + tile) * TILE_BYTES;
+            let term = tiles * TILE_BYTES / size_of::<u16>();
             // SAFETY: inside of the packed weights by the caller's promise; `factor` stays inside of the weights.
             unsafe {
                 let to = packed.add(at).cast::<u16>();
                 match self.operation {
                     Operation::Forward => {
                         let rows = std::array::from_fn(|i| factor(i, channel).unwrap_or(std::ptr::null()));
-                        pair_rows::<PLANES, f32>(&rows, width, to, plane);
+                        pair_rows::<TERMS, f32>(&rows, width, to, term);
                     }
                     Operation::BackwardData if width == SIDE && block.first % reads + DEPTH <= reads => {
                         let first = factor(0, channel).expect("a block begins in its run");
-                        pair_columns::<PLANES>(first, self.cout, to, plane);
+                        pair_columns::<TERMS>(first, self.cout, to, term);
                     }
                     Operation::BackwardData => {
                         let mut columns = [0.0; SIDE * DEPTH];
@@ -149,7 +149,7 @@ impl Weights {
                                 *value = factor(at, channel + i).map_or(0.0, |from| *from);
                             }
                         }
-                        pair_columns::<PLANES>(columns.as_ptr(), DEPTH, to, plane);
+                        pair_columns::<TERMS>(columns.as_ptr(), DEPTH, to, term);
                     }
                 }
             }

@@ -8,7 +8,7 @@ use resnetc_compiler::plan::ConvGeometry;
 use super::tiles::SIDE;
 use crate::cpu::ctx::Ctx;
 use crate::cpu::memory::{Dst, Src};
-use crate::cpu::threads::share;
+use crate::cpu::threads::chunk;
 
 /// A map's rows, copied with zeros around them, so that windows at the borders lie in memory too.
 pub struct Windows {
@@ -55,9 +55,9 @@ impl Windows {
     /// Makes the copy.
     pub fn copy<E: Pod + Sync + Send>(&self, ctx: &Ctx<'_>, map: Src<'_, E>, to: Dst<'_, E>) {
         assert_eq!((map.len(), to.len()), (self.rows * self.size, self.len()), "a map and its windows");
-        let threads = ctx.pool.threads();
-        ctx.pool.run(&|thread| {
-            for row in share(self.rows, 1, thread, threads) {
+        let threads = ctx.threads.count();
+        ctx.threads.run(&|thread| {
+            for row in chunk(self.rows, 1, thread, threads) {
                 // SAFETY: the row is this thread's, and nothing writes the map.
                 let (map, to) = unsafe { (map.slice(), to.slice(row * self.pitch..(row + 1) * self.pitch)) };
                 let (before, rest) = to.split_at_mut(self.lead.min(self.pitch));

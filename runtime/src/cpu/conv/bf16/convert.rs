@@ -4,7 +4,7 @@ use crate::cpu::ctx::Ctx;
 use crate::cpu::maps::MapSrc;
 use crate::cpu::memory::{Dst, Src};
 use crate::cpu::simd::{Access, First, Full, Vector, Work, nearest_bf16};
-use crate::cpu::threads::share;
+use crate::cpu::threads::chunk;
 
 /// Copies a map, rounded to bf16.
 pub(super) fn rounded_copy(ctx: &Ctx<'_>, map: MapSrc<'_>, to: Dst<'_, f32>) {
@@ -66,9 +66,9 @@ impl Conversion for Narrow<'_> {
 
 /// Converts a whole map, each thread its share.
 pub(super) fn convert(ctx: &Ctx<'_>, conversion: impl Conversion) {
-    let (len, threads) = (conversion.len(), ctx.pool.threads());
-    ctx.pool.run(&|thread| {
-        let range = share(len, 16, thread, threads);
+    let (len, threads) = (conversion.len(), ctx.threads.count());
+    ctx.threads.run(&|thread| {
+        let range = chunk(len, 16, thread, threads);
         ctx.isa.dispatch(Convert { conversion: &conversion, range });
     });
 }
@@ -101,9 +101,9 @@ impl<C: Conversion> Work for Convert<'_, C> {
 /// Rounds to bf16, to nearest, ties to even; `to` may be `from`'s memory.
 pub(super) fn round(ctx: &Ctx<'_>, from: Src<'_, f32>, to: Dst<'_, f32>) {
     assert_eq!(from.len(), to.len(), "a map and its rounded copy");
-    let threads = ctx.pool.threads();
-    ctx.pool.run(&|thread| {
-        let range = share(from.len(), 16, thread, threads);
+    let threads = ctx.threads.count();
+    ctx.threads.run(&|thread| {
+        let range = chunk(from.len(), 16, thread, threads);
         ctx.isa.dispatch(Round { from, to, range });
     });
 }

@@ -1,5 +1,5 @@
 //! Convolutions of factors in bf16 by vectors.
 
 mod convert;
-pub(super) mod pairs;
+pub(super) mod dot;
 pub(super) mod rounded;

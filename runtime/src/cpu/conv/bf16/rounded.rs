@@ -1,12 +1,12 @@
-//! Convolutions in bf16 where no matrix unit does them: factors are rounded to bf16, then multiplied as f32 by the algorithms for
-//! f32. The numbers are those of the matrix unit but for the last bits of their sums, the speed is f32's.
+//! Convolutions in bf16 where there is no AMX: factors are rounded to bf16, then multiplied as f32 by the algorithms for
+//! f32. The numbers are those of AMX but for the last bits of their sums, the speed is f32's.
 
 use resnetc_compiler::plan::{ALIGN, ConvGeometry};
 
 use super::convert::{Narrow, Widen, convert, round, rounded_copy};
-use crate::cpu::conv::direct::filter::FilterGradient;
-use crate::cpu::conv::direct::forward::Convolution;
-use crate::cpu::conv::epilogue::Finishing;
+use crate::cpu::conv::direct::filter::DirectFilter;
+use crate::cpu::conv::direct::forward::DirectConvolution;
+use crate::cpu::conv::epilogue::Epilogue;
 use crate::cpu::conv::problem::Operation;
 use crate::cpu::conv::winograd::{Winograd, WinogradFilter};
 use crate::cpu::ctx::Ctx;
@@ -16,7 +16,7 @@ use crate::cpu::memory::{Dst, Src};
 /// What multiplies the rounded factors of a convolution, forward or backward-data.
 pub enum Wide {
     /// Direct.
-    Direct(Convolution),
+    Direct(DirectConvolution),
     /// F(4x4, 3x3) or F(2x2, 3x3).
     Winograd(Winograd),
 }
@@ -25,7 +25,7 @@ pub enum Wide {
 #[allow(clippy::large_enum_variant)] // as in `FilterAlgorithm`, one is made per step
 pub enum WideFilter {
     /// Direct.
-    Direct(FilterGradient),
+    Direct(DirectFilter),
     /// F(4x4, 3x3).
     Winograd(WinogradFilter),
 }
@@ -108,7 +108,7 @@ impl RoundedConvolution {
         ctx: &Ctx<'_>,
         input: MapSrc<'_>,
         packed: Src<'_, f32>,
-        finishing: &Finishing<'_>,
+        epilogue: &Epilogue<'_>,
         scratch: Dst<'_, f32>,
         output: MapDst<'_>,
     ) {
@@ -117,19 +117,19 @@ impl RoundedConvolution {
         rounded_copy(ctx, input, rounded);
         let input = rounded.src();
         match (&self.wide, output) {
-            (Wide::Direct(direct), output) => direct.run(ctx, input, packed, finishing, scratch, output),
+            (Wide::Direct(direct), output) => direct.run(ctx, input, packed, epilogue, scratch, output),
             (Wide::Winograd(winograd), MapDst::F32(output)) => {
-                winograd.run(ctx, input, packed, finishing, scratch, output);
+                winograd.run(ctx, input, packed, epilogue, scratch, output);
             }
             (Wide::Winograd(winograd), MapDst::Bf16(output)) => {
                 let (wide, scratch) = scratch.split_at(room(self.maps[1]));
                 let (wide, _) = wide.split_at(self.maps[1]);
-                let mut finishing = *finishing;
-                if let Some(MapSrc::Bf16(residual)) = finishing.residual {
+                let mut epilogue = *epilogue;
+                if let Some(MapSrc::Bf16(residual)) = epilogue.residual {
                     convert(ctx, Widen { from: residual, to: wide });
-                    finishing.residual = Some(wide.src().into());
+                    epilogue.residual = Some(wide.src().into());
                 }
-                winograd.run(ctx, input, packed, &finishing, scratch, wide);
+                winograd.run(ctx, input, packed, &epilogue, scratch, wide);
                 convert(ctx, Narrow { from: wide.src(), to: output });
             }
         }

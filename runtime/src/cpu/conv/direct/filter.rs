@@ -13,7 +13,7 @@ use crate::cpu::conv::window::{MERGE_FLOATS, Tap, Window};
 use crate::cpu::ctx::Ctx;
 use crate::cpu::memory::{Dst, Memory, Src};
 use crate::cpu::simd::{Isa, Vector, Work};
-use crate::cpu::threads::share_either;
+use crate::cpu::threads::chunk_either;
 use crate::error::Result;
 
 /// Bytes of feature maps whose gradients are worked on at a time: a filter gradient reads and writes all of a thread's sums once per block: the larger the better.
@@ -31,7 +31,7 @@ const MAX_PARTIAL: usize = 128 << 10;
 /// The work is pixels times items, an item being one run of taps of one panel of output channels. With few weights the
 /// threads share the pixels, each summing into weights of its own, which are added up at the end in the order of the
 /// threads; with many they share the items.
-pub struct FilterGradient {
+pub struct DirectFilter {
     geometry: ConvGeometry,
     window: Window,
     panels: Panels,
@@ -41,7 +41,7 @@ pub struct FilterGradient {
     zeros: Memory,
 }
 
-impl FilterGradient {
+impl DirectFilter {
     /// `dw` of `x` and `dy`.
     pub fn new(geometry: ConvGeometry, isa: Isa, threads: usize) -> Result<Self> {
         let g = &geometry;
@@ -61,7 +61,7 @@ impl FilterGradient {
         let uneven = items.div_ceil(threads) * threads * 8 > items * 9;
         let by_pixels = threads > 1 && (depth * g.cout <= MAX_PARTIAL || uneven);
         let zeros = Memory::floats(window.zeros_len())?;
-        Ok(FilterGradient { geometry, window, panels, block, by_pixels, zeros })
+        Ok(DirectFilter { geometry, window, panels, block, by_pixels, zeros })
     }
 
     /// Floats of the weights.
@@ -92,7 +92,7 @@ impl FilterGradient {
         if self.by_pixels { self.weights().next_multiple_of(16) } else { 0 }
     }
 
-    /// Floats of scratch memory that [`FilterGradient::run`] needs.
+    /// Floats of scratch memory that [`DirectFilter::run`] needs.
     pub fn scratch_len(&self, threads: usize) -> usize {
         (self.thread_len() + self.partial_len()) * threads
     }
@@ -107,13 +107,13 @@ impl FilterGradient {
         dw: Dst<'_, f32>,
     ) {
         let g = &self.geometry;
-        let threads = ctx.pool.threads();
+        let threads = ctx.threads.count();
         assert_eq!(x.len(), g.n * g.h * g.w * g.cin, "x");
         assert_eq!(dy.len(), self.window.pixels() * g.cout, "dy");
         assert_eq!(dw.len(), self.weights(), "dw");
         assert!(scratch.len() >= self.scratch_len(threads), "scratch");
-        ctx.pool.run(&|thread| {
-            ctx.isa.dispatch(Share { gradient: self, x, dy, scratch, dw, thread, threads });
+        ctx.threads.run(&|thread| {
+            ctx.isa.dispatch(Worker { gradient: self, x, dy, scratch, dw, thread, threads });
         });
         if self.by_pixels {
             add_up(ctx, scratch, self.thread_len() + self.partial_len(), dw);
@@ -127,8 +127,8 @@ impl FilterGradient {
 }
 
 /// One thread's share of the products.
-struct Share<'a> {
-    gradient: &'a FilterGradient,
+struct Worker<'a> {
+    gradient: &'a DirectFilter,
     x: Src<'a, f32>,
     dy: Src<'a, f32>,
     scratch: Dst<'a, f32>,
@@ -137,7 +137,7 @@ struct Share<'a> {
     threads: usize,
 }
 
-impl Work for Share<'_> {
+impl Work for Worker<'_> {
     type Output = ();
 
     #[inline(always)]
@@ -147,7 +147,7 @@ impl Work for Share<'_> {
         let items = gradient.geometry.attrs.groups * gradient.panels.count() * window.segments();
         let own = gradient.partial(self.scratch, self.thread);
         let work = [window.pixels(), items];
-        let [pixels, items] = share_either(gradient.by_pixels, work, self.thread, self.threads);
+        let [pixels, items] = chunk_either(gradient.by_pixels, work, self.thread, self.threads);
         let dw = if gradient.by_pixels { own } else { self.dw.ptr() };
         if pixels.is_empty() && gradient.by_pixels {
             // SAFETY: this thread's own part of the scratch memory.
@@ -156,14 +156,14 @@ impl Work for Share<'_> {
         let scratch = own.wrapping_add(gradient.partial_len());
         for start in pixels.clone().step_by(gradient.block) {
             let range = start..pixels.end.min(start + gradient.block);
-            // SAFETY: `FilterGradient::run` has checked the lengths; threads have their own scratch memory, and write
+            // SAFETY: `DirectFilter::run` has checked the lengths; threads have their own scratch memory, and write
             // either there or to items of their own.
             unsafe { self.block::<V>(range, items.clone(), scratch, dw, start > pixels.start) };
         }
     }
 }
 
-impl Share<'_> {
+impl Worker<'_> {
     /// Adds the products of a block of pixels to the weights of this thread's items.
     #[inline(always)]
     unsafe fn block<V: Vector>(
@@ -174,7 +174,7 @@ impl Share<'_> {
         dw: *mut f32,
         accumulate: bool,
     ) {
-        let FilterGradient { geometry, window, panels, block, zeros, .. } = self.gradient;
+        let DirectFilter { geometry, window, panels, block, zeros, .. } = self.gradient;
         let segments = window.segments();
         let [pointers, edge, input, _] = self.gradient.thread_parts();
         let rows: *mut *const f32 = scratch.cast();
@@ -221,7 +221,7 @@ impl Share<'_> {
         dw: *mut f32,
         accumulate: bool,
     ) {
-        let FilterGradient { geometry, panels, .. } = self.gradient;
+        let DirectFilter { geometry, panels, .. } = self.gradient;
         let run = self.gradient.run_len();
         let (width, vectors) = panels.size(panel);
         let channel = panel * panels.shape.width();

@@ -2,31 +2,31 @@
 
 use resnetc_compiler::plan::ConvGeometry;
 
-use super::share::{Run, Share};
-use super::sweep::{Factors, Layer, Sweep};
-use crate::cpu::conv::epilogue::Finishing;
+use super::phase::{Factors, Layer, Phase};
+use super::worker::{Run, Worker};
+use crate::cpu::conv::epilogue::Epilogue;
 use crate::cpu::conv::problem::Operation;
 use crate::cpu::conv::tile::panels::{copy_rows, pair_columns, pair_rows, transpose};
 use crate::cpu::ctx::Ctx;
 use crate::cpu::maps::{MapDst, spanned};
 use crate::cpu::memory::{Dst, Memory, Src};
 use crate::cpu::simd::Isa;
-use crate::cpu::threads::{Part, share};
+use crate::cpu::threads::{Part, chunk};
 use crate::error::Result;
 
 /// A convolution with everything decided that sizes decide.
-pub struct Convolution {
+pub struct DirectConvolution {
     geometry: ConvGeometry,
     factors: Factors,
     operation: Operation,
-    sweeps: Vec<Sweep>,
+    phases: Vec<Phase>,
     packed_len: usize,
     /// Floats of row pointers, output indices and border copies of one thread.
     thread_len: usize,
     zeros: Memory,
 }
 
-impl Convolution {
+impl DirectConvolution {
     /// `y` of `x`, or `dx` of `dy`, by multiplying floats, or pairs, into which the channels read of each group are divided.
     pub(in crate::cpu::conv) fn new(
         geometry: ConvGeometry,
@@ -36,19 +36,19 @@ impl Convolution {
         threads: usize,
     ) -> Result<Self> {
         let layer = Layer { g: &geometry, operation, factors, isa, threads };
-        let mut sweeps = match operation {
+        let mut phases = match operation {
             Operation::Forward => vec![layer.forward()],
             Operation::BackwardData => layer.backward_data(),
         };
         let mut packed_len = 0;
-        for sweep in &mut sweeps {
-            sweep.packed = packed_len;
-            packed_len += sweep.panels.group_len() * geometry.attrs.groups;
+        for phase in &mut phases {
+            phase.packed = packed_len;
+            packed_len += phase.panels.group_len() * geometry.attrs.groups;
         }
-        let thread_len = sweeps.iter().map(Sweep::thread_len).max().unwrap_or(0);
-        let zeros = Memory::floats(sweeps.iter().map(|s| s.window.zeros_len()).max().unwrap_or(0))?;
+        let thread_len = phases.iter().map(Phase::thread_len).max().unwrap_or(0);
+        let zeros = Memory::floats(phases.iter().map(|s| s.window.zeros_len()).max().unwrap_or(0))?;
         debug_assert!(threads > 0);
-        Ok(Convolution { geometry, factors, operation, sweeps, packed_len, thread_len, zeros })
+        Ok(DirectConvolution { geometry, factors, operation, phases, packed_len, thread_len, zeros })
     }
 
     /// Floats of the packed weights.
@@ -56,7 +56,7 @@ impl Convolution {
         self.packed_len
     }
 
-    /// Floats of scratch memory that [`Convolution::run`] needs.
+    /// Floats of scratch memory that [`DirectConvolution::run`] needs.
     pub fn scratch_len(&self, threads: usize) -> usize {
         self.thread_len * threads
     }
@@ -67,16 +67,16 @@ impl Convolution {
         let taps = a.kernel[0] * a.kernel[1];
         assert_eq!(weight.len(), taps * self.geometry.cin / a.groups * self.geometry.cout, "weight");
         assert!(packed.len() >= self.packed_len, "packed weights");
-        let threads = ctx.pool.threads();
-        ctx.pool.run(&|thread| {
-            for sweep in &self.sweeps {
-                let panels = sweep.panels.count();
+        let threads = ctx.threads.count();
+        ctx.threads.run(&|thread| {
+            for phase in &self.phases {
+                let panels = phase.panels.count();
                 // An item is one tap of one panel of one group.
-                let items = a.groups * panels * sweep.taps.len();
-                for item in share(items, 1, thread, threads) {
-                    let (rest, tap) = (item / sweep.taps.len(), item % sweep.taps.len());
+                let items = a.groups * panels * phase.taps.len();
+                for item in chunk(items, 1, thread, threads) {
+                    let (rest, tap) = (item / phase.taps.len(), item % phase.taps.len());
                     // SAFETY: items write disjoint parts of the packed weights, whose length is checked.
-                    unsafe { self.pack_tap(sweep, rest / panels, rest % panels, tap, weight, packed) };
+                    unsafe { self.pack_tap(phase, rest / panels, rest % panels, tap, weight, packed) };
                 }
             }
         });
@@ -85,7 +85,7 @@ impl Convolution {
     /// Packs tap `tap` (in packed order) of one panel.
     unsafe fn pack_tap(
         &self,
-        sweep: &Sweep,
+        phase: &Phase,
         group: usize,
         panel: usize,
         tap: usize,
@@ -94,13 +94,13 @@ impl Convolution {
     ) {
         let g = &self.geometry;
         let (cin, cout) = (g.cin / g.attrs.groups, g.cout / g.attrs.groups);
-        let (width, vectors) = sweep.panels.size(panel);
-        let padded = vectors * sweep.panels.shape.lanes;
-        let first = panel * sweep.panels.shape.width();
-        let [row, col] = sweep.taps[tap];
+        let (width, vectors) = phase.panels.size(panel);
+        let padded = vectors * phase.panels.shape.lanes;
+        let first = panel * phase.panels.shape.width();
+        let [row, col] = phase.taps[tap];
         let from = (row * g.attrs.kernel[1] + col) * cin * g.cout + group * cout;
-        let to = sweep.packed + sweep.panels.offset(group, panel);
-        let reads = sweep.panels.depth / sweep.taps.len();
+        let to = phase.packed + phase.panels.offset(group, panel);
+        let reads = phase.panels.depth / phase.taps.len();
         // SAFETY: inside of the weights and the packed weights, whose lengths the caller checked.
         unsafe {
             let (from, to) = (weight.ptr().add(from), packed.ptr().add(to + tap * reads * padded));
@@ -108,13 +108,13 @@ impl Convolution {
                 (Operation::Forward, Factors::Floats) => {
                     copy_rows(from.add(first), g.cout, reads, width, padded, to);
                 }
-                (Operation::Forward, Factors::Pairs) => {
+                (Operation::Forward, Factors::Bf16Pairs) => {
                     pair_rows(from.add(first), g.cout, reads, width, padded, to);
                 }
                 (Operation::BackwardData, Factors::Floats) => {
                     transpose(from.add(first * g.cout), g.cout, reads, width, padded, to);
                 }
-                (Operation::BackwardData, Factors::Pairs) => {
+                (Operation::BackwardData, Factors::Bf16Pairs) => {
                     pair_columns(from.add(first * g.cout), g.cout, reads, width, padded, to);
                 }
             }
@@ -128,40 +128,40 @@ impl Convolution {
         ctx: &Ctx<'_>,
         input: Src<'_, f32>,
         packed: Src<'_, f32>,
-        finishing: &Finishing<'_>,
+        epilogue: &Epilogue<'_>,
         scratch: Dst<'_, f32>,
         output: MapDst<'_>,
     ) {
         let g = &self.geometry;
         let [input_len, output_len] = self.operation.maps(g);
         let channels = if self.operation == Operation::Forward { g.cout } else { g.cin };
-        let threads = ctx.pool.threads();
+        let threads = ctx.threads.count();
         assert_eq!(input.len() * self.factors.channels(), input_len, "input");
-        assert_eq!(output.len(), spanned(output_len / channels, channels, finishing.gap), "output");
+        assert_eq!(output.len(), spanned(output_len / channels, channels, epilogue.gap), "output");
         assert!(packed.len() >= self.packed_len, "packed weights");
         assert!(scratch.len() >= self.scratch_len(threads), "scratch");
-        finishing.expect(output_len / channels, channels);
+        epilogue.expect(output_len / channels, channels);
         let run = Run {
-            sweeps: &self.sweeps,
+            phases: &self.phases,
             groups: g.attrs.groups,
             zeros: self.zeros.floats_view(),
             thread_len: self.thread_len,
             input,
             packed,
-            finishing,
+            epilogue,
             channels,
             scratch,
             output,
             threads,
         };
-        let share = |thread, handed: Part<'_>| match self.factors {
-            Factors::Floats => ctx.isa.dispatch(Share::<false> { run: &run, thread, handed }),
-            Factors::Pairs => ctx.isa.dispatch_pairs(Share::<true> { run: &run, thread, handed }),
+        let work = |thread, handed: Part<'_>| match self.factors {
+            Factors::Floats => ctx.isa.dispatch(Worker::<false> { run: &run, thread, handed }),
+            Factors::Bf16Pairs => ctx.isa.dispatch_bf16_dot(Worker::<true> { run: &run, thread, handed }),
         };
-        // Of several sweeps nothing is handed out.
-        match self.sweeps.first().and_then(|sweep| sweep.items(g.attrs.groups)) {
-            Some(items) => ctx.pool.hand_out(items, &share),
-            None => ctx.pool.run(&|thread| share(thread, Part::Own(0..0))),
+        // Of several phases nothing is handed out.
+        match self.phases.first().and_then(|phase| phase.items(g.attrs.groups)) {
+            Some(items) => ctx.threads.hand_out(items, &work),
+            None => ctx.threads.run(&|thread| work(thread, Part::Own(0..0))),
         }
     }
 }

@@ -4,5 +4,5 @@ pub(super) mod filter;
 mod filter_pack;
 pub(super) mod forward;
 mod partition;
-mod share;
-pub(super) mod sweep;
+pub(super) mod phase;
+mod worker;

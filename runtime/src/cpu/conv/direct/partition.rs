@@ -1,4 +1,4 @@
-//! How the work of a sweep, pixels times columns (a group's panel each), is cut up among threads.
+//! How the work of a phase, pixels times columns (a group's panel each), is cut up among threads.
 
 use crate::cpu::conv::tile::panels::Panels;
 use crate::cpu::conv::window::Window;
@@ -71,7 +71,7 @@ pub(super) struct Partition {
 }
 
 impl Partition {
-    /// The way that is expected to cost the busiest thread the least. Of several sweeps nothing is handed out: threads would
+    /// The way that is expected to cost the busiest thread the least. Of several phases nothing is handed out: threads would
     /// wait for each other after each.
     pub fn new(window: &Window, panels: &Panels, groups: usize, threads: usize) -> Self {
         let alone = window.grid == window.out;

@@ -10,8 +10,8 @@
 
 use std::mem::MaybeUninit;
 
-use super::finish::{Finish, Map, Maps, Place, activate, narrow};
-use super::multiply::{add_products, in_order, multiply_add, unroll};
+use super::epilogue::{Map, Maps, Place, TileEpilogue, activate, narrow};
+use super::multiply::{add_products, before_later_loads, multiply_add, unroll};
 use super::shape::{channels_at_once, fits, one_by_one, with_tile};
 use crate::cpu::memory::{Ahead, LINE, fetch};
 use crate::cpu::pointwise::activation;
@@ -55,73 +55,73 @@ static OWN_PIXELS: [usize; 24] = {
 /// # Safety
 /// Dispatched as [`Vector`] demands; pointers valid for the sizes given.
 #[inline(always)]
-pub(in crate::cpu::conv) unsafe fn convolve<V: Vector, const PAIRS: bool>(
+pub(in crate::cpu::conv) unsafe fn convolve<V: Vector, const BF16_DOT: bool>(
     size: usize,
     vectors: usize,
     tile: &Tile,
-    finish: &Finish,
+    epilogue: &TileEpilogue,
 ) {
-    let late = activation::late(finish.act);
+    let late = activation::late(epilogue.act);
     let mut sums = [MaybeUninit::<f32>::uninit(); TILE_FLOATS];
     let sums: *mut f32 = sums.as_mut_ptr().cast();
     let width = vectors * V::LANES;
-    // What is stored as bf16 is first a small map of its own: so finishing it, which is long, stands here once, not with each
+    // What is stored as bf16 is first a small map of its own: so epilogue it, which is long, stands here once, not with each
     // size of a tile.
     let own = (
         Tile { to: Place { outs: OWN_PIXELS.as_ptr(), channel: 0, width, ..tile.to }, ..*tile },
-        Finish { bias: std::ptr::null(), act: None, channels: width, gap: 0, ..*finish },
+        TileEpilogue { bias: std::ptr::null(), act: None, channels: width, gap: 0, ..*epilogue },
         Map { y: sums, residual: std::ptr::null() },
     );
     // SAFETY: the caller's promise; there is room for the largest tile.
     unsafe {
-        let (inner, sums_finish, map) = match finish.maps {
-            Maps::F32(map) => (*tile, *finish, map),
+        let (inner, sums_epilogue, map) = match epilogue.maps {
+            Maps::F32(map) => (*tile, *epilogue, map),
             Maps::Bf16(map) => {
-                fetch_results(width, &tile.to, finish, &map);
+                fetch_results(width, &tile.to, epilogue, &map);
                 own
             }
         };
-        with_tile!((size, vectors), convolve_tile::<V, PAIRS>(&inner, &sums_finish, &map));
-        match (finish.maps, late) {
-            (Maps::F32(map), Some(act)) => activate::<V>(vectors, &tile.to, finish, act, map.y),
+        with_tile!((size, vectors), convolve_tile::<V, BF16_DOT>(&inner, &sums_epilogue, &map));
+        match (epilogue.maps, late) {
+            (Maps::F32(map), Some(act)) => activate::<V>(vectors, &tile.to, epilogue, act, map.y),
             (Maps::F32(_), None) => {}
-            (Maps::Bf16(map), _) => narrow::<V>(vectors, &tile.to, finish, &map, sums),
+            (Maps::Bf16(map), _) => narrow::<V>(vectors, &tile.to, epilogue, &map, sums),
         }
     }
 }
 
 #[inline(always)]
-unsafe fn convolve_tile<V: Vector, const SIZE: usize, const NV: usize, const PAIRS: bool>(
+unsafe fn convolve_tile<V: Vector, const SIZE: usize, const NV: usize, const BF16_DOT: bool>(
     tile: &Tile,
-    finish: &Finish,
+    epilogue: &TileEpilogue,
     map: &Map<f32>,
 ) {
     // SAFETY: the caller's promise.
     unsafe {
         let mut sums = [[V::zero(); NV]; SIZE];
         let (mut w, mut ahead) = (tile.weights, tile.ahead);
-        fetch_results(NV * V::LANES, &tile.to, finish, map);
+        fetch_results(NV * V::LANES, &tile.to, epilogue, map);
         for segment in 0..tile.segments {
             let rows = tile.rows.add(segment * SIZE);
             w = match channels_at_once(V::REGISTERS, NV) {
-                4 => channels::<V, SIZE, NV, 4, PAIRS>(&mut sums, rows, tile, w, &mut ahead),
-                2 => channels::<V, SIZE, NV, 2, PAIRS>(&mut sums, rows, tile, w, &mut ahead),
-                _ => channels::<V, SIZE, NV, 1, PAIRS>(&mut sums, rows, tile, w, &mut ahead),
+                4 => channels::<V, SIZE, NV, 4, BF16_DOT>(&mut sums, rows, tile, w, &mut ahead),
+                2 => channels::<V, SIZE, NV, 2, BF16_DOT>(&mut sums, rows, tile, w, &mut ahead),
+                _ => channels::<V, SIZE, NV, 1, BF16_DOT>(&mut sums, rows, tile, w, &mut ahead),
             };
         }
-        store::<V, SIZE, NV>(&sums, &tile.to, finish, map);
+        store::<V, SIZE, NV>(&sums, &tile.to, epilogue, map);
     }
 }
 
-/// Asks for the elements of `channels` that finishing will add and write, which the multiplications give time to arrive.
+/// Asks for the elements of `channels` that epilogue will add and write, which the multiplications give time to arrive.
 #[inline(always)]
-unsafe fn fetch_results<E>(channels: usize, place: &Place, finish: &Finish, map: &Map<E>) {
+unsafe fn fetch_results<E>(channels: usize, place: &Place, epilogue: &TileEpilogue, map: &Map<E>) {
     for px in 0..place.count {
         // SAFETY: the caller's promise.
         let pixel = unsafe { *place.outs.add(px) };
-        let at = pixel * finish.channels + place.channel;
+        let at = pixel * epilogue.channels + place.channel;
         for c in (0..channels).step_by(LINE * size_of::<f32>() / size_of::<E>()) {
-            fetch(map.y.wrapping_add(at + pixel * finish.gap + c));
+            fetch(map.y.wrapping_add(at + pixel * epilogue.gap + c));
             if !map.residual.is_null() {
                 fetch(map.residual.wrapping_add(at + c));
             }
@@ -131,7 +131,7 @@ unsafe fn fetch_results<E>(channels: usize, place: &Place, finish: &Finish, map:
 
 /// Adds the products of one run, `STEP` channels at a time; returns where the next run's weights begin.
 #[inline(always)]
-unsafe fn channels<V: Vector, const SIZE: usize, const NV: usize, const STEP: usize, const PAIRS: bool>(
+unsafe fn channels<V: Vector, const SIZE: usize, const NV: usize, const STEP: usize, const BF16_DOT: bool>(
     sums: &mut [[V; NV]; SIZE],
     rows: *const *const f32,
     tile: &Tile,
@@ -150,13 +150,13 @@ unsafe fn channels<V: Vector, const SIZE: usize, const NV: usize, const STEP: us
         while c + STEP <= end {
             ahead[0].fetch();
             ahead[1].fetch();
-            add_products!(V, sums[SIZE][NV], STEP, w, false, PAIRS, |px| starts[px].add(c));
+            add_products!(V, sums[SIZE][NV], STEP, w, false, BF16_DOT, |px| starts[px].add(c));
             w = w.add(STEP * NV * V::LANES);
             c += STEP;
         }
         while c < end {
             const ONE: usize = 1;
-            add_products!(V, sums[SIZE][NV], ONE, w, false, PAIRS, |px| starts[px].add(c));
+            add_products!(V, sums[SIZE][NV], ONE, w, false, BF16_DOT, |px| starts[px].add(c));
             w = w.add(NV * V::LANES);
             c += 1;
         }
@@ -169,23 +169,23 @@ unsafe fn channels<V: Vector, const SIZE: usize, const NV: usize, const STEP: us
 unsafe fn store<V: Vector, const SIZE: usize, const NV: usize>(
     sums: &[[V; NV]; SIZE],
     place: &Place,
-    finish: &Finish,
+    epilogue: &TileEpilogue,
     map: &Map<f32>,
 ) {
     // SAFETY: the caller's promise.
     unsafe {
         let mut bias = [V::zero(); NV];
-        if !finish.bias.is_null() {
+        if !epilogue.bias.is_null() {
             for (v, bias) in bias.iter_mut().enumerate() {
-                *bias = load_part(finish.bias.add(place.channel), v, place.width);
+                *bias = load_part(epilogue.bias.add(place.channel), v, place.width);
             }
         }
-        let floor = V::splat(activation::floor(finish.act));
+        let floor = V::splat(activation::floor(epilogue.act));
         unroll!(px < SIZE; {
             if px < place.count {
                 let pixel = *place.outs.add(px);
-                let at = pixel * finish.channels + place.channel;
-                let to = map.y.add(at + pixel * finish.gap);
+                let at = pixel * epilogue.channels + place.channel;
+                let to = map.y.add(at + pixel * epilogue.gap);
                 for v in 0..NV {
                     let mut y = sums[px][v].add(bias[v]);
                     if !map.residual.is_null() {

@@ -2,7 +2,7 @@
 
 pub(super) mod convolve;
 pub(super) mod correlate;
-pub(super) mod finish;
+pub(super) mod epilogue;
 pub(super) mod multiply;
 pub(super) mod panels;
 pub(super) mod shape;

@@ -21,11 +21,11 @@ macro_rules! unroll {
 
 /// Adds to the sums of a tile, `$sums`, the products of `$step` channels, the first of row `$i` being at `$row`, with their
 /// weights at `$weights`. Where vectors are few, a row's are all multiplied at once, whose pointer is then looked up once;
-/// where they are many, one channel after another, so that weights take few registers. `$ordered` is [`in_order`]'s, `$pairs`
+/// where they are many, one channel after another, so that weights take few registers. `$ordered` is [`before_later_loads`]'s, `$dot`
 /// [`multiply_add`]'s. No function: a closure would not be compiled for the caller's instructions.
 macro_rules! add_products {
     (
-        $V:ident, $sums:ident[$size:ident][$vectors:ident], $step:ident, $weights:expr, $ordered:literal, $pairs:tt,
+        $V:ident, $sums:ident[$size:ident][$vectors:ident], $step:ident, $weights:expr, $ordered:literal, $dot:tt,
         |$i:ident| $row:expr
     ) => {
         if const { one_by_one(<$V as Vector>::REGISTERS, $vectors) } {
@@ -37,7 +37,7 @@ macro_rules! add_products {
                 unroll!($i < $size; {
                     let x = $V::splat(*$row.add(j));
                     for v in 0..$vectors {
-                        $sums[$i][v] = in_order::<$V, $ordered>(multiply_add::<$V, $pairs>(x, weights[v], $sums[$i][v]));
+                        $sums[$i][v] = before_later_loads::<$V, $ordered>(multiply_add::<$V, $dot>(x, weights[v], $sums[$i][v]));
                     }
                 });
             }, 0 1 2 3);
@@ -53,7 +53,7 @@ macro_rules! add_products {
                 for j in 0..$step {
                     let x = $V::splat(*row.add(j));
                     for v in 0..$vectors {
-                        $sums[$i][v] = in_order::<$V, $ordered>(multiply_add::<$V, $pairs>(x, weights[j][v], $sums[$i][v]));
+                        $sums[$i][v] = before_later_loads::<$V, $ordered>(multiply_add::<$V, $dot>(x, weights[j][v], $sums[$i][v]));
                     }
                 }
             });
@@ -63,17 +63,21 @@ macro_rules! add_products {
 
 pub(in crate::cpu::conv) use {add_products, unroll};
 
-/// See [`Vector::in_order`]: what it is for is needed where registers are few. Where they are not, it is `ORDERED` that says
+/// See [`Vector::before_later_loads`]: what it is for is needed where registers are few. Where they are not, it is `ORDERED` that says
 /// whether it gains, which differs from loop to loop.
 #[inline(always)]
-pub(in crate::cpu::conv) unsafe fn in_order<V: Vector, const ORDERED: bool>(sum: V) -> V {
+pub(in crate::cpu::conv) unsafe fn before_later_loads<V: Vector, const ORDERED: bool>(sum: V) -> V {
     // SAFETY: the caller's promise.
-    if ORDERED || V::REGISTERS < 32 { unsafe { sum.in_order() } } else { sum }
+    if ORDERED || V::REGISTERS < 32 { unsafe { sum.before_later_loads() } } else { sum }
 }
 
 /// `x * weight + sum`, of floats or of pairs of bf16.
 #[inline(always)]
-pub(in crate::cpu::conv) unsafe fn multiply_add<V: Vector, const PAIRS: bool>(x: V, weight: V, sum: V) -> V {
+pub(in crate::cpu::conv) unsafe fn multiply_add<V: Vector, const BF16_DOT: bool>(
+    x: V,
+    weight: V,
+    sum: V,
+) -> V {
     // SAFETY: the caller's promise.
-    unsafe { if PAIRS { x.add_pairs(weight, sum) } else { x.mul_add(weight, sum) } }
+    unsafe { if BF16_DOT { x.dot_bf16(weight, sum) } else { x.mul_add(weight, sum) } }
 }

@@ -5,13 +5,13 @@ use std::ops::Range;
 use crate::cpu::ctx::Ctx;
 use crate::cpu::memory::{Dst, Src};
 use crate::cpu::simd::{Vector, Work};
-use crate::cpu::threads::share;
+use crate::cpu::threads::chunk;
 
 /// Adds up the threads' partial gradients, in their order: each begins `stride` floats behind that of the thread before.
 pub(in crate::cpu::conv) fn add_up(ctx: &Ctx<'_>, partial: Dst<'_, f32>, stride: usize, dw: Dst<'_, f32>) {
-    let count = ctx.pool.threads();
-    ctx.pool.run(&|thread| {
-        let range = share(dw.len(), 16, thread, count);
+    let count = ctx.threads.count();
+    ctx.threads.run(&|thread| {
+        let range = chunk(dw.len(), 16, thread, count);
         ctx.isa.dispatch(Sum { partial: partial.src(), stride, count, range, to: dw });
     });
 }

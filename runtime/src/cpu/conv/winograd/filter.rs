@@ -19,7 +19,7 @@ use crate::cpu::conv::tile::sums::add_up;
 use crate::cpu::ctx::Ctx;
 use crate::cpu::memory::{Dst, Src};
 use crate::cpu::simd::{Isa, Vector, Work};
-use crate::cpu::threads::share_either;
+use crate::cpu::threads::chunk_either;
 use crate::device::Estimate;
 use crate::error::Result;
 
@@ -161,16 +161,16 @@ impl WinogradFilter {
         scratch: Dst<'_, f32>,
         dw: Dst<'_, f32>,
     ) {
-        let threads = ctx.pool.threads();
+        let threads = ctx.threads.count();
         let [read, written] = self.patches.pixels();
         assert_eq!(x.len(), read * self.channels[0], "x");
         assert_eq!(dy.len(), written * self.channels[1], "dy");
         assert_eq!(dw.len(), self.weights(), "dw");
         assert!(scratch.len() >= self.scratch_len(threads), "scratch");
-        ctx.pool.run(&|thread| {
+        ctx.threads.run(&|thread| {
             let own = scratch.ptr().wrapping_add(thread * self.thread_len());
             let to = if self.by_patches { own } else { dw.ptr() };
-            ctx.isa.dispatch(Share { filter: self, x, dy, own, dw: to, thread, threads });
+            ctx.isa.dispatch(Worker { filter: self, x, dy, own, dw: to, thread, threads });
         });
         if self.by_patches {
             add_up(ctx, scratch, self.thread_len(), dw);
@@ -179,7 +179,7 @@ impl WinogradFilter {
 }
 
 /// One thread's share of a run.
-struct Share<'a> {
+struct Worker<'a> {
     filter: &'a WinogradFilter,
     x: Src<'a, f32>,
     dy: Src<'a, f32>,
@@ -191,14 +191,14 @@ struct Share<'a> {
     threads: usize,
 }
 
-impl Work for Share<'_> {
+impl Work for Worker<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run<V: Vector>(self) {
         let f = self.filter;
         let work = [f.patches.count(), f.cells()];
-        let [patches, cells] = share_either(f.by_patches, work, self.thread, self.threads);
+        let [patches, cells] = chunk_either(f.by_patches, work, self.thread, self.threads);
         if patches.is_empty() {
             // SAFETY: this thread's own part of the scratch memory.
             unsafe { self.dw.write_bytes(0, f.weights()) };
@@ -228,7 +228,7 @@ impl Work for Share<'_> {
     }
 }
 
-impl Share<'_> {
+impl Worker<'_> {
     /// Transformed patches of `x` and of `dy`, and sums of their products.
     #[inline(always)]
     fn places(&self) -> [*mut f32; 3] {

@@ -18,7 +18,7 @@ use super::patches::{Patches, Spread, load_pixels};
 use super::product::{Product, multiply};
 use super::transform::{input_patch, load_points, output_patch, store_points};
 use super::{Size, applies};
-use crate::cpu::conv::epilogue::Finishing;
+use crate::cpu::conv::epilogue::Epilogue;
 use crate::cpu::conv::problem::Operation;
 use crate::cpu::conv::tile::panels::Panels;
 use crate::cpu::conv::tile::shape::{Shape, channels_at_once};
@@ -27,7 +27,7 @@ use crate::cpu::maps::{MapSrc, spanned};
 use crate::cpu::memory::{Ahead, Dst, LINE, Src};
 use crate::cpu::pointwise::activation;
 use crate::cpu::simd::{Isa, Vector, Work};
-use crate::cpu::threads::{Part, share};
+use crate::cpu::threads::{Part, chunk};
 use crate::device::Estimate;
 use crate::error::Result;
 
@@ -93,9 +93,9 @@ impl Winograd {
     pub fn pack(&self, ctx: &Ctx<'_>, weight: Src<'_, f32>, packed: Dst<'_, f32>) {
         assert_eq!(weight.len(), 9 * self.reads * self.panels.channels, "weight");
         assert!(packed.len() >= self.packed_len(), "packed weights");
-        let threads = ctx.pool.threads();
-        ctx.pool.run(&|thread| {
-            let items = share(self.panels.count() * self.reads, 1, thread, threads);
+        let threads = ctx.threads.count();
+        ctx.threads.run(&|thread| {
+            let items = chunk(self.panels.count() * self.reads, 1, thread, threads);
             ctx.isa.dispatch(Packing {
                 size: self.size,
                 operation: self.operation,
@@ -113,43 +113,43 @@ impl Winograd {
         ctx: &Ctx<'_>,
         input: Src<'_, f32>,
         packed: Src<'_, f32>,
-        finishing: &Finishing<'_>,
+        epilogue: &Epilogue<'_>,
         scratch: Dst<'_, f32>,
         output: Dst<'_, f32>,
     ) {
         let (reads, writes) = (self.reads, self.panels.channels);
-        let threads = ctx.pool.threads();
+        let threads = ctx.threads.count();
         let [read, pixels] = self.patches.pixels();
         assert_eq!(input.len(), read * reads, "input");
-        assert_eq!(output.len(), spanned(pixels, writes, finishing.gap), "output");
+        assert_eq!(output.len(), spanned(pixels, writes, epilogue.gap), "output");
         assert!(packed.len() >= self.packed_len(), "packed weights");
         assert!(scratch.len() >= self.scratch_len(threads), "scratch");
-        finishing.expect(pixels, writes);
+        epilogue.expect(pixels, writes);
         let work = |thread: usize, blocks: Part<'_>, panels: Part<'_>| {
             let own = scratch.ptr().wrapping_add(thread * self.thread_len());
-            let share = Share { winograd: self, input, packed, finishing, output, own };
-            ctx.isa.dispatch(Blocks { share, blocks, panels });
+            let worker = Worker { winograd: self, input, packed, epilogue, output, own };
+            ctx.isa.dispatch(Blocks { worker, blocks, panels });
         };
         let blocks = self.patches.count().div_ceil(self.partition.block);
         let panels = self.panels.count();
         if self.partition.by_patches {
-            ctx.pool.hand_out(blocks, &|thread, blocks| work(thread, blocks, Part::Own(0..panels)));
+            ctx.threads.hand_out(blocks, &|thread, blocks| work(thread, blocks, Part::Own(0..panels)));
         } else if blocks == 1 {
-            ctx.pool.hand_out(panels, &|thread, panels| work(thread, Part::Own(0..1), panels));
+            ctx.threads.hand_out(panels, &|thread, panels| work(thread, Part::Own(0..1), panels));
         } else {
-            ctx.pool.run(&|thread| {
-                work(thread, Part::Own(0..blocks), Part::Own(share(panels, 1, thread, threads)));
+            ctx.threads.run(&|thread| {
+                work(thread, Part::Own(0..blocks), Part::Own(chunk(panels, 1, thread, threads)));
             });
         }
     }
 }
 
 /// The operands of a run.
-struct Share<'a> {
+struct Worker<'a> {
     winograd: &'a Winograd,
     input: Src<'a, f32>,
     packed: Src<'a, f32>,
-    finishing: &'a Finishing<'a>,
+    epilogue: &'a Epilogue<'a>,
     output: Dst<'a, f32>,
     /// This thread's scratch memory.
     own: *mut f32,
@@ -157,7 +157,7 @@ struct Share<'a> {
 
 /// What one thread does of a run: `panels` of the `blocks` of patches.
 struct Blocks<'a> {
-    share: Share<'a>,
+    worker: Worker<'a>,
     blocks: Part<'a>,
     panels: Part<'a>,
 }
@@ -170,7 +170,7 @@ impl Work for Blocks<'_> {
         // SAFETY: `Winograd::run` has checked the lengths; threads write disjoint pixels or channels, and the scratch
         // memory is this thread's.
         unsafe {
-            match self.share.winograd.size {
+            match self.worker.winograd.size {
                 Size::Four => self.run_patches::<V, 6, 4>(),
                 Size::Two => self.run_patches::<V, 4, 2>(),
             }
@@ -181,8 +181,8 @@ impl Work for Blocks<'_> {
 impl Blocks<'_> {
     #[inline(always)]
     unsafe fn run_patches<V: Vector, const IN: usize, const OUT: usize>(self) {
-        let Blocks { share, blocks, mut panels } = self;
-        let w = share.winograd;
+        let Blocks { worker, blocks, mut panels } = self;
+        let w = worker.winograd;
         let (count, size) = (w.patches.count(), w.partition.block);
         let patches = |block: usize| block * size..count.min((block + 1) * size);
         let steps = panels.count_left() * w.size.points() * size.div_ceil(w.panels.shape.scalars);
@@ -193,12 +193,12 @@ impl Blocks<'_> {
             // SAFETY: the caller's promise.
             unsafe {
                 for (i, patch) in block.clone().enumerate() {
-                    share.transform::<V, IN>(patch, i);
+                    worker.transform::<V, IN>(patch, i);
                 }
                 for panel in panels.again() {
-                    share.multiply::<V>(block.clone(), panel, &mut pixels);
+                    worker.multiply::<V>(block.clone(), panel, &mut pixels);
                     for (i, patch) in block.clone().enumerate() {
-                        share.finish::<V, IN, OUT>(patch, i, panel);
+                        worker.finish::<V, IN, OUT>(patch, i, panel);
                     }
                 }
             }
@@ -206,7 +206,7 @@ impl Blocks<'_> {
     }
 }
 
-impl Share<'_> {
+impl Worker<'_> {
     /// The transformed patches of the result.
     fn products(&self) -> *mut f32 {
         let w = self.winograd;
@@ -280,14 +280,14 @@ impl Share<'_> {
         first..first + panels.size(panel).0
     }
 
-    /// Asks for pixels that [`Share::finish`] will write, and add.
+    /// Asks for pixels that [`Worker::finish`] will write, and add.
     #[inline(always)]
     fn fetch_result(&self, patch: usize, row: usize, panel: usize) {
         let w = self.winograd;
         let (writes, channels) = (w.panels.channels, self.channels(panel));
-        let stride = writes + self.finishing.gap;
+        let stride = writes + self.epilogue.gap;
         w.patches.fetch_output(self.output.ptr(), stride, channels.clone(), patch, row);
-        let residual = self.finishing.residual.map(|residual| residual.f32().ptr());
+        let residual = self.epilogue.residual.map(|residual| residual.f32().ptr());
         if let Some(residual) = residual.filter(|&residual| residual != self.output.ptr().cast_const()) {
             w.patches.fetch_output(residual, writes, channels, patch, row);
         }
@@ -334,7 +334,7 @@ impl Share<'_> {
     ) {
         let writes = self.winograd.panels.channels;
         let cols = self.winograd.patches.output()[1];
-        let Finishing { bias, residual, act, gap } = *self.finishing;
+        let Epilogue { bias, residual, act, gap } = *self.epilogue;
         let to = |y: usize, x: usize| {
             let pixel = first + y * cols + x;
             self.output.ptr().wrapping_add(pixel * (writes + gap) + c)

@@ -6,7 +6,7 @@
 // Loops over constant ranges stay index loops, as in the register tiles: LLVM unrolls those early.
 #![allow(clippy::needless_range_loop)]
 
-use crate::cpu::conv::tile::multiply::{add_products, in_order, multiply_add, unroll};
+use crate::cpu::conv::tile::multiply::{add_products, before_later_loads, multiply_add, unroll};
 use crate::cpu::conv::tile::shape::{channels_at_once, fits, one_by_one, with_tile};
 use crate::cpu::memory::Ahead;
 use crate::cpu::simd::Vector;

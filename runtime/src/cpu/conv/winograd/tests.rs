@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use resnetc_compiler::ir::op::{Activation, ConvAttrs};
 
 use super::Size;
-use crate::cpu::conv::epilogue::Finishing;
+use crate::cpu::conv::epilogue::Epilogue;
 use crate::cpu::conv::naive;
 use crate::cpu::conv::naive::Sum;
 use crate::cpu::conv::tests::{Case, geometry, numbers, square, vector_isas};
@@ -51,7 +51,7 @@ fn winograd_is_accurate_to_a_part_in_a_hundred_thousand() {
         let dx = naive::backward_data(&case.g, &case.dy, &case.w);
         for isa in vector_isas() {
             for threads in [1, 2, 3] {
-                let finishing = Finishing {
+                let epilogue = Epilogue {
                     bias: Some(bias.as_slice().into()),
                     residual: Some(residual.as_slice().into()),
                     act: Some(Activation::Relu),
@@ -59,9 +59,9 @@ fn winograd_is_accurate_to_a_part_in_a_hundred_thousand() {
                 };
                 let what = |name: &str| format!("{name} ({isa:?}, {threads} threads, {:?})", case.g);
                 for size in [Size::Four, Size::Two] {
-                    let run = |backward, finishing| case.winograd(size, backward, isa, threads, finishing);
-                    close(&run(false, &finishing), &y, &what("y"));
-                    close(&run(true, &Finishing::default()), &dx, &what("dx"));
+                    let run = |backward, epilogue| case.winograd(size, backward, isa, threads, epilogue);
+                    close(&run(false, &epilogue), &y, &what("y"));
+                    close(&run(true, &Epilogue::default()), &dx, &what("dx"));
                 }
             }
         }

@@ -103,7 +103,7 @@ impl Vector for Neon {
     }
 
     #[inline(always)]
-    unsafe fn in_order(mut self) -> Self {
+    unsafe fn before_later_loads(mut self) -> Self {
         // Without `nomem`: it may read or write whatever it likes, for all the compiler knows.
         let [low, high] = &mut self.0;
         unsafe {

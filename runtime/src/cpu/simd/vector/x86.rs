@@ -70,12 +70,12 @@ impl Vector for Avx512 {
     }
 
     #[inline(always)]
-    unsafe fn in_order(self) -> Self {
-        Avx512(unsafe { in_order_512(self.0) })
+    unsafe fn before_later_loads(self) -> Self {
+        Avx512(unsafe { before_later_loads_512(self.0) })
     }
 
     #[inline(always)]
-    unsafe fn add_pairs(self, a: Self, o: Self) -> Self {
+    unsafe fn dot_bf16(self, a: Self, o: Self) -> Self {
         let [x, a]: [__m512bh; 2] = [self.0, a.0].map(|v| unsafe { std::mem::transmute(v) });
         Avx512(unsafe { _mm512_dpbf16_ps(o.0, x, a) })
     }
@@ -148,15 +148,15 @@ unsafe fn mask8(n: usize) -> __m256i {
 /// The same with 512 bits.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn in_order_512(mut x: __m512) -> __m512 {
+fn before_later_loads_512(mut x: __m512) -> __m512 {
     unsafe { asm!("/* {0} */", inout(zmm_reg) x, options(nostack, preserves_flags)) };
     x
 }
 
-/// See [`Vector::in_order`]. A function of its own, as the registers of an `asm!` have to be those of its function's target.
+/// See [`Vector::before_later_loads`]. A function of its own, as the registers of an `asm!` have to be those of its function's target.
 #[inline]
 #[target_feature(enable = "avx")]
-fn in_order(mut x: __m256) -> __m256 {
+fn before_later_loads(mut x: __m256) -> __m256 {
     // Without `nomem`: it may read or write whatever it likes, for all the compiler knows.
     unsafe { asm!("/* {0} */", inout(ymm_reg) x, options(nostack, preserves_flags)) };
     x
@@ -217,8 +217,8 @@ impl Vector for Avx2 {
     }
 
     #[inline(always)]
-    unsafe fn in_order(self) -> Self {
-        Avx2(unsafe { in_order(self.0) })
+    unsafe fn before_later_loads(self) -> Self {
+        Avx2(unsafe { before_later_loads(self.0) })
     }
 
     #[inline(always)]

@@ -14,7 +14,7 @@ use crate::cpu::simd::Isa;
 const SLICE_FLOATS: usize = 128 << 10;
 
 /// One dense grid of output pixels with its packed weights.
-pub(super) struct Sweep {
+pub(super) struct Phase {
     pub window: Window,
     pub panels: Panels,
     /// Kernel taps in the order of the packed weights, `[row, column]`.
@@ -33,7 +33,7 @@ pub enum Factors {
     /// Single precision.
     Floats,
     /// Two channels of a pixel, or their weights, in bf16: where there is an instruction that adds up both products.
-    Pairs,
+    Bf16Pairs,
 }
 
 impl Factors {
@@ -41,7 +41,7 @@ impl Factors {
     pub(super) fn channels(self) -> usize {
         match self {
             Factors::Floats => 1,
-            Factors::Pairs => 2,
+            Factors::Bf16Pairs => 2,
         }
     }
 }
@@ -57,24 +57,24 @@ pub(super) struct Layer<'a> {
 
 impl Layer<'_> {
     /// `y = conv(x, weight)`.
-    pub fn forward(&self) -> Sweep {
+    pub fn forward(&self) -> Phase {
         let g = self.g;
         let a = &g.attrs;
         let offset = |i: usize, k: usize| (k * a.dilation[i]) as isize - a.padding[i] as isize;
         let taps = |i: usize| (0..a.kernel[i]).map(|k| (k, offset(i, k))).collect::<Vec<Tap>>();
         let channels = g.cin / self.factors.channels();
         let window = Window::new(g.n, [g.h, g.w], channels, g.out, a.stride, g.out, [0, 0], [1, 1]);
-        self.sweep(window, &taps(0), &taps(1))
+        self.phase(window, &taps(0), &taps(1))
     }
 
     /// `dx` of `dy` and `weight`. The input pixels of each residue modulo the stride (a phase) meet the same taps, at
     /// consecutive output pixels: so each phase is a dense convolution of stride 1 over `dy`, with some of the taps.
-    pub fn backward_data(&self) -> Vec<Sweep> {
+    pub fn backward_data(&self) -> Vec<Phase> {
         let g = self.g;
         let a = &g.attrs;
         let sizes = [g.h, g.w];
         let channels = g.cout / self.factors.channels();
-        let mut sweeps = Vec::new();
+        let mut phases = Vec::new();
         for row in 0..a.stride[0].min(g.h) {
             for col in 0..a.stride[1].min(g.w) {
                 let phase = [row, col];
@@ -82,13 +82,13 @@ impl Layer<'_> {
                 let window = Window::new(g.n, g.out, channels, grid, [1, 1], sizes, phase, a.stride);
                 let taps =
                     |i: usize| phase_taps(a.kernel[i], a.stride[i], a.padding[i], a.dilation[i], phase[i]);
-                sweeps.push(self.sweep(window, &taps(0), &taps(1)));
+                phases.push(self.phase(window, &taps(0), &taps(1)));
             }
         }
-        sweeps
+        phases
     }
 
-    fn sweep(&self, window: Window, rows: &[Tap], cols: &[Tap]) -> Sweep {
+    fn phase(&self, window: Window, rows: &[Tap], cols: &[Tap]) -> Phase {
         let Layer { g, operation, factors, isa, threads } = *self;
         let groups = g.attrs.groups;
         let (reads, writes) = match operation {
@@ -104,11 +104,11 @@ impl Layer<'_> {
         let partition = Partition::new(&window, &panels, groups, threads);
         let slices = (panels.depth * panels.shape.width()).div_ceil(SLICE_FLOATS);
         let slice = window.segments().div_ceil(slices.max(1)).max(1);
-        Sweep { window, panels, taps, packed: 0, partition, slice }
+        Phase { window, panels, taps, packed: 0, partition, slice }
     }
 }
 
-impl Sweep {
+impl Phase {
     /// How many items are handed out, if any are.
     pub fn items(&self, groups: usize) -> Option<usize> {
         let Partition { cut, block } = self.partition;
@@ -154,11 +154,11 @@ mod tests {
         // Alone, a thread has both.
         assert_eq!(cut(14, [1024, 256], unit(1), 1), Cut::Parts(1));
 
-        // Of the sweeps of a stride's phases nothing is handed out.
+        // Of the phases of a stride's phases nothing is handed out.
         let strided = geometry(1, [28; 2], [256, 256], square(3, 2, 1, 1)).unwrap();
         let (operation, factors, isa) = (Operation::BackwardData, Factors::Floats, Isa::Avx512);
         let phases = Layer { g: &strided, operation, factors, isa, threads: 2 }.backward_data();
         assert_eq!(phases.len(), 4);
-        assert!(phases.iter().all(|sweep| matches!(sweep.partition.cut, Cut::Fixed(_))));
+        assert!(phases.iter().all(|phase| matches!(phase.partition.cut, Cut::Fixed(_))));
     }
 }

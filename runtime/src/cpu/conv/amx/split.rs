@@ -1,7 +1,7 @@
-//! From f32 to what the matrix unit multiplies: bf16, as one plane or as three.
+//! From f32 to what AMX multiplies: bf16, as one term or as three.
 //!
-//! One plane is the number rounded to bf16 (to nearest, ties to even): the precision of mixed training. Three planes hold
-//! the number itself: `x = hi + mid + lo`, each the leading 8 bits of what the planes before it leave, so that f32's 24 bits
+//! One term is the number rounded to bf16 (to nearest, ties to even): the precision of mixed training. Three terms hold
+//! the number itself: `x = hi + mid + lo`, each the leading 8 bits of what the terms before it leave, so that f32's 24 bits
 //! are there and the subtractions are exact. Of the nine products of two such numbers the three smallest together are
 //! below 2^-21 of the product and are left out; the others make a product as exact as a rounded one of f32 (Henry, Tang
 //! and Heinecke, "Leveraging the bfloat16 Artificial Intelligence Datatype For Higher-Precision Computations", 2019).
@@ -14,39 +14,39 @@ use std::arch::x86_64::*;
 
 /// How convolutions multiply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Planes {
+pub enum Split {
     /// Factors are rounded to bf16.
-    One,
+    Bf16x1,
     /// Factors are f32, split exactly into three bf16.
-    Three,
+    Bf16x3,
 }
 
-impl Planes {
+impl Split {
     /// How many there are.
     pub fn count(self) -> usize {
         match self {
-            Planes::One => 1,
-            Planes::Three => 3,
+            Split::Bf16x1 => 1,
+            Split::Bf16x3 => 3,
         }
     }
 
-    /// Products of planes that make a product.
+    /// Products of terms that make a product.
     pub fn products(self) -> usize {
         match self {
-            Planes::One => 1,
-            Planes::Three => 6,
+            Split::Bf16x1 => 1,
+            Split::Bf16x3 => 6,
         }
     }
 }
 
-/// Most planes.
-pub const MAX_PLANES: usize = 3;
+/// Most terms.
+pub const MAX_TERMS: usize = 3;
 
 /// The parts of 16 floats whose upper halves are bf16, as f32.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-fn parts<const PLANES: usize>(x: __m512) -> [__m512i; MAX_PLANES] {
-    if PLANES == 1 {
+fn parts<const TERMS: usize>(x: __m512) -> [__m512i; MAX_TERMS] {
+    if TERMS == 1 {
         // SAFETY: both types are 32 bytes of plain numbers.
         let rounded: __m256i = unsafe { std::mem::transmute(_mm512_cvtneps_pbh(x)) };
         let wide = _mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(rounded));
@@ -63,8 +63,8 @@ fn parts<const PLANES: usize>(x: __m512) -> [__m512i; MAX_PLANES] {
 /// The bf16 of two vectors, `a`'s before `b`'s.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-fn narrow<const PLANES: usize>(a: __m512, b: __m512) -> [__m512i; MAX_PLANES] {
-    if PLANES == 1 {
+fn narrow<const TERMS: usize>(a: __m512, b: __m512) -> [__m512i; MAX_TERMS] {
+    if TERMS == 1 {
         // SAFETY: both types are 64 bytes of plain numbers.
         let both: __m512i = unsafe { std::mem::transmute(_mm512_cvtne2ps_pbh(b, a)) };
         return [both, _mm512_setzero_si512(), _mm512_setzero_si512()];
@@ -74,15 +74,15 @@ fn narrow<const PLANES: usize>(a: __m512, b: __m512) -> [__m512i; MAX_PLANES] {
         63, 61, 59, 57, 55, 53, 51, 49, 47, 45, 43, 41, 39, 37, 35, 33, 31, 29, 27, 25, 23, 21, 19, 17, 15,
         13, 11, 9, 7, 5, 3, 1,
     );
-    let (a, b) = (parts::<PLANES>(a), parts::<PLANES>(b));
+    let (a, b) = (parts::<TERMS>(a), parts::<TERMS>(b));
     [0, 1, 2].map(|i| _mm512_permutex2var_epi16(a[i], odd, b[i]))
 }
 
 /// Interleaves the bf16 of two vectors: `a[0] b[0] a[1] b[1] ...`.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-fn interleave<const PLANES: usize>(a: __m512, b: __m512) -> [__m512i; MAX_PLANES] {
-    let (a, b) = (parts::<PLANES>(a), parts::<PLANES>(b));
+fn interleave<const TERMS: usize>(a: __m512, b: __m512) -> [__m512i; MAX_TERMS] {
+    let (a, b) = (parts::<TERMS>(a), parts::<TERMS>(b));
     [0, 1, 2].map(|i| _mm512_mask_blend_epi16(0xaaaa_aaaa, _mm512_srli_epi32::<16>(a[i]), b[i]))
 }
 
@@ -92,20 +92,20 @@ pub fn mask(count: usize) -> __mmask16 {
     if count >= 16 { !0 } else { (1 << count) - 1 }
 }
 
-/// Converts `len` floats to planes that are `plane` elements apart.
+/// Converts `len` floats to terms that are `term` elements apart.
 ///
 /// # Safety
-/// [`available`](crate::cpu::simd::amx::available); `from` is readable and each plane writable for `len` elements.
+/// [`available`](crate::cpu::simd::amx::available); `from` is readable and each term writable for `len` elements.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-pub unsafe fn convert<const PLANES: usize>(from: *const f32, len: usize, to: *mut u16, plane: usize) {
+pub unsafe fn convert<const TERMS: usize>(from: *const f32, len: usize, to: *mut u16, term: usize) {
     let whole = len / 32 * 32;
     // SAFETY: the caller's promise.
     unsafe {
         for at in (0..whole).step_by(32) {
-            let found = narrow::<PLANES>(_mm512_loadu_ps(from.add(at)), _mm512_loadu_ps(from.add(at + 16)));
-            for i in 0..PLANES {
-                _mm512_storeu_si512(to.add(i * plane + at).cast(), found[i]);
+            let found = narrow::<TERMS>(_mm512_loadu_ps(from.add(at)), _mm512_loadu_ps(from.add(at + 16)));
+            for i in 0..TERMS {
+                _mm512_storeu_si512(to.add(i * term + at).cast(), found[i]);
             }
         }
         if whole < len {
@@ -114,29 +114,29 @@ pub unsafe fn convert<const PLANES: usize>(from: *const f32, len: usize, to: *mu
             let from = from.wrapping_add(whole);
             let a = _mm512_maskz_loadu_ps(first, from);
             let b = _mm512_maskz_loadu_ps(second, from.wrapping_add(16));
-            let found = narrow::<PLANES>(a, b);
+            let found = narrow::<TERMS>(a, b);
             let written = (1_u32 << rest) - 1;
-            for i in 0..PLANES {
-                _mm512_mask_storeu_epi16(to.add(i * plane + whole).cast(), written, found[i]);
+            for i in 0..TERMS {
+                _mm512_mask_storeu_epi16(to.add(i * term + whole).cast(), written, found[i]);
             }
         }
     }
 }
 
-/// The planes of two rows of at most 16 floats, interleaved: `a[0] b[0] a[1] b[1] ...`. Of each row the `lanes` are read;
+/// The terms of two rows of at most 16 floats, interleaved: `a[0] b[0] a[1] b[1] ...`. Of each row the `lanes` are read;
 /// null rows are zeros.
 ///
 /// # Safety
 /// [`available`](crate::cpu::simd::amx::available); the rows are readable.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-pub unsafe fn pair<const PLANES: usize>(rows: [*const f32; 2], lanes: __mmask16) -> [__m512i; MAX_PLANES] {
+pub unsafe fn pair<const TERMS: usize>(rows: [*const f32; 2], lanes: __mmask16) -> [__m512i; MAX_TERMS] {
     // SAFETY: the caller's promise; a null row has no lanes to read.
     let [a, b] = rows.map(|row| unsafe { _mm512_maskz_loadu_ps(if row.is_null() { 0 } else { lanes }, row) });
-    interleave::<PLANES>(a, b)
+    interleave::<TERMS>(a, b)
 }
 
-/// The same of rows of bf16, of one plane.
+/// The same of rows of bf16, of one term.
 ///
 /// # Safety
 /// Likewise.
@@ -159,44 +159,44 @@ pub unsafe fn pair_bf16(rows: [*const u16; 2], lanes: __mmask16) -> __m512i {
 /// [`available`](crate::cpu::simd::amx::available); the tiles (512 elements each) are writable; the columns are `stride` floats apart and hold 32.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-pub unsafe fn pair_columns<const PLANES: usize>(
+pub unsafe fn pair_columns<const TERMS: usize>(
     columns: *const f32,
     stride: usize,
     to: *mut u16,
-    plane: usize,
+    term: usize,
 ) {
-    let mut pairs = [[_mm512_setzero_si512(); 16]; MAX_PLANES];
+    let mut pairs = [[_mm512_setzero_si512(); 16]; MAX_TERMS];
     for column in 0..16 {
         // SAFETY: the caller's promise.
         let found = unsafe {
             let from = columns.add(column * stride);
-            narrow::<PLANES>(_mm512_loadu_ps(from), _mm512_loadu_ps(from.add(16)))
+            narrow::<TERMS>(_mm512_loadu_ps(from), _mm512_loadu_ps(from.add(16)))
         };
-        for i in 0..PLANES {
+        for i in 0..TERMS {
             pairs[i][column] = found[i];
         }
     }
-    for (i, pairs) in pairs.iter().enumerate().take(PLANES) {
+    for (i, pairs) in pairs.iter().enumerate().take(TERMS) {
         for (row, found) in transpose(*pairs).into_iter().enumerate() {
             // SAFETY: the caller's promise.
-            unsafe { _mm512_storeu_si512(to.add(i * plane + 32 * row).cast(), found) };
+            unsafe { _mm512_storeu_si512(to.add(i * term + 32 * row).cast(), found) };
         }
     }
 }
 
-/// Transposes 32 rows of 16 floats to 16 rows of 32 bf16 that are `row` elements apart; planes are `plane` elements apart.
+/// Transposes 32 rows of 16 floats to 16 rows of 32 bf16 that are `row` elements apart; terms are `term` elements apart.
 /// Of each row the first `width` floats are read; null rows are zeros.
 ///
 /// # Safety
-/// [`available`](crate::cpu::simd::amx::available); the rows are readable; 16 rows of 32 elements are writable in each plane.
+/// [`available`](crate::cpu::simd::amx::available); the rows are readable; 16 rows of 32 elements are writable in each term.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-pub unsafe fn transpose_rows<const PLANES: usize>(
+pub unsafe fn transpose_rows<const TERMS: usize>(
     rows: &[*const f32; 32],
     width: usize,
     to: *mut u16,
     row: usize,
-    plane: usize,
+    term: usize,
 ) {
     let lanes = mask(width);
     let half = |first: usize| {
@@ -210,15 +210,15 @@ pub unsafe fn transpose_rows<const PLANES: usize>(
     };
     let (a, b) = (half(0), half(16));
     for channel in 0..16 {
-        let found = narrow::<PLANES>(_mm512_castsi512_ps(a[channel]), _mm512_castsi512_ps(b[channel]));
-        for i in 0..PLANES {
+        let found = narrow::<TERMS>(_mm512_castsi512_ps(a[channel]), _mm512_castsi512_ps(b[channel]));
+        for i in 0..TERMS {
             // SAFETY: the caller's promise.
-            unsafe { _mm512_storeu_si512(to.add(i * plane + channel * row).cast(), found[i]) };
+            unsafe { _mm512_storeu_si512(to.add(i * term + channel * row).cast(), found[i]) };
         }
     }
 }
 
-/// The same of rows of bf16, of one plane: pairs of rows are dwords, which are transposed.
+/// The same of rows of bf16, of one term: pairs of rows are dwords, which are transposed.
 ///
 /// # Safety
 /// Likewise.
@@ -292,7 +292,7 @@ mod tests {
         for len in [1, 16, 31, 32, 77] {
             let x = numbers(len);
             let (mut one, mut three) = (vec![7; len], vec![7; 3 * len]);
-            // SAFETY: the unit is there; the buffers are as long as said.
+            // SAFETY: AMX is there; the buffers are as long as said.
             unsafe {
                 convert::<1>(x.as_ptr(), len, one.as_mut_ptr(), 0);
                 convert::<3>(x.as_ptr(), len, three.as_mut_ptr(), len);
@@ -314,7 +314,7 @@ mod tests {
             std::array::from_fn(|i| if i == 5 { std::ptr::null() } else { x[16 * i..].as_ptr() });
         let (mut by_rows, mut by_columns, mut turned) = ([7; 1536], [7; 1536], [7; 1536]);
         let transposed: Vec<f32> = (0..512).map(|i| x[i % 32 * 16 + i / 32]).collect();
-        // SAFETY: the unit is there; the buffers are three planes of a tile.
+        // SAFETY: AMX is there; the buffers are three terms of a tile.
         unsafe {
             pair_rows::<3, f32>(&rows, 13, by_rows.as_mut_ptr(), 512);
             pair_columns::<3>(transposed.as_ptr(), 32, by_columns.as_mut_ptr(), 512);

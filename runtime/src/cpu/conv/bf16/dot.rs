@@ -4,9 +4,9 @@
 use resnetc_compiler::plan::{ALIGN, ConvGeometry};
 
 use super::convert::{Narrow, convert};
-use crate::cpu::conv::direct::forward::Convolution;
-use crate::cpu::conv::direct::sweep::Factors;
-use crate::cpu::conv::epilogue::Finishing;
+use crate::cpu::conv::direct::forward::DirectConvolution;
+use crate::cpu::conv::direct::phase::Factors;
+use crate::cpu::conv::epilogue::Epilogue;
 use crate::cpu::conv::problem::Operation;
 use crate::cpu::ctx::Ctx;
 use crate::cpu::machine::Machine;
@@ -16,8 +16,8 @@ use crate::cpu::simd::Isa;
 use crate::error::Result;
 
 /// A convolution, forward or backward-data.
-pub struct PairsConvolution {
-    direct: Convolution,
+pub struct DotConvolution {
+    direct: DirectConvolution,
     /// Elements of the map that is read.
     input: usize,
 }
@@ -27,18 +27,18 @@ fn room(elements: usize) -> usize {
     elements.div_ceil(2).next_multiple_of(ALIGN / size_of::<f32>())
 }
 
-impl PairsConvolution {
+impl DotConvolution {
     /// Whether there is an instruction for it, and channels of each group are pairs.
     pub(in crate::cpu::conv) fn applies(g: &ConvGeometry, operation: Operation, machine: Machine) -> bool {
         let reads = if operation == Operation::Forward { g.cin } else { g.cout };
         machine.isa == Isa::Avx512Bf16 && (reads / g.attrs.groups).is_multiple_of(2)
     }
 
-    /// `y` of `x`, or `dx` of `dy`, which it [applies](PairsConvolution::applies) to.
+    /// `y` of `x`, or `dx` of `dy`, which it [applies](DotConvolution::applies) to.
     pub(in crate::cpu::conv) fn new(g: ConvGeometry, operation: Operation, machine: Machine) -> Result<Self> {
         let [input, _] = operation.maps(&g);
-        let direct = Convolution::new(g, operation, Factors::Pairs, machine.isa, machine.threads)?;
-        Ok(PairsConvolution { direct, input })
+        let direct = DirectConvolution::new(g, operation, Factors::Bf16Pairs, machine.isa, machine.threads)?;
+        Ok(DotConvolution { direct, input })
     }
 
     /// Floats of the packed weights.
@@ -46,7 +46,7 @@ impl PairsConvolution {
         self.direct.packed_len()
     }
 
-    /// Floats of scratch memory that [`PairsConvolution::run`] needs.
+    /// Floats of scratch memory that [`DotConvolution::run`] needs.
     pub fn scratch_len(&self, threads: usize) -> usize {
         room(self.input) + self.direct.scratch_len(threads)
     }
@@ -62,7 +62,7 @@ impl PairsConvolution {
         ctx: &Ctx<'_>,
         input: MapSrc<'_>,
         packed: Src<'_, f32>,
-        finishing: &Finishing<'_>,
+        epilogue: &Epilogue<'_>,
         scratch: Dst<'_, f32>,
         output: MapDst<'_>,
     ) {
@@ -75,6 +75,6 @@ impl PairsConvolution {
                 rounded.src().pairs()
             }
         };
-        self.direct.run(ctx, pairs, packed, finishing, scratch, output);
+        self.direct.run(ctx, pairs, packed, epilogue, scratch, output);
     }
 }

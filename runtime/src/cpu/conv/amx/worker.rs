@@ -3,7 +3,7 @@
 use bytemuck::Pod;
 
 use super::element::Element;
-use super::finish::{Finish, Found};
+use super::epilogue::{Found, TileEpilogue};
 use super::map::{Band, Cut};
 use super::product::{Fetch, Product};
 use super::schedule::{Phase, SQUARE, SUMS, Schedule};
@@ -13,11 +13,11 @@ use crate::cpu::memory::Src;
 use crate::cpu::threads::Part;
 
 /// One thread's share of a run.
-pub(super) struct Share<'a, I, O> {
+pub(super) struct Worker<'a, I, O> {
     pub schedule: &'a Schedule,
     pub input: Src<'a, I>,
     pub packed: Src<'a, f32>,
-    pub finish: Finish<'a, O>,
+    pub epilogue: TileEpilogue<'a, O>,
     /// This thread's scratch memory.
     pub own: *mut f32,
 }
@@ -73,14 +73,14 @@ struct Rows {
     tail: *const u8,
 }
 
-impl<I: Element + Pod, O: Element + Pod> Share<'_, I, O> {
+impl<I: Element + Pod, O: Element + Pod> Worker<'_, I, O> {
     /// Computes these groups of channels of these bands. Groups that are handed out are of one band.
     ///
     /// # Safety
-    /// The matrix unit is there; views are as long as the convolution checks, `own` as its `thread_len` says; threads
+    /// AMX is there; views are as long as the convolution checks, `own` as its `thread_len` says; threads
     /// have parts of their own.
     #[target_feature(enable = "avx512f,avx512bw,avx512bf16,avx2,fma")]
-    pub unsafe fn run<const PLANES: usize>(&self, bands: Part<'_>, mut groups: Part<'_>) {
+    pub unsafe fn run<const TERMS: usize>(&self, bands: Part<'_>, mut groups: Part<'_>) {
         let c = self.schedule;
         let all = match &groups {
             Part::Own(range) => range.clone(),
@@ -92,7 +92,7 @@ impl<I: Element + Pod, O: Element + Pod> Share<'_, I, O> {
             let _tiles = Tiles::configure();
             for band in bands {
                 let band = c.map.band(band);
-                let rows = if I::NARROW && c.straight { self.stay(band) } else { self.copy::<PLANES>(band) };
+                let rows = if I::NARROW && c.straight { self.stay(band) } else { self.copy::<TERMS>(band) };
                 let mut next = groups.next();
                 while let Some(group) = next {
                     next = groups.next();
@@ -100,7 +100,7 @@ impl<I: Element + Pod, O: Element + Pod> Share<'_, I, O> {
                     let fetched = Fetched { now, next: next.unwrap_or(all.start) };
                     now = true;
                     for phase in &c.phases {
-                        self.multiply::<PLANES>(band, rows, phase, group, fetched);
+                        self.multiply::<TERMS>(band, rows, phase, group, fetched);
                     }
                 }
                 if let Part::Own(_) = groups {
@@ -138,15 +138,15 @@ impl<I: Element + Pod, O: Element + Pod> Share<'_, I, O> {
     /// Copies a band as bf16, zeros where the map has no pixel.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-    unsafe fn copy<const PLANES: usize>(&self, band: Band) -> Rows {
+    unsafe fn copy<const TERMS: usize>(&self, band: Band) -> Rows {
         let c = self.schedule;
         let (map, layout) = (&c.map, c.layout);
         let width = map.cols.pitch * layout.pixel;
         let rows = map.copy_rows(band);
         let zero = |at: usize, len: usize| {
-            for plane in 0..PLANES {
+            for term in 0..TERMS {
                 // SAFETY: inside of the copy.
-                unsafe { self.copied().add(plane * layout.plane + at).write_bytes(0, len) };
+                unsafe { self.copied().add(term * layout.term + at).write_bytes(0, len) };
             }
         };
         for row in 0..rows {
@@ -154,7 +154,7 @@ impl<I: Element + Pod, O: Element + Pod> Share<'_, I, O> {
             match map.input_row(band, row) {
                 // SAFETY: the image has the row, the copy room for it.
                 Some((image, row)) => unsafe {
-                    self.copy_row::<PLANES>((image * map.rows.size + row) * map.cols.size, to)
+                    self.copy_row::<TERMS>((image * map.rows.size + row) * map.cols.size, to)
                 },
                 None => zero(to, width),
             }
@@ -171,10 +171,10 @@ impl<I: Element + Pod, O: Element + Pod> Share<'_, I, O> {
         Rows { first, step, copied: usize::MAX, tail: first }
     }
 
-    /// Copies the row of the map that begins with pixel `first`, `to` being where in a plane.
+    /// Copies the row of the map that begins with pixel `first`, `to` being where in a term.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-    unsafe fn copy_row<const PLANES: usize>(&self, first: usize, to: usize) {
+    unsafe fn copy_row<const TERMS: usize>(&self, first: usize, to: usize) {
         let c = self.schedule;
         let (cols, layout, channels) = (&c.map.cols, c.layout, c.map.channels);
         let row = self.input.ptr().wrapping_add(first * channels);
@@ -185,26 +185,26 @@ impl<I: Element + Pod, O: Element + Pod> Share<'_, I, O> {
                 let lead = usize::try_from(-cols.first).unwrap_or(0).min(cols.pitch);
                 let skip = usize::try_from(cols.first).unwrap_or(0);
                 let count = cols.size.saturating_sub(skip).min(cols.pitch - lead);
-                for plane in 0..PLANES {
-                    let to = to.add(plane * layout.plane);
+                for term in 0..TERMS {
+                    let to = to.add(term * layout.term);
                     to.write_bytes(0, lead * channels);
                     to.add((lead + count) * channels).write_bytes(0, (cols.pitch - lead - count) * channels);
                 }
                 let to = to.add(lead * channels);
-                I::convert::<PLANES>(row.wrapping_add(skip * channels), count * channels, to, layout.plane);
+                I::convert::<TERMS>(row.wrapping_add(skip * channels), count * channels, to, layout.term);
                 return;
             }
             for col in 0..cols.pitch {
                 let to = to.add(col * layout.pixel);
                 let len = match cols.input(0, col) {
                     Some(pixel) => {
-                        I::convert::<PLANES>(row.add(pixel * channels), channels, to, layout.plane);
+                        I::convert::<TERMS>(row.add(pixel * channels), channels, to, layout.term);
                         channels
                     }
                     None => 0,
                 };
-                for plane in 0..PLANES {
-                    to.add(plane * layout.plane + len).write_bytes(0, layout.pixel - len);
+                for term in 0..TERMS {
+                    to.add(term * layout.term + len).write_bytes(0, layout.pixel - len);
                 }
             }
         }
@@ -213,7 +213,7 @@ impl<I: Element + Pod, O: Element + Pod> Share<'_, I, O> {
     /// One group of channels of a phase's outputs in a band.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512bf16,avx2,fma")]
-    unsafe fn multiply<const PLANES: usize>(
+    unsafe fn multiply<const TERMS: usize>(
         &self,
         band: Band,
         from: Rows,
@@ -229,10 +229,10 @@ impl<I: Element + Pod, O: Element + Pod> Share<'_, I, O> {
         let positions = c.map.positions_of(band, rows);
         let channel = group * GROUP;
         let wide = c.writes - channel > SIDE;
-        let b = self.packed.ptr().cast::<u8>().wrapping_add(phase.taps.group(group, PLANES));
+        let b = self.packed.ptr().cast::<u8>().wrapping_add(phase.taps.group(group, TERMS));
         let squares = positions.div_ceil(2 * SIDE);
-        let next = self.packed.ptr().cast::<u8>().wrapping_add(phase.taps.group(fetched.next, PLANES));
-        let bytes = phase.taps.blocks() * PLANES * 2 * TILE_BYTES;
+        let next = self.packed.ptr().cast::<u8>().wrapping_add(phase.taps.group(fetched.next, TERMS));
+        let bytes = phase.taps.blocks() * TERMS * 2 * TILE_BYTES;
         let first_pixel = (band.image * c.out[0] + band.row * c.row_step) * c.out[1];
         let (mut first, mut turn, mut before) = (0, 0, None);
         while first < positions {
@@ -249,27 +249,27 @@ impl<I: Element + Pod, O: Element + Pod> Share<'_, I, O> {
                 None => from.first.wrapping_add(first * from.step),
             };
             let count = left.min(sums.rows() * SIDE);
-            // While one square is multiplied, the one before it is finished: the unit waits for no store.
+            // While one square is multiplied, the one before it is finished: AMX waits for no store.
             let own = self.own.wrapping_add(turn * SQUARE);
             turn = 1 - turn;
             let pixels = &phase.pixels[first..first + count];
             let found = Found { sums: own.cast_const(), pixels, first_pixel, channel, width };
-            self.finish.fetch(&found);
+            self.epilogue.fetch(&found);
             // SAFETY: the caller's promise; the copy is as long as the tiles of its last position reach.
             unsafe {
                 let product = Product {
                     a: std::array::from_fn(|i| a.wrapping_add(i * SIDE * from.step)),
                     a_row: from.step,
-                    a_plane: c.layout.plane * size_of::<u16>(),
+                    a_term: c.layout.term * size_of::<u16>(),
                     blocks: phase.taps.offsets.as_ptr(),
                     count: phase.taps.blocks(),
                     b,
                     fetch: fetched.in_square(first / (2 * SIDE), squares, b, next, bytes),
                 };
                 sums.clear();
-                product.add_to(sums, PLANES);
+                product.add_to(sums, TERMS);
                 if let Some(before) = before.replace(found) {
-                    self.finish.store(&before);
+                    self.epilogue.store(&before);
                 }
                 sums.store(
                     &std::array::from_fn(|i| own.wrapping_add(i * SIDE * width)),
@@ -280,7 +280,7 @@ impl<I: Element + Pod, O: Element + Pod> Share<'_, I, O> {
         }
         if let Some(last) = before {
             // SAFETY: the caller's promise.
-            unsafe { self.finish.store(&last) };
+            unsafe { self.epilogue.store(&last) };
         }
     }
 }

@@ -5,20 +5,20 @@ use std::ops::Range;
 use bytemuck::Pod;
 
 use super::partition::{Cut, Partition};
-use super::sweep::Sweep;
-use crate::cpu::conv::epilogue::Finishing;
+use super::phase::Phase;
+use crate::cpu::conv::epilogue::Epilogue;
 use crate::cpu::conv::tile::convolve::{Tile, convolve};
-use crate::cpu::conv::tile::finish::{Finish, Map, Maps, Place};
+use crate::cpu::conv::tile::epilogue::{Map, Maps, Place, TileEpilogue};
 use crate::cpu::conv::tile::panels::Panels;
 use crate::cpu::conv::tile::shape::channels_at_once;
 use crate::cpu::maps::{MapDst, MapSrc};
 use crate::cpu::memory::{Ahead, Dst, LINE, Src};
 use crate::cpu::simd::{Vector, Work};
-use crate::cpu::threads::{Part, share};
+use crate::cpu::threads::{Part, chunk};
 
 /// Operands of one run.
 pub(super) struct Run<'a> {
-    pub sweeps: &'a [Sweep],
+    pub phases: &'a [Phase],
     pub groups: usize,
     /// At least as many as a window asks for.
     pub zeros: Src<'a, f32>,
@@ -26,7 +26,7 @@ pub(super) struct Run<'a> {
     pub thread_len: usize,
     pub input: Src<'a, f32>,
     pub packed: Src<'a, f32>,
-    pub finishing: &'a Finishing<'a>,
+    pub epilogue: &'a Epilogue<'a>,
     /// Channels of the result.
     pub channels: usize,
     pub scratch: Dst<'a, f32>,
@@ -35,10 +35,10 @@ pub(super) struct Run<'a> {
 }
 
 /// One thread's share of a run, of floats or of pairs.
-pub(super) struct Share<'a, const PAIRS: bool> {
+pub(super) struct Worker<'a, const BF16_DOT: bool> {
     pub run: &'a Run<'a>,
     pub thread: usize,
-    /// What it is handed of the only sweep, as its cut says: nothing where shares are fixed.
+    /// What it is handed of the only phase, as its cut says: nothing where shares are fixed.
     pub handed: Part<'a>,
 }
 
@@ -59,16 +59,16 @@ fn pointer<T: Pod>(src: Option<Src<'_, T>>) -> *const T {
     src.map_or(std::ptr::null(), Src::ptr)
 }
 
-impl<const PAIRS: bool> Work for Share<'_, PAIRS> {
+impl<const BF16_DOT: bool> Work for Worker<'_, BF16_DOT> {
     type Output = ();
 
     #[inline(always)]
     fn run<V: Vector>(mut self) {
-        let Run { sweeps, finishing, .. } = *self.run;
-        let residual = finishing.residual;
-        let finish = Finish {
-            bias: pointer(finishing.bias),
-            act: finishing.act,
+        let Run { phases, epilogue, .. } = *self.run;
+        let residual = epilogue.residual;
+        let epilogue = TileEpilogue {
+            bias: pointer(epilogue.bias),
+            act: epilogue.act,
             maps: match self.run.output {
                 MapDst::F32(y) => Maps::F32(Map { y: y.ptr(), residual: pointer(residual.map(MapSrc::f32)) }),
                 MapDst::Bf16(y) => {
@@ -76,38 +76,38 @@ impl<const PAIRS: bool> Work for Share<'_, PAIRS> {
                 }
             },
             channels: self.run.channels,
-            gap: finishing.gap,
+            gap: epilogue.gap,
         };
-        for sweep in sweeps {
-            // SAFETY: `Convolution::run` has checked the lengths of everything; the shares of threads write disjoint
+        for phase in phases {
+            // SAFETY: `DirectConvolution::run` has checked the lengths of everything; the shares of threads write disjoint
             // pixels or channels, and each has its own part of the scratch memory.
-            unsafe { self.sweep::<V>(sweep, &finish) };
+            unsafe { self.phase::<V>(phase, &epilogue) };
         }
     }
 }
 
-impl<const PAIRS: bool> Share<'_, PAIRS> {
-    /// This thread's share of one sweep, block by block: the block's row pointers first, then all panels over it, so that
+impl<const BF16_DOT: bool> Worker<'_, BF16_DOT> {
+    /// This thread's share of one phase, block by block: the block's row pointers first, then all panels over it, so that
     /// the block's input is read from memory once.
     #[inline(always)]
-    unsafe fn sweep<V: Vector>(&mut self, sweep: &Sweep, finish: &Finish) {
+    unsafe fn phase<V: Vector>(&mut self, phase: &Phase, epilogue: &TileEpilogue) {
         let run = self.run;
-        let Partition { cut, block: size } = sweep.partition;
-        let (all, scalars) = (sweep.window.pixels(), sweep.panels.shape.scalars);
-        let columns = run.groups * sweep.panels.count();
+        let Partition { cut, block: size } = phase.partition;
+        let (all, scalars) = (phase.window.pixels(), phase.panels.shape.scalars);
+        let columns = run.groups * phase.panels.count();
         let handed = std::mem::replace(&mut self.handed, Part::Own(0..0));
         let (own, blocks, mut items) = match cut {
             Cut::Blocks => (0..all, handed, Part::Own(0..columns)),
             Cut::Parts(_) | Cut::Columns(_) => (0..all, Part::Own(0..1), handed),
             Cut::Fixed(by_pixels) => {
                 let by_columns = run.threads / by_pixels;
-                let own = share(all, scalars, self.thread / by_columns, by_pixels);
+                let own = chunk(all, scalars, self.thread / by_columns, by_pixels);
                 let blocks = own.len().div_ceil(size);
-                let columns = share(columns, 1, self.thread % by_columns, by_columns);
+                let columns = chunk(columns, 1, self.thread % by_columns, by_columns);
                 (own, Part::Own(0..blocks), Part::Own(columns))
             }
         };
-        let [rows_len, outs_len] = sweep.pointers_len();
+        let [rows_len, outs_len] = phase.pointers_len();
         for block in blocks {
             let start = own.start + block * size;
             let range = start..own.end.min(start + size);
@@ -117,15 +117,15 @@ impl<const PAIRS: bool> Share<'_, PAIRS> {
                 let (outs, edge) = (scratch.add(rows_len), scratch.add(rows_len + outs_len));
                 let (pixels, divided) = (range.len(), matches!(cut, Cut::Columns(_)));
                 let block = Block { rows: scratch.cast(), outs: outs.cast(), edge, pixels, divided };
-                self.fill(sweep, range.clone(), block);
+                self.fill(phase, range.clone(), block);
                 let mut seen = 0_u64;
                 for item in items.again() {
                     let [column, part] = cut.item(item, columns);
                     // Parts beyond those a word has bits for may be fetched too rarely: nothing else depends on it.
                     let new = seen & 1 << (part % 64) == 0;
                     seen |= 1 << (part % 64);
-                    let pixels = share(range.len(), scalars, part, cut.parts());
-                    self.column::<V>(sweep, column, pixels, block, new, finish);
+                    let pixels = chunk(range.len(), scalars, part, cut.parts());
+                    self.column::<V>(phase, column, pixels, block, new, epilogue);
                 }
             }
         }
@@ -134,14 +134,14 @@ impl<const PAIRS: bool> Share<'_, PAIRS> {
     /// Makes the row pointers of a block's tiles, `[tile][segment][pixel]`; pixels that a last tile has too many point
     /// to zeros.
     #[inline(always)]
-    unsafe fn fill(&self, sweep: &Sweep, pixels: Range<usize>, block: Block) {
+    unsafe fn fill(&self, phase: &Phase, pixels: Range<usize>, block: Block) {
         let zeros: *const f32 = self.run.zeros.ptr();
-        let window = &sweep.window;
-        let (segments, scalars) = (window.segments(), sweep.panels.shape.scalars);
+        let window = &phase.window;
+        let (segments, scalars) = (window.segments(), phase.panels.shape.scalars);
         let mut first = 0;
         while first < pixels.len() {
             let count = scalars.min(pixels.len() - first);
-            let size = sweep.panels.shape.covering(count);
+            let size = phase.panels.shape.covering(count);
             let range = pixels.start + first..pixels.start + first + count;
             // SAFETY: the caller's promise.
             unsafe {
@@ -164,18 +164,18 @@ impl<const PAIRS: bool> Share<'_, PAIRS> {
     #[inline(always)]
     unsafe fn column<V: Vector>(
         &self,
-        sweep: &Sweep,
+        phase: &Phase,
         column: usize,
         pixels: Range<usize>,
         block: Block,
         new: bool,
-        finish: &Finish,
+        epilogue: &TileEpilogue,
     ) {
-        let segments = sweep.window.segments();
+        let segments = phase.window.segments();
         // Where the result waits nothing else may be, and it is read as a residual is: without gaps. Sums are not rounded.
-        let (slice, waiting) = match finish.maps {
-            Maps::F32(map) if map.residual.is_null() && finish.gap == 0 => {
-                (sweep.slice, Maps::F32(Map { residual: map.y, ..map }))
+        let (slice, waiting) = match epilogue.maps {
+            Maps::F32(map) if map.residual.is_null() && epilogue.gap == 0 => {
+                (phase.slice, Maps::F32(Map { residual: map.y, ..map }))
             }
             maps => (segments, maps),
         };
@@ -183,13 +183,13 @@ impl<const PAIRS: bool> Share<'_, PAIRS> {
         // At least once: a phase without taps has a result, too.
         loop {
             let last = segments.min(first + slice);
-            let maps = if first > 0 { waiting } else { finish.maps };
-            let finish = match last < segments {
-                true => Finish { bias: std::ptr::null(), act: None, maps, ..*finish },
-                false => Finish { maps, ..*finish },
+            let maps = if first > 0 { waiting } else { epilogue.maps };
+            let epilogue = match last < segments {
+                true => TileEpilogue { bias: std::ptr::null(), act: None, maps, ..*epilogue },
+                false => TileEpilogue { maps, ..*epilogue },
             };
             // SAFETY: the caller's promise.
-            unsafe { self.slice::<V>(sweep, column, first..last, pixels.clone(), block, new, &finish) };
+            unsafe { self.slice::<V>(phase, column, first..last, pixels.clone(), block, new, &epilogue) };
             first = last;
             if first == segments {
                 break;
@@ -203,31 +203,31 @@ impl<const PAIRS: bool> Share<'_, PAIRS> {
     #[allow(clippy::too_many_arguments)] // what the loops of its callers have reached
     unsafe fn slice<V: Vector>(
         &self,
-        sweep: &Sweep,
+        phase: &Phase,
         column: usize,
         runs: Range<usize>,
         pixels: Range<usize>,
         block: Block,
         new: bool,
-        finish: &Finish,
+        epilogue: &TileEpilogue,
     ) {
-        let Panels { shape, channels, depth } = sweep.panels;
-        let (group, panel) = (column / sweep.panels.count(), column % sweep.panels.count());
-        let (width, vectors) = sweep.panels.size(panel);
-        let segments = sweep.window.segments();
+        let Panels { shape, channels, depth } = phase.panels;
+        let (group, panel) = (column / phase.panels.count(), column % phase.panels.count());
+        let (width, vectors) = phase.panels.size(panel);
+        let segments = phase.window.segments();
         let len = depth / segments.max(1);
         let turns = runs.len() * (len / channels_at_once(V::REGISTERS, vectors));
         let tiles = pixels.len().div_ceil(shape.scalars);
         let row = len * vectors * shape.lanes;
-        let weights = self.weights(sweep, column).wrapping_add(runs.start * row);
-        let (next, later) = self.next_weights(sweep, column, weights.wrapping_add(runs.len() * row));
+        let weights = self.weights(phase, column).wrapping_add(runs.start * row);
+        let (next, later) = self.next_weights(phase, column, weights.wrapping_add(runs.len() * row));
         let own = match block.divided && runs.end == segments {
             true => later * pixels.start / block.pixels..later * pixels.end / block.pixels,
             false => 0..later,
         };
         let lines = own.len().div_ceil(LINE).div_ceil((turns * tiles).max(1));
         let (mut next, end) = (next.wrapping_add(own.start), next.wrapping_add(own.end));
-        let pixel_len = sweep.window.contiguous().filter(|_| new).unwrap_or(0);
+        let pixel_len = phase.window.contiguous().filter(|_| new).unwrap_or(0);
         let nothing = Ahead { at: weights, step: 0, lines: 0 };
         for first in pixels.clone().step_by(shape.scalars) {
             let count = shape.scalars.min(pixels.end - first);
@@ -249,7 +249,7 @@ impl<const PAIRS: bool> Share<'_, PAIRS> {
                     rows,
                     segments: runs.len(),
                     len,
-                    from: group * len * usize::from(sweep.window.run() == 1),
+                    from: group * len * usize::from(phase.window.run() == 1),
                     weights,
                     to: Place {
                         count,
@@ -259,7 +259,7 @@ impl<const PAIRS: bool> Share<'_, PAIRS> {
                     },
                     ahead: [if next < end { fetch_weights } else { nothing }, fetch_input],
                 };
-                convolve::<V, PAIRS>(size, vectors, &tile, finish);
+                convolve::<V, BF16_DOT>(size, vectors, &tile, epilogue);
             }
             next = next.wrapping_add(turns * lines * LINE);
         }
@@ -267,26 +267,26 @@ impl<const PAIRS: bool> Share<'_, PAIRS> {
 
     /// The packed weights of a column.
     #[inline(always)]
-    fn weights(&self, sweep: &Sweep, column: usize) -> *const f32 {
-        let (group, panel) = (column / sweep.panels.count(), column % sweep.panels.count());
-        self.run.packed.ptr().wrapping_add(sweep.packed + sweep.panels.offset(group, panel))
+    fn weights(&self, phase: &Phase, column: usize) -> *const f32 {
+        let (group, panel) = (column / phase.panels.count(), column % phase.panels.count());
+        self.run.packed.ptr().wrapping_add(phase.packed + phase.panels.offset(group, panel))
     }
 
     /// The packed weights that are read after those of a column up to `end`, and how many: the column's own, or those that the
     /// next one begins with, as many as are read at a time.
     #[inline(always)]
-    fn next_weights(&self, sweep: &Sweep, column: usize, end: *const f32) -> (*const f32, usize) {
-        let panels = sweep.panels;
+    fn next_weights(&self, phase: &Phase, column: usize, end: *const f32) -> (*const f32, usize) {
+        let panels = phase.panels;
         let columns = self.run.groups * panels.count();
         let len = |column: usize| panels.size(column % panels.count()).1 * panels.shape.lanes * panels.depth;
-        let slice = |column: usize| len(column) / sweep.window.segments().max(1) * sweep.slice;
-        let own = self.weights(sweep, column).wrapping_add(len(column));
+        let slice = |column: usize| len(column) / phase.window.segments().max(1) * phase.slice;
+        let own = self.weights(phase, column).wrapping_add(len(column));
         match (end < own, columns) {
             (true, _) => (end, slice(column).min((own.addr() - end.addr()) / size_of::<f32>())),
             (false, 1) => (end, 0),
             (false, _) => {
                 let next = (column + 1) % columns;
-                (self.weights(sweep, next), slice(next).min(len(next)))
+                (self.weights(phase, next), slice(next).min(len(next)))
             }
         }
     }

@@ -8,7 +8,7 @@ use resnetc_compiler::ir::op::Activation;
 use super::element::Element;
 use super::tiles::SIDE;
 use super::weights::GROUP;
-use crate::cpu::conv::epilogue::Finishing;
+use crate::cpu::conv::epilogue::Epilogue;
 use crate::cpu::memory::{Dst, Src};
 use crate::cpu::pointwise::activation;
 use crate::cpu::simd::{Avx512, Vector};
@@ -17,9 +17,9 @@ use crate::cpu::simd::{Avx512, Vector};
 const LINE: usize = 64;
 
 /// Results of a convolution on the way to memory.
-pub(super) struct Finish<'a, O> {
+pub(super) struct TileEpilogue<'a, O> {
     /// Bias, activation, and the gap between pixels.
-    pub finishing: &'a Finishing<'a>,
+    pub epilogue: &'a Epilogue<'a>,
     /// In the type of the result.
     pub residual: Option<Src<'a, O>>,
     pub output: Dst<'a, O>,
@@ -41,8 +41,8 @@ pub(super) struct Found<'a> {
     pub width: usize,
 }
 
-impl<O: Element + Pod> Finish<'_, O> {
-    /// Asks for the lines of the output, and of the residual, that [`Finish::store`] will need, while the unit multiplies.
+impl<O: Element + Pod> TileEpilogue<'_, O> {
+    /// Asks for the lines of the output, and of the residual, that [`TileEpilogue::store`] will need, while AMX multiplies.
     #[inline]
     #[target_feature(enable = "avx512f")]
     pub fn fetch(&self, found: &Found<'_>) {
@@ -53,7 +53,7 @@ impl<O: Element + Pod> Finish<'_, O> {
             let pixel = found.first_pixel + pixel;
             let at = pixel * self.writes + found.channel;
             for at in (at..at + found.width).step_by(LINE / size_of::<O>()) {
-                _mm_prefetch::<_MM_HINT_ET0>(output.wrapping_add(at + pixel * self.finishing.gap).cast());
+                _mm_prefetch::<_MM_HINT_ET0>(output.wrapping_add(at + pixel * self.epilogue.gap).cast());
                 if let Some(residual) = residual {
                     _mm_prefetch::<_MM_HINT_T0>(residual.wrapping_add(at).cast());
                 }
@@ -64,14 +64,14 @@ impl<O: Element + Pod> Finish<'_, O> {
     /// Finishes and stores.
     ///
     /// # Safety
-    /// The matrix unit is there; pixels and channels are the output's, the sums readable.
+    /// AMX is there; pixels and channels are the output's, the sums readable.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bf16,avx2,fma")]
     pub unsafe fn store(&self, found: &Found<'_>) {
         let whole = found.width == GROUP && self.writes - found.channel >= GROUP;
         // SAFETY: the caller's promise.
         unsafe {
-            match (self.finishing.act, self.residual) {
+            match (self.epilogue.act, self.residual) {
                 (None, None) if whole => self.pairs::<false, false>(found),
                 (None, Some(_)) if whole => self.pairs::<false, true>(found),
                 (Some(Activation::Relu), None) if whole => self.pairs::<true, false>(found),
@@ -88,7 +88,7 @@ impl<O: Element + Pod> Finish<'_, O> {
         // SAFETY: the caller's promise.
         unsafe {
             let zero = Avx512::zero();
-            let bias = self.finishing.bias.map_or([zero; 2], |bias| {
+            let bias = self.epilogue.bias.map_or([zero; 2], |bias| {
                 let from = bias.ptr().add(found.channel);
                 [Avx512::load(from), Avx512::load(from.add(SIDE))]
             });
@@ -105,7 +105,7 @@ impl<O: Element + Pod> Finish<'_, O> {
                 if RELU {
                     sums = sums.map(|sum| zero.max(sum));
                 }
-                O::store_pair(sums, self.output.ptr().add(at + pixel * self.finishing.gap));
+                O::store_pair(sums, self.output.ptr().add(at + pixel * self.epilogue.gap));
             }
         }
     }
@@ -120,7 +120,7 @@ impl<O: Element + Pod> Finish<'_, O> {
                 let channel = found.channel + v;
                 let pixel = found.first_pixel + pixel;
                 let at = pixel * self.writes + channel;
-                let gaps = pixel * self.finishing.gap;
+                let gaps = pixel * self.epilogue.gap;
                 // SAFETY: the caller's promise.
                 unsafe {
                     let sum = Avx512::load(found.sums.add(row * found.width + v));
@@ -144,7 +144,7 @@ impl<O: Element + Pod> Finish<'_, O> {
         channel: usize,
         count: usize,
     ) {
-        let Finishing { bias, act, .. } = *self.finishing;
+        let Epilogue { bias, act, .. } = *self.epilogue;
         // SAFETY: the caller's promise.
         unsafe {
             let mut sum = sum;

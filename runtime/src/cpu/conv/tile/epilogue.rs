@@ -20,7 +20,7 @@ pub(in crate::cpu::conv) struct Place {
 
 /// What happens to the sums before they are stored: `act(sum + bias + residual)`.
 #[derive(Clone, Copy)]
-pub(in crate::cpu::conv) struct Finish {
+pub(in crate::cpu::conv) struct TileEpilogue {
     /// `[channels]`, or null.
     pub bias: *const f32,
     /// Applied last.
@@ -33,7 +33,7 @@ pub(in crate::cpu::conv) struct Finish {
     pub gap: usize,
 }
 
-/// The maps of a [`Finish`].
+/// The maps of a [`TileEpilogue`].
 #[derive(Clone, Copy)]
 pub(in crate::cpu::conv) enum Maps {
     /// Single precision.
@@ -60,14 +60,14 @@ pub(in crate::cpu::conv) struct Map<E> {
 pub(in crate::cpu::conv) unsafe fn activate<V: Vector>(
     vectors: usize,
     place: &Place,
-    finish: &Finish,
+    epilogue: &TileEpilogue,
     act: Activation,
     y: *mut f32,
 ) {
     // SAFETY: the caller's promise: the elements are those that the tile has stored.
     unsafe {
         for px in 0..place.count {
-            let y = y.add(*place.outs.add(px) * (finish.channels + finish.gap) + place.channel);
+            let y = y.add(*place.outs.add(px) * (epilogue.channels + epilogue.gap) + place.channel);
             for v in 0..vectors {
                 store_part(
                     y,
@@ -88,22 +88,22 @@ pub(in crate::cpu::conv) unsafe fn activate<V: Vector>(
 pub(in crate::cpu::conv) unsafe fn narrow<V: Vector>(
     vectors: usize,
     place: &Place,
-    finish: &Finish,
+    epilogue: &TileEpilogue,
     map: &Map<u16>,
     sums: *const f32,
 ) {
     // SAFETY: the caller's promise.
     unsafe {
-        let floor = V::splat(activation::floor(finish.act));
-        let late = activation::late(finish.act);
+        let floor = V::splat(activation::floor(epilogue.act));
+        let late = activation::late(epilogue.act);
         for px in 0..place.count {
             let pixel = *place.outs.add(px);
-            let at = pixel * finish.channels + place.channel;
-            let to = map.y.add(at + pixel * finish.gap);
+            let at = pixel * epilogue.channels + place.channel;
+            let to = map.y.add(at + pixel * epilogue.gap);
             for v in 0..vectors {
                 let mut y = V::load(sums.add((px * vectors + v) * V::LANES));
-                if !finish.bias.is_null() {
-                    y = y.add(load_part(finish.bias.add(place.channel), v, place.width));
+                if !epilogue.bias.is_null() {
+                    y = y.add(load_part(epilogue.bias.add(place.channel), v, place.width));
                 }
                 if !map.residual.is_null() {
                     y = y.add(load_part(map.residual.add(at), v, place.width));
