@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::ir::graph::Node;
-use crate::ir::op::{Norm, Op};
+use crate::ir::op::{AvgPool, BatchNorm, BlurPool, Conv, Input, MaxPool, Norm, Op};
 use crate::report::{Network, UnitRow};
 
 /// One aspect in which two networks differ, and everywhere where they differ in the same way.
@@ -45,7 +45,7 @@ pub fn diff(a: &Network, b: &Network) -> Vec<Difference> {
 /// What is said of a network as a whole.
 fn whole(network: &Network) -> Vec<(&'static str, String)> {
     let inputs = network.graph.ids().filter_map(|id| {
-        let Op::Input { shape } = &network.graph.node(id).op else { return None };
+        let Op::Input(Input { shape }) = &network.graph.node(id).op else { return None };
         Some(dims(shape.0.get(1..).unwrap_or_default()))
     });
     let mut stages: BTreeMap<usize, usize> = BTreeMap::new();
@@ -124,14 +124,14 @@ impl Part {
     }
 
     fn take(&mut self, local: &str, node: &Node) {
-        if matches!(node.op, Op::Param { .. }) {
+        if matches!(node.op, Op::Param(_)) {
             return;
         }
         // Strides are an aspect of their own.
         let mut op = node.op.clone();
         let stride = stride(&mut op).map_or([1, 1], |stride| std::mem::replace(stride, [1, 1]));
         self.layers.push(text(&op));
-        if let (Op::Conv { .. } | Op::Linear { .. }, Some(ty)) = (&node.op, node.types.first()) {
+        if let (Op::Conv(_) | Op::Linear(_), Some(ty)) = (&node.op, node.types.first()) {
             self.filters.push(ty.shape.0.get(1).map_or(String::new(), usize::to_string));
         }
         if stride != [1, 1] {
@@ -144,7 +144,7 @@ impl Part {
 
 /// A layer of stride 1, without what is so everywhere.
 fn text(op: &Op) -> String {
-    if let Op::BatchNorm { eps, momentum, .. } = *op
+    if let Op::BatchNorm(BatchNorm { eps, momentum, .. }) = *op
         && (Norm::Batch { eps, momentum }) == Norm::DEFAULT
     {
         return "bn".to_owned();
@@ -154,13 +154,13 @@ fn text(op: &Op) -> String {
 
 /// The step of what skips pixels, to be read or changed.
 fn stride(op: &mut Op) -> Option<&mut [usize; 2]> {
-    if let Op::Conv { attrs, .. } = op {
+    if let Op::Conv(Conv { attrs, .. }) = op {
         return Some(&mut attrs.stride);
     }
-    if let Op::MaxPool { attrs } | Op::AvgPool { attrs } = op {
+    if let Op::MaxPool(MaxPool { attrs }) | Op::AvgPool(AvgPool { attrs }) = op {
         return Some(&mut attrs.stride);
     }
-    if let Op::BlurPool { stride } = op { Some(stride) } else { None }
+    if let Op::BlurPool(BlurPool { stride }) = op { Some(stride) } else { None }
 }
 
 #[derive(Default)]

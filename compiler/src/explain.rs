@@ -9,9 +9,10 @@ use crate::diagnostic::suggest::nearest_of;
 use crate::ir::graph::{Graph, NodeId, Value};
 use crate::ir::op::Op;
 use crate::ir::types::TensorType;
+use crate::lower;
 use crate::ops::{self, Cost};
 use crate::pass::{self, PassContext};
-use crate::plan::{self, BufferId, Plan, Step};
+use crate::plan::{BufferId, Plan, Step};
 use crate::report::Target;
 use crate::source::Span;
 use crate::spec::ResolvedSpec;
@@ -72,7 +73,7 @@ pub fn trace(spec: &ResolvedSpec, target: &Target) -> Result<Trace, Vec<Diagnost
     for pass in pass::front().iter().chain(&pass::back(target.mode)) {
         graph = watch.step(graph, pass, &context)?;
     }
-    let plan = plan::lower::lower(&graph);
+    let plan = lower::lower(&graph);
     Ok(Trace { nodes: watch.nodes, events: watch.events, plan })
 }
 
@@ -146,7 +147,7 @@ impl Trace {
     /// The operators of a part of the network, `stage3.unit0`: its forward ones, parameters left out.
     pub fn part(&self, name: &str) -> Vec<&Origin> {
         let prefix = format!("{}.", name.trim_end_matches('.'));
-        let inside = |node: &&Origin| node.name.starts_with(&prefix) && !matches!(node.op, Op::Param { .. });
+        let inside = |node: &&Origin| node.name.starts_with(&prefix) && !matches!(node.op, Op::Param(_));
         self.nodes.iter().filter(inside).collect()
     }
 
@@ -193,7 +194,7 @@ impl Trace {
 
     /// Names near to one that is not there, of nodes and of parts.
     pub fn suggestions(&self, name: &str) -> Vec<&str> {
-        let forward = self.nodes.iter().filter(|node| !matches!(node.op, Op::Param { .. }));
+        let forward = self.nodes.iter().filter(|node| !matches!(node.op, Op::Param(_)));
         let mut names = BTreeSet::new();
         for node in forward {
             let parts = node.name.match_indices('.').map(|(end, _)| &node.name[..end]);

@@ -14,6 +14,7 @@ pub mod diff;
 pub mod explain;
 pub mod ir;
 pub mod lint;
+pub mod lower;
 pub mod ops;
 pub mod pass;
 pub mod plan;
@@ -49,7 +50,7 @@ pub fn compile(spec: &ResolvedSpec, target: &Target) -> Result<Compiled, Vec<Dia
     }
     let (graph, more) = pass::run_list(expanded, &pass::back(target.mode), &context)?;
     passes.extend(more);
-    let plan = plan::lower::lower(&graph);
+    let plan = lower::lower(&graph);
     summary.kernels = plan.steps.len();
     summary.arena_bytes = plan.sizes.arena;
     Ok(Compiled { graph, plan, summary, passes })
@@ -67,8 +68,8 @@ pub fn expand(spec: &ResolvedSpec, target: &Target) -> Result<Network, Vec<Diagn
 }
 
 fn context(spec: &ResolvedSpec, target: &Target) -> PassContext {
-    let TrainConfig { sgd, decay_norm, .. } = spec.train;
-    PassContext { sgd, decay_norm, dump: target.dump.clone() }
+    let TrainConfig { optimizer, decay_norm, .. } = spec.train;
+    PassContext { optimizer, decay_norm, dump: target.dump.clone() }
 }
 
 /// The training graph as it would be without fusion, to count what fusion saves.

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use crate::ir::graph::{Graph, NodeId, Value};
-use crate::ir::op::Op;
+use crate::ir::op::{Op, Param};
 use crate::ir::types::TensorType;
 use crate::ops::{self, ShortcutChange};
 use crate::report::{PassReport, Summary, UnitRow};
@@ -43,11 +43,7 @@ pub(crate) fn summarize(spec: &ResolvedSpec, graph: &Graph, reports: &[PassRepor
 
 /// Number of operators that compute something.
 pub(crate) fn operators(graph: &Graph) -> usize {
-    graph.ids().filter(|&id| !is_source(&graph.node(id).op)).count()
-}
-
-fn is_source(op: &Op) -> bool {
-    matches!(op, Op::Input { .. } | Op::Labels { .. } | Op::Param { .. })
+    graph.ids().filter(|&id| !graph.node(id).op.is_source()).count()
 }
 
 /// `stage1.unit0.conv1` belongs to `stage1.unit0`, `stem.conv1` to `stem`.
@@ -86,7 +82,7 @@ fn new_row(spec: &ResolvedSpec, name: &str, shortcut: Option<&String>) -> UnitRo
 /// Adds one node to its row. Nodes come in an order of execution, so the last one's result is the row's.
 fn count(graph: &Graph, id: NodeId, batch: usize, row: &mut UnitRow) {
     let node = graph.node(id);
-    if let Op::Param { shape, role, .. } = &node.op {
+    if let Op::Param(Param { shape, role, .. }) = &node.op {
         if role.trained() {
             row.params += shape.numel().unwrap_or(0) as u64;
         }
@@ -104,7 +100,7 @@ fn count(graph: &Graph, id: NodeId, batch: usize, row: &mut UnitRow) {
 /// What became of each unit's shortcut, by the unit's name.
 fn shortcuts<'g>(graph: &'g Graph, reports: &'g [PassReport]) -> HashMap<&'g str, String> {
     let mut layers: HashMap<&str, Vec<NodeId>> = HashMap::new();
-    for id in graph.ids().filter(|&id| !is_source(&graph.node(id).op)) {
+    for id in graph.ids().filter(|&id| !graph.node(id).op.is_source()) {
         let name = &graph.node(id).name;
         let row = row_name(name);
         if name[row.len()..].starts_with(".shortcut") {

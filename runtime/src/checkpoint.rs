@@ -1,11 +1,12 @@
 //! Checkpoints of a training: one safetensors file that holds all of its state.
 //!
 //! Parameters and running statistics lie under their names in their logical layouts, as any other program expects
-//! them; the optimizer's velocity under `optimizer.velocity.<name>`; the rest as JSON in the metadata. Random streams
+//! them; the optimizer's state under `optimizer.<tensor>.<name>`, as in `optimizer.velocity.<name>`; the rest as JSON in the metadata. Random streams
 //! have no state but their coordinates (seed, epoch, index), so the counters below are the generators' state too.
 
 use std::path::Path;
 
+use resnetc_compiler::ir::types::Shape;
 use resnetc_compiler::plan::Plan;
 use serde::{Deserialize, Serialize};
 
@@ -17,8 +18,8 @@ use crate::weights::file::{self, Metadata};
 
 /// Changes when older programs could misread a file.
 const FORMAT: u32 = 1;
-/// Before the names of velocities.
-const VELOCITY: &str = "optimizer.velocity.";
+/// Before the names of the optimizer's tensors.
+const OPTIMIZER: &str = "optimizer.";
 /// Key of [`Progress`] in the metadata.
 const PROGRESS: &str = "training";
 
@@ -86,16 +87,16 @@ pub struct Checkpoint {
     pub progress: Progress,
     /// Parameters and running statistics.
     pub params: ParamStore,
-    /// SGD's velocity, by the parameter's name.
-    pub velocity: ParamStore,
+    /// The optimizer's state: `velocity.<parameter>`.
+    pub optimizer: ParamStore,
 }
 
 impl Checkpoint {
     /// The bytes of its file; equal checkpoints give equal bytes.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
         let mut all = self.params.clone();
-        for (name, tensor) in self.velocity.iter() {
-            all.insert(format!("{VELOCITY}{name}"), tensor.shape.clone(), tensor.data.clone());
+        for (name, tensor) in self.optimizer.iter() {
+            all.insert(format!("{OPTIMIZER}{name}"), tensor.shape.clone(), tensor.data.clone());
         }
         let progress = serde_json::to_string(&self.progress).expect("numbers and strings serialise");
         file::to_bytes(&all, &Metadata::from([(PROGRESS.to_string(), progress)]))
@@ -113,8 +114,8 @@ impl Checkpoint {
         if progress.format != FORMAT {
             return Err(wrong(format!("its format is {}, this program reads {FORMAT}", progress.format)));
         }
-        let (params, velocity) = split(&all);
-        Ok(Checkpoint { progress, params, velocity })
+        let (params, optimizer) = split(&all);
+        Ok(Checkpoint { progress, params, optimizer })
     }
 
     /// Checks that a training of `plan` that would start as `fresh` can go on from here.
@@ -123,7 +124,7 @@ impl Checkpoint {
     /// [`Error::Checkpoint`] with the tensors that differ first, or the setting that differs.
     pub fn check(&self, path: &Path, plan: &Plan, fresh: &Progress) -> Result<()> {
         let wrong = |reason: String| Err(Error::Checkpoint { path: path.to_path_buf(), reason });
-        let differences = differences(&self.params, &self.velocity, plan);
+        let differences = differences(&self.params, &self.optimizer, plan);
         if !differences.is_empty() {
             let more = differences.len().saturating_sub(SHOWN);
             let rest = if more > 0 { format!("; and {more} more") } else { String::new() };
@@ -149,54 +150,60 @@ pub fn load_weights(path: &Path) -> Result<ParamStore> {
     Ok(split(&all).0)
 }
 
-/// Parameters with statistics, and velocities under their parameters' names.
+/// Parameters with statistics, and the optimizer's tensors, without what their names begin with.
 fn split(all: &ParamStore) -> (ParamStore, ParamStore) {
-    let (mut params, mut velocity) = (ParamStore::new(), ParamStore::new());
+    let (mut params, mut optimizer) = (ParamStore::new(), ParamStore::new());
     for (name, tensor) in all.iter() {
-        let (store, name) = match name.strip_prefix(VELOCITY) {
-            Some(name) => (&mut velocity, name),
+        let (store, name) = match name.strip_prefix(OPTIMIZER) {
+            Some(name) => (&mut optimizer, name),
             None => (&mut params, name),
         };
         store.insert(name, tensor.shape.clone(), tensor.data.clone());
     }
-    (params, velocity)
+    (params, optimizer)
 }
 
 /// Tensors missing, too many, or of another shape than the plan's, one sentence each.
-fn differences(params: &ParamStore, velocity: &ParamStore, plan: &Plan) -> Vec<String> {
+fn differences(params: &ParamStore, optimizer: &ParamStore, plan: &Plan) -> Vec<String> {
     let mut found = Vec::new();
+    let mut expected = Vec::new();
     for slot in &plan.slots {
         let buffer = plan.buffer(slot.buffer);
-        let mut compare = |store: &ParamStore, what: &str| match store.get(&buffer.name) {
-            None => found.push(format!("{what}`{}` is missing", buffer.name)),
-            Some(t) if t.shape != buffer.shape => {
-                found.push(format!("{what}`{}` is {}, expected {}", buffer.name, t.shape, buffer.shape));
-            }
-            Some(_) => (),
-        };
-        compare(params, "");
-        if slot.role.trained() {
-            compare(velocity, "the velocity of ");
+        compare(params, &buffer.name, &buffer.name, &buffer.shape, &mut found);
+        for (tensor, buffer) in plan.optimizer_tensors(slot) {
+            let name = format!("{tensor}.{}", buffer.name);
+            compare(optimizer, &name, &format!("{OPTIMIZER}{name}"), &buffer.shape, &mut found);
+            expected.push(name);
         }
     }
     let known = |name: &str| plan.slots.iter().any(|s| plan.buffer(s.buffer).name == name);
     found.extend(params.iter().filter(|(name, _)| !known(name)).map(|(n, _)| format!("`{n}` is not in it")));
+    let extra = optimizer.iter().filter(|(name, _)| !expected.iter().any(|e| e == name));
+    found.extend(extra.map(|(name, _)| format!("`{OPTIMIZER}{name}` is not in it")));
     found
+}
+
+/// Says where a tensor is missing or has another shape.
+fn compare(store: &ParamStore, name: &str, shown: &str, shape: &Shape, found: &mut Vec<String>) {
+    match store.get(name) {
+        None => found.push(format!("`{shown}` is missing")),
+        Some(t) if t.shape != *shape => found.push(format!("`{shown}` is {}, expected {shape}", t.shape)),
+        Some(_) => (),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::train::tests::tiny_plan;
-    use resnetc_compiler::ir::types::Shape;
 
     fn checkpoint(plan: &Plan) -> Checkpoint {
         let params = crate::init::initial(plan, 3).expect("a training plan");
-        let mut velocity = ParamStore::new();
+        let mut optimizer = ParamStore::new();
         for slot in plan.slots.iter().filter(|s| s.role.trained()) {
             let buffer = plan.buffer(slot.buffer);
             let data = params.expect(&buffer.name, &buffer.shape).expect("just made").to_vec();
-            velocity.insert(&buffer.name, buffer.shape.clone(), data);
+            optimizer.insert(format!("velocity.{}", buffer.name), buffer.shape.clone(), data);
         }
         let mut progress = Progress::start(&plan.name, "shapes10", 3, 8, 2);
         progress.epoch = 4;
@@ -205,7 +212,7 @@ mod tests {
         progress.sums.add(1.0 / 3.0, 5, 7);
         progress.settings = Settings::of(&crate::train::tests::config());
         progress.best = Some(Sums { loss: 0.3, correct: 6, images: 10 });
-        Checkpoint { progress, params, velocity }
+        Checkpoint { progress, params, optimizer }
     }
 
     fn saved(checkpoint: &Checkpoint) -> (tempfile::TempDir, std::path::PathBuf) {

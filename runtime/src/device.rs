@@ -16,19 +16,6 @@ use crate::error::Result;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ProgramId(pub usize);
 
-/// What changes from run to run.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct RunArgs {
-    /// Learning rate of this step.
-    pub lr: f32,
-    /// Whether this is the first update: the velocity is then set to the gradient, whatever the dampening.
-    pub first_update: bool,
-    /// Of the training: with the step, what its random operators draw from (see [`crate::random`]).
-    pub seed: u64,
-    /// Number of the update from the training's start.
-    pub step: u64,
-}
-
 /// What a device expects one way of computing a step to cost.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Estimate {
@@ -72,15 +59,24 @@ pub trait Device: Send {
     /// Reads a buffer whole.
     fn read(&self, program: ProgramId, buffer: BufferId, bytes: &mut [u8]) -> Result<()>;
 
-    /// SGD's velocity of a parameter, to be written and read likewise; by the parameter's buffer.
-    fn write_velocity(&mut self, program: ProgramId, param: BufferId, bytes: &[u8]) -> Result<()>;
+    /// Writes a tensor of the optimizer's state of a parameter, by its number in `Plan::optimizer`; elements are in the
+    /// parameter's own layout.
+    fn write_optimizer(
+        &mut self,
+        program: ProgramId,
+        param: BufferId,
+        tensor: u8,
+        bytes: &[u8],
+    ) -> Result<()>;
 
-    /// See [`Device::write_velocity`].
-    fn read_velocity(&self, program: ProgramId, param: BufferId, bytes: &mut [u8]) -> Result<()>;
+    /// Reads one, likewise.
+    fn read_optimizer(&self, program: ProgramId, param: BufferId, tensor: u8, bytes: &mut [u8])
+    -> Result<()>;
 
     /// Runs all steps. The arena reuses memory within a run, that of the inputs too: images and labels are written before
-    /// every run. With `times`, adds each step's time to its element.
-    fn run(&mut self, program: ProgramId, args: &RunArgs, times: Option<&mut [Duration]>) -> Result<()>;
+    /// every run. What changes from run to run lies in memory too: see `Plan::controls`. With `times`, adds each step's
+    /// time to its element.
+    fn run(&mut self, program: ProgramId, times: Option<&mut [Duration]>) -> Result<()>;
 
     /// How a step of a loaded plan is computed, where the device has several ways.
     fn choice(&self, _program: ProgramId, _step: usize) -> Option<Choice> {

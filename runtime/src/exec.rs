@@ -7,9 +7,37 @@ use resnetc_compiler::ir::op::Recipe;
 use resnetc_compiler::ir::types::{DType, Layout};
 use resnetc_compiler::plan::{Buffer, BufferId, Plan, Slot};
 
-use crate::device::{Choice, Device, ProgramId, RunArgs};
+use crate::device::{Choice, Device, ProgramId};
 use crate::error::{Error, Result};
 use crate::weights::{ParamStore, layout, recipe};
+
+/// What changes from run to run: the executor writes what the plan reads of it into memory.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct RunArgs {
+    /// Learning rate of this step.
+    pub lr: f32,
+    /// Of the training: with the step, what its random operators draw from (see [`crate::random`]).
+    pub seed: u64,
+    /// Number of the update from the training's start; the first one sets SGD's velocity to the gradient.
+    pub step: u64,
+}
+
+impl RunArgs {
+    /// Writes what the plan reads of it.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub fn write(&self, device: &mut dyn Device, program: ProgramId, plan: &Plan) -> Result<()> {
+        let controls = plan.controls;
+        let written = [
+            (controls.rate, &self.lr.to_ne_bytes()[..]),
+            (controls.step, &self.step.to_ne_bytes()[..]),
+            (controls.seed, &self.seed.to_ne_bytes()[..]),
+        ];
+        let mut present = written.into_iter().filter_map(|(buffer, bytes)| Some((buffer?, bytes)));
+        present.try_for_each(|(buffer, bytes)| device.write(program, buffer, bytes))
+    }
+}
 
 /// A device with the plans loaded into it. All plans are of one network: they share parameters, statistics and
 /// velocities, and differ in the batch.
@@ -70,21 +98,32 @@ impl Executor {
         collect(&plan, plan.slots.iter(), |slot, bytes| self.device.read(program, slot.buffer, bytes))
     }
 
-    /// Sets SGD's velocity of every trained parameter.
-    pub fn load_velocity(&mut self, store: &ParamStore) -> Result<()> {
+    /// Sets the optimizer's state of every trained parameter; names as [`Executor::store_optimizer`] gives them.
+    pub fn load_optimizer(&mut self, store: &ParamStore) -> Result<()> {
         let (program, plan) = self.first();
-        for slot in trained(&plan) {
-            let buffer = plan.buffer(slot.buffer);
-            let bytes = layout::encode(buffer, store.expect(&buffer.name, &buffer.shape)?)?;
-            self.device.write_velocity(program, slot.buffer, &bytes)?;
+        for slot in &plan.slots {
+            for (index, (name, buffer)) in (0..).zip(plan.optimizer_tensors(slot)) {
+                let name = format!("{name}.{}", buffer.name);
+                let bytes = layout::encode(&buffer, store.expect(&name, &buffer.shape)?)?;
+                self.device.write_optimizer(program, slot.buffer, index, &bytes)?;
+            }
         }
         Ok(())
     }
 
-    /// SGD's velocity of every trained parameter, by the parameter's name.
-    pub fn store_velocity(&self) -> Result<ParamStore> {
+    /// The optimizer's state: `<tensor>.<parameter>`, as in `velocity.stem.conv1.weight`.
+    pub fn store_optimizer(&self) -> Result<ParamStore> {
         let (program, plan) = self.first();
-        collect(&plan, trained(&plan), |slot, bytes| self.device.read_velocity(program, slot.buffer, bytes))
+        let mut store = ParamStore::new();
+        for slot in &plan.slots {
+            for (index, (name, buffer)) in (0..).zip(plan.optimizer_tensors(slot)) {
+                let mut bytes = vec![0; buffer.bytes];
+                self.device.read_optimizer(program, slot.buffer, index, &mut bytes)?;
+                let name = format!("{name}.{}", buffer.name);
+                store.insert(name, buffer.shape.clone(), layout::decode(&buffer, &bytes)?);
+            }
+        }
+        Ok(store)
     }
 
     /// Sets the images, `[n][h][w][c]` as training data is stored.
@@ -125,7 +164,9 @@ impl Executor {
 
     /// Runs a plan once. With `times`, adds each step's time to its element.
     pub fn run(&mut self, index: usize, args: &RunArgs, times: Option<&mut [Duration]>) -> Result<()> {
-        self.device.run(self.programs[index].0, args, times)
+        let (program, plan) = &self.programs[index];
+        args.write(&mut *self.device, *program, plan)?;
+        self.device.run(*program, times)
     }
 
     /// A named result of a plan's last run, in logical row-major order.
@@ -160,10 +201,6 @@ impl Executor {
         let (program, plan) = &self.programs[0];
         (*program, Arc::clone(plan))
     }
-}
-
-fn trained(plan: &Plan) -> impl Iterator<Item = &Slot> {
-    plan.slots.iter().filter(|slot| slot.role.trained())
 }
 
 /// Reads the slots' buffers into a store.

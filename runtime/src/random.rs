@@ -10,8 +10,6 @@
 use resnetc_compiler::ir::op::DropPart;
 use resnetc_compiler::plan::DropGeometry;
 
-use crate::device::RunArgs;
-
 /// Where the numbers of one operator in one run start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Key {
@@ -21,8 +19,8 @@ pub struct Key {
 
 impl Key {
     /// The key of these coordinates.
-    pub fn new(args: &RunArgs, stream: u64) -> Self {
-        let mixed = [args.seed, args.step, stream].into_iter().fold(0, |state, part| mix(state ^ mix(part)));
+    pub fn new(seed: u64, step: u64, stream: u64) -> Self {
+        let mixed = [seed, step, stream].into_iter().fold(0, |state, part| mix(state ^ mix(part)));
         Key { first: mixed as u32, second: (mixed >> 32) as u32 }
     }
 
@@ -102,7 +100,7 @@ mod tests {
     const G: DropGeometry = DropGeometry { n: 64, h: 12, w: 10, c: 16 };
 
     fn key(step: u64, stream: u64) -> Key {
-        Key::new(&RunArgs { seed: 7, step, ..RunArgs::default() }, stream)
+        Key::new(7, step, stream)
     }
 
     fn dropped(factors: &[f64]) -> f64 {
@@ -147,7 +145,7 @@ mod tests {
     #[test]
     fn steps_streams_seeds_and_neighbours_are_independent() {
         let base = key(4, 9);
-        let other_seed = Key::new(&RunArgs { seed: 8, step: 4, ..RunArgs::default() }, 9);
+        let other_seed = Key::new(8, 4, 9);
         for other in [key(5, 9), key(4, 10), key(9, 4), other_seed] {
             assert!(correlation(base, other, 0).abs() < 5.0, "{other:?}");
         }

@@ -7,14 +7,20 @@
 //! `terms` the longest sum, 8 for the operations around it, twice for products rounded on their own and for `1 - k u`.
 
 use candle_core::{DType, Device as CandleDevice};
-use resnetc_compiler::ir::op::{Activation, Epilogue, SgdAttrs};
+use resnetc_compiler::ir::op::{Activation, Epilogue, UpdateRule};
 use resnetc_compiler::ir::types::DType as Element;
 use resnetc_compiler::plan::Kernel;
-use resnetc_runtime::device::{Device, RunArgs};
+use resnetc_compiler::plan::kernel::{
+    Activate, ActivateBackward, Add, Affine, AvgPool, AvgPoolBackward, BnApply, BnBackwardReduce, BnStats,
+    ChannelSum, Conv, ConvBackwardData, ConvBackwardFilter, CrossEntropy, CrossEntropyBackward,
+    GlobalAvgPool, GroupApply, GroupBackwardReduce, GroupStats, MaxPoolBackward, Mul, MulBackward, Softmax,
+    Update,
+};
+use resnetc_runtime::device::Device;
 use resnetc_runtime::error::Result;
 use resnetc_runtime::reference::ReferenceDevice;
 
-use crate::operands::{Signature, signature, stored_signatures};
+use crate::operands::{Signature, in_place, signature, stored_signatures};
 use crate::plans::{Results, run_kernel, run_stored};
 use crate::rng::Rng;
 
@@ -32,43 +38,49 @@ pub fn oracle() -> ReferenceDevice {
 /// Length of the longest sum in a kernel.
 fn terms(kernel: &Kernel) -> usize {
     match *kernel {
-        Kernel::Conv { geometry: g, .. } => g.cin / g.attrs.groups * g.attrs.kernel[0] * g.attrs.kernel[1],
-        Kernel::ConvBackwardData { geometry: g, .. } => {
+        Kernel::Conv(Conv { geometry: g, .. }) => {
+            g.cin / g.attrs.groups * g.attrs.kernel[0] * g.attrs.kernel[1]
+        }
+        Kernel::ConvBackwardData(ConvBackwardData { geometry: g, .. }) => {
             g.cout / g.attrs.groups * g.attrs.kernel[0] * g.attrs.kernel[1]
         }
-        Kernel::ConvBackwardFilter { geometry: g } => g.n * g.out[0] * g.out[1],
-        Kernel::ChannelSum { rows, .. }
-        | Kernel::BnStats { rows, .. }
-        | Kernel::BnBackwardReduce { rows, .. } => rows,
-        Kernel::GroupStats { geometry: g, .. } => g.pixels * g.channels / g.groups,
-        Kernel::GroupBackwardReduce { geometry: g, .. } => g.pixels * g.images.max(g.channels / g.groups),
-        Kernel::MaxPoolBackward { geometry: g }
-        | Kernel::AvgPool { geometry: g }
-        | Kernel::AvgPoolBackward { geometry: g } => g.attrs.kernel[0] * g.attrs.kernel[1],
+        Kernel::ConvBackwardFilter(ConvBackwardFilter { geometry: g }) => g.n * g.out[0] * g.out[1],
+        Kernel::ChannelSum(ChannelSum { rows, .. })
+        | Kernel::BnStats(BnStats { rows, .. })
+        | Kernel::BnBackwardReduce(BnBackwardReduce { rows, .. }) => rows,
+        Kernel::GroupStats(GroupStats { geometry: g, .. }) => g.pixels * g.channels / g.groups,
+        Kernel::GroupBackwardReduce(GroupBackwardReduce { geometry: g, .. }) => {
+            g.pixels * g.images.max(g.channels / g.groups)
+        }
+        Kernel::MaxPoolBackward(MaxPoolBackward { geometry: g })
+        | Kernel::AvgPool(AvgPool { geometry: g })
+        | Kernel::AvgPoolBackward(AvgPoolBackward { geometry: g }) => g.attrs.kernel[0] * g.attrs.kernel[1],
         Kernel::BlurPool(_) | Kernel::BlurPoolBackward(_) => 9,
-        Kernel::GlobalAvgPool { pixels, .. } | Kernel::MulBackward { pixels, .. } => pixels,
-        Kernel::Softmax { classes, .. } | Kernel::CrossEntropyBackward { classes, .. } => classes + 16,
-        Kernel::CrossEntropy { rows, classes, .. } => rows + classes + 16,
-        Kernel::BnApply { .. }
-        | Kernel::BnBackwardApply { .. }
-        | Kernel::GroupApply { .. }
-        | Kernel::GroupBackwardApply { .. }
-        | Kernel::Affine { .. }
-        | Kernel::Activate { .. }
-        | Kernel::ActivateBackward { .. }
-        | Kernel::Add { .. }
-        | Kernel::Mul { .. }
-        | Kernel::ScaleShift { .. }
-        | Kernel::Drop { .. }
-        | Kernel::MaxPool { .. }
-        | Kernel::GlobalAvgPoolBackward { .. }
-        | Kernel::GlobalMaxPool { .. }
-        | Kernel::GlobalMaxPoolBackward { .. }
-        | Kernel::Concat { .. }
-        | Kernel::ChannelSlice { .. }
+        Kernel::GlobalAvgPool(GlobalAvgPool { pixels, .. })
+        | Kernel::MulBackward(MulBackward { pixels, .. }) => pixels,
+        Kernel::Softmax(Softmax { classes, .. })
+        | Kernel::CrossEntropyBackward(CrossEntropyBackward { classes, .. }) => classes + 16,
+        Kernel::CrossEntropy(CrossEntropy { rows, classes, .. }) => rows + classes + 16,
+        Kernel::BnApply(_)
+        | Kernel::BnBackwardApply(_)
+        | Kernel::GroupApply(_)
+        | Kernel::GroupBackwardApply(_)
+        | Kernel::Affine(_)
+        | Kernel::Activate(_)
+        | Kernel::ActivateBackward(_)
+        | Kernel::Add(_)
+        | Kernel::Mul(_)
+        | Kernel::ScaleShift(_)
+        | Kernel::Drop(_)
+        | Kernel::MaxPool(_)
+        | Kernel::GlobalAvgPoolBackward(_)
+        | Kernel::GlobalMaxPool(_)
+        | Kernel::GlobalMaxPoolBackward(_)
+        | Kernel::Concat(_)
+        | Kernel::ChannelSlice(_)
         | Kernel::PadShortcut(_)
         | Kernel::PadShortcutBackward(_)
-        | Kernel::SgdUpdate { .. } => 1,
+        | Kernel::Update(_) => 1,
     }
 }
 
@@ -77,25 +89,25 @@ fn terms(kernel: &Kernel) -> usize {
 fn linear_part(kernel: &Kernel) -> Kernel {
     let bare = |e: Epilogue| Epilogue { act: None, ..e };
     match kernel.clone() {
-        Kernel::Conv { geometry, bias, epilogue } => {
-            Kernel::Conv { geometry, bias, epilogue: bare(epilogue) }
+        Kernel::Conv(Conv { geometry, bias, epilogue }) => {
+            Kernel::Conv(Conv { geometry, bias, epilogue: bare(epilogue) })
         }
-        Kernel::BnApply { rows, channels, epilogue } => {
-            Kernel::BnApply { rows, channels, epilogue: bare(epilogue) }
+        Kernel::BnApply(BnApply { rows, channels, epilogue }) => {
+            Kernel::BnApply(BnApply { rows, channels, epilogue: bare(epilogue) })
         }
-        Kernel::GroupApply { geometry, epilogue } => {
-            Kernel::GroupApply { geometry, epilogue: bare(epilogue) }
+        Kernel::GroupApply(GroupApply { geometry, epilogue }) => {
+            Kernel::GroupApply(GroupApply { geometry, epilogue: bare(epilogue) })
         }
-        Kernel::Affine { rows, channels, epilogue } => {
-            Kernel::Affine { rows, channels, epilogue: bare(epilogue) }
+        Kernel::Affine(Affine { rows, channels, epilogue }) => {
+            Kernel::Affine(Affine { rows, channels, epilogue: bare(epilogue) })
         }
-        Kernel::Add { len, act: _ } => Kernel::Add { len, act: None },
-        Kernel::Mul { images, pixels, channels, gate, epilogue } => {
-            Kernel::Mul { images, pixels, channels, gate, epilogue: bare(epilogue) }
+        Kernel::Add(Add { len, act: _ }) => Kernel::Add(Add { len, act: None }),
+        Kernel::Mul(Mul { images, pixels, channels, gate, epilogue }) => {
+            Kernel::Mul(Mul { images, pixels, channels, gate, epilogue: bare(epilogue) })
         }
         // The decay's term has the other sign than the parameter.
-        Kernel::SgdUpdate { len, sgd } => {
-            Kernel::SgdUpdate { len, sgd: SgdAttrs { weight_decay: -sgd.weight_decay, ..sgd } }
+        Kernel::Update(Update { len, rule: rule @ UpdateRule::Sgd(_) }) => {
+            Kernel::Update(Update { len, rule: rule.with_weight_decay(-rule.weight_decay()) })
         }
         other => other,
     }
@@ -106,17 +118,19 @@ fn floor(kernel: &Kernel, data: &[Vec<f32>]) -> f32 {
     let largest = |values: &[f32]| values.iter().fold(0.0f32, |m, v| m.max(v.abs()));
     let smooth = |act: Option<Activation>| if act.is_some_and(|act| !act.keeps_sign()) { 1.0 } else { 0.0 };
     match *kernel {
-        Kernel::Conv { epilogue, .. }
-        | Kernel::BnApply { epilogue, .. }
-        | Kernel::GroupApply { epilogue, .. }
-        | Kernel::Affine { epilogue, .. }
-        | Kernel::Mul { epilogue, .. } => smooth(epilogue.act),
-        Kernel::Add { act, .. } => smooth(act),
-        Kernel::Activate { act, .. } => smooth(Some(act)),
+        Kernel::Conv(Conv { epilogue, .. })
+        | Kernel::BnApply(BnApply { epilogue, .. })
+        | Kernel::GroupApply(GroupApply { epilogue, .. })
+        | Kernel::Affine(Affine { epilogue, .. })
+        | Kernel::Mul(Mul { epilogue, .. }) => smooth(epilogue.act),
+        Kernel::Add(Add { act, .. }) => smooth(act),
+        Kernel::Activate(Activate { act, .. }) => smooth(Some(act)),
         // The derivatives of silu and gelu have zeros, near which their terms cancel.
-        Kernel::ActivateBackward { act, .. } => smooth(Some(act)) * largest(&data[0]),
-        Kernel::Softmax { .. } | Kernel::CrossEntropy { .. } => 1.0 + 2.0 * largest(&data[0]),
-        Kernel::CrossEntropyBackward { rows, .. } => (1.0 + 2.0 * largest(&data[0])) / rows as f32,
+        Kernel::ActivateBackward(ActivateBackward { act, .. }) => smooth(Some(act)) * largest(&data[0]),
+        Kernel::Softmax(_) | Kernel::CrossEntropy(_) => 1.0 + 2.0 * largest(&data[0]),
+        Kernel::CrossEntropyBackward(CrossEntropyBackward { rows, .. }) => {
+            (1.0 + 2.0 * largest(&data[0])) / rows as f32
+        }
         _ => 0.0,
     }
 }
@@ -125,18 +139,18 @@ fn floor(kernel: &Kernel, data: &[Vec<f32>]) -> f32 {
 ///
 /// # Errors
 /// Those of the oracle.
-pub fn bounds(kernel: &Kernel, data: &[Vec<f32>], args: &RunArgs, exact: &Results) -> Result<Results> {
+pub fn bounds(kernel: &Kernel, data: &[Vec<f32>], exact: &Results) -> Result<Results> {
     let operands = signature(kernel).inputs;
     let signed = operands.iter().zip(data).map(|(operand, values)| match operand.sign {
         0 => values.clone(),
         sign => values.iter().map(|v| v.abs() * f32::from(sign)).collect::<Vec<f32>>(),
     });
     let signed: Vec<Vec<f32>> = signed.collect();
-    let mut magnitudes = run_kernel(&mut oracle(), &linear_part(kernel), &signed, args, &[])?;
-    if let Kernel::BnStats { rows, channels, .. } = *kernel {
+    let mut magnitudes = run_kernel(&mut oracle(), &linear_part(kernel), &signed, &[])?;
+    if let Kernel::BnStats(BnStats { rows, channels, .. }) = *kernel {
         statistics_magnitudes(rows, channels, data, exact, &mut magnitudes);
     }
-    if let Kernel::GroupStats { geometry: g, .. } = *kernel {
+    if let Kernel::GroupStats(GroupStats { geometry: g, .. }) = *kernel {
         // In logical order a group's elements lie side by side.
         for (at, group) in data[0].chunks_exact(g.pixels * g.channels / g.groups).enumerate() {
             let squares = group.iter().map(|x| x * x).sum::<f32>() / group.len() as f32;
@@ -174,7 +188,7 @@ fn statistics_magnitudes(
 
 /// Which outputs may lie on which inputs, as `(output, input)` pairs: none, each one alone, each two that go together.
 fn placements(kernel: &Kernel) -> Vec<Vec<(usize, usize)>> {
-    let pairs = kernel.in_place();
+    let pairs = in_place(kernel);
     let mut placements = vec![Vec::new()];
     placements.extend(pairs.iter().map(|&pair| vec![pair]));
     for (i, &a) in pairs.iter().enumerate() {
@@ -206,14 +220,13 @@ fn check_stored(
 ) -> std::result::Result<(), String> {
     let mut rng = Rng::new(seed);
     let data: Vec<Vec<f32>> = stored.inputs.iter().map(|o| o.generate(&mut rng)).collect();
-    let args = RunArgs { lr: 0.1, first_update: rng.flip(), seed: rng.bits(), step: seed };
     let fail = |e: resnetc_runtime::error::Error| format!("{kernel:?}: {e}");
-    let exact = run_kernel(&mut oracle(), kernel, &data, &args, &[]).map_err(fail)?;
-    let mut bounds = bounds(kernel, &data, &args, &exact).map_err(fail)?;
+    let exact = run_kernel(&mut oracle(), kernel, &data, &[]).map_err(fail)?;
+    let mut bounds = bounds(kernel, &data, &exact).map_err(fail)?;
     allow_rounding(stored, &exact, &mut bounds);
     for in_place in placements(kernel) {
         let mut device = new_device();
-        let got = run_stored(&mut *device, kernel, stored, &data, &args, &in_place).map_err(fail)?;
+        let got = run_stored(&mut *device, kernel, stored, &data, &in_place).map_err(fail)?;
         let mut pairs: Vec<_> = exact.outputs.iter().zip(&got.outputs).zip(&bounds.outputs).collect();
         if in_place.is_empty() {
             pairs.extend(exact.inputs.iter().zip(&got.inputs).zip(&bounds.inputs));

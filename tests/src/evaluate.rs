@@ -7,7 +7,9 @@
 use std::collections::HashMap;
 
 use resnetc_compiler::ir::graph::{Graph, NodeId, Value};
-use resnetc_compiler::ir::op::{Activation, ConvAttrs, Op};
+use resnetc_compiler::ir::op::{
+    Activate, Activation, Add, BatchNorm, Conv, ConvAttrs, GroupNorm, Input, Op, Param,
+};
 use resnetc_compiler::ir::types::Shape;
 use resnetc_runtime::weights::ParamStore;
 
@@ -69,19 +71,21 @@ fn evaluate(
     let operands: Vec<&Tracked> = graph.operands(id).iter().map(|v: &Value| &known[&v.node]).collect();
     let node = graph.node(id);
     match &node.op {
-        Op::Input { shape } => Tracked::exact(shape, images),
-        Op::Param { shape, .. } => {
+        Op::Input(Input { shape }) => Tracked::exact(shape, images),
+        Op::Param(Param { shape, .. }) => {
             Tracked::exact(shape, params.expect(&node.name, shape).expect("every parameter is there"))
         }
-        Op::Conv { attrs, .. } => conv(attrs, operands[0], operands[1], operands.get(2).copied()),
-        Op::Linear { .. } => conv(&square(1, 1, 0), operands[0], operands[1], operands.get(2).copied()),
-        Op::BatchNorm { eps, .. } => batch_norm(f64::from(*eps), &operands),
-        Op::GroupNorm { groups, eps, .. } => group_norm(*groups, f64::from(*eps), &operands),
-        Op::Activate { act: Activation::Relu } => leaky(operands[0], 0.0),
-        Op::Activate { act: Activation::LeakyRelu { slope } } => leaky(operands[0], f64::from(*slope)),
-        Op::Add { act: None } => sum(operands[0], operands[1]),
-        Op::GlobalAvgPool => mean(operands[0]),
-        Op::Concat { .. } => concat(&operands),
+        Op::Conv(Conv { attrs, .. }) => conv(attrs, operands[0], operands[1], operands.get(2).copied()),
+        Op::Linear(_) => conv(&square(1, 1, 0), operands[0], operands[1], operands.get(2).copied()),
+        Op::BatchNorm(BatchNorm { eps, .. }) => batch_norm(f64::from(*eps), &operands),
+        Op::GroupNorm(GroupNorm { groups, eps, .. }) => group_norm(*groups, f64::from(*eps), &operands),
+        Op::Activate(Activate { act: Activation::Relu }) => leaky(operands[0], 0.0),
+        Op::Activate(Activate { act: Activation::LeakyRelu { slope } }) => {
+            leaky(operands[0], f64::from(*slope))
+        }
+        Op::Add(Add { act: None }) => sum(operands[0], operands[1]),
+        Op::GlobalAvgPool(_) => mean(operands[0]),
+        Op::Concat(_) => concat(&operands),
         op => panic!("`{}`: folding is not tested with {op:?}", node.name),
     }
 }

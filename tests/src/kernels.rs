@@ -1,7 +1,17 @@
 //! Random kernels of every kind: small sizes, every attribute, channel counts on and off the widths of vectors.
 
-use resnetc_compiler::ir::op::{Activation, ConvAttrs, DropPart, Epilogue, PoolAttrs, SgdAttrs};
+use resnetc_compiler::ir::op::{
+    Activation, AdamWAttrs, ConvAttrs, DropPart, Epilogue, PoolAttrs, SgdAttrs, UpdateRule,
+};
 use resnetc_compiler::ir::types::DType;
+use resnetc_compiler::plan::kernel::{
+    Activate, ActivateBackward, Add, Affine, AvgPool, AvgPoolBackward, BlurPool, BlurPoolBackward, BnApply,
+    BnBackwardApply, BnBackwardReduce, BnStats, ChannelSlice, ChannelSum, Concat, Conv, ConvBackwardData,
+    ConvBackwardFilter, CrossEntropy, CrossEntropyBackward, Drop, GlobalAvgPool, GlobalAvgPoolBackward,
+    GlobalMaxPool, GlobalMaxPoolBackward, GroupApply, GroupBackwardApply, GroupBackwardReduce, GroupStats,
+    MaxPool, MaxPoolBackward, Mul, MulBackward, PadShortcut, PadShortcutBackward, ScaleShift, Softmax,
+    Update,
+};
 use resnetc_compiler::plan::{
     BlurGeometry, ConvGeometry, DropGeometry, GroupGeometry, Kernel, PadGeometry, PoolGeometry,
 };
@@ -13,105 +23,146 @@ pub type Maker = fn(&mut Rng) -> Kernel;
 
 /// A maker for every kind of kernel, with the kind's name.
 pub const MAKERS: &[(&str, Maker)] = &[
-    ("conv", |r| Kernel::Conv { geometry: conv(r), bias: r.flip(), epilogue: epilogue(r) }),
-    ("conv_backward_data", |r| Kernel::ConvBackwardData { geometry: conv(r), residual: r.flip() }),
-    ("conv_backward_filter", |r| Kernel::ConvBackwardFilter { geometry: conv(r) }),
-    ("channel_sum", |r| Kernel::ChannelSum { rows: rows(r), channels: channels(r) }),
-    ("bn_stats", |r| Kernel::BnStats { rows: rows(r), channels: channels(r), eps: 1e-5, momentum: 0.1 }),
-    ("bn_apply", |r| Kernel::BnApply { rows: rows(r), channels: channels(r), epilogue: epilogue(r) }),
-    ("bn_backward_reduce", |r| Kernel::BnBackwardReduce {
-        rows: rows(r),
-        channels: channels(r),
-        epilogue: backward_epilogue(r),
+    ("conv", |r| Kernel::Conv(Conv { geometry: conv(r), bias: r.flip(), epilogue: epilogue(r) })),
+    ("conv_backward_data", |r| {
+        Kernel::ConvBackwardData(ConvBackwardData { geometry: conv(r), residual: r.flip() })
     }),
-    ("bn_backward_apply", |r| Kernel::BnBackwardApply {
-        rows: rows(r),
-        channels: channels(r),
-        epilogue: backward_epilogue(r),
+    ("conv_backward_filter", |r| Kernel::ConvBackwardFilter(ConvBackwardFilter { geometry: conv(r) })),
+    ("channel_sum", |r| Kernel::ChannelSum(ChannelSum { rows: rows(r), channels: channels(r) })),
+    ("bn_stats", |r| {
+        Kernel::BnStats(BnStats { rows: rows(r), channels: channels(r), eps: 1e-5, momentum: 0.1 })
     }),
-    ("group_stats", |r| Kernel::GroupStats { geometry: groups(r), eps: 1e-5 }),
-    ("group_apply", |r| Kernel::GroupApply { geometry: groups(r), epilogue: epilogue(r) }),
-    ("group_backward_reduce", |r| Kernel::GroupBackwardReduce {
-        geometry: groups(r),
-        act: backward_epilogue(r).act,
+    ("bn_apply", |r| {
+        Kernel::BnApply(BnApply { rows: rows(r), channels: channels(r), epilogue: epilogue(r) })
     }),
-    ("group_backward_apply", |r| Kernel::GroupBackwardApply {
-        geometry: groups(r),
-        epilogue: backward_epilogue(r),
+    ("bn_backward_reduce", |r| {
+        Kernel::BnBackwardReduce(BnBackwardReduce {
+            rows: rows(r),
+            channels: channels(r),
+            epilogue: backward_epilogue(r),
+        })
     }),
-    ("affine", |r| Kernel::Affine { rows: rows(r), channels: channels(r), epilogue: epilogue(r) }),
-    ("activate", |r| Kernel::Activate { len: r.range(1, 200), act: some_activation(r) }),
-    ("activate_backward", |r| Kernel::ActivateBackward { len: r.range(1, 200), act: some_activation(r) }),
-    ("add", |r| Kernel::Add { len: r.range(1, 200), act: activation(r) }),
+    ("bn_backward_apply", |r| {
+        Kernel::BnBackwardApply(BnBackwardApply {
+            rows: rows(r),
+            channels: channels(r),
+            epilogue: backward_epilogue(r),
+        })
+    }),
+    ("group_stats", |r| Kernel::GroupStats(GroupStats { geometry: groups(r), eps: 1e-5 })),
+    ("group_apply", |r| Kernel::GroupApply(GroupApply { geometry: groups(r), epilogue: epilogue(r) })),
+    ("group_backward_reduce", |r| {
+        Kernel::GroupBackwardReduce(GroupBackwardReduce {
+            geometry: groups(r),
+            act: backward_epilogue(r).act,
+        })
+    }),
+    ("group_backward_apply", |r| {
+        Kernel::GroupBackwardApply(GroupBackwardApply { geometry: groups(r), epilogue: backward_epilogue(r) })
+    }),
+    ("affine", |r| Kernel::Affine(Affine { rows: rows(r), channels: channels(r), epilogue: epilogue(r) })),
+    ("activate", |r| Kernel::Activate(Activate { len: r.range(1, 200), act: some_activation(r) })),
+    ("activate_backward", |r| {
+        Kernel::ActivateBackward(ActivateBackward { len: r.range(1, 200), act: some_activation(r) })
+    }),
+    ("add", |r| Kernel::Add(Add { len: r.range(1, 200), act: activation(r) })),
     ("mul", |r| {
         let ([images, pixels, channels], gate) = product(r);
-        Kernel::Mul { images, pixels, channels, gate, epilogue: epilogue(r) }
+        Kernel::Mul(Mul { images, pixels, channels, gate, epilogue: epilogue(r) })
     }),
     ("mul_backward", |r| {
         let ([images, pixels, channels], gate) = product(r);
         let epilogue = backward_epilogue(r);
         let residual = epilogue.residual && epilogue.act.is_some();
-        Kernel::MulBackward { images, pixels, channels, gate, epilogue: Epilogue { residual, ..epilogue } }
+        Kernel::MulBackward(MulBackward {
+            images,
+            pixels,
+            channels,
+            gate,
+            epilogue: Epilogue { residual, ..epilogue },
+        })
     }),
     ("drop", |r| {
         let g = DropGeometry { n: r.range(1, 5), h: r.range(1, 9), w: r.range(1, 9), c: channels(r) };
         let part = r.pick(&[DropPart::Element, DropPart::Image, DropPart::Block { size: 3 }]);
-        Kernel::Drop { geometry: g, part, rate: r.pick(&[0.1, 0.5, 0.9]), stream: r.bits() }
+        Kernel::Drop(Drop { geometry: g, part, rate: r.pick(&[0.1, 0.5, 0.9]), stream: r.bits() })
     }),
-    ("scale_shift", |r| Kernel::ScaleShift {
-        len: r.range(1, 200),
-        scale: r.pick(&[0.5, -1.0, 3.0]),
-        shift: r.pick(&[0.0, 1.0, 0.25]),
+    ("scale_shift", |r| {
+        Kernel::ScaleShift(ScaleShift {
+            len: r.range(1, 200),
+            scale: r.pick(&[0.5, -1.0, 3.0]),
+            shift: r.pick(&[0.0, 1.0, 0.25]),
+        })
     }),
-    ("max_pool", |r| Kernel::MaxPool { geometry: pool(r), positions: r.flip() }),
-    ("max_pool_backward", |r| Kernel::MaxPoolBackward { geometry: pool(r) }),
-    ("avg_pool", |r| Kernel::AvgPool { geometry: pool(r) }),
-    ("avg_pool_backward", |r| Kernel::AvgPoolBackward { geometry: pool(r) }),
-    ("global_avg_pool", |r| Kernel::GlobalAvgPool {
-        images: r.range(1, 5),
-        pixels: r.range(1, 60),
-        channels: channels(r),
+    ("max_pool", |r| Kernel::MaxPool(MaxPool { geometry: pool(r), positions: r.flip() })),
+    ("max_pool_backward", |r| Kernel::MaxPoolBackward(MaxPoolBackward { geometry: pool(r) })),
+    ("avg_pool", |r| Kernel::AvgPool(AvgPool { geometry: pool(r) })),
+    ("avg_pool_backward", |r| Kernel::AvgPoolBackward(AvgPoolBackward { geometry: pool(r) })),
+    ("global_avg_pool", |r| {
+        Kernel::GlobalAvgPool(GlobalAvgPool {
+            images: r.range(1, 5),
+            pixels: r.range(1, 60),
+            channels: channels(r),
+        })
     }),
-    ("global_avg_pool_backward", |r| Kernel::GlobalAvgPoolBackward {
-        images: r.range(1, 5),
-        pixels: r.range(1, 60),
-        channels: channels(r),
+    ("global_avg_pool_backward", |r| {
+        Kernel::GlobalAvgPoolBackward(GlobalAvgPoolBackward {
+            images: r.range(1, 5),
+            pixels: r.range(1, 60),
+            channels: channels(r),
+        })
     }),
-    ("global_max_pool", |r| Kernel::GlobalMaxPool {
-        images: r.range(1, 5),
-        pixels: r.range(1, 60),
-        channels: channels(r),
-        positions: r.flip(),
+    ("global_max_pool", |r| {
+        Kernel::GlobalMaxPool(GlobalMaxPool {
+            images: r.range(1, 5),
+            pixels: r.range(1, 60),
+            channels: channels(r),
+            positions: r.flip(),
+        })
     }),
-    ("global_max_pool_backward", |r| Kernel::GlobalMaxPoolBackward {
-        images: r.range(1, 5),
-        pixels: r.range(1, 60),
-        channels: channels(r),
+    ("global_max_pool_backward", |r| {
+        Kernel::GlobalMaxPoolBackward(GlobalMaxPoolBackward {
+            images: r.range(1, 5),
+            pixels: r.range(1, 60),
+            channels: channels(r),
+        })
     }),
-    ("blur_pool", |r| Kernel::BlurPool(blur(r))),
-    ("blur_pool_backward", |r| Kernel::BlurPoolBackward(blur(r))),
-    ("concat", |r| Kernel::Concat {
-        rows: rows(r),
-        channels: (0..r.pick(&[1, 2, 3, 20])).map(|_| channels(r)).collect(),
+    ("blur_pool", |r| Kernel::BlurPool(BlurPool { geometry: blur(r) })),
+    ("blur_pool_backward", |r| Kernel::BlurPoolBackward(BlurPoolBackward { geometry: blur(r) })),
+    ("concat", |r| {
+        Kernel::Concat(Concat {
+            rows: rows(r),
+            channels: (0..r.pick(&[1, 2, 3, 20])).map(|_| channels(r)).collect(),
+        })
     }),
     ("channel_slice", |r| {
         let (start, taken) = (r.range(0, 20), channels(r));
-        Kernel::ChannelSlice { rows: rows(r), channels: start + taken + r.range(0, 20), start, taken }
+        Kernel::ChannelSlice(ChannelSlice {
+            rows: rows(r),
+            channels: start + taken + r.range(0, 20),
+            start,
+            taken,
+        })
     }),
-    ("pad_shortcut", |r| Kernel::PadShortcut(pad(r))),
-    ("pad_shortcut_backward", |r| Kernel::PadShortcutBackward(pad(r))),
-    ("softmax", |r| Kernel::Softmax { rows: r.range(1, 9), classes: r.range(1, 40) }),
-    ("cross_entropy", |r| Kernel::CrossEntropy {
-        rows: r.range(1, 9),
-        classes: r.range(1, 40),
-        smoothing: r.pick(&[0.0, 0.1]),
+    ("pad_shortcut", |r| Kernel::PadShortcut(PadShortcut { geometry: pad(r) })),
+    ("pad_shortcut_backward", |r| Kernel::PadShortcutBackward(PadShortcutBackward { geometry: pad(r) })),
+    ("softmax", |r| Kernel::Softmax(Softmax { rows: r.range(1, 9), classes: r.range(1, 40) })),
+    ("cross_entropy", |r| {
+        Kernel::CrossEntropy(CrossEntropy {
+            rows: r.range(1, 9),
+            classes: r.range(1, 40),
+            smoothing: r.pick(&[0.0, 0.1]),
+        })
     }),
-    ("cross_entropy_backward", |r| Kernel::CrossEntropyBackward {
-        rows: r.range(1, 9),
-        classes: r.range(1, 40),
-        smoothing: r.pick(&[0.0, 0.1]),
+    ("cross_entropy_backward", |r| {
+        Kernel::CrossEntropyBackward(CrossEntropyBackward {
+            rows: r.range(1, 9),
+            classes: r.range(1, 40),
+            smoothing: r.pick(&[0.0, 0.1]),
+        })
     }),
-    ("sgd_update", |r| Kernel::SgdUpdate { len: r.range(1, 200), sgd: sgd(r) }),
+    ("sgd_update", |r| Kernel::Update(Update { len: r.range(1, 200), rule: UpdateRule::Sgd(sgd(r)) })),
+    ("adamw_update", |r| Kernel::Update(Update { len: r.range(1, 200), rule: UpdateRule::AdamW(adamw(r)) })),
 ];
 
 fn channels(r: &mut Rng) -> usize {
@@ -268,4 +319,13 @@ fn sgd(r: &mut Rng) -> SgdAttrs {
     let nesterov = momentum != 0.0 && r.flip();
     let dampening = if nesterov { 0.0 } else { r.pick(&[0.0, 0.3]) };
     SgdAttrs { momentum, dampening, nesterov, weight_decay: r.pick(&[0.0, 1e-2]) }
+}
+
+fn adamw(r: &mut Rng) -> AdamWAttrs {
+    AdamWAttrs {
+        beta1: r.pick(&[0.0, 0.9]),
+        beta2: r.pick(&[0.5, 0.999]),
+        eps: 1e-8,
+        weight_decay: r.pick(&[0.0, 0.01]),
+    }
 }

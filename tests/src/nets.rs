@@ -2,7 +2,9 @@
 
 use resnetc_compiler::ir::graph::{Graph, Mode, Value};
 use resnetc_compiler::ir::op::{
-    Activation, ConvAttrs, ConvInit, Epilogue, Fan, Init, Norm, Op, PoolAttrs, Recipe, Role, ShortcutRule,
+    Activate, Activation, Add, BatchNorm, ChannelConv, Conv, ConvAttrs, ConvInit, CrossEntropy, Epilogue,
+    Fan, GlobalAvgPool, Init, Input, Labels, Linear, MaxPool, Norm, Op, Param, PoolAttrs, Recipe, Role,
+    Shortcut, ShortcutRule,
 };
 use resnetc_compiler::ir::types::Shape;
 use resnetc_compiler::source::Span;
@@ -24,7 +26,7 @@ impl Net {
     /// A net of an input alone, `[n, c, h, w]`.
     pub fn new(mode: Mode, shape: [usize; 4]) -> (Self, Value) {
         let mut net = Net { graph: Graph::new("by-hand", mode), batch: shape[0] };
-        let x = net.add("input", Op::Input { shape: shape.into() }, &[]);
+        let x = net.add("input", Op::Input(Input { shape: shape.into() }), &[]);
         (net, x)
     }
 
@@ -34,7 +36,7 @@ impl Net {
     }
 
     fn param(&mut self, name: &str, shape: impl Into<Shape>, role: Role, init: Init) -> Value {
-        self.add(name, Op::Param { shape: shape.into(), role, init, recipe: Recipe::Own }, &[])
+        self.add(name, Op::Param(Param { shape: shape.into(), role, init, recipe: Recipe::Own }), &[])
     }
 
     /// A convolution of `io` channels, with a bias where wanted.
@@ -45,14 +47,14 @@ impl Net {
         if bias {
             operands.push(self.param(&format!("{name}.bias"), [io[1]], Role::Bias, Init::Constant(0.0)));
         }
-        self.add(name, Op::Conv { attrs, bias, epilogue: Epilogue::default() }, &operands)
+        self.add(name, Op::Conv(Conv { attrs, bias, epilogue: Epilogue::default() }), &operands)
     }
 
     /// A convolution along channels.
     pub fn channel_conv(&mut self, name: &str, x: Value, kernel: usize) -> Value {
         let init = Init::Constant(0.0);
         let weight = self.param(&format!("{name}.weight"), [1, 1, kernel], Role::ConvWeight, init);
-        self.add(name, Op::ChannelConv, &[x, weight])
+        self.add(name, Op::ChannelConv(ChannelConv), &[x, weight])
     }
 
     /// A batch normalisation.
@@ -67,7 +69,11 @@ impl Net {
         for (suffix, role, value) in tensors {
             operands.push(self.param(&format!("{name}.{suffix}"), [channels], role, Init::Constant(value)));
         }
-        self.add(name, Op::BatchNorm { eps: 1e-5, momentum: 0.1, epilogue: Epilogue::default() }, &operands)
+        self.add(
+            name,
+            Op::BatchNorm(BatchNorm { eps: 1e-5, momentum: 0.1, epilogue: Epilogue::default() }),
+            &operands,
+        )
     }
 
     /// A group normalisation.
@@ -82,23 +88,23 @@ impl Net {
 
     /// An activation.
     pub fn act(&mut self, name: &str, x: Value, act: Activation) -> Value {
-        self.add(name, Op::Activate { act }, &[x])
+        self.add(name, Op::Activate(Activate { act }), &[x])
     }
 
     /// A sum.
     pub fn sum(&mut self, name: &str, a: Value, b: Value) -> Value {
-        self.add(name, Op::Add { act: None }, &[a, b])
+        self.add(name, Op::Add(Add { act: None }), &[a, b])
     }
 
     /// A unit's shortcut.
     pub fn shortcut(&mut self, name: &str, rule: ShortcutRule, x: Value, main: Value) -> Value {
         let init = ConvInit::HeNormal { fan: Fan::FanOut };
-        self.add(name, Op::Shortcut { rule, norm: Norm::DEFAULT, init }, &[x, main])
+        self.add(name, Op::Shortcut(Shortcut { rule, norm: Norm::DEFAULT, init }), &[x, main])
     }
 
     /// A maximum over windows.
     pub fn max_pool(&mut self, name: &str, x: Value, attrs: PoolAttrs) -> Value {
-        self.add(name, Op::MaxPool { attrs }, &[x])
+        self.add(name, Op::MaxPool(MaxPool { attrs }), &[x])
     }
 
     /// `conv3x3-bn-relu-conv3x3-bn + shortcut, relu`
@@ -123,15 +129,15 @@ impl Net {
 
     /// Pooling, a linear layer and, in training, the loss: the whole graph.
     pub fn finish(mut self, x: Value, features: usize, classes: usize, smoothing: f32) -> Graph {
-        let pooled = self.add("head.pool", Op::GlobalAvgPool, &[x]);
+        let pooled = self.add("head.pool", Op::GlobalAvgPool(GlobalAvgPool), &[x]);
         let weight =
             self.param("head.fc.weight", [classes, features], Role::LinearWeight, Init::Constant(0.0));
         let bias = self.param("head.fc.bias", [classes], Role::Bias, Init::Constant(0.0));
-        let logits = self.add("head.fc", Op::Linear { bias: true }, &[pooled, weight, bias]);
+        let logits = self.add("head.fc", Op::Linear(Linear { bias: true }), &[pooled, weight, bias]);
         self.graph.outputs.push(("logits".into(), logits));
         if self.graph.mode == Mode::Train {
-            let labels = self.add("labels", Op::Labels { batch: self.batch }, &[]);
-            let loss = self.add("loss", Op::CrossEntropy { smoothing }, &[logits, labels]);
+            let labels = self.add("labels", Op::Labels(Labels { batch: self.batch }), &[]);
+            let loss = self.add("loss", Op::CrossEntropy(CrossEntropy { smoothing }), &[logits, labels]);
             self.graph.outputs.push(("loss".into(), loss));
             self.graph.outputs.push(("correct".into(), Value { port: 1, ..loss }));
         }

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use resnetc_compiler::ir::graph::Mode;
 use resnetc_compiler::ir::types::{DType, Layout};
-use resnetc_compiler::plan::{ALIGN, Buffer, BufferId, Kernel, Plan, Region, RegionSizes, Slice, Step};
-use resnetc_runtime::device::{Device, ProgramId, RunArgs};
+use resnetc_compiler::plan::{
+    ALIGN, Buffer, BufferId, Controls, Kernel, Plan, Region, RegionSizes, Slice, Step,
+};
+use resnetc_runtime::device::{Device, ProgramId};
 use resnetc_runtime::error::Result;
 
 use crate::operands::{Operand, Signature, signature};
@@ -15,6 +17,7 @@ use crate::operands::{Operand, Signature, signature};
 pub struct PlanBuilder {
     buffers: Vec<Buffer>,
     steps: Vec<Step>,
+    optimizer: Vec<String>,
 }
 
 impl PlanBuilder {
@@ -53,6 +56,9 @@ impl PlanBuilder {
     /// A new step.
     pub fn step(&mut self, kernel: Kernel, inputs: &[BufferId], outputs: &[BufferId]) {
         let name = format!("step{}", self.steps.len());
+        if let Kernel::Update(update) = &kernel {
+            self.optimizer = update.rule.state().iter().map(|&tensor| tensor.to_owned()).collect();
+        }
         self.steps.push(Step { name, kernel, inputs: inputs.to_vec(), outputs: outputs.to_vec() });
     }
 
@@ -67,7 +73,8 @@ impl PlanBuilder {
         for buffer in self.buffers.iter_mut().filter(|b| b.region == Region::Arena) {
             buffer.live = Some((0, last));
         }
-        let trained = [Region::Params, Region::Grads, Region::Velocity].map(|r| self.end(r));
+        let trained = [Region::Params, Region::Grads, Region::Optimizer(0), Region::Optimizer(1)];
+        let trained = trained.map(|r| self.end(r));
         Plan {
             name: "by hand".into(),
             mode: Mode::Train,
@@ -76,12 +83,15 @@ impl PlanBuilder {
                 arena: self.end(Region::Arena),
                 params: trained.into_iter().max().unwrap_or(0),
                 state: self.end(Region::State),
+                control: self.end(Region::Control),
             },
             buffers: self.buffers,
             steps: self.steps,
             slots: Vec::new(),
             input: BufferId(0),
             labels: None,
+            controls: Controls::default(),
+            optimizer: self.optimizer,
             outputs: Vec::new(),
         }
     }
@@ -112,8 +122,9 @@ pub fn lay_at_edge(plan: &mut Plan, id: BufferId, edge: Edge) {
     let room = plan.buffers.iter().filter(|b| here(b)).map(|b| b.bytes).max().unwrap_or(0);
     let size = match region {
         Region::Arena => &mut plan.sizes.arena,
-        Region::Params | Region::Grads | Region::Velocity => &mut plan.sizes.params,
+        Region::Params | Region::Grads | Region::Optimizer(_) => &mut plan.sizes.params,
         Region::State => &mut plan.sizes.state,
+        Region::Control => &mut plan.sizes.control,
     };
     let end = size.next_multiple_of(ALIGN);
     let moved = match edge {
@@ -148,10 +159,9 @@ pub fn run_kernel(
     device: &mut dyn Device,
     kernel: &Kernel,
     data: &[Vec<f32>],
-    args: &RunArgs,
     in_place: &[(usize, usize)],
 ) -> Result<Results> {
-    run_stored(device, kernel, &signature(kernel), data, args, in_place)
+    run_stored(device, kernel, &signature(kernel), data, in_place)
 }
 
 /// The same with operands as one of the kernel's signatures says.
@@ -163,7 +173,6 @@ pub fn run_stored(
     kernel: &Kernel,
     Signature { inputs, outputs }: &Signature,
     data: &[Vec<f32>],
-    args: &RunArgs,
     in_place: &[(usize, usize)],
 ) -> Result<Results> {
     let mut builder = PlanBuilder::default();
@@ -184,7 +193,7 @@ pub fn run_stored(
     for ((&id, operand), values) in read.iter().zip(inputs).zip(data) {
         device.write(program, id, &to_bytes(operand, values))?;
     }
-    device.run(program, args, None)?;
+    device.run(program, None)?;
     let mut results = Results { outputs: Vec::new(), inputs: Vec::new() };
     for (&id, operand) in written.iter().zip(outputs) {
         results.outputs.push(read_values(device, program, id, operand)?);
@@ -234,6 +243,7 @@ pub fn to_bytes(operand: &Operand, values: &[f32]) -> Vec<u8> {
             DType::Bf16 => element.copy_from_slice(&((value.to_bits() >> 16) as u16).to_ne_bytes()),
             DType::U8 => element[0] = value as u8,
             DType::U32 => element.copy_from_slice(&(value as u32).to_ne_bytes()),
+            DType::U64 => element.copy_from_slice(&(value as u64).to_ne_bytes()),
         }
     }
     bytes
@@ -252,6 +262,10 @@ pub fn from_bytes(operand: &Operand, bytes: &[u8]) -> Vec<f32> {
         }
         DType::U8 => f32::from(element(at)[0]),
         DType::U32 => u32::from_ne_bytes(four(at)) as f32,
+        DType::U64 => {
+            let eight = element(at).try_into().expect("elements of eight bytes");
+            u64::from_ne_bytes(eight) as f32
+        }
     };
     stored_indices(operand).into_iter().map(value).collect()
 }

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use candle_core::{DType, Device as CandleDevice, Tensor};
 use resnetc_compiler::ir::graph::Graph;
-use resnetc_compiler::ir::op::{Role, SgdAttrs};
+use resnetc_compiler::ir::op::{Role, SgdAttrs, UpdateRule};
+use resnetc_compiler::lower::lower;
 use resnetc_compiler::pass::{self, PassContext};
-use resnetc_compiler::plan::lower::lower;
 use resnetc_compiler::plan::{BufferId, Plan, Region, Slot};
 use resnetc_compiler::report::Dump;
-use resnetc_runtime::device::{Device, ProgramId, RunArgs};
+use resnetc_runtime::device::{Device, ProgramId};
+use resnetc_runtime::exec::RunArgs;
 use resnetc_runtime::reference::ReferenceDevice;
 
 use crate::bounds::oracle;
@@ -24,7 +25,7 @@ pub const SGD: SgdAttrs = SgdAttrs { momentum: 0.9, dampening: 0.0, nesterov: fa
 /// # Panics
 /// When the graph is refused.
 pub fn compile_without(graph: Graph, left_out: &[&str]) -> Plan {
-    let context = PassContext { sgd: SGD, decay_norm: true, dump: Dump::Never };
+    let context = PassContext { optimizer: UpdateRule::Sgd(SGD), decay_norm: true, dump: Dump::Never };
     let mut passes = pass::front();
     passes.extend(pass::back(graph.mode));
     passes.retain(|p| !left_out.contains(&p.name));
@@ -113,7 +114,7 @@ impl Session {
     /// # Panics
     /// When a step fails.
     pub fn loss(&mut self) -> f64 {
-        self.device.run(self.program, &RunArgs::default(), None).expect("every step runs");
+        self.step(&RunArgs::default());
         self.get(self.plan.output("loss").expect("a training plan has a loss"))[0]
     }
 
@@ -122,7 +123,8 @@ impl Session {
     /// # Panics
     /// When a step fails.
     pub fn step(&mut self, args: &RunArgs) {
-        self.device.run(self.program, args, None).expect("every step runs");
+        args.write(&mut self.device, self.program, &self.plan).expect("it is written");
+        self.device.run(self.program, None).expect("every step runs");
     }
 
     /// Parameters that are trained.

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use resnetc_compiler::ir::graph::Mode;
 use resnetc_runtime::cpu::CpuDevice;
-use resnetc_runtime::device::RunArgs;
 use resnetc_runtime::exec::Executor;
+use resnetc_runtime::exec::RunArgs;
 use resnetc_runtime::init;
 use resnetc_tests::specs::{plan, resolve};
 
@@ -101,7 +101,7 @@ fn steps_allocate_nothing() {
             if mode == Mode::Train {
                 executor.set_labels(0, &[1, 2, 3, 4]).expect("four classes");
             }
-            let args = RunArgs { lr: 0.01, first_update: step == 0, seed: 3, step };
+            let args = RunArgs { lr: 0.01, seed: 3, step };
             COUNTING.store(true, Ordering::Relaxed);
             let result = executor.run(0, &args, None);
             COUNTING.store(false, Ordering::Relaxed);

@@ -7,8 +7,8 @@ use resnetc_compiler::pass::{self, PassContext};
 use resnetc_compiler::report::Dump;
 use resnetc_compiler::spec::ResolvedSpec;
 use resnetc_runtime::cpu::CpuDevice;
-use resnetc_runtime::device::RunArgs;
 use resnetc_runtime::exec::Executor;
+use resnetc_runtime::exec::RunArgs;
 use resnetc_runtime::weights::ParamStore;
 use resnetc_tests::evaluate::logits;
 use resnetc_tests::rng::Rng;
@@ -48,8 +48,7 @@ fn trained(spec: &ResolvedSpec, rng: &mut Rng) -> ParamStore {
         exec.set_input_nchw(0, &images(rng)).expect("it fits");
         let labels: Vec<u32> = (0..BATCH).map(|_| rng.range(0, 6) as u32).collect();
         exec.set_labels(0, &labels).expect("they fit");
-        exec.run(0, &RunArgs { lr: 0.05, first_update: step == 0, ..RunArgs::default() }, None)
-            .expect("it runs");
+        exec.run(0, &RunArgs { lr: 0.05, ..RunArgs::default() }, None).expect("it runs");
     }
     exec.store_params().expect("a training plan has all of them")
 }

@@ -1,7 +1,10 @@
 //! The gradient of every operator against finite differences in double precision, and fused against unfused.
 
 use resnetc_compiler::ir::graph::{Graph, Mode, Value};
-use resnetc_compiler::ir::op::{Activation, ConvAttrs, DropPart, Epilogue, Op, PoolAttrs, ShortcutRule};
+use resnetc_compiler::ir::op::{
+    Activation, AvgPool, BlurPool, Concat, ConvAttrs, Drop, DropPart, Epilogue, GlobalAvgPool, GlobalMaxPool,
+    Mul, Op, PoolAttrs, ScaleShift, ShortcutRule,
+};
 use resnetc_tests::nets::{Net, square};
 use resnetc_tests::training::{Session, assert_gradients, compile_without};
 
@@ -133,13 +136,13 @@ fn activations() {
 
 /// `sigmoid(conv1x1(mean of the image))`, one element per image and channel.
 fn gate(net: &mut Net, x: Value) -> Value {
-    let pooled = net.add("gate.pool", Op::GlobalAvgPool, &[x]);
+    let pooled = net.add("gate.pool", Op::GlobalAvgPool(GlobalAvgPool), &[x]);
     let gate = net.conv("gate.conv", pooled, [4, 4], square(1, 1, 0), true);
     net.act("gate", gate, Activation::Sigmoid)
 }
 
 fn product(net: &mut Net, a: Value, b: Value) -> Value {
-    net.add("mul", Op::Mul { epilogue: Epilogue::default() }, &[a, b])
+    net.add("mul", Op::Mul(Mul { epilogue: Epilogue::default() }), &[a, b])
 }
 
 #[test]
@@ -191,8 +194,8 @@ fn products_with_residual_alone() {
 #[test]
 fn multiples() {
     check(around(|net, x| {
-        let y = net.add("scale", Op::ScaleShift { scale: -0.5, shift: 1.0 }, &[x]);
-        let y = net.add("shift", Op::ScaleShift { scale: 1.0, shift: -0.25 }, &[y]);
+        let y = net.add("scale", Op::ScaleShift(ScaleShift { scale: -0.5, shift: 1.0 }), &[x]);
+        let y = net.add("shift", Op::ScaleShift(ScaleShift { scale: 1.0, shift: -0.25 }), &[y]);
         (net.act("act", y, Activation::Sigmoid), 4)
     }));
 }
@@ -201,7 +204,7 @@ fn multiples() {
 fn random_operators() {
     for part in [DropPart::Element, DropPart::Image, DropPart::Block { size: 3 }] {
         check(around(|net, x| {
-            let y = net.add("drop", Op::Drop { part, rate: 0.4, stream: 6 }, &[x]);
+            let y = net.add("drop", Op::Drop(Drop { part, rate: 0.4, stream: 6 }), &[x]);
             let y = net.act("act", y, Activation::Sigmoid);
             (net.conv("last", y, [4, 4], square(3, 1, 1), false), 4)
         }));
@@ -232,7 +235,7 @@ fn average_pooling() {
     for (ceil, count_padding) in [(false, false), (false, true), (true, false), (true, true)] {
         for attrs in [pool([2, 2], 2, 0, ceil, count_padding), pool([3, 2], 2, 1, ceil, count_padding)] {
             check(around(|net, x| {
-                let y = net.add("pool", Op::AvgPool { attrs }, &[x]);
+                let y = net.add("pool", Op::AvgPool(AvgPool { attrs }), &[x]);
                 // So that pixels do not count all the same in the mean behind.
                 (net.act("act", y, Activation::Sigmoid), 4)
             }));
@@ -262,7 +265,7 @@ fn value_added_to_itself() {
 #[test]
 fn global_max_pooling() {
     check(around(|net, x| {
-        let y = net.add("max", Op::GlobalMaxPool, &[x]);
+        let y = net.add("max", Op::GlobalMaxPool(GlobalMaxPool), &[x]);
         (net.conv("last", y, [4, 4], square(1, 1, 0), true), 4)
     }));
 }
@@ -271,7 +274,7 @@ fn global_max_pooling() {
 fn blurs() {
     for stride in [[1, 1], [2, 2], [3, 1]] {
         check(around(|net, x| {
-            let y = net.add("blur", Op::BlurPool { stride }, &[x]);
+            let y = net.add("blur", Op::BlurPool(BlurPool { stride }), &[x]);
             (net.act("act", y, Activation::Sigmoid), 4)
         }));
     }
@@ -281,7 +284,7 @@ fn blurs() {
 fn convolution_along_channels() {
     for kernel in [1, 3, 5] {
         check(around(|net, x| {
-            let pooled = net.add("pool", Op::GlobalAvgPool, &[x]);
+            let pooled = net.add("pool", Op::GlobalAvgPool(GlobalAvgPool), &[x]);
             let y = net.channel_conv("eca", pooled, kernel);
             let gate = net.act("gate", y, Activation::Sigmoid);
             (product(net, x, gate), 4)
@@ -294,7 +297,7 @@ fn concatenation() {
     check(around(|net, x| {
         let a = net.conv("a", x, [4, 3], square(3, 1, 1), false);
         let b = net.conv("b", x, [4, 2], square(1, 1, 0), true);
-        let all = net.add("concat", Op::Concat { operands: 3 }, &[a, x, b]);
+        let all = net.add("concat", Op::Concat(Concat { operands: 3 }), &[a, x, b]);
         let all = net.bn("bn", all, 9);
         (net.act("act", all, Activation::Relu), 9)
     }));
@@ -303,7 +306,7 @@ fn concatenation() {
 #[test]
 fn concatenation_of_a_value_with_itself() {
     check(around(|net, x| {
-        let twice = net.add("twice", Op::Concat { operands: 2 }, &[x, x]);
+        let twice = net.add("twice", Op::Concat(Concat { operands: 2 }), &[x, x]);
         let last = net.conv("last", twice, [8, 4], square(3, 1, 1), false);
         (net.act("act", last, Activation::Sigmoid), 4)
     }));

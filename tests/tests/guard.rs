@@ -3,6 +3,7 @@
 //!
 //! A fault ends the process, so the kernels run in one of their own, this test again with `RESNETC_GUARD` set.
 
+use resnetc_compiler::plan::kernel::{Conv, ConvBackwardData, ConvBackwardFilter};
 use std::process::Command;
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use resnetc_compiler::ir::types::DType;
 use resnetc_compiler::plan::{BufferId, ConvGeometry, Kernel, Region};
 use resnetc_runtime::cpu::CpuDevice;
 use resnetc_runtime::cpu::simd::Isa;
-use resnetc_runtime::device::{Device, RunArgs};
+use resnetc_runtime::device::Device;
 use resnetc_tests::kernels::{MAKERS, conv};
 use resnetc_tests::operands::{Signature, signature, stored_signatures};
 use resnetc_tests::plans::{Edge, kernel_plan, lay_at_edge, to_bytes};
@@ -76,9 +77,9 @@ fn every_operand_at_the_edge() {
 /// A convolution and its gradients.
 fn all_of(geometry: ConvGeometry) -> [Kernel; 3] {
     [
-        Kernel::Conv { geometry, bias: true, epilogue: Epilogue { residual: true, act: None } },
-        Kernel::ConvBackwardData { geometry, residual: true },
-        Kernel::ConvBackwardFilter { geometry },
+        Kernel::Conv(Conv { geometry, bias: true, epilogue: Epilogue { residual: true, act: None } }),
+        Kernel::ConvBackwardData(ConvBackwardData { geometry, residual: true }),
+        Kernel::ConvBackwardFilter(ConvBackwardFilter { geometry }),
     ]
 }
 
@@ -111,8 +112,7 @@ fn run(kernel: &Kernel, stored: &Signature, isa: Isa, threads: usize, id: Buffer
         let bytes = to_bytes(operand, &operand.generate(&mut rng));
         device.write(program, BufferId(at as u32), &bytes).expect("as long as the buffer");
     }
-    let args = RunArgs { lr: 0.1, first_update: false, seed: 1, step: 1 };
-    device.run(program, &args, None).expect("it runs");
+    device.run(program, None).expect("it runs");
 }
 
 #[test]

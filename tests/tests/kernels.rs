@@ -2,9 +2,10 @@
 
 use candle_core::{DType, Device as CandleDevice};
 use resnetc_compiler::plan::Kernel;
+use resnetc_compiler::plan::kernel::{AvgPool, Conv, MaxPool};
 use resnetc_runtime::cpu::CpuDevice;
 use resnetc_runtime::cpu::simd::Isa;
-use resnetc_runtime::device::{Device, RunArgs};
+use resnetc_runtime::device::Device;
 use resnetc_runtime::reference::ReferenceDevice;
 use resnetc_tests::bounds::{check_kernel, oracle};
 use resnetc_tests::kernels::{MAKERS, Maker, conv, pool};
@@ -85,8 +86,7 @@ fn assert_close(kernel: &Kernel, got: &[f32], exact: &[f64]) {
 /// Runs a kernel on the oracle on random data: its inputs and outputs.
 fn run(kernel: &Kernel, rng: &mut Rng) -> (Vec<Vec<f32>>, Vec<Vec<f32>>) {
     let data: Vec<Vec<f32>> = signature(kernel).inputs.iter().map(|o| o.generate(rng)).collect();
-    let results =
-        run_kernel(&mut oracle(), kernel, &data, &RunArgs::default(), &[]).expect("the oracle runs");
+    let results = run_kernel(&mut oracle(), kernel, &data, &[]).expect("the oracle runs");
     (data, results.outputs)
 }
 
@@ -95,7 +95,7 @@ fn the_oracle_convolves_by_definition() {
     for case in 0..CASES {
         let mut rng = Rng::new(case);
         let geometry = conv(&mut rng);
-        let kernel = Kernel::Conv { geometry, bias: false, epilogue: Default::default() };
+        let kernel = Kernel::Conv(Conv { geometry, bias: false, epilogue: Default::default() });
         let (data, outputs) = run(&kernel, &mut rng);
         assert_close(&kernel, &outputs[0], &naive::conv(&geometry, &data[0], &data[1]));
     }
@@ -106,7 +106,7 @@ fn the_oracle_pools_by_definition() {
     for case in 0..CASES {
         let mut rng = Rng::new(case);
         let geometry = pool(&mut rng);
-        let kernel = Kernel::MaxPool { geometry, positions: true };
+        let kernel = Kernel::MaxPool(MaxPool { geometry, positions: true });
         let (data, outputs) = run(&kernel, &mut rng);
         for (i, window) in naive::pool_windows(&geometry, &data[0]).enumerate() {
             let best = window.iter().copied().reduce(|a, b| if b.1 > a.1 { b } else { a });
@@ -114,7 +114,7 @@ fn the_oracle_pools_by_definition() {
             assert_eq!((outputs[1][i] as usize, outputs[0][i]), best, "{kernel:?}, window {i}");
         }
 
-        let kernel = Kernel::AvgPool { geometry };
+        let kernel = Kernel::AvgPool(AvgPool { geometry });
         let (data, outputs) = run(&kernel, &mut rng);
         if !geometry.attrs.count_padding {
             let mean = |w: Vec<(usize, f32)>| w.iter().map(|t| f64::from(t.1)).sum::<f64>() / w.len() as f64;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use resnetc_compiler::compile;
 use resnetc_compiler::ir::graph::Mode;
-use resnetc_compiler::ir::op::{Activation, Op};
+use resnetc_compiler::ir::op::{Activate, Activation, Op};
 use resnetc_compiler::plan::{ALIGN, Plan, Region};
 use resnetc_compiler::report::{Compiled, Dump, Target};
 use resnetc_compiler::source::SourceMap;
@@ -49,8 +49,8 @@ fn text(compiled: &Compiled) -> String {
         summary.params, summary.macs, summary.output_shape
     );
     let _ = writeln!(text, "kernels {} of {} operators", summary.kernels, summary.kernels_before);
-    for region in [Region::Arena, Region::Params, Region::Grads, Region::Velocity, Region::State] {
-        let _ = writeln!(text, "{region} {} bytes", plan.region_bytes(region));
+    for (region, bytes) in plan.memory() {
+        let _ = writeln!(text, "{region} {bytes} bytes");
     }
     text
 }
@@ -109,7 +109,7 @@ fn arenas_are_as_small_as_their_lifetimes_allow() {
 fn a_result_is_not_overwritten() {
     let (mut net, x) = Net::new(Mode::Infer, [1, 4, 4, 4]);
     let first = net.conv("first", x, [4, 4], square(3, 1, 1), false);
-    let second = net.add("second", Op::Activate { act: Activation::Sigmoid }, &[first]);
+    let second = net.add("second", Op::Activate(Activate { act: Activation::Sigmoid }), &[first]);
     net.graph.outputs = vec![("first".into(), first), ("second".into(), second)];
     let plan = compile_without(net.graph, &[]);
     let place = |name: &str| plan.buffer(plan.output(name).expect("it was named")).offset;

@@ -4,7 +4,8 @@ use resnetc_compiler::build::build;
 use resnetc_compiler::ir::graph::Mode;
 use resnetc_compiler::plan::Plan;
 use resnetc_runtime::cpu::CpuDevice;
-use resnetc_runtime::device::{Device, RunArgs};
+use resnetc_runtime::device::Device;
+use resnetc_runtime::exec::RunArgs;
 use resnetc_tests::generate::spec;
 use resnetc_tests::rng::Rng;
 use resnetc_tests::specs::resolve;
@@ -55,10 +56,11 @@ fn random_specs_train_alike_on_the_cpu() {
         let mut cpu = CpuDevice::new(Some(2)).expect("two threads");
         let program = transfer(&session, &mut cpu);
         for step in 0..3 {
-            let args = RunArgs { lr: 0.02, first_update: step == 0, seed: 1, step };
+            let args = RunArgs { lr: 0.02, seed: 1, step };
             session.step(&args);
             feed(&session, &mut cpu, program);
-            cpu.run(program, &args, None).expect("it runs");
+            args.write(&mut cpu, program, &plan).expect("it is written");
+            cpu.run(program, None).expect("it runs");
             let logits = plan.output("logits").expect("a network has logits");
             let gradients = session.trained().into_iter().map(|slot| gradient_of(&plan, slot.buffer));
             let parameters = plan.slots.iter().map(|slot| slot.buffer);

@@ -1,31 +1,33 @@
 //! PyTorch's SGD, several steps against figures worked out by hand from its documented update.
 
+use resnetc_compiler::plan::kernel::Update;
 use std::sync::Arc;
 
-use resnetc_compiler::ir::op::SgdAttrs;
+use resnetc_compiler::ir::op::{SgdAttrs, UpdateRule};
 use resnetc_compiler::plan::Kernel;
 use resnetc_runtime::cpu::CpuDevice;
-use resnetc_runtime::device::{Device, RunArgs};
+use resnetc_runtime::device::Device;
 use resnetc_tests::bounds::oracle;
 use resnetc_tests::operands::signature;
 use resnetc_tests::plans::{PlanBuilder, from_bytes, to_bytes};
 
 /// The parameter after each of three steps from 1.0 with the gradients 0.5, -1.0, 2.0 and the rate 0.1.
 fn trajectory(device: &mut dyn Device, sgd: SgdAttrs) -> Vec<f32> {
-    let kernel = Kernel::SgdUpdate { len: 1, sgd };
+    let kernel = Kernel::from(Update { len: 1, rule: UpdateRule::Sgd(sgd) });
     let operands = signature(&kernel).inputs;
     let mut builder = PlanBuilder::default();
-    let [param, grad, velocity] = [0, 1, 2].map(|i| builder.buffer(&operands[i]));
-    builder.step(kernel, &[param, grad, velocity], &[]);
+    let [param, grad, velocity, rate, number] = [0, 1, 2, 3, 4].map(|i| builder.buffer(&operands[i]));
+    builder.step(kernel, &[param, grad, velocity, rate, number], &[]);
     let program = device.load(Arc::new(builder.finish())).expect("it loads");
     device.write(program, param, &to_bytes(&operands[0], &[1.0])).expect("it is written");
     // The first update sets the velocity, whatever there was.
-    device.write_velocity(program, param, &to_bytes(&operands[2], &[7.0])).expect("it is written");
+    device.write_optimizer(program, param, 0, &to_bytes(&operands[2], &[7.0])).expect("it is written");
     let mut seen = Vec::new();
     for (step, gradient) in [0.5, -1.0, 2.0].into_iter().enumerate() {
         device.write(program, grad, &to_bytes(&operands[1], &[gradient])).expect("it is written");
-        let args = RunArgs { lr: 0.1, first_update: step == 0, ..RunArgs::default() };
-        device.run(program, &args, None).expect("it runs");
+        device.write(program, rate, &0.1f32.to_ne_bytes()).expect("it is written");
+        device.write(program, number, &(step as u64).to_ne_bytes()).expect("it is written");
+        device.run(program, None).expect("it runs");
         let mut bytes = [0; 4];
         device.read(program, param, &mut bytes).expect("it is read");
         seen.extend(from_bytes(&operands[0], &bytes));

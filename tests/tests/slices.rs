@@ -1,5 +1,6 @@
 //! Concatenation without copies: which copies go, that what stays is right, and that a faulty slice is refused.
 
+use resnetc_compiler::plan::kernel::{ChannelSlice, Concat};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -15,8 +16,9 @@ use resnetc_compiler::spec::limits::Limits;
 use resnetc_compiler::spec::{Request, ResolvedSpec, load};
 use resnetc_runtime::cpu::CpuDevice;
 use resnetc_runtime::cpu::simd::Isa;
-use resnetc_runtime::device::{Device, RunArgs};
+use resnetc_runtime::device::Device;
 use resnetc_runtime::exec::Executor;
+use resnetc_runtime::exec::RunArgs;
 use resnetc_runtime::init::initial;
 use resnetc_tests::bounds::oracle;
 use resnetc_tests::evaluate::logits;
@@ -46,7 +48,7 @@ fn plan(spec: &ResolvedSpec, mode: Mode, batch: usize) -> Plan {
 /// Channels that each copying step copies.
 fn copies(plan: &Plan) -> Vec<Vec<usize>> {
     let copied = plan.steps.iter().filter_map(|step| match &step.kernel {
-        Kernel::Concat { channels, .. } => Some(channels.clone()),
+        Kernel::Concat(Concat { channels, .. }) => Some(channels.clone()),
         _ => None,
     });
     copied.collect()
@@ -62,7 +64,7 @@ fn densenets_copy_nothing_forward() {
             assert_eq!(copies(&plan), Vec::<Vec<usize>>::new(), "{name}");
             // Backward, the new channels' gradients are: convolutions read them.
             let taken = plan.steps.iter().filter_map(|step| match step.kernel {
-                Kernel::ChannelSlice { taken, .. } => Some(taken),
+                Kernel::ChannelSlice(ChannelSlice { taken, .. }) => Some(taken),
                 _ => None,
             });
             assert!(taken.max().unwrap_or(0) <= 32, "{name} copies more than new channels");
@@ -177,7 +179,7 @@ fn slices_train_alike_on_the_cpu() {
             let program = transfer(&session, &mut cpu);
             feed(&session, &mut cpu, program);
             session.loss();
-            cpu.run(program, &RunArgs::default(), None).expect("it runs");
+            cpu.run(program, None).expect("it runs");
             for slot in session.trained() {
                 let id = gradient_of(&plan, slot.buffer);
                 let distance = distance(&session, &cpu, program, id);
@@ -241,7 +243,7 @@ fn run_sliced(isa: Isa, kernel: &Kernel, data: &[Vec<f32>], sliced: (bool, usize
         }
     }
     device.write(program, of, &to_bytes(&whole, &values)).expect("it fits");
-    device.run(program, &RunArgs::default(), None).expect("it runs");
+    device.run(program, None).expect("it runs");
     let fetch = |id, operand: &Operand| {
         let mut bytes = vec![0; operand.shape.numel().expect("small") * operand.dtype.size()];
         device.read(program, id, &mut bytes).expect("it fits");
@@ -277,7 +279,7 @@ fn kernels_step_over_gaps() {
             for sliced in inputs.chain(outputs) {
                 for isa in Isa::ALL.into_iter().filter(|isa| isa.available()) {
                     let mut device = CpuDevice::with_isa(2, isa).expect("the machine has it");
-                    let whole = run_kernel(&mut device, &kernel, &data, &RunArgs::default(), &[]);
+                    let whole = run_kernel(&mut device, &kernel, &data, &[]);
                     let whole = whole.expect("it runs").outputs;
                     assert_eq!(run_sliced(isa, &kernel, &data, sliced), whole, "{kernel:?}, {sliced:?}");
                     checked += 1;
@@ -315,7 +317,7 @@ fn faulty_slices_are_refused() {
     assert!(refused(&back, "once more").is_ok());
     let id = resnetc_compiler::plan::BufferId(slice as u32);
     let whole_reader = |plan: &mut Plan| {
-        let pool = plan.steps.iter_mut().find(|s| matches!(s.kernel, Kernel::GlobalAvgPool { .. }));
+        let pool = plan.steps.iter_mut().find(|s| matches!(s.kernel, Kernel::GlobalAvgPool(_)));
         pool.expect("the head pools").inputs[0] = id;
     };
     assert!(refused(&whole_reader, "cannot step over the gaps").is_err());

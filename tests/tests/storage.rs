@@ -7,8 +7,9 @@ use resnetc_compiler::ir::types::DType;
 use resnetc_compiler::plan::{Buffer, Plan, Region};
 use resnetc_runtime::cpu::CpuDevice;
 use resnetc_runtime::cpu::simd::Isa;
-use resnetc_runtime::device::{Device, RunArgs};
+use resnetc_runtime::device::Device;
 use resnetc_runtime::exec::Executor;
+use resnetc_runtime::exec::RunArgs;
 use resnetc_runtime::init;
 use resnetc_runtime::reference::ReferenceDevice;
 use resnetc_tests::generate::spec;
@@ -103,7 +104,7 @@ fn logits(device: Box<dyn Device>, plan: &Arc<Plan>, text: &str) -> Vec<f32> {
     let len = plan.buffer(plan.input).shape.numel().expect("a small input");
     let images: Vec<f32> = (0..len).map(|_| rng.normal()).collect();
     executor.set_input_nhwc(0, &images).expect("three images");
-    executor.run(0, &RunArgs { lr: 0.0, first_update: false, seed: 1, step: 0 }, None).expect("it runs");
+    executor.run(0, &RunArgs { lr: 0.0, seed: 1, step: 0 }, None).expect("it runs");
     executor.output(0, "logits").expect("a network has logits")
 }
 
@@ -154,7 +155,7 @@ fn devices_train_alike(text: &str) {
         let mut cpu = CpuDevice::with_isa(2, isa).expect("two threads");
         let program = transfer(&session, &mut cpu);
         feed(&session, &mut cpu, program);
-        cpu.run(program, &RunArgs::default(), None).expect("it runs");
+        cpu.run(program, None).expect("it runs");
         let distance = length_apart(&session, &cpu, program, &gradients);
         assert!(distance < TRAINED, "{}: gradients are off by {distance:e}\n{text}", isa.name());
     }

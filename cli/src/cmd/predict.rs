@@ -9,8 +9,8 @@ use resnetc_compiler::ir::op::Init;
 use resnetc_compiler::plan::Plan;
 use resnetc_compiler::report::{Dump, Summary, Target};
 use resnetc_compiler::source::SourceMap;
-use resnetc_runtime::device::RunArgs as StepArgs;
 use resnetc_runtime::exec::Executor;
+use resnetc_runtime::exec::RunArgs as StepArgs;
 use resnetc_runtime::init;
 
 use super::{device, spec};

@@ -9,8 +9,8 @@ use resnetc_compiler::plan::Plan;
 use resnetc_compiler::report::{Dump, Target};
 use resnetc_compiler::source::SourceMap;
 use resnetc_runtime::cpu::CpuDevice;
-use resnetc_runtime::device::RunArgs as StepArgs;
 use resnetc_runtime::exec::Executor;
+use resnetc_runtime::exec::RunArgs as StepArgs;
 use resnetc_runtime::init;
 use resnetc_runtime::weights::ParamStore;
 

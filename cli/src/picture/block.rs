@@ -162,7 +162,7 @@ fn build(subject: &Subject<'_>, name: &str, nodes: &[NodeId], before: Option<Nod
 /// The operands that are drawn. Of the edges from the forward into the backward pass only the loss' is.
 fn operands(graph: &Graph, id: NodeId) -> Vec<NodeId> {
     let backward = label::kind(graph.node(id)) == Kind::Backward;
-    let of_loss = matches!(graph.node(id).op, Op::CrossEntropyBackward { .. });
+    let of_loss = matches!(graph.node(id).op, Op::CrossEntropyBackward(_));
     let shown = |&from: &NodeId| {
         let saved = backward && label::kind(graph.node(from)) != Kind::Backward;
         !beside_the_data(&graph.node(from).op) && (!saved || of_loss)
@@ -179,12 +179,12 @@ fn drawn(graph: &Graph) -> Vec<NodeId> {
 fn beside_the_data(op: &Op) -> bool {
     matches!(
         op,
-        Op::Param { .. }
-            | Op::Labels { .. }
-            | Op::ConvBackwardFilter { .. }
-            | Op::LinearBackwardFilter
-            | Op::ChannelSum
-            | Op::SgdUpdate { .. }
+        Op::Param(_)
+            | Op::Labels(_)
+            | Op::ConvBackwardFilter(_)
+            | Op::LinearBackwardFilter(_)
+            | Op::ChannelSum(_)
+            | Op::Update(_)
     )
 }
 

@@ -1,7 +1,8 @@
 //! What a box says and how it is coloured: by the kind of the operator.
 
 use resnetc_compiler::ir::graph::Node;
-use resnetc_compiler::ir::op::{Activation, ConvAttrs, Epilogue, Op, PoolAttrs};
+use resnetc_compiler::ir::op::Op;
+use resnetc_compiler::ops::{Class, operator};
 
 /// Colour group of a box.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,144 +93,33 @@ impl Kind {
     }
 }
 
-/// Colour group of a node. A convolution that stands in a shortcut is marked by the segment `shortcut` of its name.
+impl From<Class> for Kind {
+    fn from(class: Class) -> Self {
+        match class {
+            Class::Input => Kind::Input,
+            Class::Conv => Kind::Conv,
+            Class::Shortcut => Kind::Shortcut,
+            Class::Norm => Kind::Norm,
+            Class::Elementwise => Kind::Elementwise,
+            Class::Pool => Kind::Pool,
+            Class::Head => Kind::Head,
+            Class::Loss => Kind::Loss,
+            Class::Backward => Kind::Backward,
+        }
+    }
+}
+
+/// Colour group of a node. Convolutions and normalisations that stand in a shortcut, by the segment `shortcut` of their
+/// names, are marked.
 pub fn kind(node: &Node) -> Kind {
     let in_shortcut = node.name.split('.').any(|segment| segment.starts_with("shortcut"));
-    match &node.op {
-        Op::Input { .. } | Op::Labels { .. } | Op::Param { .. } => Kind::Input,
-        Op::Shortcut { .. } | Op::PadShortcut { .. } => Kind::Shortcut,
-        Op::Conv { .. } | Op::BatchNorm { .. } | Op::GroupNorm { .. } | Op::Affine { .. } if in_shortcut => {
-            Kind::Shortcut
-        }
-        Op::Conv { .. } => Kind::Conv,
-        Op::BatchNorm { .. } | Op::GroupNorm { .. } | Op::Affine { .. } => Kind::Norm,
-        Op::Activate { .. }
-        | Op::Add { .. }
-        | Op::Mul { .. }
-        | Op::ScaleShift { .. }
-        | Op::Drop { .. }
-        | Op::Concat { .. } => Kind::Elementwise,
-        Op::MaxPool { .. }
-        | Op::AvgPool { .. }
-        | Op::GlobalAvgPool
-        | Op::GlobalMaxPool
-        | Op::BlurPool { .. } => Kind::Pool,
-        Op::ChannelConv => Kind::Conv,
-        Op::Linear { .. } | Op::Softmax => Kind::Head,
-        Op::CrossEntropy { .. } => Kind::Loss,
-        Op::ConvBackwardData { .. }
-        | Op::ConvBackwardFilter { .. }
-        | Op::ChannelSum
-        | Op::BatchNormBackward { .. }
-        | Op::GroupNormBackward { .. }
-        | Op::ActivateBackward { .. }
-        | Op::MulBackward { .. }
-        | Op::MaxPoolBackward { .. }
-        | Op::AvgPoolBackward { .. }
-        | Op::GlobalAvgPoolBackward { .. }
-        | Op::GlobalMaxPoolBackward { .. }
-        | Op::BlurPoolBackward { .. }
-        | Op::ChannelConvBackwardData
-        | Op::ChannelConvBackwardFilter { .. }
-        | Op::ChannelSlice { .. }
-        | Op::LinearBackwardData { .. }
-        | Op::LinearBackwardFilter
-        | Op::PadShortcutBackward { .. }
-        | Op::CrossEntropyBackward { .. }
-        | Op::SgdUpdate { .. } => Kind::Backward,
+    match operator(&node.op).class() {
+        Class::Conv | Class::Norm if in_shortcut => Kind::Shortcut,
+        class => class.into(),
     }
 }
 
 /// `conv 3x3 /2 + bias + add + relu`
 pub fn title(op: &Op) -> String {
-    match op {
-        Op::Input { .. } => "images".into(),
-        Op::Labels { .. } => "labels".into(),
-        Op::Param { .. } => "parameter".into(),
-        Op::Conv { attrs, bias, epilogue } => {
-            format!("conv {}{}{}", window(attrs), if *bias { " + bias" } else { "" }, tail(*epilogue))
-        }
-        Op::BatchNorm { epilogue, .. } => format!("batch norm{}", tail(*epilogue)),
-        Op::GroupNorm { groups, epilogue, .. } => format!("group norm {groups}{}", tail(*epilogue)),
-        Op::Affine { epilogue } => format!("scale + shift{}", tail(*epilogue)),
-        Op::Activate { act } => activation(*act).into(),
-        Op::Add { act } => format!("add{}", tail(Epilogue { residual: false, act: *act })),
-        Op::Mul { epilogue } => format!("multiply{}", tail(*epilogue)),
-        Op::ScaleShift { scale, shift } => format!("{scale} x {shift:+}"),
-        Op::Drop { part, rate, .. } => format!("drop {part} {rate}"),
-        Op::MaxPool { attrs } => format!("max pool {}", pool(attrs)),
-        Op::AvgPool { attrs } => format!("average pool {}", pool(attrs)),
-        Op::GlobalAvgPool => "global average pool".into(),
-        Op::GlobalMaxPool => "global max pool".into(),
-        Op::BlurPool { stride } => format!("blur{}", step(*stride)),
-        Op::ChannelConv => "conv over channels".into(),
-        Op::Concat { .. } => "concat".into(),
-        Op::Linear { bias } => format!("linear{}", if *bias { " + bias" } else { "" }),
-        Op::Shortcut { .. } => "shortcut".into(),
-        Op::PadShortcut { stride, channels } => format!("pad to {channels} channels{}", step(*stride)),
-        Op::Softmax => "softmax".into(),
-        Op::CrossEntropy { .. } => "cross-entropy".into(),
-        Op::ConvBackwardData { attrs, residual, .. } => {
-            format!("conv {} ∂data{}", window(attrs), if *residual { " + add" } else { "" })
-        }
-        Op::ConvBackwardFilter { attrs, .. } => format!("conv {} ∂filter", window(attrs)),
-        Op::ChannelSum => "sum over channels".into(),
-        Op::BatchNormBackward { epilogue } => format!("batch norm{} ∂", tail(*epilogue)),
-        Op::GroupNormBackward { groups, epilogue } => format!("group norm {groups}{} ∂", tail(*epilogue)),
-        Op::ActivateBackward { act } => format!("{} ∂", activation(*act)),
-        Op::MulBackward { epilogue } => format!("multiply{} ∂", tail(*epilogue)),
-        Op::MaxPoolBackward { attrs, .. } => format!("max pool {} ∂", pool(attrs)),
-        Op::AvgPoolBackward { attrs, .. } => format!("average pool {} ∂", pool(attrs)),
-        Op::GlobalAvgPoolBackward { .. } => "global average pool ∂".into(),
-        Op::GlobalMaxPoolBackward { .. } => "global max pool ∂".into(),
-        Op::BlurPoolBackward { .. } => "blur ∂".into(),
-        Op::ChannelConvBackwardData => "conv over channels ∂data".into(),
-        Op::ChannelConvBackwardFilter { .. } => "conv over channels ∂filter".into(),
-        Op::ChannelSlice { start, channels } => format!("channels {start}..{}", start + channels),
-        Op::LinearBackwardData { .. } => "linear ∂data".into(),
-        Op::LinearBackwardFilter => "linear ∂filter".into(),
-        Op::PadShortcutBackward { .. } => "pad ∂".into(),
-        Op::CrossEntropyBackward { .. } => "cross-entropy ∂".into(),
-        Op::SgdUpdate { .. } => "sgd".into(),
-    }
-}
-
-fn window(attrs: &ConvAttrs) -> String {
-    let mut text = format!("{}x{}{}", attrs.kernel[0], attrs.kernel[1], step(attrs.stride));
-    if attrs.dilation != [1, 1] {
-        text += &format!(" dilated {}", attrs.dilation[0]);
-    }
-    if attrs.groups > 1 {
-        text += &format!(" {} groups", attrs.groups);
-    }
-    text
-}
-
-fn pool(attrs: &PoolAttrs) -> String {
-    format!("{}x{}{}", attrs.kernel[0], attrs.kernel[1], step(attrs.stride))
-}
-
-/// ` /2` where the stride is not 1.
-fn step(stride: [usize; 2]) -> String {
-    match stride {
-        [1, 1] => String::new(),
-        [a, b] if a == b => format!(" /{a}"),
-        [a, b] => format!(" /{a}x{b}"),
-    }
-}
-
-fn tail(epilogue: Epilogue) -> String {
-    let add = if epilogue.residual { " + add" } else { "" };
-    epilogue.act.map_or(add.to_owned(), |act| format!("{add} + {}", activation(act)))
-}
-
-fn activation(act: Activation) -> &'static str {
-    match act {
-        Activation::Relu => "relu",
-        Activation::LeakyRelu { .. } => "leaky relu",
-        Activation::Sigmoid => "sigmoid",
-        Activation::Tanh => "tanh",
-        Activation::Silu => "silu",
-        Activation::Gelu => "gelu",
-    }
+    operator(op).title()
 }

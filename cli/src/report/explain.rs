@@ -94,7 +94,7 @@ impl Explainer<'_> {
             (Some(host), _) if host.name != node.name => format!("in `{}`", host.name),
             (_, None) => {
                 let kernel = self.trace.plan.steps.iter().find(|step| step.name == node.name);
-                let slices = matches!(node.op, Op::Concat { .. });
+                let slices = matches!(node.op, Op::Concat(_));
                 let why = if slices { ": its operands are slices of it" } else { "" };
                 kernel.map_or(format!("memory, no kernel{why}"), |step| {
                     format!("kernel {}", step.kernel.name())

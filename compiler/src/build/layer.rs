@@ -3,7 +3,10 @@
 use super::builder::{Builder, Map, Result};
 use crate::diagnostic::Diagnostic;
 use crate::ir::graph::{NodeId, Value};
-use crate::ir::op::{Activation, ConvAttrs, DropPart, Epilogue, Init, Norm, Op, Recipe, Role};
+use crate::ir::op::{
+    Activate, Activation, AvgPool, BlurPool, ChannelConv, Conv, ConvAttrs, Drop, DropPart, Epilogue,
+    GlobalAvgPool, GlobalMaxPool, Init, Linear, MaxPool, Mul, Norm, Op, Param, Recipe, Role,
+};
 use crate::ir::types::Shape;
 use crate::source::Span;
 use crate::spec::language::layer::Layer;
@@ -19,20 +22,30 @@ impl Builder<'_> {
             }
             Layer::Scale(by) => self.scale_shift(x, by, 0.0, span)?,
             Layer::Norm(norm) => same(self.norm(norm, span, x)?),
-            Layer::Activate(act) => same(self.node(kind_of(act), Op::Activate { act }, span, &[x.value])?),
+            Layer::Activate(act) => {
+                same(self.node(kind_of(act), Op::Activate(Activate { act }), span, &[x.value])?)
+            }
             Layer::Drop { rate: 0.0, .. } => x,
             Layer::Drop { part, rate } => {
                 let name = self.name(drop_kind(part));
-                let op = Op::Drop { part, rate, stream: stream(&name) };
+                let op = Op::Drop(Drop { part, rate, stream: stream(&name) });
                 same(self.insert(name, op, span, &[x.value])?)
             }
-            Layer::MaxPool(attrs) => same(self.node("maxpool", Op::MaxPool { attrs }, span, &[x.value])?),
-            Layer::AvgPool(attrs) => same(self.node("avgpool", Op::AvgPool { attrs }, span, &[x.value])?),
-            Layer::BlurPool { stride } => {
-                same(self.node("blur", Op::BlurPool { stride }, span, &[x.value])?)
+            Layer::MaxPool(attrs) => {
+                same(self.node("maxpool", Op::MaxPool(MaxPool { attrs }), span, &[x.value])?)
             }
-            Layer::GlobalAvgPool => same(self.node("pool", Op::GlobalAvgPool, span, &[x.value])?),
-            Layer::GlobalMaxPool => same(self.node("maxpool", Op::GlobalMaxPool, span, &[x.value])?),
+            Layer::AvgPool(attrs) => {
+                same(self.node("avgpool", Op::AvgPool(AvgPool { attrs }), span, &[x.value])?)
+            }
+            Layer::BlurPool { stride } => {
+                same(self.node("blur", Op::BlurPool(BlurPool { stride }), span, &[x.value])?)
+            }
+            Layer::GlobalAvgPool => {
+                same(self.node("pool", Op::GlobalAvgPool(GlobalAvgPool), span, &[x.value])?)
+            }
+            Layer::GlobalMaxPool => {
+                same(self.node("maxpool", Op::GlobalMaxPool(GlobalMaxPool), span, &[x.value])?)
+            }
             Layer::ChannelConv { kernel } => self.channel_conv(kernel, span, x)?,
             Layer::Eca { kernel } => self.eca(kernel, span, x)?,
             Layer::Linear { out, bias } => self.linear(out, bias, span, x)?,
@@ -88,7 +101,7 @@ impl Builder<'_> {
             let init = first.map_or(drawn, Init::Constant);
             operands.push(self.param(&name, "bias", vec![out], Role::Bias, init, span)?);
         }
-        let op = Op::Conv { attrs, bias: bias.is_some(), epilogue: Epilogue::default() };
+        let op = Op::Conv(Conv { attrs, bias: bias.is_some(), epilogue: Epilogue::default() });
         Ok(Map { value: self.insert(name, op, span, &operands)?.into(), channels: out })
     }
 
@@ -98,7 +111,7 @@ impl Builder<'_> {
         let name = self.name("channel_conv");
         let init = initial(self.spec.init.conv, kernel, kernel);
         let weight = self.param(&name, "weight", vec![1, 1, kernel], Role::ConvWeight, init, span)?;
-        let node = self.insert(name, Op::ChannelConv, span, &[x.value, weight])?;
+        let node = self.insert(name, Op::ChannelConv(ChannelConv), span, &[x.value, weight])?;
         Ok(Map { value: node.into(), channels: x.channels })
     }
 
@@ -110,7 +123,7 @@ impl Builder<'_> {
         for layer in gates {
             gate = self.layer(layer, span, gate)?;
         }
-        let op = Op::Mul { epilogue: Epilogue::default() };
+        let op = Op::Mul(Mul { epilogue: Epilogue::default() });
         Ok(Map { value: self.node("mul", op, span, &[x.value, gate.value])?.into(), channels: x.channels })
     }
 
@@ -122,7 +135,10 @@ impl Builder<'_> {
         if bias {
             operands.push(self.param(&name, "bias", vec![out], Role::Bias, init, span)?);
         }
-        Ok(Map { value: self.insert(name, Op::Linear { bias }, span, &operands)?.into(), channels: out })
+        Ok(Map {
+            value: self.insert(name, Op::Linear(Linear { bias }), span, &operands)?.into(),
+            channels: out,
+        })
     }
 
     fn param(
@@ -146,7 +162,7 @@ impl Builder<'_> {
             return Err(Box::new(fault.help(limits.way_out("parameters"))));
         };
         self.params = total;
-        let op = Op::Param { shape, role, init, recipe: Recipe::Own };
+        let op = Op::Param(Param { shape, role, init, recipe: Recipe::Own });
         Ok(self.insert(format!("{layer}.{part}"), op, span, &[])?.into())
     }
 }

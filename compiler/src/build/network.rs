@@ -3,7 +3,7 @@
 use super::builder::{Builder, Item, Map, Result, numbers};
 use crate::diagnostic::Diagnostic;
 use crate::ir::graph::{Mode, Value};
-use crate::ir::op::Op;
+use crate::ir::op::{CrossEntropy, Input, Labels, Op};
 use crate::spec::language::place::Place;
 use crate::spec::language::tree::Call;
 use crate::spec::sections::stages::UnitSpec;
@@ -13,7 +13,7 @@ impl Builder<'_> {
     pub(super) fn network(&mut self, batch: usize) -> Result<()> {
         let spec = self.spec;
         let [c, h, w] = spec.input.value;
-        let op = Op::Input { shape: [batch, c, h, w].into() };
+        let op = Op::Input(Input { shape: [batch, c, h, w].into() });
         let input = self.insert("input".into(), op, spec.input.span, &[])?;
         let mut results = Vec::new();
         let mut map = Map { value: input.into(), channels: c };
@@ -50,8 +50,8 @@ impl Builder<'_> {
             ));
         };
         let span = self.spec.classes.span;
-        let labels = self.insert("labels".into(), Op::Labels { batch }, span, &[])?;
-        let op = Op::CrossEntropy { smoothing: self.spec.train.label_smoothing };
+        let labels = self.insert("labels".into(), Op::Labels(Labels { batch }), span, &[])?;
+        let op = Op::CrossEntropy(CrossEntropy { smoothing: self.spec.train.label_smoothing });
         let loss = self.insert("loss".into(), op, span, &[logits, labels.into()])?;
         self.graph.outputs.push(("loss".into(), loss.into()));
         self.graph.outputs.push(("correct".into(), Value { node: loss, port: 1 }));

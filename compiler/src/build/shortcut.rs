@@ -3,7 +3,7 @@
 use super::builder::{Builder, Item, Like, Map, Result, Scope, numbers};
 use crate::diagnostic::Diagnostic;
 use crate::ir::graph::NodeId;
-use crate::ir::op::{Init, Op, ShortcutRule};
+use crate::ir::op::{Init, Op, Param, Shortcut, ShortcutRule};
 use crate::ops::ShortcutChange;
 use crate::source::Span;
 use crate::spec::language::layer::Layer;
@@ -75,7 +75,7 @@ impl Builder<'_> {
                 fault.help("`shortcut: projection` puts a 1x1 convolution where shapes differ"),
             ));
         }
-        let op = Op::Shortcut { rule, norm: self.spec.norm, init: self.spec.init.conv };
+        let op = Op::Shortcut(Shortcut { rule, norm: self.spec.norm, init: self.spec.init.conv });
         let node = self.node("shortcut", op, span, &[x.value, like.map.value])?;
         Ok(Map { value: node.into(), channels })
     }
@@ -117,14 +117,14 @@ impl Builder<'_> {
     /// Makes a normalisation start with scale 0, also one that a gate or a number multiplies; nothing where the node is
     /// none.
     fn zero_scale(&mut self, node: NodeId) {
-        if let Op::Mul { .. } | Op::ScaleShift { .. } | Op::Drop { .. } = self.graph.node(node).op {
+        if let Op::Mul(_) | Op::ScaleShift(_) | Op::Drop(_) = self.graph.node(node).op {
             self.graph.operands(node).into_iter().for_each(|factor| self.zero_scale(factor.node));
         }
-        if !matches!(self.graph.node(node).op, Op::BatchNorm { .. } | Op::GroupNorm { .. }) {
+        if !matches!(self.graph.node(node).op, Op::BatchNorm(_) | Op::GroupNorm(_)) {
             return;
         }
         let scale = self.graph.operands(node)[1].node;
-        if let Op::Param { init, .. } = &mut self.graph.node_mut(scale).op {
+        if let Op::Param(Param { init, .. }) = &mut self.graph.node_mut(scale).op {
             *init = Init::Constant(0.0);
         }
     }

@@ -3,7 +3,7 @@
 use super::builder::{Builder, Item, Like, Map, Result, Scope};
 use crate::diagnostic::Diagnostic;
 use crate::ir::graph::Value;
-use crate::ir::op::{Epilogue, Op};
+use crate::ir::op::{Add, Concat, Epilogue, Mul, Op, ScaleShift};
 use crate::source::Span;
 use crate::spec::language::layer::{self, Bound, Layer};
 use crate::spec::language::number;
@@ -146,7 +146,7 @@ impl Builder<'_> {
         if (scale, shift) == (1.0, 0.0) {
             return Ok(x);
         }
-        let op = Op::ScaleShift { scale: scale as f32, shift: shift as f32 };
+        let op = Op::ScaleShift(ScaleShift { scale: scale as f32, shift: shift as f32 });
         Ok(Map { value: self.node("scale", op, span, &[x.value])?.into(), channels: x.channels })
     }
 
@@ -157,7 +157,7 @@ impl Builder<'_> {
             let fault = fault.label(b_span, format!("{} channels", b.channels));
             return Err(Box::new(fault.help("a gate has as many channels as what it multiplies")));
         }
-        let op = Op::Mul { epilogue: Epilogue::default() };
+        let op = Op::Mul(Mul { epilogue: Epilogue::default() });
         Ok(Map { value: self.node("mul", op, whole, &[a.value, b.value])?.into(), channels: a.channels })
     }
 
@@ -172,7 +172,7 @@ impl Builder<'_> {
             return Err(Box::new(fault.help(format!("{} are the limit", layer::MAX_CHANNELS))));
         };
         let operands: Vec<Value> = maps.iter().map(|map| map.value).collect();
-        let node = self.node("concat", Op::Concat { operands: operands.len() }, span, &operands)?;
+        let node = self.node("concat", Op::Concat(Concat { operands: operands.len() }), span, &operands)?;
         Ok(Map { value: node.into(), channels })
     }
 
@@ -183,7 +183,7 @@ impl Builder<'_> {
             let fault = fault.label(b_span, format!("{} channels", b.channels));
             return Err(Box::new(fault.help("`conv1x1(f)` gives a branch `f` channels")));
         }
-        let node = self.node("add", Op::Add { act: None }, whole, &[a.value, b.value])?;
+        let node = self.node("add", Op::Add(Add { act: None }), whole, &[a.value, b.value])?;
         Ok(Map { value: node.into(), channels: a.channels })
     }
 }

@@ -1,6 +1,12 @@
-//! Activations, and what their gradients are computed from.
+//! Activations: one entry each, with all that is known of it. Specs, dumps, pictures, passes, the reference and the suites
+//! read the entry; only the vectorised kernels have code of their own.
+
+use std::f64::consts::{FRAC_1_SQRT_2, PI};
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
+
+use super::erf::erf;
 
 /// Elementwise nonlinearity.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -32,23 +38,181 @@ pub enum GradFrom {
     Input,
 }
 
+/// All that is known of an activation.
+#[derive(Debug)]
+pub struct ActivationInfo {
+    /// As specs spell it.
+    pub name: &'static str,
+    /// What the gradient is computed from.
+    pub grad_from: GradFrom,
+    /// Whether the sign of the result says which of two constants the derivative is: its gradient then is a mask that any
+    /// kernel can apply to what it reads.
+    pub keeps_sign: bool,
+    /// Whether all results lie between -1 and 1.
+    pub bounded: bool,
+    /// The function of `x`; the second argument is the activation's parameter, 0 where it has none.
+    f: fn(f64, f64) -> f64,
+    /// Its derivative, from what `grad_from` says; likewise.
+    derivative: fn(f64, f64) -> f64,
+}
+
+const RELU: ActivationInfo = ActivationInfo {
+    name: "relu",
+    grad_from: GradFrom::Result,
+    keeps_sign: true,
+    bounded: false,
+    // A NaN stays one.
+    f: |x, _| if x <= 0.0 { 0.0 } else { x },
+    derivative: |y, _| if y > 0.0 { 1.0 } else { 0.0 },
+};
+
+const LEAKY_RELU: ActivationInfo = ActivationInfo {
+    name: "leaky_relu",
+    grad_from: GradFrom::Result,
+    keeps_sign: true,
+    bounded: false,
+    f: |x, slope| if x > 0.0 { x } else { slope * x },
+    derivative: |y, slope| if y > 0.0 { 1.0 } else { slope },
+};
+
+const SIGMOID: ActivationInfo = ActivationInfo {
+    name: "sigmoid",
+    grad_from: GradFrom::Result,
+    keeps_sign: false,
+    bounded: true,
+    f: |x, _| sigmoid(x),
+    derivative: |y, _| y * (1.0 - y),
+};
+
+const TANH: ActivationInfo = ActivationInfo {
+    name: "tanh",
+    grad_from: GradFrom::Result,
+    keeps_sign: false,
+    bounded: true,
+    f: |x, _| x.tanh(),
+    derivative: |y, _| 1.0 - y * y,
+};
+
+const SILU: ActivationInfo = ActivationInfo {
+    name: "silu",
+    grad_from: GradFrom::Input,
+    keeps_sign: false,
+    bounded: false,
+    f: |x, _| x * sigmoid(x),
+    // With s = sigmoid(x): s * (1 + x * (1 - s)).
+    derivative: |x, _| sigmoid(x) * (1.0 + x * (1.0 - sigmoid(x))),
+};
+
+const GELU: ActivationInfo = ActivationInfo {
+    name: "gelu",
+    grad_from: GradFrom::Input,
+    keeps_sign: false,
+    bounded: false,
+    f: |x, _| x * normal(x),
+    // With the normal distribution's P and density p: P(x) + x * p(x).
+    derivative: |x, _| normal(x) + x * (-x * x / 2.0).exp() / (2.0 * PI).sqrt(),
+};
+
 impl Activation {
-    /// Whether the sign of the result says which of two constants the derivative is: its gradient then is a mask that
-    /// any kernel can apply to what it reads.
-    pub fn keeps_sign(self) -> bool {
+    /// All, with the parameter that specs give where they name none.
+    pub const ALL: &[Activation] = &[
+        Activation::Relu,
+        Activation::LeakyRelu { slope: 0.01 },
+        Activation::Sigmoid,
+        Activation::Tanh,
+        Activation::Silu,
+        Activation::Gelu,
+    ];
+
+    /// Its entry.
+    pub fn info(self) -> &'static ActivationInfo {
         match self {
-            Activation::Relu | Activation::LeakyRelu { .. } => true,
-            Activation::Sigmoid | Activation::Tanh | Activation::Silu | Activation::Gelu => false,
+            Activation::Relu => &RELU,
+            Activation::LeakyRelu { .. } => &LEAKY_RELU,
+            Activation::Sigmoid => &SIGMOID,
+            Activation::Tanh => &TANH,
+            Activation::Silu => &SILU,
+            Activation::Gelu => &GELU,
         }
     }
 
-    /// What the gradient is computed from, the second operand of [`ActivateBackward`](super::op::Op::ActivateBackward).
+    /// The number that belongs to it; none for most.
+    pub fn parameter(self) -> Option<f32> {
+        if let Activation::LeakyRelu { slope } = self { Some(slope) } else { None }
+    }
+
+    /// The function in double precision.
+    pub fn apply(self, x: f64) -> f64 {
+        (self.info().f)(x, self.parameter().map_or(0.0, f64::from))
+    }
+
+    /// The derivative in double precision, from the result or the input: see [`Activation::grad_from`].
+    pub fn derivative(self, from: f64) -> f64 {
+        (self.info().derivative)(from, self.parameter().map_or(0.0, f64::from))
+    }
+
+    /// See [`ActivationInfo::keeps_sign`].
+    pub fn keeps_sign(self) -> bool {
+        self.info().keeps_sign
+    }
+
+    /// What the gradient is computed from, the second operand of [`ActivateBackward`](super::op::ActivateBackward).
     pub fn grad_from(self) -> GradFrom {
-        match self {
-            Activation::Relu | Activation::LeakyRelu { .. } | Activation::Sigmoid | Activation::Tanh => {
-                GradFrom::Result
+        self.info().grad_from
+    }
+}
+
+fn sigmoid(x: f64) -> f64 {
+    1.0 / (1.0 + (-x).exp())
+}
+
+/// Probability of what is below `x` in the standard normal distribution.
+fn normal(x: f64) -> f64 {
+    0.5 * (1.0 + erf(x * FRAC_1_SQRT_2))
+}
+
+/// `relu`, `leaky_relu(0.1)`
+impl fmt::Display for Activation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.info().name)?;
+        self.parameter().map_or(Ok(()), |parameter| write!(f, "({parameter})"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Central differences of the function agree with the derivative to their own error.
+    #[test]
+    fn derivatives_are_those_of_the_functions() {
+        let h = 1e-5;
+        for &act in Activation::ALL {
+            for x in [-3.7, -1.3, -0.4, 0.3, 1.1, 2.9] {
+                let slope = (act.apply(x + h) - act.apply(x - h)) / (2.0 * h);
+                let from = match act.grad_from() {
+                    GradFrom::Result => act.apply(x),
+                    GradFrom::Input => x,
+                };
+                let found = act.derivative(from);
+                assert!((slope - found).abs() < 1e-8, "{act} at {x}: {found}, differences give {slope}");
             }
-            Activation::Silu | Activation::Gelu => GradFrom::Input,
         }
+    }
+
+    #[test]
+    fn what_the_table_says_holds() {
+        for &act in Activation::ALL {
+            let points = (-40..=40).map(|i| f64::from(i) / 7.0);
+            for x in points {
+                let y = act.apply(x);
+                assert!(!act.info().bounded || y.abs() <= 1.0, "{act} at {x} is {y}");
+                assert!(!act.keeps_sign() || (x > 0.0) == (y > 0.0), "{act} at {x} is {y}");
+            }
+        }
+        let mut names: Vec<&str> = Activation::ALL.iter().map(|act| act.info().name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), Activation::ALL.len());
     }
 }

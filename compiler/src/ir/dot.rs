@@ -37,7 +37,7 @@ pub fn dot(graph: &Graph) -> String {
 
 /// Parameters would double the picture; their shapes follow from the operators'.
 fn shown(graph: &Graph, id: NodeId) -> bool {
-    !matches!(graph.node(id).op, Op::Param { .. })
+    !matches!(graph.node(id).op, Op::Param(_))
 }
 
 fn write_node(out: &mut String, graph: &Graph, id: NodeId, indent: &str) {

@@ -1,5 +1,7 @@
 //! The graph: nodes are operators, edges carry values from a result (`port`) of one node to an operand of another.
 
+use std::fmt;
+
 use petgraph::Direction;
 use petgraph::stable_graph::{NodeIndex, StableDiGraph};
 use petgraph::visit::EdgeRef;
@@ -110,15 +112,21 @@ impl Graph {
     }
 
     /// Adds a node whose operands are the given values, in order. The name must be new.
-    pub fn add(&mut self, name: impl Into<String>, op: Op, span: Span, operands: &[Value]) -> NodeId {
-        let node = Node { name: name.into(), op, span, types: Vec::new(), history: Vec::new() };
+    pub fn add(
+        &mut self,
+        name: impl Into<String>,
+        op: impl Into<Op>,
+        span: Span,
+        operands: &[Value],
+    ) -> NodeId {
+        let node = Node { name: name.into(), op: op.into(), span, types: Vec::new(), history: Vec::new() };
         let id = self.nodes.add_node(node);
         self.connect(id, operands);
         id
     }
 
     /// Replaces the operands of a node.
-    pub(super) fn set_operands(&mut self, id: NodeId, operands: &[Value]) {
+    pub(crate) fn set_operands(&mut self, id: NodeId, operands: &[Value]) {
         let old: Vec<_> = self.nodes.edges_directed(id, Direction::Incoming).map(|e| e.id()).collect();
         for edge in old {
             self.nodes.remove_edge(edge);
@@ -257,5 +265,27 @@ impl Graph {
     /// The petgraph underneath, for its algorithms.
     pub fn petgraph(&self) -> &StableDiGraph<Node, Edge> {
         &self.nodes
+    }
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Mode::Infer => "infer",
+            Mode::Train => "train",
+        })
+    }
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Stage::Built => "built",
+            Stage::Typed => "typed",
+            Stage::Expanded => "expanded",
+            Stage::Fused => "fused",
+            Stage::Differentiated => "differentiated",
+            Stage::LaidOut => "laid_out",
+        })
     }
 }

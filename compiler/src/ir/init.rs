@@ -1,5 +1,7 @@
 //! Distributions of parameters' first values.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 /// Distribution of a parameter's first values, with all fans already put in.
@@ -85,4 +87,15 @@ pub enum Fan {
     FanIn,
     /// Outputs of one input.
     FanOut,
+}
+
+impl fmt::Display for Init {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Init::Constant(value) => write!(f, "constant({value})"),
+            Init::Normal { std } => write!(f, "normal({std})"),
+            Init::TruncatedNormal { std } => write!(f, "truncated_normal({std})"),
+            Init::Uniform { bound } => write!(f, "uniform({bound})"),
+        }
+    }
 }

@@ -1,12 +1,14 @@
 //! The intermediate representation: types, operators, the graph, how it is changed, checked and shown.
 
-mod activation;
+pub mod activation;
+pub mod attrs;
 pub mod dot;
+pub mod erf;
 pub mod graph;
-mod init;
+pub mod init;
 pub mod op;
 pub mod patch;
-mod persistent;
+pub mod persistent;
 pub mod print;
 pub mod types;
-pub mod verify;
+pub mod update;

@@ -51,14 +51,20 @@ impl Patch {
     }
 
     /// Adds a node under a new name; its results may be used in this patch at once.
-    pub fn add(&mut self, name: impl Into<String>, op: Op, span: Span, operands: &[Value]) -> NodeId {
-        self.added.push(Addition { name: name.into(), op, span, operands: operands.to_vec() });
+    pub fn add(
+        &mut self,
+        name: impl Into<String>,
+        op: impl Into<Op>,
+        span: Span,
+        operands: &[Value],
+    ) -> NodeId {
+        self.added.push(Addition { name: name.into(), op: op.into(), span, operands: operands.to_vec() });
         NodeId::new(self.base + self.added.len() - 1)
     }
 
     /// Gives a node another operator and other operands; name and span stay.
-    pub fn replace(&mut self, id: NodeId, op: Op, operands: &[Value]) {
-        self.replaced.push((id, op, operands.to_vec()));
+    pub fn replace(&mut self, id: NodeId, op: impl Into<Op>, operands: &[Value]) {
+        self.replaced.push((id, op.into(), operands.to_vec()));
     }
 
     /// Makes every user of `from` use `to`, outputs of the graph included. `to` must not depend on `from`.

@@ -1,5 +1,7 @@
 //! Tensors that live between runs: what they are, and where their values come from.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 /// What a persistent tensor is.
@@ -71,4 +73,38 @@ pub enum Recipe {
         /// What it is made of.
         bn: BnTensors,
     },
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Role::ConvWeight => "conv_weight",
+            Role::LinearWeight => "linear_weight",
+            Role::Bias => "bias",
+            Role::NormScale => "norm_scale",
+            Role::NormShift => "norm_shift",
+            Role::RunningMean => "running_mean",
+            Role::RunningVar => "running_var",
+        })
+    }
+}
+
+/// Empty for a tensor of its own, ` folded_weight[...]` otherwise.
+impl fmt::Display for Recipe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Recipe::Own => Ok(()),
+            Recipe::FoldedWeight { weight, bn } => write!(f, " folded_weight[{weight}, {bn}]"),
+            Recipe::FoldedShift { bias: Some(bias), bn } => write!(f, " folded_shift[{bias}, {bn}]"),
+            Recipe::FoldedShift { bias: None, bn } => write!(f, " folded_shift[{bn}]"),
+            Recipe::FoldedScale { bn } => write!(f, " folded_scale[{bn}]"),
+        }
+    }
+}
+
+/// The four tensors and epsilon.
+impl fmt::Display for BnTensors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, {}, {}, {}, eps={}", self.scale, self.shift, self.mean, self.var, self.eps)
+    }
 }

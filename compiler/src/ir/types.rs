@@ -16,6 +16,8 @@ pub enum DType {
     U8,
     /// Class indices.
     U32,
+    /// Counters and seeds.
+    U64,
 }
 
 impl DType {
@@ -23,6 +25,7 @@ impl DType {
     pub fn size(self) -> usize {
         match self {
             DType::F32 | DType::U32 => 4,
+            DType::U64 => 8,
             DType::Bf16 => 2,
             DType::U8 => 1,
         }
@@ -36,6 +39,7 @@ impl fmt::Display for DType {
             DType::Bf16 => "bf16",
             DType::U8 => "u8",
             DType::U32 => "u32",
+            DType::U64 => "u64",
         })
     }
 }
@@ -118,5 +122,17 @@ impl TensorType {
     /// Bytes in memory; `None` on overflow.
     pub fn bytes(&self) -> Option<usize> {
         self.shape.numel()?.checked_mul(self.dtype.size())
+    }
+}
+
+/// `f32 1x64x56x56 nhwc`; the plain layout is not written.
+impl fmt::Display for TensorType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.dtype, self.shape)?;
+        match self.layout {
+            Layout::Plain => Ok(()),
+            Layout::Nhwc => f.write_str(" nhwc"),
+            Layout::Hwio => f.write_str(" hwio"),
+        }
     }
 }

@@ -14,7 +14,7 @@ pub(super) fn check(subject: &Subject<'_>) -> Vec<Diagnostic> {
         return Vec::new();
     }
     let mut found: Vec<(Span, usize)> = Vec::new();
-    for node in subject.nodes().filter(|node| matches!(node.op, Op::Conv { .. })) {
+    for node in subject.nodes().filter(|node| matches!(node.op, Op::Conv(_))) {
         let Some([_, channels, ..]) = node.types.first().and_then(|ty| ty.shape.nchw()) else { continue };
         if !channels.is_multiple_of(MULTIPLE) && !found.contains(&(node.span, channels)) {
             found.push((node.span, channels));

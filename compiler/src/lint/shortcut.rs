@@ -12,7 +12,7 @@ use crate::source::Span;
 pub(super) fn check(subject: &Subject<'_>) -> Vec<Diagnostic> {
     let graph = subject.graph;
     let mut found: Vec<(Span, usize)> = Vec::new();
-    for id in graph.ids().filter(|&id| matches!(graph.node(id).op, Op::Add { .. })) {
+    for id in graph.ids().filter(|&id| matches!(graph.node(id).op, Op::Add(_))) {
         let Some(unit) = unit_of(&graph.node(id).name) else { continue };
         let mut walk = Walk { graph, unit, seen: HashSet::new(), factors: Vec::new() };
         for operand in graph.operands(id) {
@@ -57,17 +57,17 @@ impl Walk<'_> {
         }
         let weighs = matches!(
             node.op,
-            Op::Conv { .. }
-                | Op::ChannelConv
-                | Op::BatchNorm { .. }
-                | Op::GroupNorm { .. }
-                | Op::Linear { .. }
-                | Op::Param { .. }
+            Op::Conv(_)
+                | Op::ChannelConv(_)
+                | Op::BatchNorm(_)
+                | Op::GroupNorm(_)
+                | Op::Linear(_)
+                | Op::Param(_)
         );
         if weighs || !self.seen.insert(id) {
             return;
         }
-        let multiplies = matches!(node.op, Op::Mul { .. } | Op::ScaleShift { .. });
+        let multiplies = matches!(node.op, Op::Mul(_) | Op::ScaleShift(_));
         let factor = if multiplies { Some(node.span) } else { factor };
         for operand in self.graph.operands(id) {
             self.from(operand.node, factor);

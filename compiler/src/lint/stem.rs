@@ -4,7 +4,7 @@
 
 use super::subject::Subject;
 use crate::diagnostic::Diagnostic;
-use crate::ir::op::Op;
+use crate::ir::op::{AvgPool, BlurPool, Conv, MaxPool, Op};
 
 /// Images of at most that many pixels a side are small.
 const SMALL: usize = 64;
@@ -34,7 +34,7 @@ pub(super) fn check(subject: &Subject<'_>) -> Vec<Diagnostic> {
 }
 
 fn strides(op: &Op) -> bool {
-    let windows = matches!(op, Op::Conv { attrs, .. } if attrs.stride != [1, 1])
-        || matches!(op, Op::MaxPool { attrs } | Op::AvgPool { attrs } if attrs.stride != [1, 1]);
-    windows || matches!(op, Op::BlurPool { stride } if *stride != [1, 1])
+    let windows = matches!(op, Op::Conv(Conv { attrs, .. }) if attrs.stride != [1, 1])
+        || matches!(op, Op::MaxPool(MaxPool { attrs }) | Op::AvgPool(AvgPool { attrs }) if attrs.stride != [1, 1]);
+    windows || matches!(op, Op::BlurPool(BlurPool { stride }) if *stride != [1, 1])
 }

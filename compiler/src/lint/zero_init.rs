@@ -10,13 +10,13 @@ const DEEP: usize = 100;
 
 pub(super) fn check(subject: &Subject<'_>) -> Vec<Diagnostic> {
     let graph = subject.graph;
-    let weighted = |op: &Op| matches!(op, Op::Conv { .. } | Op::Linear { .. });
+    let weighted = |op: &Op| matches!(op, Op::Conv(_) | Op::Linear(_));
     let main = subject.nodes().filter(|node| !node.name.contains(".shortcut"));
     let depth = main.filter(|node| weighted(&node.op)).count();
-    let ends_in_norm = graph.ids().filter(|&id| matches!(graph.node(id).op, Op::Add { .. })).any(|id| {
+    let ends_in_norm = graph.ids().filter(|&id| matches!(graph.node(id).op, Op::Add(_))).any(|id| {
         graph.operands(id).iter().any(|value| {
             let node = graph.node(value.node);
-            matches!(node.op, Op::BatchNorm { .. } | Op::GroupNorm { .. }) && !node.name.contains(".shortcut")
+            matches!(node.op, Op::BatchNorm(_) | Op::GroupNorm(_)) && !node.name.contains(".shortcut")
         })
     });
     if depth <= DEEP || !ends_in_norm || subject.spec.init.zero_last_bn {

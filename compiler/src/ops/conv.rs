@@ -1,22 +1,228 @@
 //! Convolution and its three gradients: by the input, by the weight, by the bias.
 
-use super::vjp::Gradients;
-use super::{Infer, InferError, Vjp, feature_map, like, numel, same_shape};
-use crate::ir::op::{ConvAttrs, Epilogue, Op};
+use super::gradient::{Gradients, Vjp};
+use super::lowering::{Lowering, conv_geometry, matrix};
+use super::operator::{
+    Class, Infer, InferError, Legal, Operator, epilogue_flops, feature_map, first, in_training, like, numel,
+    out, same_shape,
+};
+use super::window::{too_large, with_bias};
+use super::words;
+use crate::ir::attrs::{ConvAttrs, Epilogue};
+use crate::ir::graph::{Mode, Stage};
+use crate::ir::op::{ChannelSum, Conv, ConvBackwardData, ConvBackwardFilter};
+use crate::ir::persistent::Role;
 use crate::ir::types::{Shape, TensorType};
+use crate::plan::kernel;
 
-pub(super) fn infer(attrs: &ConvAttrs, bias: bool, epilogue: &Epilogue, operands: &[&TensorType]) -> Infer {
-    let x = feature_map(operands, 0)?;
-    let cout = check_weight(attrs, x[1], &operands[1].shape)?;
-    let [oh, ow] = output_size(attrs, [x[2], x[3]])?;
-    let y = Shape::from([x[0], cout, oh, ow]);
-    if bias {
-        same_shape(operands, 2, &Shape::from([cout]), "the bias")?;
+/// `dx[p] = sum over outputs o whose window holds p of w[o, p] * dy[o]` (a transposed convolution);
+/// `dw = sum over images and pixels of x * dy`; `db = sum of dy over images and pixels`.
+impl Operator for Conv {
+    fn text(&self) -> String {
+        format!("conv {}{}{}", self.attrs, words::flag(self.bias, "bias"), self.epilogue)
     }
-    if epilogue.residual {
-        same_shape(operands, operands.len() - 1, &y, "the residual")?;
+
+    fn title(&self) -> String {
+        let parts = format!("{}{}", words::part(self.bias, "bias"), words::tail(&self.epilogue));
+        format!("conv {}{parts}", words::window(&self.attrs))
     }
-    Ok(vec![like(operands[0], y)])
+
+    fn class(&self) -> Class {
+        Class::Conv
+    }
+
+    fn arity(&self) -> usize {
+        2 + usize::from(self.bias) + usize::from(self.epilogue.residual)
+    }
+
+    fn infer(&self, _: Mode, operands: &[&TensorType]) -> Infer {
+        let y = output(&self.attrs, operands[0], &operands[1].shape)?;
+        if self.bias {
+            same_shape(operands, 2, &Shape::from([y.0[1]]), "the bias")?;
+        }
+        if self.epilogue.residual {
+            same_shape(operands, operands.len() - 1, &y, "the residual")?;
+        }
+        Ok(vec![like(operands[0], y)])
+    }
+
+    fn vjp(&self, v: &mut Vjp<'_>) -> Gradients {
+        if self.epilogue != Epilogue::default() {
+            return Err("a convolution's epilogue exists in inference only".to_owned());
+        }
+        let (dy, x, weight) = (v.dy()?, v.operands[0], v.operands[1]);
+        let attrs = self.attrs;
+        let data = ConvBackwardData { attrs, input: v.shape(0), residual: false };
+        let filter = ConvBackwardFilter { attrs, weight: v.shape(1) };
+        let dx = v.emit_if_wanted(0, data, &[dy, weight]);
+        let dw = v.emit_if_wanted(1, filter, &[x, dy]);
+        let mut gradients = vec![dx, dw];
+        if self.bias {
+            gradients.push(v.emit_if_wanted(2, ChannelSum, &[dy]));
+        }
+        Ok(gradients)
+    }
+
+    fn lower(&self, l: &mut Lowering<'_>) {
+        let geometry = conv_geometry(l.shape(0), l.result(), self.attrs, l.precision());
+        l.step(kernel::Conv { geometry, bias: self.bias, epilogue: self.epilogue });
+    }
+
+    fn fault(&self, mode: Mode, _: Stage) -> Option<String> {
+        let fused = self.epilogue != Epilogue::default() && mode == Mode::Train;
+        fused.then(|| "a convolution's epilogue is legal in inference only".to_owned())
+    }
+
+    fn epilogue(&self) -> Epilogue {
+        self.epilogue
+    }
+
+    fn params(&self) -> Vec<(usize, Role)> {
+        with_bias(Role::ConvWeight, self.bias)
+    }
+
+    fn macs(&self, operands: &[&TensorType], results: &[TensorType]) -> u64 {
+        macs(operands[1], &results[0])
+    }
+
+    fn elementwise(&self, _: &[&TensorType], results: &[TensorType]) -> u64 {
+        out(results) * (u64::from(self.bias) + epilogue_flops(&self.epilogue))
+    }
+}
+
+impl Operator for ConvBackwardData {
+    fn text(&self) -> String {
+        format!("conv_backward_data {}{}", self.attrs, words::flag(self.residual, "add"))
+    }
+
+    fn title(&self) -> String {
+        format!("conv {} ∂data{}", words::window(&self.attrs), words::part(self.residual, "add"))
+    }
+
+    fn class(&self) -> Class {
+        Class::Backward
+    }
+
+    fn arity(&self) -> usize {
+        2 + usize::from(self.residual)
+    }
+
+    fn infer(&self, _: Mode, operands: &[&TensorType]) -> Infer {
+        let dx = like(operands[0], self.input.clone());
+        check_gradient(&self.attrs, &dx, &operands[1].shape, operands, 0)?;
+        if self.residual {
+            same_shape(operands, 2, &self.input, "the residual")?;
+        }
+        Ok(vec![dx])
+    }
+
+    fn lower(&self, l: &mut Lowering<'_>) {
+        let geometry = conv_geometry(&self.input, l.shape(0), self.attrs, l.precision());
+        l.step(kernel::ConvBackwardData { geometry, residual: self.residual });
+    }
+
+    fn legal(&self, mode: Mode) -> Legal {
+        in_training(mode, Stage::Differentiated)
+    }
+
+    fn params(&self) -> Vec<(usize, Role)> {
+        vec![(1, Role::ConvWeight)]
+    }
+
+    fn macs(&self, operands: &[&TensorType], _: &[TensorType]) -> u64 {
+        macs(operands[1], operands[0])
+    }
+
+    fn elementwise(&self, _: &[&TensorType], results: &[TensorType]) -> u64 {
+        out(results) * u64::from(self.residual)
+    }
+}
+
+impl Operator for ConvBackwardFilter {
+    fn text(&self) -> String {
+        format!("conv_backward_filter {}", self.attrs)
+    }
+
+    fn title(&self) -> String {
+        format!("conv {} ∂filter", words::window(&self.attrs))
+    }
+
+    fn class(&self) -> Class {
+        Class::Backward
+    }
+
+    fn arity(&self) -> usize {
+        2
+    }
+
+    fn infer(&self, _: Mode, operands: &[&TensorType]) -> Infer {
+        check_gradient(&self.attrs, operands[0], &self.weight, operands, 1)?;
+        Ok(vec![TensorType::f32(self.weight.clone())])
+    }
+
+    fn lower(&self, l: &mut Lowering<'_>) {
+        let geometry = conv_geometry(l.shape(0), l.shape(1), self.attrs, l.precision());
+        l.step(kernel::ConvBackwardFilter { geometry });
+    }
+
+    fn legal(&self, mode: Mode) -> Legal {
+        in_training(mode, Stage::Differentiated)
+    }
+
+    fn makes_weight(&self) -> bool {
+        true
+    }
+
+    fn macs(&self, operands: &[&TensorType], results: &[TensorType]) -> u64 {
+        macs(&results[0], operands[1])
+    }
+}
+
+impl Operator for ChannelSum {
+    fn text(&self) -> String {
+        "channel_sum".into()
+    }
+
+    fn title(&self) -> String {
+        "sum over channels".into()
+    }
+
+    fn class(&self) -> Class {
+        Class::Backward
+    }
+
+    fn arity(&self) -> usize {
+        1
+    }
+
+    /// `[n, c, h, w]` or `[n, c]` to `[c]`.
+    fn infer(&self, _: Mode, operands: &[&TensorType]) -> Infer {
+        match operands[0].shape.0.as_slice() {
+            &[_, c] | &[_, c, _, _] => Ok(vec![TensorType::f32([c])]),
+            _ => Err(InferError::new(format!("needs channels, gets {}", operands[0].shape)).at(0)),
+        }
+    }
+
+    fn lower(&self, l: &mut Lowering<'_>) {
+        let (rows, channels) = matrix(l.shape(0));
+        l.step(kernel::ChannelSum { rows, channels });
+    }
+
+    fn legal(&self, mode: Mode) -> Legal {
+        in_training(mode, Stage::Differentiated)
+    }
+
+    fn elementwise(&self, operands: &[&TensorType], _: &[TensorType]) -> u64 {
+        first(operands)
+    }
+}
+
+/// Shape of the result of a convolution of `x` with a weight of that shape.
+fn output(attrs: &ConvAttrs, x: &TensorType, weight: &Shape) -> Result<Shape, InferError> {
+    let [n, cin, h, w] = feature_map(&[x], 0)?;
+    let cout = check_weight(attrs, cin, weight)?;
+    let [oh, ow] = output_size(attrs, [h, w])?;
+    Ok(Shape::from([n, cout, oh, ow]))
 }
 
 /// Checks a weight `[cout, cin / groups, kh, kw]` against the input's channels; returns `cout`.
@@ -45,7 +251,7 @@ fn group_help(cin: usize, cout: usize) -> String {
 }
 
 /// Rows and columns of the result: `floor((in + 2 * padding - dilation * (kernel - 1) - 1) / stride) + 1`.
-pub(super) fn output_size(attrs: &ConvAttrs, input: [usize; 2]) -> Result<[usize; 2], InferError> {
+fn output_size(attrs: &ConvAttrs, input: [usize; 2]) -> Result<[usize; 2], InferError> {
     let mut out = [0; 2];
     for i in 0..2 {
         let (kernel, stride, dilation) = (attrs.kernel[i], attrs.stride[i], attrs.dilation[i]);
@@ -59,82 +265,25 @@ pub(super) fn output_size(attrs: &ConvAttrs, input: [usize; 2]) -> Result<[usize
         };
         out[i] = match padded.checked_sub(window) {
             Some(room) => room / stride + 1,
-            None => return Err(window_too_large([window; 2], input, attrs.padding)),
+            None => return Err(too_large([window; 2], input, attrs.padding)),
         };
     }
     Ok(out)
 }
 
-/// The image, border included, is smaller than one window.
-pub(super) fn window_too_large(window: [usize; 2], input: [usize; 2], padding: [usize; 2]) -> InferError {
-    let [h, w] = input;
-    let message = format!(
-        "a window of {}x{} does not fit the {h}x{w} image with a border of {}x{}",
-        window[0], window[1], padding[0], padding[1]
-    );
-    InferError::new(message).at(0).help("use fewer strides before it, a smaller window, or a larger input")
-}
-
 /// Multiply-accumulates: every output takes `cin / groups * kh * kw` taps.
-pub(super) fn macs(weight: &TensorType, y: &TensorType) -> u64 {
+fn macs(weight: &TensorType, y: &TensorType) -> u64 {
     numel(y).saturating_mul(weight.shape.0[1..].iter().product::<usize>() as u64)
-}
-
-/// `dx[p] = sum over outputs o whose window holds p of w[o, p] * dy[o]` (a transposed convolution);
-/// `dw = sum over images and pixels of x * dy`; `db = sum of dy over images and pixels`.
-pub(super) fn vjp(v: &mut Vjp<'_>, attrs: &ConvAttrs, bias: bool, epilogue: &Epilogue) -> Gradients {
-    if *epilogue != Epilogue::default() {
-        return Err("a convolution's epilogue exists in inference only".to_owned());
-    }
-    let (dy, x, weight) = (v.dy()?, v.operands[0], v.operands[1]);
-    let (input, shape) = (v.shape(0), v.shape(1));
-    let data = || Op::ConvBackwardData { attrs: *attrs, input, residual: false };
-    let filter = || Op::ConvBackwardFilter { attrs: *attrs, weight: shape };
-    let dx = v.emit_if_wanted(0, data, &[dy, weight]);
-    let dw = v.emit_if_wanted(1, filter, &[x, dy]);
-    let mut gradients = vec![dx, dw];
-    if bias {
-        gradients.push(v.emit_if_wanted(2, || Op::ChannelSum, &[dy]));
-    }
-    Ok(gradients)
-}
-
-pub(super) fn infer_backward_data(
-    attrs: &ConvAttrs,
-    input: &Shape,
-    residual: bool,
-    operands: &[&TensorType],
-) -> Infer {
-    let dx = like(operands[0], input.clone());
-    check_gradient(attrs, &dx, operands[1], operands, 0)?;
-    if residual {
-        same_shape(operands, 2, input, "the residual")?;
-    }
-    Ok(vec![dx])
-}
-
-pub(super) fn infer_backward_filter(attrs: &ConvAttrs, weight: &Shape, operands: &[&TensorType]) -> Infer {
-    let dw = TensorType::f32(weight.clone());
-    check_gradient(attrs, operands[0], &dw, operands, 1)?;
-    Ok(vec![dw])
 }
 
 /// That the operand `dy` has the shape of the forward convolution's result.
 fn check_gradient(
     attrs: &ConvAttrs,
     x: &TensorType,
-    weight: &TensorType,
+    weight: &Shape,
     operands: &[&TensorType],
     dy: usize,
 ) -> Result<(), InferError> {
-    let y = infer(attrs, false, &Epilogue::default(), &[x, weight])?;
-    same_shape(operands, dy, &y[0].shape, "the gradient")
-}
-
-/// `[n, c, h, w]` or `[n, c]` to `[c]`.
-pub(super) fn infer_channel_sum(operands: &[&TensorType]) -> Infer {
-    match operands[0].shape.0.as_slice() {
-        &[_, c] | &[_, c, _, _] => Ok(vec![TensorType::f32([c])]),
-        _ => Err(InferError::new(format!("needs channels, gets {}", operands[0].shape)).at(0)),
-    }
+    let y = output(attrs, x, weight)?;
+    same_shape(operands, dy, &y, "the gradient")
 }

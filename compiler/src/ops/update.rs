@@ -1,18 +1,48 @@
-//! The optimizer's update.
+//! The optimizer's update, whatever its rule. All updates with the same constants become one step, which is made where
+//! persistent memory is placed.
 
-use super::{Cost, Infer, numel, same_shape};
-use crate::ir::op::SgdAttrs;
+use super::lowering::Lowering;
+use super::operator::{Class, Infer, Legal, Operator, first, in_training, numel, same_shape};
+use crate::ir::graph::{Mode, Stage};
+use crate::ir::op::Update;
 use crate::ir::types::TensorType;
 
-pub(super) fn infer(operands: &[&TensorType]) -> Infer {
-    same_shape(operands, 1, &operands[0].shape, "the gradient")?;
-    Ok(Vec::new())
-}
+impl Operator for Update {
+    fn text(&self) -> String {
+        self.rule.to_string()
+    }
 
-/// The parameter is written back; with momentum a velocity of its size is read and written too.
-pub(super) fn add_traffic(cost: &mut Cost, sgd: &SgdAttrs, operands: &[&TensorType]) {
-    let bytes = numel(operands[0]) * operands[0].dtype.size() as u64;
-    let velocity = if sgd.momentum == 0.0 { 0 } else { bytes };
-    cost.read += velocity;
-    cost.written += bytes + velocity;
+    fn title(&self) -> String {
+        self.rule.name().into()
+    }
+
+    fn class(&self) -> Class {
+        Class::Backward
+    }
+
+    fn arity(&self) -> usize {
+        2
+    }
+
+    fn infer(&self, _: Mode, operands: &[&TensorType]) -> Infer {
+        same_shape(operands, 1, &operands[0].shape, "the gradient")?;
+        Ok(Vec::new())
+    }
+
+    fn lower(&self, _: &mut Lowering<'_>) {}
+
+    fn legal(&self, mode: Mode) -> Legal {
+        in_training(mode, Stage::Differentiated)
+    }
+
+    fn elementwise(&self, operands: &[&TensorType], _: &[TensorType]) -> u64 {
+        self.rule.flops() * first(operands)
+    }
+
+    /// The parameter is written back; the state, of its size, is read and written too.
+    fn hidden_traffic(&self, operands: &[&TensorType]) -> (u64, u64) {
+        let bytes = numel(operands[0]) * operands[0].dtype.size() as u64;
+        let state = self.rule.state_touched() * bytes;
+        (state, bytes + state)
+    }
 }

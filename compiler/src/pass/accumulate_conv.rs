@@ -8,19 +8,20 @@ use std::collections::HashSet;
 use super::PassContext;
 use crate::diagnostic::Diagnostic;
 use crate::ir::graph::Graph;
-use crate::ir::op::Op;
+use crate::ir::op::{Add, ConvBackwardData, Op};
 use crate::ir::patch::Patch;
 
 pub(super) fn run(graph: &Graph, _context: &PassContext) -> Result<Patch, Vec<Diagnostic>> {
     let mut patch = Patch::new(graph);
     let mut taken = HashSet::new();
-    for sum in graph.ids().filter(|&id| graph.node(id).op == Op::Add { act: None }) {
+    for sum in graph.ids().filter(|&id| graph.node(id).op == Op::Add(Add { act: None })) {
         let name = &graph.node(sum).name;
         let operands = graph.operands(sum);
         // The second operand is computed last: the first is then ready to be read.
         let found = [1, 0].into_iter().find(|&i| {
             let id = operands[i].node;
-            let open = matches!(graph.node(id).op, Op::ConvBackwardData { residual: false, .. });
+            let open =
+                matches!(graph.node(id).op, Op::ConvBackwardData(ConvBackwardData { residual: false, .. }));
             open && graph.sole_user(operands[i]).is_some() && taken.insert(id)
         });
         let Some(i) = found else {
@@ -31,10 +32,12 @@ pub(super) fn run(graph: &Graph, _context: &PassContext) -> Result<Patch, Vec<Di
             continue;
         };
         let conv = operands[i].node;
-        let Op::ConvBackwardData { attrs, input, .. } = graph.node(conv).op.clone() else { continue };
+        let Op::ConvBackwardData(ConvBackwardData { attrs, input, .. }) = graph.node(conv).op.clone() else {
+            continue;
+        };
         let mut inputs = graph.operands(conv);
         inputs.push(operands[1 - i]);
-        patch.replace(conv, Op::ConvBackwardData { attrs, input, residual: true }, &inputs);
+        patch.replace(conv, Op::ConvBackwardData(ConvBackwardData { attrs, input, residual: true }), &inputs);
         patch.redirect(sum, conv);
         patch.remove(sum);
         patch.fired(conv, &graph.node(conv).name, format!("took in `{name}`"));

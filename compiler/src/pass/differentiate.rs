@@ -7,7 +7,7 @@
 use super::PassContext;
 use crate::diagnostic::Diagnostic;
 use crate::ir::graph::{Graph, NodeId, Value};
-use crate::ir::op::{Op, Role, SgdAttrs};
+use crate::ir::op::{Add, Op, Param, Role, Update, UpdateRule};
 use crate::ir::patch::Patch;
 use crate::ops::{self, Vjp};
 
@@ -51,7 +51,7 @@ impl<'a> Sweep<'a> {
         let bound = graph.bound();
         let mut trained = vec![false; bound];
         for id in graph.ids() {
-            let own = matches!(&graph.node(id).op, Op::Param { role, .. } if role.trained());
+            let own = matches!(&graph.node(id).op, Op::Param(Param { role, .. }) if role.trained());
             trained[id.index()] = own || graph.operands(id).iter().any(|v| trained[v.node.index()]);
         }
         let mut reaches_loss = vec![false; bound];
@@ -116,7 +116,7 @@ impl<'a> Sweep<'a> {
         for (i, value) in (1..).zip(contributions) {
             let suffix = if i == last { String::new() } else { format!(".sum{i}") };
             let name = format!("grad.{}{suffix}", node.name);
-            sum = self.patch.add(name, Op::Add { act: None }, node.span, &[sum, value]).into();
+            sum = self.patch.add(name, Op::Add(Add { act: None }), node.span, &[sum, value]).into();
         }
         Some(sum)
     }
@@ -124,7 +124,7 @@ impl<'a> Sweep<'a> {
     /// Adds the update of a parameter that has a gradient.
     fn update(&mut self, id: NodeId, context: &PassContext) {
         let node = self.graph.node(id);
-        let Op::Param { role, .. } = node.op else { return };
+        let Op::Param(Param { role, .. }) = node.op else { return };
         if !role.trained() {
             return;
         }
@@ -132,7 +132,7 @@ impl<'a> Sweep<'a> {
             self.patch.refused(&node.name, "no update: the loss does not depend on it");
             return;
         };
-        let op = Op::SgdUpdate { sgd: constants(role, context) };
+        let op = Update { rule: rule(role, context) };
         let name = format!("update.{}", node.name);
         self.patch.add(name, op, node.span, &[id.into(), gradient]);
         self.patch.fired_silently(&node.name, format!("gradient `{}`", self.gradient_name(gradient)));
@@ -144,13 +144,13 @@ impl<'a> Sweep<'a> {
     }
 }
 
-/// Constants of a parameter's update: whether weight decay applies depends on what it is.
-fn constants(role: Role, context: &PassContext) -> SgdAttrs {
+/// A parameter's update: whether weight decay applies depends on what it is.
+fn rule(role: Role, context: &PassContext) -> UpdateRule {
     let decays = match role {
         Role::ConvWeight | Role::LinearWeight => true,
         Role::Bias | Role::NormScale | Role::NormShift => context.decay_norm,
         Role::RunningMean | Role::RunningVar => false,
     };
-    let weight_decay = if decays { context.sgd.weight_decay } else { 0.0 };
-    SgdAttrs { weight_decay, ..context.sgd }
+    let weight_decay = if decays { context.optimizer.weight_decay() } else { 0.0 };
+    context.optimizer.with_weight_decay(weight_decay)
 }

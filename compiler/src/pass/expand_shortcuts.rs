@@ -4,14 +4,17 @@
 use super::PassContext;
 use crate::diagnostic::Diagnostic;
 use crate::ir::graph::{Graph, NodeId, Value};
-use crate::ir::op::{ConvAttrs, ConvInit, Epilogue, Init, Norm, Op, Recipe, Role, ShortcutRule};
+use crate::ir::op::{
+    Conv, ConvAttrs, ConvInit, Epilogue, Init, Norm, Op, PadShortcut, Param, Recipe, Role, Shortcut,
+    ShortcutRule,
+};
 use crate::ir::patch::Patch;
 use crate::ops::ShortcutChange;
 
 pub(super) fn run(graph: &Graph, _context: &PassContext) -> Result<Patch, Vec<Diagnostic>> {
     let mut patch = Patch::new(graph);
     for id in graph.ids() {
-        let Op::Shortcut { rule, norm, init } = graph.node(id).op else { continue };
+        let Op::Shortcut(Shortcut { rule, norm, init }) = graph.node(id).op else { continue };
         let change = change(graph, id);
         let x = graph.operands(id)[0];
         match rule {
@@ -43,7 +46,7 @@ fn identity(graph: &Graph, patch: &mut Patch, id: NodeId, x: Value) {
 }
 
 fn pad(graph: &Graph, patch: &mut Patch, id: NodeId, x: Value, change: ShortcutChange) {
-    let op = Op::PadShortcut { stride: change.stride, channels: change.channels[1] };
+    let op = Op::PadShortcut(PadShortcut { stride: change.stride, channels: change.channels[1] });
     patch.replace(id, op, &[x]);
     patch.fired(id, &graph.node(id).name, reason("pad", change, 'A'));
 }
@@ -64,7 +67,7 @@ fn project(
     let (name, span) = (&node.name, node.span);
     let [cin, cout] = change.channels;
     let mut param = |suffix: &str, shape: Vec<usize>, role, init| -> Value {
-        let op = Op::Param { shape: crate::ir::types::Shape(shape), role, init, recipe: Recipe::Own };
+        let op = Op::Param(Param { shape: crate::ir::types::Shape(shape), role, init, recipe: Recipe::Own });
         patch.add(format!("{name}.{suffix}"), op, span, &[]).into()
     };
     let weight = param("conv.weight", vec![cout, cin, 1, 1], Role::ConvWeight, init.resolve(cin, cout));
@@ -77,7 +80,7 @@ fn project(
         .collect();
     let stride = change.stride;
     let attrs = ConvAttrs { kernel: [1; 2], stride, padding: [0; 2], dilation: [1; 2], groups: 1 };
-    let conv = Op::Conv { attrs, bias: false, epilogue: Epilogue::default() };
+    let conv = Op::Conv(Conv { attrs, bias: false, epilogue: Epilogue::default() });
     let conv = patch.add(format!("{name}.conv"), conv, span, &[x, weight]);
     let operands = [&[conv.into()], tensors.as_slice()].concat();
     let normalised = patch.add(format!("{name}.{}", norm.name()), norm.op(), span, &operands);

@@ -7,13 +7,13 @@
 use super::PassContext;
 use crate::diagnostic::Diagnostic;
 use crate::ir::graph::{Graph, Node, NodeId, Value};
-use crate::ir::op::{BnTensors, Epilogue, Init, Op, Recipe, Role};
+use crate::ir::op::{Affine, BatchNorm, BnTensors, Conv, Epilogue, Init, Op, Param, Recipe, Role};
 use crate::ir::patch::Patch;
 
 pub(super) fn run(graph: &Graph, _context: &PassContext) -> Result<Patch, Vec<Diagnostic>> {
     let mut patch = Patch::new(graph);
     for id in graph.ids() {
-        let Op::BatchNorm { eps, .. } = graph.node(id).op else { continue };
+        let Op::BatchNorm(BatchNorm { eps, .. }) = graph.node(id).op else { continue };
         let norm = Norm::read(graph, id, eps);
         match foldable(graph, &norm) {
             Ok(conv) => fold(graph, &mut patch, &norm, conv),
@@ -37,7 +37,8 @@ impl Norm {
         let operands = graph.operands(id);
         let name = |i: usize| graph.node(operands[i].node).name.clone();
         let constant = |i: usize| {
-            let Op::Param { init: Init::Constant(value), .. } = &graph.node(operands[i].node).op else {
+            let Op::Param(Param { init: Init::Constant(value), .. }) = &graph.node(operands[i].node).op
+            else {
                 return None;
             };
             Some(*value)
@@ -57,7 +58,9 @@ impl Norm {
 /// The convolution that takes the normalisation in.
 fn foldable(graph: &Graph, norm: &Norm) -> Result<NodeId, &'static str> {
     let x = norm.operands[0];
-    let Op::Conv { epilogue, .. } = &graph.node(x.node).op else { return Err("no convolution before it") };
+    let Op::Conv(Conv { epilogue, .. }) = &graph.node(x.node).op else {
+        return Err("no convolution before it");
+    };
     if graph.sole_user(x).is_none() {
         return Err("the convolution's result has another user");
     }
@@ -73,11 +76,11 @@ fn foldable(graph: &Graph, norm: &Norm) -> Result<NodeId, &'static str> {
 
 fn fold(graph: &Graph, patch: &mut Patch, norm: &Norm, conv: NodeId) {
     let node = graph.node(conv);
-    let Op::Conv { attrs, bias, epilogue } = node.op else { return };
+    let Op::Conv(Conv { attrs, bias, epilogue }) = node.op else { return };
     let mut operands = graph.operands(conv);
     let (s, offset) = norm.initial.unwrap_or((1.0, 0.0));
     let param = |value: Value| {
-        let Node { name, op: Op::Param { shape, init, .. }, .. } = graph.node(value.node) else {
+        let Node { name, op: Op::Param(Param { shape, init, .. }), .. } = graph.node(value.node) else {
             unreachable!("the verifier has checked that `{}` is a parameter", graph.value_name(value));
         };
         (name.clone(), shape.clone(), *init)
@@ -85,7 +88,7 @@ fn fold(graph: &Graph, patch: &mut Patch, norm: &Norm, conv: NodeId) {
 
     let (weight, shape, init) = param(operands[1]);
     let recipe = Recipe::FoldedWeight { weight, bn: norm.tensors.clone() };
-    let op = Op::Param { shape, role: Role::ConvWeight, init: scaled(init, s), recipe };
+    let op = Op::Param(Param { shape, role: Role::ConvWeight, init: scaled(init, s), recipe });
     patch.replace(operands[1].node, op, &[]);
 
     let shape = param(norm.operands[2]).1;
@@ -97,13 +100,13 @@ fn fold(graph: &Graph, patch: &mut Patch, norm: &Norm, conv: NodeId) {
             Init::Normal { .. } | Init::TruncatedNormal { .. } | Init::Uniform { .. } => scaled(init, s),
         };
         let recipe = Recipe::FoldedShift { bias: Some(name), bn: norm.tensors.clone() };
-        patch.replace(operands[2].node, Op::Param { shape, role, init, recipe }, &[]);
+        patch.replace(operands[2].node, Op::Param(Param { shape, role, init, recipe }), &[]);
     } else {
         let recipe = Recipe::FoldedShift { bias: None, bn: norm.tensors.clone() };
-        let op = Op::Param { shape, role, init: Init::Constant(offset), recipe };
+        let op = Op::Param(Param { shape, role, init: Init::Constant(offset), recipe });
         operands.push(patch.add(format!("{}.bias", node.name), op, node.span, &[]).into());
     }
-    patch.replace(conv, Op::Conv { attrs, bias: true, epilogue }, &operands);
+    patch.replace(conv, Op::Conv(Conv { attrs, bias: true, epilogue }), &operands);
     patch.redirect(norm.id, conv);
     patch.remove(norm.id);
     patch.fired(conv, &graph.node(norm.id).name, format!("folded `{}`", graph.node(norm.id).name));
@@ -135,7 +138,7 @@ fn affine(graph: &Graph, patch: &mut Patch, norm: &Norm, reason: &str) {
     for (i, role, init, recipe) in parts {
         let value = norm.operands[i];
         let shape = graph.value_type(value).expect("types are inferred before folding").shape.clone();
-        let op = Op::Param { shape, role, init: Init::Constant(init), recipe };
+        let op = Op::Param(Param { shape, role, init: Init::Constant(init), recipe });
         if graph.sole_user(value).is_some() {
             patch.replace(value.node, op, &[]);
             operands.push(value);
@@ -145,6 +148,6 @@ fn affine(graph: &Graph, patch: &mut Patch, norm: &Norm, reason: &str) {
             operands.push(patch.add(format!("{}.{suffix}", node.name), op, node.span, &[]).into());
         }
     }
-    patch.replace(norm.id, Op::Affine { epilogue: Epilogue::default() }, &operands);
+    patch.replace(norm.id, Op::Affine(Affine { epilogue: Epilogue::default() }), &operands);
     patch.fired(norm.id, &node.name, format!("affine: {reason}"));
 }

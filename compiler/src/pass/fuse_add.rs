@@ -3,18 +3,18 @@
 use super::PassContext;
 use crate::diagnostic::Diagnostic;
 use crate::ir::graph::{Graph, Mode};
-use crate::ir::op::{GradFrom, Op};
+use crate::ir::op::{Activate, Add, GradFrom, Op};
 use crate::ir::patch::Patch;
 
 pub(super) fn run(graph: &Graph, _context: &PassContext) -> Result<Patch, Vec<Diagnostic>> {
     let mut patch = Patch::new(graph);
-    for id in graph.ids().filter(|&id| graph.node(id).op == Op::Add { act: None }) {
+    for id in graph.ids().filter(|&id| graph.node(id).op == Op::Add(Add { act: None })) {
         let name = &graph.node(id).name;
         let Some(user) = graph.sole_user(id.into()) else {
             patch.refused(name, "left: its sum is used more than once");
             continue;
         };
-        let Op::Activate { act } = graph.node(user).op else {
+        let Op::Activate(Activate { act }) = graph.node(user).op else {
             patch.refused(name, "left: no activation follows");
             continue;
         };
@@ -22,7 +22,7 @@ pub(super) fn run(graph: &Graph, _context: &PassContext) -> Result<Patch, Vec<Di
             patch.refused(name, format!("left: the gradient of {act} needs the sum"));
             continue;
         }
-        patch.replace(id, Op::Add { act: Some(act) }, &graph.operands(id));
+        patch.replace(id, Op::Add(Add { act: Some(act) }), &graph.operands(id));
         patch.redirect(user, id);
         patch.remove(user);
         patch.fired(id, name, format!("took in `{}`", graph.node(user).name));

@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use super::PassContext;
 use crate::diagnostic::Diagnostic;
 use crate::ir::graph::{Graph, NodeId};
-use crate::ir::op::{Activation, Epilogue, Op};
+use crate::ir::op::{Activate, Activation, Add, BatchNorm, Epilogue, GroupNorm, Op};
 use crate::ir::patch::Patch;
 
 pub(super) fn run(graph: &Graph, _context: &PassContext) -> Result<Patch, Vec<Diagnostic>> {
@@ -17,7 +17,10 @@ pub(super) fn run(graph: &Graph, _context: &PassContext) -> Result<Patch, Vec<Di
     let mut taken = HashSet::new();
     for id in graph.ids() {
         let mut op = graph.node(id).op.clone();
-        let (Op::BatchNorm { epilogue, .. } | Op::GroupNorm { epilogue, .. }) = &mut op else { continue };
+        let (Op::BatchNorm(BatchNorm { epilogue, .. }) | Op::GroupNorm(GroupNorm { epilogue, .. })) = &mut op
+        else {
+            continue;
+        };
         let name = &graph.node(id).name;
         match tail(graph, id, &taken) {
             Err(reason) => patch.refused(name, format!("left: {reason}")),
@@ -52,14 +55,16 @@ fn tail(graph: &Graph, id: NodeId, taken: &HashSet<NodeId>) -> Result<Tail, &'st
     let follower = |id: NodeId| graph.sole_user(id.into()).ok_or("its result is used more than once");
     let mut activation = follower(id)?;
     let mut sum = None;
-    if let Op::Add { act: None } = graph.node(activation).op {
+    if let Op::Add(Add { act: None }) = graph.node(activation).op {
         if taken.contains(&activation) {
             return Err("another normalisation took the sum in");
         }
         sum = Some(activation);
         activation = follower(activation).map_err(|_| "the sum behind it is used more than once")?;
     }
-    let Op::Activate { act } = &graph.node(activation).op else { return Err("no activation follows") };
+    let Op::Activate(Activate { act }) = &graph.node(activation).op else {
+        return Err("no activation follows");
+    };
     match act.keeps_sign() {
         true => Ok(Tail { sum, activation, act: *act }),
         false => Err("the activation has no mask that follows from its result"),

@@ -11,7 +11,7 @@ use std::collections::HashSet;
 use super::PassContext;
 use crate::diagnostic::Diagnostic;
 use crate::ir::graph::{Graph, Mode, NodeId, Value};
-use crate::ir::op::{Epilogue, Op};
+use crate::ir::op::{Activate, Add, Affine, Conv, Epilogue, GroupNorm, Mul, Op};
 use crate::ir::patch::Patch;
 
 pub(super) fn run(graph: &Graph, _context: &PassContext) -> Result<Patch, Vec<Diagnostic>> {
@@ -19,8 +19,8 @@ pub(super) fn run(graph: &Graph, _context: &PassContext) -> Result<Patch, Vec<Di
     let mut taken = HashSet::new();
     for id in graph.ids() {
         let op = &graph.node(id).op;
-        let everywhere = matches!(op, Op::Mul { .. });
-        let in_inference = matches!(op, Op::Conv { .. } | Op::Affine { .. } | Op::GroupNorm { .. });
+        let everywhere = matches!(op, Op::Mul(_));
+        let in_inference = matches!(op, Op::Conv(_) | Op::Affine(_) | Op::GroupNorm(_));
         if everywhere || (in_inference && graph.mode == Mode::Infer) {
             fuse(graph, &mut patch, &mut taken, id, op.clone());
         }
@@ -29,10 +29,10 @@ pub(super) fn run(graph: &Graph, _context: &PassContext) -> Result<Patch, Vec<Di
 }
 
 fn fuse(graph: &Graph, patch: &mut Patch, taken: &mut HashSet<NodeId>, id: NodeId, mut op: Op) {
-    let (Op::Conv { epilogue, .. }
-    | Op::Affine { epilogue }
-    | Op::GroupNorm { epilogue, .. }
-    | Op::Mul { epilogue }) = &mut op
+    let (Op::Conv(Conv { epilogue, .. })
+    | Op::Affine(Affine { epilogue })
+    | Op::GroupNorm(GroupNorm { epilogue, .. })
+    | Op::Mul(Mul { epilogue })) = &mut op
     else {
         return;
     };
@@ -45,12 +45,12 @@ fn fuse(graph: &Graph, patch: &mut Patch, taken: &mut HashSet<NodeId>, id: NodeI
         }
         let Some(user) = graph.sole_user(last.into()) else { break "its result is used more than once" };
         let follower = &graph.node(user).op;
-        if let Op::Activate { act } = follower
+        if let Op::Activate(Activate { act }) = follower
             && epilogue.act.is_none()
             && (graph.mode == Mode::Infer || act.keeps_sign())
         {
             epilogue.act = Some(*act);
-        } else if *follower == (Op::Add { act: None }) && *epilogue == Epilogue::default() {
+        } else if *follower == (Op::Add(Add { act: None })) && *epilogue == Epilogue::default() {
             if !taken.insert(user) {
                 break "another kernel took the sum in";
             }

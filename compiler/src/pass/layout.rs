@@ -6,7 +6,7 @@ use crate::diagnostic::Diagnostic;
 use crate::ir::graph::Graph;
 use crate::ir::patch::Patch;
 use crate::ir::types::Layout;
-use crate::ir::verify::set_layouts;
+use crate::ops::set_layouts;
 
 pub(super) fn run(graph: &Graph, _context: &PassContext) -> Result<Patch, Vec<Diagnostic>> {
     let mut patch = Patch::new(graph);

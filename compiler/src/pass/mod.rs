@@ -14,16 +14,16 @@ mod fuse_conv;
 mod infer_shapes;
 mod layout;
 mod remove_drop;
+pub mod verify;
 
 #[cfg(test)]
 mod tests;
 
 use crate::diagnostic::Diagnostic;
 use crate::ir::graph::{Graph, Mode, NodeId, Stage, Value};
-use crate::ir::op::SgdAttrs;
+use crate::ir::op::UpdateRule;
 use crate::ir::patch::Patch;
 use crate::ir::types::TensorType;
-use crate::ir::verify;
 use crate::ops;
 use crate::report::{Dump, PassReport};
 
@@ -43,8 +43,8 @@ pub struct Pass {
 /// What passes need besides the graph.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PassContext {
-    /// Constants of the update; in inference nobody looks at them.
-    pub sgd: SgdAttrs,
+    /// What updates do; in inference nobody looks at it.
+    pub optimizer: UpdateRule,
     /// Whether weight decay applies to normalisation's parameters and biases too.
     pub decay_norm: bool,
     /// After which passes to keep the graph's text.

@@ -8,7 +8,7 @@ use crate::ir::patch::Patch;
 
 pub(super) fn run(graph: &Graph, _context: &PassContext) -> Result<Patch, Vec<Diagnostic>> {
     let mut patch = Patch::new(graph);
-    for id in graph.ids().filter(|&id| matches!(graph.node(id).op, Op::Drop { .. })) {
+    for id in graph.ids().filter(|&id| matches!(graph.node(id).op, Op::Drop(_))) {
         patch.redirect(id, graph.operands(id)[0]);
         patch.remove(id);
         patch.fired_silently(&graph.node(id).name, "removed: the identity in inference");

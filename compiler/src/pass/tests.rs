@@ -2,6 +2,10 @@
 
 use super::*;
 use crate::ir::op::*;
+use crate::ir::op::{
+    Activate, Add, BatchNorm, Conv, CrossEntropy, GlobalAvgPool, Input, Labels, Linear, Param, Shortcut,
+    UpdateRule,
+};
 use crate::ir::types::Shape;
 use crate::report::Dump;
 use crate::source::{SourceId, Span};
@@ -16,7 +20,7 @@ struct Net {
 impl Net {
     fn new(mode: Mode, shape: [usize; 4]) -> (Self, Value) {
         let mut net = Net { graph: Graph::new("small", mode), at: 0 };
-        let x = net.add("input", Op::Input { shape: shape.into() }, &[]);
+        let x = net.add("input", Op::Input(Input { shape: shape.into() }), &[]);
         (net, x)
     }
 
@@ -27,7 +31,7 @@ impl Net {
     }
 
     fn param(&mut self, name: &str, shape: impl Into<Shape>, role: Role, init: Init) -> Value {
-        self.add(name, Op::Param { shape: shape.into(), role, init, recipe: Recipe::Own }, &[])
+        self.add(name, Op::Param(Param { shape: shape.into(), role, init, recipe: Recipe::Own }), &[])
     }
 
     fn conv(&mut self, name: &str, x: Value, io: [usize; 2], kernel: usize, stride: usize) -> Value {
@@ -41,7 +45,7 @@ impl Net {
             dilation: [1; 2],
             groups: 1,
         };
-        self.add(name, Op::Conv { attrs, bias: false, epilogue: Epilogue::default() }, &[x, weight])
+        self.add(name, Op::Conv(Conv { attrs, bias: false, epilogue: Epilogue::default() }), &[x, weight])
     }
 
     fn bn(&mut self, name: &str, x: Value, channels: usize) -> Value {
@@ -55,7 +59,11 @@ impl Net {
         for (suffix, role, value) in tensors {
             operands.push(self.param(&format!("{name}.{suffix}"), [channels], role, Init::Constant(value)));
         }
-        self.add(name, Op::BatchNorm { eps: 1e-5, momentum: 0.1, epilogue: Epilogue::default() }, &operands)
+        self.add(
+            name,
+            Op::BatchNorm(BatchNorm { eps: 1e-5, momentum: 0.1, epilogue: Epilogue::default() }),
+            &operands,
+        )
     }
 
     fn gn(&mut self, name: &str, x: Value, channels: usize) -> Value {
@@ -68,16 +76,16 @@ impl Net {
     }
 
     fn act(&mut self, name: &str, x: Value, act: Activation) -> Value {
-        self.add(name, Op::Activate { act }, &[x])
+        self.add(name, Op::Activate(Activate { act }), &[x])
     }
 
     fn sum(&mut self, name: &str, a: Value, b: Value) -> Value {
-        self.add(name, Op::Add { act: None }, &[a, b])
+        self.add(name, Op::Add(Add { act: None }), &[a, b])
     }
 
     fn shortcut(&mut self, name: &str, rule: ShortcutRule, x: Value, main: Value) -> Value {
         let init = ConvInit::HeNormal { fan: Fan::FanOut };
-        self.add(name, Op::Shortcut { rule, norm: Norm::DEFAULT, init }, &[x, main])
+        self.add(name, Op::Shortcut(Shortcut { rule, norm: Norm::DEFAULT, init }), &[x, main])
     }
 
     /// conv-bn-relu-conv-bn + shortcut, relu.
@@ -95,15 +103,15 @@ impl Net {
 
     /// Pooling, linear layer and, in training, the loss.
     fn head(&mut self, x: Value, features: usize) {
-        let x = self.add("head.pool", Op::GlobalAvgPool, &[x]);
+        let x = self.add("head.pool", Op::GlobalAvgPool(GlobalAvgPool), &[x]);
         let init = Init::Uniform { bound: 0.5 };
         let weight = self.param("head.fc.weight", [10, features], Role::LinearWeight, init);
         let bias = self.param("head.fc.bias", [10], Role::Bias, Init::Constant(0.0));
-        let logits = self.add("head.fc", Op::Linear { bias: true }, &[x, weight, bias]);
+        let logits = self.add("head.fc", Op::Linear(Linear { bias: true }), &[x, weight, bias]);
         self.graph.outputs.push(("logits".into(), logits));
         if self.graph.mode == Mode::Train {
-            let labels = self.add("labels", Op::Labels { batch: 2 }, &[]);
-            let loss = self.add("loss", Op::CrossEntropy { smoothing: 0.1 }, &[logits, labels]);
+            let labels = self.add("labels", Op::Labels(Labels { batch: 2 }), &[]);
+            let loss = self.add("loss", Op::CrossEntropy(CrossEntropy { smoothing: 0.1 }), &[logits, labels]);
             self.graph.outputs.push(("loss".into(), loss));
             self.graph.outputs.push(("correct".into(), Value { port: 1, ..loss }));
         }
@@ -124,7 +132,7 @@ fn resnet(mode: Mode, rule: ShortcutRule) -> Graph {
 
 fn context() -> PassContext {
     let sgd = SgdAttrs { momentum: 0.9, dampening: 0.0, nesterov: false, weight_decay: 1e-4 };
-    PassContext { sgd, decay_norm: false, dump: Dump::All }
+    PassContext { optimizer: UpdateRule::Sgd(sgd), decay_norm: false, dump: Dump::All }
 }
 
 /// The graph's text after the last run of that pass.

@@ -14,10 +14,13 @@ pub enum Region {
     Params,
     /// Gradients of the parameters, at the parameters' offsets.
     Grads,
-    /// SGD's velocity, at the parameters' offsets.
-    Velocity,
+    /// A tensor of the optimizer's state, by its number in [`Plan::optimizer`](super::Plan::optimizer), at the parameters'
+    /// offsets.
+    Optimizer(u8),
     /// Running statistics.
     State,
+    /// What changes from step to step: see [`Controls`](super::Controls).
+    Control,
 }
 
 /// Index of a [`Buffer`] in its plan.

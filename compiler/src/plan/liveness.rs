@@ -72,7 +72,8 @@ fn share_in_place(plan: &Plan) -> Shared {
     for (index, step) in plan.steps.iter().enumerate() {
         let mut taken: Vec<BufferId> = Vec::new();
         let mut settled: Vec<BufferId> = Vec::new();
-        for (output, input) in step.in_place() {
+        let operands = step.operands();
+        for (output, input) in step.in_place(&operands) {
             if settled.contains(&output) || taken.contains(&input) || !can_take(plan, index, output, input) {
                 continue;
             }

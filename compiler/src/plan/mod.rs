@@ -6,342 +6,34 @@
 //! have identical persistent regions, so they can share them.
 
 mod arena;
+mod bounds;
 mod buffer;
-mod geometry;
-mod kernel;
+mod build;
+mod in_place;
+pub mod kernel;
 mod liveness;
-pub mod lower;
-mod order;
-mod persistent;
 pub mod print;
 mod slices;
 mod storage;
 pub mod verify;
 
+pub(crate) use arena::align;
 pub use buffer::{Buffer, BufferId, Region, Slice};
-pub use geometry::{BlurGeometry, ConvGeometry, DropGeometry, GroupGeometry, PadGeometry, PoolGeometry};
+pub use kernel::Kernel;
+pub use kernel::geometry::{
+    BlurGeometry, ConvGeometry, DropGeometry, GroupGeometry, PadGeometry, PoolGeometry,
+};
+pub use kernel::operand::{Content, Operand, Operands};
 
 use serde::{Deserialize, Serialize};
 
 use crate::ir::graph::Mode;
-use crate::ir::op::{Activation, DropPart, Epilogue, Init, Recipe, Role, SgdAttrs};
+use crate::ir::init::Init;
+use crate::ir::persistent::{Recipe, Role};
 use crate::ir::types::DType;
 
 /// Alignment of every buffer, in bytes: a cache line, and a 512-bit vector.
 pub const ALIGN: usize = 64;
-
-/// What a step computes, with all sizes. A feature map of any size counts as a matrix `[rows, channels]`, rows being
-/// pixels of all images. Comments give `inputs -> outputs`, optional ones in brackets; formulas are those of the
-/// operators in `ir::op` (linear layers are convolutions of 1x1 images).
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Kernel {
-    /// `x, weight [, bias] [, residual] -> y`, may lie on the residual
-    Conv {
-        /// Sizes.
-        geometry: ConvGeometry,
-        /// Whether there is a bias.
-        bias: bool,
-        /// Applied before the store.
-        epilogue: Epilogue,
-    },
-    /// `dy, weight [, residual] -> dx`, may lie on the residual
-    ConvBackwardData {
-        /// Sizes of the forward convolution.
-        geometry: ConvGeometry,
-        /// Whether a further gradient is added.
-        residual: bool,
-    },
-    /// `x, dy -> dweight`
-    ConvBackwardFilter {
-        /// Sizes of the forward convolution.
-        geometry: ConvGeometry,
-    },
-    /// `dy [rows, channels] -> db [channels]`
-    ChannelSum {
-        /// Pixels of all images.
-        rows: usize,
-        /// Channels.
-        channels: usize,
-    },
-    /// `x, running_mean, running_var -> mean, rstd`; updates the running statistics in place.
-    BnStats {
-        /// Pixels of all images.
-        rows: usize,
-        /// Channels.
-        channels: usize,
-        /// Added to the variance.
-        eps: f32,
-        /// Weight of the batch in the running statistics.
-        momentum: f32,
-    },
-    /// `x, mean, rstd, scale, shift [, residual] -> y`, may be in place
-    BnApply {
-        /// Pixels of all images.
-        rows: usize,
-        /// Channels.
-        channels: usize,
-        /// Applied before the store.
-        epilogue: Epilogue,
-    },
-    /// First pass of the gradient: `dy, x, mean, rstd [, scale, shift | , y] -> dscale, dshift`. Where the epilogue has an
-    /// activation, `dy` is masked by what that was applied to, computed anew ([`Epilogue::recomputes_sign`]), or by its result.
-    BnBackwardReduce {
-        /// Pixels of all images.
-        rows: usize,
-        /// Channels.
-        channels: usize,
-        /// Of the forward operator.
-        epilogue: Epilogue,
-    },
-    /// Second pass: `dy, x, mean, rstd, scale, dscale, dshift [, shift | , y] -> dx [, dresidual]`. Outputs may be `dy` or `x` in place.
-    BnBackwardApply {
-        /// Pixels of all images.
-        rows: usize,
-        /// Channels.
-        channels: usize,
-        /// Of the forward operator.
-        epilogue: Epilogue,
-    },
-    /// `x -> mean, rstd`, both `[images, groups]`
-    GroupStats {
-        /// Sizes.
-        geometry: GroupGeometry,
-        /// Added to the variance.
-        eps: f32,
-    },
-    /// `x, mean, rstd, scale, shift [, residual] -> y`, may be in place
-    GroupApply {
-        /// Sizes.
-        geometry: GroupGeometry,
-        /// Applied before the store.
-        epilogue: Epilogue,
-    },
-    /// First pass of the gradient: `dy, x, mean, rstd, scale [, y] -> dscale, dshift, slope, offset`, the last two
-    /// `[images, groups]`: means over a group of `s * xhat` and of `s`, with `s = scale * dy`. `y` is there when `act` is,
-    /// and masks `dy`.
-    GroupBackwardReduce {
-        /// Sizes.
-        geometry: GroupGeometry,
-        /// Activation behind the normalisation.
-        act: Option<Activation>,
-    },
-    /// Second pass: `dy, x, mean, rstd, scale, slope, offset [, y] -> dx [, dresidual]`. Outputs may be `dy` or `x` in
-    /// place.
-    GroupBackwardApply {
-        /// Sizes.
-        geometry: GroupGeometry,
-        /// Of the forward operator.
-        epilogue: Epilogue,
-    },
-    /// `x, scale, shift [, residual] -> y`, may be in place
-    Affine {
-        /// Pixels of all images.
-        rows: usize,
-        /// Channels.
-        channels: usize,
-        /// Applied before the store.
-        epilogue: Epilogue,
-    },
-    /// `x -> y`, may be in place
-    Activate {
-        /// Elements.
-        len: usize,
-        /// Which one.
-        act: Activation,
-    },
-    /// `dy, y -> dx`, may be in place; `y` is the activation's result or its input, as `Activation::grad_from` says
-    ActivateBackward {
-        /// Elements.
-        len: usize,
-        /// Which one.
-        act: Activation,
-    },
-    /// `a, b -> a + b`, then the activation; may be in place. Either may be a slice of a wider map.
-    Add {
-        /// Elements.
-        len: usize,
-        /// Applied to the sum.
-        act: Option<Activation>,
-    },
-    /// `a, b [, residual] -> y`: the product of `a [images, pixels, channels]` with `b` of the same size or, where
-    /// `gate`, `[images, channels]`; may be in place
-    Mul {
-        /// Batch.
-        images: usize,
-        /// Rows times columns.
-        pixels: usize,
-        /// Channels.
-        channels: usize,
-        /// Whether `b` has one element per image and channel.
-        gate: bool,
-        /// Applied before the store.
-        epilogue: Epilogue,
-    },
-    /// `dy, a, b [, y] -> da, db [, dresidual]`, all in one pass; `y` is there when the epilogue has an activation, and
-    /// masks `dy`. Outputs may be inputs of their size in place.
-    MulBackward {
-        /// Batch.
-        images: usize,
-        /// Rows times columns.
-        pixels: usize,
-        /// Channels.
-        channels: usize,
-        /// Whether `b` has one element per image and channel.
-        gate: bool,
-        /// Of the forward operator.
-        epilogue: Epilogue,
-    },
-    /// `x -> scale * x + shift`, may be in place
-    ScaleShift {
-        /// Elements.
-        len: usize,
-        /// Factor.
-        scale: f32,
-        /// Summand.
-        shift: f32,
-    },
-    /// `x -> y`, may be in place; the random numbers follow from the run's arguments and the stream
-    Drop {
-        /// Sizes.
-        geometry: DropGeometry,
-        /// What is dropped as a whole.
-        part: DropPart,
-        /// Share that is dropped.
-        rate: f32,
-        /// Tells the network's random operators apart.
-        stream: u64,
-    },
-    /// `x -> y [, positions]`; positions are `u8`, row-major in the window
-    MaxPool {
-        /// Sizes.
-        geometry: PoolGeometry,
-        /// Whether positions are wanted.
-        positions: bool,
-    },
-    /// `dy, positions -> dx`
-    MaxPoolBackward {
-        /// Sizes of the forward pooling.
-        geometry: PoolGeometry,
-    },
-    /// `x -> y`
-    AvgPool {
-        /// Sizes.
-        geometry: PoolGeometry,
-    },
-    /// `dy -> dx`
-    AvgPoolBackward {
-        /// Sizes of the forward pooling.
-        geometry: PoolGeometry,
-    },
-    /// `x [images, pixels, channels] -> y [images, channels]`
-    GlobalAvgPool {
-        /// Batch.
-        images: usize,
-        /// Rows times columns.
-        pixels: usize,
-        /// Channels.
-        channels: usize,
-    },
-    /// `dy [images, channels] -> dx [images, pixels, channels]`
-    GlobalAvgPoolBackward {
-        /// Batch.
-        images: usize,
-        /// Rows times columns.
-        pixels: usize,
-        /// Channels.
-        channels: usize,
-    },
-    /// `x [images, pixels, channels] -> y [images, channels] [, positions]`; positions are pixels as `u32`
-    GlobalMaxPool {
-        /// Batch.
-        images: usize,
-        /// Rows times columns.
-        pixels: usize,
-        /// Channels.
-        channels: usize,
-        /// Whether positions are wanted.
-        positions: bool,
-    },
-    /// `dy [images, channels], positions -> dx [images, pixels, channels]`
-    GlobalMaxPoolBackward {
-        /// Batch.
-        images: usize,
-        /// Rows times columns.
-        pixels: usize,
-        /// Channels.
-        channels: usize,
-    },
-    /// `x [n, h, w, c] -> y [n, out, out, c]`
-    BlurPool(BlurGeometry),
-    /// `dy -> dx`
-    BlurPoolBackward(BlurGeometry),
-    /// `x0 [rows, channels[0]], x1 [rows, channels[1]], ... -> y [rows, their sum]`. What could not be made slices of `y`
-    /// to begin with.
-    Concat {
-        /// Pixels of all images.
-        rows: usize,
-        /// Channels of each input.
-        channels: Vec<usize>,
-    },
-    /// `x [rows, channels] -> y [rows, taken]`: the channels from `start` on, where they cannot be a slice of `x`
-    ChannelSlice {
-        /// Pixels of all images.
-        rows: usize,
-        /// Channels of the input.
-        channels: usize,
-        /// First channel taken.
-        start: usize,
-        /// Channels of the output.
-        taken: usize,
-    },
-    /// `x [n, h, w, cin] -> y [n, out, out, cout]`: strided pixels, channels padded with zeros on both sides
-    PadShortcut(PadGeometry),
-    /// `dy -> dx`
-    PadShortcutBackward(PadGeometry),
-    /// `logits -> probabilities`
-    Softmax {
-        /// Images.
-        rows: usize,
-        /// Classes.
-        classes: usize,
-    },
-    /// `logits, labels -> loss, correct`, both single `f32`
-    CrossEntropy {
-        /// Images.
-        rows: usize,
-        /// Classes.
-        classes: usize,
-        /// Label smoothing.
-        smoothing: f32,
-    },
-    /// `logits, labels -> dlogits`
-    CrossEntropyBackward {
-        /// Images.
-        rows: usize,
-        /// Classes.
-        classes: usize,
-        /// Label smoothing.
-        smoothing: f32,
-    },
-    /// `param, grad, velocity -> ` (in place: `param` and `velocity`). Buffers may span many parameters that lie side by
-    /// side with the same constants, padding between them included.
-    SgdUpdate {
-        /// Elements.
-        len: usize,
-        /// Constants.
-        sgd: SgdAttrs,
-    },
-}
-
-/// Position of a buffer among those of a step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Operand {
-    /// Among the inputs.
-    Input(usize),
-    /// Among the outputs.
-    Output(usize),
-}
 
 /// One kernel call.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -354,6 +46,21 @@ pub struct Step {
     pub inputs: Vec<BufferId>,
     /// Written buffers. May lie exactly on an input where the kernel's doc allows it.
     pub outputs: Vec<BufferId>,
+}
+
+impl Step {
+    /// The kernel's operands.
+    ///
+    /// # Panics
+    /// Where the kernel's sizes contradict each other: [`Plan::check_memory`] finds such steps.
+    pub fn operands(&self) -> Operands {
+        self.kernel.operands().unwrap_or_else(|| panic!("`{}`: sizes that contradict each other", self.name))
+    }
+
+    /// All buffers, inputs first, in the order of [`Operands::all`].
+    pub fn buffers(&self) -> impl Iterator<Item = BufferId> {
+        self.inputs.iter().chain(&self.outputs).copied()
+    }
 }
 
 /// A persistent tensor: how it starts and how it is loaded and saved.
@@ -374,10 +81,35 @@ pub struct Slot {
 pub struct RegionSizes {
     /// Peak of the arena.
     pub arena: usize,
-    /// Parameters (gradients and velocity have the same size in a training plan, none otherwise).
+    /// Parameters. Their gradients, and each tensor of the optimizer's state, have the same size.
     pub params: usize,
     /// Running statistics.
     pub state: usize,
+    /// What changes from step to step: see [`Controls`].
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub control: usize,
+}
+
+fn is_zero(bytes: &usize) -> bool {
+    *bytes == 0
+}
+
+/// Values in [`Region::Control`] that whoever runs the plan writes before a step; those that no kernel reads are not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Controls {
+    /// The learning rate, one `f32`.
+    pub rate: Option<BufferId>,
+    /// The number of the step from the training's start, one `u64`.
+    pub step: Option<BufferId>,
+    /// The training's seed, one `u64`.
+    pub seed: Option<BufferId>,
+}
+
+impl Controls {
+    /// Those that are there.
+    pub fn all(&self) -> impl Iterator<Item = BufferId> {
+        [self.rate, self.step, self.seed].into_iter().flatten()
+    }
 }
 
 /// An executable network for one batch size.
@@ -401,6 +133,13 @@ pub struct Plan {
     pub input: BufferId,
     /// The classes; in training only.
     pub labels: Option<BufferId>,
+    /// What changes from step to step.
+    #[serde(default)]
+    pub controls: Controls,
+    /// Names of the optimizer's tensors of state, one of each per trained parameter: the tensor `i` of a parameter lies in
+    /// [`Region::Optimizer`]`(i)` at the parameter's offset, in its shape and layout. Empty in inference.
+    #[serde(default)]
+    pub optimizer: Vec<String>,
     /// Named results: `logits`; in training also `loss` and `correct`.
     pub outputs: Vec<(String, BufferId)>,
 }
@@ -418,12 +157,18 @@ impl Plan {
 
     /// What convolutions and linear layers multiply in.
     pub fn precision(&self) -> DType {
-        let geometry = |step: &Step| match &step.kernel {
-            Kernel::Conv { geometry, .. } => Some(geometry.precision),
-            _ => None,
-        };
-        let rounded = self.steps.iter().filter_map(geometry).any(|precision| precision == DType::Bf16);
+        let geometries = self.steps.iter().filter_map(|step| step.kernel.conv_geometry());
+        let rounded = geometries.map(|geometry| geometry.precision).any(|precision| precision == DType::Bf16);
         if rounded { DType::Bf16 } else { DType::F32 }
+    }
+
+    /// The optimizer's tensors of a trained parameter: name, and the buffer it would be. Nothing for running statistics.
+    pub fn optimizer_tensors(&self, slot: &Slot) -> impl Iterator<Item = (&str, Buffer)> {
+        let param = self.buffer(slot.buffer);
+        let names = self.optimizer.iter().filter(|_| slot.role.trained());
+        (0..).zip(names).map(|(index, name)| {
+            (name.as_str(), Buffer { region: Region::Optimizer(index), live: None, ..param.clone() })
+        })
     }
 
     /// Elements between the last channel of a pixel and the first of the next: 0 for all but slices.

@@ -10,8 +10,9 @@ impl fmt::Display for Region {
             Region::Arena => "arena",
             Region::Params => "params",
             Region::Grads => "grads",
-            Region::Velocity => "velocity",
+            Region::Optimizer(index) => return f.pad(&format!("optimizer{index}")),
             Region::State => "state",
+            Region::Control => "control",
         })
     }
 }
@@ -32,15 +33,38 @@ pub fn print(plan: &Plan) -> String {
     let mode = format!("{:?}", plan.mode).to_lowercase();
     let _ = writeln!(text, "plan {}, {mode}, batch {}: {} steps", plan.name, plan.batch, plan.steps.len());
     text += "memory:";
-    for region in [Region::Arena, Region::Params, Region::Grads, Region::Velocity, Region::State] {
-        let comma = if region == Region::Arena { "" } else { "," };
-        let _ = write!(text, "{comma} {region} {}", plan.region_bytes(region));
-    }
+    let memory: Vec<String> =
+        plan.memory().iter().map(|(region, bytes)| format!(" {region} {bytes}")).collect();
+    text += &memory.join(",");
     text += " bytes\n\n";
     text += &table(&["step", "name", "kernel", "geometry", "operands"], &step_rows(plan));
     text += "\n";
     text += &table(&["region", "offset", "bytes", "live", "type", "buffer"], &buffer_rows(plan));
     text
+}
+
+impl Plan {
+    /// Its regions by name, with their bytes.
+    pub fn memory(&self) -> Vec<(String, usize)> {
+        regions(self).map(|region| (region_name(self, region), self.region_bytes(region))).collect()
+    }
+}
+
+/// The regions of a plan: those of training stand in plans for inference, too, with nothing in them.
+fn regions(plan: &Plan) -> impl Iterator<Item = Region> {
+    let state = (0..plan.optimizer.len()).map(|index| Region::Optimizer(index as u8));
+    let control = (plan.sizes.control > 0).then_some(Region::Control);
+    let fixed = [Region::Arena, Region::Params, Region::Grads];
+    fixed.into_iter().chain(state).chain([Region::State]).chain(control)
+}
+
+/// A region of the optimizer is called after the tensor that it holds.
+fn region_name(plan: &Plan, region: Region) -> String {
+    match region {
+        Region::Optimizer(index) => plan.optimizer.get(usize::from(index)).cloned(),
+        Region::Arena | Region::Params | Region::Grads | Region::State | Region::Control => None,
+    }
+    .unwrap_or_else(|| region.to_string())
 }
 
 fn step_rows(plan: &Plan) -> Vec<Vec<String>> {
@@ -77,7 +101,7 @@ fn buffer_rows(plan: &Plan) -> Vec<Vec<String>> {
     let row = |buffer: &Buffer| {
         let layout = format!("{:?}", buffer.layout).to_lowercase();
         vec![
-            buffer.region.to_string(),
+            region_name(plan, buffer.region),
             format!("{:>10}", buffer.offset),
             format!("{:>10}", buffer.bytes),
             buffer.live.map_or(String::new(), |(first, last)| format!("{first}..={last}")),

@@ -12,11 +12,16 @@
 //! each tap of the window, and dense rows are what they pack and multiply fastest. The copies are about 2% of
 //! DenseNet-BC-100's training step.
 
-use super::{Buffer, BufferId, Kernel, Plan, Region, Slice, Step};
+use super::kernel::{ChannelSlice, Concat};
+use super::{Buffer, BufferId, Kernel, Operands, Plan, Region, Slice, Step};
 use crate::ir::types::{DType, Layout};
 
 /// Removes what copying can be; to be called before lifetimes are known.
 pub(super) fn remove_copies(plan: &mut Plan) {
+    let moves = |step: &Step| matches!(step.kernel, Kernel::Concat(_) | Kernel::ChannelSlice(_));
+    if !plan.steps.iter().any(moves) {
+        return;
+    }
     let uses = Uses::of(plan);
     let mut replaced: Vec<Option<Vec<Step>>> = vec![None; plan.steps.len()];
     slice_concats(plan, &uses, &mut replaced);
@@ -29,7 +34,7 @@ pub(super) fn remove_copies(plan: &mut Plan) {
 fn slice_concats(plan: &mut Plan, uses: &Uses, replaced: &mut [Option<Vec<Step>>]) {
     // Backwards: what a result is itself a slice of is known then.
     for index in (0..plan.steps.len()).rev() {
-        let Kernel::Concat { rows, channels } = &plan.steps[index].kernel else { continue };
+        let Kernel::Concat(Concat { rows, channels }) = &plan.steps[index].kernel else { continue };
         let (rows, channels) = (*rows, channels.clone());
         let Step { name, inputs, outputs, .. } = plan.steps[index].clone();
         let free: Vec<bool> = inputs.iter().map(|&id| uses.can_be_slice(plan, index, id)).collect();
@@ -48,7 +53,7 @@ fn slice_concats(plan: &mut Plan, uses: &Uses, replaced: &mut [Option<Vec<Step>>
                 continue;
             }
             let part = plan.add_slice(format!("{name}.part{i}"), whole, channels[i], slice);
-            let kernel = Kernel::Concat { rows, channels: vec![channels[i]] };
+            let kernel = Concat { rows, channels: vec![channels[i]] }.into();
             copies.push(Step { name: name.clone(), kernel, inputs: vec![id], outputs: vec![part] });
         }
         replaced[index] = Some(copies);
@@ -58,7 +63,7 @@ fn slice_concats(plan: &mut Plan, uses: &Uses, replaced: &mut [Option<Vec<Step>>
 /// Results of [`Kernel::ChannelSlice`]. The map that they are taken from is written before, and lives as long as they.
 fn slice_parts(plan: &mut Plan, uses: &Uses, replaced: &mut [Option<Vec<Step>>]) {
     for (index, instead) in replaced.iter_mut().enumerate() {
-        let Kernel::ChannelSlice { start, .. } = plan.steps[index].kernel else { continue };
+        let Kernel::ChannelSlice(ChannelSlice { start, .. }) = plan.steps[index].kernel else { continue };
         let (from, part) = (plan.steps[index].inputs[0], plan.steps[index].outputs[0]);
         let in_arena = plan.buffer(from).region == Region::Arena && from != plan.input;
         if in_arena && is_map(plan.buffer(from)) && uses.reads_step_over(plan, part, None) {
@@ -91,12 +96,17 @@ impl Plan {
 struct Uses {
     made: Vec<Option<(usize, usize)>>,
     read: Vec<Vec<(usize, usize)>>,
+    /// Of each step.
+    operands: Vec<Operands>,
 }
 
 impl Uses {
     fn of(plan: &Plan) -> Self {
-        let mut uses =
-            Uses { made: vec![None; plan.buffers.len()], read: vec![Vec::new(); plan.buffers.len()] };
+        let mut uses = Uses {
+            made: vec![None; plan.buffers.len()],
+            read: vec![Vec::new(); plan.buffers.len()],
+            operands: plan.steps.iter().map(Step::operands).collect(),
+        };
         for (index, step) in plan.steps.iter().enumerate() {
             for (i, id) in step.inputs.iter().enumerate() {
                 uses.read[id.0 as usize].push((index, i));
@@ -112,7 +122,7 @@ impl Uses {
     fn can_be_slice(&self, plan: &Plan, index: usize, id: BufferId) -> bool {
         let once = self.read[id.0 as usize].iter().filter(|&&(step, _)| step == index).count() == 1;
         let made = self.made[id.0 as usize];
-        let is_made = made.is_some_and(|(step, output)| plan.steps[step].kernel.writes_slices(output));
+        let is_made = made.is_some_and(|(step, output)| self.operands[step].outputs[output].slice);
         is_made && once && self.reads_step_over(plan, id, Some(index))
     }
 
@@ -123,7 +133,7 @@ impl Uses {
         let is_result = plan.outputs.iter().any(|&(_, output)| output == id);
         let own = buffer.region == Region::Arena && buffer.slice.is_none() && !is_result;
         let mut others = self.read[id.0 as usize].iter().filter(|&&(step, _)| Some(step) != but);
-        let stepped = others.all(|&(step, input)| plan.steps[step].kernel.reads_slices(input));
+        let stepped = others.all(|&(step, input)| self.operands[step].inputs[input].slice);
         is_map(buffer) && own && stepped
     }
 }

@@ -1,8 +1,6 @@
 //! What holds of every plan:
 //!
-//! 1. Every buffer lies inside its region at a multiple of [`ALIGN`], and its size is its shape's. A slice lies at its
-//!    channels of a map with the same pixels and a lifetime that covers its own, and only kernels that step over gaps
-//!    touch it.
+//! 1. What `bounds` says of buffers and steps. The lifetime of a map covers those of its slices.
 //! 2. Buffers of the arena that are alive at the same step are disjoint, except that an output may lie exactly on an
 //!    input that dies with the step, where the kernel allows it, and that slices lie in their map. No channel of a map
 //!    is written twice.
@@ -13,14 +11,15 @@
 
 use std::ops::Range;
 
-use super::{ALIGN, Buffer, BufferId, Kernel, Plan, Region, Slice, channels};
-use crate::ir::types::Layout;
+use super::{Buffer, BufferId, Kernel, Plan, Region, Slice, channels};
 
 impl Plan {
     /// All faults, as sentences; empty for a sound plan.
     pub fn check(&self) -> Vec<String> {
-        let mut faults = Vec::new();
-        self.check_bounds(&mut faults);
+        let mut faults = self.check_memory();
+        if !faults.is_empty() {
+            return faults;
+        }
         self.check_slices(&mut faults);
         self.check_arena(&mut faults);
         self.check_persistent(&mut faults);
@@ -29,62 +28,16 @@ impl Plan {
         faults
     }
 
-    /// Size of a region in bytes.
-    pub fn region_bytes(&self, region: Region) -> usize {
-        match region {
-            Region::Arena => self.sizes.arena,
-            Region::Params => self.sizes.params,
-            Region::Grads | Region::Velocity if self.updates() => self.sizes.params,
-            Region::Grads | Region::Velocity => 0,
-            Region::State => self.sizes.state,
-        }
-    }
-
-    fn updates(&self) -> bool {
-        self.steps.iter().any(|step| matches!(step.kernel, Kernel::SgdUpdate { .. }))
-    }
-
-    fn check_bounds(&self, faults: &mut Vec<String>) {
-        for buffer in &self.buffers {
-            let Buffer { name, shape, dtype, region, offset, bytes, .. } = buffer;
-            if offset % ALIGN != 0 && buffer.slice.is_none() {
-                faults.push(format!("`{name}` at {offset} is not aligned"));
-            }
-            if shape.numel().and_then(|numel| numel.checked_mul(dtype.size())) != Some(*bytes) {
-                faults.push(format!("`{name}` of {shape} {dtype} has {bytes} bytes"));
-            }
-            if offset + bytes > self.region_bytes(*region) {
-                faults.push(format!("`{name}` ends behind its region"));
-            }
-        }
-    }
-
     fn check_slices(&self, faults: &mut Vec<String>) {
         for buffer in &self.buffers {
-            let Some(Slice { of, start }) = buffer.slice else { continue };
+            let Some(Slice { of, .. }) = buffer.slice else { continue };
             let whole = self.buffer(of);
-            let inside = match (whole.shape.nchw(), buffer.shape.nchw()) {
-                (Some([n, c, h, w]), Some([ni, ci, hi, wi])) => [n, h, w] == [ni, hi, wi] && start + ci <= c,
-                _ => false,
-            };
-            let like = |b: &Buffer| (b.region, b.dtype, b.layout);
-            let placed = buffer.offset == whole.offset + start * whole.dtype.size();
-            let lives = match (whole.live, buffer.live) {
+            let covered = match (whole.live, buffer.live) {
                 (Some(whole), Some(own)) => whole.0 <= own.0 && own.1 <= whole.1,
                 (_, own) => own.is_none(),
             };
-            let sound = inside && placed && lives && whole.layout == Layout::Nhwc;
-            if whole.slice.is_some() || !sound || like(whole) != like(buffer) {
-                faults.push(format!("`{}` is no slice of `{}`", buffer.name, whole.name));
-            }
-        }
-        let is_slice = |id: BufferId| self.buffer(id).slice.is_some();
-        for step in &self.steps {
-            let inputs = step.inputs.iter().enumerate().filter(|&(i, _)| !step.kernel.reads_slices(i));
-            let outputs = step.outputs.iter().enumerate().filter(|&(i, _)| !step.kernel.writes_slices(i));
-            for (_, &id) in inputs.chain(outputs).filter(|&(_, &id)| is_slice(id)) {
-                let names = (&step.name, &self.buffer(id).name);
-                faults.push(format!("`{}` cannot step over the gaps of `{}`", names.0, names.1));
+            if !covered {
+                faults.push(format!("`{}` outlives `{}`, whose slice it is", buffer.name, whole.name));
             }
         }
     }
@@ -113,7 +66,8 @@ impl Plan {
         let (to, from) = (self.buffer(output), self.buffer(input));
         let (Some((born, _)), Some((_, dies))) = (to.live, from.live) else { return false };
         let Some(step) = self.steps.get(born) else { return false };
-        let allowed = step.in_place().any(|pair| pair == (output, input));
+        let operands = step.operands();
+        let allowed = step.in_place(&operands).any(|pair| pair == (output, input));
         let is_result = self.outputs.iter().any(|&(_, id)| id == input);
         allowed && born == dies && !is_result && (to.offset, to.bytes) == (from.offset, from.bytes)
     }
@@ -126,7 +80,7 @@ impl Plan {
                 faults.push(format!("`{}` and `{}` overlap", pair[0].name, pair[1].name));
             }
         }
-        for step in self.steps.iter().filter(|step| !matches!(step.kernel, Kernel::SgdUpdate { .. })) {
+        for step in self.steps.iter().filter(|step| !matches!(step.kernel, Kernel::Update(_))) {
             for gradient in step.outputs.iter().map(|&id| self.buffer(id)) {
                 let fits = |slot: &&Buffer| slot.region == Region::Params && same_place(slot, gradient);
                 if gradient.region == Region::Grads && !slots.iter().any(fits) {
@@ -146,7 +100,7 @@ impl Plan {
             written[whole.0 as usize].push(channels);
         }
         for (index, step) in self.steps.iter().enumerate() {
-            let is_update = matches!(step.kernel, Kernel::SgdUpdate { .. });
+            let is_update = matches!(step.kernel, Kernel::Update(_));
             for &id in step.inputs.iter().filter(|_| !is_update) {
                 let (whole, channels) = self.channels(id);
                 if !covers(&mut written[whole.0 as usize], channels) {
@@ -176,7 +130,7 @@ impl Plan {
     }
 
     fn check_updates(&self, faults: &mut Vec<String>) {
-        let is_update = |kernel: &Kernel| matches!(kernel, Kernel::SgdUpdate { .. });
+        let is_update = |kernel: &Kernel| matches!(kernel, Kernel::Update(_));
         let first = self.steps.iter().position(|step| is_update(&step.kernel)).unwrap_or(self.steps.len());
         for step in self.steps[first..].iter().filter(|step| !is_update(&step.kernel)) {
             faults.push(format!("`{}` runs after an update", step.name));

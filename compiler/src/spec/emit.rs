@@ -9,7 +9,7 @@ use super::sections::shortcut::{self, Rule};
 use super::sections::stages::{StageSpec, UnitSpec};
 use super::sections::train::{Augment, By, Schedule, TrainConfig};
 use super::sections::units::STAGE_GIVEN;
-use crate::ir::op::{ConvInit, Fan, Init, Norm};
+use crate::ir::op::{ConvInit, Fan, Init, Norm, UpdateRule};
 
 impl ResolvedSpec {
     /// The whole spec, defaults written out; built-in units by name.
@@ -139,11 +139,22 @@ fn write_train(out: &mut String, train: &TrainConfig) -> fmt::Result {
         writeln!(out, "  dataset: {dataset}")?;
     }
     writeln!(out, "  epochs: {}\n  batch_size: {}", train.epochs, train.batch_size)?;
-    let sgd = &train.sgd;
+    let constants = match &train.optimizer {
+        UpdateRule::Sgd(sgd) => format!(
+            "momentum: {}, dampening: {}, nesterov: {}, weight_decay: {}",
+            sgd.momentum, sgd.dampening, sgd.nesterov, sgd.weight_decay
+        ),
+        UpdateRule::AdamW(adamw) => format!(
+            "beta1: {}, beta2: {}, eps: {}, weight_decay: {}",
+            adamw.beta1, adamw.beta2, adamw.eps, adamw.weight_decay
+        ),
+    };
     writeln!(
         out,
-        "  optimizer: {{sgd: {{lr: {}, momentum: {}, dampening: {}, nesterov: {}, weight_decay: {}, decay_norm: {}}}}}",
-        train.lr, sgd.momentum, sgd.dampening, sgd.nesterov, sgd.weight_decay, train.decay_norm
+        "  optimizer: {{{}: {{lr: {}, {constants}, decay_norm: {}}}}}",
+        train.optimizer.name(),
+        train.lr,
+        train.decay_norm
     )?;
     writeln!(out, "  schedule: {}", schedule(&train.schedule))?;
     if let Some(w) = &train.warmup {

@@ -4,7 +4,7 @@ use super::{builtin, load, load_builtin};
 use crate::build::{build, check_expect};
 use crate::compile;
 use crate::ir::graph::{Graph, Mode};
-use crate::ir::op::Op;
+use crate::ir::op::{Conv, Op, Param, UpdateRule};
 use crate::report::{Dump, Summary, Target};
 use crate::source::SourceMap;
 use crate::spec::limits::Limits;
@@ -34,7 +34,7 @@ fn described(graph: &Graph) -> Vec<String> {
 /// Trained parameters without those of the projections, which a later pass inserts.
 fn params(graph: &Graph) -> usize {
     let of = |op: &Op| match op {
-        Op::Param { shape, role, .. } if role.trained() => shape.numel().expect("small"),
+        Op::Param(Param { shape, role, .. }) if role.trained() => shape.numel().expect("small"),
         _ => 0,
     };
     graph.ids().map(|id| of(&graph.node(id).op)).sum()
@@ -98,7 +98,7 @@ fn names_follow_the_spec() {
         sources.text(graph.node(conv).span),
         "conv3x3(width, stride, groups=groups, dilation=dilation)"
     );
-    assert!(matches!(&graph.node(conv).op, Op::Conv { attrs, .. } if attrs.stride == [2, 2]));
+    assert!(matches!(&graph.node(conv).op, Op::Conv(Conv { attrs, .. }) if attrs.stride == [2, 2]));
 }
 
 #[test]
@@ -107,7 +107,7 @@ fn style_v1_moves_the_stride() {
     let graph = build(&spec, Mode::Infer, 1).expect("builds");
     let stride = |name: &str| {
         graph.ids().find_map(|id| match &graph.node(id).op {
-            Op::Conv { attrs, .. } if graph.node(id).name == name => Some(attrs.stride),
+            Op::Conv(Conv { attrs, .. }) if graph.node(id).name == name => Some(attrs.stride),
             _ => None,
         })
     };
@@ -126,13 +126,25 @@ fn overrides_reach_every_section() {
     let (spec, sources) = get("resnet20", &sets);
     assert_eq!(spec.stages[1].units.len(), 5);
     assert_eq!(spec.train.lr, 0.25);
-    assert_eq!(spec.train.sgd.momentum, 0.9);
+    assert!(matches!(spec.train.optimizer, UpdateRule::Sgd(sgd) if sgd.momentum == 0.9));
     assert!(spec.expect.params.is_none(), "the file's figures hold for the file's network");
     assert_eq!(sources.text(spec.shortcut.span), "projection");
     assert_eq!(
         sources.get(spec.shortcut.span.source).map(|s| s.name.as_str()),
         Some("--set shortcut=projection")
     );
+}
+
+#[test]
+fn keys_of_every_optimizer_need_no_name_of_one() {
+    let rate = |sets: &[&str]| {
+        let train = get("resnet20", sets).0.train;
+        (train.optimizer.name(), train.lr, train.optimizer.weight_decay())
+    };
+    assert_eq!(rate(&["train.optimizer.lr=0.25"]), ("sgd", 0.25, 1e-4));
+    assert_eq!(rate(&["train.optimizer.adamw.beta1=0.8"]), ("adamw", 1e-3, 1e-2));
+    let sets = ["train.optimizer=adamw", "train.optimizer.lr=0.002", "train.optimizer.weight_decay=0.1"];
+    assert_eq!(rate(&sets), ("adamw", 0.002, 0.1));
 }
 
 #[test]
@@ -144,11 +156,11 @@ fn zero_last_bn_zeroes_what_is_added_to_the_shortcut() {
         .filter(|&id| {
             matches!(
                 &graph.node(id).op,
-                Op::Param {
+                Op::Param(Param {
                     role: crate::ir::op::Role::NormScale,
                     init: crate::ir::op::Init::Constant(0.0),
                     ..
-                }
+                })
             )
         })
         .map(|id| graph.node(id).name.as_str())

@@ -10,12 +10,11 @@ use super::ctx::Ctx;
 use super::machine::Machine;
 use super::memory::Memory;
 use super::simd::Isa;
-use super::step::check;
-use super::step::dispatch::{Bases, Operands, REGIONS, region_index};
+use super::step::dispatch::{ALL_REGIONS, Bases, Bound, OPTIMIZER_REGIONS, Operands, REGIONS, region_index};
 use super::step::prepare::{self, Prepared};
 use super::threads::ThreadPool;
 use super::tune::{Cache, Tuning, roofline};
-use crate::device::{Choice, Device, ProgramId, RunArgs};
+use crate::device::{Choice, Device, ProgramId};
 use crate::error::{Error, Result};
 
 /// From when on [`CpuDevice::describe`] says that AMX is slow.
@@ -26,6 +25,8 @@ struct Program {
     plan: Arc<Plan>,
     /// What was decided about each step.
     steps: Vec<Prepared>,
+    /// The buffers of each step by name.
+    bound: Vec<Bound>,
     /// Value of [`CpuDevice::written`] when kept weights were packed last.
     packed: u64,
 }
@@ -126,20 +127,26 @@ impl CpuDevice {
         Ok((b.region, b.offset))
     }
 
-    /// Offset of a parameter's velocity: that of the parameter.
-    fn velocity(&self, program: ProgramId, param: BufferId, len: usize) -> Result<usize> {
+    /// Region and offset of a tensor of the optimizer's state: the parameter's offset.
+    fn optimizer(
+        &self,
+        program: ProgramId,
+        param: BufferId,
+        tensor: u8,
+        len: usize,
+    ) -> Result<(usize, usize)> {
         let (region, offset) = self.place(program, param, len)?;
-        let room = self.regions[region_index(Region::Velocity)].len();
-        if region != Region::Params || offset + len > room {
-            let name = &self.buffer(program, param)?.name;
-            return Err(Error::Device(format!("{name} has no velocity: it is not a parameter in training")));
+        let name = &self.buffer(program, param)?.name;
+        let known = usize::from(tensor) < self.programs[program.0].plan.optimizer.len();
+        if region != Region::Params || !known {
+            return Err(Error::Device(format!("{name} has no tensor {tensor} of an optimizer")));
         }
-        Ok(offset)
+        Ok((region_index(Region::Optimizer(tensor)), offset))
     }
 
     /// Makes the persistent regions of the first plan; those of a further plan have to agree with them.
     fn reserve(&mut self, plan: &Plan) -> Result<()> {
-        let wanted = region_sizes(plan);
+        let wanted = ALL_REGIONS.map(|region| plan.region_bytes(region));
         for (region, size) in self.regions.iter_mut().zip(wanted).skip(1) {
             if self.programs.is_empty() {
                 *region = Memory::zeroed(size)?;
@@ -174,12 +181,6 @@ impl CpuDevice {
     }
 }
 
-/// Bytes of each region, in the order of [`region_index`].
-fn region_sizes(plan: &Plan) -> [usize; REGIONS] {
-    let gradients = if plan.mode == Mode::Train { plan.sizes.params } else { 0 };
-    [plan.sizes.arena, plan.sizes.params, gradients, gradients, plan.sizes.state]
-}
-
 impl Device for CpuDevice {
     fn describe(&self) -> String {
         let threads = self.threads.count();
@@ -189,11 +190,17 @@ impl Device for CpuDevice {
     }
 
     fn load(&mut self, plan: Arc<Plan>) -> Result<ProgramId> {
-        let sizes = region_sizes(&plan);
-        check::plan(&plan, |region| sizes[region_index(region)])?;
+        if plan.optimizer.len() > OPTIMIZER_REGIONS {
+            let text = format!("an optimizer of {} tensors a parameter", plan.optimizer.len());
+            return Err(Error::Device(format!("{}: no room for {text}", plan.name)));
+        }
+        if let Some(fault) = plan.check_memory().into_iter().next() {
+            return Err(Error::Device(format!("{}: {fault}", plan.name)));
+        }
         self.reserve(&plan)?;
         let steps = self.prepare(&plan)?;
-        self.programs.push(Program { plan, steps, packed: 0 });
+        let bound = plan.steps.iter().map(|step| Bound::new(&plan, step)).collect();
+        self.programs.push(Program { plan, steps, bound, packed: 0 });
         Ok(ProgramId(self.programs.len() - 1))
     }
 
@@ -210,18 +217,27 @@ impl Device for CpuDevice {
         Ok(())
     }
 
-    fn write_velocity(&mut self, program: ProgramId, param: BufferId, bytes: &[u8]) -> Result<()> {
-        let offset = self.velocity(program, param, bytes.len())?;
-        self.regions[region_index(Region::Velocity)].bytes_mut()[offset..offset + bytes.len()]
-            .copy_from_slice(bytes);
+    fn write_optimizer(
+        &mut self,
+        program: ProgramId,
+        param: BufferId,
+        tensor: u8,
+        bytes: &[u8],
+    ) -> Result<()> {
+        let (region, offset) = self.optimizer(program, param, tensor, bytes.len())?;
+        self.regions[region].bytes_mut()[offset..offset + bytes.len()].copy_from_slice(bytes);
         Ok(())
     }
 
-    fn read_velocity(&self, program: ProgramId, param: BufferId, bytes: &mut [u8]) -> Result<()> {
-        let offset = self.velocity(program, param, bytes.len())?;
-        bytes.copy_from_slice(
-            &self.regions[region_index(Region::Velocity)].bytes()[offset..offset + bytes.len()],
-        );
+    fn read_optimizer(
+        &self,
+        program: ProgramId,
+        param: BufferId,
+        tensor: u8,
+        bytes: &mut [u8],
+    ) -> Result<()> {
+        let (region, offset) = self.optimizer(program, param, tensor, bytes.len())?;
+        bytes.copy_from_slice(&self.regions[region].bytes()[offset..offset + bytes.len()]);
         Ok(())
     }
 
@@ -231,7 +247,7 @@ impl Device for CpuDevice {
         prepared.choice(&step.kernel, self.machine(), &self.tuning)
     }
 
-    fn run(&mut self, program: ProgramId, args: &RunArgs, times: Option<&mut [Duration]>) -> Result<()> {
+    fn run(&mut self, program: ProgramId, times: Option<&mut [Duration]>) -> Result<()> {
         let Some(program) = self.programs.get_mut(program.0) else {
             return Err(Error::Device("no such program on this device".to_owned()));
         };
@@ -240,14 +256,16 @@ impl Device for CpuDevice {
         let ctx = Ctx { threads: &self.threads, isa: self.isa, scratch: self.scratch.view() };
         let mut times = times.map(|times| times.iter_mut());
         if program.packed != self.written {
-            for (step, prepared) in plan.steps.iter().zip(&mut program.steps) {
-                prepared.pack(&ctx, &Operands::new(&bases, plan, step));
+            let prepared = program.steps.iter_mut().zip(&program.bound);
+            for (step, (prepared, bound)) in plan.steps.iter().zip(prepared) {
+                prepared.pack(&ctx, &Operands::new(&bases, plan, step, bound));
             }
             program.packed = self.written;
         }
-        for (step, prepared) in plan.steps.iter().zip(&program.steps) {
+        let prepared = program.steps.iter().zip(&program.bound);
+        for (step, (prepared, bound)) in plan.steps.iter().zip(prepared) {
             let start = Instant::now();
-            prepare::run(&ctx, prepared, &Operands::new(&bases, plan, step), args);
+            prepare::run(&ctx, prepared, &Operands::new(&bases, plan, step, bound));
             if let Some(time) = times.as_mut().and_then(Iterator::next) {
                 *time += start.elapsed();
             }

@@ -17,7 +17,6 @@ pub mod device;
 pub mod machine;
 pub mod maps;
 pub mod memory;
-pub mod naive;
 pub mod norm;
 pub mod pointwise;
 pub mod pooling;

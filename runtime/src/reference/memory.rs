@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 
 use candle_core::{DType, Device, Tensor};
 use half::bf16;
-use resnetc_compiler::ir::graph::Mode;
 use resnetc_compiler::ir::types::{DType as Element, Layout};
-use resnetc_compiler::plan::{Buffer, Plan, Region};
+use resnetc_compiler::plan::{Buffer, BufferId, Plan, Region};
 
 use crate::error::{Error, Result};
 
@@ -24,13 +23,9 @@ impl Persistent {
 
     /// Allocates a plan's regions, zeroed; those that an earlier plan has brought must be of the same size.
     pub(super) fn grow(&mut self, plan: &Plan) -> Result<()> {
-        let trained = if plan.mode == Mode::Train { plan.sizes.params } else { 0 };
-        for (region, bytes) in [
-            (Region::Params, plan.sizes.params),
-            (Region::Grads, trained),
-            (Region::Velocity, trained),
-            (Region::State, plan.sizes.state),
-        ] {
+        let state = (0..plan.optimizer.len()).map(|tensor| Region::Optimizer(tensor as u8));
+        for region in [Region::Params, Region::Grads, Region::State].into_iter().chain(state) {
+            let bytes = plan.region_bytes(region);
             let elements = bytes.div_ceil(Element::F32.size());
             let have = self.regions.get(&region).map_or(0, Tensor::elem_count);
             if elements == 0 || have == elements {
@@ -63,7 +58,8 @@ impl Persistent {
 
     /// The region of a persistent buffer, its first element there, and its number of elements.
     fn place(&self, buffer: &Buffer) -> Result<Option<(&Tensor, usize, usize)>> {
-        if buffer.region == Region::Arena {
+        // What changes from step to step is written before each, like inputs.
+        if matches!(buffer.region, Region::Arena | Region::Control) {
             return Ok(None);
         }
         let fault = |why: &str| Error::Device(format!("reference: {}: {why}", buffer.name));
@@ -79,12 +75,14 @@ impl Persistent {
     }
 }
 
-/// The place of a parameter's velocity, as a buffer.
-pub(super) fn velocity_of(param: &Buffer) -> Result<Buffer> {
-    if param.region != Region::Params {
-        return Err(Error::Device(format!("reference: {} is no parameter, it has no velocity", param.name)));
+/// The place of a tensor of the optimizer's state of a parameter, as a buffer.
+pub(super) fn optimizer_of(plan: &Plan, param: BufferId, tensor: u8) -> Result<Buffer> {
+    let param = plan.buffer(param);
+    if param.region != Region::Params || usize::from(tensor) >= plan.optimizer.len() {
+        let text = format!("reference: {} has no tensor {tensor} of an optimizer", param.name);
+        return Err(Error::Device(text));
     }
-    Ok(Buffer { region: Region::Velocity, ..param.clone() })
+    Ok(Buffer { region: Region::Optimizer(tensor), ..param.clone() })
 }
 
 fn elements(buffer: &Buffer) -> Result<usize> {
@@ -140,6 +138,7 @@ pub(super) fn decode(buffer: &Buffer, bytes: &[u8], dtype: DType, device: &Devic
         }
         Element::U8 => Tensor::from_vec(bytes.iter().map(|&b| u32::from(b)).collect(), numel, device)?,
         Element::U32 => Tensor::from_vec(words(bytes).map(u32::from_ne_bytes).collect(), numel, device)?,
+        Element::U64 => Tensor::from_vec(words(bytes).map(i64::from_ne_bytes).collect(), numel, device)?,
     };
     to_logical(buffer, &stored)
 }
@@ -156,6 +155,7 @@ pub(super) fn encode(buffer: &Buffer, value: &Tensor, bytes: &mut [u8]) -> Resul
         }
         Element::U8 => bytes.copy_from_slice(&stored.to_dtype(DType::U8)?.to_vec1::<u8>()?),
         Element::U32 => fill(bytes, stored.to_dtype(DType::U32)?.to_vec1::<u32>()?, u32::to_ne_bytes),
+        Element::U64 => fill(bytes, stored.to_vec1::<i64>()?, i64::to_ne_bytes),
     }
     Ok(())
 }

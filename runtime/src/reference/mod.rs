@@ -27,7 +27,7 @@ use candle_core::{DType, Tensor};
 use resnetc_compiler::ir::types::DType as Element;
 use resnetc_compiler::plan::{BufferId, Kernel, Plan, Slice, Step};
 
-use crate::device::{Device, ProgramId, RunArgs};
+use crate::device::{Device, ProgramId};
 use crate::error::{Error, Result};
 use crate::random::{Key, factors};
 use memory::{Persistent, decode, encode, rounded};
@@ -101,7 +101,7 @@ impl ReferenceDevice {
         Self::new(candle_core::Device::new_cuda(ordinal)?, DType::F32)
     }
 
-    /// A buffer's value in the device's own precision, in logical order. Indices are of the type `U32`.
+    /// A buffer's value in the device's own precision, in logical order. Indices are of the type `U32`, counters of `I64`.
     ///
     /// # Errors
     /// When nobody has written it yet.
@@ -132,7 +132,8 @@ impl ReferenceDevice {
         let plan = self.program(program)?.plan.clone();
         let planned = plan.buffer(buffer);
         let value = value.reshape(planned.shape.0.as_slice())?.to_device(&self.device)?;
-        let value = if value.dtype() == DType::U32 { value } else { value.to_dtype(self.dtype)? };
+        let is_whole = matches!(value.dtype(), DType::U32 | DType::I64);
+        let value = if is_whole { value } else { value.to_dtype(self.dtype)? };
         let value = if planned.dtype == Element::Bf16 { rounded(&value)? } else { value };
         if !self.persistent.set(planned, &value)? {
             let (to, value) = match planned.slice {
@@ -161,9 +162,9 @@ impl ReferenceDevice {
         self.programs.get(id.0).ok_or_else(|| Error::Device(format!("reference: no program {}", id.0)))
     }
 
-    fn step(&mut self, id: ProgramId, step: &Step, args: &RunArgs) -> Result<()> {
+    fn step(&mut self, id: ProgramId, step: &Step) -> Result<()> {
         let inputs: Vec<Tensor> = step.inputs.iter().map(|&b| self.tensor(id, b)).collect::<Result<_>>()?;
-        let effects = evaluate(&step.kernel, &inputs, args)
+        let effects = evaluate(&step.kernel, &inputs)
             .map_err(|e| Error::Device(format!("reference: step {}: {e}", step.name)))?;
         if effects.outputs.len() != step.outputs.len() {
             return Err(Error::Device(format!(
@@ -204,25 +205,36 @@ impl Device for ReferenceDevice {
         encode(self.program(program)?.plan.buffer(buffer), &self.tensor(program, buffer)?, bytes)
     }
 
-    fn write_velocity(&mut self, program: ProgramId, param: BufferId, bytes: &[u8]) -> Result<()> {
-        let plan = self.program(program)?.plan.clone();
-        let velocity = memory::velocity_of(plan.buffer(param))?;
-        let value = decode(&velocity, bytes, self.dtype, &self.device)?;
-        self.persistent.set(&velocity, &value).map(|_| ())
+    fn write_optimizer(
+        &mut self,
+        program: ProgramId,
+        param: BufferId,
+        tensor: u8,
+        bytes: &[u8],
+    ) -> Result<()> {
+        let buffer = memory::optimizer_of(&self.program(program)?.plan, param, tensor)?;
+        let value = decode(&buffer, bytes, self.dtype, &self.device)?;
+        self.persistent.set(&buffer, &value).map(|_| ())
     }
 
-    fn read_velocity(&self, program: ProgramId, param: BufferId, bytes: &mut [u8]) -> Result<()> {
-        let velocity = memory::velocity_of(self.program(program)?.plan.buffer(param))?;
-        let value = self.persistent.get(&velocity)?.expect("the velocity is persistent");
-        encode(&velocity, &value, bytes)
+    fn read_optimizer(
+        &self,
+        program: ProgramId,
+        param: BufferId,
+        tensor: u8,
+        bytes: &mut [u8],
+    ) -> Result<()> {
+        let buffer = memory::optimizer_of(&self.program(program)?.plan, param, tensor)?;
+        let value = self.persistent.get(&buffer)?.expect("the optimizer's state is persistent");
+        encode(&buffer, &value, bytes)
     }
 
-    fn run(&mut self, program: ProgramId, args: &RunArgs, times: Option<&mut [Duration]>) -> Result<()> {
+    fn run(&mut self, program: ProgramId, times: Option<&mut [Duration]>) -> Result<()> {
         let plan = self.program(program)?.plan.clone();
         let mut times = times;
         for (i, step) in plan.steps.iter().enumerate() {
             let start = Instant::now();
-            self.step(program, step, args)?;
+            self.step(program, step)?;
             if let Some(time) = times.as_deref_mut().and_then(|t| t.get_mut(i)) {
                 *time += start.elapsed();
             }
@@ -232,75 +244,57 @@ impl Device for ReferenceDevice {
 }
 
 /// Computes one kernel. `inputs` are in logical order; so are the results, up to a reshape.
-fn evaluate(kernel: &Kernel, inputs: &[Tensor], args: &RunArgs) -> candle_core::Result<Effects> {
-    match *kernel {
-        Kernel::Conv { geometry, bias, epilogue } => conv::forward(&geometry, bias, epilogue, inputs),
-        Kernel::ConvBackwardData { geometry, residual } => conv::backward_data(&geometry, residual, inputs),
-        Kernel::ConvBackwardFilter { geometry } => conv::backward_filter(&geometry, inputs),
-        Kernel::ChannelSum { rows, channels } => norm::channel_sum(rows, channels, inputs),
-        Kernel::BnStats { rows, channels, eps, momentum } => {
-            norm::statistics(rows, channels, eps, momentum, inputs)
+fn evaluate(kernel: &Kernel, inputs: &[Tensor]) -> candle_core::Result<Effects> {
+    match kernel {
+        Kernel::Conv(k) => conv::forward(&k.geometry, k.bias, k.epilogue, inputs),
+        Kernel::ConvBackwardData(k) => conv::backward_data(&k.geometry, k.residual, inputs),
+        Kernel::ConvBackwardFilter(k) => conv::backward_filter(&k.geometry, inputs),
+        Kernel::ChannelSum(k) => norm::channel_sum(k.rows, k.channels, inputs),
+        Kernel::BnStats(k) => norm::statistics(k.rows, k.channels, k.eps, k.momentum, inputs),
+        Kernel::BnApply(k) => norm::apply(k.rows, k.channels, k.epilogue, inputs),
+        Kernel::BnBackwardReduce(k) => norm::backward_reduce(k.rows, k.channels, k.epilogue, inputs),
+        Kernel::BnBackwardApply(k) => norm::backward_apply(k.rows, k.channels, k.epilogue, inputs),
+        Kernel::GroupStats(k) => group_norm::statistics(&k.geometry, k.eps, inputs),
+        Kernel::GroupApply(k) => group_norm::apply(&k.geometry, k.epilogue, inputs),
+        Kernel::GroupBackwardReduce(k) => group_norm::backward_reduce(&k.geometry, k.act, inputs),
+        Kernel::GroupBackwardApply(k) => group_norm::backward_apply(&k.geometry, k.epilogue, inputs),
+        Kernel::Affine(k) => norm::affine(k.rows, k.channels, k.epilogue, inputs),
+        Kernel::Activate(k) => Ok(pointwise::activate(k.act, &inputs[0])?.into()),
+        Kernel::ActivateBackward(k) => {
+            Ok(pointwise::activate_backward(k.act, &inputs[0], &inputs[1])?.into())
         }
-        Kernel::BnApply { rows, channels, epilogue } => norm::apply(rows, channels, epilogue, inputs),
-        Kernel::BnBackwardReduce { rows, channels, epilogue } => {
-            norm::backward_reduce(rows, channels, epilogue, inputs)
+        Kernel::Add(k) => pointwise::add(k.act, inputs),
+        Kernel::Mul(k) => product::mul([k.images, k.channels, k.pixels], k.gate, k.epilogue, inputs),
+        Kernel::MulBackward(k) => {
+            product::mul_backward([k.images, k.channels, k.pixels], k.gate, k.epilogue, inputs)
         }
-        Kernel::BnBackwardApply { rows, channels, epilogue } => {
-            norm::backward_apply(rows, channels, epilogue, inputs)
+        Kernel::Drop(k) => {
+            let key = Key::new(whole(&inputs[1])?, whole(&inputs[2])?, k.stream);
+            pointwise::drop(&k.geometry, &factors(&k.geometry, k.part, k.rate, key), inputs)
         }
-        Kernel::GroupStats { geometry, eps } => group_norm::statistics(&geometry, eps, inputs),
-        Kernel::GroupApply { geometry, epilogue } => group_norm::apply(&geometry, epilogue, inputs),
-        Kernel::GroupBackwardReduce { geometry, act } => group_norm::backward_reduce(&geometry, act, inputs),
-        Kernel::GroupBackwardApply { geometry, epilogue } => {
-            group_norm::backward_apply(&geometry, epilogue, inputs)
-        }
-        Kernel::Affine { rows, channels, epilogue } => norm::affine(rows, channels, epilogue, inputs),
-        Kernel::Activate { len: _, act } => Ok(pointwise::activate(act, &inputs[0])?.into()),
-        Kernel::ActivateBackward { len: _, act } => {
-            Ok(pointwise::activate_backward(act, &inputs[0], &inputs[1])?.into())
-        }
-        Kernel::Add { len: _, act } => pointwise::add(act, inputs),
-        Kernel::Mul { images, pixels, channels, gate, epilogue } => {
-            product::mul([images, channels, pixels], gate, epilogue, inputs)
-        }
-        Kernel::MulBackward { images, pixels, channels, gate, epilogue } => {
-            product::mul_backward([images, channels, pixels], gate, epilogue, inputs)
-        }
-        Kernel::Drop { geometry, part, rate, stream } => {
-            pointwise::drop(&geometry, &factors(&geometry, part, rate, Key::new(args, stream)), inputs)
-        }
-        Kernel::ScaleShift { len: _, scale, shift } => {
-            Ok(inputs[0].affine(f64::from(scale), f64::from(shift))?.into())
-        }
-        Kernel::MaxPool { geometry, positions } => pool::max(&geometry, positions, inputs),
-        Kernel::MaxPoolBackward { geometry } => pool::max_backward(&geometry, inputs),
-        Kernel::AvgPool { geometry } => pool::avg(&geometry, inputs),
-        Kernel::AvgPoolBackward { geometry } => pool::avg_backward(&geometry, inputs),
-        Kernel::GlobalAvgPool { images, pixels, channels } => {
-            pool::global_avg(images, pixels, channels, inputs)
-        }
-        Kernel::GlobalAvgPoolBackward { images, pixels, channels } => {
-            pool::global_avg_backward(images, pixels, channels, inputs)
-        }
-        Kernel::GlobalMaxPool { images, pixels, channels, positions } => {
-            pool::global_max(images, pixels, channels, positions, inputs)
-        }
-        Kernel::GlobalMaxPoolBackward { images, pixels, channels } => {
-            pool::global_max_backward(images, pixels, channels, inputs)
-        }
-        Kernel::BlurPool(geometry) => blur::forward(&geometry, inputs),
-        Kernel::BlurPoolBackward(geometry) => blur::backward(&geometry, inputs),
-        Kernel::Concat { rows, ref channels } => pointwise::concat(rows, channels, inputs),
-        Kernel::ChannelSlice { rows, channels, start, taken } => {
-            pointwise::channel_slice(rows, channels, start, taken, inputs)
-        }
-        Kernel::PadShortcut(geometry) => pointwise::pad_shortcut(&geometry, inputs),
-        Kernel::PadShortcutBackward(geometry) => pointwise::pad_shortcut_backward(&geometry, inputs),
-        Kernel::Softmax { rows, classes } => loss::softmax_kernel(rows, classes, inputs),
-        Kernel::CrossEntropy { rows, classes, smoothing } => loss::forward(rows, classes, smoothing, inputs),
-        Kernel::CrossEntropyBackward { rows, classes, smoothing } => {
-            loss::backward(rows, classes, smoothing, inputs)
-        }
-        Kernel::SgdUpdate { len: _, sgd } => update::sgd(&sgd, args, inputs),
+        Kernel::ScaleShift(k) => Ok(inputs[0].affine(f64::from(k.scale), f64::from(k.shift))?.into()),
+        Kernel::MaxPool(k) => pool::max(&k.geometry, k.positions, inputs),
+        Kernel::MaxPoolBackward(k) => pool::max_backward(&k.geometry, inputs),
+        Kernel::AvgPool(k) => pool::avg(&k.geometry, inputs),
+        Kernel::AvgPoolBackward(k) => pool::avg_backward(&k.geometry, inputs),
+        Kernel::GlobalAvgPool(k) => pool::global_avg(k.images, k.pixels, k.channels, inputs),
+        Kernel::GlobalAvgPoolBackward(k) => pool::global_avg_backward(k.images, k.pixels, k.channels, inputs),
+        Kernel::GlobalMaxPool(k) => pool::global_max(k.images, k.pixels, k.channels, k.positions, inputs),
+        Kernel::GlobalMaxPoolBackward(k) => pool::global_max_backward(k.images, k.pixels, k.channels, inputs),
+        Kernel::BlurPool(k) => blur::forward(&k.geometry, inputs),
+        Kernel::BlurPoolBackward(k) => blur::backward(&k.geometry, inputs),
+        Kernel::Concat(k) => pointwise::concat(k.rows, &k.channels, inputs),
+        Kernel::ChannelSlice(k) => pointwise::channel_slice(k.rows, k.channels, k.start, k.taken, inputs),
+        Kernel::PadShortcut(k) => pointwise::pad_shortcut(&k.geometry, inputs),
+        Kernel::PadShortcutBackward(k) => pointwise::pad_shortcut_backward(&k.geometry, inputs),
+        Kernel::Softmax(k) => loss::softmax_kernel(k.rows, k.classes, inputs),
+        Kernel::CrossEntropy(k) => loss::forward(k.rows, k.classes, k.smoothing, inputs),
+        Kernel::CrossEntropyBackward(k) => loss::backward(k.rows, k.classes, k.smoothing, inputs),
+        Kernel::Update(k) => update::update(k.rule, inputs),
     }
+}
+
+/// A counter or a seed.
+fn whole(tensor: &Tensor) -> candle_core::Result<u64> {
+    Ok(tensor.flatten_all()?.get(0)?.to_scalar::<i64>()? as u64)
 }

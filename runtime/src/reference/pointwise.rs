@@ -1,6 +1,6 @@
 //! Elementwise kernels, channels put together and taken apart, and option A's shortcut.
 
-use candle_core::{Result, Tensor};
+use candle_core::{DType, Result, Tensor};
 use resnetc_compiler::ir::op::{Activation, Epilogue};
 use resnetc_compiler::plan::{DropGeometry, PadGeometry};
 
@@ -8,43 +8,19 @@ use super::Effects;
 
 /// `act(x)`
 pub(super) fn activate(act: Activation, x: &Tensor) -> Result<Tensor> {
-    match act {
-        Activation::Relu => x.relu(),
-        Activation::LeakyRelu { slope } => x.gt(0.0)?.where_cond(x, &(x * f64::from(slope))?),
-        Activation::Sigmoid => sigmoid(x),
-        Activation::Tanh => x.tanh(),
-        Activation::Silu => x * sigmoid(x)?,
-        Activation::Gelu => x * normal(x)?,
-    }
-}
-
-fn sigmoid(x: &Tensor) -> Result<Tensor> {
-    (x.neg()?.exp()? + 1.0)?.recip()
-}
-
-/// Probability of what is below `x` in the standard normal distribution.
-fn normal(x: &Tensor) -> Result<Tensor> {
-    (x * std::f64::consts::FRAC_1_SQRT_2)?.erf()?.affine(0.5, 0.5)
+    each(x, |x| act.apply(x))
 }
 
 /// `dy * act'(x)`, by the result `y = act(x)` or by `y = x` itself: [`Activation::grad_from`] says which.
 pub(super) fn activate_backward(act: Activation, dy: &Tensor, y: &Tensor) -> Result<Tensor> {
-    let y = y.reshape(dy.shape())?;
-    match act {
-        Activation::Relu => y.gt(0.0)?.where_cond(dy, &dy.zeros_like()?),
-        Activation::LeakyRelu { slope } => y.gt(0.0)?.where_cond(dy, &(dy * f64::from(slope))?),
-        Activation::Sigmoid => dy * (&y * y.affine(-1.0, 1.0)?)?,
-        Activation::Tanh => dy * y.sqr()?.affine(-1.0, 1.0)?,
-        Activation::Silu => {
-            let s = sigmoid(&y)?;
-            dy * (&s * ((&y * s.affine(-1.0, 1.0)?)? + 1.0)?)?
-        }
-        Activation::Gelu => {
-            let density =
-                (y.sqr()? * -0.5)?.exp()?.affine((2.0 * std::f64::consts::PI).sqrt().recip(), 0.0)?;
-            dy * (normal(&y)? + (&y * density)?)?
-        }
-    }
+    dy * each(&y.reshape(dy.shape())?, |y| act.derivative(y))?
+}
+
+/// A function of every element, in double precision.
+fn each(x: &Tensor, f: impl Fn(f64) -> f64) -> Result<Tensor> {
+    let values = x.to_dtype(DType::F64)?.flatten_all()?.to_vec1::<f64>()?;
+    let values = values.into_iter().map(f).collect();
+    Tensor::from_vec(values, x.shape(), x.device())?.to_dtype(x.dtype())
 }
 
 /// `act(y + residual)`, the residual being the last operand where the epilogue has one.

@@ -9,9 +9,8 @@ use super::Backend;
 use crate::data::Split;
 use crate::data::loader::{Epoch, Loader};
 use crate::data::transform::Transform;
-use crate::device::RunArgs;
 use crate::error::Result;
-use crate::exec::Executor;
+use crate::exec::{Executor, RunArgs};
 use crate::metrics::Sums;
 use crate::weights::ParamStore;
 

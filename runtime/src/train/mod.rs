@@ -24,9 +24,9 @@ use crate::data::loader::{Batch, Epoch, Loader};
 use crate::data::rng::permutation;
 use crate::data::transform::Transform;
 use crate::data::{Dataset, Split};
-use crate::device::{Device, RunArgs};
+use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::exec::Executor;
+use crate::exec::{Executor, RunArgs};
 use crate::metrics::{EpochRecord, Log, Sums};
 use crate::optim::lr_at;
 use crate::settings::{Change, Settings};
@@ -239,9 +239,8 @@ impl Trainer {
     /// Forward, backward, update; returns the loss, which is finite.
     fn step(&mut self, step: usize, batch: &Batch) -> Result<f32> {
         let index = self.batches.plan_for(batch.labels.len());
-        let first_update = self.progress.epoch == 0 && step == 0;
         let number = (self.progress.epoch * self.steps() + step) as u64;
-        let args = RunArgs { lr: self.lr(step), first_update, seed: self.config.seed, step: number };
+        let args = RunArgs { lr: self.lr(step), seed: self.config.seed, step: number };
         self.exec.set_input_nhwc(index, &batch.images)?;
         self.exec.set_labels(index, &batch.labels)?;
         self.exec.run(index, &args, None)?;
@@ -311,8 +310,8 @@ impl Trainer {
         let mut progress = self.progress.clone();
         progress.threads = self.options.threads;
         let params = self.exec.store_params()?;
-        let velocity = self.exec.store_velocity()?;
-        let bytes = Checkpoint { progress, params, velocity }.to_bytes()?;
+        let optimizer = self.exec.store_optimizer()?;
+        let bytes = Checkpoint { progress, params, optimizer }.to_bytes()?;
         let mut path = PathBuf::new();
         for name in names {
             path = self.options.out.join(name);
@@ -342,7 +341,7 @@ fn restore(
     checkpoint.check(path, exec.plan(0), &fresh)?;
     check_position(path, &checkpoint.progress, dataset.train.len().div_ceil(config.batch_size))?;
     exec.load_params(&checkpoint.params)?;
-    exec.load_velocity(&checkpoint.velocity)?;
+    exec.load_optimizer(&checkpoint.optimizer)?;
     Ok(checkpoint.progress)
 }
 

@@ -1,21 +1,17 @@
-//! Whole trainings of a small network (convolution, batch normalisation, ReLU, pooling, linear) with hand-built plans on
-//! the reference device: repeated, resumed, interrupted, diverged.
+//! Whole trainings of a small network on the reference device: repeated, resumed, interrupted, diverged.
 
-use resnetc_compiler::ir::op::{Activation, BnTensors, ConvAttrs, Epilogue, Init, Recipe, Role, SgdAttrs};
-use resnetc_compiler::ir::types::{DType, Layout, Shape};
-use resnetc_compiler::plan::{
-    ALIGN, Buffer, BufferId, ConvGeometry, Kernel, Region, RegionSizes, Slot, Step,
-};
+use resnetc_compiler::compile;
+use resnetc_compiler::ir::types::DType;
+use resnetc_compiler::ir::update::{SgdAttrs, UpdateRule};
+use resnetc_compiler::report::{Dump, Target};
+use resnetc_compiler::source::SourceMap;
+use resnetc_compiler::spec::limits::Limits;
 use resnetc_compiler::spec::train::{Augment, By, Normalize, Schedule};
+use resnetc_compiler::spec::{Request, load};
 
 use super::*;
 use crate::data::shapes10;
 use crate::reference::ReferenceDevice;
-
-const CHANNELS: usize = 8;
-const CLASSES: usize = 10;
-/// Side of the feature map.
-const OUT: usize = 8;
 
 /// A plausible training configuration for the tests of this crate.
 pub(crate) fn config() -> TrainConfig {
@@ -24,7 +20,7 @@ pub(crate) fn config() -> TrainConfig {
         epochs: 4,
         batch_size: 8,
         lr: 0.1,
-        sgd: SGD,
+        optimizer: UpdateRule::Sgd(SGD),
         decay_norm: true,
         schedule: Schedule::Cosine { min_lr: 0.0, by: By::Step },
         warmup: None,
@@ -40,212 +36,29 @@ pub(crate) fn config() -> TrainConfig {
 
 const SGD: SgdAttrs = SgdAttrs { momentum: 0.9, dampening: 0.0, nesterov: false, weight_decay: 1e-4 };
 
-/// Collects buffers at ascending offsets: nothing shares memory, a plan need not be small here.
-struct Builder {
-    plan: Plan,
-    grads: Vec<(BufferId, BufferId, BufferId)>,
-}
+/// The tests' network.
+const TINY: &str = "
+name: tiny
+input: [3, 32, 32]
+classes: 10
+stem: conv3x3(8, stride=4) -> bn -> relu
+unit: basic
+shortcut: identity
+stages: [{depth: 1, filters: 8}]
+head: global_avgpool -> linear(classes)
+";
 
-impl Builder {
-    fn new(mode: Mode, batch: usize) -> Self {
-        let plan = Plan {
-            name: "tiny".into(),
-            mode,
-            batch,
-            sizes: RegionSizes::default(),
-            buffers: Vec::new(),
-            steps: Vec::new(),
-            slots: Vec::new(),
-            input: BufferId(0),
-            labels: None,
-            outputs: Vec::new(),
-        };
-        Builder { plan, grads: Vec::new() }
-    }
-
-    fn push(&mut self, buffer: Buffer) -> BufferId {
-        self.plan.buffers.push(buffer);
-        BufferId(self.plan.buffers.len() as u32 - 1)
-    }
-
-    fn buffer(
-        &mut self,
-        name: &str,
-        shape: &[usize],
-        dtype: DType,
-        layout: Layout,
-        region: Region,
-    ) -> BufferId {
-        let bytes = shape.iter().product::<usize>() * dtype.size();
-        let sizes = &mut self.plan.sizes;
-        let end = match region {
-            Region::Arena => &mut sizes.arena,
-            Region::State => &mut sizes.state,
-            Region::Params | Region::Grads | Region::Velocity => &mut sizes.params,
-        };
-        let offset = *end;
-        *end = (offset + bytes).next_multiple_of(ALIGN);
-        let shape = Shape(shape.to_vec());
-        let live = (region == Region::Arena).then_some((0, 99));
-        self.push(Buffer {
-            name: name.into(),
-            shape,
-            dtype,
-            layout,
-            region,
-            offset,
-            bytes,
-            live,
-            slice: None,
-        })
-    }
-
-    /// A value of the arena, a feature map if it has four dimensions.
-    fn value(&mut self, name: &str, shape: &[usize]) -> BufferId {
-        let layout = if shape.len() == 4 { Layout::Nhwc } else { Layout::Plain };
-        self.buffer(name, shape, DType::F32, layout, Region::Arena)
-    }
-
-    /// A persistent tensor; of a trained one in a training plan, gradient and velocity too.
-    fn slot(&mut self, name: &str, shape: &[usize], role: Role, init: Init, recipe: Recipe) -> BufferId {
-        let region = if role.trained() { Region::Params } else { Region::State };
-        let layout = if shape.len() > 1 { Layout::Hwio } else { Layout::Plain };
-        let id = self.buffer(name, shape, DType::F32, layout, region);
-        self.plan.slots.push(Slot { buffer: id, role, init, recipe });
-        if role.trained() && self.plan.mode == Mode::Train {
-            let twin = |region, suffix: &str| {
-                let param = self.plan.buffer(id).clone();
-                Buffer { name: format!("{name}.{suffix}"), region, ..param }
-            };
-            let (grad, velocity) = (twin(Region::Grads, "grad"), twin(Region::Velocity, "velocity"));
-            let twins = (id, self.push(grad), self.push(velocity));
-            self.grads.push(twins);
-        }
-        id
-    }
-
-    fn own(&mut self, name: &str, shape: &[usize], role: Role, init: Init) -> BufferId {
-        self.slot(name, shape, role, init, Recipe::Own)
-    }
-
-    fn grad(&self, param: BufferId) -> BufferId {
-        self.grads.iter().find(|(p, ..)| *p == param).expect("a trained parameter").1
-    }
-
-    fn step(&mut self, name: &str, kernel: Kernel, inputs: &[BufferId], outputs: &[BufferId]) {
-        let step = Step { name: name.into(), kernel, inputs: inputs.to_vec(), outputs: outputs.to_vec() };
-        self.plan.steps.push(step);
-    }
-
-    fn updates(&mut self) {
-        for (param, grad, velocity) in self.grads.clone() {
-            let len = self.plan.buffer(param).bytes / 4;
-            self.step("update", Kernel::SgdUpdate { len, sgd: SGD }, &[param, grad, velocity], &[]);
-        }
-    }
-}
-
-fn conv_geometry(n: usize) -> ConvGeometry {
-    let attrs = ConvAttrs { kernel: [3, 3], stride: [4, 4], padding: [1, 1], dilation: [1, 1], groups: 1 };
-    ConvGeometry { n, h: 32, w: 32, cin: 3, cout: CHANNELS, out: [OUT, OUT], attrs, precision: DType::F32 }
-}
-
-fn linear_geometry(n: usize) -> ConvGeometry {
-    let attrs = ConvAttrs { kernel: [1, 1], stride: [1, 1], padding: [0, 0], dilation: [1, 1], groups: 1 };
-    ConvGeometry { n, h: 1, w: 1, cin: CHANNELS, cout: CLASSES, out: [1, 1], attrs, precision: DType::F32 }
-}
-
-const RELU: Epilogue = Epilogue { residual: false, act: Some(Activation::Relu) };
-
-/// Pooling and the linear layer: from the feature map to the logits. Returns `[pooled, weight, bias, logits]`.
-fn head(b: &mut Builder, n: usize, y: BufferId) -> [BufferId; 4] {
-    let pooled = b.value("pool", &[n, CHANNELS, 1, 1]);
-    let pool = Kernel::GlobalAvgPool { images: n, pixels: OUT * OUT, channels: CHANNELS };
-    b.step("pool", pool, &[y], &[pooled]);
-    let init = Init::Uniform { bound: 0.35 };
-    let weight = b.own("fc.weight", &[CLASSES, CHANNELS], Role::LinearWeight, init);
-    let bias = b.own("fc.bias", &[CLASSES], Role::Bias, init);
-    let logits = b.value("fc", &[n, CLASSES]);
-    let linear = Kernel::Conv { geometry: linear_geometry(n), bias: true, epilogue: Epilogue::default() };
-    b.step("fc", linear, &[pooled, weight, bias], &[logits]);
-    b.plan.outputs.push(("logits".into(), logits));
-    [pooled, weight, bias, logits]
+fn plan(mode: Mode, batch: usize) -> Plan {
+    let none = |path: &str| Err(std::io::Error::new(std::io::ErrorKind::NotFound, path.to_owned()));
+    let limits = Limits::default();
+    let request = Request { name: "tiny.yaml", text: TINY, overrides: &[], read: &none, limits };
+    let spec = load(&request, &mut SourceMap::default()).expect("the spec is right");
+    compile(&spec, &Target { mode, batch, dump: Dump::Never }).expect("it compiles").plan
 }
 
 /// The training plan of the tests' network.
 pub(crate) fn tiny_plan(n: usize) -> Plan {
-    let (rows, channels) = (n * OUT * OUT, CHANNELS);
-    let mut b = Builder::new(Mode::Train, n);
-    let x = b.value("input", &[n, 3, 32, 32]);
-    let labels = b.buffer("labels", &[n], DType::U32, Layout::Plain, Region::Arena);
-    (b.plan.input, b.plan.labels) = (x, Some(labels));
-    let weight = b.own("conv.weight", &[CHANNELS, 3, 3, 3], Role::ConvWeight, Init::Normal { std: 0.27 });
-    let scale = b.own("bn.weight", &[CHANNELS], Role::NormScale, Init::Constant(1.0));
-    let shift = b.own("bn.bias", &[CHANNELS], Role::NormShift, Init::Constant(0.0));
-    let running_mean = b.own("bn.running_mean", &[CHANNELS], Role::RunningMean, Init::Constant(0.0));
-    let running_var = b.own("bn.running_var", &[CHANNELS], Role::RunningVar, Init::Constant(1.0));
-    let map = [n, CHANNELS, OUT, OUT];
-    let (conv, y) = (b.value("conv", &map), b.value("bn", &map));
-    let (mean, rstd) = (b.value("mean", &[CHANNELS]), b.value("rstd", &[CHANNELS]));
-    let geometry = conv_geometry(n);
-    let plain = Epilogue::default();
-    b.step("conv", Kernel::Conv { geometry, bias: false, epilogue: plain }, &[x, weight], &[conv]);
-    let stats = Kernel::BnStats { rows, channels, eps: 1e-5, momentum: 0.1 };
-    b.step("bn", stats, &[conv, running_mean, running_var], &[mean, rstd]);
-    b.step("bn", Kernel::BnApply { rows, channels, epilogue: RELU }, &[conv, mean, rstd, scale, shift], &[y]);
-    let [pooled, fc_weight, fc_bias, logits] = head(&mut b, n, y);
-    let (loss, correct) = (b.value("loss", &[]), b.value("correct", &[]));
-    b.plan.outputs.extend([("loss".into(), loss), ("correct".into(), correct)]);
-    let (classes, smoothing) = (CLASSES, 0.0);
-    let entropy = Kernel::CrossEntropy { rows: n, classes, smoothing };
-    b.step("loss", entropy, &[logits, labels], &[loss, correct]);
-
-    let dlogits = b.value("fc.d", &[n, CLASSES]);
-    let backward = Kernel::CrossEntropyBackward { rows: n, classes, smoothing };
-    b.step("loss", backward, &[logits, labels], &[dlogits]);
-    let fc = linear_geometry(n);
-    let (dpooled, dy, dconv) =
-        (b.value("pool.d", &[n, CHANNELS, 1, 1]), b.value("bn.d", &map), b.value("conv.d", &map));
-    let (d_fc_weight, d_fc_bias) = (b.grad(fc_weight), b.grad(fc_bias));
-    b.step("fc", Kernel::ConvBackwardFilter { geometry: fc }, &[pooled, dlogits], &[d_fc_weight]);
-    b.step("fc", Kernel::ChannelSum { rows: n, channels: classes }, &[dlogits], &[d_fc_bias]);
-    let data = Kernel::ConvBackwardData { geometry: fc, residual: false };
-    b.step("fc", data, &[dlogits, fc_weight], &[dpooled]);
-    let unpool = Kernel::GlobalAvgPoolBackward { images: n, pixels: OUT * OUT, channels };
-    b.step("pool", unpool, &[dpooled], &[dy]);
-    let (dscale, dshift, dweight) = (b.grad(scale), b.grad(shift), b.grad(weight));
-    let reduce = Kernel::BnBackwardReduce { rows, channels, epilogue: RELU };
-    b.step("bn", reduce, &[dy, conv, mean, rstd, scale, shift], &[dscale, dshift]);
-    let apply = Kernel::BnBackwardApply { rows, channels, epilogue: RELU };
-    b.step("bn", apply, &[dy, conv, mean, rstd, scale, dscale, dshift, shift], &[dconv]);
-    b.step("conv", Kernel::ConvBackwardFilter { geometry }, &[x, dconv], &[dweight]);
-    b.updates();
-    b.plan
-}
-
-/// The inference plan of the same network, batch normalisation folded.
-fn tiny_inference(n: usize) -> Plan {
-    let mut b = Builder::new(Mode::Infer, n);
-    let x = b.value("input", &[n, 3, 32, 32]);
-    b.plan.input = x;
-    let name = |s: &str| format!("bn.{s}");
-    let bn = BnTensors {
-        scale: name("weight"),
-        shift: name("bias"),
-        mean: name("running_mean"),
-        var: name("running_var"),
-        eps: 1e-5,
-    };
-    let zero = Init::Constant(0.0);
-    let folded = Recipe::FoldedWeight { weight: "conv.weight".into(), bn: bn.clone() };
-    let weight = b.slot("conv.folded", &[CHANNELS, 3, 3, 3], Role::ConvWeight, zero, folded);
-    let folded = Recipe::FoldedShift { bias: None, bn };
-    let bias = b.slot("conv.folded_bias", &[CHANNELS], Role::Bias, zero, folded);
-    let y = b.value("conv", &[n, CHANNELS, OUT, OUT]);
-    let conv = Kernel::Conv { geometry: conv_geometry(n), bias: true, epilogue: RELU };
-    b.step("conv", conv, &[x, weight, bias], &[y]);
-    head(&mut b, n, y);
-    b.plan
+    plan(Mode::Train, n)
 }
 
 /// 44 images: five steps of eight and one of four.
@@ -258,12 +71,7 @@ fn options(out: &Path) -> Options {
 }
 
 fn trainer(config: &TrainConfig, options: Options) -> Result<Trainer> {
-    let mut compile = |mode, n| {
-        Ok(Arc::new(match mode {
-            Mode::Train => tiny_plan(n),
-            Mode::Infer => tiny_inference(n),
-        }))
-    };
+    let mut compile = |mode, n| Ok(Arc::new(plan(mode, n)));
     let mut device = || Ok(Box::new(ReferenceDevice::cpu()?) as Box<dyn Device>);
     let backend = Backend { compile: &mut compile, device: &mut device };
     Trainer::new(config, dataset(), backend, options)

@@ -25,7 +25,7 @@ pub fn encode(buffer: &Buffer, data: &[f32]) -> Result<Vec<u8>> {
             let halves: Vec<bf16> = stored.into_iter().map(bf16::from_f32).collect();
             Ok(bytemuck::cast_slice(&halves).to_vec())
         }
-        DType::U8 | DType::U32 => Err(no_floats(buffer)),
+        DType::U8 | DType::U32 | DType::U64 => Err(no_floats(buffer)),
     }
 }
 
@@ -37,7 +37,7 @@ pub fn decode(buffer: &Buffer, bytes: &[u8]) -> Result<Vec<f32>> {
             let halves: Vec<bf16> = elements(bytes);
             halves.into_iter().map(bf16::to_f32).collect()
         }
-        DType::U8 | DType::U32 => return Err(no_floats(buffer)),
+        DType::U8 | DType::U32 | DType::U64 => return Err(no_floats(buffer)),
     };
     Ok(load(&buffer.shape, buffer.layout, &stored))
 }

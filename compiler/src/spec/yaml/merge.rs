@@ -20,6 +20,10 @@ const SET: &str = "--set ";
 /// Sections of which one key chooses the kind: another key replaces, it does not join.
 const CHOICES: &[&str] = &["optimizer", "schedule"];
 
+/// Keys that every optimizer has: an override that leads to one without naming the optimizer means the one that the spec
+/// has, or the first.
+const OPTIMIZER: (&str, &str, [&str; 3]) = ("optimizer", "sgd", ["lr", "weight_decay", "decay_norm"]);
+
 /// Reads the spec, its bases and the overrides into one tree.
 pub fn tree(request: &Request<'_>, sources: &mut SourceMap) -> Result<Node, Vec<Diagnostic>> {
     let mut faults = Vec::new();
@@ -206,6 +210,21 @@ fn set(text: &str, limits: &Limits, sources: &mut SourceMap) -> Result<(Vec<Step
     Ok((steps, value))
 }
 
+/// The kind that a section has chosen, by its only key or as a word, which becomes a map then.
+fn chosen(section: &mut Node) -> Option<String> {
+    let (name, was_word) = match &section.kind {
+        Kind::Map(entries) => (entries.first()?.key.clone(), false),
+        Kind::Scalar { text, .. } => (text.clone(), true),
+        Kind::List(_) => return None,
+    };
+    if was_word {
+        let value = Node { span: section.span, kind: Kind::Map(Vec::new()) };
+        let entry = Entry { key: name.clone(), span: section.span, value };
+        section.kind = Kind::Map(vec![entry]);
+    }
+    Some(name)
+}
+
 /// Replaces the value where the path leads; maps on the way are made, items of lists must be there.
 fn put(tree: &mut Node, path: &[Step], value: Node) -> Result<(), Box<Diagnostic>> {
     let Some(((key, span), rest)) = path.split_first() else {
@@ -233,6 +252,12 @@ fn put(tree: &mut Node, path: &[Step], value: Node) -> Result<(), Box<Diagnostic
             let entry = &mut entries[at];
             entry.span = *span;
             let next = rest.first().map(|(next, _)| next.as_str());
+            let (optimizer, first, common) = OPTIMIZER;
+            if key == optimizer && next.is_some_and(|next| common.contains(&next)) {
+                let chosen = chosen(&mut entry.value).unwrap_or_else(|| first.to_owned());
+                let path: Vec<Step> = std::iter::once((chosen, *span)).chain(rest.iter().cloned()).collect();
+                return put(&mut entry.value, &path, value);
+            }
             let other_kind =
                 CHOICES.contains(&key.as_str()) && next.is_some_and(|next| entry.value.get(next).is_none());
             if other_kind || (entry.value.is_empty() && next.is_some()) {

@@ -55,6 +55,16 @@ impl<'a, T: Pod> Src<'a, T> {
         self.len == 0
     }
 
+    /// The element at an index.
+    ///
+    /// # Panics
+    /// Where there is none.
+    pub fn get(self, index: usize) -> T {
+        assert!(index < self.len, "element {index} of {}", self.len);
+        // SAFETY: valid by construction, and inside.
+        unsafe { self.ptr.add(index).read() }
+    }
+
     /// As a slice.
     ///
     /// # Safety

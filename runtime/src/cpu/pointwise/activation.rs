@@ -146,7 +146,7 @@ pub(in crate::cpu) fn exp(x: f32) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::{exp, normal, tanh};
-    use crate::cpu::naive::elementwise::erf;
+    use resnetc_compiler::ir::erf::erf;
 
     #[test]
     fn exp_is_within_two_units_in_the_last_place() {

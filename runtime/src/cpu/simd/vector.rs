@@ -44,6 +44,8 @@ pub trait Vector: Copy {
     unsafe fn mul(self, o: Self) -> Self;
     /// `self / o`
     unsafe fn div(self, o: Self) -> Self;
+    /// The square root, rounded as IEEE 754 says.
+    unsafe fn sqrt(self) -> Self;
     /// `self * a + b`; rounded once where the instruction set has it.
     unsafe fn mul_add(self, a: Self, b: Self) -> Self;
     /// The same, without an instruction; but computed before anything is loaded that the program loads later. Compilers like to
@@ -161,6 +163,11 @@ impl Vector for Portable {
     #[inline(always)]
     unsafe fn div(self, o: Self) -> Self {
         self.zip(o, |a, b| a / b)
+    }
+
+    #[inline(always)]
+    unsafe fn sqrt(self) -> Self {
+        Portable(self.0.map(f32::sqrt))
     }
 
     #[inline(always)]

@@ -1,8 +1,8 @@
 //! From a step of the plan to the call of its kernel.
 
-use resnetc_compiler::ir::op::Epilogue;
+use resnetc_compiler::ir::op::{Epilogue, UpdateRule};
 use resnetc_compiler::ir::types::DType;
-use resnetc_compiler::plan::{Kernel, Plan, Region, Step};
+use resnetc_compiler::plan::{BufferId, Kernel, Operand, Plan, Region, Step};
 
 use crate::cpu::ctx::Ctx;
 use crate::cpu::maps::{MapDst, MapSrc, Rows};
@@ -16,7 +16,6 @@ use crate::cpu::pointwise::{concat, drop, elementwise, loss, product, shortcut, 
 use crate::cpu::pooling::{blur, global_average, global_max};
 use crate::cpu::simd::Element;
 use crate::cpu::{norm, pooling};
-use crate::device::RunArgs;
 use crate::random::Key;
 
 /// Where the regions lie during a run.
@@ -25,38 +24,82 @@ pub(in crate::cpu) struct Bases {
     pub regions: [(*mut u8, usize); REGIONS],
 }
 
+/// Tensors of an optimizer's state that there is room for: AdamW has two.
+pub(in crate::cpu) const OPTIMIZER_REGIONS: usize = 2;
 /// Number of regions.
-pub(in crate::cpu) const REGIONS: usize = 5;
+pub(in crate::cpu) const REGIONS: usize = 5 + OPTIMIZER_REGIONS;
+
+/// All regions, in the order of the device's memory; the arena first.
+pub(in crate::cpu) const ALL_REGIONS: [Region; REGIONS] = [
+    Region::Arena,
+    Region::Params,
+    Region::Grads,
+    Region::Optimizer(0),
+    Region::Optimizer(1),
+    Region::State,
+    Region::Control,
+];
 
 /// Position of a region in the device's memory.
 pub(in crate::cpu) fn region_index(region: Region) -> usize {
-    match region {
-        Region::Arena => 0,
-        Region::Params => 1,
-        Region::Grads => 2,
-        Region::Velocity => 3,
-        Region::State => 4,
+    ALL_REGIONS.iter().position(|&known| known == region).expect("loading has checked the plan's regions")
+}
+
+/// The buffers of a step by the names that its kernel's operand table gives them, looked up once when the plan is loaded.
+pub(in crate::cpu) struct Bound {
+    inputs: Vec<(&'static str, BufferId)>,
+    outputs: Vec<(&'static str, BufferId)>,
+    /// Whether the maps that may be stored as bf16 are, where they are one group.
+    narrow: bool,
+}
+
+impl Bound {
+    /// Of a step that `Plan::check_memory` has found sound.
+    pub fn new(plan: &Plan, step: &Step) -> Self {
+        let operands = step.operands();
+        let names = |operands: &[Operand], ids: &[BufferId]| {
+            operands.iter().map(|operand| operand.name).zip(ids.iter().copied()).collect()
+        };
+        let first_map = step.buffers().zip(operands.all()).find(|(_, operand)| operand.bf16 == Some(0));
+        Bound {
+            narrow: first_map.is_some_and(|(id, _)| plan.buffer(id).dtype == DType::Bf16),
+            inputs: names(&operands.inputs, &step.inputs),
+            outputs: names(&operands.outputs, &step.outputs),
+        }
     }
 }
 
-/// Operands of a step: views into the regions. All have been checked against the kernel's geometry at load.
+fn find(names: &[(&'static str, BufferId)], name: &str) -> Option<BufferId> {
+    names.iter().find(|(known, _)| *known == name).map(|&(_, id)| id)
+}
+
+/// Operands of a step by name: views into the regions. All have been checked against the kernel's table at load.
 pub(in crate::cpu) struct Operands<'a> {
     bases: &'a Bases,
     plan: &'a Plan,
     step: &'a Step,
+    bound: &'a Bound,
 }
 
 impl<'a> Operands<'a> {
-    pub fn new(bases: &'a Bases, plan: &'a Plan, step: &'a Step) -> Self {
-        Operands { bases, plan, step }
+    pub fn new(bases: &'a Bases, plan: &'a Plan, step: &'a Step, bound: &'a Bound) -> Self {
+        Operands { bases, plan, step, bound }
+    }
+
+    fn read_id(&self, name: &str) -> BufferId {
+        find(&self.bound.inputs, name).unwrap_or_else(|| panic!("{} has no input {name}", self.step.name))
+    }
+
+    fn written_id(&self, name: &str) -> BufferId {
+        find(&self.bound.outputs, name).unwrap_or_else(|| panic!("{} has no output {name}", self.step.name))
     }
 
     /// First byte, and bytes to the end of the last pixel.
-    fn place(&self, id: resnetc_compiler::plan::BufferId) -> (*mut u8, usize) {
+    fn place(&self, id: BufferId) -> (*mut u8, usize) {
         let buffer = self.plan.buffer(id);
         let (base, len) = self.bases.regions[region_index(buffer.region)];
         debug_assert!(buffer.offset + buffer.bytes <= len);
-        // SAFETY: `check::plan` has found the buffer inside of its region.
+        // SAFETY: `Plan::check_memory` has found the buffer inside of its region.
         let first = unsafe { base.add(buffer.offset) };
         let pixels = buffer.shape.nchw().map_or(1, |[n, _, h, w]| n * h * w);
         (first, buffer.bytes + pixels.saturating_sub(1) * self.plan.gap(id) * buffer.dtype.size())
@@ -70,14 +113,15 @@ impl<'a> Operands<'a> {
         [len / channels, channels]
     }
 
-    /// Operand `i`, to be read, with the gaps between its pixels.
-    pub fn rows<E: Element>(&self, i: usize) -> Rows<'a, E> {
-        Rows { view: self.input(i), gap: self.plan.gap(self.step.inputs[i]) }
+    /// An input with the gaps between its pixels.
+    pub fn rows<E: Element>(&self, name: &str) -> Rows<'a, E> {
+        let id = self.read_id(name);
+        Rows { view: self.read(id), gap: self.plan.gap(id) }
     }
 
-    /// Elements between the pixels of result `i`.
-    pub fn output_gap(&self, i: usize) -> usize {
-        self.plan.gap(self.step.outputs[i])
+    /// Elements between the pixels of an output.
+    pub fn output_gap(&self, name: &str) -> usize {
+        self.plan.gap(self.written_id(name))
     }
 
     /// What the step computes.
@@ -85,289 +129,311 @@ impl<'a> Operands<'a> {
         &self.step.kernel
     }
 
-    /// Operand `i`, to be read.
-    pub fn input<T: bytemuck::Pod>(&self, i: usize) -> Src<'a, T> {
-        let (ptr, bytes) = self.place(self.step.inputs[i]);
+    fn read<T: bytemuck::Pod>(&self, id: BufferId) -> Src<'a, T> {
+        let (ptr, bytes) = self.place(id);
         // SAFETY: inside of its region and aligned to a cache line; the device is borrowed while it runs.
         unsafe { Src::new(ptr.cast(), bytes / size_of::<T>()) }
     }
 
-    /// Operand `i`, to be updated in place.
-    pub fn update(&self, i: usize) -> Dst<'a, f32> {
-        let (ptr, bytes) = self.place(self.step.inputs[i]);
-        // SAFETY: as in `input`.
-        unsafe { Dst::new(ptr.cast(), bytes / size_of::<f32>()) }
-    }
-
-    /// Operand `i`, a map to be read as it is stored.
-    pub fn map(&self, i: usize) -> MapSrc<'a> {
-        match self.plan.buffer(self.step.inputs[i]).dtype {
-            DType::Bf16 => MapSrc::Bf16(self.input(i)),
-            _ => MapSrc::F32(self.input(i)),
-        }
-    }
-
-    /// Whether the step's maps that may be stored as bf16 are, where they are one group.
-    fn are_narrow(&self) -> bool {
-        let first = self.step.kernel.stored_alike().first().and_then(|group| group.first());
-        let id = first.and_then(|&operand| self.step.operand(operand));
-        id.is_some_and(|id| self.plan.buffer(id).dtype == DType::Bf16)
-    }
-
-    /// The last operand, a map, if the flag says that there is one.
-    pub fn last_map(&self, present: bool) -> Option<MapSrc<'a>> {
-        present.then(|| self.map(self.step.inputs.len() - 1))
-    }
-
-    /// Result `i`, a map as it is to be stored.
-    pub fn output_map(&self, i: usize) -> MapDst<'a> {
-        match self.plan.buffer(self.step.outputs[i]).dtype {
-            DType::Bf16 => MapDst::Bf16(self.output(i)),
-            _ => MapDst::F32(self.output(i)),
-        }
-    }
-
-    /// The last operand, if the flag says that there is one.
-    pub fn last_input<T: bytemuck::Pod>(&self, present: bool) -> Option<Src<'a, T>> {
-        present.then(|| self.input(self.step.inputs.len() - 1))
-    }
-
-    /// Result `i`.
-    pub fn output<T: bytemuck::Pod>(&self, i: usize) -> Dst<'a, T> {
-        let (ptr, bytes) = self.place(self.step.outputs[i]);
-        // SAFETY: as in `input`.
+    fn write<T: bytemuck::Pod>(&self, id: BufferId) -> Dst<'a, T> {
+        let (ptr, bytes) = self.place(id);
+        // SAFETY: as in `read`.
         unsafe { Dst::new(ptr.cast(), bytes / size_of::<T>()) }
+    }
+
+    /// An input.
+    pub fn input<T: bytemuck::Pod>(&self, name: &str) -> Src<'a, T> {
+        self.read(self.read_id(name))
+    }
+
+    /// An input that may be absent.
+    pub fn optional<T: bytemuck::Pod>(&self, name: &str) -> Option<Src<'a, T>> {
+        find(&self.bound.inputs, name).map(|id| self.read(id))
+    }
+
+    /// The input of that number, of kernels with any number of them.
+    pub fn part<T: bytemuck::Pod>(&self, index: usize) -> Src<'a, T> {
+        self.read(self.step.inputs[index])
+    }
+
+    /// An input of one element.
+    pub fn value<T: bytemuck::Pod>(&self, name: &str) -> T {
+        self.input::<T>(name).get(0)
+    }
+
+    /// An input that is updated in place.
+    pub fn update(&self, name: &str) -> Dst<'a, f32> {
+        self.write(self.read_id(name))
+    }
+
+    /// A map, to be read as it is stored.
+    pub fn map(&self, name: &str) -> MapSrc<'a> {
+        self.map_of(self.read_id(name))
+    }
+
+    /// A map that may be absent.
+    pub fn optional_map(&self, name: &str) -> Option<MapSrc<'a>> {
+        find(&self.bound.inputs, name).map(|id| self.map_of(id))
+    }
+
+    fn map_of(&self, id: BufferId) -> MapSrc<'a> {
+        match self.plan.buffer(id).dtype {
+            DType::Bf16 => MapSrc::Bf16(self.read(id)),
+            _ => MapSrc::F32(self.read(id)),
+        }
+    }
+
+    /// An output, a map as it is to be stored.
+    pub fn output_map(&self, name: &str) -> MapDst<'a> {
+        let id = self.written_id(name);
+        match self.plan.buffer(id).dtype {
+            DType::Bf16 => MapDst::Bf16(self.write(id)),
+            _ => MapDst::F32(self.write(id)),
+        }
+    }
+
+    /// An output.
+    pub fn output<T: bytemuck::Pod>(&self, name: &str) -> Dst<'a, T> {
+        self.write(self.written_id(name))
+    }
+
+    /// An output that may be absent.
+    pub fn optional_output<T: bytemuck::Pod>(&self, name: &str) -> Option<Dst<'a, T>> {
+        find(&self.bound.outputs, name).map(|id| self.write(id))
     }
 }
 
-/// By what a batch normalisation's gradient undoes the activation: operand 4 of both its kernels is the scale, where that is
-/// needed; the last one the shift, or the result.
+/// By what a batch normalisation's gradient undoes the activation: the input of that computed anew, or its result.
 fn bn_mask<'a, E: Element>(epilogue: Epilogue, o: &Operands<'a>) -> Option<BnMask<'a, E>> {
     let act = epilogue.act?;
     let by = match epilogue.recomputes_sign() {
-        true => MaskBy::Input([o.input(4), o.last_input(true)?]),
-        false => MaskBy::Result(o.last_input(true)?),
+        true => MaskBy::Input(["scale", "shift"].map(|name| o.input(name))),
+        false => MaskBy::Result(o.input("y")),
     };
     Some(BnMask { act, by })
 }
 
 /// Floats of scratch memory that a kernel needs on this many threads.
-pub(in crate::cpu) fn scratch_len(kernel: &Kernel, threads: usize) -> usize {
-    match kernel {
-        Kernel::ChannelSum { channels, .. } => stats::channel_sum_scratch_len(*channels, threads),
-        Kernel::BnStats { channels, .. } => stats::bn_stats_scratch_len(*channels, threads),
-        Kernel::BnBackwardReduce { channels, .. } => {
-            stats::bn_backward_reduce_scratch_len(*channels, threads)
-        }
-        Kernel::GroupStats { geometry, .. } => group::group_stats_scratch_len(geometry, threads),
-        Kernel::GroupApply { geometry, .. } => group::group_apply_scratch_len(geometry, threads),
-        Kernel::GroupBackwardReduce { geometry, .. } => {
-            group_backward::group_backward_reduce_scratch_len(geometry, threads)
-        }
-        Kernel::GroupBackwardApply { geometry, .. } => {
-            group_backward::group_backward_apply_scratch_len(geometry, threads)
-        }
-        Kernel::CrossEntropy { .. } => loss::cross_entropy_scratch_len(threads),
-        Kernel::Drop { geometry, part, .. } => drop::drop_scratch_len(geometry, *part),
-        Kernel::Conv { .. } | Kernel::ConvBackwardData { .. } | Kernel::ConvBackwardFilter { .. } => 0,
-        Kernel::BnApply { .. }
-        | Kernel::BnBackwardApply { .. }
-        | Kernel::Affine { .. }
-        | Kernel::Activate { .. }
-        | Kernel::ActivateBackward { .. }
-        | Kernel::Add { .. }
-        | Kernel::Mul { .. }
-        | Kernel::MulBackward { .. }
-        | Kernel::ScaleShift { .. }
-        | Kernel::MaxPool { .. }
-        | Kernel::MaxPoolBackward { .. }
-        | Kernel::AvgPool { .. }
-        | Kernel::AvgPoolBackward { .. }
-        | Kernel::GlobalAvgPool { .. }
-        | Kernel::GlobalAvgPoolBackward { .. }
-        | Kernel::GlobalMaxPool { .. }
-        | Kernel::GlobalMaxPoolBackward { .. }
-        | Kernel::BlurPool(_)
-        | Kernel::BlurPoolBackward(_)
-        | Kernel::Concat { .. }
-        | Kernel::ChannelSlice { .. }
-        | Kernel::PadShortcut(_)
-        | Kernel::PadShortcutBackward(_)
-        | Kernel::Softmax { .. }
-        | Kernel::CrossEntropyBackward { .. }
-        | Kernel::SgdUpdate { .. } => 0,
+pub(super) fn scratch_len(kernel: &Kernel, threads: usize) -> usize {
+    if let Kernel::ChannelSum(k) = kernel {
+        return stats::channel_sum_scratch_len(k.channels, threads);
     }
+    if let Kernel::BnStats(k) = kernel {
+        return stats::bn_stats_scratch_len(k.channels, threads);
+    }
+    if let Kernel::BnBackwardReduce(k) = kernel {
+        return stats::bn_backward_reduce_scratch_len(k.channels, threads);
+    }
+    if let Kernel::GroupStats(k) = kernel {
+        return group::group_stats_scratch_len(&k.geometry, threads);
+    }
+    if let Kernel::GroupApply(k) = kernel {
+        return group::group_apply_scratch_len(&k.geometry, threads);
+    }
+    if let Kernel::GroupBackwardReduce(k) = kernel {
+        return group_backward::group_backward_reduce_scratch_len(&k.geometry, threads);
+    }
+    if let Kernel::GroupBackwardApply(k) = kernel {
+        return group_backward::group_backward_apply_scratch_len(&k.geometry, threads);
+    }
+    if let Kernel::Drop(k) = kernel {
+        return drop::drop_scratch_len(&k.geometry, k.part);
+    }
+    if let Kernel::CrossEntropy(_) = kernel { loss::cross_entropy_scratch_len(threads) } else { 0 }
 }
 
 /// Runs a step that has nothing prepared.
-pub(in crate::cpu) fn run(ctx: &Ctx<'_>, o: &Operands<'_>, args: &RunArgs) {
-    if o.are_narrow() { run_stored::<u16>(ctx, o, args) } else { run_stored::<f32>(ctx, o, args) }
+pub(super) fn run(ctx: &Ctx<'_>, o: &Operands<'_>) {
+    if o.bound.narrow { run_stored::<u16>(ctx, o) } else { run_stored::<f32>(ctx, o) }
 }
 
-/// Runs a step whose maps consist of `E`, those that may be stored as bf16: such kernels have one group of them. The order of
-/// each kernel's operands is that of [`Kernel`]'s documentation.
-fn run_stored<E: Element>(ctx: &Ctx<'_>, o: &Operands<'_>, args: &RunArgs) {
+/// Runs a step whose maps consist of `E`, those that may be stored as bf16: such kernels have one group of them.
+fn run_stored<E: Element>(ctx: &Ctx<'_>, o: &Operands<'_>) {
     match &o.step.kernel {
-        kernel @ (Kernel::Conv { .. }
-        | Kernel::ConvBackwardData { .. }
-        | Kernel::ConvBackwardFilter { .. }) => {
+        kernel @ (Kernel::Conv(_) | Kernel::ConvBackwardData(_) | Kernel::ConvBackwardFilter(_)) => {
             unreachable!("{kernel:?} is prepared when its plan is loaded")
         }
-        &Kernel::ChannelSum { rows, .. } => stats::channel_sum::<E>(ctx, rows, o.input(0), o.output(0)),
-        &Kernel::BnStats { rows, eps, momentum, .. } => {
-            let [running_mean, running_var] = [1, 2].map(|i| o.update(i));
-            let out = StatsOut { running_mean, running_var, mean: o.output(0), rstd: o.output(1) };
-            stats::bn_stats::<E>(ctx, rows, StatsAttrs { eps, momentum }, o.rows(0), out);
+        Kernel::ChannelSum(k) => stats::channel_sum::<E>(ctx, k.rows, o.input("dy"), o.output("db")),
+        Kernel::BnStats(k) => {
+            let [running_mean, running_var] = ["running_mean", "running_var"].map(|name| o.update(name));
+            let [mean, rstd] = ["mean", "rstd"].map(|name| o.output(name));
+            let out = StatsOut { running_mean, running_var, mean, rstd };
+            let attrs = StatsAttrs { eps: k.eps, momentum: k.momentum };
+            stats::bn_stats::<E>(ctx, k.rows, attrs, o.rows("x"), out);
         }
-        &Kernel::BnApply { rows, epilogue, .. } => {
-            let [mean, rstd, scale, shift] = [1, 2, 3, 4].map(|i| o.input(i));
-            let residual = o.last_input(epilogue.residual);
-            let norm = Norm { mean, rstd, scale };
-            norm::bn_apply::<E>(ctx, rows, epilogue, o.rows(0), norm, shift, residual, o.output(0));
+        Kernel::BnApply(k) => {
+            let (residual, y) = (o.optional("residual"), o.output("y"));
+            let (x, shift) = (o.rows("x"), o.input("shift"));
+            norm::bn_apply::<E>(ctx, k.rows, k.epilogue, x, bn_norm(o), shift, residual, y);
         }
-        &Kernel::BnBackwardReduce { rows, epilogue, .. } => {
-            let mask = bn_mask(epilogue, o);
-            let (statistics, out) = ([2, 3].map(|i| o.input(i)), [0, 1].map(|i| o.output(i)));
-            stats::bn_backward_reduce::<E>(ctx, rows, o.input(0), o.rows(1), statistics, mask, out);
+        Kernel::BnBackwardReduce(k) => {
+            let statistics = ["mean", "rstd"].map(|name| o.input(name));
+            let (mask, out) = (bn_mask(k.epilogue, o), ["dscale", "dshift"].map(|name| o.output(name)));
+            stats::bn_backward_reduce::<E>(ctx, k.rows, o.input("dy"), o.rows("x"), statistics, mask, out);
         }
-        &Kernel::BnBackwardApply { rows, epilogue, .. } => {
-            let mask = bn_mask(epilogue, o);
-            let [mean, rstd, scale, dscale, dshift] = [2, 3, 4, 5, 6].map(|i| o.input(i));
-            let (norm, sums) = (Norm { mean, rstd, scale }, Sums { dscale, dshift });
-            let out = Gradients { dx: o.output(0), dresidual: epilogue.residual.then(|| o.output(1)) };
-            norm::bn_backward_apply::<E>(ctx, rows, o.input(0), o.rows(1), norm, sums, mask, out);
+        Kernel::BnBackwardApply(k) => {
+            let sums = Sums { dscale: o.input("dscale"), dshift: o.input("dshift") };
+            let (mask, out, dy) = (bn_mask(k.epilogue, o), gradients(o), o.input("dy"));
+            norm::bn_backward_apply::<E>(ctx, k.rows, dy, o.rows("x"), bn_norm(o), sums, mask, out);
         }
-        Kernel::GroupStats { geometry, eps } => {
-            group::group_stats::<E>(ctx, geometry, *eps, o.rows(0), [0, 1].map(|i| o.output(i)));
+        Kernel::GroupStats(k) => {
+            let out = ["mean", "rstd"].map(|name| o.output(name));
+            group::group_stats::<E>(ctx, &k.geometry, k.eps, o.rows("x"), out);
         }
-        Kernel::GroupApply { geometry, epilogue } => {
-            let [mean, rstd, scale, shift] = [1, 2, 3, 4].map(|i| o.input(i));
-            let (norm, residual) = (GroupNorm { mean, rstd, scale }, o.last_input(epilogue.residual));
-            group::group_apply::<E>(ctx, geometry, *epilogue, o.rows(0), norm, shift, residual, o.output(0));
+        Kernel::GroupApply(k) => {
+            let (residual, y) = (o.optional("residual"), o.output("y"));
+            let (x, shift) = (o.rows("x"), o.input("shift"));
+            let (g, epilogue) = (&k.geometry, k.epilogue);
+            group::group_apply::<E>(ctx, g, epilogue, x, groups(o), shift, residual, y);
         }
-        &Kernel::GroupBackwardReduce { ref geometry, act } => {
-            let mask = act.zip(o.last_input(act.is_some()));
-            let [mean, rstd, scale] = [2, 3, 4].map(|i| o.input(i));
-            let [dscale, dshift, slope, offset] = [0, 1, 2, 3].map(|i| o.output(i));
-            let (norm, out) =
-                (GroupNorm { mean, rstd, scale }, GroupSumsOut { dscale, dshift, slope, offset });
-            let (dy, x) = (o.input(0), o.rows(1));
-            group_backward::group_backward_reduce::<E>(ctx, geometry, dy, x, norm, mask, out);
+        Kernel::GroupBackwardReduce(k) => {
+            let [dscale, dshift, slope, offset] =
+                ["dscale", "dshift", "slope", "offset"].map(|name| o.output(name));
+            let out = GroupSumsOut { dscale, dshift, slope, offset };
+            let (dy, x, mask) = (o.input("dy"), o.rows("x"), k.act.zip(o.optional("y")));
+            group_backward::group_backward_reduce::<E>(ctx, &k.geometry, dy, x, groups(o), mask, out);
         }
-        Kernel::GroupBackwardApply { geometry, epilogue } => {
-            let mask = epilogue.act.zip(o.last_input(epilogue.act.is_some()));
-            let [mean, rstd, scale, slope, offset] = [2, 3, 4, 5, 6].map(|i| o.input(i));
-            let norm = GroupNorm { mean, rstd, scale };
-            let out = Gradients { dx: o.output(0), dresidual: epilogue.residual.then(|| o.output(1)) };
-            group_backward::group_backward_apply::<E>(
-                ctx,
-                geometry,
-                o.input(0),
-                o.rows(1),
-                norm,
-                [slope, offset],
-                mask,
-                out,
-            );
+        Kernel::GroupBackwardApply(k) => {
+            let sums = ["slope", "offset"].map(|name| o.input(name));
+            let (dy, x, mask) = (o.input("dy"), o.rows("x"), k.epilogue.act.zip(o.optional("y")));
+            let (g, out) = (&k.geometry, gradients(o));
+            group_backward::group_backward_apply::<E>(ctx, g, dy, x, groups(o), sums, mask, out);
         }
-        &Kernel::Affine { rows, epilogue, .. } => {
-            let ([scale, shift], residual) = ([1, 2].map(|i| o.input(i)), o.last_input(epilogue.residual));
-            let (x, y, gap) = (o.rows(0), o.output(0), o.output_gap(0));
-            norm::affine::<E>(ctx, rows, epilogue, x, [scale, shift], residual, y, gap);
+        Kernel::Affine(k) => {
+            let ([scale, shift], residual) =
+                (["scale", "shift"].map(|name| o.input(name)), o.optional("residual"));
+            let (x, y, gap) = (o.rows("x"), o.output("y"), o.output_gap("y"));
+            norm::affine::<E>(ctx, k.rows, k.epilogue, x, [scale, shift], residual, y, gap);
         }
-        &Kernel::Activate { act, .. } => elementwise::activate::<E>(ctx, act, o.input(0), o.output(0)),
-        &Kernel::ActivateBackward { act, .. } => {
-            elementwise::activate_backward::<E>(ctx, act, o.input(0), o.input(1), o.output(0));
+        Kernel::Activate(k) => elementwise::activate::<E>(ctx, k.act, o.input("x"), o.output("y")),
+        Kernel::ActivateBackward(k) => {
+            elementwise::activate_backward::<E>(ctx, k.act, o.input("dy"), o.input("saved"), o.output("dx"));
         }
-        &Kernel::Add { len, act } => {
-            let size = o.matrix(len);
-            elementwise::add::<E>(ctx, act, size, [0, 1].map(|i| o.rows(i)), o.output(0));
+        Kernel::Add(k) => {
+            let terms = ["a", "b"].map(|name| o.rows(name));
+            elementwise::add::<E>(ctx, k.act, o.matrix(k.len), terms, o.output("y"));
         }
-        &Kernel::Mul { images, pixels, channels, gate, epilogue } => {
-            let (residual, y) = (o.last_input(epilogue.residual), o.output(0));
-            if gate {
-                let (size, factors) = ([images, pixels, channels], (o.input(0), o.input(1)));
-                product::gate::<E>(ctx, size, epilogue, factors, residual, y);
+        Kernel::Mul(k) => {
+            let (residual, y) = (o.optional("residual"), o.output("y"));
+            if k.gate {
+                let size = [k.images, k.pixels, k.channels];
+                product::gate::<E>(ctx, size, k.epilogue, (o.input("a"), o.input("b")), residual, y);
             } else {
-                product::mul::<E>(ctx, epilogue, [0, 1].map(|i| o.input(i)), residual, y);
+                product::mul::<E>(ctx, k.epilogue, ["a", "b"].map(|name| o.input(name)), residual, y);
             }
         }
-        &Kernel::MulBackward { images, pixels, channels, gate, epilogue } => {
-            let mask = epilogue.act.zip(o.last_input(epilogue.act.is_some()));
-            let (da, dresidual) = (o.output(0), epilogue.residual.then(|| o.output(2)));
-            if gate {
-                let (size, factors) = ([images, pixels, channels], (o.input(1), o.input(2)));
-                let out = ProductGradients { da, db: o.output(1), dresidual };
-                product::gate_backward::<E>(ctx, size, o.input(0), factors, mask, out);
+        Kernel::MulBackward(k) => {
+            let (dy, mask) = (o.input("dy"), k.epilogue.act.zip(o.optional("y")));
+            let (da, dresidual) = (o.output("da"), o.optional_output("dresidual"));
+            if k.gate {
+                let size = [k.images, k.pixels, k.channels];
+                let out = ProductGradients { da, db: o.output("db"), dresidual };
+                product::gate_backward::<E>(ctx, size, dy, (o.input("a"), o.input("b")), mask, out);
             } else {
-                let out = ProductGradients { da, db: o.output(1), dresidual };
-                product::mul_backward::<E>(ctx, o.input(0), [1, 2].map(|i| o.input(i)), mask, out);
+                let out = ProductGradients { da, db: o.output("db"), dresidual };
+                product::mul_backward::<E>(ctx, dy, ["a", "b"].map(|name| o.input(name)), mask, out);
             }
         }
-        &Kernel::Drop { geometry, part, rate, stream } => {
-            let key = Key::new(args, stream);
-            drop::drop::<E>(ctx, &geometry, part, rate, key, o.input(0), o.output(0));
+        Kernel::Drop(k) => {
+            let key = Key::new(o.value("seed"), o.value("step"), k.stream);
+            drop::drop::<E>(ctx, &k.geometry, k.part, k.rate, key, o.input("x"), o.output("y"));
         }
-        &Kernel::ScaleShift { scale, shift, .. } => {
-            elementwise::scale_shift::<E>(ctx, [scale, shift], o.input(0), o.output(0));
+        Kernel::ScaleShift(k) => {
+            elementwise::scale_shift::<E>(ctx, [k.scale, k.shift], o.input("x"), o.output("y"));
         }
-        Kernel::MaxPool { geometry, positions } => {
-            let positions = positions.then(|| o.output(1));
-            pooling::max_pool::<E>(ctx, geometry, o.input(0), o.output(0), o.output_gap(0), positions);
+        Kernel::MaxPool(k) => {
+            let (y, gap, positions) = (o.output("y"), o.output_gap("y"), o.optional_output("positions"));
+            pooling::max_pool::<E>(ctx, &k.geometry, o.input("x"), y, gap, positions);
         }
-        Kernel::MaxPoolBackward { geometry } => {
-            pooling::max_pool_backward::<E>(ctx, geometry, o.input(0), o.input(1), o.output(0));
+        Kernel::MaxPoolBackward(k) => {
+            let (dy, positions) = (o.input("dy"), o.input("positions"));
+            pooling::max_pool_backward::<E>(ctx, &k.geometry, dy, positions, o.output("dx"));
         }
-        Kernel::AvgPool { geometry } => {
-            pooling::avg_pool::<E>(ctx, geometry, o.input(0), o.output(0), o.output_gap(0));
+        Kernel::AvgPool(k) => {
+            let (y, gap) = (o.output("y"), o.output_gap("y"));
+            pooling::avg_pool::<E>(ctx, &k.geometry, o.input("x"), y, gap);
         }
-        Kernel::AvgPoolBackward { geometry } => {
-            pooling::avg_pool_backward::<E>(ctx, geometry, o.input(0), o.output(0));
+        Kernel::AvgPoolBackward(k) => {
+            pooling::avg_pool_backward::<E>(ctx, &k.geometry, o.input("dy"), o.output("dx"));
         }
-        &Kernel::GlobalAvgPool { images, pixels, channels } => {
-            global_average::global_avg_pool::<E>(ctx, [images, pixels, channels], o.input(0), o.output(0));
+        Kernel::GlobalAvgPool(k) => {
+            let size = [k.images, k.pixels, k.channels];
+            global_average::global_avg_pool::<E>(ctx, size, o.input("x"), o.output("y"));
         }
-        &Kernel::GlobalAvgPoolBackward { images, pixels, channels } => {
-            let (dy, dx) = (o.input(0), o.output(0));
-            global_average::global_avg_pool_backward::<E>(ctx, [images, pixels, channels], dy, dx);
+        Kernel::GlobalAvgPoolBackward(k) => {
+            let size = [k.images, k.pixels, k.channels];
+            global_average::global_avg_pool_backward::<E>(ctx, size, o.input("dy"), o.output("dx"));
         }
-        &Kernel::GlobalMaxPool { images, pixels, channels, positions } => {
-            let positions = positions.then(|| o.output(1));
-            let (x, y) = (o.input(0), o.output(0));
-            global_max::global_max_pool::<E>(ctx, [images, pixels, channels], x, y, positions);
+        Kernel::GlobalMaxPool(k) => {
+            let (size, positions) = ([k.images, k.pixels, k.channels], o.optional_output("positions"));
+            global_max::global_max_pool::<E>(ctx, size, o.input("x"), o.output("y"), positions);
         }
-        &Kernel::GlobalMaxPoolBackward { images, pixels, channels } => {
-            let (size, dx) = ([images, pixels, channels], o.output(0));
-            global_max::global_max_pool_backward::<E>(ctx, size, o.input(0), o.input(1), dx);
+        Kernel::GlobalMaxPoolBackward(k) => {
+            let (size, positions) = ([k.images, k.pixels, k.channels], o.input("positions"));
+            global_max::global_max_pool_backward::<E>(ctx, size, o.input("dy"), positions, o.output("dx"));
         }
-        Kernel::BlurPool(g) => blur::blur_pool::<E>(ctx, g, o.input(0), o.output(0)),
-        Kernel::BlurPoolBackward(g) => blur::blur_pool_backward::<E>(ctx, g, o.input(0), o.output(0)),
-        &Kernel::Concat { rows, ref channels } => run_concat(ctx, rows, channels, o),
-        &Kernel::ChannelSlice { rows, channels, start, taken } => {
-            concat::slice(ctx, [rows, channels], start..start + taken, o.input(0), o.output(0));
+        Kernel::BlurPool(k) => blur::blur_pool::<E>(ctx, &k.geometry, o.input("x"), o.output("y")),
+        Kernel::BlurPoolBackward(k) => {
+            blur::blur_pool_backward::<E>(ctx, &k.geometry, o.input("dy"), o.output("dx"));
         }
-        Kernel::PadShortcut(g) => shortcut::pad::<E>(ctx, g, o.input(0), o.output(0)),
-        Kernel::PadShortcutBackward(g) => shortcut::pad_backward::<E>(ctx, g, o.input(0), o.output(0)),
-        &Kernel::Softmax { rows, classes } => loss::softmax(ctx, rows, classes, o.input(0), o.output(0)),
-        &Kernel::CrossEntropy { classes, smoothing, .. } => {
-            let out = [0, 1].map(|i| o.output(i));
-            loss::cross_entropy(ctx, classes, smoothing, o.input(0), o.input(1), out);
+        Kernel::Concat(k) => run_concat(ctx, k.rows, &k.channels, o),
+        Kernel::ChannelSlice(k) => {
+            let taken = k.start..k.start + k.taken;
+            concat::slice(ctx, [k.rows, k.channels], taken, o.input("x"), o.output("y"));
         }
-        &Kernel::CrossEntropyBackward { classes, smoothing, .. } => {
-            loss::cross_entropy_backward(ctx, classes, smoothing, o.input(0), o.input(1), o.output(0));
+        Kernel::PadShortcut(k) => shortcut::pad::<E>(ctx, &k.geometry, o.input("x"), o.output("y")),
+        Kernel::PadShortcutBackward(k) => {
+            shortcut::pad_backward::<E>(ctx, &k.geometry, o.input("dy"), o.output("dx"));
         }
-        Kernel::SgdUpdate { sgd, .. } => update::sgd(ctx, sgd, args, o.input(1), o.update(0), o.update(2)),
+        Kernel::Softmax(k) => {
+            loss::softmax(ctx, k.rows, k.classes, o.input("logits"), o.output("probabilities"));
+        }
+        Kernel::CrossEntropy(k) => {
+            let out = ["loss", "correct"].map(|name| o.output(name));
+            loss::cross_entropy(ctx, k.classes, k.smoothing, o.input("logits"), o.input("labels"), out);
+        }
+        Kernel::CrossEntropyBackward(k) => {
+            let (logits, labels) = (o.input("logits"), o.input("labels"));
+            loss::cross_entropy_backward(ctx, k.classes, k.smoothing, logits, labels, o.output("dlogits"));
+        }
+        Kernel::Update(k) => run_update(ctx, k.rule, o),
     }
+}
+
+fn run_update(ctx: &Ctx<'_>, rule: UpdateRule, o: &Operands<'_>) {
+    let at = update::Now { rate: o.value("rate"), step: o.value("step") };
+    let (grad, param) = (o.input("grad"), o.update("param"));
+    match rule {
+        UpdateRule::Sgd(sgd) => update::sgd(ctx, &sgd, at, grad, param, o.update("velocity")),
+        UpdateRule::AdamW(adamw) => {
+            let means = ["exp_avg", "exp_avg_sq"].map(|name| o.update(name));
+            update::adamw(ctx, &adamw, at, grad, param, means);
+        }
+    }
+}
+
+fn bn_norm<'a>(o: &Operands<'a>) -> Norm<'a> {
+    let [mean, rstd, scale] = ["mean", "rstd", "scale"].map(|name| o.input(name));
+    Norm { mean, rstd, scale }
+}
+
+fn groups<'a>(o: &Operands<'a>) -> GroupNorm<'a> {
+    let [mean, rstd, scale] = ["mean", "rstd", "scale"].map(|name| o.input(name));
+    GroupNorm { mean, rstd, scale }
+}
+
+fn gradients<'a, E: Element>(o: &Operands<'a>) -> Gradients<'a, E> {
+    Gradients { dx: o.output("dx"), dresidual: o.optional_output("dresidual") }
 }
 
 /// As many parts at a time as fit into an array: a step allocates nothing.
 fn run_concat(ctx: &Ctx<'_>, rows: usize, channels: &[usize], o: &Operands<'_>) {
-    let (mut start, size) = (0, [rows, channels.iter().sum(), o.output_gap(0)]);
+    let (mut start, size) = (0, [rows, channels.iter().sum(), o.output_gap("y")]);
     for (nth, group) in channels.chunks(concat::PARTS).enumerate() {
         let first = nth * concat::PARTS;
         let parts: [Src<'_, f32>; concat::PARTS] =
-            std::array::from_fn(|i| o.input(first + i.min(group.len() - 1)));
-        concat::concat(ctx, size, start, &parts[..group.len()], o.output(0));
+            std::array::from_fn(|i| o.part(first + i.min(group.len() - 1)));
+        concat::concat(ctx, size, start, &parts[..group.len()], o.output("y"));
         start += group.iter().sum::<usize>();
     }
 }

@@ -9,7 +9,7 @@ use crate::cpu::ctx::Ctx;
 use crate::cpu::machine::Machine;
 use crate::cpu::memory::Memory;
 use crate::cpu::tune::Tuning;
-use crate::device::{Choice, RunArgs};
+use crate::device::Choice;
 use crate::error::Result;
 
 /// What is decided about a step when its plan is loaded.
@@ -32,12 +32,10 @@ impl Prepared {
     pub fn new(kernel: &Kernel, machine: Machine, tuning: &Tuning, keep_packed: bool) -> Result<Self> {
         let measured = tuning.fastest(kernel);
         let convolution = match kernel {
-            Kernel::Conv { geometry, .. } => Algorithm::forward(*geometry, machine, measured)?,
-            Kernel::ConvBackwardData { geometry, .. } => {
-                Algorithm::backward_data(*geometry, machine, measured)?
-            }
-            Kernel::ConvBackwardFilter { geometry } => {
-                let gradient = FilterAlgorithm::new(*geometry, machine, measured)?;
+            Kernel::Conv(k) => Algorithm::forward(k.geometry, machine, measured)?,
+            Kernel::ConvBackwardData(k) => Algorithm::backward_data(k.geometry, machine, measured)?,
+            Kernel::ConvBackwardFilter(k) => {
+                let gradient = FilterAlgorithm::new(k.geometry, machine, measured)?;
                 return Ok(Prepared::FilterGradient(Box::new(gradient)));
             }
             _ => return Ok(Prepared::Nothing),
@@ -61,14 +59,14 @@ impl Prepared {
     /// How the step is computed; `None` where there is one way only.
     pub fn choice(&self, kernel: &Kernel, machine: Machine, tuning: &Tuning) -> Option<Choice> {
         let (algorithm, estimates) = match (self, kernel) {
-            (Prepared::Convolution { convolution, .. }, Kernel::Conv { geometry, .. }) => {
-                (convolution.name(), Algorithm::estimates_forward(geometry, machine))
+            (Prepared::Convolution { convolution, .. }, Kernel::Conv(k)) => {
+                (convolution.name(), Algorithm::estimates_forward(&k.geometry, machine))
             }
-            (Prepared::Convolution { convolution, .. }, Kernel::ConvBackwardData { geometry, .. }) => {
-                (convolution.name(), Algorithm::estimates_backward_data(geometry, machine))
+            (Prepared::Convolution { convolution, .. }, Kernel::ConvBackwardData(k)) => {
+                (convolution.name(), Algorithm::estimates_backward_data(&k.geometry, machine))
             }
-            (Prepared::FilterGradient(gradient), Kernel::ConvBackwardFilter { geometry }) => {
-                (gradient.name(), FilterAlgorithm::estimates(geometry, machine))
+            (Prepared::FilterGradient(gradient), Kernel::ConvBackwardFilter(k)) => {
+                (gradient.name(), FilterAlgorithm::estimates(&k.geometry, machine))
             }
             _ => return None,
         };
@@ -79,7 +77,7 @@ impl Prepared {
     /// Packs the weights that are kept from run to run, after they have been written.
     pub fn pack(&mut self, ctx: &Ctx<'_>, operands: &Operands<'_>) {
         if let Prepared::Convolution { convolution, packed: Some(packed) } = self {
-            convolution.pack(ctx, operands.input(1), packed.view());
+            convolution.pack(ctx, operands.input("weight"), packed.view());
         }
     }
 }
@@ -90,38 +88,38 @@ fn packed_room(convolution: &Algorithm) -> usize {
 }
 
 /// Runs one step.
-pub(in crate::cpu) fn run(ctx: &Ctx<'_>, prepared: &Prepared, operands: &Operands<'_>, args: &RunArgs) {
+pub(in crate::cpu) fn run(ctx: &Ctx<'_>, prepared: &Prepared, operands: &Operands<'_>) {
     match prepared {
         Prepared::Convolution { convolution, packed } => {
             run_convolution(ctx, convolution, packed.as_ref(), operands);
         }
         Prepared::FilterGradient(gradient) => {
-            let (x, dy, dw) = (operands.map(0), operands.map(1), operands.output(0));
+            let (x, dy, dw) = (operands.map("x"), operands.map("dy"), operands.output("dweight"));
             gradient.run(ctx, x, dy, ctx.scratch, dw);
         }
-        Prepared::Nothing => dispatch::run(ctx, operands, args),
+        Prepared::Nothing => dispatch::run(ctx, operands),
     }
 }
 
 fn run_convolution(ctx: &Ctx<'_>, convolution: &Algorithm, kept: Option<&Memory>, operands: &Operands<'_>) {
-    let epilogue = match *operands.kernel() {
-        Kernel::Conv { bias, epilogue, .. } => Epilogue {
-            bias: bias.then(|| operands.input(2)),
-            residual: operands.last_map(epilogue.residual),
-            act: epilogue.act,
-            gap: operands.output_gap(0),
-        },
-        Kernel::ConvBackwardData { residual, .. } => {
-            Epilogue { residual: operands.last_map(residual), ..Epilogue::default() }
+    let residual = operands.optional_map("residual");
+    let (epilogue, x, y) = match operands.kernel() {
+        Kernel::Conv(k) => {
+            let bias = operands.optional("bias");
+            let epilogue = Epilogue { bias, residual, act: k.epilogue.act, gap: operands.output_gap("y") };
+            (epilogue, operands.map("x"), operands.output_map("y"))
         }
-        ref kernel => unreachable!("{kernel:?} is no convolution"),
+        Kernel::ConvBackwardData(_) => {
+            let epilogue = Epilogue { residual, ..Epilogue::default() };
+            (epilogue, operands.map("dy"), operands.output_map("dx"))
+        }
+        kernel => unreachable!("{kernel:?} is no convolution"),
     };
-    let (x, y) = (operands.map(0), operands.output_map(0));
     match kept {
         Some(packed) => convolution.run(ctx, x, packed.floats_view(), &epilogue, ctx.scratch, y),
         None => {
             let (packed, scratch) = ctx.scratch.split_at(packed_room(convolution));
-            convolution.pack(ctx, operands.input(1), packed);
+            convolution.pack(ctx, operands.input("weight"), packed);
             convolution.run(ctx, x, packed.src(), &epilogue, scratch, y);
         }
     }

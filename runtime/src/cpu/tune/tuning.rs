@@ -1,6 +1,7 @@
 //! Measured instead of expected: the fastest algorithm of convolutions, kept in one file per processor, instruction set and
 //! number of threads. Without any, and for what it does not name, the cost models decide.
 
+use resnetc_compiler::plan::kernel::{Conv, ConvBackwardData, ConvBackwardFilter};
 use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -40,9 +41,13 @@ impl Layer {
     /// That of a kernel with several algorithms.
     pub fn of(kernel: &Kernel) -> Option<Self> {
         match *kernel {
-            Kernel::Conv { geometry, .. } => Some(Layer { pass: Pass::Forward, geometry }),
-            Kernel::ConvBackwardData { geometry, .. } => Some(Layer { pass: Pass::BackwardData, geometry }),
-            Kernel::ConvBackwardFilter { geometry } => Some(Layer { pass: Pass::BackwardFilter, geometry }),
+            Kernel::Conv(Conv { geometry, .. }) => Some(Layer { pass: Pass::Forward, geometry }),
+            Kernel::ConvBackwardData(ConvBackwardData { geometry, .. }) => {
+                Some(Layer { pass: Pass::BackwardData, geometry })
+            }
+            Kernel::ConvBackwardFilter(ConvBackwardFilter { geometry }) => {
+                Some(Layer { pass: Pass::BackwardFilter, geometry })
+            }
             _ => None,
         }
     }

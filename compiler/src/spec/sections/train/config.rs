@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ir::op::SgdAttrs;
+use crate::ir::op::UpdateRule;
 use crate::ir::types::DType;
 
 /// How a network is trained.
@@ -16,8 +16,9 @@ pub struct TrainConfig {
     pub batch_size: usize,
     /// Learning rate before the schedule.
     pub lr: f32,
-    /// Constants of SGD.
-    pub sgd: SgdAttrs,
+    /// The optimizer and its constants.
+    #[serde(flatten)]
+    pub optimizer: UpdateRule,
     /// Whether weight decay applies to batch normalisation's parameters and biases too (PyTorch's default: yes).
     pub decay_norm: bool,
     /// Factor of the learning rate over time.

@@ -2,8 +2,8 @@
 
 use super::config::{Augment, By, Normalize, Schedule, TrainConfig, Warmup};
 use crate::diagnostic::Diagnostic;
-use crate::ir::op::SgdAttrs;
 use crate::ir::types::DType;
+use crate::ir::update::{AdamWAttrs, SgdAttrs, UpdateRule};
 use crate::spec::yaml::node::{Entry, Kind, Node};
 use crate::spec::yaml::read::Reader;
 use crate::spec::yaml::shape::{Key, Section, Shape};
@@ -36,17 +36,33 @@ pub const TRAIN: Section = Section {
     ],
 };
 
-const OPTIMIZERS: &[(&str, Section)] = &[("sgd", SGD)];
+const OPTIMIZERS: &[(&str, Section)] = &[("sgd", SGD), ("adamw", ADAMW)];
+
+const RATE: Key = Key::new("lr", Shape::Number(0.0, 1e6), "Learning rate before the schedule.");
+const DECAY_NORM: Key =
+    Key::new("decay_norm", Shape::Flag, "Whether weight decay applies to normalisations and biases too.");
 
 const SGD: Section = Section {
     what: "`sgd`",
     keys: &[
-        Key::new("lr", Shape::Number(0.0, 1e6), "Learning rate before the schedule."),
+        RATE,
         Key::new("momentum", Shape::Number(0.0, 1.0), "Of the velocity."),
         Key::new("dampening", Shape::Number(0.0, 1.0), "Of the gradient in the velocity."),
         Key::new("nesterov", Shape::Flag, "Whether the gradient looks ahead."),
         Key::new("weight_decay", Shape::Number(0.0, 1e3), "Factor of the weights in their gradient."),
-        Key::new("decay_norm", Shape::Flag, "Whether it applies to normalisations and biases too."),
+        DECAY_NORM,
+    ],
+};
+
+const ADAMW: Section = Section {
+    what: "`adamw`",
+    keys: &[
+        RATE,
+        Key::new("beta1", Shape::Number(0.0, 0.999_999), "Decay of the mean gradient."),
+        Key::new("beta2", Shape::Number(0.0, 0.999_999), "Decay of the mean squared gradient."),
+        Key::new("eps", Shape::Number(0.0, 1.0), "Added to the root of the mean square."),
+        Key::new("weight_decay", Shape::Number(0.0, 1e3), "Share of the weights taken off, times the rate."),
+        DECAY_NORM,
     ],
 };
 
@@ -166,7 +182,7 @@ pub fn default(channels: usize) -> TrainConfig {
         epochs: 10,
         batch_size: 128,
         lr: 0.1,
-        sgd: SgdAttrs { momentum: 0.9, dampening: 0.0, nesterov: false, weight_decay: 1e-4 },
+        optimizer: UpdateRule::Sgd(SGD_DEFAULT),
         decay_norm: true,
         schedule: Schedule::Cosine { min_lr: 0.0, by: By::Step },
         warmup: None,
@@ -252,31 +268,53 @@ fn precision(reader: &mut Reader<'_>, node: &Node) -> Option<DType> {
     }
 }
 
+/// Constants where a spec names none. PyTorch's `SGD` has no momentum and no decay; these are the paper's.
+const SGD_DEFAULT: SgdAttrs = SgdAttrs { momentum: 0.9, dampening: 0.0, nesterov: false, weight_decay: 1e-4 };
+/// PyTorch's, and its rate.
+const ADAMW_DEFAULT: AdamWAttrs = AdamWAttrs { beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 1e-2 };
+const ADAMW_RATE: f32 = 1e-3;
+
 fn optimizer(reader: &mut Reader<'_>, node: &Node, config: &mut TrainConfig) {
     let Some((name, span, settings)) = reader.choice(node, "`optimizer`") else { return };
-    if let Err(known) = chosen(OPTIMIZERS, name) {
-        reader.unknown("optimizer", name, span, &known);
-        return;
-    }
-    let Some(settings) = settings else { return };
-    for entry in reader.fields(settings, &SGD).unwrap_or_default() {
-        let (value, what) = (&entry.value, format!("`{}`", entry.key));
-        match entry.key.as_str() {
-            "lr" => set(&mut config.lr, reader.number(value, &what, SGD.number("lr"))),
-            "momentum" => set(&mut config.sgd.momentum, reader.number(value, &what, SGD.number("momentum"))),
-            "dampening" => {
-                set(&mut config.sgd.dampening, reader.number(value, &what, SGD.number("dampening")))
-            }
-            "nesterov" => set(&mut config.sgd.nesterov, reader.boolean(value, &what)),
-            "weight_decay" => {
-                set(&mut config.sgd.weight_decay, reader.number(value, &what, SGD.number("weight_decay")))
-            }
-            _ => set(&mut config.decay_norm, reader.boolean(value, &what)),
+    let known = match chosen(OPTIMIZERS, name) {
+        Ok(known) => known,
+        Err(names) => {
+            reader.unknown("optimizer", name, span, &names);
+            return;
         }
+    };
+    let (mut sgd, mut adamw) = (SGD_DEFAULT, ADAMW_DEFAULT);
+    let is_sgd = name == "sgd";
+    if !is_sgd {
+        config.lr = ADAMW_RATE;
     }
-    if config.sgd.nesterov && (config.sgd.momentum == 0.0 || config.sgd.dampening != 0.0) {
-        let fault =
-            Diagnostic::error("`nesterov` needs a momentum and no dampening", settings.span, "not so here");
+    let entries = settings.and_then(|settings| reader.fields(settings, known)).unwrap_or_default();
+    for entry in entries {
+        let (value, what) = (&entry.value, format!("`{}`", entry.key));
+        let place = match (entry.key.as_str(), is_sgd) {
+            ("decay_norm", _) => {
+                set(&mut config.decay_norm, reader.boolean(value, &what));
+                continue;
+            }
+            ("nesterov", _) => {
+                set(&mut sgd.nesterov, reader.boolean(value, &what));
+                continue;
+            }
+            ("lr", _) => &mut config.lr,
+            ("momentum", _) => &mut sgd.momentum,
+            ("dampening", _) => &mut sgd.dampening,
+            ("beta1", _) => &mut adamw.beta1,
+            ("beta2", _) => &mut adamw.beta2,
+            ("eps", _) => &mut adamw.eps,
+            (_, true) => &mut sgd.weight_decay,
+            (_, false) => &mut adamw.weight_decay,
+        };
+        set(place, reader.number(value, &what, known.number(&entry.key)));
+    }
+    config.optimizer = if is_sgd { UpdateRule::Sgd(sgd) } else { UpdateRule::AdamW(adamw) };
+    if sgd.nesterov && (sgd.momentum == 0.0 || sgd.dampening != 0.0) {
+        let at = settings.map_or(span, |settings| settings.span);
+        let fault = Diagnostic::error("`nesterov` needs a momentum and no dampening", at, "not so here");
         reader.fault(fault.help("write `momentum: 0.9` and no `dampening`, or take `nesterov` out"));
     }
 }

@@ -98,6 +98,11 @@ impl Vector for Neon {
     }
 
     #[inline(always)]
+    unsafe fn sqrt(self) -> Self {
+        Self::map(|i| unsafe { vsqrtq_f32(self.0[i]) })
+    }
+
+    #[inline(always)]
     unsafe fn mul_add(self, a: Self, b: Self) -> Self {
         Self::map(|i| unsafe { vfmaq_f32(b.0[i], self.0[i], a.0[i]) })
     }

@@ -65,6 +65,11 @@ impl Vector for Avx512 {
     }
 
     #[inline(always)]
+    unsafe fn sqrt(self) -> Self {
+        Avx512(unsafe { _mm512_sqrt_ps(self.0) })
+    }
+
+    #[inline(always)]
     unsafe fn mul_add(self, a: Self, b: Self) -> Self {
         Avx512(unsafe { _mm512_fmadd_ps(self.0, a.0, b.0) })
     }
@@ -209,6 +214,11 @@ impl Vector for Avx2 {
     #[inline(always)]
     unsafe fn div(self, o: Self) -> Self {
         Avx2(unsafe { _mm256_div_ps(self.0, o.0) })
+    }
+
+    #[inline(always)]
+    unsafe fn sqrt(self) -> Self {
+        Avx2(unsafe { _mm256_sqrt_ps(self.0) })
     }
 
     #[inline(always)]

@@ -1,0 +1,63 @@
+//! The last step of compilation: a graph in [`Stage::LaidOut`] becomes a [`Plan`].
+//!
+//! Each operator adds the steps that compute it (`ops/`); here is in which order, and where persistent memory lies. All updates
+//! with the same constants are one step.
+
+mod order;
+mod persistent;
+
+use std::collections::HashMap;
+
+use crate::ir::graph::{Graph, Stage, Value};
+use crate::ir::op::Op;
+use crate::ops::{self, lowering::Lowering};
+use crate::plan::{BufferId, Plan, Region};
+use persistent::Persistent;
+
+/// Lowers a graph.
+///
+/// # Panics
+/// On a graph that the verifier would have refused.
+pub fn lower(graph: &Graph) -> Plan {
+    assert_eq!(graph.stage, Stage::LaidOut, "only graphs with layouts are lowered");
+    let mut plan = Plan::new(&graph.name, graph.mode);
+    let mut values = HashMap::new();
+    let persistent = Persistent::place(graph, &mut plan, &mut values);
+    add_sources(graph, &mut plan, &mut values);
+    for node in order::order(graph) {
+        let (plan, values, gradients) = (&mut plan, &mut values, persistent.gradients());
+        let inputs = graph.operands(node);
+        ops::operator(&graph.node(node).op).lower(&mut Lowering {
+            graph,
+            plan,
+            values,
+            gradients,
+            node,
+            inputs,
+        });
+    }
+    persistent.add_updates(&mut plan);
+    plan.outputs = graph.outputs.iter().map(|(name, value)| (name.clone(), values[value])).collect();
+    plan.place();
+    debug_assert_eq!(plan.check(), Vec::<String>::new());
+    plan
+}
+
+/// The buffers that are filled from outside before every run.
+fn add_sources(graph: &Graph, plan: &mut Plan, values: &mut HashMap<Value, BufferId>) {
+    for id in graph.ids() {
+        let node = graph.node(id);
+        let (is_input, is_labels) = (matches!(node.op, Op::Input(_)), matches!(node.op, Op::Labels(_)));
+        if is_input || is_labels {
+            let buffer = plan.add_buffer(node.name.clone(), &node.types[0], Region::Arena, 0);
+            values.insert(id.into(), buffer);
+            if is_input {
+                plan.input = buffer;
+                plan.batch = node.types[0].shape.0[0];
+            } else {
+                plan.labels = Some(buffer);
+            }
+        }
+    }
+    assert!(plan.batch > 0, "a network has an input");
+}

@@ -1,0 +1,149 @@
+//! Memory that outlives a run: parameters, their gradients, the optimizer's state, running statistics.
+//!
+//! Parameters with the same update constants lie side by side, so that one step over a spanning buffer updates them
+//! all. The layout depends on the parameters alone, not on the batch: all training plans of a network agree on it.
+
+use std::collections::HashMap;
+
+use crate::ir::graph::{Graph, NodeId, Value};
+use crate::ir::op::{self, Op, UpdateRule};
+use crate::ir::types::{DType, TensorType};
+
+use crate::plan::kernel::Update;
+use crate::plan::{BufferId, Plan, Region, Slot, Step, align};
+
+/// Parameters updated by the same constants, side by side in [`Region::Params`].
+struct Group {
+    rule: UpdateRule,
+    /// Bytes from the region's start, padding behind the last parameter left out.
+    range: (usize, usize),
+}
+
+/// Where the persistent tensors lie.
+pub(super) struct Persistent {
+    groups: Vec<Group>,
+    /// Parameter's offset of each gradient.
+    gradients: HashMap<Value, usize>,
+}
+
+impl Persistent {
+    /// Places every parameter and running statistic of the graph: fills the plan's slots, their buffers and the
+    /// regions' sizes, and `values` with the buffers.
+    pub(super) fn place(graph: &Graph, plan: &mut Plan, values: &mut HashMap<Value, BufferId>) -> Persistent {
+        let updates = updates(graph);
+        let mut constants: Vec<UpdateRule> = Vec::new();
+        for (rule, _) in graph.ids().filter_map(|id| updates.get(&Value::from(id))) {
+            if !constants.contains(rule) {
+                constants.push(*rule);
+            }
+        }
+        plan.optimizer = state_of(&constants);
+        let group_of = |id: NodeId| {
+            let rule = updates.get(&Value::from(id)).map(|(rule, _)| rule);
+            constants.iter().position(|c| Some(c) == rule).unwrap_or(constants.len())
+        };
+        let mut offsets = HashMap::new();
+        let mut groups = Vec::new();
+        for group in 0..=constants.len() {
+            let start = plan.sizes.params;
+            let mut end = start;
+            for id in trained(graph).filter(|&id| group_of(id) == group) {
+                offsets.insert(id, plan.sizes.params);
+                end = plan.sizes.params + bytes(graph, id);
+                plan.sizes.params = align(end);
+            }
+            if let Some(&rule) = constants.get(group) {
+                groups.push(Group { rule, range: (start, end) });
+            }
+        }
+        add_slots(graph, plan, values, &offsets);
+        let gradients = updates.iter().map(|(param, (_, grad))| (*grad, offsets[&param.node])).collect();
+        Persistent { groups, gradients }
+    }
+
+    /// Where the parameters' gradients lie in [`Region::Grads`].
+    pub(super) fn gradients(&self) -> &HashMap<Value, usize> {
+        &self.gradients
+    }
+
+    /// Adds one update per group, over buffers that span it.
+    pub(super) fn add_updates(&self, plan: &mut Plan) {
+        for (index, Group { rule, range }) in self.groups.iter().enumerate() {
+            let name = format!("update{index}");
+            let len = (range.1 - range.0) / DType::F32.size();
+            let state = (0..).map(Region::Optimizer).zip(rule.state().iter().copied());
+            let spans = [(Region::Params, "params"), (Region::Grads, "grads")].into_iter().chain(state);
+            let mut inputs: Vec<BufferId> = Vec::new();
+            for (region, part) in spans {
+                let ty = TensorType::f32([len]);
+                inputs.push(plan.add_buffer(format!("{name}.{part}"), &ty, region, range.0));
+            }
+            inputs.extend([plan.rate(), plan.step_number()]);
+            plan.steps.push(Step {
+                name,
+                kernel: Update { len, rule: *rule }.into(),
+                inputs,
+                outputs: Vec::new(),
+            });
+        }
+    }
+}
+
+/// Names of the state's tensors. All parameters of a network have one rule; its constants may differ.
+fn state_of(rules: &[UpdateRule]) -> Vec<String> {
+    let state = rules.first().map_or(&[][..], |rule| rule.state());
+    assert!(rules.iter().all(|rule| rule.state() == state), "a network has one optimizer");
+    state.iter().map(|&name| name.to_owned()).collect()
+}
+
+/// `param -> (rule, gradient)` of every update.
+fn updates(graph: &Graph) -> HashMap<Value, (UpdateRule, Value)> {
+    let mut updates = HashMap::new();
+    for id in graph.ids() {
+        if let Op::Update(op::Update { rule }) = graph.node(id).op {
+            let [param, grad] = graph.operands(id)[..] else { panic!("an update has two operands") };
+            assert_eq!(
+                graph.value_type(param),
+                graph.value_type(grad),
+                "{}: a gradient has its parameter's type",
+                graph.node(id).name
+            );
+            let previous = updates.insert(param, (rule, grad));
+            assert!(previous.is_none(), "{}: updated twice", graph.node(param.node).name);
+        }
+    }
+    updates
+}
+
+/// The trained parameters in the graph's order.
+fn trained(graph: &Graph) -> impl Iterator<Item = NodeId> + '_ {
+    graph.ids().filter(|&id| matches!(&graph.node(id).op, Op::Param(param) if param.role.trained()))
+}
+
+fn bytes(graph: &Graph, id: NodeId) -> usize {
+    graph.node(id).types[0].bytes().expect("the verifier bounds sizes")
+}
+
+/// Slots and buffers of all persistent tensors, in the graph's order; running statistics are placed on the way.
+fn add_slots(
+    graph: &Graph,
+    plan: &mut Plan,
+    values: &mut HashMap<Value, BufferId>,
+    offsets: &HashMap<NodeId, usize>,
+) {
+    for id in graph.ids() {
+        let node = graph.node(id);
+        if let Op::Param(op::Param { role, init, recipe, .. }) = &node.op {
+            let (region, offset) = match offsets.get(&id) {
+                Some(&offset) => (Region::Params, offset),
+                None => (Region::State, plan.sizes.state),
+            };
+            let buffer = plan.add_buffer(node.name.clone(), &node.types[0], region, offset);
+            if region == Region::State {
+                plan.sizes.state = align(offset + plan.buffer(buffer).bytes);
+            }
+            values.insert(id.into(), buffer);
+            plan.slots.push(Slot { buffer, role: *role, init: *init, recipe: recipe.clone() });
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! Plans in the making: how the lowering adds buffers, and what it hands over to the planner.
+
+use super::arena::align;
+use super::{Buffer, BufferId, Plan, Region, RegionSizes, liveness, slices, storage};
+use crate::ir::graph::Mode;
+use crate::ir::types::{DType, TensorType};
+
+impl Plan {
+    /// A plan without steps.
+    pub(crate) fn new(name: &str, mode: Mode) -> Self {
+        Plan {
+            name: name.to_owned(),
+            mode,
+            batch: 0,
+            sizes: RegionSizes::default(),
+            buffers: Vec::new(),
+            steps: Vec::new(),
+            slots: Vec::new(),
+            input: BufferId(0),
+            labels: None,
+            controls: super::Controls::default(),
+            optimizer: Vec::new(),
+            outputs: Vec::new(),
+        }
+    }
+
+    /// Decides what is a slice, what is stored as bf16, and where everything in the arena lies, once all steps are there.
+    pub(crate) fn place(&mut self) {
+        slices::remove_copies(self);
+        storage::choose(self);
+        self.sizes.arena = liveness::plan_arena(self);
+    }
+
+    /// Adds a buffer of a type; the planner fills in lifetimes and offsets of the arena's later.
+    pub(crate) fn add_buffer(
+        &mut self,
+        name: String,
+        ty: &TensorType,
+        region: Region,
+        offset: usize,
+    ) -> BufferId {
+        let id = BufferId(u32::try_from(self.buffers.len()).expect("a plan has fewer than 2^32 buffers"));
+        self.buffers.push(Buffer {
+            name,
+            shape: ty.shape.clone(),
+            dtype: ty.dtype,
+            layout: ty.layout,
+            region,
+            offset,
+            bytes: ty.bytes().expect("the verifier bounds sizes"),
+            live: None,
+            slice: None,
+        });
+        id
+    }
+
+    /// The learning rate's buffer.
+    pub(crate) fn rate(&mut self) -> BufferId {
+        let rate = self.controls.rate.unwrap_or_else(|| self.add_control("rate", DType::F32));
+        *self.controls.rate.insert(rate)
+    }
+
+    /// The buffer of the step's number.
+    pub(crate) fn step_number(&mut self) -> BufferId {
+        let step = self.controls.step.unwrap_or_else(|| self.add_control("step", DType::U64));
+        *self.controls.step.insert(step)
+    }
+
+    /// The seed's buffer.
+    pub(crate) fn seed(&mut self) -> BufferId {
+        let seed = self.controls.seed.unwrap_or_else(|| self.add_control("seed", DType::U64));
+        *self.controls.seed.insert(seed)
+    }
+
+    fn add_control(&mut self, name: &str, dtype: DType) -> BufferId {
+        let ty = TensorType { dtype, ..TensorType::f32([]) };
+        let id = self.add_buffer(name.to_owned(), &ty, Region::Control, self.sizes.control);
+        self.sizes.control = align(self.sizes.control + dtype.size());
+        id
+    }
+}

@@ -1,0 +1,140 @@
+//! The kernels: what a step of a plan computes, with all sizes.
+//!
+//! A kernel is described in one place, its [`KernelInfo`]: its name, its operands, its sizes in words, its operations.
+//! [`Kernel`] is the closed list of them and hands on. A feature map of any size counts as a matrix `[rows, channels]`
+//! where only that matters, rows being pixels of all images; linear layers are convolutions of 1x1 images.
+
+mod batch_norm;
+mod channels;
+mod conv;
+pub mod geometry;
+mod global_pool;
+mod group_norm;
+mod info;
+mod loss;
+mod multiply;
+pub mod operand;
+mod pointwise;
+mod pooling;
+mod text;
+mod update;
+
+pub use batch_norm::{Affine, BnApply, BnBackwardApply, BnBackwardReduce, BnStats};
+pub use channels::{ChannelSlice, Concat, PadShortcut, PadShortcutBackward};
+pub use conv::{ChannelSum, Conv, ConvBackwardData, ConvBackwardFilter};
+pub use global_pool::{GlobalAvgPool, GlobalAvgPoolBackward, GlobalMaxPool, GlobalMaxPoolBackward};
+pub use group_norm::{GroupApply, GroupBackwardApply, GroupBackwardReduce, GroupStats};
+pub use info::KernelInfo;
+pub use loss::{CrossEntropy, CrossEntropyBackward, Softmax};
+pub use multiply::{Mul, MulBackward};
+pub use pointwise::{Activate, ActivateBackward, Add, Drop, ScaleShift};
+pub use pooling::{AvgPool, AvgPoolBackward, BlurPool, BlurPoolBackward, MaxPool, MaxPoolBackward};
+pub use update::Update;
+
+use serde::{Deserialize, Serialize};
+
+use geometry::ConvGeometry;
+use operand::Operands;
+
+/// Writes the enum and all that has to name every kernel.
+macro_rules! kernels {
+    ($($name:ident),* $(,)?) => {
+        /// What a step computes, with all sizes. See the file of each.
+        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        pub enum Kernel {
+            $(
+                #[doc = concat!("See [`", stringify!($name), "`](struct@", stringify!($name), ").")]
+                $name($name),
+            )*
+        }
+
+        impl Kernel {
+            fn info(&self) -> &dyn KernelInfo {
+                match self {
+                    $(Kernel::$name(kernel) => kernel,)*
+                }
+            }
+        }
+
+        $(impl From<$name> for Kernel {
+            fn from(kernel: $name) -> Self {
+                Kernel::$name(kernel)
+            }
+        })*
+    };
+}
+
+kernels! {
+    Conv,
+    ConvBackwardData,
+    ConvBackwardFilter,
+    ChannelSum,
+    BnStats,
+    BnApply,
+    BnBackwardReduce,
+    BnBackwardApply,
+    GroupStats,
+    GroupApply,
+    GroupBackwardReduce,
+    GroupBackwardApply,
+    Affine,
+    Activate,
+    ActivateBackward,
+    Add,
+    Mul,
+    MulBackward,
+    ScaleShift,
+    Drop,
+    MaxPool,
+    MaxPoolBackward,
+    AvgPool,
+    AvgPoolBackward,
+    GlobalAvgPool,
+    GlobalAvgPoolBackward,
+    GlobalMaxPool,
+    GlobalMaxPoolBackward,
+    BlurPool,
+    BlurPoolBackward,
+    Concat,
+    ChannelSlice,
+    PadShortcut,
+    PadShortcutBackward,
+    Softmax,
+    CrossEntropy,
+    CrossEntropyBackward,
+    Update,
+}
+
+impl Kernel {
+    /// See [`KernelInfo::name`].
+    pub fn name(&self) -> &'static str {
+        self.info().name()
+    }
+
+    /// See [`KernelInfo::operands`].
+    pub fn operands(&self) -> Option<Operands> {
+        self.info().operands()
+    }
+
+    /// See [`KernelInfo::geometry`].
+    pub fn geometry(&self) -> String {
+        self.info().geometry()
+    }
+
+    /// See [`KernelInfo::flops`].
+    pub fn flops(&self) -> u64 {
+        self.info().flops()
+    }
+
+    /// Sizes of a convolution or linear layer, forward or backward.
+    pub fn conv_geometry(&self) -> Option<&ConvGeometry> {
+        if let Kernel::Conv(Conv { geometry, .. })
+        | Kernel::ConvBackwardData(ConvBackwardData { geometry, .. })
+        | Kernel::ConvBackwardFilter(ConvBackwardFilter { geometry }) = self
+        {
+            return Some(geometry);
+        }
+        None
+    }
+}

@@ -1,0 +1,39 @@
+//! The optimizer's update.
+
+use serde::{Deserialize, Serialize};
+
+use super::info::KernelInfo;
+use super::operand::{Content, Operand, Operands};
+use crate::ir::update::UpdateRule;
+
+/// One step of the optimizer, in place. Operands may span many parameters that lie side by side with the same constants,
+/// padding between them included. The state follows the gradient, a tensor for each name in
+/// [`UpdateRule::state`], then the rate and the number of the step.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Update {
+    /// Elements.
+    pub len: usize,
+    /// What is done, with its constants.
+    pub rule: UpdateRule,
+}
+
+impl KernelInfo for Update {
+    fn name(&self) -> &'static str {
+        self.rule.kernel_name()
+    }
+
+    fn operands(&self) -> Option<Operands> {
+        let vector = |name, content| Operand::new(name, content, [self.len]);
+        let mut operands =
+            Operands::new([vector("param", Content::Param).updated(), vector("grad", Content::Grad)], []);
+        for (slot, name) in (0..).zip(self.rule.state()) {
+            operands.inputs.push(vector(name, Content::OptimizerState(slot)).updated());
+        }
+        let rate = Operand::new("rate", Content::Rate, []);
+        Some(operands.input(rate).input(Operand::new("step", Content::StepNumber, [])))
+    }
+
+    fn geometry(&self) -> String {
+        format!("{} {}", self.len, self.rule.constants())
+    }
+}
