@@ -59,10 +59,11 @@ fn compare(place: &str, was: &Value, is: &Value, changes: &mut Vec<Change>) {
 
 #[cfg(test)]
 mod tests {
+    use resnetc_compiler::ir::update::{SgdAttrs, UpdateRule};
     use resnetc_compiler::spec::train::{Augment, By, Schedule};
 
     use super::*;
-    use crate::train::tests::config;
+    use crate::train::tests::{SGD, config};
 
     fn changes(now: &TrainConfig) -> Vec<String> {
         let changes = Settings::of(&config()).changes(&Settings::of(now));
@@ -73,7 +74,7 @@ mod tests {
     fn each_change_is_named_with_both_values() {
         assert_eq!(changes(&config()), Vec::<String>::new());
         let mut now = TrainConfig { lr: 0.05, label_smoothing: 0.1, ..config() };
-        now.sgd.momentum = 0.5;
+        now.optimizer = UpdateRule::Sgd(SgdAttrs { momentum: 0.5, ..SGD });
         now.schedule = Schedule::Cosine { min_lr: 0.01, by: By::Step };
         let expected = [
             "label_smoothing 0.0 0.1",

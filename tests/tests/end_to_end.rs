@@ -149,7 +149,7 @@ fn the_executor_gives_the_same_on_the_cpu_and_on_the_reference() {
         for exec in &mut execs {
             exec.set_input_nhwc(0, &images).expect("they fit");
             exec.set_labels(0, &labels).expect("they fit");
-            exec.run(0, &RunArgs { lr: 0.05, ..RunArgs::default() }, None).expect("it runs");
+            exec.run(0, &RunArgs { lr: 0.05, step, ..RunArgs::default() }, None).expect("it runs");
         }
         let [a, b] = &execs;
         let loss = |exec: &Executor| exec.scalar(0, "loss").expect("a loss");

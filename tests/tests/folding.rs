@@ -2,7 +2,7 @@
 
 use resnetc_compiler::build::build;
 use resnetc_compiler::ir::graph::Mode;
-use resnetc_compiler::ir::op::Recipe;
+use resnetc_compiler::ir::op::{Recipe, UpdateRule};
 use resnetc_compiler::pass::{self, PassContext};
 use resnetc_compiler::report::Dump;
 use resnetc_compiler::spec::ResolvedSpec;
@@ -48,7 +48,7 @@ fn trained(spec: &ResolvedSpec, rng: &mut Rng) -> ParamStore {
         exec.set_input_nchw(0, &images(rng)).expect("it fits");
         let labels: Vec<u32> = (0..BATCH).map(|_| rng.range(0, 6) as u32).collect();
         exec.set_labels(0, &labels).expect("they fit");
-        exec.run(0, &RunArgs { lr: 0.05, ..RunArgs::default() }, None).expect("it runs");
+        exec.run(0, &RunArgs { lr: 0.05, step, ..RunArgs::default() }, None).expect("it runs");
     }
     exec.store_params().expect("a training plan has all of them")
 }
@@ -80,7 +80,7 @@ fn assert_folded(main: &str) {
     let got = exec.output(0, "logits").expect("a network has logits");
 
     let built = build(&spec, Mode::Infer, BATCH).expect("a sound spec");
-    let context = PassContext { sgd: SGD, decay_norm: true, dump: Dump::Never };
+    let context = PassContext { optimizer: UpdateRule::Sgd(SGD), decay_norm: true, dump: Dump::Never };
     let (graph, _) = pass::run_list(built, &pass::front(), &context).expect("a sound graph");
     let exact = logits(&graph, &params, &images);
     assert_eq!(got.len(), exact.values.len());

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use resnetc_compiler::compile;
 use resnetc_compiler::ir::graph::Mode;
 use resnetc_compiler::ir::op::{Activate, Activation, Op};
-use resnetc_compiler::plan::{ALIGN, Plan, Region};
+use resnetc_compiler::plan::{ALIGN, Plan};
 use resnetc_compiler::report::{Compiled, Dump, Target};
 use resnetc_compiler::source::SourceMap;
 use resnetc_compiler::spec::limits::Limits;

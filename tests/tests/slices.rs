@@ -7,6 +7,7 @@ use std::sync::Arc;
 use resnetc_compiler::build::build;
 use resnetc_compiler::compile;
 use resnetc_compiler::ir::graph::Mode;
+use resnetc_compiler::ir::op::UpdateRule;
 use resnetc_compiler::ir::types::Layout;
 use resnetc_compiler::pass::{self, PassContext};
 use resnetc_compiler::plan::{Kernel, Plan};
@@ -143,7 +144,7 @@ fn slices_change_no_result() {
         let plan = plan(&spec, Mode::Infer, BATCH);
         let mut rng = Rng::new(4);
         let images: Vec<f32> = (0..BATCH * 3 * SIZE * SIZE).map(|_| rng.normal()).collect();
-        let context = PassContext { sgd: SGD, decay_norm: true, dump: Dump::Never };
+        let context = PassContext { optimizer: UpdateRule::Sgd(SGD), decay_norm: true, dump: Dump::Never };
         let built = build(&spec, Mode::Infer, BATCH).expect("a sound spec");
         let (graph, _) = pass::run_list(built, &pass::front(), &context).expect("a sound graph");
         let trained = compile(&spec, &Target { mode: Mode::Train, batch: 1, dump: Dump::Never });
@@ -272,10 +273,10 @@ fn kernels_step_over_gaps() {
         for seed in 0..6 {
             let mut rng = Rng::new(seed);
             let kernel = make(&mut rng);
-            let wanted = signature(&kernel);
+            let (wanted, table) = (signature(&kernel), kernel.operands().expect("a sound kernel"));
             let data: Vec<Vec<f32>> = wanted.inputs.iter().map(|o| o.generate(&mut rng)).collect();
-            let inputs = (0..wanted.inputs.len()).filter(|&i| kernel.reads_slices(i)).map(|i| (false, i));
-            let outputs = (0..wanted.outputs.len()).filter(|&i| kernel.writes_slices(i)).map(|i| (true, i));
+            let inputs = (0..wanted.inputs.len()).filter(|&i| table.inputs[i].slice).map(|i| (false, i));
+            let outputs = (0..wanted.outputs.len()).filter(|&i| table.outputs[i].slice).map(|i| (true, i));
             for sliced in inputs.chain(outputs) {
                 for isa in Isa::ALL.into_iter().filter(|isa| isa.available()) {
                     let mut device = CpuDevice::with_isa(2, isa).expect("the machine has it");

@@ -34,7 +34,8 @@ pub(crate) fn config() -> TrainConfig {
     }
 }
 
-const SGD: SgdAttrs = SgdAttrs { momentum: 0.9, dampening: 0.0, nesterov: false, weight_decay: 1e-4 };
+pub(crate) const SGD: SgdAttrs =
+    SgdAttrs { momentum: 0.9, dampening: 0.0, nesterov: false, weight_decay: 1e-4 };
 
 /// The tests' network.
 const TINY: &str = "

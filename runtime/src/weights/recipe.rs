@@ -143,6 +143,8 @@ mod tests {
             slots: vec![slot],
             input: BufferId(0),
             labels: None,
+            controls: Default::default(),
+            optimizer: Vec::new(),
             outputs: Vec::new(),
         }
     }
