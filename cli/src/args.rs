@@ -209,8 +209,8 @@ pub struct RunArgs {
     #[arg(long, value_name = "N", value_parser = positive, help_heading = "Running")]
     pub threads: Option<usize>,
     /// What to run on.
-    #[arg(long, value_enum, value_name = "DEVICE", default_value_t = DeviceKind::Cpu, help_heading = "Running")]
-    pub device: DeviceKind,
+    #[arg(long, value_enum, value_name = "DEVICE", default_value_t = DeviceArg::Cpu, help_heading = "Running")]
+    pub device: DeviceArg,
     /// Folder with data sets [default: $RESNETC_DATA, else downloaded once into a cache].
     #[arg(long, value_name = "DIR", help_heading = "Running")]
     pub data_dir: Option<PathBuf>,
@@ -230,7 +230,7 @@ Examples:
 
 /// What kernels run on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum DeviceKind {
+pub enum DeviceArg {
     /// The vectorised kernels.
     Cpu,
     /// Plain Candle tensor operations on the CPU: slow, and what the others are checked against.

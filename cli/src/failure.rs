@@ -1,6 +1,6 @@
-//! How a command ends when it does not succeed: what is said, and the exit code.
+//! How a command ends when it does not succeed.
 
-use std::process::ExitCode;
+use resnetc::{Error, Faults};
 
 /// Result of a command.
 pub type Result<T = ()> = std::result::Result<T, Failure>;
@@ -8,8 +8,8 @@ pub type Result<T = ()> = std::result::Result<T, Failure>;
 /// Why a command stopped.
 #[derive(Debug)]
 pub enum Failure {
-    /// The spec is wrong; rendered diagnostics. Exit code 2.
-    Spec(String),
+    /// Specs are wrong, each with its mistakes. Exit code 2.
+    Spec(Vec<Faults>),
     /// The command was used wrongly. Exit code 2.
     Usage(String),
     /// The work itself failed. Exit code 1.
@@ -25,36 +25,17 @@ impl Failure {
     pub fn failed(error: impl std::fmt::Display) -> Self {
         Failure::Failed(error.to_string())
     }
-
-    /// Says on standard error what went wrong; the process' exit code.
-    pub fn report(&self) -> ExitCode {
-        match self {
-            Failure::Spec(text) => {
-                eprintln!("{}", text.trim_end());
-                ExitCode::from(2)
-            }
-            Failure::Usage(text) => {
-                eprintln!("error: {text}\n\nFor more information, try '--help'.");
-                ExitCode::from(2)
-            }
-            Failure::Failed(text) => {
-                eprintln!("error: {text}");
-                ExitCode::FAILURE
-            }
-            Failure::Found => ExitCode::FAILURE,
-            Failure::Closed => ExitCode::SUCCESS,
-        }
-    }
 }
 
-/// What is said.
-impl std::fmt::Display for Failure {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Failure::Spec(text) | Failure::Usage(text) | Failure::Failed(text) => {
-                f.write_str(text.trim_end())
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Spec(faults) => Failure::Spec(vec![faults]),
+            Error::UnknownSpec { .. } => {
+                Failure::Usage(format!("{error}; `resnetc list` shows all networks"))
             }
-            Failure::Found | Failure::Closed => Ok(()),
+            Error::UnreadableSpec { .. } => Failure::Usage(error.to_string()),
+            Error::Runtime(error) => Failure::failed(error),
         }
     }
 }

@@ -7,6 +7,7 @@
 mod args;
 mod cmd;
 mod contest;
+mod environment;
 mod failure;
 mod output;
 mod picture;
@@ -18,17 +19,19 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use args::{Cli, Command};
+use environment::Environment;
 use failure::Failure;
 use output::Output;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let output = Output::new(&cli.global);
+    let environment = Environment::read();
+    let output = Output::new(&cli.global, &environment);
     let done = match &cli.command {
         Command::Build(args) => cmd::build::build(args, &output),
-        Command::Run(args) => cmd::run::run(args, &output),
-        Command::Bench(args) => cmd::bench::bench(args, &output),
-        Command::Tune(args) => cmd::tune::tune(args, &output),
+        Command::Run(args) => cmd::run::run(args, &environment, &output),
+        Command::Bench(args) => cmd::bench::bench(args, &environment, &output),
+        Command::Tune(args) => cmd::tune::tune(args, &environment, &output),
         Command::Check(args) => cmd::check::check(args, &output),
         Command::Verify(args) => cmd::verify::verify(args, &output),
         Command::Explain(args) => cmd::explain::explain(args, &output),
@@ -38,5 +41,5 @@ fn main() -> ExitCode {
         Command::List(args) => cmd::list::list(args, &output),
         Command::Schema(_) => output.result(&resnetc_compiler::spec::schema::schema()),
     };
-    done.map_or_else(|failure: Failure| failure.report(), |()| ExitCode::SUCCESS)
+    done.map_or_else(|failure: Failure| output.failure(&failure), |()| ExitCode::SUCCESS)
 }

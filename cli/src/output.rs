@@ -1,8 +1,12 @@
-//! Where text goes. Besides [`crate::failure`] the only module that prints.
+//! Where text goes. The only module that prints.
 
 use std::io::{ErrorKind, IsTerminal, Write};
+use std::process::ExitCode;
+
+use resnetc::error::WIDTH;
 
 use crate::args::{Color, Global};
+use crate::environment::Environment;
 use crate::failure::{Failure, Result};
 
 /// Where and how a command talks.
@@ -17,13 +21,12 @@ pub struct Output {
 
 impl Output {
     /// From the global options and the environment.
-    pub fn new(global: &Global) -> Self {
+    pub fn new(global: &Global, environment: &Environment) -> Self {
         let terminal = std::io::stderr().is_terminal();
-        let no_color = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
         let color = match global.color {
             Color::Always => true,
             Color::Never => false,
-            Color::Auto => terminal && !no_color,
+            Color::Auto => terminal && !environment.no_color(),
         };
         Output { quiet: global.quiet, color, bars: terminal && !global.quiet }
     }
@@ -46,6 +49,27 @@ impl Output {
     pub fn warn(&self, text: &str) {
         if !self.quiet {
             eprintln!("{}", text.trim_end());
+        }
+    }
+
+    /// Says on standard error why a command stopped; the process' exit code.
+    pub fn failure(&self, failure: &Failure) -> ExitCode {
+        match failure {
+            Failure::Spec(faults) => {
+                let texts: Vec<_> = faults.iter().map(|faults| faults.render(self.color, WIDTH)).collect();
+                eprintln!("{}", texts.join("\n").trim_end());
+                ExitCode::from(2)
+            }
+            Failure::Usage(text) => {
+                eprintln!("error: {text}\n\nFor more information, try '--help'.");
+                ExitCode::from(2)
+            }
+            Failure::Failed(text) => {
+                eprintln!("error: {text}");
+                ExitCode::FAILURE
+            }
+            Failure::Found => ExitCode::FAILURE,
+            Failure::Closed => ExitCode::SUCCESS,
         }
     }
 

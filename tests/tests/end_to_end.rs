@@ -11,12 +11,13 @@ use resnetc_runtime::checkpoint::Checkpoint;
 use resnetc_runtime::cpu::CpuDevice;
 use resnetc_runtime::data::{Dataset, shapes10};
 use resnetc_runtime::device::Device;
+use resnetc_runtime::error::Error;
 use resnetc_runtime::exec::Executor;
 use resnetc_runtime::exec::RunArgs;
 use resnetc_runtime::init::initial;
 use resnetc_runtime::metrics::EpochRecord;
 use resnetc_runtime::reference::ReferenceDevice;
-use resnetc_runtime::train::{Backend, Event, LAST, LOG, Options, Outcome, Trainer};
+use resnetc_runtime::train::{BatchExecutor, Event, LAST, LOG, Options, Outcome, Trainer};
 use resnetc_runtime::weights::ParamStore;
 use resnetc_tests::rng::Rng;
 use resnetc_tests::specs::{plan, resolve};
@@ -55,9 +56,13 @@ fn train(out: &Path, threads: usize, resume: bool, stop_after: usize) -> Outcome
     let resume = resume.then(|| out.join(LAST));
     let options = Options { out: out.into(), resume, threads, workers: 2, stop: Arc::default() };
     let stop = Arc::clone(&options.stop);
-    let mut compile = |mode, batch| Ok(plan(&spec, mode, batch));
-    let mut device = || Ok(Box::new(CpuDevice::new(Some(threads))?) as Box<dyn Device>);
-    let backend = Backend { compile: &mut compile, device: &mut device };
+    let load = |mode, images| {
+        let device = Box::new(CpuDevice::new(Some(threads)).expect("as many threads"));
+        let compile = |batch| Ok::<_, Error>(plan(&spec, mode, batch));
+        BatchExecutor::load(device, images, spec.train.batch_size, compile).expect("it loads")
+    };
+    let data = dataset();
+    let (train, test) = (load(Mode::Train, data.train.len()), load(Mode::Infer, data.test.len()));
     let mut steps = 0;
     let mut observe = |event: Event<'_>| {
         if let Event::Step(_) = event {
@@ -65,7 +70,7 @@ fn train(out: &Path, threads: usize, resume: bool, stop_after: usize) -> Outcome
             stop.store(steps >= stop_after, Ordering::Relaxed);
         }
     };
-    let mut trainer = Trainer::new(&spec.train, dataset(), backend, options).expect("everything fits");
+    let mut trainer = Trainer::new(&spec.train, data, train, test, options).expect("everything fits");
     trainer.run(&mut observe).expect("it trains")
 }
 

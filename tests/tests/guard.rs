@@ -1,7 +1,7 @@
 //! No kernel of the CPU device reads or writes outside of its operands: each of them in turn lies beside a page that
 //! faults when touched, and so does every workspace.
 //!
-//! A fault ends the process, so the kernels run in one of their own, this test again with `RESNETC_GUARD` set.
+//! A fault ends the process, so the kernels run in one of their own, this test again with `RESNETC_GUARD` saying the side.
 
 use resnetc_compiler::plan::kernel::{Conv, ConvBackwardData, ConvBackwardFilter};
 use std::process::Command;
@@ -12,6 +12,7 @@ use resnetc_compiler::ir::op::{ConvAttrs, Epilogue};
 use resnetc_compiler::ir::types::DType;
 use resnetc_compiler::plan::{BufferId, ConvGeometry, Kernel, Region};
 use resnetc_runtime::cpu::CpuDevice;
+use resnetc_runtime::cpu::memory::{Side, guard_memory};
 use resnetc_runtime::cpu::simd::Isa;
 use resnetc_runtime::device::Device;
 use resnetc_tests::kernels::{MAKERS, conv};
@@ -52,8 +53,9 @@ fn nothing_is_touched_before_operands() {
 #[test]
 #[ignore = "started by the two tests above"]
 fn every_operand_at_the_edge() {
-    let edge =
-        if std::env::var(VARIABLE).is_ok_and(|side| side == "before") { Edge::Start } else { Edge::End };
+    let before = std::env::var(VARIABLE).is_ok_and(|side| side == "before");
+    let (side, edge) = if before { (Side::Before, Edge::Start) } else { (Side::After, Edge::End) };
+    guard_memory(side);
     let random = MAKERS.iter().flat_map(|&(_, make)| (0..CASES).map(move |case| make(&mut Rng::new(case))));
     let convolutions = (0..CONVOLUTIONS).flat_map(|case| all_of(conv(&mut Rng::new(100 + case))));
     for kernel in random.chain(convolutions).chain(winograd().into_iter().flat_map(all_of)) {

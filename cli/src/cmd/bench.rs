@@ -2,20 +2,23 @@
 
 use std::time::Duration;
 
-use resnetc_runtime::cpu::CpuDevice;
+use resnetc_compiler::ir::graph::Mode;
+use resnetc_runtime::cpu::tune::Tuning;
 
-use super::device;
+use super::setup;
 use super::workload::Workload;
 use crate::args::BenchArgs;
+use crate::environment::Environment;
 use crate::failure::{Failure, Result};
 use crate::output::Output;
 use crate::report::bench::{self, Measured};
 
 /// Runs the command.
-pub fn bench(args: &BenchArgs, output: &Output) -> Result {
-    let workload = Workload::compile(&args.workload, output)?;
-    device::check_tuning(args.workload.threads, output)?;
-    let mut executor = workload.executor(device::tuned(workload.device()?), &workload.weights()?)?;
+pub fn bench(args: &BenchArgs, environment: &Environment, output: &Output) -> Result {
+    let device = setup::tuned_cpu(args.workload.threads, environment, output)?;
+    let workload = Workload::compile(&args.workload, device, output)?;
+    let tuning = workload.options().tuning();
+    let mut executor = workload.executor(workload.device(tuning)?, &workload.weights()?)?;
     let plan = &*workload.plan;
 
     for _ in 0..args.warmup {
@@ -37,7 +40,7 @@ pub fn bench(args: &BenchArgs, output: &Output) -> Result {
     let choices = (0..plan.steps.len()).map(|step| executor.choice(0, step)).collect();
     // Measuring the ceilings takes memory that is none of the network's.
     let peak_bytes = peak_resident();
-    let roofline = CpuDevice::new(args.workload.threads)?.roofline()?;
+    let roofline = workload.options().open_cpu(Mode::Train, Tuning::default())?.roofline()?;
     let device = executor.describe();
     let measured = Measured { plan, device, roofline, runs, steps, choices, peak_bytes };
     output.result(&match args.json {

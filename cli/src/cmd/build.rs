@@ -4,10 +4,9 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use resnetc::Spec;
 use resnetc_compiler::ir::graph::{Graph, Mode};
 use resnetc_compiler::report::{Compiled, Dump, Target};
-use resnetc_compiler::source::SourceMap;
-use resnetc_compiler::spec::ResolvedSpec;
 use resnetc_compiler::{build, ir, pass};
 use resnetc_runtime::weights::file::write_atomic;
 
@@ -23,14 +22,12 @@ pub fn build(args: &BuildArgs, output: &Output) -> Result {
     let (beside, filed) = destinations(args)?;
     let mode = if args.train { Mode::Train } else { Mode::Infer };
     let dump = dump(args, mode)?;
-    let mut sources = SourceMap::default();
     let started = Instant::now();
-    let spec =
-        spec::load(&args.spec, &args.overrides.sets(), args.overrides.bounds.limits(), &mut sources, output)?;
-    let batch = args.batch.unwrap_or(if args.train { spec.train.batch_size } else { 1 });
-    let compiled = spec::compile(&spec, &Target { mode, batch, dump }, &sources, output)?;
+    let spec = spec::load(&args.spec, &spec::options(&args.overrides), output)?;
+    let batch = args.batch.unwrap_or(if args.train { spec.resolved().train.batch_size } else { 1 });
+    let compiled = spec.compile(&Target { mode, batch, dump })?;
     let time = started.elapsed();
-    let product = Product { spec, compiled, sources, fold: args.fold, time };
+    let product = Product { spec, compiled, fold: args.fold, time };
 
     if args.explain_passes {
         output.result(&report::passes::explain(&product.compiled.passes))?;
@@ -81,9 +78,8 @@ fn dump(args: &BuildArgs, mode: Mode) -> Result<Dump> {
 
 /// What was compiled, and how long it took from the spec's text on.
 struct Product {
-    spec: ResolvedSpec,
+    spec: Spec,
     compiled: Compiled,
-    sources: SourceMap,
     fold: Option<Fold>,
     time: Duration,
 }
@@ -94,7 +90,7 @@ impl Product {
         match form {
             Emit::Summary => report::summary::text(summary, plan, self.time),
             Emit::Json => report::summary::json(summary, plan, self.time),
-            Emit::Spec => self.spec.to_yaml(),
+            Emit::Spec => self.spec.resolved().to_yaml(),
             Emit::Ir => graph.to_string(),
             Emit::Dot => ir::dot::dot(graph),
             Emit::Svg => picture::svg(&self.subject(), self.fold),
@@ -105,7 +101,7 @@ impl Product {
 
     fn subject(&self) -> Subject<'_> {
         let Compiled { graph, summary, .. } = &self.compiled;
-        Subject { graph, summary, spec: &self.spec, sources: &self.sources }
+        Subject { graph, summary, spec: self.spec.resolved(), sources: self.spec.sources() }
     }
 
     /// The page shows the graph after every pass, which only another compilation tells.
@@ -113,8 +109,8 @@ impl Product {
         let Graph { mode, .. } = self.compiled.graph;
         let batch = self.compiled.summary.output_shape.first().copied().unwrap_or(1);
         let target = Target { mode, batch, dump: Dump::All };
-        let built = build::build(&self.spec, mode, batch).map(|graph| graph.to_string());
-        let passes = resnetc_compiler::compile(&self.spec, &target).map(|compiled| compiled.passes);
+        let built = build::build(self.spec.resolved(), mode, batch).map(|graph| graph.to_string());
+        let passes = self.spec.compile(&target).map(|compiled| compiled.passes);
         let expect = "what was compiled compiles again";
         picture::html(&self.subject(), self.fold, &built.expect(expect), &passes.expect(expect))
     }

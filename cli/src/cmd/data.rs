@@ -2,7 +2,6 @@
 
 use resnetc_runtime::data::{self, Dataset, NAMES, Places};
 
-use crate::args::RunArgs;
 use crate::failure::{Failure, Result};
 use crate::output::Output;
 use crate::progress::Progress;
@@ -27,10 +26,9 @@ pub fn check(name: &str) -> Result {
 }
 
 /// Finds, downloads or generates a data set.
-pub fn load(name: &str, args: &RunArgs, output: &Output) -> Result<Dataset> {
-    let places = Places { data_dir: args.data_dir.clone(), download: true };
+pub fn load(name: &str, places: &Places, output: &Output) -> Result<Dataset> {
     let mut bar: Option<Progress> = None;
-    let dataset = data::load(name, &places, &mut |progress| {
+    let dataset = data::load(name, places, &mut |progress| {
         bar.get_or_insert_with(|| Progress::bytes(output, name, progress.total)).set(progress.done);
     });
     Ok(dataset?)

@@ -1,8 +1,8 @@
 //! `resnetc diff`: how two networks differ.
 
+use resnetc::SpecOptions;
 use resnetc_compiler::diff::Difference;
 use resnetc_compiler::report::Network;
-use resnetc_compiler::source::SourceMap;
 use resnetc_compiler::spec::limits::Limits;
 use serde::Serialize;
 
@@ -39,7 +39,5 @@ pub fn diff(args: &DiffArgs, output: &Output) -> Result {
 }
 
 fn network(name: &str, limits: Limits, output: &Output) -> Result<Network> {
-    let mut sources = SourceMap::default();
-    let spec = spec::load(name, &[], limits, &mut sources, output)?;
-    spec::expand(&spec, &sources, output)
+    Ok(spec::load(name, &SpecOptions { limits, ..SpecOptions::default() }, output)?.expand()?)
 }

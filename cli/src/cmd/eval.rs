@@ -1,17 +1,15 @@
 //! `resnetc run SPEC --eval DATASET --checkpoint FILE`: how many test images a network gets right.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Instant;
 
-use resnetc_compiler::source::SourceMap;
+use resnetc::train::evaluator;
 use resnetc_runtime::checkpoint::load_weights;
-use resnetc_runtime::data::transform::Transform;
 use resnetc_runtime::metrics::Sums;
-use resnetc_runtime::train::{Backend, Evaluator};
 use serde::Serialize;
 
-use super::{data, device, spec};
+use super::setup::Setup;
+use super::{data, spec};
 use crate::args::RunArgs;
 use crate::failure::Result;
 use crate::output::Output;
@@ -23,31 +21,31 @@ use crate::report::units::{duration, grouped};
 const BATCH: usize = 100;
 
 /// Runs the command.
-pub fn eval(name: &str, dataset: &str, checkpoint: &Path, args: &RunArgs, output: &Output) -> Result {
+pub fn eval(
+    name: &str,
+    dataset: &str,
+    checkpoint: &Path,
+    args: &RunArgs,
+    setup: &Setup,
+    output: &Output,
+) -> Result {
     data::check(dataset)?;
-    let mut sources = SourceMap::default();
+    let mut options = spec::options(&args.overrides);
     // The data set first: what normalises its pixels follows from it, unless the spec or an argument says otherwise.
-    let mut set = vec![format!("train.dataset={dataset}")];
-    set.extend(args.overrides.sets());
-    let spec = spec::load(name, &set, args.overrides.bounds.limits(), &mut sources, output)?;
-    spec::check(&spec, &sources, output)?;
+    options.set.insert(0, format!("train.dataset={dataset}"));
+    let spec = spec::load(name, &options, output)?;
+    spec.check()?;
     let weights = load_weights(checkpoint)?;
-    let test = data::load(dataset, args, output)?.test;
+    let test = data::load(dataset, &setup.places, output)?.test;
 
-    let transform = Transform::new(test.size, &spec.train.normalize, &[], spec.train.seed)?;
-    let mut compile = spec::compiler(&spec, &sources, output);
-    let mut open = || device::open_for_inference(args);
-    let mut backend = Backend { compile: &mut compile, device: &mut open };
-    let batch = args.batch.unwrap_or(BATCH);
     let total = test.len();
-    let workers = device::workers(args);
-    let mut evaluator = Evaluator::new(&mut backend, test, Arc::new(transform), batch, workers)?;
+    let mut evaluator = evaluator(&spec, &setup.device, test, args.batch.unwrap_or(BATCH))?;
     let bar = Progress::count(output, "evaluating", total as u64);
     let started = Instant::now();
     let sums = evaluator.evaluate(&weights, &mut |images| bar.set(images as u64))?;
     drop(bar);
 
-    let report = Report::new(&spec.name.value, dataset, &sums);
+    let report = Report::new(spec.name(), dataset, &sums);
     output.result(&match args.json {
         true => serde_json::to_string(&report).expect("a report has only string keys"),
         false => format!("{report}, {}", duration(started.elapsed())),

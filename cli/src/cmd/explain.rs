@@ -3,7 +3,6 @@
 use resnetc_compiler::explain;
 use resnetc_compiler::ir::graph::Mode;
 use resnetc_compiler::report::{Dump, Target};
-use resnetc_compiler::source::SourceMap;
 
 use super::spec;
 use crate::args::ExplainArgs;
@@ -13,14 +12,13 @@ use crate::report::explain::Explainer;
 
 /// Runs the command.
 pub fn explain(args: &ExplainArgs, output: &Output) -> Result {
-    let mut sources = SourceMap::default();
-    let spec =
-        spec::load(&args.spec, &args.overrides.sets(), args.overrides.bounds.limits(), &mut sources, output)?;
+    let loaded = spec::load(&args.spec, &spec::options(&args.overrides), output)?;
+    let spec = loaded.resolved();
     let mode = if args.train { Mode::Train } else { Mode::Infer };
     let batch = args.batch.unwrap_or(if args.train { spec.train.batch_size } else { 1 });
     let target = Target { mode, batch, dump: Dump::Never };
-    let trace = explain::trace(&spec, &target).map_err(|faults| spec::fail(&faults, &sources, output))?;
-    let explainer = Explainer { trace: &trace, spec: &spec, sources: &sources };
+    let trace = explain::trace(spec, &target).map_err(|faults| loaded.faults(faults))?;
+    let explainer = Explainer { trace: &trace, spec, sources: loaded.sources() };
     match explainer.text(&args.node) {
         Some(text) => output.result(&text),
         None => {

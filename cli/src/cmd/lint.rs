@@ -1,5 +1,7 @@
 //! `resnetc lint`: what publications advise against.
 
+use resnetc::Spec;
+use resnetc::error::WIDTH;
 use resnetc_compiler::diagnostic::{Diagnostic, render};
 use resnetc_compiler::lint::{Finding, Subject};
 use resnetc_compiler::source::SourceMap;
@@ -24,20 +26,18 @@ struct Row<'a> {
 
 /// Runs the command.
 pub fn lint(args: &LintArgs, output: &Output) -> Result {
-    let mut sources = SourceMap::default();
     // What the spec itself warns of is a rule, and told with the others.
-    let spec =
-        spec::read(&args.spec, &args.overrides.sets(), args.overrides.bounds.limits(), &mut sources, output)?;
-    let network = spec::expand(&spec, &sources, output)?;
-    let findings = resnetc_compiler::lint::lint(&Subject { spec: &spec, graph: &network.graph });
+    let spec = Spec::open(&args.spec, &spec::options(&args.overrides))?;
+    let (network, sources) = (spec.expand()?, spec.sources());
+    let findings = resnetc_compiler::lint::lint(&Subject { spec: spec.resolved(), graph: &network.graph });
     if args.json {
-        let rows: Vec<Row<'_>> = findings.iter().map(|finding| row(finding, &sources)).collect();
+        let rows: Vec<Row<'_>> = findings.iter().map(|finding| row(finding, sources)).collect();
         output.result(&serde_json::to_string_pretty(&rows).expect("rows have only string keys"))?;
     } else if findings.is_empty() {
         output.note(&format!("{}: nothing to warn of", args.spec))?;
     } else {
         let warnings: Vec<Diagnostic> = findings.iter().map(with_source).collect();
-        output.result(&render(&warnings, &sources, output.color, spec::WIDTH))?;
+        output.result(&render(&warnings, sources, output.color, WIDTH))?;
     }
     if args.strict && !findings.is_empty() { Err(Failure::Found) } else { Ok(()) }
 }

@@ -1,10 +1,9 @@
 //! `resnetc list`: the compiled-in networks.
 
-use resnetc_compiler::source::SourceMap;
+use resnetc::{Spec, SpecOptions};
 use resnetc_compiler::spec::builtin::{self, Shipped};
 use serde::Serialize;
 
-use super::spec;
 use crate::args::ListArgs;
 use crate::failure::Result;
 use crate::output::Output;
@@ -24,7 +23,7 @@ struct Row {
 
 /// Runs the command.
 pub fn list(args: &ListArgs, output: &Output) -> Result {
-    let rows: Vec<Row> = builtin::specs().map(|spec| row(spec, output)).collect::<Result<_>>()?;
+    let rows: Vec<Row> = builtin::specs().map(row).collect::<Result<_>>()?;
     if args.json {
         return output.result(&serde_json::to_string_pretty(&rows).expect("rows have only string keys"));
     }
@@ -42,12 +41,11 @@ pub fn list(args: &ListArgs, output: &Output) -> Result {
     output.result(&table.render())
 }
 
-fn row(shipped: Shipped, output: &Output) -> Result<Row> {
+fn row(shipped: Shipped) -> Result<Row> {
     let Shipped { name, file, text } = shipped;
-    let mut sources = SourceMap::default();
-    let spec = spec::load_builtin(name, &mut sources, output)?;
-    let summary = spec::expand(&spec, &sources, output)?.summary;
-    let (params, macs, input) = (summary.params, summary.macs, spec.input.value);
+    let spec = Spec::builtin(name, &SpecOptions::default())?;
+    let summary = spec.expand()?.summary;
+    let (params, macs, input) = (summary.params, summary.macs, spec.resolved().input.value);
     Ok(Row { name, params, macs, input, about: about(text), file })
 }
 

@@ -1,10 +1,9 @@
-//! One module per command; [`spec`], [`device`] and [`workload`] are what they share.
+//! One module per command; [`spec`], [`setup`] and [`workload`] are what they share.
 
 pub mod bench;
 pub mod build;
 pub mod check;
 pub mod data;
-pub mod device;
 pub mod diff;
 pub mod eval;
 pub mod explain;
@@ -13,6 +12,7 @@ pub mod list;
 pub mod new;
 pub mod predict;
 pub mod run;
+pub mod setup;
 pub mod spec;
 pub mod train;
 pub mod tune;

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use resnetc_compiler::source::SourceMap;
+use resnetc::SpecOptions;
 use resnetc_runtime::weights::file::write_atomic;
 
 use super::spec;
@@ -23,9 +23,9 @@ pub fn new(args: &NewArgs, output: &Output) -> Result {
     if path.exists() && !args.force {
         return Err(Failure::Usage(format!("{file} exists; --force overwrites it")));
     }
-    let mut sources = SourceMap::default();
-    let base = spec::load(&args.from, &[], args.bounds.limits(), &mut sources, output)?;
-    write_atomic(path, text(args, &base.to_yaml()).as_bytes())?;
+    let options = SpecOptions { limits: args.bounds.limits(), ..SpecOptions::default() };
+    let base = spec::load(&args.from, &options, output)?;
+    write_atomic(path, text(args, &base.resolved().to_yaml()).as_bytes())?;
     output.note(&format!("wrote {file}; `resnetc build {file}` shows what it is"))
 }
 

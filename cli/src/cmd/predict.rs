@@ -1,19 +1,20 @@
 //! `resnetc run SPEC` without data: a random image through the freshly initialised network.
 
 use std::fmt::Write;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use resnetc::DeviceOptions;
+use resnetc::train::executor;
 
 use resnetc_compiler::ir::graph::Mode;
 use resnetc_compiler::ir::op::Init;
 use resnetc_compiler::plan::Plan;
 use resnetc_compiler::report::{Dump, Summary, Target};
-use resnetc_compiler::source::SourceMap;
 use resnetc_runtime::exec::Executor;
 use resnetc_runtime::exec::RunArgs as StepArgs;
 use resnetc_runtime::init;
 
-use super::{device, spec};
+use super::spec;
 use crate::args::RunArgs;
 use crate::failure::Result;
 use crate::output::Output;
@@ -27,20 +28,14 @@ const TIME: Duration = Duration::from_secs(1);
 const LARGEST: usize = 5;
 
 /// Runs the command.
-pub fn predict(name: &str, args: &RunArgs, output: &Output) -> Result {
-    let mut sources = SourceMap::default();
-    let spec =
-        spec::load(name, &args.overrides.sets(), args.overrides.bounds.limits(), &mut sources, output)?;
-    let seed = args.seed.unwrap_or(spec.train.seed);
-    let compile =
-        |mode, batch| spec::compile(&spec, &Target { mode, batch, dump: Dump::Never }, &sources, output);
-    // Distributions belong to the tensors of the training plan; inference has folded ones.
-    let weights = init::initial(&compile(Mode::Train, 1)?.plan, seed)?;
-    let compiled = compile(Mode::Infer, args.batch.unwrap_or(1))?;
-
-    let plan = Arc::new(compiled.plan);
-    let mut executor = Executor::new(device::open_for_inference(args)?, Arc::clone(&plan))?;
-    executor.load_params(&weights)?;
+pub fn predict(name: &str, args: &RunArgs, device: &DeviceOptions, output: &Output) -> Result {
+    let spec = spec::load(name, &spec::options(&args.overrides), output)?;
+    let seed = args.seed.unwrap_or(spec.resolved().train.seed);
+    let weights = spec.initial_weights(seed)?;
+    let compiled =
+        spec.compile(&Target { mode: Mode::Infer, batch: args.batch.unwrap_or(1), dump: Dump::Never })?;
+    let plan = &compiled.plan;
+    let mut executor = executor(&spec, device, Mode::Infer, plan.batch, &weights)?;
     let input = &plan.buffer(plan.input).shape;
     let pixels = init::values(Init::Normal { std: 1.0 }, input.numel().unwrap_or(0), seed, "random image");
     let times = time(&mut executor, &pixels)?;
@@ -50,7 +45,7 @@ pub fn predict(name: &str, args: &RunArgs, output: &Output) -> Result {
         let classes = compiled.summary.output_shape.last().copied().unwrap_or(1);
         values.chunks_exact_mut(classes).for_each(softmax);
     }
-    output.result(&report(&compiled.summary, &plan, &executor, &values, &times))
+    output.result(&report(&compiled.summary, plan, &executor, &values, &times))
 }
 
 /// The first run, then the others. The images are written before each: later steps reuse their memory.

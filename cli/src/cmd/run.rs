@@ -1,21 +1,23 @@
 //! `resnetc run`: which of its three works is wanted.
 
-use super::{device, eval, predict, train};
+use super::setup::Setup;
+use super::{eval, predict, train};
 use crate::args::RunArgs;
+use crate::environment::Environment;
 use crate::failure::{Failure, Result};
 use crate::output::Output;
 
 /// Runs the command.
-pub fn run(args: &RunArgs, output: &Output) -> Result {
-    device::check(args, output)?;
+pub fn run(args: &RunArgs, environment: &Environment, output: &Output) -> Result {
+    let setup = Setup::new(args, environment, output)?;
     if let Some(dataset) = &args.train {
-        return train::train(args.spec.as_deref(), dataset.as_deref(), args, output);
+        return train::train(args.spec.as_deref(), dataset.as_deref(), args, setup, output);
     }
     let Some(spec) = args.spec.as_deref() else {
         return Err(Failure::Usage("a SPEC is needed, or --train".into()));
     };
     match (&args.eval, &args.checkpoint) {
-        (Some(dataset), Some(checkpoint)) => eval::eval(spec, dataset, checkpoint, args, output),
-        _ => predict::predict(spec, args, output),
+        (Some(dataset), Some(checkpoint)) => eval::eval(spec, dataset, checkpoint, args, &setup, output),
+        _ => predict::predict(spec, args, &setup.device, output),
     }
 }

@@ -4,15 +4,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use resnetc::{Spec, SpecOptions, Trainer};
 use resnetc_compiler::ir::graph::Mode;
 use resnetc_compiler::report::{Dump, Summary, Target};
-use resnetc_compiler::source::SourceMap;
-use resnetc_compiler::spec::ResolvedSpec;
 use resnetc_runtime::error::Error;
 use resnetc_runtime::settings::Change;
-use resnetc_runtime::train::{BEST, Backend, Event, LAST, Options, Outcome, StepEvent, Trainer, remains};
+use resnetc_runtime::train::{BEST, Event, LAST, Outcome, StepEvent, remains};
 
-use super::{data, device, spec};
+use super::setup::Setup;
+use super::{data, spec};
 use crate::args::RunArgs;
 use crate::failure::{Failure, Result};
 use crate::output::Output;
@@ -21,49 +21,59 @@ use crate::report;
 use crate::report::units::grouped;
 
 /// Runs the command.
-pub fn train(name: Option<&str>, dataset: Option<&str>, args: &RunArgs, output: &Output) -> Result {
-    let mut sources = SourceMap::default();
-    let dataset = dataset_name(name, dataset, args, output)?;
+pub fn train(
+    name: Option<&str>,
+    dataset: Option<&str>,
+    args: &RunArgs,
+    setup: Setup,
+    output: &Output,
+) -> Result {
+    let dataset = dataset_name(name, dataset, args)?;
     let (default, changes) = data::network(&dataset);
     let mut set = overrides(&dataset, args);
     if name.is_none() {
         set.splice(0..0, changes.iter().map(|&change| change.to_owned()));
     }
-    let spec =
-        spec::load(name.unwrap_or(default), &set, args.overrides.bounds.limits(), &mut sources, output)?;
-    let target = Target { mode: Mode::Train, batch: spec.train.batch_size, dump: Dump::Never };
-    let summary = spec::compile(&spec, &target, &sources, output)?.summary;
-    let options = options(&spec, &dataset, args)?;
-    let images = data::load(&dataset, args, output)?;
+    let options = SpecOptions { set, limits: args.overrides.bounds.limits() };
+    let spec = spec::load(name.unwrap_or(default), &options, output)?;
+    let target = Target { mode: Mode::Train, batch: spec.resolved().train.batch_size, dump: Dump::Never };
+    let summary = spec.compile(&target)?.summary;
+    let out = folder(&spec, &dataset, args)?;
+    let images = data::load(&dataset, &setup.places, output)?;
     if args.overwrite {
-        for file in remains(&options.out)? {
+        for file in remains(&out)? {
             std::fs::remove_file(&file).map_err(Error::io(&file))?;
         }
     }
 
-    let mut watcher = Watcher::new(&spec, &summary, &dataset, &options, output);
-    let mut compile = spec::compiler(&spec, &sources, output);
-    let mut open = || device::open(args);
-    let backend = Backend { compile: &mut compile, device: &mut open };
-    stop_on_interrupt(&options.stop)?;
-    let mut trainer = Trainer::new(&spec.train, images, backend, options)?;
-    let outcome = trainer.run(&mut |event| watcher.observe(event))?;
+    let stop = Arc::new(AtomicBool::new(false));
+    stop_on_interrupt(&stop)?;
+    let mut trainer = Trainer::builder(&spec, images).out(&out).stop(Arc::clone(&stop));
+    if args.resume {
+        trainer = trainer.resume(out.join(LAST));
+    }
+    let heading = heading(&spec, &summary, &dataset, &out, setup.device.threads());
+    let mut watcher = Watcher {
+        heading,
+        out,
+        stop,
+        epochs: spec.resolved().train.epochs,
+        output,
+        steps: 0,
+        bar: None,
+        failure: None,
+    };
+    let outcome = trainer.device(setup.device).build()?.run(|event| watcher.observe(event))?;
     watcher.end(outcome)
 }
 
 /// The data set: the command line's, else the spec's, else the embedded one.
-fn dataset_name(
-    name: Option<&str>,
-    dataset: Option<&str>,
-    args: &RunArgs,
-    output: &Output,
-) -> Result<String> {
+fn dataset_name(name: Option<&str>, dataset: Option<&str>, args: &RunArgs) -> Result<String> {
     let dataset = match (dataset, name) {
         (Some(dataset), _) => dataset.to_owned(),
         (None, Some(name)) => {
-            let (set, limits) = (args.overrides.sets(), args.overrides.bounds.limits());
-            let spec = spec::read(name, &set, limits, &mut SourceMap::default(), output)?;
-            spec.train.dataset.unwrap_or_else(|| data::DEFAULT.to_owned())
+            let spec = Spec::open(name, &spec::options(&args.overrides))?;
+            spec.resolved().train.dataset.clone().unwrap_or_else(|| data::DEFAULT.to_owned())
         }
         (None, None) => data::DEFAULT.to_owned(),
     };
@@ -84,9 +94,9 @@ fn overrides(dataset: &str, args: &RunArgs) -> Vec<String> {
     std::iter::once(dataset).chain(flags.into_iter().flatten()).chain(args.overrides.sets()).collect()
 }
 
-fn options(spec: &ResolvedSpec, dataset: &str, args: &RunArgs) -> Result<Options> {
-    let out =
-        args.out.clone().unwrap_or_else(|| Path::new("out").join(format!("{}-{dataset}", spec.name.value)));
+/// Where checkpoints and log go: refuses to mix two trainings, and to go on with one that is not there.
+fn folder(spec: &Spec, dataset: &str, args: &RunArgs) -> Result<PathBuf> {
+    let out = args.out.clone().unwrap_or_else(|| Path::new("out").join(format!("{}-{dataset}", spec.name())));
     let last = out.join(LAST);
     if !args.resume && !args.overwrite && !remains(&out)?.is_empty() {
         let out = out.display();
@@ -97,13 +107,17 @@ fn options(spec: &ResolvedSpec, dataset: &str, args: &RunArgs) -> Result<Options
     if args.resume && !last.exists() {
         return Err(Failure::Failed(format!("nothing to resume: there is no {}", last.display())));
     }
-    Ok(Options {
-        resume: args.resume.then_some(last),
-        out,
-        threads: device::threads(args),
-        workers: device::workers(args),
-        stop: Arc::new(AtomicBool::new(false)),
-    })
+    Ok(out)
+}
+
+/// What is said before the training starts.
+fn heading(spec: &Spec, summary: &Summary, dataset: &str, out: &Path, threads: usize) -> String {
+    format!(
+        "network   {}, {} parameters\ndata      {dataset}\nout       {}\nthreads   {threads}",
+        spec.name(),
+        grouped(summary.params),
+        out.display(),
+    )
 }
 
 /// The first Ctrl-C asks for an end after the step; the second ends the process.
@@ -130,25 +144,7 @@ struct Watcher<'a> {
     failure: Option<Failure>,
 }
 
-impl<'a> Watcher<'a> {
-    fn new(
-        spec: &ResolvedSpec,
-        summary: &Summary,
-        dataset: &str,
-        options: &Options,
-        output: &'a Output,
-    ) -> Self {
-        let heading = format!(
-            "network   {}, {} parameters\ndata      {dataset}\nout       {}\nthreads   {}",
-            spec.name.value,
-            grouped(summary.params),
-            options.out.display(),
-            options.threads,
-        );
-        let (out, stop) = (options.out.clone(), Arc::clone(&options.stop));
-        Watcher { output, heading, out, stop, epochs: spec.train.epochs, steps: 0, bar: None, failure: None }
-    }
-
+impl Watcher<'_> {
     fn observe(&mut self, event: Event<'_>) {
         match event {
             Event::Started { device, epochs, steps_per_epoch, images } => {

@@ -5,14 +5,16 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use resnetc_runtime::cpu::conv::plausible;
-use resnetc_runtime::cpu::tune::{Layer, Measurement, TUNING_VARIABLE, Tuning};
+use resnetc_runtime::cpu::tune::{Layer, Measurement, Tuning};
 use resnetc_runtime::device::{Choice, Device};
 use resnetc_runtime::exec::Executor;
 use resnetc_runtime::weights::ParamStore;
 
+use super::setup;
 use super::workload::Workload;
 use crate::args::TuneArgs;
 use crate::contest::Contest;
+use crate::environment::{self, Environment};
 use crate::failure::{Failure, Result};
 use crate::output::Output;
 use crate::progress::Progress;
@@ -22,13 +24,15 @@ use crate::report::tune::{self, Race, Tuned};
 const RUNS: usize = 4;
 
 /// Runs the command.
-pub fn tune(args: &TuneArgs, output: &Output) -> Result {
-    let subject = Subject::new(Workload::compile(&args.workload, output)?)?;
+pub fn tune(args: &TuneArgs, environment: &Environment, output: &Output) -> Result {
+    let device = setup::cpu(args.workload.threads, environment)?;
+    let subject = Subject::new(Workload::compile(&args.workload, device, output)?)?;
     let workload = &subject.workload;
-    let Some(cache) = workload.device()?.tuning_cache() else {
-        let text =
-            format!("{TUNING_VARIABLE}=off leaves nowhere to keep measurements: unset it, or name a folder");
-        return Err(Failure::Usage(text));
+    let Some(cache) = workload.options().tuning_cache() else {
+        let variable = environment::TUNING;
+        return Err(Failure::Usage(format!(
+            "{variable}=off leaves nowhere to keep measurements: unset it, or name a folder"
+        )));
     };
     let mut contests = subject.contests()?;
     let turns = contests.iter().map(|contest| contest.algorithms.len()).max().unwrap_or(0);
@@ -55,26 +59,26 @@ pub fn tune(args: &TuneArgs, output: &Output) -> Result {
     if before.map_or(true, |before| before != after) {
         cache.save(&after)?;
     }
-    let device = workload.device()?.describe();
+    let device = workload.device(Tuning::default())?.describe();
     let tuned =
         Tuned { plan: &workload.plan, device, contests, race: times, file: kept.then(|| cache.path()) };
     output.result(&if args.json { tuned.json() } else { tune::text(&tuned) })
 }
 
 /// What is tuned.
-struct Subject<'a> {
-    workload: Workload<'a>,
+struct Subject {
+    workload: Workload,
     weights: ParamStore,
 }
 
-impl<'a> Subject<'a> {
-    fn new(workload: Workload<'a>) -> Result<Self> {
+impl Subject {
+    fn new(workload: Workload) -> Result<Self> {
         let weights = workload.weights()?;
         Ok(Subject { workload, weights })
     }
 
     fn executor(&self, tuning: Tuning) -> Result<Executor> {
-        self.workload.executor(self.workload.device()?.with_tuning(tuning), &self.weights)
+        self.workload.executor(self.workload.device(tuning)?, &self.weights)
     }
 
     /// Layers with several algorithms that are not hopeless.

@@ -2,9 +2,8 @@
 
 use std::path::Path;
 
+use resnetc::SpecOptions;
 use resnetc_compiler::ir::graph::Mode;
-use resnetc_compiler::report::{Dump, Target};
-use resnetc_compiler::source::SourceMap;
 use resnetc_compiler::spec::{ResolvedSpec, builtin, limits::Limits};
 use serde::Serialize;
 
@@ -37,7 +36,7 @@ pub fn verify(args: &VerifyArgs, output: &Output) -> Result {
         let mut row = Row { file, ..Row::default() };
         match examine(&mut row, args.bounds.limits(), output) {
             Ok(()) => row.ok = true,
-            Err(Failure::Spec(text)) => faults.push(text),
+            Err(Failure::Spec(more)) => faults.extend(more),
             Err(other) => return Err(other),
         }
         rows.push(row);
@@ -49,7 +48,7 @@ pub fn verify(args: &VerifyArgs, output: &Output) -> Result {
         let right = rows.iter().filter(|row| row.ok).count();
         output.note(&format!("\n{right} of {} specs are right", rows.len()))?;
     }
-    if faults.is_empty() { Ok(()) } else { Err(Failure::Spec(faults.join("\n"))) }
+    if faults.is_empty() { Ok(()) } else { Err(Failure::Spec(faults)) }
 }
 
 /// The spec, those of the folder, or names of the compiled-in networks.
@@ -87,15 +86,13 @@ fn collect(dir: &Path, files: &mut Vec<String>) -> std::io::Result<()> {
 
 /// Compiles a spec for inference and for training, and notes its figures on the way.
 fn examine(row: &mut Row, limits: Limits, output: &Output) -> Result {
-    let mut sources = SourceMap::default();
-    let spec = spec::load(&row.file, &[], limits, &mut sources, output)?;
-    row.name = Some(spec.name.value.clone());
-    row.expect = stated(&spec);
-    let summary = spec::expand(&spec, &sources, output)?.summary;
+    let spec = spec::load(&row.file, &SpecOptions { limits, ..SpecOptions::default() }, output)?;
+    row.name = Some(spec.name().to_owned());
+    row.expect = stated(spec.resolved());
+    let summary = spec.expand()?.summary;
     (row.params, row.macs) = (Some(summary.params), Some(summary.macs));
-    let target = Target { mode: Mode::Infer, batch: 1, dump: Dump::Never };
-    spec::compile(&spec, &target, &sources, output)?;
-    spec::check(&spec, &sources, output)
+    spec.plan(Mode::Infer, 1)?;
+    Ok(spec.check()?)
 }
 
 fn stated(spec: &ResolvedSpec) -> Vec<&'static str> {

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use resnetc::{DeviceOptions, Spec};
 use resnetc_compiler::ir::graph::Mode;
 use resnetc_compiler::ir::op::Init;
 use resnetc_compiler::plan::Plan;
-use resnetc_compiler::report::{Dump, Target};
-use resnetc_compiler::source::SourceMap;
 use resnetc_runtime::cpu::CpuDevice;
+use resnetc_runtime::cpu::tune::Tuning;
 use resnetc_runtime::exec::Executor;
 use resnetc_runtime::exec::RunArgs as StepArgs;
 use resnetc_runtime::init;
@@ -23,47 +23,48 @@ use crate::output::Output;
 const LR: f32 = 1e-4;
 
 /// A compiled network, to be run by any number of executors.
-pub struct Workload<'a> {
-    args: &'a WorkloadArgs,
+pub struct Workload {
+    spec: Spec,
+    mode: Mode,
+    device: DeviceOptions,
     /// What runs.
     pub plan: Arc<Plan>,
-    /// That of a training, which first weights belong to, and their seed.
-    initial: (Plan, u64),
     images: Vec<f32>,
     labels: Option<Vec<u32>>,
 }
 
-impl<'a> Workload<'a> {
+impl Workload {
     /// Compiles what the arguments name.
-    pub fn compile(args: &'a WorkloadArgs, output: &Output) -> Result<Self> {
-        let mut sources = SourceMap::default();
-        let (set, limits) = (args.overrides.sets(), args.overrides.bounds.limits());
-        let spec = spec::load(&args.spec, &set, limits, &mut sources, output)?;
-        let compile =
-            |mode, batch| spec::compile(&spec, &Target { mode, batch, dump: Dump::Never }, &sources, output);
+    pub fn compile(args: &WorkloadArgs, device: DeviceOptions, output: &Output) -> Result<Self> {
+        let spec = spec::load(&args.spec, &spec::options(&args.overrides), output)?;
         let mode = if args.train { Mode::Train } else { Mode::Infer };
-        let batch = args.batch.unwrap_or(if args.train { spec.train.batch_size } else { 1 });
-        let plan = Arc::new(compile(mode, batch)?.plan);
+        let batch = args.batch.unwrap_or(if args.train { spec.resolved().train.batch_size } else { 1 });
+        let plan = spec.plan(mode, batch)?;
         let pixels = plan.buffer(plan.input).shape.numel().unwrap_or(0);
-        let classes = spec.classes.value;
+        let classes = spec.resolved().classes.value;
         Ok(Workload {
-            args,
-            initial: (compile(Mode::Train, 1)?.plan, spec.train.seed),
+            spec,
+            mode,
+            device,
             images: init::values(Init::Normal { std: 1.0 }, pixels, 0, "random image"),
             labels: plan.labels.map(|_| (0..batch).map(|i| (i * 7 % classes) as u32).collect()),
             plan,
         })
     }
 
-    /// The device, measured as the commands that run networks do it.
-    pub fn device(&self) -> Result<CpuDevice> {
-        let cpu = CpuDevice::new(self.args.threads)?;
-        Ok(if self.args.train { cpu } else { cpu.with_amx_measured() })
+    /// What it runs on.
+    pub fn options(&self) -> &DeviceOptions {
+        &self.device
+    }
+
+    /// The device as the commands that run networks open it, with given measurements.
+    pub fn device(&self, tuning: Tuning) -> Result<CpuDevice> {
+        Ok(self.device.open_cpu(self.mode, tuning)?)
     }
 
     /// First weights. Not kept here: those who measure memory want none of theirs in it.
     pub fn weights(&self) -> Result<ParamStore> {
-        Ok(init::initial(&self.initial.0, self.initial.1)?)
+        Ok(self.spec.initial_weights(self.spec.resolved().train.seed)?)
     }
 
     /// Loads the plan and weights into a device.

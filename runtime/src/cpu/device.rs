@@ -12,8 +12,8 @@ use super::memory::Memory;
 use super::simd::Isa;
 use super::step::dispatch::{ALL_REGIONS, Bases, Bound, OPTIMIZER_REGIONS, Operands, REGIONS, region_index};
 use super::step::prepare::{self, Prepared};
-use super::threads::ThreadPool;
-use super::tune::{Cache, Tuning, roofline};
+use super::threads::{ThreadPool, available_threads};
+use super::tune::{Tuning, roofline};
 use crate::device::{Choice, Device, ProgramId};
 use crate::error::{Error, Result};
 
@@ -46,11 +46,9 @@ pub struct CpuDevice {
 }
 
 impl CpuDevice {
-    /// A device of `threads` threads (`None`: as many as the machine offers), with the instruction set that
-    /// [`ISA_VARIABLE`](super::simd::ISA_VARIABLE) names, else the best there is.
+    /// A device of `threads` threads (`None`: as many as the machine offers), with the fastest instruction set there is.
     pub fn new(threads: Option<usize>) -> Result<Self> {
-        let available = || std::thread::available_parallelism().map_or(1, usize::from);
-        Self::with_isa(threads.unwrap_or_else(available), Isa::choose()?)
+        Self::with_isa(threads.unwrap_or_else(available_threads), Isa::best())
     }
 
     /// A device with the given instruction set.
@@ -70,14 +68,13 @@ impl CpuDevice {
         })
     }
 
-    /// Measures, in some milliseconds, how fast AMX is beside vectors, and lets plans that are loaded from now
-    /// on decide by it which of the two multiplies; else, and wherever [`ISA_VARIABLE`](super::simd::ISA_VARIABLE) says what to use, they
-    /// decide by constants, the same in every process. Processors slow it down when power or heat forbid, and
-    /// virtual machines share it: to a quarter, where vectors are faster in `f32`. Results may then differ from another
-    /// process's in the last bits.
+    /// Measures, in some milliseconds, how fast AMX is beside vectors, and lets plans that are loaded from now on decide by
+    /// it which of the two multiplies; else they decide by constants, the same in every process. Processors slow it down
+    /// when power or heat forbid, and virtual machines share it: to a quarter, where vectors are faster in `f32`. Results
+    /// may then differ from another process's in the last bits.
     #[must_use]
     pub fn with_amx_measured(mut self) -> Self {
-        if self.isa == Isa::Amx && !Isa::is_forced() {
+        if self.isa == Isa::Amx {
             self.amx_slowness = Some(roofline::amx_slowness(&self.threads));
         }
         self
@@ -88,11 +85,6 @@ impl CpuDevice {
     pub fn with_tuning(mut self, tuning: Tuning) -> Self {
         self.tuning = tuning;
         self
-    }
-
-    /// Where measurements for such a device are kept; `None` where that is not wanted.
-    pub fn tuning_cache(&self) -> Option<Cache> {
-        Cache::new(self.isa, self.threads.count())
     }
 
     fn machine(&self) -> Machine {

@@ -51,6 +51,11 @@ unsafe impl Sync for Shared {}
 // SAFETY: as above.
 unsafe impl Send for Shared {}
 
+/// As many threads as the machine offers this process.
+pub fn available_threads() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
+}
+
 /// Threads that live as long as the pool: the caller of [`ThreadPool::run`] and `threads - 1` workers.
 pub struct ThreadPool {
     shared: Arc<Shared>,

@@ -111,11 +111,8 @@ pub(super) fn load(
     places: &Places,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Dataset> {
-    let root = match places.named() {
-        Some(dir) => dir,
-        None => Places::cache()?,
-    };
-    if let Some(dir) = set.find(&root) {
+    let root = places.folder()?;
+    if let Some(dir) = set.find(root) {
         return read(set, &dir);
     }
     let instead = format!(
@@ -138,7 +135,7 @@ pub(super) fn load(
         Error::Fetch { url, reason } => Error::Fetch { url, reason: format!("{reason}; or {instead}") },
         other => other,
     })?;
-    unpack(&archive, set.folder, &set.members(), &root)?;
+    unpack(&archive, set.folder, &set.members(), root)?;
     fs::remove_file(&archive).map_err(Error::io(&archive))?;
     read(set, &root.join(set.folder))
 }
@@ -273,7 +270,7 @@ mod tests {
     #[test]
     fn finds_the_folder_itself_and_its_parent_and_names_what_is_missing() {
         let parent = tempfile::tempdir().expect("temp folder");
-        let places = Places { data_dir: Some(parent.path().to_path_buf()), download: false };
+        let places = Places { data_dir: Some(parent.path().to_path_buf()), ..Places::default() };
         let missing = load(&CIFAR100, &places, &mut |_| ()).expect_err("nothing there").to_string();
         assert!(
             missing.contains("cifar-100-binary.tar.gz") && missing.contains("cifar-100-binary/train.bin")

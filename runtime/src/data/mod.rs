@@ -11,7 +11,7 @@ pub mod rng;
 pub mod shapes10;
 pub mod transform;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
@@ -102,32 +102,21 @@ pub fn statistics(name: &str) -> Option<([f32; 3], [f32; 3])> {
 /// Where data sets are looked for and kept.
 #[derive(Debug, Clone, Default)]
 pub struct Places {
-    /// The folder named on the command line; else `$RESNETC_DATA`.
+    /// The folder that a user named.
     pub data_dir: Option<PathBuf>,
+    /// Where downloads go, and are found again, when nobody named a folder.
+    pub cache: Option<PathBuf>,
     /// Whether a missing data set may be downloaded.
     pub download: bool,
 }
 
 impl Places {
-    /// The folder that a user named, on the command line or in the environment.
-    fn named(&self) -> Option<PathBuf> {
-        let environment = || std::env::var_os("RESNETC_DATA").filter(|v| !v.is_empty()).map(PathBuf::from);
-        self.data_dir.clone().or_else(environment)
-    }
-
-    /// Where downloads go when nobody named a folder.
-    fn cache() -> Result<PathBuf> {
-        cache_dir().ok_or_else(|| {
+    /// The folder that data sets are read from.
+    fn folder(&self) -> Result<&Path> {
+        self.data_dir.as_deref().or(self.cache.as_deref()).ok_or_else(|| {
             Error::Data("no folder to keep data sets in: give --data-dir or set RESNETC_DATA".to_string())
         })
     }
-}
-
-/// What can be made anew is kept in `$XDG_CACHE_HOME/resnetc` or `~/.cache/resnetc`.
-pub fn cache_dir() -> Option<PathBuf> {
-    let variable = |name| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
-    let cache = variable("XDG_CACHE_HOME").or_else(|| variable("HOME").map(|home| home.join(".cache")));
-    cache.map(|cache| cache.join("resnetc"))
 }
 
 /// Loads a data set by name; `progress` hears how a download goes, should one be needed.

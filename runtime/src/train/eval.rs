@@ -2,97 +2,65 @@
 
 use std::sync::Arc;
 
-use resnetc_compiler::ir::graph::Mode;
 use resnetc_compiler::plan::Plan;
 
-use super::Backend;
+use super::BatchExecutor;
 use crate::data::Split;
 use crate::data::loader::{Epoch, Loader};
 use crate::data::transform::Transform;
 use crate::error::Result;
-use crate::exec::{Executor, RunArgs};
+use crate::exec::RunArgs;
 use crate::metrics::Sums;
 use crate::weights::ParamStore;
 
 /// Classifies a split with a network's weights. Has a device of its own: folded tensors are not the trained ones.
 pub struct Evaluator {
-    exec: Executor,
+    network: BatchExecutor,
     split: Arc<Split>,
     transform: Arc<Transform>,
-    batches: Batches,
     workers: usize,
 }
 
-/// The full batch and, where the images do not divide, a plan for the rest.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Batches {
-    pub full: usize,
-    partial: Option<usize>,
-}
-
-impl Batches {
-    /// Compiles and loads the plans that `images` need at `batch_size`: the first is the executor's plan 0.
-    pub fn load(
-        backend: &mut Backend<'_>,
-        mode: Mode,
-        images: usize,
-        batch_size: usize,
-    ) -> Result<(Executor, Self)> {
-        let full = batch_size.min(images).max(1);
-        let mut exec = Executor::new((backend.device)()?, (backend.compile)(mode, full)?)?;
-        let partial = match images % full {
-            0 => None,
-            rest => Some(exec.add((backend.compile)(mode, rest)?)?),
-        };
-        Ok((exec, Batches { full, partial }))
-    }
-
-    /// The executor's plan for that many images: one of the two.
-    pub fn plan_for(&self, images: usize) -> usize {
-        match self.partial {
-            Some(index) if images != self.full => index,
-            _ => 0,
-        }
-    }
-}
-
 impl Evaluator {
-    /// Compiles for inference and loads; the transform has to be one without random changes.
+    /// Classifies with inference plans, loaded for as many images as the split has; the transform has to be one without random
+    /// changes.
+    ///
+    /// # Errors
+    /// Where the images do not fit the network.
     pub fn new(
-        backend: &mut Backend<'_>,
+        network: BatchExecutor,
         split: Arc<Split>,
         transform: Arc<Transform>,
-        batch_size: usize,
         workers: usize,
     ) -> Result<Self> {
-        let (exec, batches) = Batches::load(backend, Mode::Infer, split.len(), batch_size)?;
-        super::check_fit(exec.plan(0), &split)?;
-        Ok(Evaluator { exec, split, transform, batches, workers })
+        super::check_fit(network.plan(), &split)?;
+        Ok(Evaluator { network, split, transform, workers })
     }
 
     /// The plan of the full batch.
     pub fn plan(&self) -> &Plan {
-        self.exec.plan(0)
+        self.network.plan()
     }
 
     /// Sums of the cross-entropy (without label smoothing) and of right answers over all images; `progress` hears the
     /// number of images done.
     pub fn evaluate(&mut self, params: &ParamStore, progress: &mut dyn FnMut(usize)) -> Result<Sums> {
-        self.exec.load_params(params)?;
+        self.network.exec.load_params(params)?;
         let epoch = Epoch {
             epoch: 0,
             order: (0..self.split.len() as u32).collect(),
-            batch_size: self.batches.full,
+            batch_size: self.network.batch_size(),
             first_step: 0,
         };
         let mut loader =
             Loader::start(Arc::clone(&self.split), Arc::clone(&self.transform), epoch, self.workers)?;
         let mut sums = Sums::default();
         while let Some((step, batch)) = loader.next_batch() {
-            let index = self.batches.plan_for(batch.labels.len());
-            self.exec.set_input_nhwc(index, &batch.images)?;
-            self.exec.run(index, &RunArgs::default(), None)?;
-            score(&self.exec.output(index, "logits")?, &batch.labels, &mut sums);
+            let index = self.network.plan_for(batch.labels.len());
+            let exec = &mut self.network.exec;
+            exec.set_input_nhwc(index, &batch.images)?;
+            exec.run(index, &RunArgs::default(), None)?;
+            score(&exec.output(index, "logits")?, &batch.labels, &mut sums);
             progress(sums.images as usize);
             loader.recycle(step, batch);
         }

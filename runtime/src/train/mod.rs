@@ -3,6 +3,7 @@
 //! Everything a step does follows from `(seed, epoch, step)` and the weights, so a training that was interrupted goes on
 //! from its checkpoint as if it had never stopped.
 
+mod batches;
 mod eval;
 mod event;
 
@@ -11,20 +12,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use resnetc_compiler::ir::graph::Mode;
 use resnetc_compiler::plan::Plan;
 use resnetc_compiler::spec::train::TrainConfig;
 
+pub use self::batches::BatchExecutor;
 pub use self::eval::Evaluator;
 pub use self::event::{Event, Outcome, StepEvent};
 
-use self::eval::Batches;
 use crate::checkpoint::{Checkpoint, Progress};
 use crate::data::loader::{Batch, Epoch, Loader};
 use crate::data::rng::permutation;
 use crate::data::transform::Transform;
 use crate::data::{Dataset, Split};
-use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::exec::{Executor, RunArgs};
 use crate::metrics::{EpochRecord, Log, Sums};
@@ -66,14 +65,6 @@ pub fn remains(out: &Path) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// Compiles and runs: what the training cannot do by itself.
-pub struct Backend<'a> {
-    /// The network's plan for a mode and a batch size.
-    pub compile: &'a mut dyn FnMut(Mode, usize) -> Result<Arc<Plan>>,
-    /// A fresh device.
-    pub device: &'a mut dyn FnMut() -> Result<Box<dyn Device>>,
-}
-
 /// What is not in the spec.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -95,8 +86,7 @@ pub struct Trainer {
     options: Options,
     dataset: Dataset,
     transform: Arc<Transform>,
-    exec: Executor,
-    batches: Batches,
+    network: BatchExecutor,
     evaluator: Evaluator,
     progress: Progress,
     /// Settings that the checkpoint was made with others of.
@@ -107,14 +97,16 @@ pub struct Trainer {
 }
 
 impl Trainer {
-    /// Compiles, loads the data set's plans, and sets the weights: first ones from the seed, or those of a checkpoint.
+    /// Sets the weights, first ones from the seed or those of a checkpoint. `train` has training plans for all training images at
+    /// the configured batch size, `test` inference plans for all test images.
     ///
     /// # Errors
     /// Where the data do not fit the network, the checkpoint is of another training, or the folder cannot be written.
     pub fn new(
         config: &TrainConfig,
         dataset: Dataset,
-        mut backend: Backend<'_>,
+        mut train: BatchExecutor,
+        test: BatchExecutor,
         options: Options,
     ) -> Result<Trainer> {
         if dataset.train.is_empty() || dataset.test.is_empty() {
@@ -124,12 +116,9 @@ impl Trainer {
         let size = dataset.train.size;
         let transform = Arc::new(Transform::new(size, &config.normalize, &config.augment, config.seed)?);
         let plain = Arc::new(Transform::new(size, &config.normalize, &[], config.seed)?);
-        let (mut exec, batches) =
-            Batches::load(&mut backend, Mode::Train, dataset.train.len(), config.batch_size)?;
-        check_fit(exec.plan(0), &dataset.train)?;
-        let test = Arc::clone(&dataset.test);
-        let evaluator = Evaluator::new(&mut backend, test, plain, config.batch_size, options.workers)?;
-        let mut progress = restore(&mut exec, config, &dataset, &options)?;
+        check_fit(train.plan(), &dataset.train)?;
+        let evaluator = Evaluator::new(test, Arc::clone(&dataset.test), plain, options.workers)?;
+        let mut progress = restore(&mut train.exec, config, &dataset, &options)?;
         let before = std::mem::replace(&mut progress.settings, Settings::of(config));
         let changes = before.changes(&progress.settings);
         let log = Log::open(&options.out.join(LOG), progress.epoch)?;
@@ -140,8 +129,7 @@ impl Trainer {
             options,
             dataset,
             transform,
-            exec,
-            batches,
+            network: train,
             evaluator,
             progress,
             changes,
@@ -157,7 +145,7 @@ impl Trainer {
 
     /// Parameters and running statistics as they are now.
     pub fn params(&self) -> Result<ParamStore> {
-        self.exec.store_params()
+        self.network.exec.store_params()
     }
 
     /// Trains to the end, or until the stop flag is set.
@@ -180,7 +168,7 @@ impl Trainer {
 
     fn announce(&self, observe: &mut dyn FnMut(Event<'_>)) {
         observe(Event::Started {
-            device: &self.exec.describe(),
+            device: &self.network.exec.describe(),
             epochs: self.config.epochs,
             steps_per_epoch: self.steps(),
             images: self.dataset.train.len(),
@@ -194,7 +182,7 @@ impl Trainer {
 
     /// Steps of an epoch.
     fn steps(&self) -> usize {
-        self.dataset.train.len().div_ceil(self.batches.full)
+        self.dataset.train.len().div_ceil(self.network.batch_size())
     }
 
     /// What is left of the current epoch; false where the stop flag ended it early.
@@ -204,7 +192,7 @@ impl Trainer {
         let epoch = Epoch {
             epoch: number,
             order: permutation(self.dataset.train.len(), self.config.seed, number as u64),
-            batch_size: self.batches.full,
+            batch_size: self.network.batch_size(),
             first_step: self.progress.step,
         };
         let split = Arc::clone(&self.dataset.train);
@@ -238,14 +226,15 @@ impl Trainer {
 
     /// Forward, backward, update; returns the loss, which is finite.
     fn step(&mut self, step: usize, batch: &Batch) -> Result<f32> {
-        let index = self.batches.plan_for(batch.labels.len());
+        let index = self.network.plan_for(batch.labels.len());
         let number = (self.progress.epoch * self.steps() + step) as u64;
         let args = RunArgs { lr: self.lr(step), seed: self.config.seed, step: number };
-        self.exec.set_input_nhwc(index, &batch.images)?;
-        self.exec.set_labels(index, &batch.labels)?;
-        self.exec.run(index, &args, None)?;
-        let loss = self.exec.scalar(index, "loss")?;
-        let correct = self.exec.scalar(index, "correct")?;
+        let exec = &mut self.network.exec;
+        exec.set_input_nhwc(index, &batch.images)?;
+        exec.set_labels(index, &batch.labels)?;
+        exec.run(index, &args, None)?;
+        let loss = exec.scalar(index, "loss")?;
+        let correct = exec.scalar(index, "correct")?;
         if !loss.is_finite() {
             let (epoch, step) = (self.progress.epoch + 1, step + 1);
             return Err(Error::Diverged { loss, epoch, step, last_good: self.last_good.clone() });
@@ -295,7 +284,7 @@ impl Trainer {
 
     /// Evaluates the weights; a new best one is noted, to be saved.
     fn evaluate(&mut self, names: &mut Vec<String>, observe: &mut dyn FnMut(Event<'_>)) -> Result<Sums> {
-        let sums = self.evaluator.evaluate(&self.exec.store_params()?, &mut |_| ())?;
+        let sums = self.evaluator.evaluate(&self.network.exec.store_params()?, &mut |_| ())?;
         let best = self.progress.best.is_none_or(|before| sums.correct > before.correct);
         if best {
             self.progress.best = Some(sums);
@@ -309,8 +298,8 @@ impl Trainer {
     fn save(&mut self, names: &[String], observe: &mut dyn FnMut(Event<'_>)) -> Result<PathBuf> {
         let mut progress = self.progress.clone();
         progress.threads = self.options.threads;
-        let params = self.exec.store_params()?;
-        let optimizer = self.exec.store_optimizer()?;
+        let params = self.network.exec.store_params()?;
+        let optimizer = self.network.exec.store_optimizer()?;
         let bytes = Checkpoint { progress, params, optimizer }.to_bytes()?;
         let mut path = PathBuf::new();
         for name in names {

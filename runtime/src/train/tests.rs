@@ -1,6 +1,7 @@
 //! Whole trainings of a small network on the reference device: repeated, resumed, interrupted, diverged.
 
 use resnetc_compiler::compile;
+use resnetc_compiler::ir::graph::Mode;
 use resnetc_compiler::ir::types::DType;
 use resnetc_compiler::ir::update::{SgdAttrs, UpdateRule};
 use resnetc_compiler::report::{Dump, Target};
@@ -72,10 +73,13 @@ fn options(out: &Path) -> Options {
 }
 
 fn trainer(config: &TrainConfig, options: Options) -> Result<Trainer> {
-    let mut compile = |mode, n| Ok(Arc::new(plan(mode, n)));
-    let mut device = || Ok(Box::new(ReferenceDevice::cpu()?) as Box<dyn Device>);
-    let backend = Backend { compile: &mut compile, device: &mut device };
-    Trainer::new(config, dataset(), backend, options)
+    let load = |images, mode| {
+        let device = Box::new(ReferenceDevice::cpu()?);
+        BatchExecutor::load(device, images, config.batch_size, |n| Ok::<_, Error>(Arc::new(plan(mode, n))))
+    };
+    let data = dataset();
+    let (train, test) = (load(data.train.len(), Mode::Train)?, load(data.test.len(), Mode::Infer)?);
+    Trainer::new(config, data, train, test, options)
 }
 
 /// The whole training in a folder: its last checkpoint, and its log without times.

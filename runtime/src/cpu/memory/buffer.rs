@@ -19,7 +19,7 @@ pub struct Memory {
 impl Memory {
     /// Allocates; fails where the machine has not that much.
     pub fn zeroed(bytes: usize) -> Result<Self> {
-        if let Some(side) = guard::wanted()? {
+        if let Some(side) = guard::wanted() {
             return Ok(Memory { heap: None, guarded: Some(Pages::new(bytes, side)?), bytes });
         }
         Ok(Memory { heap: Some(Heap::zeroed(bytes)?), guarded: None, bytes })

@@ -1,13 +1,13 @@
 //! Memory between pages that fault when touched: finds kernels that read or write outside of it.
 //!
-//! A debugging aid, on Linux. With [`GUARD_VARIABLE`] set to `after`, every piece of [`Memory`](super::Memory)
-//! ends exactly where such a page begins; with `before`, it begins exactly behind one. The kernels' suites lay each
-//! operand at that edge in turn.
+//! A debugging aid, on Linux. With [`Side::After`], every piece of [`Memory`](super::Memory) ends exactly where such
+//! a page begins; with [`Side::Before`], it begins exactly behind one. The kernels' suites lay each operand at that
+//! edge in turn.
+//!
+//! The side is one setting of the whole process, as a choice of allocator is: kernels allocate small tables of their own
+//! in many places, and not one of them is to be left out.
 
-use crate::error::{Error, Result};
-
-/// Environment variable that asks for guard pages: `after` or `before`.
-pub const GUARD_VARIABLE: &str = "RESNETC_GUARD";
+use std::sync::OnceLock;
 
 /// Where the memory touches a guard page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,15 +18,17 @@ pub enum Side {
     After,
 }
 
-/// What the environment asks for.
-pub fn wanted() -> Result<Option<Side>> {
-    let Some(value) = std::env::var_os(GUARD_VARIABLE) else { return Ok(None) };
-    match value.to_str() {
-        Some("") => Ok(None),
-        Some("before") => Ok(Some(Side::Before)),
-        Some("after") => Ok(Some(Side::After)),
-        _ => Err(Error::Device(format!("{GUARD_VARIABLE} is {value:?}: `before` or `after`"))),
-    }
+static WANTED: OnceLock<Side> = OnceLock::new();
+
+/// Lays all memory of the CPU device that is allocated from now on beside guard pages. The first call counts: a process
+/// has one side.
+pub fn guard_memory(side: Side) {
+    WANTED.get_or_init(|| side);
+}
+
+/// What was asked for.
+pub(super) fn wanted() -> Option<Side> {
+    WANTED.get().copied()
 }
 
 pub use pages::Pages;
@@ -102,7 +104,7 @@ mod pages {
 
 #[cfg(not(target_os = "linux"))]
 mod pages {
-    use super::{GUARD_VARIABLE, Side};
+    use super::Side;
     use crate::error::{Error, Result};
 
     /// There are none here.
@@ -111,7 +113,7 @@ mod pages {
     impl Pages {
         /// Fails.
         pub fn new(_: usize, _: Side) -> Result<Self> {
-            Err(Error::Device(format!("{GUARD_VARIABLE}: guard pages need Linux")))
+            Err(Error::Device("guard pages need Linux".to_owned()))
         }
 
         /// Of no memory.

@@ -7,5 +7,6 @@ mod prefetch;
 mod view;
 
 pub use buffer::Memory;
+pub use guard::{Side, guard_memory};
 pub use prefetch::{Ahead, LINE, fetch};
 pub use view::{Dst, Src};

@@ -3,10 +3,6 @@
 use super::vector::{Portable, Vector};
 use crate::error::{Error, Result};
 
-/// Forces an instruction set: `amx`, `avx512bf16`, `avx512`, `avx2`, `neon` or `portable`. So tests cover all that a machine
-/// has.
-pub const ISA_VARIABLE: &str = "RESNETC_ISA";
-
 /// An instruction set that kernels are compiled for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Isa {
@@ -40,12 +36,9 @@ impl Isa {
     /// All, fastest first.
     pub const ALL: [Isa; 6] = [Isa::Amx, Isa::Avx512Bf16, Isa::Avx512, Isa::Avx2, Isa::Neon, Isa::Portable];
 
-    /// What `RESNETC_ISA` says, else the fastest that this machine has.
-    pub fn choose() -> Result<Self> {
-        match std::env::var(ISA_VARIABLE) {
-            Ok(name) => Self::forced(&name),
-            Err(_) => Ok(Self::ALL.into_iter().find(|isa| isa.pays()).unwrap_or(Isa::Portable)),
-        }
+    /// The fastest that this machine has.
+    pub fn best() -> Self {
+        Self::ALL.into_iter().find(|isa| isa.pays()).unwrap_or(Isa::Portable)
     }
 
     /// Whether this machine has it, and gains by it. Intel's processors take four times as long for a multiplication of pairs
@@ -55,27 +48,21 @@ impl Isa {
         self.available() && (self != Isa::Avx512Bf16 || by_amd())
     }
 
-    /// Whether `RESNETC_ISA` says anything.
-    pub fn is_forced() -> bool {
-        std::env::var_os(ISA_VARIABLE).is_some()
-    }
-
     /// The instruction set of this name, if the machine has it.
-    pub fn forced(name: &str) -> Result<Self> {
+    ///
+    /// # Errors
+    /// Where there is none of that name, or the machine has not got it.
+    pub fn named(name: &str) -> Result<Self> {
         let isa = Self::ALL.into_iter().find(|isa| isa.name() == name).ok_or_else(|| {
-            Error::Device(format!(
-                "{ISA_VARIABLE}={name}: unknown; use amx, avx512bf16, avx512, avx2, neon or portable"
-            ))
+            Error::Device(format!("{name}: unknown; use amx, avx512bf16, avx512, avx2, neon or portable"))
         })?;
         if !isa.available() {
-            return Err(Error::Device(format!(
-                "{ISA_VARIABLE}={name}: this machine has no such instructions"
-            )));
+            return Err(Error::Device(format!("{name}: this machine has no such instructions")));
         }
         Ok(isa)
     }
 
-    /// As `RESNETC_ISA` spells it.
+    /// The name that [`Isa::named`] knows it by.
     pub fn name(self) -> &'static str {
         match self {
             Isa::Amx => "amx",
@@ -129,7 +116,7 @@ impl Isa {
     /// Does `work` compiled for this instruction set.
     ///
     /// # Panics
-    /// When the machine lacks it, which [`Isa::choose`] and [`Isa::forced`] rule out.
+    /// When the machine lacks it, which [`Isa::best`] and [`Isa::named`] rule out.
     pub fn dispatch<W: Work>(self, work: W) -> W::Output {
         debug_assert!(self.available());
         match self {
@@ -209,9 +196,9 @@ mod tests {
     #[test]
     fn names_round_trip_and_unknown_ones_are_errors() {
         for isa in Isa::ALL.into_iter().filter(|isa| isa.available()) {
-            assert_eq!(Isa::forced(isa.name()).unwrap(), isa);
+            assert_eq!(Isa::named(isa.name()).unwrap(), isa);
         }
-        let error = Isa::forced("sse9").unwrap_err().to_string();
-        assert_eq!(error, "RESNETC_ISA=sse9: unknown; use amx, avx512bf16, avx512, avx2, neon or portable");
+        let error = Isa::named("sse9").unwrap_err().to_string();
+        assert_eq!(error, "sse9: unknown; use amx, avx512bf16, avx512, avx2, neon or portable");
     }
 }

@@ -9,7 +9,7 @@ mod vector;
 pub(in crate::cpu) use access::{Access, First, Full};
 pub use element::Element;
 pub(in crate::cpu) use element::{load, load_part, store, store_part};
-pub use isa::{ISA_VARIABLE, Isa, Work};
+pub use isa::{Isa, Work};
 #[cfg(target_arch = "x86_64")]
 pub(in crate::cpu) use vector::Avx512;
 pub use vector::Vector;

@@ -13,9 +13,6 @@ use crate::cpu::simd::Isa;
 use crate::error::{Error, Result};
 use crate::weights::file::write_atomic;
 
-/// Names the folder of the files, or says `off`.
-pub const TUNING_VARIABLE: &str = "RESNETC_TUNING";
-
 /// Which of a layer's convolutions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -124,19 +121,7 @@ pub struct Cache {
 }
 
 impl Cache {
-    /// In the folder that [`TUNING_VARIABLE`] names, else `tuning` in `$XDG_CACHE_HOME/resnetc` or `~/.cache/resnetc`; `None`
-    /// where it says `off`, or no folder is known.
-    pub fn new(isa: Isa, threads: usize) -> Option<Self> {
-        let named = std::env::var_os(TUNING_VARIABLE).filter(|value| !value.is_empty()).map(PathBuf::from);
-        let folder = match named {
-            Some(folder) if folder.as_os_str() == "off" => return None,
-            Some(folder) => folder,
-            None => crate::data::cache_dir()?.join("tuning"),
-        };
-        Some(Self::in_folder(&folder, isa, threads))
-    }
-
-    /// In a given folder.
+    /// In a given folder, the file of a device of these instructions and threads.
     pub fn in_folder(folder: &Path, isa: Isa, threads: usize) -> Self {
         let cpu = processor();
         let words = cpu.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());

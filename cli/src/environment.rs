@@ -1,0 +1,120 @@
+//! The environment variables that the program obeys. Nothing else in the workspace reads any.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use resnetc_runtime::cpu::memory::{Side, guard_memory};
+use resnetc_runtime::cpu::simd::Isa;
+
+use crate::failure::{Failure, Result};
+
+/// Forces an instruction set: `amx`, `avx512bf16`, `avx512`, `avx2`, `neon` or `portable`.
+const ISA: &str = "RESNETC_ISA";
+/// Names the folder of measurements, or says `off`.
+pub const TUNING: &str = "RESNETC_TUNING";
+/// Names the folder of data sets.
+const DATA: &str = "RESNETC_DATA";
+/// Asks for guard pages around the CPU device's memory: `after` or `before`.
+const GUARD: &str = "RESNETC_GUARD";
+
+/// The variables' values; one that is set to nothing counts as not set, but for [`ISA`].
+#[derive(Debug, Clone, Default)]
+pub struct Environment {
+    isa: Option<OsString>,
+    tuning: Option<OsString>,
+    data: Option<OsString>,
+    guard: Option<OsString>,
+    cache: Option<OsString>,
+    home: Option<OsString>,
+    no_color: bool,
+}
+
+impl Environment {
+    /// Reads all of them.
+    pub fn read() -> Self {
+        let value = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+        Environment {
+            isa: std::env::var_os(ISA),
+            tuning: value(TUNING),
+            data: value(DATA),
+            guard: value(GUARD),
+            cache: value("XDG_CACHE_HOME"),
+            home: value("HOME"),
+            no_color: value("NO_COLOR").is_some(),
+        }
+    }
+
+    /// Whether nothing is to be coloured.
+    pub fn no_color(&self) -> bool {
+        self.no_color
+    }
+
+    /// The instruction set that kernels have to use.
+    pub fn isa(&self) -> Result<Option<Isa>> {
+        let Some(name) = &self.isa else { return Ok(None) };
+        let isa = Isa::named(&name.to_string_lossy());
+        isa.map(Some).map_err(|error| Failure::Failed(format!("{ISA}={error}")))
+    }
+
+    /// Where measurements are kept; none where that is not wanted, or no folder is known.
+    pub fn tuning(&self) -> Option<PathBuf> {
+        match &self.tuning {
+            Some(folder) if folder == "off" => None,
+            Some(folder) => Some(folder.into()),
+            None => Some(self.cache()?.join("tuning")),
+        }
+    }
+
+    /// Where data sets are.
+    pub fn data(&self) -> Option<PathBuf> {
+        self.data.as_ref().map(PathBuf::from)
+    }
+
+    /// What can be made anew is kept here: in `$XDG_CACHE_HOME/resnetc`, else in `~/.cache/resnetc`.
+    pub fn cache(&self) -> Option<PathBuf> {
+        let home = || self.home.as_ref().map(|home| PathBuf::from(home).join(".cache"));
+        Some(self.cache.as_ref().map(PathBuf::from).or_else(home)?.join("resnetc"))
+    }
+
+    /// Guards the CPU device's memory if that was asked for.
+    pub fn guard(&self) -> Result {
+        let Some(value) = &self.guard else { return Ok(()) };
+        match value.to_str() {
+            Some("before") => guard_memory(Side::Before),
+            Some("after") => guard_memory(Side::After),
+            _ => return Err(Failure::Failed(format!("{GUARD} is {value:?}: `before` or `after`"))),
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn caches_are_where_the_desktop_keeps_them() {
+        let home = Environment { home: Some("/home/me".into()), ..Environment::default() };
+        assert_eq!(home.cache(), Some("/home/me/.cache/resnetc".into()));
+        let named = Environment { cache: Some("/cache".into()), ..home };
+        assert_eq!(named.tuning(), Some("/cache/resnetc/tuning".into()));
+        assert_eq!(Environment::default().cache(), None);
+    }
+
+    #[test]
+    fn measurements_can_be_kept_elsewhere_or_nowhere() {
+        let with = |tuning: &str| Environment { tuning: Some(tuning.into()), ..Environment::default() };
+        assert_eq!(with("here").tuning(), Some("here".into()));
+        assert_eq!(Environment { home: Some("/home/me".into()), ..with("off") }.tuning(), None);
+    }
+
+    #[test]
+    fn a_wrong_value_is_told_with_its_variable() {
+        let wrong =
+            Environment { isa: Some("sse9".into()), guard: Some("x".into()), ..Environment::default() };
+        let Err(Failure::Failed(isa)) = wrong.isa() else { panic!("no such instructions") };
+        assert_eq!(isa, "RESNETC_ISA=sse9: unknown; use amx, avx512bf16, avx512, avx2, neon or portable");
+        let Err(Failure::Failed(guard)) = wrong.guard() else { panic!("no such side") };
+        assert_eq!(guard, "RESNETC_GUARD is \"x\": `before` or `after`");
+    }
+}

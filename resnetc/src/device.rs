@@ -1,0 +1,91 @@
+//! What networks run on, as options.
+
+use std::path::PathBuf;
+
+use resnetc_compiler::ir::graph::Mode;
+use resnetc_runtime::cpu::CpuDevice;
+use resnetc_runtime::cpu::simd::Isa;
+use resnetc_runtime::cpu::threads::available_threads;
+use resnetc_runtime::cpu::tune::{Cache, Tuning};
+use resnetc_runtime::device::Device;
+use resnetc_runtime::reference::ReferenceDevice;
+
+use crate::error::Result;
+
+/// Which kernels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DeviceKind {
+    /// The vectorised kernels of the CPU.
+    #[default]
+    Cpu,
+    /// Plain Candle tensor operations on the CPU: slow, and what the others are checked against.
+    Reference,
+    /// Plain Candle tensor operations on the NVIDIA GPU of that number; needs the feature `cuda`.
+    Cuda(usize),
+}
+
+/// What a network runs on. By default: the CPU, all its threads, its fastest instructions, no measurements.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct DeviceOptions {
+    /// Which kernels.
+    pub kind: DeviceKind,
+    /// Threads of the CPU's kernels; `None` for all that the machine offers.
+    pub threads: Option<usize>,
+    /// Instructions of the CPU's kernels; `None` for the fastest.
+    pub isa: Option<Isa>,
+    /// Folder with the measurements of `resnetc tune`; `None` to leave the choice of algorithms to the cost model.
+    pub tuning: Option<PathBuf>,
+}
+
+impl DeviceOptions {
+    /// The CPU with so many threads.
+    pub fn cpu(threads: usize) -> Self {
+        DeviceOptions { threads: Some(threads), ..DeviceOptions::default() }
+    }
+
+    /// Threads of the kernels.
+    pub fn threads(&self) -> usize {
+        self.threads.unwrap_or_else(available_threads)
+    }
+
+    /// Threads that prepare images beside them: few, for preparing is much less work than a step.
+    pub fn workers(&self) -> usize {
+        self.threads().div_ceil(4).min(4)
+    }
+
+    /// Opens a device. One device holds plans of one mode, so a training opens two.
+    ///
+    /// # Errors
+    /// Where the machine has no such instructions, threads or GPU.
+    pub fn open(&self, mode: Mode) -> Result<Box<dyn Device>> {
+        match self.kind {
+            DeviceKind::Cpu => Ok(Box::new(self.open_cpu(mode, self.tuning())?)),
+            DeviceKind::Reference => Ok(Box::new(ReferenceDevice::cpu()?)),
+            DeviceKind::Cuda(ordinal) => Ok(Box::new(ReferenceDevice::cuda(ordinal)?)),
+        }
+    }
+
+    /// Opens the CPU, whatever [`DeviceOptions::kind`] says, with given measurements. For inference it may take what is fastest
+    /// at this moment; a training has to go on with the bits that it would have had without a break.
+    ///
+    /// # Errors
+    /// Where the machine has no such instructions or threads.
+    pub fn open_cpu(&self, mode: Mode, tuning: Tuning) -> Result<CpuDevice> {
+        let isa = self.isa.unwrap_or_else(Isa::best);
+        let cpu = CpuDevice::with_isa(self.threads(), isa)?.with_tuning(tuning);
+        // Who names the instructions wants the same bits in every process.
+        let measure = mode == Mode::Infer && self.isa.is_none();
+        Ok(if measure { cpu.with_amx_measured() } else { cpu })
+    }
+
+    /// Where the measurements are kept.
+    pub fn tuning_cache(&self) -> Option<Cache> {
+        let isa = self.isa.unwrap_or_else(Isa::best);
+        self.tuning.as_ref().map(|folder| Cache::in_folder(folder, isa, self.threads()))
+    }
+
+    /// The measurements; none where there is no file, or one that cannot be read.
+    pub fn tuning(&self) -> Tuning {
+        self.tuning_cache().and_then(|cache| cache.load().ok()).unwrap_or_default()
+    }
+}

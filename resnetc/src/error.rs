@@ -1,0 +1,75 @@
+//! What can go wrong between a spec and a result.
+
+use std::fmt;
+use std::sync::Arc;
+
+use resnetc_compiler::diagnostic::{Diagnostic, render};
+use resnetc_compiler::source::SourceMap;
+
+/// Result of the library's functions.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Columns that diagnostics are wrapped at, where nobody says how wide the place is that they are shown in.
+pub const WIDTH: usize = 100;
+
+/// Why a network could not be loaded, compiled, trained or run.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The spec is wrong; all of its mistakes.
+    #[error("{0}")]
+    Spec(Faults),
+    /// There is neither a file nor a compiled-in network of that name.
+    #[error("`{name}` is neither a file nor a compiled-in network{near}")]
+    UnknownSpec {
+        /// What was asked for.
+        name: String,
+        /// Names that it is near to, as the end of a sentence: `; near: resnet20`. Empty where there are none.
+        near: String,
+    },
+    /// The file of a spec cannot be read.
+    #[error("cannot read {name}: {source}")]
+    UnreadableSpec {
+        /// The path.
+        name: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The device, the data, a checkpoint: everything behind the compiler.
+    #[error(transparent)]
+    Runtime(#[from] resnetc_runtime::error::Error),
+}
+
+/// The mistakes of one spec, with the texts that they are in.
+#[derive(Debug, Clone)]
+pub struct Faults {
+    diagnostics: Vec<Diagnostic>,
+    sources: Arc<SourceMap>,
+}
+
+impl Faults {
+    pub(crate) fn new(diagnostics: Vec<Diagnostic>, sources: Arc<SourceMap>) -> Self {
+        Faults { diagnostics, sources }
+    }
+
+    /// One by one.
+    pub fn diagnostics(&self) -> &[Diagnostic] {
+        &self.diagnostics
+    }
+
+    /// The spec's texts, which the diagnostics' spans point into.
+    pub fn sources(&self) -> &SourceMap {
+        &self.sources
+    }
+
+    /// All as text, source lines underlined, wrapped at `width` columns; `color` adds escape sequences for terminals.
+    pub fn render(&self, color: bool, width: usize) -> String {
+        render(&self.diagnostics, &self.sources, color, width)
+    }
+}
+
+/// Without colours.
+impl fmt::Display for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.render(false, WIDTH).trim_end())
+    }
+}

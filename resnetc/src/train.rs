@@ -1,0 +1,142 @@
+//! Training and evaluation: a spec, a data set and a device put together.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use resnetc_compiler::ir::graph::Mode;
+use resnetc_runtime::data::transform::Transform;
+use resnetc_runtime::data::{Dataset, Split};
+use resnetc_runtime::exec::Executor;
+use resnetc_runtime::train::{self, BatchExecutor, Evaluator, Options};
+use resnetc_runtime::weights::ParamStore;
+
+use crate::device::DeviceOptions;
+use crate::error::{Error, Result};
+use crate::spec::Spec;
+
+pub use resnetc_runtime::train::{Event, Outcome, StepEvent};
+
+/// What a training is made of besides its spec and its data. [`Trainer::builder`] begins one.
+#[derive(Debug)]
+pub struct TrainerBuilder<'a> {
+    spec: &'a Spec,
+    dataset: Dataset,
+    device: DeviceOptions,
+    out: PathBuf,
+    resume: Option<PathBuf>,
+    stop: Arc<AtomicBool>,
+}
+
+impl TrainerBuilder<'_> {
+    /// What it runs on; by default the CPU.
+    #[must_use]
+    pub fn device(mut self, device: DeviceOptions) -> Self {
+        self.device = device;
+        self
+    }
+
+    /// Folder of checkpoints and log, made where it is missing; by default `out/NETWORK-DATASET`.
+    #[must_use]
+    pub fn out(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.out = folder.into();
+        self
+    }
+
+    /// Goes on from a checkpoint.
+    #[must_use]
+    pub fn resume(mut self, checkpoint: impl Into<PathBuf>) -> Self {
+        self.resume = Some(checkpoint.into());
+        self
+    }
+
+    /// A flag that ends the training after the step in which it is set; a checkpoint is then written.
+    #[must_use]
+    pub fn stop(mut self, flag: Arc<AtomicBool>) -> Self {
+        self.stop = flag;
+        self
+    }
+
+    /// Compiles the plans and sets the weights.
+    ///
+    /// # Errors
+    /// Where the spec cannot be trained, the data do not fit it, the checkpoint is of another training, or the folder cannot be
+    /// written.
+    pub fn build(self) -> Result<Trainer> {
+        let TrainerBuilder { spec, dataset, device, out, resume, stop } = self;
+        let config = &spec.resolved().train;
+        let network = |mode, images| batches(spec, &device, mode, images, config.batch_size);
+        let train = network(Mode::Train, dataset.train.len())?;
+        let test = network(Mode::Infer, dataset.test.len())?;
+        let options = Options { out, resume, threads: device.threads(), workers: device.workers(), stop };
+        Ok(Trainer { inner: train::Trainer::new(config, dataset, train, test, options)? })
+    }
+}
+
+/// A training, at some step. Its spec says all that influences the weights.
+pub struct Trainer {
+    inner: train::Trainer,
+}
+
+impl Trainer {
+    /// A training of this network on this data set.
+    pub fn builder(spec: &Spec, dataset: Dataset) -> TrainerBuilder<'_> {
+        let out = PathBuf::from("out").join(format!("{}-{}", spec.name(), dataset.name));
+        let (device, stop) = (DeviceOptions::default(), Arc::default());
+        TrainerBuilder { spec, dataset, device, out, resume: None, stop }
+    }
+
+    /// Trains to the end, or until the stop flag is set; `observe` hears of every step and epoch.
+    ///
+    /// # Errors
+    /// Where the loss is not finite any more, or the device or the disk fails.
+    pub fn run(&mut self, mut observe: impl FnMut(Event<'_>)) -> Result<Outcome> {
+        Ok(self.inner.run(&mut observe)?)
+    }
+
+    /// Parameters and running statistics as they are now.
+    ///
+    /// # Errors
+    /// The device's.
+    pub fn weights(&self) -> Result<ParamStore> {
+        Ok(self.inner.params()?)
+    }
+}
+
+/// Makes what classifies a split with a network's weights, `batch` images at a time. Pixels are normalised as the spec says.
+///
+/// # Errors
+/// Where the images do not fit the network.
+pub fn evaluator(spec: &Spec, device: &DeviceOptions, split: Arc<Split>, batch: usize) -> Result<Evaluator> {
+    let config = &spec.resolved().train;
+    let transform = Transform::new(split.size, &config.normalize, &[], config.seed)?;
+    let network = batches(spec, device, Mode::Infer, split.len(), batch)?;
+    Ok(Evaluator::new(network, split, Arc::new(transform), device.workers())?)
+}
+
+/// An executor of one plan with weights, on a device of its own.
+///
+/// # Errors
+/// Where the spec cannot be compiled so, the weights are another network's, or the device fails.
+pub fn executor(
+    spec: &Spec,
+    device: &DeviceOptions,
+    mode: Mode,
+    batch: usize,
+    weights: &ParamStore,
+) -> Result<Executor> {
+    let mut executor = Executor::new(device.open(mode)?, spec.plan(mode, batch)?)?;
+    executor.load_params(weights)?;
+    Ok(executor)
+}
+
+/// Plans for a pass over so many images, on a device of their own.
+fn batches(
+    spec: &Spec,
+    device: &DeviceOptions,
+    mode: Mode,
+    images: usize,
+    batch_size: usize,
+) -> Result<BatchExecutor> {
+    BatchExecutor::load::<Error>(device.open(mode)?, images, batch_size, |batch| spec.plan(mode, batch))
+}
