@@ -6,7 +6,9 @@ mod tools;
 
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use resnetc_compiler::backend::Backend;
 
 pub use measure::{BenchArgs, TuneArgs, WorkloadArgs};
 pub use overrides::Overrides;
@@ -101,6 +103,9 @@ pub struct BuildArgs {
     /// Compile the training step (forward, loss, backward, update) instead of inference.
     #[arg(long)]
     pub train: bool,
+    /// What to compile for; its hardware is not needed.
+    #[arg(long, value_name = "BACKEND", value_parser = backends(), default_value = Backend::CPU.name)]
+    pub backend: Backend,
     /// What to print [default: summary, unless passes are shown].
     #[arg(long, value_enum, value_name = "FORM", value_delimiter = ',')]
     pub emit: Vec<Emit>,
@@ -128,9 +133,17 @@ Examples:
   resnetc build resnet18 --emit svg -o resnet18.svg      a picture
   resnetc build resnet152 --emit html -o resnet152.html  a page: picture, table, passes, spec
   resnetc build resnet20 --emit plan                     what the executor runs
+  resnetc build resnet20 --train --backend cuda --emit plan
   resnetc build resnet20 --dump-after fold-bn            the graph after one pass
   resnetc build resnet20 --explain-passes                why passes fired, or did not
   resnetc build resnet20 --set shortcut=projection --emit json";
+
+/// The names of the backends that the compiler knows.
+fn backends() -> impl TypedValueParser<Value = Backend> {
+    let named = |name: String| Backend::ALL.into_iter().find(|backend| backend.name == name);
+    PossibleValuesParser::new(Backend::ALL.map(|backend| backend.name))
+        .map(move |name| named(name).expect("one of the possible values"))
+}
 
 /// A form of the compiled network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -73,7 +73,7 @@ pub fn trace(spec: &ResolvedSpec, target: &Target) -> Result<Trace, Vec<Diagnost
     for pass in pass::front().iter().chain(&pass::back(target.mode)) {
         graph = watch.step(graph, pass, &context)?;
     }
-    let plan = lower::lower(&graph);
+    let plan = lower::lower(&graph, &target.backend);
     Ok(Trace { nodes: watch.nodes, events: watch.events, plan })
 }
 

@@ -8,6 +8,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod backend;
 pub mod build;
 pub mod diagnostic;
 pub mod diff;
@@ -50,7 +51,7 @@ pub fn compile(spec: &ResolvedSpec, target: &Target) -> Result<Compiled, Vec<Dia
     }
     let (graph, more) = pass::run_list(expanded, &pass::back(target.mode), &context)?;
     passes.extend(more);
-    let plan = lower::lower(&graph);
+    let plan = lower::lower(&graph, &target.backend);
     summary.kernels = plan.steps.len();
     summary.arena_bytes = plan.sizes.arena;
     Ok(Compiled { graph, plan, summary, passes })
@@ -69,7 +70,7 @@ pub fn expand(spec: &ResolvedSpec, target: &Target) -> Result<Network, Vec<Diagn
 
 fn context(spec: &ResolvedSpec, target: &Target) -> PassContext {
     let TrainConfig { optimizer, decay_norm, .. } = spec.train;
-    PassContext { optimizer, decay_norm, dump: target.dump.clone() }
+    PassContext { optimizer, decay_norm, backend: target.backend, dump: target.dump.clone() }
 }
 
 /// The training graph as it would be without fusion, to count what fusion saves.

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::backend::Backend;
 use crate::ir::graph::{Graph, Mode, Stage};
 use crate::plan::Plan;
 
@@ -12,8 +13,17 @@ pub struct Target {
     pub mode: Mode,
     /// Images per run.
     pub batch: usize,
+    /// What the plan is run on.
+    pub backend: Backend,
     /// After which passes to keep the graph's text.
     pub dump: Dump,
+}
+
+impl Target {
+    /// For the CPU, without dumps.
+    pub fn new(mode: Mode, batch: usize) -> Self {
+        Target { mode, batch, backend: Backend::CPU, dump: Dump::Never }
+    }
 }
 
 /// After which passes the graph is printed into its [`PassReport`].

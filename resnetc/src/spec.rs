@@ -8,7 +8,7 @@ use resnetc_compiler::diagnostic::Diagnostic;
 use resnetc_compiler::diagnostic::render::render;
 use resnetc_compiler::ir::graph::Mode;
 use resnetc_compiler::plan::Plan;
-use resnetc_compiler::report::{Compiled, Dump, Network, Target};
+use resnetc_compiler::report::{Compiled, Network, Target};
 use resnetc_compiler::source::SourceMap;
 use resnetc_compiler::spec::limits::Limits;
 use resnetc_compiler::spec::{self, Request, ResolvedSpec, builtin};
@@ -131,7 +131,7 @@ impl Spec {
     /// # Errors
     /// [`Error::Spec`] with the mistakes that only shapes show.
     pub fn expand(&self) -> Result<Network> {
-        let target = Target { mode: Mode::Infer, batch: 1, dump: Dump::Never };
+        let target = Target::new(Mode::Infer, 1);
         resnetc_compiler::expand(&self.resolved, &target).map_err(|faults| self.faults(faults))
     }
 
@@ -148,7 +148,7 @@ impl Spec {
     /// # Errors
     /// See [`Spec::compile`].
     pub fn plan(&self, mode: Mode, batch: usize) -> Result<Arc<Plan>> {
-        Ok(Arc::new(self.compile(&Target { mode, batch, dump: Dump::Never })?.plan))
+        Ok(Arc::new(self.compile(&Target::new(mode, batch))?.plan))
     }
 
     /// Finds every mistake that compiling finds: for training, or for inference where there are no logits to train.

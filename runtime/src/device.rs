@@ -8,6 +8,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use resnetc_compiler::backend::Backend;
 use resnetc_compiler::plan::{BufferId, Plan};
 
 use crate::error::Result;
@@ -48,6 +49,9 @@ pub struct Choice {
 pub trait Device: Send {
     /// What the device is, for reports: `cpu (avx512, 2 threads)`.
     fn describe(&self) -> String;
+
+    /// What its kernels can do: plans for it are compiled with that.
+    fn backend(&self) -> Backend;
 
     /// Takes a plan in: allocates and zeroes regions (the arena as large as the largest plan's), chooses kernels,
     /// prepares workspaces. Nothing allocates after it.

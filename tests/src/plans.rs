@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use resnetc_compiler::backend::Backend;
 use resnetc_compiler::ir::graph::Mode;
 use resnetc_compiler::ir::types::{DType, Layout};
 use resnetc_compiler::plan::{
@@ -78,6 +79,8 @@ impl PlanBuilder {
         Plan {
             name: "by hand".into(),
             mode: Mode::Train,
+            align: ALIGN,
+            layouts: Backend::CPU.layouts,
             batch: 1,
             sizes: RegionSizes {
                 arena: self.end(Region::Arena),
@@ -218,7 +221,7 @@ fn stored_indices(operand: &Operand) -> Vec<usize> {
     let numel = operand.shape.numel().expect("generated shapes are small");
     (0..numel)
         .map(|i| match (operand.layout, dims.as_slice()) {
-            (Layout::Nhwc, &[_, c, h, w]) => {
+            (Layout::Nhwc | Layout::Ohwi, &[_, c, h, w]) => {
                 let (image, channel, pixel) = (i / (c * h * w), i / (h * w) % c, i % (h * w));
                 (image * h * w + pixel) * c + channel
             }
@@ -227,7 +230,7 @@ fn stored_indices(operand: &Operand) -> Vec<usize> {
                 (tap * cin + ci) * cout + o
             }
             (Layout::Hwio, &[out, inputs]) => i % inputs * out + i / inputs,
-            (Layout::Plain | Layout::Nhwc | Layout::Hwio, _) => i,
+            (Layout::Plain | Layout::Nhwc | Layout::Hwio | Layout::Ohwi, _) => i,
         })
         .collect()
 }

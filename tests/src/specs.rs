@@ -6,7 +6,7 @@ use std::sync::Arc;
 use resnetc_compiler::compile;
 use resnetc_compiler::ir::graph::Mode;
 use resnetc_compiler::plan::Plan;
-use resnetc_compiler::report::{Dump, Target};
+use resnetc_compiler::report::Target;
 use resnetc_compiler::source::SourceMap;
 use resnetc_compiler::spec::limits::Limits;
 use resnetc_compiler::spec::{Request, ResolvedSpec, load};
@@ -26,6 +26,6 @@ pub fn resolve(text: &str) -> ResolvedSpec {
 /// # Panics
 /// Where it cannot be compiled.
 pub fn plan(spec: &ResolvedSpec, mode: Mode, batch: usize) -> Arc<Plan> {
-    let compiled = compile(spec, &Target { mode, batch, dump: Dump::Never });
+    let compiled = compile(spec, &Target::new(mode, batch));
     Arc::new(compiled.unwrap_or_else(|faults| panic!("{faults:?}")).plan)
 }

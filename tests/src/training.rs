@@ -1,5 +1,6 @@
 //! One training step on the oracle, in double precision: gradients, and the loss as a function of the parameters.
 
+use resnetc_compiler::backend::Backend;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -25,12 +26,17 @@ pub const SGD: SgdAttrs = SgdAttrs { momentum: 0.9, dampening: 0.0, nesterov: fa
 /// # Panics
 /// When the graph is refused.
 pub fn compile_without(graph: Graph, left_out: &[&str]) -> Plan {
-    let context = PassContext { optimizer: UpdateRule::Sgd(SGD), decay_norm: true, dump: Dump::Never };
+    let context = PassContext {
+        optimizer: UpdateRule::Sgd(SGD),
+        decay_norm: true,
+        backend: Backend::CPU,
+        dump: Dump::Never,
+    };
     let mut passes = pass::front();
     passes.extend(pass::back(graph.mode));
     passes.retain(|p| !left_out.contains(&p.name));
     let (graph, _) = pass::run_list(graph, &passes, &context).expect("a sound graph");
-    let plan = lower(&graph);
+    let plan = lower(&graph, &Backend::CPU);
     assert_eq!(plan.check(), Vec::<String>::new());
     plan
 }

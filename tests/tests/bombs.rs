@@ -8,7 +8,7 @@ use std::io::{Error, ErrorKind};
 use resnetc_compiler::compile;
 use resnetc_compiler::diagnostic::render;
 use resnetc_compiler::ir::graph::Mode;
-use resnetc_compiler::report::{Dump, Target};
+use resnetc_compiler::report::Target;
 use resnetc_compiler::source::SourceMap;
 use resnetc_compiler::spec::limits::Limits;
 use resnetc_compiler::spec::{self, Request};
@@ -71,7 +71,7 @@ fn refusal(text: &str, limits: Limits, batch: usize) -> Option<String> {
     let mut sources = SourceMap::default();
     let none = |path: &str| Err(Error::new(ErrorKind::NotFound, path));
     let request = Request { name: "bomb.yaml", text, overrides: &[], read: &none, limits };
-    let target = Target { mode: Mode::Train, batch, dump: Dump::Never };
+    let target = Target::new(Mode::Train, batch);
     let result = spec::load(&request, &mut sources).and_then(|spec| compile(&spec, &target));
     result.err().map(|faults| render(&faults, &sources, false, 100))
 }

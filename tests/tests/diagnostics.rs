@@ -6,7 +6,7 @@ use std::path::Path;
 use resnetc_compiler::compile;
 use resnetc_compiler::diagnostic::{Diagnostic, render};
 use resnetc_compiler::ir::graph::Mode;
-use resnetc_compiler::report::{Compiled, Dump, Target};
+use resnetc_compiler::report::{Compiled, Target};
 use resnetc_compiler::source::SourceMap;
 use resnetc_compiler::spec::limits::Limits;
 use resnetc_compiler::spec::{self, Request};
@@ -21,7 +21,7 @@ fn compiled(path: &Path, sources: &mut SourceMap) -> Result<Compiled, Vec<Diagno
         &Request { name: &name, text: &text, overrides: &[], read: &read, limits: Limits::default() },
         sources,
     )?;
-    compile(&spec, &Target { mode: Mode::Train, batch: 2, dump: Dump::Never })
+    compile(&spec, &Target::new(Mode::Train, 2))
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Folded inference on the CPU against inference by definition, with running statistics that training has moved.
 
+use resnetc_compiler::backend::Backend;
 use resnetc_compiler::build::build;
 use resnetc_compiler::ir::graph::Mode;
 use resnetc_compiler::ir::op::{Recipe, UpdateRule};
@@ -80,7 +81,12 @@ fn assert_folded(main: &str) {
     let got = exec.output(0, "logits").expect("a network has logits");
 
     let built = build(&spec, Mode::Infer, BATCH).expect("a sound spec");
-    let context = PassContext { optimizer: UpdateRule::Sgd(SGD), decay_norm: true, dump: Dump::Never };
+    let context = PassContext {
+        optimizer: UpdateRule::Sgd(SGD),
+        decay_norm: true,
+        backend: Backend::CPU,
+        dump: Dump::Never,
+    };
     let (graph, _) = pass::run_list(built, &pass::front(), &context).expect("a sound graph");
     let exact = logits(&graph, &params, &images);
     assert_eq!(got.len(), exact.values.len());

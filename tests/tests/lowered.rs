@@ -8,7 +8,7 @@ use resnetc_compiler::compile;
 use resnetc_compiler::ir::graph::Mode;
 use resnetc_compiler::ir::op::{Activate, Activation, Op};
 use resnetc_compiler::plan::{ALIGN, Plan};
-use resnetc_compiler::report::{Compiled, Dump, Target};
+use resnetc_compiler::report::{Compiled, Target};
 use resnetc_compiler::source::SourceMap;
 use resnetc_compiler::spec::limits::Limits;
 use resnetc_compiler::spec::{Request, load};
@@ -35,7 +35,7 @@ fn compiled(path: &Path, mode: Mode, batch: usize) -> Compiled {
         &mut sources,
     );
     let spec = spec.unwrap_or_else(|faults| panic!("{name}: {faults:#?}"));
-    let target = Target { mode, batch, dump: Dump::Never };
+    let target = Target::new(mode, batch);
     compile(&spec, &target).unwrap_or_else(|faults| panic!("{name}: {faults:#?}"))
 }
 

@@ -1,5 +1,6 @@
 //! Concatenation without copies: which copies go, that what stays is right, and that a faulty slice is refused.
 
+use resnetc_compiler::backend::Backend;
 use resnetc_compiler::plan::kernel::{ChannelSlice, Concat};
 use std::path::Path;
 use std::sync::Arc;
@@ -41,7 +42,7 @@ fn resolved(name: &str, text: &str) -> ResolvedSpec {
 }
 
 fn plan(spec: &ResolvedSpec, mode: Mode, batch: usize) -> Plan {
-    let plan = compile(spec, &Target { mode, batch, dump: Dump::Never }).expect("a sound spec").plan;
+    let plan = compile(spec, &Target::new(mode, batch)).expect("a sound spec").plan;
     assert_eq!(plan.check(), Vec::<String>::new());
     plan
 }
@@ -124,7 +125,7 @@ fn what_cannot_be_a_slice_is_copied() {
 }
 
 fn run(device: Box<dyn Device>, plan: &Plan, images: &[f32], spec: &ResolvedSpec) -> Vec<f32> {
-    let trained = compile(spec, &Target { mode: Mode::Train, batch: 1, dump: Dump::Never });
+    let trained = compile(spec, &Target::new(Mode::Train, 1));
     let params = initial(&trained.expect("a sound spec").plan, 5).expect("own tensors");
     let mut exec = Executor::new(device, Arc::new(plan.clone())).expect("it loads");
     exec.load_params(&params).expect("they fit");
@@ -144,10 +145,15 @@ fn slices_change_no_result() {
         let plan = plan(&spec, Mode::Infer, BATCH);
         let mut rng = Rng::new(4);
         let images: Vec<f32> = (0..BATCH * 3 * SIZE * SIZE).map(|_| rng.normal()).collect();
-        let context = PassContext { optimizer: UpdateRule::Sgd(SGD), decay_norm: true, dump: Dump::Never };
+        let context = PassContext {
+            optimizer: UpdateRule::Sgd(SGD),
+            decay_norm: true,
+            backend: Backend::CPU,
+            dump: Dump::Never,
+        };
         let built = build(&spec, Mode::Infer, BATCH).expect("a sound spec");
         let (graph, _) = pass::run_list(built, &pass::front(), &context).expect("a sound graph");
-        let trained = compile(&spec, &Target { mode: Mode::Train, batch: 1, dump: Dump::Never });
+        let trained = compile(&spec, &Target::new(Mode::Train, 1));
         let params = initial(&trained.expect("a sound spec").plan, 5).expect("own tensors");
         let exact = logits(&graph, &params, &images);
         let mut found = vec![("the oracle", run(Box::new(oracle()), &plan, &images, &spec))];

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use resnetc::Spec;
+use resnetc_compiler::backend::Backend;
 use resnetc_compiler::ir::graph::{Graph, Mode};
 use resnetc_compiler::report::{Compiled, Dump, Target};
 use resnetc_compiler::{build, ir, pass};
@@ -25,9 +26,9 @@ pub fn build(args: &BuildArgs, output: &Output) -> Result {
     let started = Instant::now();
     let spec = spec::load(&args.spec, &spec::options(&args.overrides), output)?;
     let batch = args.batch.unwrap_or(if args.train { spec.resolved().train.batch_size } else { 1 });
-    let compiled = spec.compile(&Target { mode, batch, dump })?;
+    let compiled = spec.compile(&Target { mode, batch, backend: args.backend, dump })?;
     let time = started.elapsed();
-    let product = Product { spec, compiled, fold: args.fold, time };
+    let product = Product { spec, compiled, fold: args.fold, backend: args.backend, time };
 
     if args.explain_passes {
         output.result(&report::passes::explain(&product.compiled.passes))?;
@@ -81,6 +82,7 @@ struct Product {
     spec: Spec,
     compiled: Compiled,
     fold: Option<Fold>,
+    backend: Backend,
     time: Duration,
 }
 
@@ -108,7 +110,7 @@ impl Product {
     fn page(&self) -> String {
         let Graph { mode, .. } = self.compiled.graph;
         let batch = self.compiled.summary.output_shape.first().copied().unwrap_or(1);
-        let target = Target { mode, batch, dump: Dump::All };
+        let target = Target { mode, batch, backend: self.backend, dump: Dump::All };
         let built = build::build(self.spec.resolved(), mode, batch).map(|graph| graph.to_string());
         let passes = self.spec.compile(&target).map(|compiled| compiled.passes);
         let expect = "what was compiled compiles again";

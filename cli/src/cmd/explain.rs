@@ -2,7 +2,7 @@
 
 use resnetc_compiler::explain;
 use resnetc_compiler::ir::graph::Mode;
-use resnetc_compiler::report::{Dump, Target};
+use resnetc_compiler::report::Target;
 
 use super::spec;
 use crate::args::ExplainArgs;
@@ -16,7 +16,7 @@ pub fn explain(args: &ExplainArgs, output: &Output) -> Result {
     let spec = loaded.resolved();
     let mode = if args.train { Mode::Train } else { Mode::Infer };
     let batch = args.batch.unwrap_or(if args.train { spec.train.batch_size } else { 1 });
-    let target = Target { mode, batch, dump: Dump::Never };
+    let target = Target::new(mode, batch);
     let trace = explain::trace(spec, &target).map_err(|faults| loaded.faults(faults))?;
     let explainer = Explainer { trace: &trace, spec, sources: loaded.sources() };
     match explainer.text(&args.node) {

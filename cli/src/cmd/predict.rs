@@ -9,7 +9,7 @@ use resnetc::train::executor;
 use resnetc_compiler::ir::graph::Mode;
 use resnetc_compiler::ir::op::Init;
 use resnetc_compiler::plan::Plan;
-use resnetc_compiler::report::{Dump, Summary, Target};
+use resnetc_compiler::report::{Summary, Target};
 use resnetc_runtime::exec::Executor;
 use resnetc_runtime::exec::RunArgs as StepArgs;
 use resnetc_runtime::init;
@@ -32,8 +32,7 @@ pub fn predict(name: &str, args: &RunArgs, device: &DeviceOptions, output: &Outp
     let spec = spec::load(name, &spec::options(&args.overrides), output)?;
     let seed = args.seed.unwrap_or(spec.resolved().train.seed);
     let weights = spec.initial_weights(seed)?;
-    let compiled =
-        spec.compile(&Target { mode: Mode::Infer, batch: args.batch.unwrap_or(1), dump: Dump::Never })?;
+    let compiled = spec.compile(&Target::new(Mode::Infer, args.batch.unwrap_or(1)))?;
     let plan = &compiled.plan;
     let mut executor = executor(&spec, device, Mode::Infer, plan.batch, &weights)?;
     let input = &plan.buffer(plan.input).shape;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use resnetc::{Spec, SpecOptions, Trainer};
 use resnetc_compiler::ir::graph::Mode;
-use resnetc_compiler::report::{Dump, Summary, Target};
+use resnetc_compiler::report::{Summary, Target};
 use resnetc_runtime::error::Error;
 use resnetc_runtime::settings::Change;
 use resnetc_runtime::train::{BEST, Event, LAST, Outcome, StepEvent, remains};
@@ -36,7 +36,7 @@ pub fn train(
     }
     let options = SpecOptions { set, limits: args.overrides.bounds.limits() };
     let spec = spec::load(name.unwrap_or(default), &options, output)?;
-    let target = Target { mode: Mode::Train, batch: spec.resolved().train.batch_size, dump: Dump::Never };
+    let target = Target::new(Mode::Train, spec.resolved().train.batch_size);
     let summary = spec.compile(&target)?.summary;
     let out = folder(&spec, &dataset, args)?;
     let images = data::load(&dataset, &setup.places, output)?;

@@ -55,6 +55,9 @@ pub enum Layout {
     /// Convolution weights of logical shape `[cout, cin / groups, kh, kw]`, stored `[kh][kw][cin / groups][cout]`.
     /// Linear weights of logical shape `[out, in]`, stored `[in][out]`, use it too.
     Hwio,
+    /// Convolution weights of logical shape `[cout, cin / groups, kh, kw]`, stored `[cout][kh][kw][cin / groups]`; linear
+    /// weights `[out, in]` as they are.
+    Ohwi,
 }
 
 /// Sizes of a tensor, in logical order: feature maps `[n, c, h, w]`, convolution weights `[cout, cin / groups, kh,
@@ -133,6 +136,7 @@ impl fmt::Display for TensorType {
             Layout::Plain => Ok(()),
             Layout::Nhwc => f.write_str(" nhwc"),
             Layout::Hwio => f.write_str(" hwio"),
+            Layout::Ohwi => f.write_str(" ohwi"),
         }
     }
 }

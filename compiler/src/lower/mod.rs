@@ -8,6 +8,7 @@ mod persistent;
 
 use std::collections::HashMap;
 
+use crate::backend::Backend;
 use crate::ir::graph::{Graph, Stage, Value};
 use crate::ir::op::Op;
 use crate::ops::{self, lowering::Lowering};
@@ -18,9 +19,9 @@ use persistent::Persistent;
 ///
 /// # Panics
 /// On a graph that the verifier would have refused.
-pub fn lower(graph: &Graph) -> Plan {
+pub fn lower(graph: &Graph, backend: &Backend) -> Plan {
     assert_eq!(graph.stage, Stage::LaidOut, "only graphs with layouts are lowered");
-    let mut plan = Plan::new(&graph.name, graph.mode);
+    let mut plan = Plan::new(&graph.name, graph.mode, backend);
     let mut values = HashMap::new();
     let persistent = Persistent::place(graph, &mut plan, &mut values);
     add_sources(graph, &mut plan, &mut values);
@@ -38,7 +39,7 @@ pub fn lower(graph: &Graph) -> Plan {
     }
     persistent.add_updates(&mut plan);
     plan.outputs = graph.outputs.iter().map(|(name, value)| (name.clone(), values[value])).collect();
-    plan.place();
+    plan.place(backend);
     debug_assert_eq!(plan.check(), Vec::<String>::new());
     plan
 }

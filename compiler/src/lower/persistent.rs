@@ -50,7 +50,7 @@ impl Persistent {
             for id in trained(graph).filter(|&id| group_of(id) == group) {
                 offsets.insert(id, plan.sizes.params);
                 end = plan.sizes.params + bytes(graph, id);
-                plan.sizes.params = align(end);
+                plan.sizes.params = align(end, plan.align);
             }
             if let Some(&rule) = constants.get(group) {
                 groups.push(Group { rule, range: (start, end) });
@@ -140,7 +140,7 @@ fn add_slots(
             };
             let buffer = plan.add_buffer(node.name.clone(), &node.types[0], region, offset);
             if region == Region::State {
-                plan.sizes.state = align(offset + plan.buffer(buffer).bytes);
+                plan.sizes.state = align(offset + plan.buffer(buffer).bytes, plan.align);
             }
             values.insert(id.into(), buffer);
             plan.slots.push(Slot { buffer, role: *role, init: *init, recipe: recipe.clone() });

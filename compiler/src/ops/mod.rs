@@ -37,6 +37,7 @@ pub use shortcut::ShortcutChange;
 
 use std::fmt;
 
+use crate::backend::Layouts;
 use crate::ir::graph::Mode;
 use crate::ir::op::Op;
 use crate::ir::types::{Layout, TensorType};
@@ -138,21 +139,21 @@ pub fn vjp(mut v: Vjp<'_>) -> Gradients {
     operator(&op).vjp(&mut v)
 }
 
-/// The order in memory that a result of an operator has once layouts are set: weights and their gradients
-/// [`Layout::Hwio`], feature maps [`Layout::Nhwc`], the rest [`Layout::Plain`].
-pub fn layout(op: &Op, result: &TensorType) -> Layout {
+/// The order in memory that a result of an operator has once layouts are set: that of weights for these and their gradients,
+/// that of maps for feature maps, [`Layout::Plain`] for the rest.
+pub fn layout(op: &Op, result: &TensorType, layouts: &Layouts) -> Layout {
     match (operator(op).makes_weight(), result.shape.rank()) {
-        (true, _) => Layout::Hwio,
-        (false, 4) => Layout::Nhwc,
+        (true, _) => layouts.weights,
+        (false, 4) => layouts.maps,
         (false, _) => Layout::Plain,
     }
 }
 
 /// Gives inferred types the layouts they have from `LaidOut` on.
-pub fn set_layouts(op: &Op, types: &mut [TensorType]) {
+pub fn set_layouts(op: &Op, types: &mut [TensorType], layouts: &Layouts) {
     for ty in types {
         debug_assert_eq!(ty.layout, Layout::Plain, "inferred types are plain");
-        ty.layout = layout(op, ty);
+        ty.layout = layout(op, ty, layouts);
     }
 }
 

@@ -11,8 +11,11 @@ use crate::ir::graph::Graph;
 use crate::ir::op::{Add, ConvBackwardData, Op};
 use crate::ir::patch::Patch;
 
-pub(super) fn run(graph: &Graph, _context: &PassContext) -> Result<Patch, Vec<Diagnostic>> {
+pub(super) fn run(graph: &Graph, context: &PassContext) -> Result<Patch, Vec<Diagnostic>> {
     let mut patch = Patch::new(graph);
+    if !context.backend.fusions.accumulated_gradients {
+        return Ok(patch);
+    }
     let mut taken = HashSet::new();
     for sum in graph.ids().filter(|&id| graph.node(id).op == Op::Add(Add { act: None })) {
         let name = &graph.node(sum).name;

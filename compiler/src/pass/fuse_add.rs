@@ -6,8 +6,11 @@ use crate::ir::graph::{Graph, Mode};
 use crate::ir::op::{Activate, Add, GradFrom, Op};
 use crate::ir::patch::Patch;
 
-pub(super) fn run(graph: &Graph, _context: &PassContext) -> Result<Patch, Vec<Diagnostic>> {
+pub(super) fn run(graph: &Graph, context: &PassContext) -> Result<Patch, Vec<Diagnostic>> {
     let mut patch = Patch::new(graph);
+    if !context.backend.fusions.sum_activations {
+        return Ok(patch);
+    }
     for id in graph.ids().filter(|&id| graph.node(id).op == Op::Add(Add { act: None })) {
         let name = &graph.node(id).name;
         let Some(user) = graph.sole_user(id.into()) else {

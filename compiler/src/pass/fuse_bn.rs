@@ -12,8 +12,11 @@ use crate::ir::graph::{Graph, NodeId};
 use crate::ir::op::{Activate, Activation, Add, BatchNorm, Epilogue, GroupNorm, Op};
 use crate::ir::patch::Patch;
 
-pub(super) fn run(graph: &Graph, _context: &PassContext) -> Result<Patch, Vec<Diagnostic>> {
+pub(super) fn run(graph: &Graph, context: &PassContext) -> Result<Patch, Vec<Diagnostic>> {
     let mut patch = Patch::new(graph);
+    if !context.backend.fusions.norm_epilogues {
+        return Ok(patch);
+    }
     let mut taken = HashSet::new();
     for id in graph.ids() {
         let mut op = graph.node(id).op.clone();

@@ -14,13 +14,15 @@ use crate::ir::graph::{Graph, Mode, NodeId, Value};
 use crate::ir::op::{Activate, Add, Affine, Conv, Epilogue, GroupNorm, Mul, Op};
 use crate::ir::patch::Patch;
 
-pub(super) fn run(graph: &Graph, _context: &PassContext) -> Result<Patch, Vec<Diagnostic>> {
+pub(super) fn run(graph: &Graph, context: &PassContext) -> Result<Patch, Vec<Diagnostic>> {
     let mut patch = Patch::new(graph);
     let mut taken = HashSet::new();
     for id in graph.ids() {
         let op = &graph.node(id).op;
-        let everywhere = matches!(op, Op::Mul(_));
-        let in_inference = matches!(op, Op::Conv(_) | Op::Affine(_) | Op::GroupNorm(_));
+        let fusions = context.backend.fusions;
+        let everywhere = fusions.product_epilogues && matches!(op, Op::Mul(_));
+        let in_inference =
+            fusions.inference_epilogues && matches!(op, Op::Conv(_) | Op::Affine(_) | Op::GroupNorm(_));
         if everywhere || (in_inference && graph.mode == Mode::Infer) {
             fuse(graph, &mut patch, &mut taken, id, op.clone());
         }

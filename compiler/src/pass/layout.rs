@@ -8,12 +8,12 @@ use crate::ir::patch::Patch;
 use crate::ir::types::Layout;
 use crate::ops::set_layouts;
 
-pub(super) fn run(graph: &Graph, _context: &PassContext) -> Result<Patch, Vec<Diagnostic>> {
+pub(super) fn run(graph: &Graph, context: &PassContext) -> Result<Patch, Vec<Diagnostic>> {
     let mut patch = Patch::new(graph);
     for id in graph.ids() {
         let node = graph.node(id);
         let mut types = node.types.clone();
-        set_layouts(&node.op, &mut types);
+        set_layouts(&node.op, &mut types, &context.backend.layouts);
         for ty in types.iter().filter(|ty| ty.layout != Layout::Plain) {
             patch.fired_silently(&node.name, ty.to_string());
         }

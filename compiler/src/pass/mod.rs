@@ -19,6 +19,7 @@ pub mod verify;
 #[cfg(test)]
 mod tests;
 
+use crate::backend::Backend;
 use crate::diagnostic::Diagnostic;
 use crate::ir::graph::{Graph, Mode, NodeId, Stage, Value};
 use crate::ir::op::UpdateRule;
@@ -47,6 +48,8 @@ pub struct PassContext {
     pub optimizer: UpdateRule,
     /// Whether weight decay applies to normalisation's parameters and biases too.
     pub decay_norm: bool,
+    /// What the graph is to run on: which fusions there are, which orders in memory.
+    pub backend: Backend,
     /// After which passes to keep the graph's text.
     pub dump: Dump,
 }
@@ -150,7 +153,7 @@ pub fn run_list(
     passes: &[Pass],
     context: &PassContext,
 ) -> Result<(Graph, Vec<PassReport>), Vec<Diagnostic>> {
-    expect_sound(&graph, "the builder");
+    expect_sound(&graph, context, "the builder");
     let mut reports = Vec::with_capacity(passes.len());
     for pass in passes {
         let mut patch = (pass.run)(&graph, context)?;
@@ -158,7 +161,7 @@ pub fn run_list(
         graph = patch.apply(graph);
         graph.stage = pass.stage;
         fill_types(&mut graph);
-        expect_sound(&graph, pass.name);
+        expect_sound(&graph, context, pass.name);
         let dump = match &context.dump {
             Dump::Never => false,
             Dump::All => true,
@@ -193,8 +196,8 @@ fn infer_node(graph: &Graph, id: NodeId) -> Option<Result<Vec<TensorType>, ops::
     Some(ops::infer(&graph.node(id).op, graph.mode, &operands?))
 }
 
-fn expect_sound(graph: &Graph, after: &str) {
-    let faults = verify::verify(graph);
+fn expect_sound(graph: &Graph, context: &PassContext, after: &str) {
+    let faults = verify::verify(graph, &context.backend.layouts);
     if faults.is_empty() {
         return;
     }

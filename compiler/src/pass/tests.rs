@@ -1,6 +1,7 @@
 //! Each pass on small nets built by hand: the whole text after it.
 
 use super::*;
+use crate::backend::Backend;
 use crate::ir::op::*;
 use crate::ir::op::{
     Activate, Add, BatchNorm, Conv, CrossEntropy, GlobalAvgPool, Input, Labels, Linear, Param, Shortcut,
@@ -132,7 +133,7 @@ fn resnet(mode: Mode, rule: ShortcutRule) -> Graph {
 
 fn context() -> PassContext {
     let sgd = SgdAttrs { momentum: 0.9, dampening: 0.0, nesterov: false, weight_decay: 1e-4 };
-    PassContext { optimizer: UpdateRule::Sgd(sgd), decay_norm: false, dump: Dump::All }
+    PassContext { optimizer: UpdateRule::Sgd(sgd), decay_norm: false, backend: Backend::CPU, dump: Dump::All }
 }
 
 /// The graph's text after the last run of that pass.
@@ -337,4 +338,23 @@ fn a_mismatch_names_both_ends() {
 fn the_picture_has_a_cluster_per_unit() {
     let (graph, _) = run(resnet(Mode::Infer, ShortcutRule::Pad), &context()).expect("the net is sound");
     insta::assert_snapshot!(crate::ir::dot::dot(&graph));
+}
+
+/// The reference fuses nothing; what it computes is the same.
+#[test]
+fn a_backend_without_fusions_keeps_every_operator() {
+    let kernels = |backend: Backend, mode| {
+        let (spec, _) = crate::spec::tests::get("resnet20", &[]);
+        let target = crate::report::Target { backend, ..crate::report::Target::new(mode, 2) };
+        crate::compile(&spec, &target).expect("a sound spec").plan
+    };
+    for mode in [Mode::Infer, Mode::Train] {
+        let [fused, plain] = [Backend::CPU, Backend::REFERENCE].map(|backend| kernels(backend, mode));
+        assert!(fused.steps.len() < plain.steps.len(), "{mode}");
+        let shapes = |plan: &crate::plan::Plan| plan.slots.len();
+        assert_eq!(shapes(&fused), shapes(&plain));
+    }
+    let cuda = kernels(Backend::CUDA, Mode::Train);
+    assert!(cuda.buffers.iter().all(|b| b.slice.is_some() || b.offset.is_multiple_of(256)));
+    assert!(cuda.buffers.iter().any(|b| b.layout == crate::ir::types::Layout::Ohwi));
 }

@@ -21,6 +21,7 @@
 use std::collections::HashSet;
 use std::fmt;
 
+use crate::backend::Layouts;
 use crate::ir::attrs::Epilogue;
 use crate::ir::graph::{Graph, Mode, NodeId, Stage, Value};
 use crate::ir::op::Op;
@@ -43,8 +44,8 @@ impl fmt::Display for Fault {
 }
 
 /// All faults of a graph, in its order; empty for a sound one.
-pub fn verify(graph: &Graph) -> Vec<Fault> {
-    let mut check = Check { graph, faults: Vec::new(), updated: HashSet::new() };
+pub fn verify(graph: &Graph, layouts: &Layouts) -> Vec<Fault> {
+    let mut check = Check { graph, layouts, faults: Vec::new(), updated: HashSet::new() };
     check.names();
     for id in graph.ids() {
         check.node(id);
@@ -56,6 +57,8 @@ pub fn verify(graph: &Graph) -> Vec<Fault> {
 
 struct Check<'a> {
     graph: &'a Graph,
+    /// Orders in memory from `LaidOut` on.
+    layouts: &'a Layouts,
     faults: Vec<Fault>,
     /// Parameters that have an update.
     updated: HashSet<NodeId>,
@@ -187,7 +190,7 @@ impl Check<'_> {
             Err(error) => self.fault(&node.name, format!("its operands do not fit: {}", error.message)),
             Ok(mut expected) => {
                 if self.graph.stage == Stage::LaidOut {
-                    ops::set_layouts(&node.op, &mut expected);
+                    ops::set_layouts(&node.op, &mut expected, self.layouts);
                 }
                 if expected != node.types {
                     let sentence = format!("has types [{}], needs [{}]", list(&node.types), list(&expected));

@@ -7,8 +7,6 @@
 
 use std::cmp::Reverse;
 
-use super::ALIGN;
-
 /// Memory wanted from the first to the last step, both inclusive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Request {
@@ -31,16 +29,16 @@ impl Request {
 /// Where everything lies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Placement {
-    /// Offset of each request, a multiple of [`ALIGN`].
+    /// Offset of each request, a multiple of the alignment.
     pub offsets: Vec<usize>,
     /// Size of the arena.
     pub peak: usize,
 }
 
 /// Places all requests.
-pub fn place(requests: &[Request]) -> Placement {
-    let bound = lower_bound(requests);
-    let mut best = place_in_order(requests, &sorted(requests, |r| (Reverse(r.bytes), r.live.0)));
+pub fn place(requests: &[Request], alignment: usize) -> Placement {
+    let bound = lower_bound(requests, alignment);
+    let mut best = place_in_order(requests, &sorted(requests, |r| (Reverse(r.bytes), r.live.0)), alignment);
     if best.peak > bound {
         let others = [
             sorted(requests, |r| (Reverse(r.length()), Reverse(r.bytes))),
@@ -48,7 +46,7 @@ pub fn place(requests: &[Request]) -> Placement {
             sorted(requests, |r| (r.live.0, Reverse(r.bytes))),
         ];
         for order in others {
-            let placement = place_in_order(requests, &order);
+            let placement = place_in_order(requests, &order, alignment);
             if placement.peak < best.peak {
                 best = placement;
             }
@@ -58,11 +56,11 @@ pub fn place(requests: &[Request]) -> Placement {
 }
 
 /// Bytes alive at the fullest step: no placement needs less.
-pub fn lower_bound(requests: &[Request]) -> usize {
+pub fn lower_bound(requests: &[Request], alignment: usize) -> usize {
     let steps = requests.iter().map(|r| r.live.1 + 2).max().unwrap_or(0);
     let mut change = vec![0i64; steps];
     for request in requests {
-        let bytes = align(request.bytes) as i64;
+        let bytes = align(request.bytes, alignment) as i64;
         change[request.live.0] += bytes;
         change[request.live.1 + 1] -= bytes;
     }
@@ -73,9 +71,9 @@ pub fn lower_bound(requests: &[Request]) -> usize {
     }) as usize
 }
 
-/// Rounded up to the alignment.
-pub fn align(bytes: usize) -> usize {
-    bytes.next_multiple_of(ALIGN)
+/// Rounded up to an alignment.
+pub fn align(bytes: usize, to: usize) -> usize {
+    bytes.next_multiple_of(to)
 }
 
 fn sorted<K: Ord>(requests: &[Request], key: impl Fn(&Request) -> K) -> Vec<usize> {
@@ -84,25 +82,25 @@ fn sorted<K: Ord>(requests: &[Request], key: impl Fn(&Request) -> K) -> Vec<usiz
     order
 }
 
-fn place_in_order(requests: &[Request], order: &[usize]) -> Placement {
+fn place_in_order(requests: &[Request], order: &[usize], alignment: usize) -> Placement {
     let mut offsets = vec![0; requests.len()];
     // Placed requests by ascending offset.
     let mut placed: Vec<(usize, Request)> = Vec::with_capacity(requests.len());
     let mut peak = 0;
     for &i in order {
         let request = requests[i];
-        let offset = best_gap(&placed, &request);
+        let offset = best_gap(&placed, &request, alignment);
         let position = placed.partition_point(|&(other, _)| other <= offset);
         placed.insert(position, (offset, request));
         offsets[i] = offset;
-        peak = peak.max(offset + align(request.bytes));
+        peak = peak.max(offset + align(request.bytes, alignment));
     }
     Placement { offsets, peak }
 }
 
 /// Start of the smallest gap that fits, or the end of what lives at the same time.
-fn best_gap(placed: &[(usize, Request)], request: &Request) -> usize {
-    let bytes = align(request.bytes);
+fn best_gap(placed: &[(usize, Request)], request: &Request, alignment: usize) -> usize {
+    let bytes = align(request.bytes, alignment);
     let mut free_from = 0;
     let mut best: Option<(usize, usize)> = None;
     for (offset, other) in placed.iter().filter(|(_, other)| request.meets(other)) {
@@ -112,7 +110,7 @@ fn best_gap(placed: &[(usize, Request)], request: &Request) -> usize {
                 best = Some((gap, free_from));
             }
         }
-        free_from = free_from.max(offset + align(other.bytes));
+        free_from = free_from.max(offset + align(other.bytes, alignment));
     }
     best.map_or(free_from, |(_, offset)| offset)
 }
@@ -120,6 +118,7 @@ fn best_gap(placed: &[(usize, Request)], request: &Request) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backend::CACHE_LINE as ALIGN;
 
     /// Small deterministic generator (xorshift64) of request lists.
     fn random_requests(seed: u64) -> Vec<Request> {
@@ -142,7 +141,7 @@ mod tests {
     fn live_requests_never_overlap() {
         for seed in 1..500 {
             let requests = random_requests(seed);
-            let placement = place(&requests);
+            let placement = place(&requests, ALIGN);
             for (i, a) in requests.iter().enumerate() {
                 assert_eq!(placement.offsets[i] % ALIGN, 0);
                 assert!(placement.offsets[i] + a.bytes <= placement.peak);
@@ -151,15 +150,15 @@ mod tests {
                     assert!(x + a.bytes <= y || y + b.bytes <= x, "seed {seed}: {i} and {j} overlap");
                 }
             }
-            assert!(placement.peak >= lower_bound(&requests));
-            assert!(placement.peak <= requests.iter().map(|r| align(r.bytes)).sum());
+            assert!(placement.peak >= lower_bound(&requests, ALIGN));
+            assert!(placement.peak <= requests.iter().map(|r| align(r.bytes, ALIGN)).sum());
         }
     }
 
     #[test]
     fn memory_is_reused() {
         let chain: Vec<Request> = (0..10).map(|i| Request { bytes: 640, live: (i, i + 1) }).collect();
-        assert_eq!(place(&chain).peak, 2 * 640);
+        assert_eq!(place(&chain, ALIGN).peak, 2 * 640);
     }
 
     #[test]
@@ -169,14 +168,14 @@ mod tests {
             (256, Request { bytes: 64, live: (0, 9) }),
             (384, Request { bytes: 64, live: (0, 9) }),
         ];
-        assert_eq!(best_gap(&placed, &Request { bytes: 64, live: (3, 4) }), 320);
-        assert_eq!(best_gap(&placed, &Request { bytes: 128, live: (3, 4) }), 64);
-        assert_eq!(best_gap(&placed, &Request { bytes: 256, live: (3, 4) }), 448);
-        assert_eq!(best_gap(&placed, &Request { bytes: 256, live: (10, 11) }), 0);
+        assert_eq!(best_gap(&placed, &Request { bytes: 64, live: (3, 4) }, ALIGN), 320);
+        assert_eq!(best_gap(&placed, &Request { bytes: 128, live: (3, 4) }, ALIGN), 64);
+        assert_eq!(best_gap(&placed, &Request { bytes: 256, live: (3, 4) }, ALIGN), 448);
+        assert_eq!(best_gap(&placed, &Request { bytes: 256, live: (10, 11) }, ALIGN), 0);
     }
 
     #[test]
     fn nothing_needs_nothing() {
-        assert_eq!(place(&[]), Placement { offsets: vec![], peak: 0 });
+        assert_eq!(place(&[], ALIGN), Placement { offsets: vec![], peak: 0 });
     }
 }

@@ -1,7 +1,7 @@
 //! What keeps every kernel inside of its operands: checked of each plan when it is made, and once more by a device that loads
 //! one, since a plan may come from a file.
 //!
-//! 1. Every buffer lies inside its region at a multiple of [`ALIGN`], and its size is its shape's. A slice lies at its
+//! 1. Every buffer lies inside its region at a multiple of the plan's alignment, and its size is its shape's. A slice lies at its
 //!    channels of a map that is none, and has its pixels.
 //! 2. Every step has the operands that its kernel's table says: as many, of those sizes and types, slices only where the
 //!    kernel steps over gaps. Maps of one group are all `f32` or all bf16.
@@ -10,14 +10,17 @@
 
 use std::ops::Range;
 
-use super::{ALIGN, Buffer, BufferId, Operand, Operands, Plan, Region, Slice, Step};
+use super::{Buffer, BufferId, Operand, Operands, Plan, Region, Slice, Step};
 use crate::ir::graph::Mode;
-use crate::ir::types::{DType, Layout};
+use crate::ir::types::DType;
 
 impl Plan {
     /// All faults that could make a kernel touch memory outside of its operands, as sentences.
     pub fn check_memory(&self) -> Vec<String> {
         let mut faults = Vec::new();
+        if !self.align.is_power_of_two() {
+            faults.push(format!("an alignment of {} bytes", self.align));
+        }
         self.check_ids(&mut faults);
         if !faults.is_empty() {
             return faults;
@@ -70,7 +73,7 @@ impl Plan {
             return;
         }
         let end = offset.checked_add(*bytes);
-        if !offset.is_multiple_of(ALIGN) || end.is_none_or(|end| end > self.region_bytes(*region)) {
+        if !offset.is_multiple_of(self.align) || end.is_none_or(|end| end > self.region_bytes(*region)) {
             faults.push(format!(
                 "`{name}`: {bytes} bytes at {offset} of {region} are misaligned or outside of it"
             ));
@@ -85,7 +88,7 @@ impl Plan {
             [n, h, w] == [own_n, own_h, own_w]
                 && start.checked_add(own_c)? <= c
                 && whole.slice.is_none()
-                && whole.layout == Layout::Nhwc
+                && whole.layout == self.layouts.maps
                 && kind(buffer) == kind(whole)
                 && buffer.offset == whole.offset.checked_add(start.checked_mul(buffer.dtype.size())?)?,
         )

@@ -2,15 +2,18 @@
 
 use super::arena::align;
 use super::{Buffer, BufferId, Plan, Region, RegionSizes, liveness, slices, storage};
+use crate::backend::Backend;
 use crate::ir::graph::Mode;
 use crate::ir::types::{DType, TensorType};
 
 impl Plan {
     /// A plan without steps.
-    pub(crate) fn new(name: &str, mode: Mode) -> Self {
+    pub(crate) fn new(name: &str, mode: Mode, backend: &Backend) -> Self {
         Plan {
             name: name.to_owned(),
             mode,
+            align: backend.align,
+            layouts: backend.layouts,
             batch: 0,
             sizes: RegionSizes::default(),
             buffers: Vec::new(),
@@ -25,9 +28,13 @@ impl Plan {
     }
 
     /// Decides what is a slice, what is stored as bf16, and where everything in the arena lies, once all steps are there.
-    pub(crate) fn place(&mut self) {
-        slices::remove_copies(self);
-        storage::choose(self);
+    pub(crate) fn place(&mut self, backend: &Backend) {
+        if backend.slices {
+            slices::remove_copies(self);
+        }
+        if backend.bf16_maps {
+            storage::choose(self);
+        }
         self.sizes.arena = liveness::plan_arena(self);
     }
 
@@ -75,7 +82,7 @@ impl Plan {
     fn add_control(&mut self, name: &str, dtype: DType) -> BufferId {
         let ty = TensorType { dtype, ..TensorType::f32([]) };
         let id = self.add_buffer(name.to_owned(), &ty, Region::Control, self.sizes.control);
-        self.sizes.control = align(self.sizes.control + dtype.size());
+        self.sizes.control = align(self.sizes.control + dtype.size(), self.align);
         id
     }
 }

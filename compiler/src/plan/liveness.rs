@@ -8,7 +8,7 @@ use super::{Buffer, BufferId, Plan, Region, Slice};
 pub(super) fn plan_arena(plan: &mut Plan) -> usize {
     set_lifetimes(plan);
     let shared = share_in_place(plan);
-    let placement = arena::place(&shared.requests);
+    let placement = arena::place(&shared.requests, plan.align);
     for (buffer, request) in plan.buffers.iter_mut().zip(&shared.request_of) {
         if let Some(request) = request {
             buffer.offset = placement.offsets[*request];

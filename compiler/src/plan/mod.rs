@@ -27,13 +27,14 @@ pub use kernel::operand::{Content, Operand, Operands};
 
 use serde::{Deserialize, Serialize};
 
+use crate::backend::{Backend, Layouts};
 use crate::ir::graph::Mode;
 use crate::ir::init::Init;
 use crate::ir::persistent::{Recipe, Role};
 use crate::ir::types::DType;
 
-/// Alignment of every buffer, in bytes: a cache line, and a 512-bit vector.
-pub const ALIGN: usize = 64;
+/// Alignment of the CPU's buffers, in bytes: a cache line, and a 512-bit vector.
+pub use crate::backend::CACHE_LINE as ALIGN;
 
 /// One kernel call.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -90,6 +91,14 @@ pub struct RegionSizes {
     pub control: usize,
 }
 
+fn cache_line() -> usize {
+    Backend::CPU.align
+}
+
+fn channels_innermost() -> Layouts {
+    Backend::CPU.layouts
+}
+
 fn is_zero(bytes: &usize) -> bool {
     *bytes == 0
 }
@@ -119,6 +128,12 @@ pub struct Plan {
     pub name: String,
     /// Inference or training.
     pub mode: Mode,
+    /// Every buffer lies at a multiple of that many bytes, slices aside.
+    #[serde(default = "cache_line")]
+    pub align: usize,
+    /// Orders in memory of maps and weights.
+    #[serde(default = "channels_innermost")]
+    pub layouts: Layouts,
     /// Images per run.
     pub batch: usize,
     /// Bytes of each region.

@@ -14,7 +14,7 @@
 
 use super::kernel::{ChannelSlice, Concat};
 use super::{Buffer, BufferId, Kernel, Operands, Plan, Region, Slice, Step};
-use crate::ir::types::{DType, Layout};
+use crate::ir::types::DType;
 
 /// Removes what copying can be; to be called before lifetimes are known.
 pub(super) fn remove_copies(plan: &mut Plan) {
@@ -66,7 +66,7 @@ fn slice_parts(plan: &mut Plan, uses: &Uses, replaced: &mut [Option<Vec<Step>>])
         let Kernel::ChannelSlice(ChannelSlice { start, .. }) = plan.steps[index].kernel else { continue };
         let (from, part) = (plan.steps[index].inputs[0], plan.steps[index].outputs[0]);
         let in_arena = plan.buffer(from).region == Region::Arena && from != plan.input;
-        if in_arena && is_map(plan.buffer(from)) && uses.reads_step_over(plan, part, None) {
+        if in_arena && is_map(plan, plan.buffer(from)) && uses.reads_step_over(plan, part, None) {
             let whole = plan.buffer(from).slice.unwrap_or(Slice { of: from, start: 0 });
             plan.buffers[part.0 as usize].slice = Some(Slice { start: whole.start + start, ..whole });
             *instead = Some(Vec::new());
@@ -75,8 +75,8 @@ fn slice_parts(plan: &mut Plan, uses: &Uses, replaced: &mut [Option<Vec<Step>>])
 }
 
 /// Whether a buffer can be a slice or have some.
-fn is_map(buffer: &Buffer) -> bool {
-    buffer.shape.rank() == 4 && (buffer.dtype, buffer.layout) == (DType::F32, Layout::Nhwc)
+fn is_map(plan: &Plan, buffer: &Buffer) -> bool {
+    buffer.shape.rank() == 4 && (buffer.dtype, buffer.layout) == (DType::F32, plan.layouts.maps)
 }
 
 impl Plan {
@@ -134,6 +134,6 @@ impl Uses {
         let own = buffer.region == Region::Arena && buffer.slice.is_none() && !is_result;
         let mut others = self.read[id.0 as usize].iter().filter(|&&(step, _)| Some(step) != but);
         let stepped = others.all(|&(step, input)| self.operands[step].inputs[input].slice);
-        is_map(buffer) && own && stepped
+        is_map(plan, buffer) && own && stepped
     }
 }

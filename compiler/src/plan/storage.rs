@@ -6,7 +6,7 @@
 //! parameters, and their gradients.
 
 use super::{BufferId, Operands, Plan, Region, Step};
-use crate::ir::types::{DType, Layout};
+use crate::ir::types::DType;
 
 /// Gives maps their element type; to be called before lifetimes are known.
 pub(super) fn choose(plan: &mut Plan) {
@@ -47,7 +47,7 @@ pub(super) fn choose(plan: &mut Plan) {
 /// A map that nobody outside of the plan writes or reads, with memory of its own.
 fn is_inner_map(plan: &Plan, id: BufferId) -> bool {
     let buffer = plan.buffer(id);
-    let is_map = buffer.shape.rank() == 4 && (buffer.dtype, buffer.layout) == (DType::F32, Layout::Nhwc);
+    let is_map = buffer.shape.rank() == 4 && (buffer.dtype, buffer.layout) == (DType::F32, plan.layouts.maps);
     let outside = id == plan.input || plan.outputs.iter().any(|&(_, output)| output == id);
     is_map && buffer.region == Region::Arena && buffer.slice.is_none() && !outside
 }

@@ -17,7 +17,7 @@ pub mod resolved;
 pub mod schema;
 pub mod sections;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 pub mod yaml;
 
 pub use load::{load, load_builtin};

@@ -5,13 +5,13 @@ use crate::build::{build, check_expect};
 use crate::compile;
 use crate::ir::graph::{Graph, Mode};
 use crate::ir::op::{Conv, Op, Param, UpdateRule};
-use crate::report::{Dump, Summary, Target};
+use crate::report::{Summary, Target};
 use crate::source::SourceMap;
 use crate::spec::limits::Limits;
 use crate::spec::train::{By, Schedule};
 use crate::spec::{Request, ResolvedSpec};
 
-fn get(name: &str, overrides: &[&str]) -> (ResolvedSpec, SourceMap) {
+pub(crate) fn get(name: &str, overrides: &[&str]) -> (ResolvedSpec, SourceMap) {
     let overrides: Vec<String> = overrides.iter().map(|o| (*o).to_string()).collect();
     let mut sources = SourceMap::default();
     let spec = load_builtin(name, &overrides, Limits::default(), &mut sources)
@@ -232,7 +232,7 @@ fn every_variant_is_short_is_what_it_expects_and_survives_emission() {
             spec.name.value
         );
         assert_eq!(spec.warnings, [], "{name}");
-        let target = Target { mode: Mode::Infer, batch: 1, dump: Dump::Never };
+        let target = Target::new(Mode::Infer, 1);
         let compiled = compile(&spec, &target).unwrap_or_else(|faults| panic!("{name}: {faults:#?}"));
         let (params, macs) = (compiled.summary.params, compiled.summary.macs);
         assert!(

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use resnetc_compiler::backend::Backend;
 use resnetc_compiler::ir::graph::Mode;
 use resnetc_compiler::plan::{ALIGN, Buffer, BufferId, Plan, Region};
 
@@ -181,10 +182,19 @@ impl Device for CpuDevice {
         format!("cpu ({}{slow}, {threads} thread{})", self.isa.name(), if threads == 1 { "" } else { "s" })
     }
 
+    fn backend(&self) -> Backend {
+        Backend::CPU
+    }
+
     fn load(&mut self, plan: Arc<Plan>) -> Result<ProgramId> {
         if plan.optimizer.len() > OPTIMIZER_REGIONS {
             let text = format!("an optimizer of {} tensors a parameter", plan.optimizer.len());
             return Err(Error::Device(format!("{}: no room for {text}", plan.name)));
+        }
+        let Backend { align, layouts, .. } = self.backend();
+        if plan.layouts != layouts || !plan.align.is_multiple_of(align) {
+            let text = "the plan is compiled for another backend";
+            return Err(Error::Device(format!("{}: {text}", plan.name)));
         }
         if let Some(fault) = plan.check_memory().into_iter().next() {
             return Err(Error::Device(format!("{}: {fault}", plan.name)));

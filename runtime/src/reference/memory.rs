@@ -93,10 +93,10 @@ fn elements(buffer: &Buffer) -> Result<usize> {
 /// Logical dimensions in the order in which the layout stores them, outermost first.
 fn storage_order(layout: Layout, rank: usize) -> Vec<usize> {
     match (layout, rank) {
-        (Layout::Nhwc, 4) => vec![0, 2, 3, 1],
+        (Layout::Nhwc | Layout::Ohwi, 4) => vec![0, 2, 3, 1],
         (Layout::Hwio, 4) => vec![2, 3, 1, 0],
         (Layout::Hwio, 2) => vec![1, 0],
-        (Layout::Plain | Layout::Nhwc | Layout::Hwio, _) => (0..rank).collect(),
+        (Layout::Plain | Layout::Nhwc | Layout::Hwio | Layout::Ohwi, _) => (0..rank).collect(),
     }
 }
 

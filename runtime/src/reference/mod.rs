@@ -24,6 +24,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use candle_core::{DType, Tensor};
+use resnetc_compiler::backend::Backend;
 use resnetc_compiler::ir::types::DType as Element;
 use resnetc_compiler::plan::{BufferId, Kernel, Plan, Slice, Step};
 
@@ -187,6 +188,11 @@ impl ReferenceDevice {
 impl Device for ReferenceDevice {
     fn describe(&self) -> String {
         format!("reference (candle, {:?}, {})", self.device.location(), self.dtype.as_str())
+    }
+
+    /// It runs the plans of every backend.
+    fn backend(&self) -> Backend {
+        Backend::REFERENCE
     }
 
     fn load(&mut self, plan: Arc<Plan>) -> Result<ProgramId> {

@@ -4,7 +4,7 @@ use resnetc_compiler::compile;
 use resnetc_compiler::ir::graph::Mode;
 use resnetc_compiler::ir::types::DType;
 use resnetc_compiler::ir::update::{SgdAttrs, UpdateRule};
-use resnetc_compiler::report::{Dump, Target};
+use resnetc_compiler::report::Target;
 use resnetc_compiler::source::SourceMap;
 use resnetc_compiler::spec::limits::Limits;
 use resnetc_compiler::spec::train::{Augment, By, Normalize, Schedule};
@@ -55,7 +55,7 @@ fn plan(mode: Mode, batch: usize) -> Plan {
     let limits = Limits::default();
     let request = Request { name: "tiny.yaml", text: TINY, overrides: &[], read: &none, limits };
     let spec = load(&request, &mut SourceMap::default()).expect("the spec is right");
-    compile(&spec, &Target { mode, batch, dump: Dump::Never }).expect("it compiles").plan
+    compile(&spec, &Target::new(mode, batch)).expect("it compiles").plan
 }
 
 /// The training plan of the tests' network.

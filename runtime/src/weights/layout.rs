@@ -75,6 +75,7 @@ pub fn load(shape: &Shape, layout: Layout, data: &[f32]) -> Vec<f32> {
 fn axes(shape: &Shape, layout: Layout) -> Option<[usize; 4]> {
     match (layout, shape.rank()) {
         (Layout::Nhwc, 4) => Some([0, 2, 3, 1]),
+        (Layout::Ohwi, 4) => Some([0, 2, 3, 1]),
         // `[cout, cin, kh, kw]` as `[kh][kw][cin][cout]`, `[out, in]` as `[in][out]`.
         (Layout::Hwio, 4 | 2) => Some([2, 3, 1, 0]),
         _ => None,

@@ -87,6 +87,7 @@ impl<'s> Norm<'s> {
 
 #[cfg(test)]
 mod tests {
+    use resnetc_compiler::backend::Backend;
     use resnetc_compiler::ir::graph::Mode;
     use resnetc_compiler::ir::op::{Init, Role};
     use resnetc_compiler::ir::types::{DType, Layout};
@@ -136,6 +137,8 @@ mod tests {
         Plan {
             name: "by hand".into(),
             mode: Mode::Infer,
+            align: Backend::CPU.align,
+            layouts: Backend::CPU.layouts,
             batch: 1,
             sizes: RegionSizes { params: bytes, ..RegionSizes::default() },
             buffers: vec![buffer],

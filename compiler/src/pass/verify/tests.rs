@@ -1,6 +1,7 @@
 //! A sound graph has no faults; each broken invariant is found.
 
 use super::*;
+use crate::backend::Backend;
 use crate::ir::op::{
     Activate, Activation, Affine, ChannelSum, Conv, Epilogue, Input, Param, Recipe, Role, Update, UpdateRule,
 };
@@ -48,7 +49,7 @@ fn named<'a>(graph: &'a mut Graph, name: &str) -> &'a mut crate::ir::graph::Node
 fn faults(change: impl FnOnce(&mut Graph)) -> Vec<String> {
     let mut graph = typed();
     change(&mut graph);
-    verify(&graph).iter().map(ToString::to_string).collect()
+    verify(&graph, &Backend::CPU.layouts).iter().map(ToString::to_string).collect()
 }
 
 /// That a change gives exactly one fault, which says that.
