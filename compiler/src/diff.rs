@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::ir::graph::Node;
 use crate::ir::op::{AvgPool, BatchNorm, BlurPool, Conv, Input, MaxPool, Norm, Op};
+use crate::ir::origin as network;
 use crate::report::{Network, UnitRow};
 
 /// One aspect in which two networks differ, and everywhere where they differ in the same way.
@@ -29,13 +30,13 @@ pub fn diff(a: &Network, b: &Network) -> Vec<Difference> {
         found.compare(aspect, "network", a, b);
     }
     let (rows_a, rows_b) = (&a.summary.units, &b.summary.units);
-    for name in union(rows_a, rows_b) {
-        let row = |rows: &[UnitRow]| rows.iter().find(|row| row.name == name).cloned();
+    for part in union(rows_a, rows_b) {
+        let row = |rows: &[UnitRow]| rows.iter().find(|row| row.part == part).cloned();
         match (row(rows_a), row(rows_b)) {
             (Some(in_a), Some(in_b)) => found.parts(&Part::new(a, &in_a), &Part::new(b, &in_b)),
             (in_a, in_b) => {
                 let kind = |row: Option<UnitRow>| row.map_or("none".to_owned(), |row| row.kind);
-                found.compare("kind", &name, kind(in_a), kind(in_b));
+                found.compare("kind", &part.to_string(), kind(in_a), kind(in_b));
             }
         }
     }
@@ -50,8 +51,8 @@ fn whole(network: &Network) -> Vec<(&'static str, String)> {
     });
     let mut stages: BTreeMap<usize, usize> = BTreeMap::new();
     for row in &network.summary.units {
-        if row.name.contains(".unit") {
-            *stages.entry(stage(&row.name)).or_default() += 1;
+        if let network::Part::Unit { stage, .. } = row.part {
+            *stages.entry(stage).or_default() += 1;
         }
     }
     let units: Vec<String> = stages.values().map(usize::to_string).collect();
@@ -65,29 +66,23 @@ fn whole(network: &Network) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// `stage3.unit0` to 3; 0 of stem and head.
-fn stage(name: &str) -> usize {
-    let number = name.strip_prefix("stage").and_then(|rest| rest.split('.').next());
-    number.and_then(|n| n.parse().ok()).unwrap_or(0)
-}
-
-/// All names, each where it stands in one of the two: units that only the second has come behind those of their stage.
-fn union(a: &[UnitRow], b: &[UnitRow]) -> Vec<String> {
-    let mut names: Vec<String> = a.iter().map(|row| row.name.clone()).collect();
+/// All parts, each where it stands in one of the two: units that only the second has come behind those of their stage.
+fn union(a: &[UnitRow], b: &[UnitRow]) -> Vec<network::Part> {
+    let mut parts: Vec<network::Part> = a.iter().map(|row| row.part).collect();
     let mut at = 0;
     for row in b {
-        match names.iter().position(|name| *name == row.name) {
+        match parts.iter().position(|&part| part == row.part) {
             Some(found) => at = found + 1,
             None => {
-                let rest =
-                    names[at..].iter().take_while(|name| stage(name) != 0 && stage(name) <= stage(&row.name));
-                at += rest.count();
-                names.insert(at, row.name.clone());
+                let before =
+                    |part: &&network::Part| part.stage().is_some_and(|s| Some(s) <= row.part.stage());
+                at += parts[at..].iter().take_while(before).count();
+                parts.insert(at, row.part);
                 at += 1;
             }
         }
     }
-    names
+    parts
 }
 
 /// Stem, a unit or the head.
@@ -114,9 +109,9 @@ impl Part {
         };
         for id in network.graph.ids() {
             let node = network.graph.node(id);
-            let local = node.name.strip_prefix(&row.name).and_then(|rest| rest.strip_prefix('.'));
+            let local = node.part.local(&node.name);
             // What the shortcut became is told by the shortcut's own sentence.
-            if let Some(local) = local.filter(|local| !local.starts_with("shortcut")) {
+            if node.part == row.part && !local.starts_with("shortcut") {
                 part.take(local, node);
             }
         }

@@ -26,7 +26,7 @@ mod summary;
 
 use diagnostic::Diagnostic;
 use ir::graph::{Graph, Mode};
-use pass::PassContext;
+use pass::{PassContext, PassId};
 use report::{Compiled, Dump, Network, Target};
 use spec::ResolvedSpec;
 use spec::train::TrainConfig;
@@ -76,7 +76,7 @@ fn context(spec: &ResolvedSpec, target: &Target) -> PassContext {
 /// The training graph as it would be without fusion, to count what fusion saves.
 fn unfused(expanded: &Graph, context: &PassContext) -> Result<Graph, Vec<Diagnostic>> {
     let mut passes = pass::back(Mode::Train);
-    passes.retain(|pass| ["differentiate", "dead-code"].contains(&pass.name));
+    passes.retain(|pass| [PassId::Differentiate, PassId::DeadCode].contains(&pass.id));
     let silent = PassContext { dump: Dump::Never, ..context.clone() };
     Ok(pass::run_list(expanded.clone(), &passes, &silent)?.0)
 }

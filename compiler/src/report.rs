@@ -3,8 +3,11 @@
 use serde::Serialize;
 
 use crate::backend::Backend;
-use crate::ir::graph::{Graph, Mode, Stage};
+use crate::ir::graph::{Graph, Mode};
+use crate::ir::origin::Part;
 use crate::plan::Plan;
+
+pub use crate::pass::report::{Dump, PassReport};
 
 /// What to compile for.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,18 +27,6 @@ impl Target {
     pub fn new(mode: Mode, batch: usize) -> Self {
         Target { mode, batch, backend: Backend::CPU, dump: Dump::Never }
     }
-}
-
-/// After which passes the graph is printed into its [`PassReport`].
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum Dump {
-    /// None.
-    #[default]
-    Never,
-    /// Every one.
-    All,
-    /// The one of that name.
-    After(String),
 }
 
 /// Result of a compilation.
@@ -88,6 +79,9 @@ pub struct Summary {
 pub struct UnitRow {
     /// `stem`, `stage1.unit0`, ..., `head`.
     pub name: String,
+    /// The same as a part of the network.
+    #[serde(skip)]
+    pub part: Part,
     /// Name of the unit in the spec; `stem`, `head`.
     pub kind: String,
     /// Of its result, without the batch.
@@ -99,21 +93,4 @@ pub struct UnitRow {
     /// What the shortcut became and why: `identity: the shapes agree`, `projection: 64 -> 256 channels, stride 2, rule B`,
     /// `avgpool -> conv -> bn: 256 -> 512 channels, stride 2`.
     pub shortcut: Option<String>,
-}
-
-/// What a pass did.
-#[derive(Debug, Clone, PartialEq)]
-pub struct PassReport {
-    /// Name of the pass: `fold-bn`.
-    pub name: &'static str,
-    /// Stage of the graph after it.
-    pub stage: Stage,
-    /// Places where it changed something.
-    pub fired: usize,
-    /// `(node, sentence)`: what it did or why it did not.
-    pub notes: Vec<(String, String)>,
-    /// Operators after it.
-    pub nodes: usize,
-    /// The graph's text, where asked for.
-    pub dump: Option<String>,
 }

@@ -5,8 +5,10 @@ use std::collections::HashMap;
 
 use crate::ir::graph::{Graph, NodeId, Value};
 use crate::ir::op::{Op, Param};
+use crate::ir::origin::Part;
 use crate::ir::types::TensorType;
 use crate::ops::{self, ShortcutChange};
+use crate::pass::PassId;
 use crate::report::{PassReport, Summary, UnitRow};
 use crate::spec::ResolvedSpec;
 
@@ -16,13 +18,13 @@ pub(crate) fn summarize(spec: &ResolvedSpec, graph: &Graph, reports: &[PassRepor
     let shortcuts = shortcuts(graph, reports);
     let mut units: Vec<UnitRow> = Vec::new();
     for id in graph.ids() {
-        let name = row_name(&graph.node(id).name);
-        let found = units.iter().rposition(|row| row.name == name);
-        if found.is_none() && !belongs_to_unit(spec, name) {
+        let part = graph.node(id).part;
+        if part == Part::Network {
             continue;
         }
+        let found = units.iter().rposition(|row| row.part == part);
         let index = found.unwrap_or_else(|| {
-            units.push(new_row(spec, name, shortcuts.get(name)));
+            units.push(new_row(spec, part, shortcuts.get(&part)));
             units.len() - 1
         });
         count(graph, id, batch, &mut units[index]);
@@ -46,32 +48,16 @@ pub(crate) fn operators(graph: &Graph) -> usize {
     graph.ids().filter(|&id| !graph.node(id).op.is_source()).count()
 }
 
-/// `stage1.unit0.conv1` belongs to `stage1.unit0`, `stem.conv1` to `stem`.
-fn row_name(node: &str) -> &str {
-    let dots = if node.starts_with("stage") { 2 } else { 1 };
-    node.match_indices('.').nth(dots - 1).map_or(node, |(end, _)| &node[..end])
-}
-
-/// The index of the stage in a unit's name, from 0.
-fn stage(row: &str) -> Option<usize> {
-    let (number, _) = row.strip_prefix("stage")?.split_once('.')?;
-    number.parse::<usize>().ok()?.checked_sub(1)
-}
-
-/// Whether a row is a part of the network rather than its input, labels or loss.
-fn belongs_to_unit(spec: &ResolvedSpec, row: &str) -> bool {
-    row == "stem" || row == "head" || stage(row).is_some_and(|stage| stage < spec.stages.len())
-}
-
-fn new_row(spec: &ResolvedSpec, name: &str, shortcut: Option<&String>) -> UnitRow {
-    let unit = spec.stages.get(stage(name).unwrap_or(usize::MAX)).and_then(|stage| {
-        let at = name.rsplit_once(".unit")?.1.parse::<usize>().ok()?;
-        Some(stage.units.get(at)?.unit.name.text.clone())
-    });
-    let part = name.rsplit('.').next().unwrap_or(name);
+fn new_row(spec: &ResolvedSpec, part: Part, shortcut: Option<&String>) -> UnitRow {
+    let kind = match part {
+        Part::Unit { stage, unit } => spec.stages[stage - 1].units[unit].unit.name.text.clone(),
+        Part::Transition { .. } => "transition".to_owned(),
+        Part::Stem | Part::Head | Part::Network => part.to_string(),
+    };
     UnitRow {
-        name: name.to_owned(),
-        kind: unit.unwrap_or_else(|| part.to_owned()),
+        name: part.to_string(),
+        part,
+        kind,
         output_shape: Vec::new(),
         params: 0,
         macs: 0,
@@ -97,20 +83,20 @@ fn count(graph: &Graph, id: NodeId, batch: usize, row: &mut UnitRow) {
     }
 }
 
-/// What became of each unit's shortcut, by the unit's name.
-fn shortcuts<'g>(graph: &'g Graph, reports: &'g [PassReport]) -> HashMap<&'g str, String> {
-    let mut layers: HashMap<&str, Vec<NodeId>> = HashMap::new();
+/// What became of each unit's shortcut.
+fn shortcuts(graph: &Graph, reports: &[PassReport]) -> HashMap<Part, String> {
+    let mut layers: HashMap<Part, Vec<NodeId>> = HashMap::new();
     for id in graph.ids().filter(|&id| !graph.node(id).op.is_source()) {
-        let name = &graph.node(id).name;
-        let row = row_name(name);
-        if name[row.len()..].starts_with(".shortcut") {
-            layers.entry(row).or_default().push(id);
+        let node = graph.node(id);
+        if node.part.local(&node.name).starts_with("shortcut") {
+            layers.entry(node.part).or_default().push(id);
         }
     }
-    let mut texts: HashMap<&str, String> =
-        layers.into_iter().map(|(row, layers)| (row, layered(graph, &layers))).collect();
-    let notes = reports.iter().filter(|report| report.name == "expand-shortcuts").flat_map(|r| &r.notes);
-    texts.extend(notes.map(|(node, note)| (row_name(node), note.clone())));
+    let mut texts: HashMap<Part, String> =
+        layers.into_iter().map(|(part, layers)| (part, layered(graph, &layers))).collect();
+    let reports = reports.iter().filter(|report| report.pass == PassId::ExpandShortcuts);
+    let notes = reports.flat_map(|report| &report.notes);
+    texts.extend(notes.map(|note| (note.part, note.sentence.clone())));
     texts
 }
 

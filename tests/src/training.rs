@@ -8,7 +8,7 @@ use candle_core::{DType, Device as CandleDevice, Tensor};
 use resnetc_compiler::ir::graph::Graph;
 use resnetc_compiler::ir::op::{Role, SgdAttrs, UpdateRule};
 use resnetc_compiler::lower::lower;
-use resnetc_compiler::pass::{self, PassContext};
+use resnetc_compiler::pass::{self, PassContext, PassId};
 use resnetc_compiler::plan::{BufferId, Plan, Region, Slot};
 use resnetc_compiler::report::Dump;
 use resnetc_runtime::device::{Device, ProgramId};
@@ -25,7 +25,7 @@ pub const SGD: SgdAttrs = SgdAttrs { momentum: 0.9, dampening: 0.0, nesterov: fa
 ///
 /// # Panics
 /// When the graph is refused.
-pub fn compile_without(graph: Graph, left_out: &[&str]) -> Plan {
+pub fn compile_without(graph: Graph, left_out: &[PassId]) -> Plan {
     let context = PassContext {
         optimizer: UpdateRule::Sgd(SGD),
         decay_norm: true,
@@ -34,7 +34,7 @@ pub fn compile_without(graph: Graph, left_out: &[&str]) -> Plan {
     };
     let mut passes = pass::front();
     passes.extend(pass::back(graph.mode));
-    passes.retain(|p| !left_out.contains(&p.name));
+    passes.retain(|p| !left_out.contains(&p.id));
     let (graph, _) = pass::run_list(graph, &passes, &context).expect("a sound graph");
     let plan = lower(&graph, &Backend::CPU);
     assert_eq!(plan.check(), Vec::<String>::new());

@@ -5,11 +5,12 @@ use resnetc_compiler::ir::op::{
     Activation, AvgPool, BlurPool, Concat, ConvAttrs, Drop, DropPart, Epilogue, GlobalAvgPool, GlobalMaxPool,
     Mul, Op, PoolAttrs, ScaleShift, ShortcutRule,
 };
+use resnetc_compiler::pass::PassId;
 use resnetc_tests::nets::{Net, square};
 use resnetc_tests::training::{Session, assert_gradients, compile_without};
 
 /// Passes without which every operator has its own forward and backward kernels.
-const FUSING: &[&str] = &["fuse-bn", "fuse-mul", "fuse-add", "accumulate-conv"];
+const FUSING: &[PassId] = &[PassId::FuseBn, PassId::FuseMul, PassId::FuseAdd, PassId::AccumulateConv];
 
 /// `conv3x3 -> op -> head` on three images of 7x6: the operator's input has a gradient too.
 fn around(op: impl FnOnce(&mut Net, Value) -> (Value, usize)) -> Graph {

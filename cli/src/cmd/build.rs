@@ -63,17 +63,20 @@ fn destinations(args: &BuildArgs) -> Result<(Vec<Emit>, Filed<'_>)> {
 }
 
 fn dump(args: &BuildArgs, mode: Mode) -> Result<Dump> {
-    let mut names: Vec<_> = pass::front().iter().chain(&pass::back(mode)).map(|pass| pass.name).collect();
+    let mut ids: Vec<_> = pass::front().iter().chain(&pass::back(mode)).map(|pass| pass.id).collect();
     // One pass may run more than once.
     let mut seen = HashSet::new();
-    names.retain(|name| seen.insert(*name));
+    ids.retain(|id| seen.insert(*id));
     match args.dump_after.as_deref() {
         None => Ok(Dump::Never),
         Some("all") => Ok(Dump::All),
-        Some(name) if names.contains(&name) => Ok(Dump::After(name.to_owned())),
-        Some(name) => {
-            Err(Failure::Usage(format!("no pass is called `{name}`; there are {}", names.join(", "))))
-        }
+        Some(name) => match ids.iter().find(|id| id.name() == name) {
+            Some(&id) => Ok(Dump::After(id)),
+            None => {
+                let names: Vec<&str> = ids.iter().map(|id| id.name()).collect();
+                Err(Failure::Usage(format!("no pass is called `{name}`; there are {}", names.join(", "))))
+            }
+        },
     }
 }
 

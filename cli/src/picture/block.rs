@@ -5,8 +5,9 @@
 
 use std::collections::HashMap;
 
-use resnetc_compiler::ir::graph::{Graph, Mode, NodeId};
+use resnetc_compiler::ir::graph::{Graph, Mode, Node, NodeId};
 use resnetc_compiler::ir::op::Op;
+use resnetc_compiler::ir::origin::{Origin, Part};
 use resnetc_compiler::report::UnitRow;
 
 use super::label::{self, Kind};
@@ -42,6 +43,10 @@ pub struct Port {
 /// Operators that belong together.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Block {
+    /// The part of the network that it is, the first of them where blocks are folded.
+    pub part: Part,
+    /// Whether it belongs to the backward pass.
+    pub backward: bool,
     /// Paths of the units in it: `stage1.unit0`; more than one where blocks are folded.
     pub units: Vec<String>,
     /// Whether it has a frame; the input and the loss have none.
@@ -73,9 +78,9 @@ impl Block {
         self.units.iter().filter(|name| name.contains(".unit")).count()
     }
 
-    /// `stage3` of `stage3.unit1`; none of stem and head.
-    pub fn stage(&self) -> Option<&str> {
-        self.units[0].split_once('.').filter(|(stage, _)| stage.starts_with("stage")).map(|(stage, _)| stage)
+    /// The stage that it belongs to; none of stem and head, nor in the backward pass.
+    pub fn stage(&self) -> Option<usize> {
+        self.part.stage().filter(|_| !self.backward)
     }
 
     /// Whether two blocks are drawn the same, their names aside.
@@ -109,7 +114,7 @@ fn unfolded(subject: &Subject<'_>) -> Vec<Block> {
     let ids = drawn(graph);
     let mut members: Vec<(String, Vec<NodeId>)> = Vec::new();
     for &id in &ids {
-        let (region, _) = region(&graph.node(id).name);
+        let (region, _) = region(graph.node(id));
         match members.iter_mut().find(|(name, _)| *name == region) {
             Some((_, nodes)) => nodes.push(id),
             None => members.push((region, vec![id])),
@@ -148,14 +153,17 @@ fn build(subject: &Subject<'_>, name: &str, nodes: &[NodeId], before: Option<Nod
         shape: shape(graph, source),
         from: (Some(source) != before).then(|| graph.node(source).name.clone()),
     };
+    let first = graph.node(nodes[0]);
     Block {
+        part: first.part,
+        backward: first.origin != Origin::Forward,
         units: vec![name.to_owned()],
         framed: nodes.iter().any(|&id| graph.node(id).name != name),
         ports: sources.iter().map(port).collect(),
         items: nodes.iter().map(|&id| item(subject, id)).collect(),
         edges,
         facts: facts(&rows(subject, &[name.to_owned()])),
-        line: stage_line(subject, name),
+        line: stage_line(subject, first),
     }
 }
 
@@ -201,7 +209,7 @@ fn item(subject: &Subject<'_>, id: NodeId) -> Item {
     let line = subject.sources.place(node.span);
     let history: String = node.history.iter().map(|sentence| format!("\n{sentence}")).collect();
     let place = line.as_ref().map(|place| format!("\n{place}")).unwrap_or_default();
-    let (_, rest) = region(&node.name);
+    let (_, rest) = region(node);
     Item {
         parts: title.split(" + ").map(str::to_owned).collect(),
         name: rest,
@@ -214,23 +222,20 @@ fn item(subject: &Subject<'_>, id: NodeId) -> Item {
 
 /// The block that a node lies in and its path there: `stage1.unit0`, `conv1`; of `stem.conv`: `stem`, `conv`; of
 /// `grad.stem.conv`: `grad.stem`, `conv`.
-fn region(name: &str) -> (String, String) {
-    let (prefix, path) = match name.strip_prefix("grad.") {
-        Some(path) => ("grad.", path),
-        None => ("", name),
+fn region(node: &Node) -> (String, String) {
+    if node.part == Part::Network {
+        return (node.name.clone(), node.name.clone());
+    }
+    let (prefix, path) = match node.origin {
+        Origin::Gradient { .. } => ("grad.", node.name.strip_prefix("grad.").unwrap_or(&node.name)),
+        Origin::Forward | Origin::Update { .. } => ("", node.name.as_str()),
     };
-    let mut dots = path.match_indices('.').map(|(at, _)| at);
-    let end = match (dots.next(), dots.next()) {
-        (Some(_), Some(second)) if path.starts_with("stage") => second,
-        (Some(first), _) => first,
-        (None, _) => return (name.to_owned(), name.to_owned()),
-    };
-    (format!("{prefix}{}", &path[..end]), path[end + 1..].to_owned())
+    (format!("{prefix}{}", node.part), node.part.local(path).to_owned())
 }
 
-fn stage_line(subject: &Subject<'_>, unit: &str) -> Option<String> {
-    let (stage, _) = unit.strip_prefix("stage")?.split_once('.')?;
-    let stage = subject.spec.stages.get(stage.parse::<usize>().ok()?.checked_sub(1)?)?;
+fn stage_line(subject: &Subject<'_>, node: &Node) -> Option<String> {
+    let number = node.part.stage().filter(|_| node.origin == Origin::Forward)?;
+    let stage = subject.spec.stages.get(number.checked_sub(1)?)?;
     subject.sources.place(stage.span)
 }
 
@@ -241,11 +246,11 @@ fn rows<'a>(subject: &Subject<'a>, units: &[String]) -> Vec<&'a UnitRow> {
 /// `bottleneck`, `1,117,184 params, 218 M MACs`
 fn facts(rows: &[&UnitRow]) -> Vec<String> {
     // A transition stands before the units of its stage, which give the kind.
-    let unit = rows.iter().find(|row| row.name.contains(".unit"));
+    let unit = rows.iter().find(|row| row.part.is_unit());
     let Some(first) = unit.or(rows.first()) else { return Vec::new() };
     let sum = |of: fn(&UnitRow) -> u64| rows.iter().map(|row| of(row)).sum();
     let figures = format!("{} params \u{b7} {} MACs", grouped(sum(|r| r.params)), si(sum(|r| r.macs)));
-    match first.name.starts_with("stage") {
+    match first.part.stage().is_some() {
         true => vec![first.kind.clone(), figures],
         false => vec![figures],
     }
@@ -300,20 +305,5 @@ impl Fold {
             Mode::Infer => Fold::Stages,
             Mode::Train => Fold::Units,
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::region;
-
-    #[test]
-    fn blocks_are_the_first_segments_of_names() {
-        let parts = |name| region(name);
-        let of = |a: &str, b: &str| (a.to_owned(), b.to_owned());
-        assert_eq!(parts("stage1.unit0.conv1"), of("stage1.unit0", "conv1"));
-        assert_eq!(parts("stage2.unit3.shortcut.conv"), of("stage2.unit3", "shortcut.conv"));
-        assert_eq!(parts("grad.stem.conv"), of("grad.stem", "conv"));
-        assert_eq!(parts("input"), of("input", "input"));
     }
 }

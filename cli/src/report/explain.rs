@@ -2,8 +2,10 @@
 
 use std::fmt::Write;
 
-use resnetc_compiler::explain::{Event, Origin, Trace};
+use resnetc_compiler::explain::{Event, Trace, Traced};
 use resnetc_compiler::ir::op::Op;
+use resnetc_compiler::ir::origin::Part;
+use resnetc_compiler::pass::PassId;
 use resnetc_compiler::plan::BufferId;
 use resnetc_compiler::source::{SourceMap, Span};
 use resnetc_compiler::spec::ResolvedSpec;
@@ -38,7 +40,7 @@ impl Explainer<'_> {
             return None;
         }
         let mut text = format!("{name}\n");
-        self.stage(&mut text, name);
+        self.stage(&mut text, nodes[0].part);
         let mut table = Table::new(&[
             ("node", Align::Left),
             ("operator", Align::Left),
@@ -62,12 +64,12 @@ impl Explainer<'_> {
         Some(text)
     }
 
-    fn node(&self, node: &Origin) -> String {
+    fn node(&self, node: &Traced) -> String {
         let mut text = format!("{}: {}\n", node.name, node.op);
         line(&mut text, "from", &self.quote(node.span));
-        self.stage(&mut text, &node.name);
+        self.stage(&mut text, node.part);
         if let Some(pass) = node.added {
-            line(&mut text, "added by", pass);
+            line(&mut text, "added by", pass.name());
         }
         if !node.operands.is_empty() {
             line(&mut text, "operands", &node.operands.join(", "));
@@ -89,7 +91,7 @@ impl Explainer<'_> {
     }
 
     /// What computes a node's result.
-    fn fate(&self, node: &Origin) -> String {
+    fn fate(&self, node: &Traced) -> String {
         match (self.trace.host(&node.name), node.removed) {
             (Some(host), _) if host.name != node.name => format!("in `{}`", host.name),
             (_, None) => {
@@ -110,11 +112,9 @@ impl Explainer<'_> {
         }
     }
 
-    /// The line of the stage that a unit's node belongs to.
-    fn stage(&self, text: &mut String, name: &str) {
-        let number =
-            name.split("stage").nth(1).and_then(|rest| rest.split('.').next()?.parse::<usize>().ok());
-        let stage = number.and_then(|n| self.spec.stages.get(n.checked_sub(1)?));
+    /// The line of the stage that a part belongs to.
+    fn stage(&self, text: &mut String, part: Part) {
+        let stage = part.stage().and_then(|n| self.spec.stages.get(n.checked_sub(1)?));
         if let Some(stage) = stage {
             line(text, "stage", &self.quote(stage.span));
         }
@@ -130,11 +130,11 @@ impl Explainer<'_> {
     }
 
     fn events(&self, text: &mut String, events: &[&Event]) {
-        let width = events.iter().map(|event| event.pass.len()).max().unwrap_or(0);
+        let width = events.iter().map(|event| event.pass.name().len()).max().unwrap_or(0);
         for event in events {
             write!(text, "  {:<width$}  {}: {}", event.pass, event.node, event.sentence).expect("a string");
             // What a shortcut becomes is decided by the rule that the spec names.
-            let rule = self.spec.keys.get("shortcut").filter(|_| event.pass == "expand-shortcuts");
+            let rule = self.spec.keys.get("shortcut").filter(|_| event.pass == PassId::ExpandShortcuts);
             if let Some(place) = rule.and_then(|span| self.sources.place(span)) {
                 write!(text, ", {place}").expect("a string");
             }

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use resnetc_compiler::ir::patch::Note;
 use resnetc_compiler::report::PassReport;
 
 /// One paragraph per pass: how often it fired, then each place with its sentence.
@@ -13,10 +14,10 @@ pub fn explain(passes: &[PassReport]) -> String {
             1 => "fired once".to_owned(),
             n => format!("fired {n} times"),
         };
-        writeln!(text, "{}: {fired}; {} operators after it", pass.name, pass.nodes)
+        writeln!(text, "{}: {fired}; {} operators after it", pass.pass, pass.nodes)
             .expect("writing to a string");
-        let width = pass.notes.iter().map(|(node, _)| node.chars().count()).max().unwrap_or(0);
-        for (node, sentence) in &pass.notes {
+        let width = pass.notes.iter().map(|note| note.node.chars().count()).max().unwrap_or(0);
+        for Note { node, sentence, .. } in &pass.notes {
             writeln!(text, "  {node:<width$}  {sentence}").expect("writing to a string");
         }
     }
@@ -28,7 +29,7 @@ pub fn dumps(passes: &[PassReport]) -> String {
     let mut text = String::new();
     for pass in passes {
         if let Some(dump) = &pass.dump {
-            writeln!(text, "# after {}\n{}", pass.name, dump.trim_end()).expect("writing to a string");
+            writeln!(text, "# after {}\n{}", pass.pass, dump.trim_end()).expect("writing to a string");
         }
     }
     text

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use crate::diagnostic::Diagnostic;
 use crate::ir::graph::{Graph, Mode, NodeId, Value};
 use crate::ir::op::Op;
+use crate::ir::origin::Part;
 use crate::ir::types::TensorType;
 use crate::ops;
 use crate::source::Span;
@@ -59,7 +60,9 @@ pub(super) struct Builder<'s> {
     pub(super) place: Option<Place>,
     /// The term that gives the shortcut its shape, while another term of its sum is built.
     pub(super) like: Option<Like>,
-    /// Name of the part being built, `stage1.unit0`.
+    /// The part being built.
+    pub(super) part: Part,
+    /// What its nodes' names begin with, `stage1.unit0`.
     pub(super) region: String,
     pub(super) counts: HashMap<&'static str, usize>,
 }
@@ -78,13 +81,15 @@ impl<'s> Builder<'s> {
             types: Vec::new(),
             place: None,
             like: None,
+            part: Part::Network,
             region: String::new(),
             counts: HashMap::new(),
         }
     }
 
-    pub(super) fn enter(&mut self, region: String) {
-        self.region = region;
+    pub(super) fn enter(&mut self, part: Part) {
+        self.part = part;
+        self.region = part.to_string();
         self.counts.clear();
     }
 
@@ -122,6 +127,7 @@ impl<'s> Builder<'s> {
             self.activations = total;
         }
         let id = self.graph.add(name, op, span, operands);
+        self.graph.node_mut(id).part = self.part;
         self.types.resize(id.index() + 1, None);
         self.types[id.index()] = types;
         Ok(id)
@@ -136,7 +142,8 @@ impl<'s> Builder<'s> {
     pub(super) fn name(&mut self, kind: &'static str) -> String {
         let count = self.counts.entry(kind).or_default();
         *count += 1;
-        let alone = matches!(kind, "add" | "mul" | "scale" | "concat" | "shortcut") || self.region == "head";
+        let alone =
+            matches!(kind, "add" | "mul" | "scale" | "concat" | "shortcut") || self.part == Part::Head;
         if alone && *count == 1 {
             format!("{}.{kind}", self.region)
         } else {

@@ -4,6 +4,7 @@ use super::builder::{Builder, Item, Map, Result, numbers};
 use crate::diagnostic::Diagnostic;
 use crate::ir::graph::{Mode, Value};
 use crate::ir::op::{CrossEntropy, Input, Labels, Op};
+use crate::ir::origin::Part;
 use crate::spec::language::place::Place;
 use crate::spec::language::tree::Call;
 use crate::spec::sections::stages::UnitSpec;
@@ -17,10 +18,10 @@ impl Builder<'_> {
         let input = self.insert("input".into(), op, spec.input.span, &[])?;
         let mut results = Vec::new();
         let mut map = Map { value: input.into(), channels: c };
-        map = self.straight("stem", &spec.stem, map)?;
+        map = self.straight(Part::Stem, &spec.stem, map)?;
         for (s, stage) in spec.stages.iter().enumerate() {
             if s > 0 && !spec.transition.is_empty() {
-                map = self.straight(&format!("stage{}.transition", s + 1), &spec.transition, map)?;
+                map = self.straight(Part::Transition { stage: s + 1 }, &spec.transition, map)?;
             }
             for unit in &stage.units {
                 map = self.unit(unit, map).map_err(|fault| Box::new(in_unit(*fault, unit)))?;
@@ -30,7 +31,7 @@ impl Builder<'_> {
             }
         }
         let logits = match &spec.head.layers {
-            Some(layers) => Some(self.straight("head", layers, map)?.value),
+            Some(layers) => Some(self.straight(Part::Head, layers, map)?.value),
             None => None,
         };
         self.outputs(logits, results, batch)
@@ -49,6 +50,7 @@ impl Builder<'_> {
                 fault.help("write `head: global_avgpool -> linear(classes)`; for inference none is needed"),
             ));
         };
+        self.enter(Part::Network);
         let span = self.spec.classes.span;
         let labels = self.insert("labels".into(), Op::Labels(Labels { batch }), span, &[])?;
         let op = Op::CrossEntropy(CrossEntropy { smoothing: self.spec.train.label_smoothing });
@@ -59,14 +61,14 @@ impl Builder<'_> {
     }
 
     /// Stem, transition or head: layers after one another.
-    fn straight(&mut self, region: &str, calls: &[Call], map: Map) -> Result<Map> {
-        self.enter(region.to_string());
+    fn straight(&mut self, part: Part, calls: &[Call], map: Map) -> Result<Map> {
+        self.enter(part);
         let scope = numbers([("classes", self.spec.classes.value as f64), ("channels", map.channels as f64)]);
         self.pipeline(calls, map, &scope)
     }
 
     fn unit(&mut self, spec: &UnitSpec, x: Map) -> Result<Map> {
-        self.enter(format!("stage{}.unit{}", spec.place.stage, spec.place.unit));
+        self.enter(Part::Unit { stage: spec.place.stage, unit: spec.place.unit });
         self.place = Some(spec.place);
         let mut scope = numbers(spec.place.values());
         scope.extend(numbers([("channels", x.channels as f64)]));

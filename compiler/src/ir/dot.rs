@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::graph::{Graph, NodeId};
+use super::graph::{Graph, Node, NodeId};
 use super::op::Op;
+use super::origin::Origin;
 
 /// The graph as DOT text. Nodes are called by their names, so equal graphs give equal texts.
 pub fn dot(graph: &Graph) -> String {
@@ -13,7 +14,7 @@ pub fn dot(graph: &Graph) -> String {
     let mut clusters: BTreeMap<(usize, String), Vec<NodeId>> = BTreeMap::new();
     let mut first_seen: BTreeMap<String, usize> = BTreeMap::new();
     for id in graph.ids().filter(|&id| shown(graph, id)) {
-        let unit = unit_of(&graph.node(id).name);
+        let unit = unit_of(graph.node(id));
         let next = first_seen.len();
         let rank = *first_seen.entry(unit.clone()).or_insert(next);
         clusters.entry((rank, unit)).or_default().push(id);
@@ -54,20 +55,14 @@ fn write_edges(out: &mut String, graph: &Graph, id: NodeId) {
     }
 }
 
-/// `stage1.unit0` of `stage1.unit0.conv1`, `stem` of `stem.conv`, `backward stage1.unit0` of
-/// `grad.stage1.unit0.conv1`; empty for a name of one part.
-fn unit_of(name: &str) -> String {
-    for (prefix, title) in [("grad.", "backward "), ("update.", "update ")] {
-        if let Some(rest) = name.strip_prefix(prefix) {
-            return format!("{title}{}", unit_of(rest)).trim_end().to_owned();
-        }
-    }
-    let parts: Vec<&str> = name.split('.').collect();
-    match parts.as_slice() {
-        [] | [_] => String::new(),
-        [stage, unit, _, ..] if stage.starts_with("stage") => format!("{stage}.{unit}"),
-        [first, ..] => (*first).to_owned(),
-    }
+/// `stage1.unit0`, `stem`, `backward stage1.unit0`; empty for a node that belongs to no part.
+fn unit_of(node: &Node) -> String {
+    let pass = match node.origin {
+        Origin::Forward => "",
+        Origin::Gradient { .. } => "backward ",
+        Origin::Update { .. } => "update ",
+    };
+    format!("{pass}{}", node.part).trim_end().to_owned()
 }
 
 fn escaped(text: &str) -> String {
@@ -76,20 +71,4 @@ fn escaped(text: &str) -> String {
 
 fn quoted(text: &str) -> String {
     format!("\"{}\"", escaped(text))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn units_come_from_names() {
-        assert_eq!(unit_of("stage3.unit0.conv1"), "stage3.unit0");
-        assert_eq!(unit_of("stage3.unit0.shortcut.conv"), "stage3.unit0");
-        assert_eq!(unit_of("stem.conv"), "stem");
-        assert_eq!(unit_of("grad.stage1.unit0.bn1"), "backward stage1.unit0");
-        assert_eq!(unit_of("update.head.fc.weight"), "update head");
-        assert_eq!(unit_of("grad.input"), "backward");
-        assert_eq!(unit_of("input"), "");
-    }
 }

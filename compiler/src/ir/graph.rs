@@ -8,6 +8,7 @@ use petgraph::visit::EdgeRef;
 use serde::{Deserialize, Serialize};
 
 use super::op::Op;
+use super::origin::{Origin, Part};
 use super::types::{DType, TensorType};
 use crate::source::Span;
 
@@ -50,6 +51,12 @@ pub struct Node {
     pub span: Span,
     /// Types of the results; empty before the stage `Typed`.
     pub types: Vec<TensorType>,
+    /// The part of the network that it belongs to; gradients and updates belong to their forward node's.
+    pub part: Part,
+    /// Why it is there.
+    pub origin: Origin,
+    /// Names of the nodes that were fused into it.
+    pub absorbed: Vec<String>,
     /// What passes did to it and why, one sentence each: `projection: 256 -> 512 channels, stride 2, rule B`.
     pub history: Vec<String>,
 }
@@ -119,7 +126,16 @@ impl Graph {
         span: Span,
         operands: &[Value],
     ) -> NodeId {
-        let node = Node { name: name.into(), op: op.into(), span, types: Vec::new(), history: Vec::new() };
+        let node = Node {
+            name: name.into(),
+            op: op.into(),
+            span,
+            types: Vec::new(),
+            part: Part::Network,
+            origin: Origin::Forward,
+            absorbed: Vec::new(),
+            history: Vec::new(),
+        };
         let id = self.nodes.add_node(node);
         self.connect(id, operands);
         id

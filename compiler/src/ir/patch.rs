@@ -5,8 +5,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::graph::{Graph, NodeId, Value};
+use super::graph::{Graph, Node, NodeId, Value};
 use super::op::Op;
+use super::origin::{Origin, Part};
 use super::types::TensorType;
 use crate::source::Span;
 
@@ -16,7 +17,22 @@ struct Addition {
     name: String,
     op: Op,
     span: Span,
+    part: Part,
+    origin: Origin,
     operands: Vec<Value>,
+}
+
+/// What a pass says of a node: what it did, or why it did not.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Note {
+    /// Name of the node.
+    pub node: String,
+    /// Where it stands in the network.
+    pub part: Part,
+    /// What is said.
+    pub sentence: String,
+    /// The nodes that were fused into it by that.
+    pub absorbed: Vec<String>,
 }
 
 /// What a pass wants changed, and what it has to say about it.
@@ -29,8 +45,9 @@ pub struct Patch {
     redirected: HashMap<Value, Value>,
     removed: HashSet<NodeId>,
     types: Vec<(NodeId, Vec<TensorType>)>,
+    absorbed: Vec<(NodeId, String)>,
     history: Vec<(NodeId, String)>,
-    notes: Vec<(String, String)>,
+    notes: Vec<Note>,
     fired: usize,
 }
 
@@ -44,21 +61,37 @@ impl Patch {
             redirected: HashMap::new(),
             removed: HashSet::new(),
             types: Vec::new(),
+            absorbed: Vec::new(),
             history: Vec::new(),
             notes: Vec::new(),
             fired: 0,
         }
     }
 
-    /// Adds a node under a new name; its results may be used in this patch at once.
+    /// Adds a forward node under a new name; its results may be used in this patch at once. Text and part of the network are
+    /// those of the node that it is made for.
     pub fn add(
         &mut self,
         name: impl Into<String>,
         op: impl Into<Op>,
-        span: Span,
+        made_for: &Node,
         operands: &[Value],
     ) -> NodeId {
-        self.added.push(Addition { name: name.into(), op: op.into(), span, operands: operands.to_vec() });
+        self.add_as(Origin::Forward, name, op, made_for, operands)
+    }
+
+    /// Adds a node that is there for another reason.
+    pub fn add_as(
+        &mut self,
+        origin: Origin,
+        name: impl Into<String>,
+        op: impl Into<Op>,
+        made_for: &Node,
+        operands: &[Value],
+    ) -> NodeId {
+        let Node { span, part, .. } = *made_for;
+        let (name, op, operands) = (name.into(), op.into(), operands.to_vec());
+        self.added.push(Addition { name, op, span, part, origin, operands });
         NodeId::new(self.base + self.added.len() - 1)
     }
 
@@ -82,23 +115,33 @@ impl Patch {
         self.types.push((id, types));
     }
 
-    /// Says what was done: into the node's history (which dumps show) and into the pass's report, there under the name
+    /// Says what was done: into the node's history (which dumps show) and into the pass's report, there under the name of
     /// `at`.
-    pub fn fired(&mut self, id: NodeId, at: &str, sentence: impl Into<String>) {
+    pub fn fired(&mut self, id: NodeId, at: &Node, sentence: impl Into<String>) {
         let sentence = sentence.into();
         self.history.push((id, sentence.clone()));
         self.fired_silently(at, sentence);
     }
 
+    /// Says that `from` became a part of `into`, in the words of `did`: `took in`.
+    pub fn fused(&mut self, into: NodeId, at: &Node, did: &str, from: &Node) {
+        self.fired(into, at, format!("{did} `{}`", from.name));
+        self.absorbed.push((into, from.name.clone()));
+        let note = self.notes.last_mut().expect("just added");
+        note.absorbed.push(from.name.clone());
+    }
+
     /// Says what was done in the pass's report alone: nothing is left that could carry a history, or every node would.
-    pub fn fired_silently(&mut self, at: &str, sentence: impl Into<String>) {
+    pub fn fired_silently(&mut self, at: &Node, sentence: impl Into<String>) {
         self.fired += 1;
-        self.notes.push((at.to_owned(), sentence.into()));
+        self.refused(at, sentence);
     }
 
     /// Says in the pass's report why nothing was done.
-    pub fn refused(&mut self, at: &str, sentence: impl Into<String>) {
-        self.notes.push((at.to_owned(), sentence.into()));
+    pub fn refused(&mut self, at: &Node, sentence: impl Into<String>) {
+        let note =
+            Note { node: at.name.clone(), part: at.part, sentence: sentence.into(), absorbed: Vec::new() };
+        self.notes.push(note);
     }
 
     /// Name of a node of the graph that the patch is for, or of one that the patch adds.
@@ -114,8 +157,8 @@ impl Patch {
         self.fired
     }
 
-    /// Takes the pass's report out: `(node, sentence)`.
-    pub fn take_notes(&mut self) -> Vec<(String, String)> {
+    /// Takes the pass's report out.
+    pub fn take_notes(&mut self) -> Vec<Note> {
         std::mem::take(&mut self.notes)
     }
 
@@ -129,6 +172,8 @@ impl Patch {
             let id = graph.add(node.name, node.op, node.span, &[]);
             assert_eq!(id.index(), self.base + k, "the patch was made for another graph");
             graph.set_operands(id, &node.operands);
+            let added = graph.node_mut(id);
+            (added.part, added.origin) = (node.part, node.origin);
         }
         for (id, op, operands) in self.replaced {
             graph.set_operands(id, &operands);
@@ -141,6 +186,9 @@ impl Patch {
         }
         for (id, types) in self.types {
             graph.node_mut(id).types = types;
+        }
+        for (id, name) in self.absorbed {
+            graph.node_mut(id).absorbed.push(name);
         }
         for (id, sentence) in self.history {
             graph.node_mut(id).history.push(sentence);

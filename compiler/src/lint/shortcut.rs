@@ -7,13 +7,17 @@ use super::subject::Subject;
 use crate::diagnostic::Diagnostic;
 use crate::ir::graph::{Graph, NodeId};
 use crate::ir::op::Op;
+use crate::ir::origin::Part;
 use crate::source::Span;
 
 pub(super) fn check(subject: &Subject<'_>) -> Vec<Diagnostic> {
     let graph = subject.graph;
     let mut found: Vec<(Span, usize)> = Vec::new();
     for id in graph.ids().filter(|&id| matches!(graph.node(id).op, Op::Add(_))) {
-        let Some(unit) = unit_of(&graph.node(id).name) else { continue };
+        let unit = graph.node(id).part;
+        if unit.stage().is_none() {
+            continue;
+        }
         let mut walk = Walk { graph, unit, seen: HashSet::new(), factors: Vec::new() };
         for operand in graph.operands(id) {
             walk.from(operand.node, None);
@@ -33,16 +37,10 @@ pub(super) fn check(subject: &Subject<'_>) -> Vec<Diagnostic> {
     found.into_iter().map(warn).collect()
 }
 
-/// `stage1.unit0` of `stage1.unit0.add`.
-fn unit_of(name: &str) -> Option<&str> {
-    let (end, _) = name.match_indices('.').nth(1)?;
-    name.starts_with("stage").then_some(&name[..end])
-}
-
 /// From a unit's sum back to its input, not through weights: that way is the shortcut.
 struct Walk<'g> {
     graph: &'g Graph,
-    unit: &'g str,
+    unit: Part,
     seen: HashSet<NodeId>,
     factors: Vec<Span>,
 }
@@ -51,7 +49,7 @@ impl Walk<'_> {
     /// `factor` is the last multiplication on the way.
     fn from(&mut self, id: NodeId, factor: Option<Span>) {
         let node = self.graph.node(id);
-        if unit_of(&node.name) != Some(self.unit) {
+        if node.part != self.unit {
             self.factors.extend(factor);
             return;
         }

@@ -2,9 +2,9 @@
 
 use crate::ir::graph::{Graph, NodeId, Value};
 use crate::ir::op::Op;
+use crate::ir::origin::Origin;
 use crate::ir::patch::Patch;
 use crate::ir::types::Shape;
-use crate::source::Span;
 
 /// Why an operator has no gradient: a sentence.
 pub type VjpError = String;
@@ -21,8 +21,8 @@ pub struct Vjp<'a> {
     pub(super) operands: Vec<Value>,
     /// Gradient of the loss by the node's first result; `None` for the loss itself, where it is 1.
     dy: Option<Value>,
-    /// Name of each operand's gradient; `None` where none is wanted.
-    names: Vec<Option<String>>,
+    /// Name and origin of each operand's gradient; `None` where none is wanted.
+    wanted: Vec<Option<(String, Origin)>>,
 }
 
 impl<'a> Vjp<'a> {
@@ -32,9 +32,9 @@ impl<'a> Vjp<'a> {
         patch: &'a mut Patch,
         node: NodeId,
         dy: Option<Value>,
-        names: Vec<Option<String>>,
+        wanted: Vec<Option<(String, Origin)>>,
     ) -> Self {
-        Vjp { operands: graph.operands(node), graph, patch, node, dy, names }
+        Vjp { operands: graph.operands(node), graph, patch, node, dy, wanted }
     }
 
     /// The node's operator.
@@ -44,7 +44,7 @@ impl<'a> Vjp<'a> {
 
     /// Whether an operand's gradient is wanted.
     pub(super) fn wants(&self, operand: usize) -> bool {
-        self.names[operand].is_some()
+        self.wanted[operand].is_some()
     }
 
     /// Gradient of the first result.
@@ -71,10 +71,9 @@ impl<'a> Vjp<'a> {
 
     /// Adds a gradient node under the name of the first of `operands` whose gradient is wanted.
     pub(super) fn emit(&mut self, operands: &[usize], op: impl Into<Op>, inputs: &[Value]) -> Value {
-        let name =
-            operands.iter().find_map(|&i| self.names[i].clone()).expect("asked only where one is wanted");
-        let span: Span = self.graph.node(self.node).span;
-        self.patch.add(name, op.into(), span, inputs).into()
+        let wanted = operands.iter().find_map(|&i| self.wanted[i].clone());
+        let (name, origin) = wanted.expect("asked only where one is wanted");
+        self.patch.add_as(origin, name, op, self.graph.node(self.node), inputs).into()
     }
 
     /// [`Vjp::emit`] where that operand's gradient is wanted.

@@ -9,6 +9,7 @@ use super::PassContext;
 use crate::diagnostic::Diagnostic;
 use crate::ir::graph::Graph;
 use crate::ir::op::{Add, ConvBackwardData, Op};
+use crate::ir::origin::Origin;
 use crate::ir::patch::Patch;
 
 pub(super) fn run(graph: &Graph, context: &PassContext) -> Result<Patch, Vec<Diagnostic>> {
@@ -18,7 +19,7 @@ pub(super) fn run(graph: &Graph, context: &PassContext) -> Result<Patch, Vec<Dia
     }
     let mut taken = HashSet::new();
     for sum in graph.ids().filter(|&id| graph.node(id).op == Op::Add(Add { act: None })) {
-        let name = &graph.node(sum).name;
+        let node = graph.node(sum);
         let operands = graph.operands(sum);
         // The second operand is computed last: the first is then ready to be read.
         let found = [1, 0].into_iter().find(|&i| {
@@ -28,9 +29,9 @@ pub(super) fn run(graph: &Graph, context: &PassContext) -> Result<Patch, Vec<Dia
             open && graph.sole_user(operands[i]).is_some() && taken.insert(id)
         });
         let Some(i) = found else {
-            if name.starts_with("grad.") {
+            if node.origin != Origin::Forward {
                 patch
-                    .refused(name, "left: neither gradient comes from a convolution that is used here alone");
+                    .refused(node, "left: neither gradient comes from a convolution that is used here alone");
             }
             continue;
         };
@@ -43,7 +44,7 @@ pub(super) fn run(graph: &Graph, context: &PassContext) -> Result<Patch, Vec<Dia
         patch.replace(conv, Op::ConvBackwardData(ConvBackwardData { attrs, input, residual: true }), &inputs);
         patch.redirect(sum, conv);
         patch.remove(sum);
-        patch.fired(conv, &graph.node(conv).name, format!("took in `{name}`"));
+        patch.fused(conv, graph.node(conv), "took in", node);
     }
     Ok(patch)
 }

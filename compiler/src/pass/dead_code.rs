@@ -23,7 +23,7 @@ pub(super) fn run(graph: &Graph, _context: &PassContext) -> Result<Patch, Vec<Di
     let mut patch = Patch::new(graph);
     for id in order.into_iter().filter(|id| !needed[id.index()]) {
         patch.remove(id);
-        patch.fired_silently(&graph.node(id).name, "removed: nothing uses it");
+        patch.fired_silently(graph.node(id), "removed: nothing uses it");
     }
     Ok(patch)
 }

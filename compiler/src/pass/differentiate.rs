@@ -8,6 +8,7 @@ use super::PassContext;
 use crate::diagnostic::Diagnostic;
 use crate::ir::graph::{Graph, NodeId, Value};
 use crate::ir::op::{Add, Op, Param, Role, Update, UpdateRule};
+use crate::ir::origin::Origin;
 use crate::ir::patch::Patch;
 use crate::ops::{self, Vjp};
 
@@ -80,30 +81,32 @@ impl<'a> Sweep<'a> {
         }
         self.gradients[id.index()] = dy;
         let operands = self.graph.operands(id);
-        let mut names: Vec<Option<String>> = operands.iter().map(|v| self.name(*v, id)).collect();
+        let mut wanted: Vec<Option<(String, Origin)>> =
+            operands.iter().map(|value| self.wanted(*value, id)).collect();
         // A value may be several operands of one node: each of its gradients has a name of its own.
         for i in 1..operands.len() {
             let before = operands[..i].iter().filter(|v| v.node == operands[i].node).count();
-            if let Some(name) = names[i].as_mut().filter(|_| before > 0) {
+            if let Some((name, _)) = wanted[i].as_mut().filter(|_| before > 0) {
                 *name += &format!(".{before}");
             }
         }
-        let gradients = ops::vjp(Vjp::new(self.graph, &mut self.patch, id, dy, names))?;
+        let gradients = ops::vjp(Vjp::new(self.graph, &mut self.patch, id, dy, wanted))?;
         for (operand, gradient) in operands.iter().zip(gradients) {
             self.contributions[operand.node.index()].extend(gradient);
         }
         Ok(())
     }
 
-    /// Name of what `user` contributes to an operand's gradient; `None` where nobody wants it.
-    fn name(&self, operand: Value, user: NodeId) -> Option<String> {
+    /// Name and origin of what `user` contributes to an operand's gradient; `None` where nobody wants it.
+    fn wanted(&self, operand: Value, user: NodeId) -> Option<(String, Origin)> {
         if !self.trained[operand.node.index()] {
             return None;
         }
-        let name = &self.graph.node(operand.node).name;
+        let of = self.graph.node(operand.node).name.clone();
         let alone = self.expected[operand.node.index()] == 1;
-        let user = if alone { String::new() } else { format!(".via.{}", self.graph.node(user).name) };
-        Some(format!("grad.{name}{user}"))
+        let via = (!alone).then(|| self.graph.node(user).name.clone());
+        let suffix = via.as_ref().map_or(String::new(), |user| format!(".via.{user}"));
+        Some((format!("grad.{of}{suffix}"), Origin::Gradient { of, via }))
     }
 
     /// The sum of all contributions to a node's gradient.
@@ -116,7 +119,8 @@ impl<'a> Sweep<'a> {
         for (i, value) in (1..).zip(contributions) {
             let suffix = if i == last { String::new() } else { format!(".sum{i}") };
             let name = format!("grad.{}{suffix}", node.name);
-            sum = self.patch.add(name, Op::Add(Add { act: None }), node.span, &[sum, value]).into();
+            let origin = Origin::Gradient { of: node.name.clone(), via: None };
+            sum = self.patch.add_as(origin, name, Add { act: None }, node, &[sum, value]).into();
         }
         Some(sum)
     }
@@ -129,13 +133,14 @@ impl<'a> Sweep<'a> {
             return;
         }
         let Some(gradient) = self.gradients[id.index()] else {
-            self.patch.refused(&node.name, "no update: the loss does not depend on it");
+            self.patch.refused(node, "no update: the loss does not depend on it");
             return;
         };
         let op = Update { rule: rule(role, context) };
         let name = format!("update.{}", node.name);
-        self.patch.add(name, op, node.span, &[id.into(), gradient]);
-        self.patch.fired_silently(&node.name, format!("gradient `{}`", self.gradient_name(gradient)));
+        let origin = Origin::Update { of: node.name.clone() };
+        self.patch.add_as(origin, name, op, node, &[id.into(), gradient]);
+        self.patch.fired_silently(node, format!("gradient `{}`", self.gradient_name(gradient)));
     }
 
     fn gradient_name(&self, gradient: Value) -> String {

@@ -42,13 +42,13 @@ fn change(graph: &Graph, id: NodeId) -> ShortcutChange {
 fn identity(graph: &Graph, patch: &mut Patch, id: NodeId, x: Value) {
     patch.redirect(id, x);
     patch.remove(id);
-    patch.fired_silently(&graph.node(id).name, "identity: the shapes agree");
+    patch.fired_silently(graph.node(id), "identity: the shapes agree");
 }
 
 fn pad(graph: &Graph, patch: &mut Patch, id: NodeId, x: Value, change: ShortcutChange) {
     let op = Op::PadShortcut(PadShortcut { stride: change.stride, channels: change.channels[1] });
     patch.replace(id, op, &[x]);
-    patch.fired(id, &graph.node(id).name, reason("pad", change, 'A'));
+    patch.fired(id, graph.node(id), reason("pad", change, 'A'));
 }
 
 /// Adds `<name>.conv` and `<name>.bn` (or `.gn`) with their parameters in the place of the shortcut.
@@ -64,11 +64,11 @@ fn project(
     rule: char,
 ) {
     let node = graph.node(id);
-    let (name, span) = (&node.name, node.span);
+    let name = &node.name;
     let [cin, cout] = change.channels;
     let mut param = |suffix: &str, shape: Vec<usize>, role, init| -> Value {
         let op = Op::Param(Param { shape: crate::ir::types::Shape(shape), role, init, recipe: Recipe::Own });
-        patch.add(format!("{name}.{suffix}"), op, span, &[]).into()
+        patch.add(format!("{name}.{suffix}"), op, node, &[]).into()
     };
     let weight = param("conv.weight", vec![cout, cin, 1, 1], Role::ConvWeight, init.resolve(cin, cout));
     let tensors: Vec<Value> = norm
@@ -81,12 +81,12 @@ fn project(
     let stride = change.stride;
     let attrs = ConvAttrs { kernel: [1; 2], stride, padding: [0; 2], dilation: [1; 2], groups: 1 };
     let conv = Op::Conv(Conv { attrs, bias: false, epilogue: Epilogue::default() });
-    let conv = patch.add(format!("{name}.conv"), conv, span, &[x, weight]);
+    let conv = patch.add(format!("{name}.conv"), conv, node, &[x, weight]);
     let operands = [&[conv.into()], tensors.as_slice()].concat();
-    let normalised = patch.add(format!("{name}.{}", norm.name()), norm.op(), span, &operands);
+    let normalised = patch.add(format!("{name}.{}", norm.name()), norm.op(), node, &operands);
     patch.redirect(id, normalised);
     patch.remove(id);
-    patch.fired(conv, name, reason("projection", change, rule));
+    patch.fired(conv, node, reason("projection", change, rule));
 }
 
 /// `projection: 256 -> 512 channels, stride 2, rule B`

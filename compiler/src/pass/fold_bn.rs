@@ -104,12 +104,13 @@ fn fold(graph: &Graph, patch: &mut Patch, norm: &Norm, conv: NodeId) {
     } else {
         let recipe = Recipe::FoldedShift { bias: None, bn: norm.tensors.clone() };
         let op = Op::Param(Param { shape, role, init: Init::Constant(offset), recipe });
-        operands.push(patch.add(format!("{}.bias", node.name), op, node.span, &[]).into());
+        operands.push(patch.add(format!("{}.bias", node.name), op, node, &[]).into());
     }
     patch.replace(conv, Op::Conv(Conv { attrs, bias: true, epilogue }), &operands);
     patch.redirect(norm.id, conv);
     patch.remove(norm.id);
-    patch.fired(conv, &graph.node(norm.id).name, format!("folded `{}`", graph.node(norm.id).name));
+    let folded = graph.node(norm.id);
+    patch.fused(conv, folded, "folded", folded);
 }
 
 /// The distribution of `factor` times a value drawn from it.
@@ -145,9 +146,9 @@ fn affine(graph: &Graph, patch: &mut Patch, norm: &Norm, reason: &str) {
         } else {
             // Shared between normalisations: each needs its own.
             let suffix = if i == 1 { "folded_scale" } else { "folded_shift" };
-            operands.push(patch.add(format!("{}.{suffix}", node.name), op, node.span, &[]).into());
+            operands.push(patch.add(format!("{}.{suffix}", node.name), op, node, &[]).into());
         }
     }
     patch.replace(norm.id, Op::Affine(Affine { epilogue: Epilogue::default() }), &operands);
-    patch.fired(norm.id, &node.name, format!("affine: {reason}"));
+    patch.fired(norm.id, node, format!("affine: {reason}"));
 }

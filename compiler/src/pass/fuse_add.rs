@@ -12,23 +12,23 @@ pub(super) fn run(graph: &Graph, context: &PassContext) -> Result<Patch, Vec<Dia
         return Ok(patch);
     }
     for id in graph.ids().filter(|&id| graph.node(id).op == Op::Add(Add { act: None })) {
-        let name = &graph.node(id).name;
+        let node = graph.node(id);
         let Some(user) = graph.sole_user(id.into()) else {
-            patch.refused(name, "left: its sum is used more than once");
+            patch.refused(node, "left: its sum is used more than once");
             continue;
         };
         let Op::Activate(Activate { act }) = graph.node(user).op else {
-            patch.refused(name, "left: no activation follows");
+            patch.refused(node, "left: no activation follows");
             continue;
         };
         if graph.mode == Mode::Train && act.grad_from() == GradFrom::Input {
-            patch.refused(name, format!("left: the gradient of {act} needs the sum"));
+            patch.refused(node, format!("left: the gradient of {act} needs the sum"));
             continue;
         }
         patch.replace(id, Op::Add(Add { act: Some(act) }), &graph.operands(id));
         patch.redirect(user, id);
         patch.remove(user);
-        patch.fired(id, name, format!("took in `{}`", graph.node(user).name));
+        patch.fused(id, node, "took in", graph.node(user));
     }
     Ok(patch)
 }

@@ -24,21 +24,21 @@ pub(super) fn run(graph: &Graph, context: &PassContext) -> Result<Patch, Vec<Dia
         else {
             continue;
         };
-        let name = &graph.node(id).name;
+        let node = graph.node(id);
         match tail(graph, id, &taken) {
-            Err(reason) => patch.refused(name, format!("left: {reason}")),
+            Err(reason) => patch.refused(node, format!("left: {reason}")),
             Ok(Tail { sum, activation, act }) => {
                 let mut operands = graph.operands(id);
                 if let Some(sum) = sum {
                     taken.insert(sum);
                     let others = graph.operands(sum).into_iter().filter(|value| value.node != id);
                     operands.extend(others);
-                    patch.fired(id, name, format!("took in `{}`", graph.node(sum).name));
+                    patch.fused(id, node, "took in", graph.node(sum));
                     patch.remove(sum);
                 }
                 *epilogue = Epilogue { residual: sum.is_some(), act: Some(act) };
                 patch.replace(id, op, &operands);
-                patch.fired(id, name, format!("took in `{}`", graph.node(activation).name));
+                patch.fused(id, node, "took in", graph.node(activation));
                 patch.redirect(activation, id);
                 patch.remove(activation);
             }

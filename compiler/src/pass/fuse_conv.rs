@@ -38,7 +38,7 @@ fn fuse(graph: &Graph, patch: &mut Patch, taken: &mut HashSet<NodeId>, id: NodeI
     else {
         return;
     };
-    let name = &graph.node(id).name;
+    let node = graph.node(id);
     let mut operands = graph.operands(id);
     let mut last = id;
     let stop = loop {
@@ -61,12 +61,12 @@ fn fuse(graph: &Graph, patch: &mut Patch, taken: &mut HashSet<NodeId>, id: NodeI
         } else {
             break "no sum and no activation that it could take in follows";
         }
-        patch.fired(id, name, format!("took in `{}`", graph.node(user).name));
+        patch.fused(id, node, "took in", graph.node(user));
         patch.remove(user);
         last = user;
     };
     if last == id {
-        patch.refused(name, format!("left: {stop}"));
+        patch.refused(node, format!("left: {stop}"));
         return;
     }
     patch.redirect(last, id);

@@ -15,7 +15,7 @@ pub(super) fn run(graph: &Graph, context: &PassContext) -> Result<Patch, Vec<Dia
         let mut types = node.types.clone();
         set_layouts(&node.op, &mut types, &context.backend.layouts);
         for ty in types.iter().filter(|ty| ty.layout != Layout::Plain) {
-            patch.fired_silently(&node.name, ty.to_string());
+            patch.fired_silently(node, ty.to_string());
         }
         patch.set_types(id, types);
     }

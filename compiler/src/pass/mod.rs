@@ -11,13 +11,17 @@ mod fold_bn;
 mod fuse_add;
 mod fuse_bn;
 mod fuse_conv;
+mod id;
 mod infer_shapes;
 mod layout;
 mod remove_drop;
+pub mod report;
 pub mod verify;
 
 #[cfg(test)]
 mod tests;
+
+pub use id::PassId;
 
 use crate::backend::Backend;
 use crate::diagnostic::Diagnostic;
@@ -26,15 +30,13 @@ use crate::ir::op::UpdateRule;
 use crate::ir::patch::Patch;
 use crate::ir::types::TensorType;
 use crate::ops;
-use crate::report::{Dump, PassReport};
+use report::{Dump, PassReport};
 
 /// One step from one graph to the next.
 #[derive(Debug, Clone, Copy)]
 pub struct Pass {
-    /// `fold-bn`
-    pub name: &'static str,
-    /// What it is for, one line.
-    pub why: &'static str,
+    /// Which one it is.
+    pub id: PassId,
     /// Stage of the graph after it.
     pub stage: Stage,
     /// Reads the graph, says what to change. Only mistakes of the spec are errors.
@@ -60,11 +62,11 @@ pub fn front() -> Vec<Pass> {
     use Stage::{Expanded, Typed};
     vec![
         // Everything later asks for shapes; mismatches are found here, with both ends in the spec.
-        Pass::new("infer-shapes", "gives every value a type", Typed, infer_shapes::run),
+        Pass::new(PassId::InferShapes, Typed, infer_shapes::run),
         // Needs shapes: whether they change decides what a shortcut becomes.
-        Pass::new("expand-shortcuts", "decides what each shortcut is", Expanded, expand_shortcuts::run),
+        Pass::new(PassId::ExpandShortcuts, Expanded, expand_shortcuts::run),
         // A binding of a unit that nothing uses is legal, and costs nothing from here on.
-        Pass::new("dead-code", "removes what no result needs", Expanded, dead_code::run),
+        Pass::new(PassId::DeadCode, Expanded, dead_code::run),
     ]
 }
 
@@ -74,55 +76,39 @@ pub fn back(mode: Mode) -> Vec<Pass> {
     match mode {
         Mode::Infer => vec![
             // Before all others: what stands around a random operator can then meet.
-            Pass::new("remove-drop", "removes what is random in training only", Expanded, remove_drop::run),
+            Pass::new(PassId::RemoveDrop, Expanded, remove_drop::run),
             // First: a convolution that has taken a normalisation in has a bias, and is free to take in more.
-            Pass::new("fold-bn", "puts normalisations into the weights before them", Fused, fold_bn::run),
-            Pass::new(
-                "fuse-conv",
-                "puts sum and activation into the kernel before them",
-                Fused,
-                fuse_conv::run,
-            ),
+            Pass::new(PassId::FoldBn, Fused, fold_bn::run),
+            Pass::new(PassId::FuseConv, Fused, fuse_conv::run),
             // What no convolution took in.
-            Pass::new("fuse-add", "puts activations into the sums before them", Fused, fuse_add::run),
+            Pass::new(PassId::FuseAdd, Fused, fuse_add::run),
             // The normalisations' old parameters.
-            Pass::new("dead-code", "removes what no result needs", Fused, dead_code::run),
-            Pass::new("layout", "sets the order in memory", LaidOut, layout::run),
+            Pass::new(PassId::DeadCode, Fused, dead_code::run),
+            Pass::new(PassId::Layout, LaidOut, layout::run),
         ],
         Mode::Train => vec![
             // Before differentiation: the fused operator has a gradient rule of its own, with fewer passes over memory.
-            Pass::new("fuse-bn", "puts sum and activation into the normalisation", Fused, fuse_bn::run),
+            Pass::new(PassId::FuseBn, Fused, fuse_bn::run),
             // The sums that no normalisation took in.
-            Pass::new(
-                "fuse-mul",
-                "puts sum and activation into the product before them",
-                Fused,
-                fuse_conv::run,
-            ),
-            Pass::new("fuse-add", "puts activations into the sums before them", Fused, fuse_add::run),
-            Pass::new("differentiate", "adds gradients and updates", Differentiated, differentiate::run),
+            Pass::new(PassId::FuseMul, Fused, fuse_conv::run),
+            Pass::new(PassId::FuseAdd, Fused, fuse_add::run),
+            Pass::new(PassId::Differentiate, Differentiated, differentiate::run),
             // Sums of gradients exist only now.
-            Pass::new(
-                "accumulate-conv",
-                "puts sums of gradients into the convolution before them",
-                Differentiated,
-                accumulate_conv::run,
-            ),
-            Pass::new("dead-code", "removes what no result needs", Differentiated, dead_code::run),
+            Pass::new(PassId::AccumulateConv, Differentiated, accumulate_conv::run),
+            Pass::new(PassId::DeadCode, Differentiated, dead_code::run),
             // Last: nothing before depends on the order in memory.
-            Pass::new("layout", "sets the order in memory", LaidOut, layout::run),
+            Pass::new(PassId::Layout, LaidOut, layout::run),
         ],
     }
 }
 
 impl Pass {
     const fn new(
-        name: &'static str,
-        why: &'static str,
+        id: PassId,
         stage: Stage,
         run: fn(&Graph, &PassContext) -> Result<Patch, Vec<Diagnostic>>,
     ) -> Self {
-        Pass { name, why, stage, run }
+        Pass { id, stage, run }
     }
 }
 
@@ -161,14 +147,14 @@ pub fn run_list(
         graph = patch.apply(graph);
         graph.stage = pass.stage;
         fill_types(&mut graph);
-        expect_sound(&graph, context, pass.name);
+        expect_sound(&graph, context, pass.id.name());
         let dump = match &context.dump {
             Dump::Never => false,
             Dump::All => true,
-            Dump::After(name) => name == pass.name,
+            Dump::After(id) => *id == pass.id,
         };
         reports.push(PassReport {
-            name: pass.name,
+            pass: pass.id,
             stage: pass.stage,
             fired,
             notes,

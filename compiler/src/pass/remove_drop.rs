@@ -11,7 +11,7 @@ pub(super) fn run(graph: &Graph, _context: &PassContext) -> Result<Patch, Vec<Di
     for id in graph.ids().filter(|&id| matches!(graph.node(id).op, Op::Drop(_))) {
         patch.redirect(id, graph.operands(id)[0]);
         patch.remove(id);
-        patch.fired_silently(&graph.node(id).name, "removed: the identity in inference");
+        patch.fired_silently(graph.node(id), "removed: the identity in inference");
     }
     Ok(patch)
 }

@@ -139,14 +139,15 @@ fn context() -> PassContext {
 /// The graph's text after the last run of that pass.
 fn after(graph: Graph, pass: &str) -> String {
     let (_, reports) = run(graph, &context()).expect("the net is sound");
-    reports.into_iter().rev().find(|r| r.name == pass).and_then(|r| r.dump).expect("the pass has run")
+    reports.into_iter().rev().find(|r| r.pass.name() == pass).and_then(|r| r.dump).expect("the pass has run")
 }
 
 /// The report of a pass: a line per note.
 fn notes(graph: Graph, pass: &str) -> String {
     let (_, reports) = run(graph, &context()).expect("the net is sound");
-    let report = reports.into_iter().rev().find(|r| r.name == pass).expect("the pass has run");
-    let lines: Vec<String> = report.notes.iter().map(|(node, text)| format!("{node}: {text}")).collect();
+    let report = reports.into_iter().rev().find(|r| r.pass.name() == pass).expect("the pass has run");
+    let lines: Vec<String> =
+        report.notes.iter().map(|note| format!("{}: {}", note.node, note.sentence)).collect();
     format!("fired {}\n{}", report.fired, lines.join("\n"))
 }
 

@@ -3,8 +3,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use resnetc_compiler::ir::graph::Graph;
-use resnetc_compiler::pass;
+use resnetc_compiler::ir::patch::Note;
 use resnetc_compiler::report::PassReport;
 use resnetc_compiler::source::{Source, SourceId};
 
@@ -32,7 +31,7 @@ pub fn html(subject: &Subject<'_>, fold: Option<Fold>, built: &str, passes: &[Pa
     spec(&mut out, subject, &levels[0].2);
     out.push_str("</main>\n");
     units(&mut out, subject);
-    changes(&mut out, subject.graph, built, passes);
+    changes(&mut out, built, passes);
     put(&mut out, format_args!("<script>{SCRIPT}</script>\n</body>\n</html>"));
     out
 }
@@ -110,25 +109,24 @@ fn units(out: &mut String, subject: &Subject<'_>) {
 }
 
 /// A paragraph per pass, that opens: its notes, and the lines of the graph's text that it replaced and wrote.
-fn changes(out: &mut String, graph: &Graph, built: &str, passes: &[PassReport]) {
+fn changes(out: &mut String, built: &str, passes: &[PassReport]) {
     out.push_str("<section id=\"passes\"><h2>Passes</h2>\n");
-    let list: Vec<_> = pass::front().into_iter().chain(pass::back(graph.mode)).collect();
     let mut before = built;
-    for (report, pass) in passes.iter().zip(list) {
+    for report in passes {
         let after = report.dump.as_deref().unwrap_or(before);
         put(
             out,
             format_args!(
                 "<details><summary><b>{}</b> {}; {} &times;, {} operators after it</summary>",
-                report.name,
-                escape(pass.why),
+                report.pass,
+                escape(report.pass.why()),
                 report.fired,
                 report.nodes
             ),
         );
         if !report.notes.is_empty() {
             out.push_str("<table><tbody>\n");
-            for (node, note) in &report.notes {
+            for Note { node, sentence: note, .. } in &report.notes {
                 put(out, format_args!("<tr><td>{}</td><td>{}</td></tr>", escape(node), escape(note)));
             }
             out.push_str("</tbody></table>\n");
