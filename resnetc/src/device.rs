@@ -1,6 +1,7 @@
 //! What networks run on, as options.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use resnetc_compiler::ir::graph::Mode;
 use resnetc_runtime::cpu::CpuDevice;
@@ -57,11 +58,11 @@ impl DeviceOptions {
     ///
     /// # Errors
     /// Where the machine has no such instructions, threads or GPU.
-    pub fn open(&self, mode: Mode) -> Result<Box<dyn Device>> {
+    pub fn open(&self, mode: Mode) -> Result<Arc<dyn Device>> {
         match self.kind {
-            DeviceKind::Cpu => Ok(Box::new(self.open_cpu(mode, self.tuning())?)),
-            DeviceKind::Reference => Ok(Box::new(ReferenceDevice::cpu()?)),
-            DeviceKind::Cuda(ordinal) => Ok(Box::new(ReferenceDevice::cuda(ordinal)?)),
+            DeviceKind::Cpu => Ok(Arc::new(self.open_cpu(mode, self.tuning())?)),
+            DeviceKind::Reference => Ok(Arc::new(ReferenceDevice::cpu()?)),
+            DeviceKind::Cuda(ordinal) => Ok(Arc::new(ReferenceDevice::cuda(ordinal)?)),
         }
     }
 

@@ -125,7 +125,7 @@ pub fn executor(
     batch: usize,
     weights: &ParamStore,
 ) -> Result<Executor> {
-    let mut executor = Executor::new(device.open(mode)?, spec.plan(mode, batch)?)?;
+    let executor = Executor::new(device.open(mode)?, spec.plan(mode, batch)?)?;
     executor.load_params(weights)?;
     Ok(executor)
 }

@@ -1,9 +1,12 @@
-//! The one trait between the executor and the kernels.
+//! The traits between the executor and the kernels.
 //!
-//! A device is one memory space with its kernels. It owns the regions of memory that its plans describe; all plans
-//! loaded into one device share the persistent regions, whose layout must agree (the full and the last, partial batch
-//! of one training). An inference plan of the same network has other persistent tensors (folded ones), so it gets a
-//! device of its own.
+//! A [`Device`] is one memory space with its kernels, and holds what outlives a run: parameters, running statistics, the
+//! optimizer's state, and what was decided about each plan. All plans loaded into one device share the persistent
+//! regions, whose layout must agree (the full and the last, partial batch of one training). An inference plan of the same
+//! network has other persistent tensors (folded ones), so it gets a device of its own.
+//!
+//! A [`Session`] runs the device's plans, in an arena and workspaces of its own. Many sessions share a device's weights;
+//! those that run inference do so at the same time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,45 +48,118 @@ pub struct Choice {
     pub estimates: Vec<Estimate>,
 }
 
-/// Memory and kernels.
-pub trait Device: Send {
+/// Kernels, and the memory that outlives a run. Shared: nothing here needs exclusive access.
+pub trait Device: Send + Sync {
     /// What the device is, for reports: `cpu (avx512, 2 threads)`.
     fn describe(&self) -> String;
 
     /// What its kernels can do: plans for it are compiled with that.
     fn backend(&self) -> Backend;
 
-    /// Takes a plan in: allocates and zeroes regions (the arena as large as the largest plan's), chooses kernels,
-    /// prepares workspaces. Nothing allocates after it.
-    fn load(&mut self, plan: Arc<Plan>) -> Result<ProgramId>;
+    /// Takes a plan in: allocates and zeroes the persistent regions (of the first plan), chooses kernels.
+    ///
+    /// # Errors
+    /// Where the plan is unsound, is for another backend, or has other persistent tensors than the plans before it.
+    fn load(&self, plan: Arc<Plan>) -> Result<ProgramId>;
 
-    /// Writes a buffer whole, elements in the buffer's own layout and type.
-    fn write(&mut self, program: ProgramId, buffer: BufferId, bytes: &[u8]) -> Result<()>;
+    /// Somebody who runs what is loaded.
+    ///
+    /// # Errors
+    /// Where the machine has no threads or memory left.
+    fn session(self: Arc<Self>) -> Result<Box<dyn Session>>;
 
-    /// Reads a buffer whole.
+    /// Writes a persistent buffer whole, elements in the buffer's own layout and type. Waits until no session reads it.
+    ///
+    /// # Errors
+    /// Where the buffer is not persistent, or has another size.
+    fn write(&self, program: ProgramId, buffer: BufferId, bytes: &[u8]) -> Result<()>;
+
+    /// Reads a persistent buffer whole.
+    ///
+    /// # Errors
+    /// As [`Device::write`].
     fn read(&self, program: ProgramId, buffer: BufferId, bytes: &mut [u8]) -> Result<()>;
 
     /// Writes a tensor of the optimizer's state of a parameter, by its number in `Plan::optimizer`; elements are in the
     /// parameter's own layout.
-    fn write_optimizer(
-        &mut self,
-        program: ProgramId,
-        param: BufferId,
-        tensor: u8,
-        bytes: &[u8],
-    ) -> Result<()>;
+    ///
+    /// # Errors
+    /// Where the plan has no such tensor.
+    fn write_optimizer(&self, program: ProgramId, param: BufferId, tensor: u8, bytes: &[u8]) -> Result<()>;
 
     /// Reads one, likewise.
+    ///
+    /// # Errors
+    /// As [`Device::write_optimizer`].
     fn read_optimizer(&self, program: ProgramId, param: BufferId, tensor: u8, bytes: &mut [u8])
     -> Result<()>;
-
-    /// Runs all steps. The arena reuses memory within a run, that of the inputs too: images and labels are written before
-    /// every run. What changes from run to run lies in memory too: see `Plan::controls`. With `times`, adds each step's
-    /// time to its element.
-    fn run(&mut self, program: ProgramId, times: Option<&mut [Duration]>) -> Result<()>;
 
     /// How a step of a loaded plan is computed, where the device has several ways.
     fn choice(&self, _program: ProgramId, _step: usize) -> Option<Choice> {
         None
+    }
+}
+
+/// Inputs of a run: buffers with their bytes, as [`Session::write`] takes them.
+pub type Inputs<'a> = [(BufferId, &'a [u8])];
+
+/// Arena and workspaces, and the runs in them, one after another.
+pub trait Session: Send {
+    /// Whose plans it runs.
+    fn device(&self) -> &dyn Device;
+
+    /// Makes room for a loaded plan; what the arena held is lost. No run of that plan allocates after it.
+    ///
+    /// # Errors
+    /// Where there is no such plan, or no memory.
+    fn open(&mut self, program: ProgramId) -> Result<()>;
+
+    /// Takes a plan into the device, and makes room for it here.
+    ///
+    /// # Errors
+    /// Those of [`Device::load`] and [`Session::open`].
+    fn load(&mut self, plan: Arc<Plan>) -> Result<ProgramId> {
+        let program = self.device().load(plan)?;
+        self.open(program)?;
+        Ok(program)
+    }
+
+    /// Writes a buffer whole, elements in the buffer's own layout and type: one of the arena here, a persistent one on the
+    /// device, for all sessions.
+    ///
+    /// # Errors
+    /// Where the buffer has another size.
+    fn write(&mut self, program: ProgramId, buffer: BufferId, bytes: &[u8]) -> Result<()>;
+
+    /// Reads a buffer whole, after all runs that were submitted.
+    ///
+    /// # Errors
+    /// As [`Session::write`].
+    fn read(&self, program: ProgramId, buffer: BufferId, bytes: &mut [u8]) -> Result<()>;
+
+    /// Runs all steps, to the end. The arena reuses memory within a run, that of the inputs too: images and labels are
+    /// written before every run. What changes from run to run lies in memory too: see `Plan::controls`. With `times`, adds
+    /// each step's time to its element.
+    ///
+    /// # Errors
+    /// Where the plan was not opened here, or the device fails.
+    fn run(&mut self, program: ProgramId, times: Option<&mut [Duration]>) -> Result<()>;
+
+    /// Hands over the inputs of a run and the run itself, which may still be under way when this returns; the inputs' bytes
+    /// are the caller's again. The scalars in `keep` are kept for [`Session::collect`].
+    ///
+    /// # Errors
+    /// Those of [`Session::run`]; of a run that is still under way, [`Session::collect`] tells.
+    fn submit(&mut self, program: ProgramId, inputs: &Inputs<'_>, keep: &[BufferId]) -> Result<()>;
+
+    /// Waits for all submitted runs; appends what they kept, in the order in which they were submitted.
+    ///
+    /// # Errors
+    /// Where one of them failed.
+    fn collect(&mut self, kept: &mut Vec<f32>) -> Result<()>;
+
+    /// Runs that it gains to submit before the first is collected: 1 where [`Session::submit`] runs to the end.
+    fn depth(&self) -> usize {
+        1
     }
 }

@@ -1,15 +1,17 @@
 //! The executor: plans of one network on one device, with weights, inputs and results in logical terms.
 
+mod params;
+
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use resnetc_compiler::ir::op::Recipe;
 use resnetc_compiler::ir::types::{DType, Layout};
 use resnetc_compiler::plan::{Buffer, BufferId, Plan, Slot};
 
-use crate::device::{Choice, Device, ProgramId};
+use crate::device::{Choice, Device, ProgramId, Session};
 use crate::error::{Error, Result};
-use crate::weights::{ParamStore, layout, recipe};
+use crate::weights::layout;
 
 /// What changes from run to run: the executor writes what the plan reads of it into memory.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -27,36 +29,92 @@ impl RunArgs {
     ///
     /// # Errors
     /// Those of the device.
-    pub fn write(&self, device: &mut dyn Device, program: ProgramId, plan: &Plan) -> Result<()> {
-        let controls = plan.controls;
-        let written = [
-            (controls.rate, &self.lr.to_ne_bytes()[..]),
-            (controls.step, &self.step.to_ne_bytes()[..]),
-            (controls.seed, &self.seed.to_ne_bytes()[..]),
-        ];
-        let mut present = written.into_iter().filter_map(|(buffer, bytes)| Some((buffer?, bytes)));
-        present.try_for_each(|(buffer, bytes)| device.write(program, buffer, bytes))
+    pub fn write(&self, session: &mut dyn Session, program: ProgramId, plan: &Plan) -> Result<()> {
+        self.bytes().inputs(plan).try_for_each(|(buffer, bytes)| session.write(program, buffer, bytes))
+    }
+
+    fn bytes(&self) -> ControlBytes {
+        let RunArgs { lr, seed, step } = self;
+        ControlBytes { rate: lr.to_ne_bytes(), step: step.to_ne_bytes(), seed: seed.to_ne_bytes() }
     }
 }
 
-/// A device with the plans loaded into it. All plans are of one network: they share parameters, statistics and
-/// velocities, and differ in the batch.
+/// [`RunArgs`] as they lie in memory.
+struct ControlBytes {
+    rate: [u8; 4],
+    step: [u8; 8],
+    seed: [u8; 8],
+}
+
+impl ControlBytes {
+    /// Those that a plan reads, with their buffers.
+    fn inputs(&self, plan: &Plan) -> impl Iterator<Item = (BufferId, &[u8])> {
+        let controls = plan.controls;
+        let all = [
+            (controls.rate, &self.rate[..]),
+            (controls.step, &self.step[..]),
+            (controls.seed, &self.seed[..]),
+        ];
+        all.into_iter().filter_map(|(buffer, bytes)| Some((buffer?, bytes)))
+    }
+}
+
+/// What a training step tells of itself.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct StepResult {
+    /// Mean loss of its images.
+    pub loss: f32,
+    /// How many of them were classified right.
+    pub correct: f32,
+}
+
+/// A session with the plans that it runs. All plans are of one network: they share parameters, statistics and the optimizer's
+/// state, and differ in the batch.
 pub struct Executor {
-    device: Box<dyn Device>,
+    device: Arc<dyn Device>,
+    session: Box<dyn Session>,
     programs: Vec<(ProgramId, Arc<Plan>)>,
+    /// Scalars of collected runs, to be handed on.
+    kept: Vec<f32>,
 }
 
 impl Executor {
     /// An executor with its first plan.
-    pub fn new(mut device: Box<dyn Device>, plan: Arc<Plan>) -> Result<Self> {
+    ///
+    /// # Errors
+    /// Where the device refuses the plan, or has no memory for it.
+    pub fn new(device: Arc<dyn Device>, plan: Arc<Plan>) -> Result<Self> {
         let program = device.load(Arc::clone(&plan))?;
-        Ok(Executor { device, programs: vec![(program, plan)] })
+        Self::attached(device, program, plan)
+    }
+
+    /// An executor of a plan that the device has already.
+    ///
+    /// # Errors
+    /// Where there is no memory for it.
+    pub fn attached(device: Arc<dyn Device>, program: ProgramId, plan: Arc<Plan>) -> Result<Self> {
+        let session = Arc::clone(&device).session()?;
+        let mut executor = Executor { device, session, programs: Vec::new(), kept: Vec::new() };
+        executor.attach(program, plan)?;
+        Ok(executor)
     }
 
     /// Adds a plan for another batch size; returns its index. The first plan's index is 0.
+    ///
+    /// # Errors
+    /// Where its persistent tensors are others.
     pub fn add(&mut self, plan: Arc<Plan>) -> Result<usize> {
         check_persistent(self.plan(0), &plan)?;
         let program = self.device.load(Arc::clone(&plan))?;
+        self.attach(program, plan)
+    }
+
+    /// Adds a plan that the device has already; returns its index.
+    ///
+    /// # Errors
+    /// Where there is no memory for it.
+    pub fn attach(&mut self, program: ProgramId, plan: Arc<Plan>) -> Result<usize> {
+        self.session.open(program)?;
         self.programs.push((program, plan));
         Ok(self.programs.len() - 1)
     }
@@ -64,6 +122,11 @@ impl Executor {
     /// The plan of an index.
     pub fn plan(&self, index: usize) -> &Plan {
         &self.programs[index].1
+    }
+
+    /// Where the weights are: other executors may share them.
+    pub fn device(&self) -> Arc<dyn Device> {
+        Arc::clone(&self.device)
     }
 
     /// What the device is, for reports.
@@ -76,104 +139,70 @@ impl Executor {
         self.device.choice(self.programs[index].0, step)
     }
 
-    /// Sets all parameters and running statistics; tensors that the network does not have are refused.
-    pub fn load_params(&mut self, store: &ParamStore) -> Result<()> {
-        let (program, plan) = self.first();
-        store.check_names(&plan)?;
-        for slot in &plan.slots {
-            let values = recipe::evaluate(&plan, slot, store)?;
-            let bytes = layout::encode(plan.buffer(slot.buffer), &values)?;
-            self.device.write(program, slot.buffer, &bytes)?;
-        }
-        Ok(())
-    }
-
-    /// All parameters and running statistics. Of an inference plan with folded tensors there is no way back.
-    pub fn store_params(&self) -> Result<ParamStore> {
-        let (program, plan) = self.first();
-        if let Some(slot) = plan.slots.iter().find(|slot| slot.recipe != Recipe::Own) {
-            let name = &plan.buffer(slot.buffer).name;
-            return Err(Error::Incompatible(format!("`{name}` is folded: its parts cannot be read back")));
-        }
-        collect(&plan, plan.slots.iter(), |slot, bytes| self.device.read(program, slot.buffer, bytes))
-    }
-
-    /// Sets the optimizer's state of every trained parameter; names as [`Executor::store_optimizer`] gives them.
-    pub fn load_optimizer(&mut self, store: &ParamStore) -> Result<()> {
-        let (program, plan) = self.first();
-        for slot in &plan.slots {
-            for (index, (name, buffer)) in (0..).zip(plan.optimizer_tensors(slot)) {
-                let name = format!("{name}.{}", buffer.name);
-                let bytes = layout::encode(&buffer, store.expect(&name, &buffer.shape)?)?;
-                self.device.write_optimizer(program, slot.buffer, index, &bytes)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// The optimizer's state: `<tensor>.<parameter>`, as in `velocity.stem.conv1.weight`.
-    pub fn store_optimizer(&self) -> Result<ParamStore> {
-        let (program, plan) = self.first();
-        let mut store = ParamStore::new();
-        for slot in &plan.slots {
-            for (index, (name, buffer)) in (0..).zip(plan.optimizer_tensors(slot)) {
-                let mut bytes = vec![0; buffer.bytes];
-                self.device.read_optimizer(program, slot.buffer, index, &mut bytes)?;
-                let name = format!("{name}.{}", buffer.name);
-                store.insert(name, buffer.shape.clone(), layout::decode(&buffer, &bytes)?);
-            }
-        }
-        Ok(store)
-    }
-
     /// Sets the images, `[n][h][w][c]` as training data is stored.
+    ///
+    /// # Errors
+    /// Where they are more or fewer than the plan's batch.
     pub fn set_input_nhwc(&mut self, index: usize, images: &[f32]) -> Result<()> {
         let (program, plan) = &self.programs[index];
-        let buffer = plan.buffer(plan.input);
-        check_len(buffer, images.len())?;
-        if (buffer.layout, buffer.dtype) == (Layout::Nhwc, DType::F32) {
-            return self.device.write(*program, plan.input, bytemuck::cast_slice(images));
-        }
-        let logical = layout::load(&buffer.shape, Layout::Nhwc, images);
-        self.device.write(*program, plan.input, &layout::encode(buffer, &logical)?)
+        self.session.write(*program, plan.input, &image_bytes(plan, images)?)
     }
 
     /// Sets the images, `[n][c][h][w]` as other programs store them.
     pub fn set_input_nchw(&mut self, index: usize, images: &[f32]) -> Result<()> {
         let (program, plan) = &self.programs[index];
         let bytes = layout::encode(plan.buffer(plan.input), images)?;
-        self.device.write(*program, plan.input, &bytes)
+        self.session.write(*program, plan.input, &bytes)
     }
 
     /// Sets the images' classes; training plans only.
     pub fn set_labels(&mut self, index: usize, labels: &[u32]) -> Result<()> {
         let (program, plan) = &self.programs[index];
-        let Some(buffer) = plan.labels else {
-            return Err(Error::Incompatible(format!("the plan of `{}` takes no labels", plan.name)));
-        };
-        check_len(plan.buffer(buffer), labels.len())?;
-        if let Some(label) = labels.iter().find(|&&label| label as usize >= classes(plan)) {
-            return Err(Error::Incompatible(format!(
-                "label {label} with {} classes of `{}`",
-                classes(plan),
-                plan.name
-            )));
-        }
-        self.device.write(*program, buffer, bytemuck::cast_slice(labels))
+        self.session.write(*program, label_buffer(plan, labels)?, bytemuck::cast_slice(labels))
     }
 
     /// Runs a plan once. With `times`, adds each step's time to its element.
     pub fn run(&mut self, index: usize, args: &RunArgs, times: Option<&mut [Duration]>) -> Result<()> {
         let (program, plan) = &self.programs[index];
-        args.write(&mut *self.device, *program, plan)?;
-        self.device.run(*program, times)
+        args.write(&mut *self.session, *program, plan)?;
+        self.session.run(*program, times)
+    }
+
+    /// Hands a batch and the training step on it over; the step may still be under way when this returns. Images are
+    /// `[n][h][w][c]`.
+    ///
+    /// # Errors
+    /// Where images or labels do not fit the plan; the device's.
+    pub fn submit(&mut self, index: usize, images: &[f32], labels: &[u32], args: &RunArgs) -> Result<()> {
+        let (program, plan) = &self.programs[index];
+        let images = image_bytes(plan, images)?;
+        let (controls, labels) = (args.bytes(), (label_buffer(plan, labels)?, bytemuck::cast_slice(labels)));
+        let inputs: Vec<(BufferId, &[u8])> =
+            [(plan.input, &*images), labels].into_iter().chain(controls.inputs(plan)).collect();
+        let keep = [self.output_buffer(index, "loss")?.1.0, self.output_buffer(index, "correct")?.1.0];
+        self.session.submit(*program, &inputs, &keep)
+    }
+
+    /// Waits for all submitted steps: their results, in order.
+    ///
+    /// # Errors
+    /// The device's.
+    pub fn collect(&mut self) -> Result<impl Iterator<Item = StepResult>> {
+        self.kept.clear();
+        self.session.collect(&mut self.kept)?;
+        Ok(self.kept.chunks_exact(2).map(|kept| StepResult { loss: kept[0], correct: kept[1] }))
+    }
+
+    /// Steps that the device gains by having submitted before the first is collected.
+    pub fn depth(&self) -> usize {
+        self.session.depth()
     }
 
     /// A named result of a plan's last run, in logical row-major order.
     pub fn output(&self, index: usize, name: &str) -> Result<Vec<f32>> {
         let (program, buffer) = self.output_buffer(index, name)?;
         let mut bytes = vec![0; buffer.1.bytes];
-        self.device.read(program, buffer.0, &mut bytes)?;
+        self.session.read(program, buffer.0, &mut bytes)?;
         layout::decode(buffer.1, &bytes)
     }
 
@@ -184,7 +213,7 @@ impl Executor {
             return Err(Error::Incompatible(format!("`{name}` is no scalar but of shape {}", buffer.shape)));
         }
         let mut bytes = [0; 4];
-        self.device.read(program, id, &mut bytes)?;
+        self.session.read(program, id, &mut bytes)?;
         Ok(f32::from_ne_bytes(bytes))
     }
 
@@ -197,26 +226,37 @@ impl Executor {
         Ok((*program, (id, plan.buffer(id))))
     }
 
+    /// The first plan, whose persistent tensors are all plans'.
     fn first(&self) -> (ProgramId, Arc<Plan>) {
         let (program, plan) = &self.programs[0];
         (*program, Arc::clone(plan))
     }
 }
 
-/// Reads the slots' buffers into a store.
-fn collect<'p>(
-    plan: &'p Plan,
-    slots: impl Iterator<Item = &'p Slot>,
-    read: impl Fn(&Slot, &mut [u8]) -> Result<()>,
-) -> Result<ParamStore> {
-    let mut store = ParamStore::new();
-    for slot in slots {
-        let buffer = plan.buffer(slot.buffer);
-        let mut bytes = vec![0; buffer.bytes];
-        read(slot, &mut bytes)?;
-        store.insert(&buffer.name, buffer.shape.clone(), layout::decode(buffer, &bytes)?);
+/// Images `[n][h][w][c]` as the plan's input has them.
+fn image_bytes<'i>(plan: &Plan, images: &'i [f32]) -> Result<Cow<'i, [u8]>> {
+    let buffer = plan.buffer(plan.input);
+    check_len(buffer, images.len())?;
+    if (buffer.layout, buffer.dtype) == (Layout::Nhwc, DType::F32) {
+        return Ok(Cow::Borrowed(bytemuck::cast_slice(images)));
     }
-    Ok(store)
+    let logical = layout::load(&buffer.shape, Layout::Nhwc, images);
+    layout::encode(buffer, &logical).map(Cow::Owned)
+}
+
+/// Where a plan takes labels, which have to fit it.
+fn label_buffer(plan: &Plan, labels: &[u32]) -> Result<BufferId> {
+    let Some(buffer) = plan.labels else {
+        return Err(Error::Incompatible(format!("the plan of `{}` takes no labels", plan.name)));
+    };
+    check_len(plan.buffer(buffer), labels.len())?;
+    match labels.iter().find(|&&label| label as usize >= classes(plan)) {
+        None => Ok(buffer),
+        Some(label) => {
+            let (classes, name) = (classes(plan), &plan.name);
+            Err(Error::Incompatible(format!("label {label} with {classes} classes of `{name}`")))
+        }
+    }
 }
 
 /// Number of classes: the width of the logits.

@@ -6,6 +6,8 @@
 //! whose signs make all terms positive; the oracle computes it. Each bound then is `2 (terms + 8) u * magnitude`:
 //! `terms` the longest sum, 8 for the operations around it, twice for products rounded on their own and for `1 - k u`.
 
+use std::sync::Arc;
+
 use candle_core::{DType, Device as CandleDevice};
 use resnetc_compiler::ir::op::{Activation, Epilogue, UpdateRule};
 use resnetc_compiler::ir::types::DType as Element;
@@ -16,9 +18,9 @@ use resnetc_compiler::plan::kernel::{
     GlobalAvgPool, GroupApply, GroupBackwardReduce, GroupStats, MaxPoolBackward, Mul, MulBackward, Softmax,
     Update,
 };
-use resnetc_runtime::device::Device;
+use resnetc_runtime::device::Session;
 use resnetc_runtime::error::Result;
-use resnetc_runtime::reference::ReferenceDevice;
+use resnetc_runtime::reference::{ReferenceDevice, ReferenceSession};
 
 use crate::operands::{Signature, in_place, signature, stored_signatures};
 use crate::plans::{Results, run_kernel, run_stored};
@@ -31,8 +33,16 @@ const EPS: f32 = f32::EPSILON;
 ///
 /// # Panics
 /// Never: `F64` is one of the types it takes.
-pub fn oracle() -> ReferenceDevice {
-    ReferenceDevice::new(CandleDevice::Cpu, DType::F64).expect("f64 is supported")
+pub fn oracle() -> ReferenceSession {
+    oracle_device().open_session()
+}
+
+/// The device that [`oracle`] is a session of.
+///
+/// # Panics
+/// Never: Candle computes in double precision on every CPU.
+pub fn oracle_device() -> Arc<ReferenceDevice> {
+    Arc::new(ReferenceDevice::new(CandleDevice::Cpu, DType::F64).expect("f64 is supported"))
 }
 
 /// Length of the longest sum in a kernel.
@@ -203,7 +213,7 @@ fn placements(kernel: &Kernel) -> Vec<Vec<(usize, usize)>> {
 /// # Errors
 /// Says the kernel and the first element that differs by more than its bound.
 pub fn check_kernel(
-    new_device: &dyn Fn() -> Box<dyn Device>,
+    new_device: &dyn Fn() -> Box<dyn Session>,
     kernel: &Kernel,
     seed: u64,
 ) -> std::result::Result<(), String> {
@@ -213,7 +223,7 @@ pub fn check_kernel(
 /// The same with maps stored as one of the kernel's signatures says. The oracle computes on the same numbers, but
 /// stores them whole.
 fn check_stored(
-    new_device: &dyn Fn() -> Box<dyn Device>,
+    new_device: &dyn Fn() -> Box<dyn Session>,
     kernel: &Kernel,
     stored: &Signature,
     seed: u64,
@@ -237,7 +247,7 @@ fn check_stored(
                 if error.is_nan() || error > *bound {
                     return Err(format!(
                         "{kernel:?} on {}, {}, in place {in_place:?}: tensor {tensor}, element {i}: {g}, not {e} +- {bound:e}",
-                        device.describe(),
+                        device.device().describe(),
                         stored.types(),
                     ));
                 }

@@ -8,7 +8,9 @@ use resnetc_compiler::ir::types::{DType, Layout};
 use resnetc_compiler::plan::{
     ALIGN, Buffer, BufferId, Controls, Kernel, Plan, Region, RegionSizes, Slice, Step,
 };
-use resnetc_runtime::device::{Device, ProgramId};
+use resnetc_runtime::cpu::CpuDevice;
+use resnetc_runtime::cpu::simd::Isa;
+use resnetc_runtime::device::{Device, ProgramId, Session};
 use resnetc_runtime::error::Result;
 
 use crate::operands::{Operand, Signature, signature};
@@ -153,13 +155,22 @@ pub fn kernel_plan(kernel: &Kernel, Signature { inputs, outputs }: &Signature) -
     builder.finish()
 }
 
+/// A session of a CPU device of its own.
+///
+/// # Panics
+/// Where the machine has no such instructions.
+pub fn cpu_session(threads: usize, isa: Isa) -> Box<dyn Session> {
+    let device = CpuDevice::with_isa(threads, isa).expect("the machine has the instructions");
+    Arc::new(device).session().expect("as many threads")
+}
+
 /// Runs one kernel on given inputs (elements in logical order), all maps being stored as `f32`. `in_place` pairs an output
 /// with the input that it lies on, which then is not read back.
 ///
 /// # Errors
 /// Those of the device.
 pub fn run_kernel(
-    device: &mut dyn Device,
+    device: &mut dyn Session,
     kernel: &Kernel,
     data: &[Vec<f32>],
     in_place: &[(usize, usize)],
@@ -172,7 +183,7 @@ pub fn run_kernel(
 /// # Errors
 /// Those of the device.
 pub fn run_stored(
-    device: &mut dyn Device,
+    device: &mut dyn Session,
     kernel: &Kernel,
     Signature { inputs, outputs }: &Signature,
     data: &[Vec<f32>],
@@ -208,7 +219,12 @@ pub fn run_stored(
     Ok(results)
 }
 
-fn read_values(device: &dyn Device, program: ProgramId, id: BufferId, operand: &Operand) -> Result<Vec<f32>> {
+fn read_values(
+    device: &dyn Session,
+    program: ProgramId,
+    id: BufferId,
+    operand: &Operand,
+) -> Result<Vec<f32>> {
     let numel = operand.shape.numel().expect("generated shapes are small");
     let mut bytes = vec![0; numel * operand.dtype.size()];
     device.read(program, id, &mut bytes)?;

@@ -11,9 +11,9 @@ use resnetc_compiler::lower::lower;
 use resnetc_compiler::pass::{self, PassContext, PassId};
 use resnetc_compiler::plan::{BufferId, Plan, Region, Slot};
 use resnetc_compiler::report::Dump;
-use resnetc_runtime::device::{Device, ProgramId};
+use resnetc_runtime::device::{self as runtime, ProgramId, Session as _};
 use resnetc_runtime::exec::RunArgs;
-use resnetc_runtime::reference::ReferenceDevice;
+use resnetc_runtime::reference::ReferenceSession;
 
 use crate::bounds::oracle;
 use crate::rng::Rng;
@@ -58,7 +58,7 @@ pub fn gradient_of(plan: &Plan, param: BufferId) -> BufferId {
 pub struct Session {
     /// What runs.
     pub plan: Arc<Plan>,
-    device: ReferenceDevice,
+    device: ReferenceSession,
     program: ProgramId,
 }
 
@@ -197,7 +197,7 @@ pub fn assert_gradients(plan: Plan, seed: u64) {
 ///
 /// # Panics
 /// When the device fails.
-pub fn transfer(session: &Session, device: &mut dyn Device) -> ProgramId {
+pub fn transfer(session: &Session, device: &mut dyn runtime::Session) -> ProgramId {
     let program = device.load(session.plan.clone()).expect("it loads");
     for slot in &session.plan.slots {
         copy(session, device, program, slot.buffer);
@@ -209,13 +209,13 @@ pub fn transfer(session: &Session, device: &mut dyn Device) -> ProgramId {
 ///
 /// # Panics
 /// When the device fails.
-pub fn feed(session: &Session, device: &mut dyn Device, program: ProgramId) {
+pub fn feed(session: &Session, device: &mut dyn runtime::Session, program: ProgramId) {
     for id in [session.plan.input].into_iter().chain(session.plan.labels) {
         copy(session, device, program, id);
     }
 }
 
-fn copy(session: &Session, device: &mut dyn Device, program: ProgramId, id: BufferId) {
+fn copy(session: &Session, device: &mut dyn runtime::Session, program: ProgramId, id: BufferId) {
     let mut bytes = vec![0; session.plan.buffer(id).bytes];
     session.device.read(session.program, id, &mut bytes).expect("it was written");
     device.write(program, id, &bytes).expect("it is written");
@@ -225,7 +225,7 @@ fn copy(session: &Session, device: &mut dyn Device, program: ProgramId, id: Buff
 ///
 /// # Panics
 /// When either cannot be read.
-pub fn distance(session: &Session, device: &dyn Device, program: ProgramId, id: BufferId) -> f64 {
+pub fn distance(session: &Session, device: &dyn runtime::Session, program: ProgramId, id: BufferId) -> f64 {
     let [exact, got] = both(session, device, program, id);
     let largest = exact.iter().fold(1e-3f64, |m, v| m.max(v.abs()));
     let apart = |(e, g): (&f64, &f64)| if g.is_finite() { (e - g).abs() } else { f64::INFINITY };
@@ -237,7 +237,12 @@ pub fn distance(session: &Session, device: &dyn Device, program: ProgramId, id: 
 ///
 /// # Panics
 /// When one cannot be read.
-pub fn length_apart(session: &Session, device: &dyn Device, program: ProgramId, ids: &[BufferId]) -> f64 {
+pub fn length_apart(
+    session: &Session,
+    device: &dyn runtime::Session,
+    program: ProgramId,
+    ids: &[BufferId],
+) -> f64 {
     let (mut apart, mut length) = (0.0, 0.0);
     for &id in ids {
         let [exact, got] = both(session, device, program, id);
@@ -248,8 +253,8 @@ pub fn length_apart(session: &Session, device: &dyn Device, program: ProgramId, 
 }
 
 /// A buffer of floats, the session's and a device's.
-fn both(session: &Session, device: &dyn Device, program: ProgramId, id: BufferId) -> [Vec<f64>; 2] {
-    let read = |device: &dyn Device, program: ProgramId| {
+fn both(session: &Session, device: &dyn runtime::Session, program: ProgramId, id: BufferId) -> [Vec<f64>; 2] {
+    let read = |device: &dyn runtime::Session, program: ProgramId| {
         let mut bytes = vec![0; session.plan.buffer(id).bytes];
         device.read(program, id, &mut bytes).expect("it was written");
         let values = bytes.chunks_exact(4).map(|b| f32::from_ne_bytes(b.try_into().expect("four bytes")));

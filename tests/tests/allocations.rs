@@ -3,6 +3,7 @@
 //! The only test of its binary: the counter sees every thread of the process.
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use resnetc_compiler::ir::graph::Mode;
@@ -79,8 +80,8 @@ units:
 fn executor(mode: Mode) -> Executor {
     let spec = resolve(SPEC);
     let weights = init::initial(&plan(&spec, Mode::Train, 1), 1).expect("initial weights");
-    let device = Box::new(CpuDevice::new(Some(2)).expect("two threads"));
-    let mut executor = Executor::new(device, plan(&spec, mode, 4)).expect("it loads");
+    let device = Arc::new(CpuDevice::new(Some(2)).expect("two threads"));
+    let executor = Executor::new(device, plan(&spec, mode, 4)).expect("it loads");
     executor.load_params(&weights).expect("its own weights");
     executor
 }

@@ -57,7 +57,7 @@ fn train(out: &Path, threads: usize, resume: bool, stop_after: usize) -> Outcome
     let options = Options { out: out.into(), resume, threads, workers: 2, stop: Arc::default() };
     let stop = Arc::clone(&options.stop);
     let load = |mode, images| {
-        let device = Box::new(CpuDevice::new(Some(threads)).expect("as many threads"));
+        let device = Arc::new(CpuDevice::new(Some(threads)).expect("as many threads"));
         let compile = |batch| Ok::<_, Error>(plan(&spec, mode, batch));
         BatchExecutor::load(device, images, spec.train.batch_size, compile).expect("it loads")
     };
@@ -140,7 +140,7 @@ fn the_executor_gives_the_same_on_the_cpu_and_on_the_reference() {
     let plan = plan(&spec, Mode::Train, BATCH);
     let cpu = CpuDevice::new(Some(2)).expect("two threads");
     let reference = ReferenceDevice::cpu().expect("the reference device");
-    let devices: [Box<dyn Device>; 2] = [Box::new(cpu), Box::new(reference)];
+    let devices: [Arc<dyn Device>; 2] = [Arc::new(cpu), Arc::new(reference)];
     let mut execs = devices.map(|device| Executor::new(device, Arc::clone(&plan)).expect("it loads"));
     let params = initial(&plan, 5).expect("own tensors");
     let mut rng = Rng::new(1);

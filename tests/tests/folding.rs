@@ -1,5 +1,7 @@
 //! Folded inference on the CPU against inference by definition, with running statistics that training has moved.
 
+use std::sync::Arc;
+
 use resnetc_compiler::backend::Backend;
 use resnetc_compiler::build::build;
 use resnetc_compiler::ir::graph::Mode;
@@ -33,15 +35,15 @@ fn spec(main: &str) -> ResolvedSpec {
 
 fn executor(spec: &ResolvedSpec, mode: Mode) -> Executor {
     let cpu = CpuDevice::new(Some(2)).expect("two threads");
-    Executor::new(Box::new(cpu), plan(spec, mode, BATCH)).expect("it loads")
+    Executor::new(Arc::new(cpu), plan(spec, mode, BATCH)).expect("it loads")
 }
 
 fn images(rng: &mut Rng) -> Vec<f32> {
     (0..BATCH * 3 * SIZE * SIZE).map(|_| rng.normal()).collect()
 }
 
-/// A few steps on random images: the parameters and statistics then are no constants any more.
-fn trained(spec: &ResolvedSpec, rng: &mut Rng) -> ParamStore {
+/// After a few steps on random images the parameters and statistics are no constants any more.
+fn trained(spec: &ResolvedSpec, rng: &mut Rng) -> Executor {
     let mut exec = executor(spec, Mode::Train);
     exec.load_params(&resnetc_runtime::init::initial(exec.plan(0), 1).expect("own tensors"))
         .expect("they fit");
@@ -51,7 +53,13 @@ fn trained(spec: &ResolvedSpec, rng: &mut Rng) -> ParamStore {
         exec.set_labels(0, &labels).expect("they fit");
         exec.run(0, &RunArgs { lr: 0.05, step, ..RunArgs::default() }, None).expect("it runs");
     }
-    exec.store_params().expect("a training plan has all of them")
+    exec
+}
+
+fn classified(exec: &mut Executor, images: &[f32]) -> Vec<f32> {
+    exec.set_input_nchw(0, images).expect("they fit");
+    exec.run(0, &RunArgs::default(), None).expect("it runs");
+    exec.output(0, "logits").expect("a network has logits")
 }
 
 /// Statistics as they are before training.
@@ -71,14 +79,17 @@ fn forgotten(params: &ParamStore) -> ParamStore {
 
 fn assert_folded(main: &str) {
     let (spec, mut rng) = (spec(main), Rng::new(3));
-    let params = trained(&spec, &mut rng);
+    let trained = trained(&spec, &mut rng);
+    let params = trained.store_params().expect("a training plan has all of them");
     let images = images(&mut rng);
     let mut exec = executor(&spec, Mode::Infer);
     assert!(exec.plan(0).slots.iter().any(|slot| slot.recipe != Recipe::Own), "nothing is folded");
     exec.load_params(&params).expect("they fit");
-    exec.set_input_nchw(0, &images).expect("they fit");
-    exec.run(0, &RunArgs::default(), None).expect("it runs");
-    let got = exec.output(0, "logits").expect("a network has logits");
+    let got = classified(&mut exec, &images);
+    // From the training's device, where the tensors are, they come with the same bits.
+    let mut copied = executor(&spec, Mode::Infer);
+    copied.copy_params(&trained).expect("the same network");
+    assert_eq!(classified(&mut copied, &images), got, "{main}");
 
     let built = build(&spec, Mode::Infer, BATCH).expect("a sound spec");
     let context = PassContext {

@@ -17,7 +17,7 @@ use resnetc_runtime::cpu::simd::Isa;
 use resnetc_runtime::device::Device;
 use resnetc_tests::kernels::{MAKERS, conv};
 use resnetc_tests::operands::{Signature, signature, stored_signatures};
-use resnetc_tests::plans::{Edge, kernel_plan, lay_at_edge, to_bytes};
+use resnetc_tests::plans::{Edge, cpu_session, kernel_plan, lay_at_edge, to_bytes};
 use resnetc_tests::rng::Rng;
 
 /// Kernels of each kind.
@@ -107,7 +107,7 @@ fn run(kernel: &Kernel, stored: &Signature, isa: Isa, threads: usize, id: Buffer
         plan.mode = Mode::Infer;
     }
     lay_at_edge(&mut plan, id, edge);
-    let mut device = CpuDevice::with_isa(threads, isa).expect("the instructions are there");
+    let mut device = cpu_session(threads, isa);
     let program = device.load(Arc::new(plan)).expect("a sound plan");
     let mut rng = Rng::new(7);
     for (at, operand) in stored.inputs.iter().enumerate() {
@@ -125,7 +125,7 @@ fn the_sizes_for_winograd_take_it() {
     }
     for geometry in winograd() {
         for kernel in all_of(geometry) {
-            let mut device = CpuDevice::with_isa(1, isa).expect("the instructions are there");
+            let device = CpuDevice::with_isa(1, isa).expect("the instructions are there");
             let program =
                 device.load(Arc::new(kernel_plan(&kernel, &signature(&kernel)))).expect("a sound plan");
             let choice = device.choice(program, 0).expect("convolutions have several ways");

@@ -1,24 +1,25 @@
 //! Every kernel on every device against the oracle; the oracle against definitions.
 
+use std::sync::Arc;
+
 use candle_core::{DType, Device as CandleDevice};
 use resnetc_compiler::plan::Kernel;
 use resnetc_compiler::plan::kernel::{AvgPool, Conv, MaxPool};
-use resnetc_runtime::cpu::CpuDevice;
 use resnetc_runtime::cpu::simd::Isa;
-use resnetc_runtime::device::Device;
+use resnetc_runtime::device::Session;
 use resnetc_runtime::reference::ReferenceDevice;
 use resnetc_tests::bounds::{check_kernel, oracle};
 use resnetc_tests::kernels::{MAKERS, Maker, conv, pool};
 use resnetc_tests::naive;
 use resnetc_tests::operands::signature;
-use resnetc_tests::plans::run_kernel;
+use resnetc_tests::plans::{cpu_session, run_kernel};
 use resnetc_tests::rng::Rng;
 
 /// Kernels of each kind, and devices they run on.
 const CASES: u64 = 40;
 
 /// Every kind of kernel; panics with the first fault of each kind that has one.
-fn check_all(new_device: &dyn Fn() -> Box<dyn Device>) {
+fn check_all(new_device: &dyn Fn() -> Box<dyn Session>) {
     let fault = |&(kind, make): &(&str, Maker)| {
         let mut faults = (0..CASES).filter_map(|case| {
             let kernel = make(&mut Rng::new(case));
@@ -32,7 +33,10 @@ fn check_all(new_device: &dyn Fn() -> Box<dyn Device>) {
 
 #[test]
 fn reference_in_single_precision_agrees() {
-    check_all(&|| Box::new(ReferenceDevice::new(CandleDevice::Cpu, DType::F32).expect("f32 is supported")));
+    check_all(&|| {
+        let single = ReferenceDevice::new(CandleDevice::Cpu, DType::F32).expect("f32 is supported");
+        Box::new(Arc::new(single).open_session())
+    });
 }
 
 /// With one thread and with more than there is work for in small cases.
@@ -41,7 +45,7 @@ fn cpu_agrees(isa: Isa) {
         return;
     }
     for threads in [1, 3] {
-        check_all(&|| Box::new(CpuDevice::with_isa(threads, isa).expect("the instructions are there")));
+        check_all(&|| cpu_session(threads, isa));
     }
 }
 

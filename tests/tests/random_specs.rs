@@ -3,10 +3,10 @@
 use resnetc_compiler::build::build;
 use resnetc_compiler::ir::graph::Mode;
 use resnetc_compiler::plan::Plan;
-use resnetc_runtime::cpu::CpuDevice;
-use resnetc_runtime::device::Device;
+use resnetc_runtime::cpu::simd::Isa;
 use resnetc_runtime::exec::RunArgs;
 use resnetc_tests::generate::spec;
+use resnetc_tests::plans::cpu_session;
 use resnetc_tests::rng::Rng;
 use resnetc_tests::specs::resolve;
 use resnetc_tests::training::{Session, compile_without, distance, feed, gradient_of, transfer};
@@ -53,20 +53,20 @@ fn random_specs_train_alike_on_the_cpu() {
         let text = spec(&mut Rng::new(seed));
         let mut session = Session::new(compile(&text, Mode::Train), seed);
         let plan = session.plan.clone();
-        let mut cpu = CpuDevice::new(Some(2)).expect("two threads");
-        let program = transfer(&session, &mut cpu);
+        let mut cpu = cpu_session(2, Isa::best());
+        let program = transfer(&session, &mut *cpu);
         for step in 0..3 {
             let args = RunArgs { lr: 0.02, seed: 1, step };
             session.step(&args);
-            feed(&session, &mut cpu, program);
-            args.write(&mut cpu, program, &plan).expect("it is written");
+            feed(&session, &mut *cpu, program);
+            args.write(&mut *cpu, program, &plan).expect("it is written");
             cpu.run(program, None).expect("it runs");
             let logits = plan.output("logits").expect("a network has logits");
             let gradients = session.trained().into_iter().map(|slot| gradient_of(&plan, slot.buffer));
             let parameters = plan.slots.iter().map(|slot| slot.buffer);
             let first: Vec<_> = [logits].into_iter().chain(gradients).collect();
             for id in parameters.chain(first.into_iter().filter(|_| step == 0)) {
-                let distance = distance(&session, &cpu, program, id);
+                let distance = distance(&session, &*cpu, program, id);
                 let name = &plan.buffer(id).name;
                 assert!(distance < TOLERANCE, "step {step}, {name} is off by {distance:e}\n{text}");
             }

@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use resnetc_compiler::ir::op::{SgdAttrs, UpdateRule};
 use resnetc_compiler::plan::Kernel;
-use resnetc_runtime::cpu::CpuDevice;
-use resnetc_runtime::device::Device;
+use resnetc_runtime::cpu::simd::Isa;
+use resnetc_runtime::device::Session;
 use resnetc_tests::bounds::oracle;
 use resnetc_tests::operands::signature;
-use resnetc_tests::plans::{PlanBuilder, from_bytes, to_bytes};
+use resnetc_tests::plans::{PlanBuilder, cpu_session, from_bytes, to_bytes};
 
 /// The parameter after each of three steps from 1.0 with the gradients 0.5, -1.0, 2.0 and the rate 0.1.
-fn trajectory(device: &mut dyn Device, sgd: SgdAttrs) -> Vec<f32> {
+fn trajectory(device: &mut dyn Session, sgd: SgdAttrs) -> Vec<f32> {
     let kernel = Kernel::from(Update { len: 1, rule: UpdateRule::Sgd(sgd) });
     let operands = signature(&kernel).inputs;
     let mut builder = PlanBuilder::default();
@@ -21,7 +21,10 @@ fn trajectory(device: &mut dyn Device, sgd: SgdAttrs) -> Vec<f32> {
     let program = device.load(Arc::new(builder.finish())).expect("it loads");
     device.write(program, param, &to_bytes(&operands[0], &[1.0])).expect("it is written");
     // The first update sets the velocity, whatever there was.
-    device.write_optimizer(program, param, 0, &to_bytes(&operands[2], &[7.0])).expect("it is written");
+    device
+        .device()
+        .write_optimizer(program, param, 0, &to_bytes(&operands[2], &[7.0]))
+        .expect("it is written");
     let mut seen = Vec::new();
     for (step, gradient) in [0.5, -1.0, 2.0].into_iter().enumerate() {
         device.write(program, grad, &to_bytes(&operands[1], &[gradient])).expect("it is written");
@@ -36,12 +39,15 @@ fn trajectory(device: &mut dyn Device, sgd: SgdAttrs) -> Vec<f32> {
 }
 
 fn assert_trajectory(sgd: SgdAttrs, expected: [f32; 3]) {
-    let cpu = CpuDevice::new(Some(1)).expect("a thread");
-    let devices: [Box<dyn Device>; 2] = [Box::new(oracle()), Box::new(cpu)];
+    let devices: [Box<dyn Session>; 2] = [Box::new(oracle()), cpu_session(1, Isa::best())];
     for mut device in devices {
         let seen = trajectory(&mut *device, sgd);
         for (s, e) in seen.iter().zip(expected) {
-            assert!((s - e).abs() < 1e-6, "{} with {sgd:?}: {seen:?}, not {expected:?}", device.describe());
+            assert!(
+                (s - e).abs() < 1e-6,
+                "{} with {sgd:?}: {seen:?}, not {expected:?}",
+                device.device().describe()
+            );
         }
     }
 }

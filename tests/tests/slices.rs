@@ -22,11 +22,11 @@ use resnetc_runtime::device::Device;
 use resnetc_runtime::exec::Executor;
 use resnetc_runtime::exec::RunArgs;
 use resnetc_runtime::init::initial;
-use resnetc_tests::bounds::oracle;
+use resnetc_tests::bounds::oracle_device;
 use resnetc_tests::evaluate::logits;
 use resnetc_tests::kernels::MAKERS;
 use resnetc_tests::operands::{Operand, signature};
-use resnetc_tests::plans::{PlanBuilder, from_bytes, run_kernel, to_bytes};
+use resnetc_tests::plans::{PlanBuilder, cpu_session, from_bytes, run_kernel, to_bytes};
 use resnetc_tests::rng::Rng;
 use resnetc_tests::training::{SGD, Session, distance, feed, gradient_of, transfer};
 
@@ -124,7 +124,7 @@ fn what_cannot_be_a_slice_is_copied() {
     }
 }
 
-fn run(device: Box<dyn Device>, plan: &Plan, images: &[f32], spec: &ResolvedSpec) -> Vec<f32> {
+fn run(device: Arc<dyn Device>, plan: &Plan, images: &[f32], spec: &ResolvedSpec) -> Vec<f32> {
     let trained = compile(spec, &Target::new(Mode::Train, 1));
     let params = initial(&trained.expect("a sound spec").plan, 5).expect("own tensors");
     let mut exec = Executor::new(device, Arc::new(plan.clone())).expect("it loads");
@@ -156,10 +156,10 @@ fn slices_change_no_result() {
         let trained = compile(&spec, &Target::new(Mode::Train, 1));
         let params = initial(&trained.expect("a sound spec").plan, 5).expect("own tensors");
         let exact = logits(&graph, &params, &images);
-        let mut found = vec![("the oracle", run(Box::new(oracle()), &plan, &images, &spec))];
+        let mut found = vec![("the oracle", run(oracle_device(), &plan, &images, &spec))];
         for isa in Isa::ALL.into_iter().filter(|isa| isa.available()) {
             let cpu = CpuDevice::with_isa(3, isa).expect("the machine has it");
-            found.push((isa.name(), run(Box::new(cpu), &plan, &images, &spec)));
+            found.push((isa.name(), run(Arc::new(cpu), &plan, &images, &spec)));
         }
         for (device, found) in found {
             for (i, ((&f, e), bound)) in found.iter().zip(&exact.values).zip(&exact.errors).enumerate() {
@@ -182,14 +182,14 @@ fn slices_train_alike_on_the_cpu() {
         assert_eq!(copies(&plan), [[8]]);
         let mut session = Session::new(plan.clone(), 7);
         for isa in Isa::ALL.into_iter().filter(|isa| isa.available()) {
-            let mut cpu = CpuDevice::with_isa(3, isa).expect("the machine has it");
-            let program = transfer(&session, &mut cpu);
-            feed(&session, &mut cpu, program);
+            let mut cpu = cpu_session(3, isa);
+            let program = transfer(&session, &mut *cpu);
+            feed(&session, &mut *cpu, program);
             session.loss();
             cpu.run(program, None).expect("it runs");
             for slot in session.trained() {
                 let id = gradient_of(&plan, slot.buffer);
-                let distance = distance(&session, &cpu, program, id);
+                let distance = distance(&session, &*cpu, program, id);
                 let name = &plan.buffer(id).name;
                 assert!(distance < 1e-3, "{norm}, {}: {name} is off by {distance:e}", isa.name());
             }
@@ -233,7 +233,7 @@ fn run_sliced(isa: Isa, kernel: &Kernel, data: &[Vec<f32>], sliced: (bool, usize
         wanted.outputs.iter().enumerate().map(|(i, o)| place(&mut builder, o, true, i)).collect();
     builder.step(kernel.clone(), &read, &written);
     let (of, whole) = wide.expect("the operand exists");
-    let mut device = CpuDevice::with_isa(2, isa).expect("the machine has it");
+    let mut device = cpu_session(2, isa);
     let program = device.load(Arc::new(builder.finish())).unwrap_or_else(|e| panic!("{kernel:?}: {e}"));
     let [n, c, h, w] = whole.shape.nchw().expect("a map");
     let place_of = |image: usize, channel: usize, pixel: usize| (image * c + channel) * h * w + pixel;
@@ -285,8 +285,8 @@ fn kernels_step_over_gaps() {
             let outputs = (0..wanted.outputs.len()).filter(|&i| table.outputs[i].slice).map(|i| (true, i));
             for sliced in inputs.chain(outputs) {
                 for isa in Isa::ALL.into_iter().filter(|isa| isa.available()) {
-                    let mut device = CpuDevice::with_isa(2, isa).expect("the machine has it");
-                    let whole = run_kernel(&mut device, &kernel, &data, &[]);
+                    let mut device = cpu_session(2, isa);
+                    let whole = run_kernel(&mut *device, &kernel, &data, &[]);
                     let whole = whole.expect("it runs").outputs;
                     assert_eq!(run_sliced(isa, &kernel, &data, sliced), whole, "{kernel:?}, {sliced:?}");
                     checked += 1;

@@ -13,6 +13,7 @@ use resnetc_runtime::exec::RunArgs;
 use resnetc_runtime::init;
 use resnetc_runtime::reference::ReferenceDevice;
 use resnetc_tests::generate::spec;
+use resnetc_tests::plans::cpu_session;
 use resnetc_tests::rng::Rng;
 use resnetc_tests::specs;
 use resnetc_tests::training::{Session, feed, gradient_of, length_apart, transfer};
@@ -96,7 +97,7 @@ fn narrow_maps_take_half_the_memory() {
     assert!(narrow * 3 < wide * 2, "{narrow} of {wide} bytes");
 }
 
-fn logits(device: Box<dyn Device>, plan: &Arc<Plan>, text: &str) -> Vec<f32> {
+fn logits(device: Arc<dyn Device>, plan: &Arc<Plan>, text: &str) -> Vec<f32> {
     let weights = init::initial(&self::plan(text, Mode::Train), 5).expect("initial weights");
     let mut executor = Executor::new(device, plan.clone()).expect("it loads");
     executor.load_params(&weights).expect("its own weights");
@@ -114,9 +115,9 @@ const TOLERANCE: f64 = 5e-3;
 
 fn devices_agree(text: &str) {
     let plan = plan(text, Mode::Infer);
-    let expected = logits(Box::new(ReferenceDevice::cpu().expect("Candle's CPU")), &plan, text);
+    let expected = logits(Arc::new(ReferenceDevice::cpu().expect("Candle's CPU")), &plan, text);
     for isa in Isa::ALL.into_iter().filter(|isa| isa.available()) {
-        let found = logits(Box::new(CpuDevice::with_isa(2, isa).expect("two threads")), &plan, text);
+        let found = logits(Arc::new(CpuDevice::with_isa(2, isa).expect("two threads")), &plan, text);
         let square = |x: f32| f64::from(x).powi(2);
         let difference: f64 = found.iter().zip(&expected).map(|(f, e)| square(f - e)).sum();
         let distance = (difference / expected.iter().map(|&e| square(e)).sum::<f64>()).sqrt();
@@ -152,11 +153,11 @@ fn devices_train_alike(text: &str) {
     let gradients: Vec<_> =
         session.trained().into_iter().map(|slot| gradient_of(&plan, slot.buffer)).collect();
     for isa in Isa::ALL.into_iter().filter(|isa| isa.available()) {
-        let mut cpu = CpuDevice::with_isa(2, isa).expect("two threads");
-        let program = transfer(&session, &mut cpu);
-        feed(&session, &mut cpu, program);
+        let mut cpu = cpu_session(2, isa);
+        let program = transfer(&session, &mut *cpu);
+        feed(&session, &mut *cpu, program);
         cpu.run(program, None).expect("it runs");
-        let distance = length_apart(&session, &cpu, program, &gradients);
+        let distance = length_apart(&session, &*cpu, program, &gradients);
         assert!(distance < TRAINED, "{}: gradients are off by {distance:e}\n{text}", isa.name());
     }
 }

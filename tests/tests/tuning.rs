@@ -25,7 +25,7 @@ fn plan(mode: Mode) -> Arc<Plan> {
 
 fn executor(isa: Isa, tuning: Tuning, plan: &Arc<Plan>) -> Executor {
     let device = CpuDevice::with_isa(2, isa).expect("two threads").with_tuning(tuning);
-    let mut executor = Executor::new(Box::new(device), plan.clone()).expect("it loads");
+    let executor = Executor::new(Arc::new(device), plan.clone()).expect("it loads");
     executor.load_params(&init::initial(&self::plan(Mode::Train), 5).expect("weights")).expect("its own");
     executor
 }

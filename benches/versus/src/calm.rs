@@ -78,7 +78,8 @@ impl Calm {
         let device = CpuDevice::new(Some(self.threads)).map_err(|fault| fault.to_string())?;
         let mut slowest = [f64::INFINITY; 2];
         for _ in 0..MEASUREMENTS {
-            let Arithmetic { gflops, amx_gflops, .. } = device.arithmetic();
+            let Arithmetic { gflops, amx_gflops, .. } =
+                device.arithmetic().map_err(|fault| fault.to_string())?;
             let found = [gflops, amx_gflops.unwrap_or(0.0)];
             for i in 0..found.len() {
                 self.best[i] = self.best[i].max(found[i]);

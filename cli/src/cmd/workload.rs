@@ -69,7 +69,7 @@ impl Workload {
 
     /// Loads the plan and weights into a device.
     pub fn executor(&self, device: CpuDevice, weights: &ParamStore) -> Result<Executor> {
-        let mut executor = Executor::new(Box::new(device), Arc::clone(&self.plan))?;
+        let executor = Executor::new(Arc::new(device), Arc::clone(&self.plan))?;
         executor.load_params(weights)?;
         Ok(executor)
     }

@@ -1,49 +1,62 @@
-//! The CPU as a device: its memory, its threads, and the plans that are loaded.
+//! The CPU as a device: the memory that outlives a run, and the plans that are loaded.
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use resnetc_compiler::backend::Backend;
 use resnetc_compiler::ir::graph::Mode;
-use resnetc_compiler::plan::{ALIGN, Buffer, BufferId, Plan, Region};
+use resnetc_compiler::plan::{ALIGN, BufferId, Plan, Region};
 
 use super::ctx::Ctx;
 use super::machine::Machine;
 use super::memory::Memory;
 use super::simd::Isa;
 use super::step::dispatch::{ALL_REGIONS, Bases, Bound, OPTIMIZER_REGIONS, Operands, REGIONS, region_index};
-use super::step::prepare::{self, Prepared};
+use super::step::prepare::Prepared;
 use super::threads::{ThreadPool, available_threads};
 use super::tune::{Tuning, roofline};
-use crate::device::{Choice, Device, ProgramId};
+use crate::device::{Choice, ProgramId};
 use crate::error::{Error, Result};
 
 /// From when on [`CpuDevice::describe`] says that AMX is slow.
 const REPORTED_AMX_SLOWNESS: f64 = 1.5;
 
+/// Whether a region is a session's: it holds nothing between runs.
+pub(super) fn is_transient(region: Region) -> bool {
+    matches!(region, Region::Arena | Region::Control)
+}
+
 /// A plan, ready to run.
-struct Program {
-    plan: Arc<Plan>,
+pub(super) struct Program {
+    pub plan: Arc<Plan>,
     /// What was decided about each step.
-    steps: Vec<Prepared>,
+    pub steps: Vec<Prepared>,
     /// The buffers of each step by name.
-    bound: Vec<Bound>,
-    /// Value of [`CpuDevice::written`] when kept weights were packed last.
+    pub bound: Vec<Bound>,
+    /// Floats of scratch memory that its steps need.
+    pub scratch: usize,
+    /// Whether a step writes memory that outlives the run: a training does.
+    pub writes_persistent: bool,
+    /// Value of [`Shared::written`] when kept weights were packed last.
     packed: u64,
 }
 
-/// The CPU: memory and threads.
-pub struct CpuDevice {
-    isa: Isa,
-    threads: ThreadPool,
+/// What all sessions share. Runs that only read it hold the lock as readers, those that write it alone.
+pub(super) struct Shared {
+    /// In the order of [`region_index`]; those of sessions are empty.
     regions: [Memory; REGIONS],
-    scratch: Memory,
     programs: Vec<Program>,
     /// Counts writes to parameters from outside; kept packed weights follow them.
     written: u64,
+}
+
+/// The CPU: weights and kernels, for any number of sessions.
+pub struct CpuDevice {
+    isa: Isa,
+    threads: usize,
     /// See [`Machine::amx_slowness`].
     amx_slowness: Option<f64>,
     tuning: Tuning,
+    shared: RwLock<Shared>,
 }
 
 impl CpuDevice {
@@ -59,13 +72,10 @@ impl CpuDevice {
         }
         Ok(CpuDevice {
             isa,
-            threads: ThreadPool::new(threads)?,
-            regions: Default::default(),
-            scratch: Memory::default(),
-            programs: Vec::new(),
-            written: 1,
+            threads,
             amx_slowness: None,
             tuning: Tuning::default(),
+            shared: RwLock::new(Shared { regions: Default::default(), programs: Vec::new(), written: 1 }),
         })
     }
 
@@ -75,8 +85,11 @@ impl CpuDevice {
     /// may then differ from another process's in the last bits.
     #[must_use]
     pub fn with_amx_measured(mut self) -> Self {
-        if self.isa == Isa::Amx {
-            self.amx_slowness = Some(roofline::amx_slowness(&self.threads));
+        // Where threads cannot be had, sessions will say so.
+        if self.isa == Isa::Amx
+            && let Ok(threads) = ThreadPool::new(self.threads)
+        {
+            self.amx_slowness = Some(roofline::amx_slowness(&threads));
         }
         self
     }
@@ -88,29 +101,96 @@ impl CpuDevice {
         self
     }
 
+    /// Its instructions.
+    pub(super) fn isa(&self) -> Isa {
+        self.isa
+    }
+
+    /// Threads of each session.
+    pub(super) fn threads(&self) -> usize {
+        self.threads
+    }
+
     fn machine(&self) -> Machine {
-        Machine { isa: self.isa, threads: self.threads.count(), amx_slowness: self.amx_slowness }
+        Machine { isa: self.isa, threads: self.threads, amx_slowness: self.amx_slowness }
     }
 
     /// What this device can do at most, measured now.
+    ///
+    /// # Errors
+    /// Where there are no threads or memory for it.
     pub fn roofline(&self) -> Result<roofline::Roofline> {
-        roofline::measure(&self.threads, self.isa)
+        roofline::measure(&ThreadPool::new(self.threads)?, self.isa)
     }
 
     /// The part of it that is measured in a few milliseconds.
-    pub fn arithmetic(&self) -> roofline::Arithmetic {
-        roofline::arithmetic(&self.threads, self.isa)
+    ///
+    /// # Errors
+    /// Where there are no threads for it.
+    pub fn arithmetic(&self) -> Result<roofline::Arithmetic> {
+        Ok(roofline::arithmetic(&ThreadPool::new(self.threads)?, self.isa))
     }
 
-    fn buffer(&self, program: ProgramId, buffer: BufferId) -> Result<&Buffer> {
-        let program = self.programs.get(program.0);
-        let program = program.ok_or_else(|| Error::Device("no such program on this device".to_owned()))?;
-        program.plan.buffers.get(buffer.0 as usize).ok_or_else(|| Error::Device("no such buffer".to_owned()))
+    pub(super) fn read_lock(&self) -> Result<RwLockReadGuard<'_, Shared>> {
+        self.shared.read().map_err(|_| broken())
     }
 
-    /// Region and byte range of a buffer, `len` being the size that the caller has for it.
-    fn place(&self, program: ProgramId, buffer: BufferId, len: usize) -> Result<(Region, usize)> {
-        let b = self.buffer(program, buffer)?;
+    pub(super) fn write_lock(&self) -> Result<RwLockWriteGuard<'_, Shared>> {
+        self.shared.write().map_err(|_| broken())
+    }
+
+    /// What the device is, for reports.
+    pub(super) fn name(&self) -> String {
+        let threads = self.threads;
+        let slow = self.amx_slowness.filter(|&slow| slow >= REPORTED_AMX_SLOWNESS);
+        let slow = slow.map_or(String::new(), |slow| format!(" {slow:.1} times as slow as usual"));
+        format!("cpu ({}{slow}, {threads} thread{})", self.isa.name(), if threads == 1 { "" } else { "s" })
+    }
+
+    /// Checks a plan, decides about each of its steps, and makes the persistent regions.
+    pub(super) fn take_in(&self, plan: Arc<Plan>) -> Result<ProgramId> {
+        check(&plan)?;
+        let (steps, scratch) = self.prepare(&plan)?;
+        let bound = plan.steps.iter().map(|step| Bound::new(&plan, step)).collect();
+        let writes_persistent = writes_persistent(&plan);
+        let mut shared = self.write_lock()?;
+        shared.reserve(&plan)?;
+        shared.programs.push(Program { plan, steps, bound, scratch, writes_persistent, packed: 0 });
+        Ok(ProgramId(shared.programs.len() - 1))
+    }
+
+    /// Decides about each step; with the floats of scratch memory that all of them need.
+    fn prepare(&self, plan: &Plan) -> Result<(Vec<Prepared>, usize)> {
+        let keep_packed = plan.mode == Mode::Infer;
+        let mut steps = Vec::with_capacity(plan.steps.len());
+        let mut needed = 0;
+        for step in &plan.steps {
+            let prepared = Prepared::new(&step.kernel, self.machine(), &self.tuning, keep_packed)?;
+            needed = needed.max(prepared.scratch_len(&step.kernel, self.threads));
+            steps.push(prepared);
+        }
+        // Whole cache lines, so that it stays aligned between guard pages: it holds pointers too.
+        Ok((steps, needed.next_multiple_of(ALIGN / size_of::<f32>())))
+    }
+
+    /// See [`Device::choice`](crate::device::Device::choice).
+    pub(super) fn choice_of(&self, program: ProgramId, step: usize) -> Option<Choice> {
+        let shared = self.read_lock().ok()?;
+        let program = shared.program(program).ok()?;
+        let (prepared, step) = (program.steps.get(step)?, program.plan.steps.get(step)?);
+        prepared.choice(&step.kernel, self.machine(), &self.tuning)
+    }
+}
+
+impl Shared {
+    pub fn program(&self, program: ProgramId) -> Result<&Program> {
+        self.programs.get(program.0).ok_or_else(|| Error::Device("no such program on this device".to_owned()))
+    }
+
+    /// Region and offset of a buffer, `len` being the size that the caller has for it.
+    pub fn place(&self, program: ProgramId, buffer: BufferId, len: usize) -> Result<(Region, usize)> {
+        let buffers = &self.program(program)?.plan.buffers;
+        let b = buffers.get(buffer.0 as usize).ok_or_else(|| Error::Device("no such buffer".to_owned()))?;
         if b.slice.is_some() {
             return Err(Error::Device(format!("{}: it is a part of another buffer", b.name)));
         }
@@ -120,158 +200,110 @@ impl CpuDevice {
         Ok((b.region, b.offset))
     }
 
-    /// Region and offset of a tensor of the optimizer's state: the parameter's offset.
-    fn optimizer(
+    /// The same of a tensor of the optimizer's state: at the parameter's offset.
+    pub fn optimizer_place(
         &self,
         program: ProgramId,
         param: BufferId,
         tensor: u8,
         len: usize,
-    ) -> Result<(usize, usize)> {
+    ) -> Result<(Region, usize)> {
         let (region, offset) = self.place(program, param, len)?;
-        let name = &self.buffer(program, param)?.name;
-        let known = usize::from(tensor) < self.programs[program.0].plan.optimizer.len();
-        if region != Region::Params || !known {
+        let plan = &self.program(program)?.plan;
+        if region != Region::Params || usize::from(tensor) >= plan.optimizer.len() {
+            let name = &plan.buffer(param).name;
             return Err(Error::Device(format!("{name} has no tensor {tensor} of an optimizer")));
         }
-        Ok((region_index(Region::Optimizer(tensor)), offset))
+        Ok((Region::Optimizer(tensor), offset))
     }
 
-    /// Makes the persistent regions of the first plan; those of a further plan have to agree with them.
-    fn reserve(&mut self, plan: &Plan) -> Result<()> {
-        let wanted = ALL_REGIONS.map(|region| plan.region_bytes(region));
-        for (region, size) in self.regions.iter_mut().zip(wanted).skip(1) {
-            if self.programs.is_empty() {
-                *region = Memory::zeroed(size)?;
-            } else if region.len() != size {
-                let text = "the persistent tensors of this plan are not those of the plans already loaded";
-                return Err(Error::Device(format!("{}: {text}", plan.name)));
-            }
-        }
-        if wanted[0] > self.regions[0].len() {
-            self.regions[0] = Memory::zeroed(wanted[0])?;
-        }
-        Ok(())
+    /// Bytes of a persistent region.
+    pub fn bytes(&self, (region, offset): (Region, usize), len: usize) -> Result<&[u8]> {
+        persistent(region)?;
+        Ok(&self.regions[region_index(region)].bytes()[offset..offset + len])
     }
 
-    /// Decides about each step, and makes the scratch memory large enough for all of them.
-    fn prepare(&mut self, plan: &Plan) -> Result<Vec<Prepared>> {
-        let threads = self.threads.count();
-        let keep_packed = plan.mode == Mode::Infer;
-        let mut steps = Vec::with_capacity(plan.steps.len());
-        let mut needed = 0;
-        for step in &plan.steps {
-            let prepared = Prepared::new(&step.kernel, self.machine(), &self.tuning, keep_packed)?;
-            needed = needed.max(prepared.scratch_len(&step.kernel, threads));
-            steps.push(prepared);
-        }
-        // Whole cache lines, so that it stays aligned between guard pages: it holds pointers too.
-        needed = needed.next_multiple_of(ALIGN / size_of::<f32>());
-        if needed > self.scratch.len() / size_of::<f32>() {
-            self.scratch = Memory::floats(needed)?;
-        }
-        Ok(steps)
-    }
-}
-
-impl Device for CpuDevice {
-    fn describe(&self) -> String {
-        let threads = self.threads.count();
-        let slow = self.amx_slowness.filter(|&slow| slow >= REPORTED_AMX_SLOWNESS);
-        let slow = slow.map_or(String::new(), |slow| format!(" {slow:.1} times as slow as usual"));
-        format!("cpu ({}{slow}, {threads} thread{})", self.isa.name(), if threads == 1 { "" } else { "s" })
-    }
-
-    fn backend(&self) -> Backend {
-        Backend::CPU
-    }
-
-    fn load(&mut self, plan: Arc<Plan>) -> Result<ProgramId> {
-        if plan.optimizer.len() > OPTIMIZER_REGIONS {
-            let text = format!("an optimizer of {} tensors a parameter", plan.optimizer.len());
-            return Err(Error::Device(format!("{}: no room for {text}", plan.name)));
-        }
-        let Backend { align, layouts, .. } = self.backend();
-        if plan.layouts != layouts || !plan.align.is_multiple_of(align) {
-            let text = "the plan is compiled for another backend";
-            return Err(Error::Device(format!("{}: {text}", plan.name)));
-        }
-        if let Some(fault) = plan.check_memory().into_iter().next() {
-            return Err(Error::Device(format!("{}: {fault}", plan.name)));
-        }
-        self.reserve(&plan)?;
-        let steps = self.prepare(&plan)?;
-        let bound = plan.steps.iter().map(|step| Bound::new(&plan, step)).collect();
-        self.programs.push(Program { plan, steps, bound, packed: 0 });
-        Ok(ProgramId(self.programs.len() - 1))
-    }
-
-    fn write(&mut self, program: ProgramId, buffer: BufferId, bytes: &[u8]) -> Result<()> {
-        let (region, offset) = self.place(program, buffer, bytes.len())?;
+    /// Writes into a persistent region.
+    pub fn set_bytes(&mut self, (region, offset): (Region, usize), bytes: &[u8]) -> Result<()> {
+        persistent(region)?;
         self.written += u64::from(region == Region::Params);
         self.regions[region_index(region)].bytes_mut()[offset..offset + bytes.len()].copy_from_slice(bytes);
         Ok(())
     }
 
-    fn read(&self, program: ProgramId, buffer: BufferId, bytes: &mut [u8]) -> Result<()> {
-        let (region, offset) = self.place(program, buffer, bytes.len())?;
-        bytes.copy_from_slice(&self.regions[region_index(region)].bytes()[offset..offset + bytes.len()]);
-        Ok(())
-    }
-
-    fn write_optimizer(
-        &mut self,
-        program: ProgramId,
-        param: BufferId,
-        tensor: u8,
-        bytes: &[u8],
-    ) -> Result<()> {
-        let (region, offset) = self.optimizer(program, param, tensor, bytes.len())?;
-        self.regions[region].bytes_mut()[offset..offset + bytes.len()].copy_from_slice(bytes);
-        Ok(())
-    }
-
-    fn read_optimizer(
-        &self,
-        program: ProgramId,
-        param: BufferId,
-        tensor: u8,
-        bytes: &mut [u8],
-    ) -> Result<()> {
-        let (region, offset) = self.optimizer(program, param, tensor, bytes.len())?;
-        bytes.copy_from_slice(&self.regions[region].bytes()[offset..offset + bytes.len()]);
-        Ok(())
-    }
-
-    fn choice(&self, program: ProgramId, step: usize) -> Option<Choice> {
-        let program = self.programs.get(program.0)?;
-        let (prepared, step) = (program.steps.get(step)?, program.plan.steps.get(step)?);
-        prepared.choice(&step.kernel, self.machine(), &self.tuning)
-    }
-
-    fn run(&mut self, program: ProgramId, times: Option<&mut [Duration]>) -> Result<()> {
-        let Some(program) = self.programs.get_mut(program.0) else {
-            return Err(Error::Device("no such program on this device".to_owned()));
-        };
-        let plan = &*program.plan;
-        let bases = Bases { regions: self.regions.each_mut().map(|m| (m.bytes_mut().as_mut_ptr(), m.len())) };
-        let ctx = Ctx { threads: &self.threads, isa: self.isa, scratch: self.scratch.view() };
-        let mut times = times.map(|times| times.iter_mut());
-        if program.packed != self.written {
-            let prepared = program.steps.iter_mut().zip(&program.bound);
-            for (step, (prepared, bound)) in plan.steps.iter().zip(prepared) {
-                prepared.pack(&ctx, &Operands::new(&bases, plan, step, bound));
-            }
-            program.packed = self.written;
-        }
-        let prepared = program.steps.iter().zip(&program.bound);
-        for (step, (prepared, bound)) in plan.steps.iter().zip(prepared) {
-            let start = Instant::now();
-            prepare::run(&ctx, prepared, &Operands::new(&bases, plan, step, bound));
-            if let Some(time) = times.as_mut().and_then(Iterator::next) {
-                *time += start.elapsed();
+    /// Makes the persistent regions of the first plan; those of a further plan have to agree with them.
+    fn reserve(&mut self, plan: &Plan) -> Result<()> {
+        for region in ALL_REGIONS.into_iter().filter(|&region| !is_transient(region)) {
+            let (memory, size) = (&mut self.regions[region_index(region)], plan.region_bytes(region));
+            if self.programs.is_empty() {
+                *memory = Memory::zeroed(size)?;
+            } else if memory.len() != size {
+                let text = "the persistent tensors of this plan are not those of the plans already loaded";
+                return Err(Error::Device(format!("{}: {text}", plan.name)));
             }
         }
         Ok(())
     }
+
+    /// Where all regions lie, those of a session included. Only who holds the lock alone may write those that are not.
+    pub fn bases(&self, arena: &mut Memory, control: &mut Memory) -> Bases {
+        let mut regions = self.regions.each_ref().map(|memory| (memory.ptr(), memory.len()));
+        for (region, memory) in [(Region::Arena, arena), (Region::Control, control)] {
+            regions[region_index(region)] = (memory.bytes_mut().as_mut_ptr(), memory.len());
+        }
+        Bases { regions }
+    }
+
+    /// Whether the weights that are kept packed are those that were written last.
+    pub fn is_packed(&self, program: &Program) -> bool {
+        program.packed == self.written
+    }
+
+    /// Packs a program's weights, if they have been written since.
+    pub fn pack(&mut self, program: ProgramId, ctx: &Ctx<'_>, bases: &Bases) -> Result<()> {
+        self.program(program)?;
+        let (written, program) = (self.written, &mut self.programs[program.0]);
+        if program.packed != written {
+            let steps = program.plan.steps.iter().zip(&program.bound);
+            for ((step, bound), prepared) in steps.zip(&mut program.steps) {
+                prepared.pack(ctx, &Operands::new(bases, &program.plan, step, bound));
+            }
+            program.packed = written;
+        }
+        Ok(())
+    }
+}
+
+fn broken() -> Error {
+    Error::Device("a run has failed in the midst of this device's memory".to_owned())
+}
+
+fn persistent(region: Region) -> Result<()> {
+    match is_transient(region) {
+        false => Ok(()),
+        true => Err(Error::Device(format!("{region:?} is a session's, not the device's"))),
+    }
+}
+
+/// Refuses a plan that would touch memory outside of its buffers, or is compiled for another backend.
+fn check(plan: &Plan) -> Result<()> {
+    let refuse = |text: String| Err(Error::Device(format!("{}: {text}", plan.name)));
+    if plan.optimizer.len() > OPTIMIZER_REGIONS {
+        return refuse(format!("no room for an optimizer of {} tensors a parameter", plan.optimizer.len()));
+    }
+    let Backend { align, layouts, .. } = Backend::CPU;
+    if plan.layouts != layouts || !plan.align.is_multiple_of(align) {
+        return refuse("the plan is compiled for another backend".to_owned());
+    }
+    plan.check_memory().into_iter().next().map_or(Ok(()), refuse)
+}
+
+/// Whether a step writes what outlives the run.
+fn writes_persistent(plan: &Plan) -> bool {
+    plan.steps.iter().any(|step| {
+        let operands = step.operands();
+        let updated = step.inputs.iter().zip(&operands.inputs).filter(|(_, operand)| operand.updated);
+        let written = updated.map(|(&id, _)| id).chain(step.outputs.iter().copied());
+        written.into_iter().any(|id| !is_transient(plan.buffer(id).region))
+    })
 }

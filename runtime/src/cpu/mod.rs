@@ -9,7 +9,8 @@
 //!   [`conv`], whose algorithms are chosen for a [`machine`] by their cost.
 //! - [`tune`]: what this machine was measured to do.
 //! - `step`: refuses a plan whose steps would touch memory outside of their buffers, decides about each step once, and runs it.
-//! - [`device`]: all of this behind [`Device`](crate::device::Device).
+//! - [`device`]: weights and plans, [`session`]: runs; both behind [`Device`](crate::device::Device) and
+//!   [`Session`](crate::device::Session).
 
 pub mod conv;
 pub mod ctx;
@@ -20,6 +21,7 @@ pub mod memory;
 pub mod norm;
 pub mod pointwise;
 pub mod pooling;
+pub mod session;
 pub mod simd;
 mod step;
 pub mod threads;
@@ -27,3 +29,4 @@ pub mod tune;
 
 pub use ctx::Ctx;
 pub use device::CpuDevice;
+pub use session::CpuSession;

@@ -50,7 +50,7 @@ impl Persistent {
     }
 
     /// Sets a persistent buffer's value, given in logical order; `false` for buffers of the arena.
-    pub(super) fn set(&mut self, buffer: &Buffer, value: &Tensor) -> Result<bool> {
+    pub(super) fn set(&self, buffer: &Buffer, value: &Tensor) -> Result<bool> {
         let Some((region, start, _)) = self.place(buffer)? else { return Ok(false) };
         region.slice_set(&to_stored(buffer, value)?, 0, start)?;
         Ok(true)

@@ -10,6 +10,7 @@
 
 mod blur;
 mod conv;
+mod device;
 mod group_norm;
 mod loss;
 mod memory;
@@ -20,18 +21,13 @@ mod product;
 mod update;
 mod windows;
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use candle_core::Tensor;
+use resnetc_compiler::plan::Kernel;
 
-use candle_core::{DType, Tensor};
-use resnetc_compiler::backend::Backend;
-use resnetc_compiler::ir::types::DType as Element;
-use resnetc_compiler::plan::{BufferId, Kernel, Plan, Slice, Step};
-
-use crate::device::{Device, ProgramId};
-use crate::error::{Error, Result};
+use crate::error::Error;
 use crate::random::{Key, factors};
-use memory::{Persistent, decode, encode, rounded};
+
+pub use device::{ReferenceDevice, ReferenceSession};
 
 impl From<candle_core::Error> for Error {
     fn from(error: candle_core::Error) -> Self {
@@ -55,197 +51,6 @@ impl From<Tensor> for Effects {
 impl From<Vec<Tensor>> for Effects {
     fn from(outputs: Vec<Tensor>) -> Self {
         Effects { outputs, updates: Vec::new() }
-    }
-}
-
-/// A plan and the values of its arena.
-struct Program {
-    plan: Arc<Plan>,
-    /// By buffer; `None` until written, and for persistent buffers always.
-    values: Vec<Option<Tensor>>,
-}
-
-/// Runs plans through Candle's tensor operations.
-pub struct ReferenceDevice {
-    device: candle_core::Device,
-    dtype: DType,
-    persistent: Persistent,
-    programs: Vec<Program>,
-}
-
-impl ReferenceDevice {
-    /// A device that holds and computes everything in `dtype`, `F32` or `F64`.
-    ///
-    /// # Errors
-    /// On any other type.
-    pub fn new(device: candle_core::Device, dtype: DType) -> Result<Self> {
-        if !matches!(dtype, DType::F32 | DType::F64) {
-            return Err(Error::Device(format!("the reference computes in f32 or f64, not in {dtype:?}")));
-        }
-        let persistent = Persistent::new(device.clone(), dtype);
-        Ok(ReferenceDevice { device, dtype, persistent, programs: Vec::new() })
-    }
-
-    /// On the CPU, in `f32`.
-    ///
-    /// # Errors
-    /// None in practice; see [`ReferenceDevice::new`].
-    pub fn cpu() -> Result<Self> {
-        Self::new(candle_core::Device::Cpu, DType::F32)
-    }
-
-    /// On an NVIDIA GPU, in `f32`.
-    ///
-    /// # Errors
-    /// Without the feature `cuda`, a driver, or a GPU of that number.
-    pub fn cuda(ordinal: usize) -> Result<Self> {
-        Self::new(candle_core::Device::new_cuda(ordinal)?, DType::F32)
-    }
-
-    /// A buffer's value in the device's own precision, in logical order. Indices are of the type `U32`, counters of `I64`.
-    ///
-    /// # Errors
-    /// When nobody has written it yet.
-    pub fn tensor(&self, program: ProgramId, buffer: BufferId) -> Result<Tensor> {
-        let program = self.program(program)?;
-        let planned = program.plan.buffer(buffer);
-        if let Some(value) = self.persistent.get(planned)? {
-            return Ok(value);
-        }
-        let value = match planned.slice {
-            None => program.values[buffer.0 as usize].clone(),
-            Some(Slice { of, start }) => {
-                let whole = &program.values[of.0 as usize];
-                let channels = planned.shape.0[1];
-                whole.as_ref().map(|whole| whole.narrow(1, start, channels)?.contiguous()).transpose()?
-            }
-        };
-        value
-            .ok_or_else(|| Error::Device(format!("reference: {} is read before it is written", planned.name)))
-    }
-
-    /// Sets a buffer's value, given in logical order: rounded where the buffer is `bf16`, else without passing through the
-    /// buffer's own type.
-    ///
-    /// # Errors
-    /// When the number of elements differs.
-    pub fn set_tensor(&mut self, program: ProgramId, buffer: BufferId, value: &Tensor) -> Result<()> {
-        let plan = self.program(program)?.plan.clone();
-        let planned = plan.buffer(buffer);
-        let value = value.reshape(planned.shape.0.as_slice())?.to_device(&self.device)?;
-        let is_whole = matches!(value.dtype(), DType::U32 | DType::I64);
-        let value = if is_whole { value } else { value.to_dtype(self.dtype)? };
-        let value = if planned.dtype == Element::Bf16 { rounded(&value)? } else { value };
-        if !self.persistent.set(planned, &value)? {
-            let (to, value) = match planned.slice {
-                None => (buffer, value.contiguous()?),
-                Some(slice) => (slice.of, self.with_channels(program, slice, &value)?),
-            };
-            self.programs[program.0].values[to.0 as usize] = Some(value);
-        }
-        Ok(())
-    }
-
-    /// A map after some of its channels have been written; those that nobody has written yet are zeros.
-    fn with_channels(&self, program: ProgramId, slice: Slice, value: &Tensor) -> Result<Tensor> {
-        let program = self.program(program)?;
-        let sizes = program.plan.buffer(slice.of).shape.0.as_slice();
-        let whole = match &program.values[slice.of.0 as usize] {
-            Some(whole) => whole.clone(),
-            None => Tensor::zeros(sizes, value.dtype(), &self.device)?,
-        };
-        let end = slice.start + value.dim(1)?;
-        let ranges = [0..sizes[0], slice.start..end, 0..sizes[2], 0..sizes[3]];
-        Ok(whole.slice_assign(&ranges, value)?)
-    }
-
-    fn program(&self, id: ProgramId) -> Result<&Program> {
-        self.programs.get(id.0).ok_or_else(|| Error::Device(format!("reference: no program {}", id.0)))
-    }
-
-    fn step(&mut self, id: ProgramId, step: &Step) -> Result<()> {
-        let inputs: Vec<Tensor> = step.inputs.iter().map(|&b| self.tensor(id, b)).collect::<Result<_>>()?;
-        let effects = evaluate(&step.kernel, &inputs)
-            .map_err(|e| Error::Device(format!("reference: step {}: {e}", step.name)))?;
-        if effects.outputs.len() != step.outputs.len() {
-            return Err(Error::Device(format!(
-                "reference: step {} has {} outputs, its kernel makes {}",
-                step.name,
-                step.outputs.len(),
-                effects.outputs.len()
-            )));
-        }
-        for (&buffer, value) in step.outputs.iter().zip(&effects.outputs) {
-            self.set_tensor(id, buffer, value)?;
-        }
-        for (input, value) in &effects.updates {
-            self.set_tensor(id, step.inputs[*input], value)?;
-        }
-        Ok(())
-    }
-}
-
-impl Device for ReferenceDevice {
-    fn describe(&self) -> String {
-        format!("reference (candle, {:?}, {})", self.device.location(), self.dtype.as_str())
-    }
-
-    /// It runs the plans of every backend.
-    fn backend(&self) -> Backend {
-        Backend::REFERENCE
-    }
-
-    fn load(&mut self, plan: Arc<Plan>) -> Result<ProgramId> {
-        self.persistent.grow(&plan)?;
-        self.programs.push(Program { values: vec![None; plan.buffers.len()], plan });
-        Ok(ProgramId(self.programs.len() - 1))
-    }
-
-    fn write(&mut self, program: ProgramId, buffer: BufferId, bytes: &[u8]) -> Result<()> {
-        let plan = self.program(program)?.plan.clone();
-        let value = decode(plan.buffer(buffer), bytes, self.dtype, &self.device)?;
-        self.set_tensor(program, buffer, &value)
-    }
-
-    fn read(&self, program: ProgramId, buffer: BufferId, bytes: &mut [u8]) -> Result<()> {
-        encode(self.program(program)?.plan.buffer(buffer), &self.tensor(program, buffer)?, bytes)
-    }
-
-    fn write_optimizer(
-        &mut self,
-        program: ProgramId,
-        param: BufferId,
-        tensor: u8,
-        bytes: &[u8],
-    ) -> Result<()> {
-        let buffer = memory::optimizer_of(&self.program(program)?.plan, param, tensor)?;
-        let value = decode(&buffer, bytes, self.dtype, &self.device)?;
-        self.persistent.set(&buffer, &value).map(|_| ())
-    }
-
-    fn read_optimizer(
-        &self,
-        program: ProgramId,
-        param: BufferId,
-        tensor: u8,
-        bytes: &mut [u8],
-    ) -> Result<()> {
-        let buffer = memory::optimizer_of(&self.program(program)?.plan, param, tensor)?;
-        let value = self.persistent.get(&buffer)?.expect("the optimizer's state is persistent");
-        encode(&buffer, &value, bytes)
-    }
-
-    fn run(&mut self, program: ProgramId, times: Option<&mut [Duration]>) -> Result<()> {
-        let plan = self.program(program)?.plan.clone();
-        let mut times = times;
-        for (i, step) in plan.steps.iter().enumerate() {
-            let start = Instant::now();
-            self.step(program, step)?;
-            if let Some(time) = times.as_deref_mut().and_then(|t| t.get_mut(i)) {
-                *time += start.elapsed();
-            }
-        }
-        Ok(())
     }
 }
 

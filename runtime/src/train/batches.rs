@@ -22,7 +22,7 @@ impl BatchExecutor {
     /// # Errors
     /// Those of `compile` and of the device.
     pub fn load<E: From<Error>>(
-        device: Box<dyn Device>,
+        device: Arc<dyn Device>,
         images: usize,
         batch_size: usize,
         mut compile: impl FnMut(usize) -> Result<Arc<Plan>, E>,

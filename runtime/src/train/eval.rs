@@ -9,7 +9,7 @@ use crate::data::Split;
 use crate::data::loader::{Epoch, Loader};
 use crate::data::transform::Transform;
 use crate::error::Result;
-use crate::exec::RunArgs;
+use crate::exec::{Executor, RunArgs};
 use crate::metrics::Sums;
 use crate::weights::ParamStore;
 
@@ -44,8 +44,21 @@ impl Evaluator {
 
     /// Sums of the cross-entropy (without label smoothing) and of right answers over all images; `progress` hears the
     /// number of images done.
+    ///
+    /// # Errors
+    /// Where the weights are another network's; the device's.
     pub fn evaluate(&mut self, params: &ParamStore, progress: &mut dyn FnMut(usize)) -> Result<Sums> {
         self.network.exec.load_params(params)?;
+        self.classify(progress)
+    }
+
+    /// The same with the weights that another network of the same spec has on its device.
+    pub(super) fn evaluate_as(&mut self, network: &Executor) -> Result<Sums> {
+        self.network.exec.copy_params(network)?;
+        self.classify(&mut |_| ())
+    }
+
+    fn classify(&mut self, progress: &mut dyn FnMut(usize)) -> Result<Sums> {
         let epoch = Epoch {
             epoch: 0,
             order: (0..self.split.len() as u32).collect(),

@@ -25,7 +25,7 @@ use crate::data::rng::permutation;
 use crate::data::transform::Transform;
 use crate::data::{Dataset, Split};
 use crate::error::{Error, Result};
-use crate::exec::{Executor, RunArgs};
+use crate::exec::{Executor, RunArgs, StepResult};
 use crate::metrics::{EpochRecord, Log, Sums};
 use crate::optim::lr_at;
 use crate::settings::{Change, Settings};
@@ -94,6 +94,15 @@ pub struct Trainer {
     log: Log,
     /// Where the progress of this very moment, or the last good one, lies.
     last_good: Option<PathBuf>,
+}
+
+/// What is left of an epoch, while it lasts.
+struct Pass {
+    start: Instant,
+    /// Images whose steps have been collected.
+    images: usize,
+    /// Steps that were submitted and not yet collected, with their images.
+    submitted: Vec<(usize, usize)>,
 }
 
 impl Trainer {
@@ -197,26 +206,22 @@ impl Trainer {
         };
         let split = Arc::clone(&self.dataset.train);
         let mut loader = Loader::start(split, Arc::clone(&self.transform), epoch, self.options.workers)?;
-        let start = Instant::now();
-        let mut images = 0;
+        let mut pass = Pass { start: Instant::now(), images: 0, submitted: Vec::new() };
         while let Some((step, batch)) = loader.next_batch() {
-            let loss = self.step(step, &batch)?;
-            images += batch.labels.len();
+            self.submit(step, &batch)?;
+            pass.submitted.push((step, batch.labels.len()));
             loader.recycle(step, batch);
-            observe(Event::Step(StepEvent {
-                epoch: number + 1,
-                step: step + 1,
-                steps: self.steps(),
-                loss,
-                mean_loss: self.progress.sums.mean_loss(),
-                lr: self.lr(step),
-                images_per_second: images as f64 / start.elapsed().as_secs_f64(),
-            }));
-            if step + 1 < self.steps() && self.options.stop.load(Ordering::Relaxed) {
+            let stop = self.options.stop.load(Ordering::Relaxed);
+            let last = step + 1 == self.steps();
+            if last || stop || pass.submitted.len() >= self.network.exec.depth() {
+                self.collect(&mut pass, observe)?;
+            }
+            // What was told may have asked for an end, too.
+            if !last && pass.submitted.is_empty() && self.options.stop.load(Ordering::Relaxed) {
                 return Ok(false);
             }
         }
-        self.finish_epoch(start.elapsed().as_secs_f64(), images, observe)?;
+        self.finish_epoch(pass.start.elapsed().as_secs_f64(), pass.images, observe)?;
         Ok(true)
     }
 
@@ -224,24 +229,37 @@ impl Trainer {
         lr_at(&self.config, self.progress.epoch * self.steps() + step, self.steps())
     }
 
-    /// Forward, backward, update; returns the loss, which is finite.
-    fn step(&mut self, step: usize, batch: &Batch) -> Result<f32> {
+    /// Forward, backward, update: hands them over to the device.
+    fn submit(&mut self, step: usize, batch: &Batch) -> Result<()> {
         let index = self.network.plan_for(batch.labels.len());
         let number = (self.progress.epoch * self.steps() + step) as u64;
         let args = RunArgs { lr: self.lr(step), seed: self.config.seed, step: number };
-        let exec = &mut self.network.exec;
-        exec.set_input_nhwc(index, &batch.images)?;
-        exec.set_labels(index, &batch.labels)?;
-        exec.run(index, &args, None)?;
-        let loss = exec.scalar(index, "loss")?;
-        let correct = exec.scalar(index, "correct")?;
-        if !loss.is_finite() {
-            let (epoch, step) = (self.progress.epoch + 1, step + 1);
-            return Err(Error::Diverged { loss, epoch, step, last_good: self.last_good.clone() });
+        self.network.exec.submit(index, &batch.images, &batch.labels, &args)
+    }
+
+    /// Waits for the steps that were submitted, and tells of each; their losses are finite.
+    fn collect(&mut self, pass: &mut Pass, observe: &mut dyn FnMut(Event<'_>)) -> Result<()> {
+        let results: Vec<StepResult> = self.network.exec.collect()?.collect();
+        for ((step, images), StepResult { loss, correct }) in pass.submitted.drain(..).zip(results) {
+            let epoch = self.progress.epoch + 1;
+            if !loss.is_finite() {
+                let last_good = self.last_good.clone();
+                return Err(Error::Diverged { loss, epoch, step: step + 1, last_good });
+            }
+            self.progress.sums.add(loss, correct as u64, images);
+            self.progress.step = step + 1;
+            pass.images += images;
+            observe(Event::Step(StepEvent {
+                epoch,
+                step: step + 1,
+                steps: self.steps(),
+                loss,
+                mean_loss: self.progress.sums.mean_loss(),
+                lr: self.lr(step),
+                images_per_second: pass.images as f64 / pass.start.elapsed().as_secs_f64(),
+            }));
         }
-        self.progress.sums.add(loss, correct as u64, batch.labels.len());
-        self.progress.step = step + 1;
-        Ok(loss)
+        Ok(())
     }
 
     /// Evaluates and saves where it is time to, and writes the log.
@@ -284,7 +302,7 @@ impl Trainer {
 
     /// Evaluates the weights; a new best one is noted, to be saved.
     fn evaluate(&mut self, names: &mut Vec<String>, observe: &mut dyn FnMut(Event<'_>)) -> Result<Sums> {
-        let sums = self.evaluator.evaluate(&self.network.exec.store_params()?, &mut |_| ())?;
+        let sums = self.evaluator.evaluate_as(&self.network.exec)?;
         let best = self.progress.best.is_none_or(|before| sums.correct > before.correct);
         if best {
             self.progress.best = Some(sums);

@@ -1,5 +1,7 @@
 //! Whole trainings of a small network on the reference device: repeated, resumed, interrupted, diverged.
 
+mod late;
+
 use resnetc_compiler::compile;
 use resnetc_compiler::ir::graph::Mode;
 use resnetc_compiler::ir::types::DType;
@@ -74,7 +76,7 @@ fn options(out: &Path) -> Options {
 
 fn trainer(config: &TrainConfig, options: Options) -> Result<Trainer> {
     let load = |images, mode| {
-        let device = Box::new(ReferenceDevice::cpu()?);
+        let device = Arc::new(ReferenceDevice::cpu()?);
         BatchExecutor::load(device, images, config.batch_size, |n| Ok::<_, Error>(Arc::new(plan(mode, n))))
     };
     let data = dataset();

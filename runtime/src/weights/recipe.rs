@@ -4,17 +4,37 @@ use resnetc_compiler::ir::op::{BnTensors, Recipe};
 use resnetc_compiler::ir::types::Shape;
 use resnetc_compiler::plan::{Plan, Slot};
 
+use std::borrow::Cow;
+
 use super::store::ParamStore;
 use crate::error::Result;
 
+/// Where recipes find a network's tensors: a store, or a device that holds them.
+pub trait Tensors {
+    /// The elements of the tensor of a name, which must have that shape, row-major in the order of the shape.
+    ///
+    /// # Errors
+    /// Where there is none, or one of another shape.
+    fn tensor(&self, name: &str, shape: &Shape) -> Result<Cow<'_, [f32]>>;
+}
+
+impl Tensors for ParamStore {
+    fn tensor(&self, name: &str, shape: &Shape) -> Result<Cow<'_, [f32]>> {
+        self.expect(name, shape).map(Cow::Borrowed)
+    }
+}
+
 /// The values of a slot, in logical row-major order.
-pub fn evaluate(plan: &Plan, slot: &Slot, store: &ParamStore) -> Result<Vec<f32>> {
+///
+/// # Errors
+/// Where a tensor that the slot is made of is missing, or has another shape.
+pub fn evaluate(plan: &Plan, slot: &Slot, store: &dyn Tensors) -> Result<Vec<f32>> {
     let buffer = plan.buffer(slot.buffer);
     match &slot.recipe {
-        Recipe::Own => Ok(store.expect(&buffer.name, &buffer.shape)?.to_vec()),
+        Recipe::Own => Ok(store.tensor(&buffer.name, &buffer.shape)?.into_owned()),
         Recipe::FoldedWeight { weight, bn } => {
             let channels = buffer.shape.0.first().copied().unwrap_or(1);
-            let data = store.expect(weight, &buffer.shape)?;
+            let data = store.tensor(weight, &buffer.shape)?;
             let norm = Norm::of(bn, channels, store)?;
             let per_channel = (data.len() / channels.max(1)).max(1);
             let filters = data.chunks_exact(per_channel).enumerate();
@@ -28,10 +48,10 @@ pub fn evaluate(plan: &Plan, slot: &Slot, store: &ParamStore) -> Result<Vec<f32>
             let channels = buffer.shape.numel().unwrap_or(0);
             let norm = Norm::of(bn, channels, store)?;
             let bias = match bias {
-                Some(name) => Some(store.expect(name, &buffer.shape)?),
+                Some(name) => Some(store.tensor(name, &buffer.shape)?),
                 None => None,
             };
-            let bias = |channel: usize| bias.map_or(0.0, |bias| f64::from(bias[channel]));
+            let bias = |channel: usize| bias.as_ref().map_or(0.0, |bias| f64::from(bias[channel]));
             Ok((0..channels).map(|c| norm.shift(c, bias(c)) as f32).collect())
         }
         Recipe::FoldedScale { bn } => {
@@ -55,21 +75,21 @@ pub fn sources<'p>(plan: &'p Plan, slot: &'p Slot) -> Vec<&'p str> {
 
 /// The tensors of one batch normalisation.
 struct Norm<'s> {
-    scale: &'s [f32],
-    shift: &'s [f32],
-    mean: &'s [f32],
-    var: &'s [f32],
+    scale: Cow<'s, [f32]>,
+    shift: Cow<'s, [f32]>,
+    mean: Cow<'s, [f32]>,
+    var: Cow<'s, [f32]>,
     eps: f64,
 }
 
 impl<'s> Norm<'s> {
-    fn of(bn: &BnTensors, channels: usize, store: &'s ParamStore) -> Result<Self> {
+    fn of(bn: &BnTensors, channels: usize, store: &'s dyn Tensors) -> Result<Self> {
         let shape = Shape::from([channels]);
         Ok(Norm {
-            scale: store.expect(&bn.scale, &shape)?,
-            shift: store.expect(&bn.shift, &shape)?,
-            mean: store.expect(&bn.mean, &shape)?,
-            var: store.expect(&bn.var, &shape)?,
+            scale: store.tensor(&bn.scale, &shape)?,
+            shift: store.tensor(&bn.shift, &shape)?,
+            mean: store.tensor(&bn.mean, &shape)?,
+            var: store.tensor(&bn.var, &shape)?,
             eps: f64::from(bn.eps),
         })
     }

@@ -41,7 +41,8 @@ impl Memory {
         self.bytes == 0
     }
 
-    fn ptr(&self) -> *mut u8 {
+    /// The first byte. Only who has exclusive use of the memory, by whatever means, may write through it.
+    pub fn ptr(&self) -> *mut u8 {
         match (&self.heap, &self.guarded) {
             (Some(heap), _) => heap.ptr(),
             (None, Some(pages)) => pages.ptr().cast_mut(),

@@ -1,0 +1,148 @@
+//! Parameters, running statistics and the optimizer's state of an executor's network: in, out, and from device to device.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use resnetc_compiler::ir::op::Recipe;
+use resnetc_compiler::ir::types::Shape;
+use resnetc_compiler::plan::{Buffer, BufferId, Plan, Slot};
+
+use super::Executor;
+use crate::device::{Device, ProgramId};
+use crate::error::{Error, Result};
+use crate::weights::recipe::{self, Tensors};
+use crate::weights::{ParamStore, layout};
+
+impl Executor {
+    /// Sets all parameters and running statistics; tensors that the network does not have are refused.
+    pub fn load_params(&self, store: &ParamStore) -> Result<()> {
+        let (program, plan) = self.first();
+        store.check_names(&plan)?;
+        plan.slots.iter().try_for_each(|slot| self.load_slot(program, &plan, slot, store))
+    }
+
+    /// Sets all parameters and running statistics to those that another network of the same spec has on its device: folds
+    /// what this plan has folded, and copies the bytes of the rest.
+    ///
+    /// # Errors
+    /// Where the other network lacks a tensor, or has another shape of it.
+    pub fn copy_params(&self, from: &Executor) -> Result<()> {
+        let (program, plan) = self.first();
+        let (from_program, from_plan) = from.first();
+        let source = OnDevice::new(&*from.device, from_program, &from_plan);
+        let mut bytes = Vec::new();
+        for slot in &plan.slots {
+            let buffer = plan.buffer(slot.buffer);
+            let twin = source.buffer(slot, &buffer.name);
+            let Some((id, twin)) = twin.filter(|(_, twin)| lie_alike(buffer, twin)) else {
+                self.load_slot(program, &plan, slot, &source)?;
+                continue;
+            };
+            bytes.resize(twin.bytes, 0);
+            from.device.read(from_program, id, &mut bytes)?;
+            self.device.write(program, slot.buffer, &bytes)?;
+        }
+        Ok(())
+    }
+
+    fn load_slot(&self, program: ProgramId, plan: &Plan, slot: &Slot, source: &dyn Tensors) -> Result<()> {
+        let values = recipe::evaluate(plan, slot, source)?;
+        self.device.write(program, slot.buffer, &layout::encode(plan.buffer(slot.buffer), &values)?)
+    }
+
+    /// All parameters and running statistics. Of an inference plan with folded tensors there is no way back.
+    pub fn store_params(&self) -> Result<ParamStore> {
+        let (program, plan) = self.first();
+        if let Some(slot) = plan.slots.iter().find(|slot| slot.recipe != Recipe::Own) {
+            let name = &plan.buffer(slot.buffer).name;
+            return Err(Error::Incompatible(format!("`{name}` is folded: its parts cannot be read back")));
+        }
+        collect(&plan, plan.slots.iter(), |slot, bytes| self.device.read(program, slot.buffer, bytes))
+    }
+
+    /// Sets the optimizer's state of every trained parameter; names as [`Executor::store_optimizer`] gives them.
+    pub fn load_optimizer(&self, store: &ParamStore) -> Result<()> {
+        let (program, plan) = self.first();
+        for slot in &plan.slots {
+            for (index, (name, buffer)) in (0..).zip(plan.optimizer_tensors(slot)) {
+                let name = format!("{name}.{}", buffer.name);
+                let bytes = layout::encode(&buffer, store.expect(&name, &buffer.shape)?)?;
+                self.device.write_optimizer(program, slot.buffer, index, &bytes)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The optimizer's state: `<tensor>.<parameter>`, as in `velocity.stem.conv1.weight`.
+    pub fn store_optimizer(&self) -> Result<ParamStore> {
+        let (program, plan) = self.first();
+        let mut store = ParamStore::new();
+        for slot in &plan.slots {
+            for (index, (name, buffer)) in (0..).zip(plan.optimizer_tensors(slot)) {
+                let mut bytes = vec![0; buffer.bytes];
+                self.device.read_optimizer(program, slot.buffer, index, &mut bytes)?;
+                let name = format!("{name}.{}", buffer.name);
+                store.insert(name, buffer.shape.clone(), layout::decode(&buffer, &bytes)?);
+            }
+        }
+        Ok(store)
+    }
+}
+
+/// A network's tensors where they are: on a device.
+struct OnDevice<'a> {
+    device: &'a dyn Device,
+    program: ProgramId,
+    plan: &'a Plan,
+    /// Of tensors that are not made of others.
+    buffers: BTreeMap<&'a str, BufferId>,
+}
+
+impl<'a> OnDevice<'a> {
+    fn new(device: &'a dyn Device, program: ProgramId, plan: &'a Plan) -> Self {
+        let own = plan.slots.iter().filter(|slot| slot.recipe == Recipe::Own);
+        let buffers = own.map(|slot| (&*plan.buffer(slot.buffer).name, slot.buffer)).collect();
+        OnDevice { device, program, plan, buffers }
+    }
+
+    /// The buffer that holds what a slot of another plan is to hold, where one does.
+    fn buffer(&self, slot: &Slot, name: &str) -> Option<(BufferId, &'a Buffer)> {
+        let id = *self.buffers.get(name).filter(|_| slot.recipe == Recipe::Own)?;
+        Some((id, self.plan.buffer(id)))
+    }
+}
+
+impl Tensors for OnDevice<'_> {
+    fn tensor(&self, name: &str, shape: &Shape) -> Result<Cow<'_, [f32]>> {
+        let id = self.buffers.get(name).ok_or_else(|| Error::MissingTensor { name: name.to_owned() })?;
+        let buffer = self.plan.buffer(*id);
+        if buffer.shape != *shape {
+            let (expected, found) = (shape.clone(), buffer.shape.clone());
+            return Err(Error::WrongShape { name: name.to_owned(), expected, found });
+        }
+        let mut bytes = vec![0; buffer.bytes];
+        self.device.read(self.program, *id, &mut bytes)?;
+        layout::decode(buffer, &bytes).map(Cow::Owned)
+    }
+}
+
+/// Whether two buffers of one tensor have the same bytes.
+fn lie_alike(a: &Buffer, b: &Buffer) -> bool {
+    (&a.shape, a.layout, a.dtype, a.bytes) == (&b.shape, b.layout, b.dtype, b.bytes)
+}
+
+/// Reads the slots' buffers into a store.
+fn collect<'p>(
+    plan: &'p Plan,
+    slots: impl Iterator<Item = &'p Slot>,
+    read: impl Fn(&Slot, &mut [u8]) -> Result<()>,
+) -> Result<ParamStore> {
+    let mut store = ParamStore::new();
+    for slot in slots {
+        let buffer = plan.buffer(slot.buffer);
+        let mut bytes = vec![0; buffer.bytes];
+        read(slot, &mut bytes)?;
+        store.insert(&buffer.name, buffer.shape.clone(), layout::decode(buffer, &bytes)?);
+    }
+    Ok(store)
+}
