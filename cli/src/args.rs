@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use resnetc_compiler::backend::Backend;
+use resnetc_compiler::datasets;
 
 pub use measure::{BenchArgs, TuneArgs, WorkloadArgs};
 pub use overrides::Overrides;
@@ -62,7 +63,7 @@ pub enum Command {
     Lint(LintArgs),
     /// Write a commented spec to begin with.
     New(NewArgs),
-    /// List the compiled-in networks.
+    /// List the compiled-in networks, or the data sets.
     List(ListArgs),
     /// Print the JSON schema of specs, for editors.
     Schema(SchemaArgs),
@@ -174,8 +175,8 @@ pub struct RunArgs {
     #[arg(required_unless_present = "train")]
     pub spec: Option<String>,
 
-    /// Train on a data set: cifar10, cifar100, shapes10 [default: the spec's, else shapes10].
-    #[arg(long, value_name = "DATASET", num_args = 0..=1, help_heading = "What to do")]
+    /// The data set to train on; `None` where the spec's is wanted.
+    #[arg(long, value_name = "DATASET", num_args = 0..=1, help = train_help(), help_heading = "What to do")]
     pub train: Option<Option<String>>,
     /// Count right answers on a data set's test images.
     #[arg(long, value_name = "DATASET", conflicts_with = "train", requires = "checkpoint")]
@@ -230,6 +231,11 @@ pub struct RunArgs {
     /// Changes of the spec.
     #[command(flatten)]
     pub overrides: Overrides,
+}
+
+fn train_help() -> String {
+    let (names, default) = (datasets::NAMES.join(", "), datasets::DEFAULT.name);
+    format!("Train on a data set: {names} [default: the spec's, else {default}]")
 }
 
 const RUN_EXAMPLES: &str = "\

@@ -264,6 +264,16 @@ fn compiled_in_networks_are_listed() {
     assert_eq!(text.lines().count(), 2 + rows.as_array().map_or(0, Vec::len));
 }
 
+#[test]
+fn data_sets_are_listed_with_what_normalises_them() {
+    insta::assert_snapshot!("list_datasets", stdout(&["list", "--datasets"]));
+    let rows = json(&stdout(&["list", "--datasets", "--json"]));
+    let shapes10 = rows.as_array().and_then(|rows| rows.iter().find(|row| row["name"] == "shapes10"));
+    let shapes10 = shapes10.expect("it is listed");
+    assert_eq!(shapes10["mean"], serde_json::json!([0.5, 0.5, 0.5]));
+    assert_eq!(shapes10["std"], serde_json::json!([0.25, 0.25, 0.25]));
+}
+
 /// Where it is not, `resnetc schema > spec.schema.json` in the root of the repository.
 #[test]
 fn the_schema_in_the_repository_is_the_one_printed() {

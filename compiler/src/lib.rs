@@ -10,6 +10,7 @@
 
 pub mod backend;
 pub mod build;
+pub mod datasets;
 pub mod diagnostic;
 pub mod diff;
 pub mod explain;

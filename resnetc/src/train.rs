@@ -5,8 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use resnetc_compiler::ir::graph::Mode;
-use resnetc_runtime::data::transform::Transform;
-use resnetc_runtime::data::{Dataset, Split};
+use resnetc_runtime::data::{Dataset, Source};
 use resnetc_runtime::exec::Executor;
 use resnetc_runtime::train::{self, BatchExecutor, Evaluator, Options};
 use resnetc_runtime::weights::ParamStore;
@@ -103,15 +102,19 @@ impl Trainer {
     }
 }
 
-/// Makes what classifies a split with a network's weights, `batch` images at a time. Pixels are normalised as the spec says.
+/// Makes what classifies a source's pictures with a network's weights, `batch` at a time. Pixels are normalised as the spec says.
 ///
 /// # Errors
 /// Where the images do not fit the network.
-pub fn evaluator(spec: &Spec, device: &DeviceOptions, split: Arc<Split>, batch: usize) -> Result<Evaluator> {
+pub fn evaluator(
+    spec: &Spec,
+    device: &DeviceOptions,
+    source: Arc<dyn Source>,
+    batch: usize,
+) -> Result<Evaluator> {
     let config = &spec.resolved().train;
-    let transform = Transform::new(split.size, &config.normalize, &[], config.seed)?;
-    let network = batches(spec, device, Mode::Infer, split.len(), batch)?;
-    Ok(Evaluator::new(network, split, Arc::new(transform), device.workers())?)
+    let network = batches(spec, device, Mode::Infer, source.len(), batch)?;
+    Ok(Evaluator::new(network, source, &config.normalize, device.workers())?)
 }
 
 /// An executor of one plan with weights, on a device of its own.

@@ -47,7 +47,7 @@ train:
 }
 
 fn dataset() -> Dataset {
-    shapes10::generate(&shapes10::Config { train: 44, test: 20, seed: 0, threads: 1 })
+    shapes10::generate(shapes10::Config { train: 44, test: 20, seed: 0 })
 }
 
 /// Trains in a folder; stopped after `stop_after` steps of this call, where there are as many.

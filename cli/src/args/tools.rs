@@ -137,7 +137,11 @@ A spec that begins with this line is completed and checked by editors with a YAM
 #[derive(Debug, Args)]
 #[command(after_help = LIST_EXAMPLES)]
 pub struct ListArgs {
-    /// Print a list of `name`, `params`, `macs`, `input`, `about` and `file` as JSON.
+    /// List the data sets that have names instead.
+    #[arg(long)]
+    pub datasets: bool,
+    /// Print a list of `name`, `params`, `macs`, `input`, `about` and `file` as JSON; of data sets, of `name`, `about`, `input`,
+    /// `classes`, `mean` and `std`.
     #[arg(long)]
     pub json: bool,
 }
@@ -145,4 +149,5 @@ pub struct ListArgs {
 const LIST_EXAMPLES: &str = "\
 Examples:
   resnetc list
+  resnetc list --datasets
   resnetc build $(resnetc list --json | jq -r '.[0].name')";

@@ -29,7 +29,7 @@ pub fn eval(
     setup: &Setup,
     output: &Output,
 ) -> Result {
-    data::check(dataset)?;
+    data::find(dataset)?;
     let mut options = spec::options(&args.overrides);
     // The data set first: what normalises its pixels follows from it, unless the spec or an argument says otherwise.
     options.set.insert(0, format!("train.dataset={dataset}"));

@@ -1,6 +1,7 @@
-//! `resnetc list`: the compiled-in networks.
+//! `resnetc list`: the compiled-in networks, or the data sets that have names.
 
 use resnetc::{Spec, SpecOptions};
+use resnetc_compiler::datasets::DATASETS;
 use resnetc_compiler::spec::builtin::{self, Shipped};
 use serde::Serialize;
 
@@ -23,6 +24,29 @@ struct Row {
 
 /// Runs the command.
 pub fn list(args: &ListArgs, output: &Output) -> Result {
+    match args.datasets {
+        true => datasets(args, output),
+        false => networks(args, output),
+    }
+}
+
+fn datasets(args: &ListArgs, output: &Output) -> Result {
+    if args.json {
+        return output.result(&serde_json::to_string_pretty(&DATASETS).expect("facts have only string keys"));
+    }
+    let mut table = Table::new(&[
+        ("name", Align::Left),
+        ("classes", Align::Right),
+        ("input", Align::Right),
+        ("about", Align::Left),
+    ]);
+    for facts in DATASETS {
+        table.row([facts.name.into(), facts.classes.to_string(), shape(&facts.input), facts.about.into()]);
+    }
+    output.result(&table.render())
+}
+
+fn networks(args: &ListArgs, output: &Output) -> Result {
     let rows: Vec<Row> = builtin::specs().map(row).collect::<Result<_>>()?;
     if args.json {
         return output.result(&serde_json::to_string_pretty(&rows).expect("rows have only string keys"));

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use resnetc::{Spec, SpecOptions, Trainer};
+use resnetc_compiler::datasets::{DEFAULT, Facts};
 use resnetc_compiler::ir::graph::Mode;
 use resnetc_compiler::report::{Summary, Target};
 use resnetc_runtime::error::Error;
@@ -28,18 +29,16 @@ pub fn train(
     setup: Setup,
     output: &Output,
 ) -> Result {
-    let dataset = dataset_name(name, dataset, args)?;
-    let (default, changes) = data::network(&dataset);
-    let mut set = overrides(&dataset, args);
-    if name.is_none() {
-        set.splice(0..0, changes.iter().map(|&change| change.to_owned()));
-    }
+    let dataset = find_dataset(name, dataset, args)?;
+    let mut set = if name.is_none() { data::overrides(dataset)? } else { Vec::new() };
+    let dataset = dataset.name;
+    set.extend(overrides(dataset, args));
     let options = SpecOptions { set, limits: args.overrides.bounds.limits() };
-    let spec = spec::load(name.unwrap_or(default), &options, output)?;
+    let spec = spec::load(name.unwrap_or(data::NETWORK), &options, output)?;
     let target = Target::new(Mode::Train, spec.resolved().train.batch_size);
     let summary = spec.compile(&target)?.summary;
-    let out = folder(&spec, &dataset, args)?;
-    let images = data::load(&dataset, &setup.places, output)?;
+    let out = folder(&spec, dataset, args)?;
+    let images = data::load(dataset, &setup.places, output)?;
     if args.overwrite {
         for file in remains(&out)? {
             std::fs::remove_file(&file).map_err(Error::io(&file))?;
@@ -52,7 +51,7 @@ pub fn train(
     if args.resume {
         trainer = trainer.resume(out.join(LAST));
     }
-    let heading = heading(&spec, &summary, &dataset, &out, setup.device.threads());
+    let heading = heading(&spec, &summary, dataset, &out, setup.device.threads());
     let mut watcher = Watcher {
         heading,
         out,
@@ -67,18 +66,17 @@ pub fn train(
     watcher.end(outcome)
 }
 
-/// The data set: the command line's, else the spec's, else the embedded one.
-fn dataset_name(name: Option<&str>, dataset: Option<&str>, args: &RunArgs) -> Result<String> {
-    let dataset = match (dataset, name) {
-        (Some(dataset), _) => dataset.to_owned(),
+/// The data set: the command line's, else the spec's, else the default.
+fn find_dataset(name: Option<&str>, dataset: Option<&str>, args: &RunArgs) -> Result<&'static Facts> {
+    let default = &DEFAULT;
+    match (dataset, name) {
+        (Some(dataset), _) => data::find(dataset),
         (None, Some(name)) => {
             let spec = Spec::open(name, &spec::options(&args.overrides))?;
-            spec.resolved().train.dataset.clone().unwrap_or_else(|| data::DEFAULT.to_owned())
+            spec.resolved().train.dataset.as_deref().map_or(Ok(default), data::find)
         }
-        (None, None) => data::DEFAULT.to_owned(),
-    };
-    data::check(&dataset)?;
-    Ok(dataset)
+        (None, None) => Ok(default),
+    }
 }
 
 /// The options that change the spec, as overrides; `--set` has the last word.

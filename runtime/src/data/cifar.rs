@@ -7,13 +7,17 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use resnetc_compiler::datasets::{self, Facts};
+
 use super::archive::{Member, unpack};
 use super::fetch::{Progress, Remote, fetch};
-use super::{Dataset, Places, Split};
+use super::memory::InMemory;
+use super::places::Places;
+use super::source::Dataset;
 use crate::error::{Error, Result};
 
 /// Rows and columns.
-const SIDE: usize = 32;
+const SIDE: usize = datasets::CIFAR10.input[1];
 /// Pixels of one channel.
 const PLANE: usize = SIDE * SIDE;
 /// Bytes of one image.
@@ -29,14 +33,13 @@ struct File {
 /// One of the two data sets.
 #[derive(Debug)]
 pub struct Cifar {
-    name: &'static str,
+    facts: Facts,
     /// Folder inside the archive.
     folder: &'static str,
     train: &'static [File],
     test: &'static [File],
     /// Names of the classes, one a line.
     names: &'static str,
-    classes: usize,
     /// Bytes before the pixels; the last of them is the class.
     label_bytes: usize,
     archive: Remote<'static>,
@@ -44,7 +47,7 @@ pub struct Cifar {
 
 /// 50,000 + 10,000 images in 10 classes.
 pub const CIFAR10: Cifar = Cifar {
-    name: "cifar10",
+    facts: datasets::CIFAR10,
     folder: "cifar-10-batches-bin",
     train: &[
         File { name: "data_batch_1.bin", records: 10_000 },
@@ -55,7 +58,6 @@ pub const CIFAR10: Cifar = Cifar {
     ],
     test: &[File { name: "test_batch.bin", records: 10_000 }],
     names: "batches.meta.txt",
-    classes: 10,
     label_bytes: 1,
     archive: Remote {
         url: "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
@@ -66,12 +68,11 @@ pub const CIFAR10: Cifar = Cifar {
 
 /// 50,000 + 10,000 images in 100 classes.
 pub const CIFAR100: Cifar = Cifar {
-    name: "cifar100",
+    facts: datasets::CIFAR100,
     folder: "cifar-100-binary",
     train: &[File { name: "train.bin", records: 50_000 }],
     test: &[File { name: "test.bin", records: 10_000 }],
     names: "fine_label_names.txt",
-    classes: 100,
     label_bytes: 2,
     archive: Remote {
         url: "https://www.cs.toronto.edu/~kriz/cifar-100-binary.tar.gz",
@@ -125,7 +126,7 @@ pub(super) fn load(
     if !places.download {
         return Err(Error::Data(format!(
             "{} is not in {}; get {} and {instead}",
-            set.name,
+            set.facts.name,
             root.display(),
             set.archive.url
         )));
@@ -145,10 +146,9 @@ pub(super) fn load(
 /// # Errors
 /// [`Error::Io`] or [`Error::Data`] naming the file that is missing, has a wrong size or a label out of range.
 pub fn read(set: &'static Cifar, dir: &Path) -> Result<Dataset> {
-    let classes = class_names(set, &dir.join(set.names))?;
-    let train = Arc::new(read_split(set, dir, set.train)?);
-    let test = Arc::new(read_split(set, dir, set.test)?);
-    Ok(Dataset { name: set.name, classes, train, test })
+    let classes: Arc<[String]> = class_names(set, &dir.join(set.names))?.into();
+    let read = |part, files| read_files(set, part, Arc::clone(&classes), dir, files).map(Arc::new);
+    Dataset::new(set.facts.name, read("train", set.train)?, read("test", set.test)?)
 }
 
 /// The names, or numbers where the file of names is missing: some mirrors leave it out.
@@ -156,24 +156,30 @@ fn class_names(set: &Cifar, path: &Path) -> Result<Vec<String>> {
     let text = match fs::read_to_string(path) {
         Ok(text) => text,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-            return Ok((0..set.classes).map(|i| i.to_string()).collect());
+            return Ok((0..set.facts.classes).map(|i| i.to_string()).collect());
         }
         Err(e) => return Err(Error::io(path)(e)),
     };
     let names: Vec<String> =
         text.lines().map(str::trim).filter(|l| !l.is_empty()).map(String::from).collect();
-    if names.len() != set.classes {
+    if names.len() != set.facts.classes {
         return Err(Error::Data(format!(
             "{}: {} class names, expected {}",
             path.display(),
             names.len(),
-            set.classes
+            set.facts.classes
         )));
     }
     Ok(names)
 }
 
-fn read_split(set: &Cifar, dir: &Path, files: &[File]) -> Result<Split> {
+fn read_files(
+    set: &Cifar,
+    part: &str,
+    classes: Arc<[String]>,
+    dir: &Path,
+    files: &[File],
+) -> Result<InMemory> {
     let records: usize = files.iter().map(|f| f.records).sum();
     let mut pixels = vec![0u8; records * IMAGE];
     let mut labels = Vec::with_capacity(records);
@@ -185,7 +191,7 @@ fn read_split(set: &Cifar, dir: &Path, files: &[File]) -> Result<Split> {
         decode(set, file.records, &bytes, part, &mut labels)
             .map_err(|reason| Error::Data(format!("{}: {reason}", path.display())))?;
     }
-    Split::new([SIDE, SIDE, 3], pixels, labels, set.classes)
+    InMemory::new(format!("{}/{part}", set.facts.name), classes, [SIDE, SIDE, 3], pixels, labels)
 }
 
 /// Splits records into labels and pixels, `[channel][row][column]` to `[row][column][channel]`.
@@ -208,8 +214,8 @@ fn decode(
     {
         let (label, planes) = record.split_at(set.label_bytes);
         let class = label[set.label_bytes - 1];
-        if usize::from(class) >= set.classes {
-            return Err(format!("record {i} has class {class}, there are {} classes", set.classes));
+        if usize::from(class) >= set.facts.classes {
+            return Err(format!("record {i} has class {class}, there are {} classes", set.facts.classes));
         }
         labels.push(u32::from(class));
         for (p, pixel) in out.chunks_exact_mut(3).enumerate() {
@@ -228,7 +234,7 @@ mod tests {
         let mut bytes = Vec::new();
         for i in 0..count {
             bytes.extend(std::iter::repeat_n(0u8, set.label_bytes - 1));
-            bytes.push((i % set.classes) as u8);
+            bytes.push((i % set.facts.classes) as u8);
             for c in 0..3 {
                 for row in 0..SIDE {
                     bytes.extend(std::iter::repeat_n((c * 50 + row) as u8, SIDE));
@@ -250,7 +256,7 @@ mod tests {
             let bytes = records(set, 12);
             let (mut pixels, mut labels) = (vec![0; 12 * IMAGE], Vec::new());
             decode(set, 12, &bytes, &mut pixels, &mut labels).expect("valid");
-            assert_eq!(labels[11], (11 % set.classes) as u32);
+            assert_eq!(labels[11], (11 % set.facts.classes) as u32);
             let at = |y: usize, x: usize, c: usize| pixels[IMAGE * 11 + (y * SIDE + x) * 3 + c];
             assert_eq!([at(5, 9, 0), at(5, 9, 1), at(31, 0, 2)], [5, 55, 131]);
         }
@@ -284,7 +290,7 @@ mod tests {
             [Some(dir.clone()), Some(dir.clone())]
         );
         let set = load(&CIFAR100, &places, &mut |_| ()).expect("complete");
-        assert_eq!((set.train.len(), set.test.len(), set.classes.len()), (50_000, 10_000, 100));
+        assert_eq!((set.train.len(), set.test.len(), set.classes().len()), (50_000, 10_000, 100));
         fs::write(dir.join(CIFAR100.names), "apple\nbaby\n").expect("temp folder is writable");
         let names = read(&CIFAR100, &dir).expect_err("98 names missing").to_string();
         assert!(names.contains("2 class names, expected 100"), "{names}");

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread::JoinHandle;
 
-use super::Split;
+use super::canvas::Canvas;
+use super::source::Source;
 use super::transform::Transform;
 use crate::error::{Error, Result};
 
@@ -30,7 +31,7 @@ pub struct Batch {
 pub struct Epoch {
     /// Number of the epoch: selects the random changes.
     pub epoch: usize,
-    /// Indices into the split.
+    /// Indices into the source.
     pub order: Vec<u32>,
     /// Images per step; the last step has what is left.
     pub batch_size: usize,
@@ -53,7 +54,7 @@ impl Epoch {
 /// What every worker reads.
 #[derive(Debug)]
 struct Work {
-    split: Arc<Split>,
+    source: Arc<dyn Source>,
     transform: Arc<Transform>,
     epoch: Epoch,
 }
@@ -61,7 +62,7 @@ struct Work {
 /// One worker's ends of its queues.
 #[derive(Debug)]
 struct Worker {
-    ready: Receiver<Batch>,
+    ready: Receiver<Result<Batch>>,
     used: Sender<Batch>,
     thread: JoinHandle<()>,
 }
@@ -79,10 +80,15 @@ impl Loader {
     ///
     /// # Errors
     /// [`Error::Device`] where the system gives no thread.
-    pub fn start(split: Arc<Split>, transform: Arc<Transform>, epoch: Epoch, workers: usize) -> Result<Self> {
+    pub fn start(
+        source: Arc<dyn Source>,
+        transform: Arc<Transform>,
+        epoch: Epoch,
+        workers: usize,
+    ) -> Result<Self> {
         let (steps, next) = (epoch.steps(), epoch.first_step);
         let count = workers.clamp(1, steps.saturating_sub(next).max(1));
-        let work = Arc::new(Work { split, transform, epoch });
+        let work = Arc::new(Work { source, transform, epoch });
         let mut loader = Loader { workers: Vec::with_capacity(count), next, steps };
         for turn in 0..count {
             let (ready_to, ready) = sync_channel(AHEAD);
@@ -99,19 +105,22 @@ impl Loader {
         Ok(loader)
     }
 
-    /// The next batch with the number of its step within the epoch; `None` at the epoch's end.
+    /// The next batch with the number of its step within the epoch; `None` at the epoch's end, and after an error.
+    ///
+    /// # Errors
+    /// Where one of its pictures cannot be read or does not fit the network.
     ///
     /// # Panics
     /// If a worker panicked.
-    pub fn next_batch(&mut self) -> Option<(usize, Batch)> {
+    pub fn next_batch(&mut self) -> Result<Option<(usize, Batch)>> {
         if self.next >= self.steps {
-            return None;
+            return Ok(None);
         }
         let step = self.next;
-        self.next += 1;
         let worker = &self.workers[step % self.workers.len()];
-        let batch = worker.ready.recv().expect("a worker ends only after its last step");
-        Some((step, batch))
+        let batch = worker.ready.recv().expect("a worker ends only after its last step or an error");
+        self.next = if batch.is_ok() { step + 1 } else { self.steps };
+        Ok(Some((step, batch?)))
     }
 
     /// Gives a batch's memory back, after [`Loader::next_batch`] gave it for `step`.
@@ -131,50 +140,62 @@ impl Drop for Loader {
     }
 }
 
-/// A worker's life: every `stride`-th step from `first` on.
-fn prepare(work: &Work, first: usize, stride: usize, ready: &SyncSender<Batch>, used: &Receiver<Batch>) {
-    let mut scratch = vec![0.0; work.transform.len()];
+/// A worker's life: every `stride`-th step from `first` on, up to one that fails.
+fn prepare(
+    work: &Work,
+    first: usize,
+    stride: usize,
+    ready: &SyncSender<Result<Batch>>,
+    used: &Receiver<Batch>,
+) {
+    let mut canvas = Canvas::default();
     for step in (first..work.epoch.steps()).step_by(stride) {
         let mut batch = used.try_recv().unwrap_or_default();
-        fill(work, step, &mut batch, &mut scratch);
-        if ready.send(batch).is_err() {
+        let filled = fill(work, step, &mut batch, &mut canvas);
+        let failed = filled.is_err();
+        if ready.send(filled.map(|()| batch)).is_err() || failed {
             return;
         }
     }
 }
 
-fn fill(work: &Work, step: usize, batch: &mut Batch, scratch: &mut [f32]) {
-    let Work { split, transform, epoch } = work;
+fn fill(work: &Work, step: usize, batch: &mut Batch, canvas: &mut Canvas) -> Result<()> {
+    let Work { source, transform, epoch } = work;
     let indices = &epoch.order[epoch.range(step)];
     batch.labels.clear();
-    batch.labels.extend(indices.iter().map(|&i| split.labels[i as usize]));
+    batch.labels.extend(indices.iter().map(|&i| source.label(i as usize)));
     batch.images.resize(indices.len() * transform.len(), 0.0);
     for (&index, out) in indices.iter().zip(batch.images.chunks_exact_mut(transform.len())) {
-        let index = index as usize;
-        transform.apply(split.image(index), epoch.epoch, index, out, scratch);
+        transform.apply(&**source, index as usize, epoch.epoch, canvas, out)?;
     }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::rng::permutation;
+    use crate::data::order::{Rank, sequential, shuffled};
     use crate::data::shapes10;
+    use crate::data::source::tests::Odd;
     use resnetc_compiler::spec::train::{Augment, Normalize};
 
+    fn normalize() -> Normalize {
+        Normalize { mean: vec![0.5; 3], std: vec![0.25; 3] }
+    }
+
     fn loader(len: usize, batch_size: usize, epoch: usize, first_step: usize, workers: usize) -> Loader {
-        let set = shapes10::generate(&shapes10::Config { train: len, test: 0, seed: 1, threads: 1 });
-        let normalize = Normalize { mean: vec![0.5; 3], std: vec![0.25; 3] };
+        let set = shapes10::generate(shapes10::Config { train: len, test: 0, seed: 1 });
         let augment =
             [Augment::Crop { padding: 4 }, Augment::Flip { probability: 0.5 }, Augment::Cutout { size: 8 }];
-        let transform = Transform::new([32, 32, 3], &normalize, &augment, 9).expect("three channels");
-        let epoch = Epoch { epoch, order: permutation(len, 9, epoch as u64), batch_size, first_step };
+        let transform = Transform::new([32, 32, 3], &normalize(), &augment, 9).expect("three channels");
+        let order = shuffled(len, 9, epoch as u64, Rank::ONLY);
+        let epoch = Epoch { epoch, order, batch_size, first_step };
         Loader::start(set.train, Arc::new(transform), epoch, workers).expect("threads")
     }
 
     fn all(mut loader: Loader) -> Vec<(usize, Batch)> {
         let mut batches = Vec::new();
-        while let Some((step, batch)) = loader.next_batch() {
+        while let Some((step, batch)) = loader.next_batch().expect("every picture can be read") {
             batches.push((step, batch.clone()));
             loader.recycle(step, batch);
         }
@@ -210,8 +231,34 @@ mod tests {
     #[test]
     fn stops_when_dropped_early() {
         let mut some = loader(200, 4, 0, 0, 3);
-        assert_eq!(some.next_batch().map(|(step, batch)| (step, batch.labels.len())), Some((0, 4)));
+        let first = some.next_batch().expect("every picture can be read");
+        assert_eq!(first.map(|(step, batch)| (step, batch.labels.len())), Some((0, 4)));
         // Joins the three threads, which wait to deliver: the test would hang if they did not wake up.
         drop(some);
+    }
+
+    /// Pictures of 10 rows are what the network takes: number 6 alone.
+    #[test]
+    fn a_picture_that_does_not_fit_ends_the_epoch_at_its_step() {
+        for workers in [1, 2, 5] {
+            let transform = Transform::new([10, 5, 3], &normalize(), &[], 0).expect("three channels");
+            let epoch = Epoch { epoch: 0, order: vec![6, 6, 6, 3, 6, 6], batch_size: 2, first_step: 0 };
+            let source = Arc::new(Odd::new(&["cat", "dog"], 8));
+            let mut loader = Loader::start(source, Arc::new(transform), epoch, workers).expect("threads");
+            let (step, batch) = loader.next_batch().expect("both fit").expect("three steps");
+            assert_eq!((step, batch.labels), (0, vec![0, 0]));
+            let error = loader.next_batch().expect_err("picture 3 has 7 rows").to_string();
+            assert!(error.starts_with("image 3 of odd is 3x7x5"), "{error}");
+            assert!(loader.next_batch().expect("no further error").is_none());
+        }
+    }
+
+    #[test]
+    fn a_broken_picture_is_an_error_of_its_step() {
+        let transform = Transform::new([4, 5, 3], &normalize(), &[], 0).expect("three channels");
+        let epoch = Epoch { epoch: 0, order: sequential(1, Rank::ONLY), batch_size: 1, first_step: 0 };
+        let source = Arc::new(Odd { broken: Some(0), ..Odd::new(&["cat", "dog"], 1) });
+        let mut loader = Loader::start(source, Arc::new(transform), epoch, 1).expect("a thread");
+        assert_eq!(loader.next_batch().expect_err("it is broken").to_string(), "odd/0.png: cut off");
     }
 }

@@ -84,42 +84,9 @@ impl Stream {
     }
 }
 
-/// A permutation of `0..len`, drawn by Fisher and Yates' method from `(seed, epoch)`.
-pub fn permutation(len: usize, seed: u64, epoch: u64) -> Vec<u32> {
-    let mut order: Vec<u32> = (0..len as u32).collect();
-    let mut stream = Stream::new(seed, Purpose::Order, epoch, 0);
-    for i in (1..len).rev() {
-        order.swap(i, stream.below(i as u32 + 1) as usize);
-    }
-    order
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn permutation_has_every_index_once_and_changes_with_seed_and_epoch() {
-        let order = permutation(1000, 7, 3);
-        let mut sorted = order.clone();
-        sorted.sort_unstable();
-        assert_eq!(sorted, (0..1000).collect::<Vec<u32>>());
-        assert_eq!(order, permutation(1000, 7, 3));
-        assert_ne!(order, permutation(1000, 7, 4));
-        assert_ne!(order, permutation(1000, 8, 3));
-        assert_ne!(order, sorted);
-    }
-
-    #[test]
-    fn every_position_is_as_likely_for_an_element() {
-        let mut counts = [0u32; 6];
-        for epoch in 0..6000 {
-            let at = permutation(6, 1, epoch).iter().position(|&i| i == 0).expect("0 is in 0..6");
-            counts[at] += 1;
-        }
-        // 1000 expected, standard deviation 29.
-        assert!(counts.iter().all(|c| (850..1150).contains(c)), "{counts:?}");
-    }
 
     #[test]
     fn streams_of_different_coordinates_differ() {

@@ -1,14 +1,17 @@
-//! From the bytes of an image to the network's input: normalised, in training randomly changed.
+//! From a picture to the network's input: in training randomly changed, then normalised.
 
 use resnetc_compiler::spec::train::{Augment, Normalize};
 
+use super::augment::augment;
+use super::canvas::Canvas;
 use super::rng::{Purpose, Stream};
+use super::source::Source;
 use crate::error::{Error, Result};
 
-/// Normalisation and augmentation of images of one size.
+/// Augmentation and normalisation of pictures for one network.
 #[derive(Debug, Clone)]
 pub struct Transform {
-    /// `[height, width, channels]`.
+    /// `[height, width, channels]` that the network takes.
     size: [usize; 3],
     /// `[channel][byte]`: `(byte / 255 - mean) / std`.
     table: Vec<[f32; 256]>,
@@ -17,7 +20,8 @@ pub struct Transform {
 }
 
 impl Transform {
-    /// Normalises, and changes randomly by `augment`, in its order, from streams of `seed`.
+    /// Changes randomly by `augment`, in its order, from streams of `seed`, and normalises. `size` is what the network takes,
+    /// `[height, width, channels]`.
     ///
     /// # Errors
     /// [`Error::Data`] where the normalisation has not one value per channel.
@@ -49,33 +53,47 @@ impl Transform {
         self.len() == 0
     }
 
-    /// Writes image `index` of that epoch into `out`, `[height][width][channels]`. `scratch` has the same length.
-    pub fn apply(&self, bytes: &[u8], epoch: usize, index: usize, out: &mut [f32], scratch: &mut [f32]) {
-        self.normalize(bytes, out);
+    /// Writes a picture, as it is in that epoch, into `out`, `[height][width][channels]`. The canvas is only memory to be used
+    /// again.
+    ///
+    /// # Errors
+    /// The source's; [`Error::Data`] where the picture has not the size that the network takes.
+    pub fn apply(
+        &self,
+        source: &dyn Source,
+        index: usize,
+        epoch: usize,
+        canvas: &mut Canvas,
+        out: &mut [f32],
+    ) -> Result<()> {
+        let picture = source.picture(index)?;
         if self.augment.is_empty() {
-            return;
+            self.check(source, index, picture.size())?;
+            self.normalize(picture.pixels(), out);
+            return Ok(());
         }
+        canvas.load(&picture);
         let mut stream = Stream::new(self.seed, Purpose::Augment, epoch as u64, index as u64);
-        for augment in &self.augment {
-            match *augment {
-                Augment::Crop { padding } => {
-                    let mut shift = || stream.below(2 * padding as u32 + 1) as isize - padding as isize;
-                    let (dy, dx) = (shift(), shift());
-                    scratch.copy_from_slice(out);
-                    crop(self.size, scratch, dy, dx, out);
-                }
-                Augment::Flip { probability } => {
-                    if stream.chance(probability) {
-                        flip(self.size, out);
-                    }
-                }
-                Augment::Cutout { size } => {
-                    let y = stream.below(self.size[0] as u32) as usize;
-                    let x = stream.below(self.size[1] as u32) as usize;
-                    cutout(self.size, out, y, x, size);
-                }
+        augment(&self.augment, canvas, &mut stream);
+        self.check(source, index, canvas.size())?;
+        self.normalize(canvas.pixels(), out);
+        for (filled, out) in canvas.filled().iter().zip(out.chunks_exact_mut(self.size[2])) {
+            if *filled {
+                out.fill(0.0);
             }
         }
+        Ok(())
+    }
+
+    fn check(&self, source: &dyn Source, index: usize, size: [usize; 3]) -> Result<()> {
+        if size == self.size {
+            return Ok(());
+        }
+        let text = |[h, w, c]: [usize; 3]| format!("{c}x{h}x{w}");
+        let (name, is, takes) = (source.name(), text(size), text(self.size));
+        Err(Error::Data(format!(
+            "image {index} of {name} is {is}, the network takes {takes}: all images must have one size"
+        )))
     }
 
     fn normalize(&self, bytes: &[u8], out: &mut [f32]) {
@@ -85,48 +103,6 @@ impl Transform {
                 *out = table[usize::from(*byte)];
             }
         }
-    }
-}
-
-/// `out[y][x] = image[y + dy][x + dx]`, zero beyond the border.
-fn crop([h, w, c]: [usize; 3], image: &[f32], dy: isize, dx: isize, out: &mut [f32]) {
-    out.fill(0.0);
-    let (rows, from_row) = overlap(h, dy);
-    let (columns, from_column) = overlap(w, dx);
-    for y in rows.clone() {
-        let source = ((y - rows.start + from_row) * w + from_column) * c;
-        let target = (y * w + columns.start) * c;
-        let len = columns.len() * c;
-        out[target..target + len].copy_from_slice(&image[source..source + len]);
-    }
-}
-
-/// Targets within `0..len` whose source, `shift` further, lies there too, and the first of these sources.
-fn overlap(len: usize, shift: isize) -> (std::ops::Range<usize>, usize) {
-    let by = shift.unsigned_abs().min(len);
-    if shift >= 0 { (0..len - by, by.min(len)) } else { (by..len, 0) }
-}
-
-/// Mirrors left to right.
-fn flip([h, w, c]: [usize; 3], image: &mut [f32]) {
-    for row in image.chunks_exact_mut(w * c).take(h) {
-        for x in 0..w / 2 {
-            let (left, right) = row.split_at_mut((w - 1 - x) * c);
-            left[x * c..(x + 1) * c].swap_with_slice(&mut right[..c]);
-        }
-    }
-}
-
-/// Zeroes the square of that side around `(y, x)`, as far as it lies within the image.
-fn cutout([h, w, c]: [usize; 3], image: &mut [f32], y: usize, x: usize, side: usize) {
-    let span = |centre: usize, len: usize| {
-        let first = centre.saturating_sub(side / 2);
-        let end = (centre + side - side / 2).min(len);
-        first..end
-    };
-    let columns = span(x, w);
-    for row in span(y, h) {
-        image[(row * w + columns.start) * c..(row * w + columns.end) * c].fill(0.0);
     }
 }
 

@@ -1,6 +1,10 @@
 //! Properties of normalisation and of each random change.
 
+use proptest::prelude::*;
+
 use super::*;
+use crate::data::source::Picture;
+use crate::data::source::tests::Odd;
 
 const SIZE: [usize; 3] = [6, 5, 3];
 
@@ -9,16 +13,40 @@ fn plain() -> Normalize {
     Normalize { mean: vec![-1.0 / 255.0; 3], std: vec![1.0 / 255.0; 3] }
 }
 
-/// All elements different.
-fn image() -> Vec<u8> {
-    (0..90).collect()
+/// The same picture at every index, all its elements different.
+struct Same;
+
+impl Source for Same {
+    fn name(&self) -> &str {
+        "same"
+    }
+
+    fn len(&self) -> usize {
+        usize::MAX
+    }
+
+    fn classes(&self) -> &[String] {
+        &[]
+    }
+
+    fn label(&self, _: usize) -> u32 {
+        0
+    }
+
+    fn picture(&self, _: usize) -> Result<Picture<'_>> {
+        Ok(Picture::new(SIZE, (0..90).collect::<Vec<u8>>()))
+    }
+}
+
+fn exact(normalize: &Normalize, augment: &[Augment], epoch: usize, index: usize) -> Vec<f32> {
+    let transform = Transform::new(SIZE, normalize, augment, 3).expect("three channels");
+    let mut out = vec![f32::NAN; 90];
+    transform.apply(&Same, index, epoch, &mut Canvas::default(), &mut out).expect("the network's size");
+    out
 }
 
 fn apply(augment: &[Augment], epoch: usize, index: usize) -> Vec<f32> {
-    let transform = Transform::new(SIZE, &plain(), augment, 3).expect("three channels");
-    let (mut out, mut scratch) = (vec![f32::NAN; 90], vec![f32::NAN; 90]);
-    transform.apply(&image(), epoch, index, &mut out, &mut scratch);
-    out.iter().map(|v| v.round()).collect()
+    exact(&plain(), augment, epoch, index).iter().map(|v| v.round()).collect()
 }
 
 fn at(image: &[f32], y: isize, x: isize, c: usize) -> f32 {
@@ -31,7 +59,7 @@ fn normalises_per_channel_as_the_formula_says() {
     let normalize = Normalize { mean: vec![0.1, 0.2, 0.3], std: vec![0.5, 0.25, 2.0] };
     let transform = Transform::new([1, 1, 3], &normalize, &[], 0).expect("three channels");
     let mut out = [0.0; 3];
-    transform.apply(&[0, 51, 255], 0, 0, &mut out, &mut [0.0; 3]);
+    transform.normalize(&[0, 51, 255], &mut out);
     let expected = [-0.1 / 0.5, (0.2 - 0.2) / 0.25, (1.0 - 0.3) / 2.0];
     assert!(out.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-6), "{out:?}");
     assert!(Transform::new([1, 1, 1], &normalize, &[], 0).is_err());
@@ -54,15 +82,6 @@ fn crop_is_a_shift_with_zeros_and_every_shift_occurs() {
         seen.insert(shift.expect("a shift by at most two pixels"));
     }
     assert_eq!(seen.len(), 25);
-}
-
-#[test]
-fn crop_beyond_the_image_is_all_zero() {
-    let mut out = [1.0; 12];
-    crop([2, 2, 3], &[1.0; 12], -5, 0, &mut out);
-    assert_eq!(out, [0.0; 12]);
-    crop([2, 2, 3], &[1.0; 12], 0, 2, &mut out);
-    assert_eq!(out, [0.0; 12]);
 }
 
 #[test]
@@ -97,4 +116,72 @@ fn changes_depend_on_epoch_and_index_alone() {
     assert_eq!(apply(&augment, 4, 7), apply(&augment, 4, 7));
     let differs = |f: &dyn Fn(usize) -> Vec<f32>| (1..20).any(|i| f(i) != f(0));
     assert!(differs(&|epoch| apply(&augment, epoch, 7)) && differs(&|index| apply(&augment, 4, index)));
+}
+
+/// The definition: each change made to the normalised image, zero where a change fills.
+fn by_definition(normalize: &Normalize, augment: &[Augment], epoch: usize, index: usize) -> Vec<f32> {
+    let mut image = exact(normalize, &[], 0, 0);
+    let mut stream = Stream::new(3, Purpose::Augment, epoch as u64, index as u64);
+    for change in augment {
+        let before = image.clone();
+        let mut make = |pixel: &dyn Fn(isize, isize, usize) -> f32| {
+            image = (0..90).map(|i| pixel((i / 15) as isize, (i / 3 % 5) as isize, i % 3)).collect();
+        };
+        match *change {
+            Augment::Crop { padding } => {
+                let mut shift = || stream.below(2 * padding as u32 + 1) as isize - padding as isize;
+                let (dy, dx) = (shift(), shift());
+                make(&|y, x, c| at(&before, y + dy, x + dx, c));
+            }
+            Augment::Flip { probability } => {
+                if stream.chance(probability) {
+                    make(&|y, x, c| at(&before, y, 4 - x, c));
+                }
+            }
+            Augment::Cutout { size } => {
+                let [top, left] = [6, 5].map(|len| stream.below(len) as isize - (size / 2) as isize);
+                let cut = |first: isize, at: isize| (first..first + size as isize).contains(&at);
+                make(&|y, x, c| if cut(top, y) && cut(left, x) { 0.0 } else { at(&before, y, x, c) });
+            }
+        }
+    }
+    image
+}
+
+fn change() -> impl Strategy<Value = Augment> {
+    prop_oneof![
+        (1usize..8).prop_map(|padding| Augment::Crop { padding }),
+        (0.0f32..1.0).prop_map(|probability| Augment::Flip { probability }),
+        (1usize..9).prop_map(|size| Augment::Cutout { size }),
+    ]
+}
+
+proptest! {
+    /// Bytes are changed, then normalised; the result is, bit for bit, that of changing normalised images.
+    #[test]
+    fn changes_of_bytes_are_those_of_normalised_images(
+        changes in prop::collection::vec(change(), 0..5), epoch in 0usize..9, index in 0usize..1000,
+    ) {
+        let normalize = Normalize { mean: vec![0.4914, 0.01, 0.0], std: vec![0.2470, 0.2435, 0.2616] };
+        let bits = |image: Vec<f32>| image.into_iter().map(f32::to_bits).collect::<Vec<_>>();
+        let expected = bits(by_definition(&normalize, &changes, epoch, index));
+        prop_assert_eq!(bits(exact(&normalize, &changes, epoch, index)), expected);
+    }
+}
+
+#[test]
+fn a_picture_of_another_size_and_a_broken_one_are_named() {
+    let mut odd = Odd::new(&["cat", "dog"], 4);
+    for changes in [&[][..], &[Augment::Crop { padding: 2 }]] {
+        let transform = Transform::new([6, 5, 3], &plain(), changes, 3).expect("three channels");
+        let load = |odd: &Odd, index| {
+            transform.apply(odd, index, 0, &mut Canvas::default(), &mut [0.0; 90]).map_err(|e| e.to_string())
+        };
+        odd.broken = None;
+        assert_eq!(load(&odd, 2), Ok(()));
+        let size = "image 3 of odd is 3x7x5, the network takes 3x6x5: all images must have one size";
+        assert_eq!(load(&odd, 3), Err(size.to_owned()));
+        odd.broken = Some(2);
+        assert_eq!(load(&odd, 2), Err("odd/2.png: cut off".to_owned()));
+    }
 }

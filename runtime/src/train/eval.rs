@@ -1,40 +1,43 @@
-//! Evaluation: the folded inference plan over a split.
+//! Evaluation: the folded inference plan over all pictures of a source.
 
 use std::sync::Arc;
 
 use resnetc_compiler::plan::Plan;
+use resnetc_compiler::spec::train::Normalize;
 
-use super::BatchExecutor;
-use crate::data::Split;
+use super::batches::BatchExecutor;
+use super::fit::{check_fit, input_size};
+use crate::data::Source;
 use crate::data::loader::{Epoch, Loader};
+use crate::data::order::{Rank, sequential};
 use crate::data::transform::Transform;
 use crate::error::Result;
 use crate::exec::{Executor, RunArgs};
 use crate::metrics::Sums;
 use crate::weights::ParamStore;
 
-/// Classifies a split with a network's weights. Has a device of its own: folded tensors are not the trained ones.
+/// Classifies a source's pictures with a network's weights. Has a device of its own: folded tensors are not the trained ones.
 pub struct Evaluator {
     network: BatchExecutor,
-    split: Arc<Split>,
+    source: Arc<dyn Source>,
     transform: Arc<Transform>,
     workers: usize,
 }
 
 impl Evaluator {
-    /// Classifies with inference plans, loaded for as many images as the split has; the transform has to be one without random
-    /// changes.
+    /// Classifies with inference plans, loaded for as many images as the source has. Pictures are normalised, not changed.
     ///
     /// # Errors
     /// Where the images do not fit the network.
     pub fn new(
         network: BatchExecutor,
-        split: Arc<Split>,
-        transform: Arc<Transform>,
+        source: Arc<dyn Source>,
+        normalize: &Normalize,
         workers: usize,
     ) -> Result<Self> {
-        super::check_fit(network.plan(), &split)?;
-        Ok(Evaluator { network, split, transform, workers })
+        check_fit(network.plan(), &*source)?;
+        let transform = Arc::new(Transform::new(input_size(network.plan())?, normalize, &[], 0)?);
+        Ok(Evaluator { network, source, transform, workers })
     }
 
     /// The plan of the full batch.
@@ -61,14 +64,14 @@ impl Evaluator {
     fn classify(&mut self, progress: &mut dyn FnMut(usize)) -> Result<Sums> {
         let epoch = Epoch {
             epoch: 0,
-            order: (0..self.split.len() as u32).collect(),
+            order: sequential(self.source.len(), Rank::ONLY),
             batch_size: self.network.batch_size(),
             first_step: 0,
         };
         let mut loader =
-            Loader::start(Arc::clone(&self.split), Arc::clone(&self.transform), epoch, self.workers)?;
+            Loader::start(Arc::clone(&self.source), Arc::clone(&self.transform), epoch, self.workers)?;
         let mut sums = Sums::default();
-        while let Some((step, batch)) = loader.next_batch() {
+        while let Some((step, batch)) = loader.next_batch()? {
             let index = self.network.plan_for(batch.labels.len());
             let exec = &mut self.network.exec;
             exec.set_input_nhwc(index, &batch.images)?;

@@ -6,24 +6,25 @@
 mod batches;
 mod eval;
 mod event;
+mod fit;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use resnetc_compiler::plan::Plan;
 use resnetc_compiler::spec::train::TrainConfig;
 
 pub use self::batches::BatchExecutor;
 pub use self::eval::Evaluator;
 pub use self::event::{Event, Outcome, StepEvent};
 
+use self::fit::{check_fit, input_size};
 use crate::checkpoint::{Checkpoint, Progress};
+use crate::data::Dataset;
 use crate::data::loader::{Batch, Epoch, Loader};
-use crate::data::rng::permutation;
+use crate::data::order::{Rank, shuffled};
 use crate::data::transform::Transform;
-use crate::data::{Dataset, Split};
 use crate::error::{Error, Result};
 use crate::exec::{Executor, RunArgs, StepResult};
 use crate::metrics::{EpochRecord, Log, Sums};
@@ -122,11 +123,10 @@ impl Trainer {
             return Err(Error::Data(format!("{} has no images to train or to test on", dataset.name)));
         }
         std::fs::create_dir_all(&options.out).map_err(Error::io(&options.out))?;
-        let size = dataset.train.size;
+        check_fit(train.plan(), &*dataset.train)?;
+        let size = input_size(train.plan())?;
         let transform = Arc::new(Transform::new(size, &config.normalize, &config.augment, config.seed)?);
-        let plain = Arc::new(Transform::new(size, &config.normalize, &[], config.seed)?);
-        check_fit(train.plan(), &dataset.train)?;
-        let evaluator = Evaluator::new(test, Arc::clone(&dataset.test), plain, options.workers)?;
+        let evaluator = Evaluator::new(test, Arc::clone(&dataset.test), &config.normalize, options.workers)?;
         let mut progress = restore(&mut train.exec, config, &dataset, &options)?;
         let before = std::mem::replace(&mut progress.settings, Settings::of(config));
         let changes = before.changes(&progress.settings);
@@ -200,14 +200,14 @@ impl Trainer {
         observe(Event::EpochStarted { epoch: number + 1 });
         let epoch = Epoch {
             epoch: number,
-            order: permutation(self.dataset.train.len(), self.config.seed, number as u64),
+            order: shuffled(self.dataset.train.len(), self.config.seed, number as u64, Rank::ONLY),
             batch_size: self.network.batch_size(),
             first_step: self.progress.step,
         };
-        let split = Arc::clone(&self.dataset.train);
-        let mut loader = Loader::start(split, Arc::clone(&self.transform), epoch, self.options.workers)?;
+        let source = Arc::clone(&self.dataset.train);
+        let mut loader = Loader::start(source, Arc::clone(&self.transform), epoch, self.options.workers)?;
         let mut pass = Pass { start: Instant::now(), images: 0, submitted: Vec::new() };
-        while let Some((step, batch)) = loader.next_batch() {
+        while let Some((step, batch)) = loader.next_batch()? {
             self.submit(step, &batch)?;
             pass.submitted.push((step, batch.labels.len()));
             loader.recycle(step, batch);
@@ -338,7 +338,7 @@ fn restore(
     options: &Options,
 ) -> Result<Progress> {
     let network = exec.plan(0).name.clone();
-    let fresh = Progress::start(&network, dataset.name, config.seed, config.batch_size, options.threads);
+    let fresh = Progress::start(&network, &dataset.name, config.seed, config.batch_size, options.threads);
     let Some(path) = &options.resume else {
         let params = crate::init::initial(exec.plan(0), config.seed)?;
         exec.load_params(&params)?;
@@ -359,28 +359,6 @@ fn check_position(path: &Path, progress: &Progress, steps: usize) -> Result<()> 
         return Err(Error::Checkpoint { path: path.to_path_buf(), reason });
     }
     Ok(())
-}
-
-/// Whether a network takes images of this size and knows their classes.
-fn check_fit(plan: &Plan, split: &Split) -> Result<()> {
-    let [h, w, c] = split.size;
-    let input = &plan.buffer(plan.input).shape;
-    if input.0.get(1..) != Some(&[c, h, w]) {
-        let input = resnetc_compiler::ir::types::Shape(input.0.get(1..).unwrap_or_default().to_vec());
-        return Err(Error::Data(format!(
-            "the images are {c}x{h}x{w}, network `{}` takes {input}: set `input` in its spec",
-            plan.name
-        )));
-    }
-    let classes = plan.output("logits").and_then(|id| plan.buffer(id).shape.0.last().copied()).unwrap_or(0);
-    match split.labels.iter().max() {
-        Some(&top) if top as usize >= classes => Err(Error::Data(format!(
-            "the images have {} classes, network `{}` has {classes}: set `classes` in its spec",
-            top + 1,
-            plan.name
-        ))),
-        _ => Ok(()),
-    }
 }
 
 #[cfg(test)]

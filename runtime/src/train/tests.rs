@@ -6,6 +6,7 @@ use resnetc_compiler::compile;
 use resnetc_compiler::ir::graph::Mode;
 use resnetc_compiler::ir::types::DType;
 use resnetc_compiler::ir::update::{SgdAttrs, UpdateRule};
+use resnetc_compiler::plan::Plan;
 use resnetc_compiler::report::Target;
 use resnetc_compiler::source::SourceMap;
 use resnetc_compiler::spec::limits::Limits;
@@ -13,6 +14,7 @@ use resnetc_compiler::spec::train::{Augment, By, Normalize, Schedule};
 use resnetc_compiler::spec::{Request, load};
 
 use super::*;
+use crate::data::memory::InMemory;
 use crate::data::shapes10;
 use crate::reference::ReferenceDevice;
 
@@ -67,7 +69,7 @@ pub(crate) fn tiny_plan(n: usize) -> Plan {
 
 /// 44 images: five steps of eight and one of four.
 fn dataset() -> Dataset {
-    shapes10::generate(&shapes10::Config { train: 44, test: 20, seed: 0, threads: 1 })
+    shapes10::generate(shapes10::Config { train: 44, test: 20, seed: 0 })
 }
 
 fn options(out: &Path) -> Options {
@@ -75,11 +77,14 @@ fn options(out: &Path) -> Options {
 }
 
 fn trainer(config: &TrainConfig, options: Options) -> Result<Trainer> {
+    trainer_on(dataset(), config, options)
+}
+
+fn trainer_on(data: Dataset, config: &TrainConfig, options: Options) -> Result<Trainer> {
     let load = |images, mode| {
         let device = Arc::new(ReferenceDevice::cpu()?);
         BatchExecutor::load(device, images, config.batch_size, |n| Ok::<_, Error>(Arc::new(plan(mode, n))))
     };
-    let data = dataset();
     let (train, test) = (load(data.train.len(), Mode::Train)?, load(data.test.len(), Mode::Infer)?);
     Trainer::new(config, data, train, test, options)
 }
@@ -208,14 +213,21 @@ fn a_loss_that_is_no_number_stops_and_names_the_last_good_checkpoint() {
 
 #[test]
 fn data_that_do_not_fit_and_folders_that_cannot_be_made_are_refused() {
-    let mut small = dataset();
-    small.train = Arc::new(Split::new([16, 16, 3], vec![0; 768 * 4], vec![0; 4], 10).expect("valid"));
+    let black = |side: usize, label: u32| {
+        let classes: Vec<String> = (0..=label).map(|class| class.to_string()).collect();
+        InMemory::new("black", classes.into(), [side, side, 3], vec![0; side * side * 3], vec![label])
+    };
     let plan = tiny_plan(8);
-    let error = check_fit(&plan, &small.train).expect_err("16x16 images").to_string();
-    assert!(error.contains("3x16x16") && error.contains("3x32x32"), "{error}");
-    let many = Split::new([32, 32, 3], vec![0; 3072], vec![99], 100).expect("valid");
-    let error = check_fit(&plan, &many).expect_err("class 99").to_string();
-    assert!(error.contains("100 classes") && error.contains("has 10"), "{error}");
+    let fault = |source: Result<InMemory>| {
+        check_fit(&plan, &source.expect("one picture")).expect_err("it does not fit").to_string()
+    };
+    let expected = "the images are 3x16x16, network `tiny` takes 3x32x32: set `input` in its spec";
+    assert_eq!(fault(black(16, 0)), expected);
+    let expected = "the images have 100 classes, network `tiny` has 10: set `classes` in its spec";
+    assert_eq!(fault(black(32, 99)), expected);
+    let none = || shapes10::generate(shapes10::Config { train: 44, test: 0, seed: 0 });
+    let error = trainer_on(none(), &config(), options(folder().path())).err().expect("no test images");
+    assert_eq!(error.to_string(), "shapes10 has no images to train or to test on");
     let dir = folder();
     let file = dir.path().join("file");
     std::fs::write(&file, "").expect("writable");

@@ -9,22 +9,19 @@
 
 mod outline;
 
-use std::sync::Arc;
-use std::thread;
+use std::sync::{Arc, OnceLock};
+
+use resnetc_compiler::datasets::SHAPES10;
 
 pub use outline::NAMES;
 
 use self::outline::{Point, distance};
 use super::rng::{Purpose, Stream};
-use super::{Dataset, Split};
-
-/// Mean of each channel over the default training pictures, from `0..1`.
-pub const MEAN: [f32; 3] = [0.4969, 0.4979, 0.4974];
-/// Standard deviation likewise.
-pub const STD: [f32; 3] = [0.2454, 0.2442, 0.2445];
+use super::source::{Dataset, Picture, Source};
+use crate::error::Result;
 
 /// Rows and columns of a picture.
-const SIDE: usize = 32;
+const SIDE: usize = SHAPES10.input[1];
 /// Bytes of a picture.
 const IMAGE: usize = SIDE * SIDE * 3;
 
@@ -37,44 +34,66 @@ pub struct Config {
     pub test: usize,
     /// Other seeds give other pictures.
     pub seed: u64,
-    /// Threads that draw; the pictures do not depend on it.
-    pub threads: usize,
 }
 
 impl Default for Config {
-    /// 20,000 + 4,000 pictures on all cores.
+    /// 20,000 + 4,000 pictures.
     fn default() -> Self {
-        let threads = thread::available_parallelism().map_or(1, |n| n.get());
-        Config { train: 20_000, test: 4_000, seed: 0, threads }
+        Config { train: 20_000, test: 4_000, seed: 0 }
     }
 }
 
-/// Draws both splits. Picture `i` has class `i % 10`.
-pub fn generate(config: &Config) -> Dataset {
-    Dataset {
-        name: "shapes10",
-        classes: NAMES.map(String::from).to_vec(),
-        train: Arc::new(draw_split(config, Purpose::TrainPicture, config.train)),
-        test: Arc::new(draw_split(config, Purpose::TestPicture, config.test)),
+/// Both sources.
+pub fn generate(config: Config) -> Dataset {
+    let drawn = |part, purpose, len| Arc::new(Drawn::new(part, purpose, config.seed, len));
+    let train = drawn("train", Purpose::TrainPicture, config.train);
+    let test = drawn("test", Purpose::TestPicture, config.test);
+    Dataset::new(SHAPES10.name, train, test).expect("both have the ten classes, and labels of these")
+}
+
+/// Pictures that are drawn when they are first asked for, by whichever thread asks, and kept. Picture `i` has class `i % 10`.
+struct Drawn {
+    name: String,
+    classes: Vec<String>,
+    purpose: Purpose,
+    seed: u64,
+    pictures: Box<[OnceLock<Box<[u8; IMAGE]>>]>,
+}
+
+impl Drawn {
+    fn new(part: &str, purpose: Purpose, seed: u64, len: usize) -> Self {
+        let name = format!("{}/{part}", SHAPES10.name);
+        let pictures = (0..len).map(|_| OnceLock::new()).collect();
+        Drawn { name, classes: NAMES.map(String::from).to_vec(), purpose, seed, pictures }
     }
 }
 
-fn draw_split(config: &Config, purpose: Purpose, len: usize) -> Split {
-    let mut pixels = vec![0u8; len * IMAGE];
-    let share = len.div_ceil(config.threads.max(1)).max(1);
-    thread::scope(|scope| {
-        for (part, chunk) in pixels.chunks_mut(share * IMAGE).enumerate() {
-            scope.spawn(move || {
-                for (i, picture) in chunk.chunks_exact_mut(IMAGE).enumerate() {
-                    let index = part * share + i;
-                    let stream = Stream::new(config.seed, purpose, 0, index as u64);
-                    draw(index % NAMES.len(), stream, picture);
-                }
-            });
-        }
-    });
-    let labels = (0..len).map(|i| (i % NAMES.len()) as u32).collect();
-    Split { size: [SIDE, SIDE, 3], pixels, labels }
+impl Source for Drawn {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn len(&self) -> usize {
+        self.pictures.len()
+    }
+
+    fn classes(&self) -> &[String] {
+        &self.classes
+    }
+
+    fn label(&self, index: usize) -> u32 {
+        (index % NAMES.len()) as u32
+    }
+
+    fn picture(&self, index: usize) -> Result<Picture<'_>> {
+        let pixels = self.pictures[index].get_or_init(|| {
+            let mut pixels = Box::new([0; IMAGE]);
+            let stream = Stream::new(self.seed, self.purpose, 0, index as u64);
+            draw(index % NAMES.len(), stream, &mut *pixels);
+            pixels
+        });
+        Ok(Picture::new([SIDE, SIDE, 3], &pixels[..]))
+    }
 }
 
 /// Red, green, blue, `0..255`.

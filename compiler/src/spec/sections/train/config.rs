@@ -8,7 +8,7 @@ use crate::ir::types::DType;
 /// How a network is trained.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TrainConfig {
-    /// Data set to train on where the command line names none: `cifar10`, `cifar100`, `shapes10`.
+    /// Data set to train on where the command line names none: one of [`crate::datasets::DATASETS`].
     pub dataset: Option<String>,
     /// Passes over the training set.
     pub epochs: usize,

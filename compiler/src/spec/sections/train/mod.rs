@@ -4,4 +4,4 @@ mod config;
 pub(crate) mod section;
 
 pub use config::{Augment, By, Normalize, Schedule, TrainConfig, Warmup};
-pub use section::{TRAIN, normalization};
+pub use section::TRAIN;

@@ -1,6 +1,7 @@
 //! Reads the `train:` section into a [`TrainConfig`]; its defaults live here.
 
 use super::config::{Augment, By, Normalize, Schedule, TrainConfig, Warmup};
+use crate::datasets::{self, Facts};
 use crate::diagnostic::Diagnostic;
 use crate::ir::types::DType;
 use crate::ir::update::{AdamWAttrs, SgdAttrs, UpdateRule};
@@ -12,7 +13,11 @@ use crate::spec::yaml::shape::{Key, Section, Shape};
 pub const TRAIN: Section = Section {
     what: "`train`",
     keys: &[
-        Key::new("dataset", Shape::Word(NAMES), "What to train on where the command line names nothing."),
+        Key::new(
+            "dataset",
+            Shape::Word(&datasets::NAMES),
+            "What to train on where the command line names nothing.",
+        ),
         Key::new("epochs", Shape::Count(1, MOST), "Passes over the training set."),
         Key::new("batch_size", Shape::Count(1, 1 << 16), "Images per step."),
         Key::new("optimizer", Shape::Choice(OPTIMIZERS), "How parameters are updated."),
@@ -162,16 +167,6 @@ fn chosen(
     found.map(|(_, section)| section).ok_or_else(|| choices.iter().map(|(known, _)| *known).collect())
 }
 
-/// Names of [`DATASETS`].
-const NAMES: &[&str] = &["cifar10", "cifar100", "shapes10"];
-
-/// The data sets that the runtime knows, with the mean and standard deviation of their pixels per channel.
-const DATASETS: &[(&str, [f32; 3], [f32; 3])] = &[
-    ("cifar10", [0.4914, 0.4822, 0.4465], [0.2470, 0.2435, 0.2616]),
-    ("cifar100", [0.5071, 0.4865, 0.4409], [0.2673, 0.2564, 0.2762]),
-    ("shapes10", [0.5, 0.5, 0.5], [0.25, 0.25, 0.25]),
-];
-
 /// Most epochs, steps of a schedule, images in a batch.
 const MOST: u64 = 1 << 24;
 
@@ -197,9 +192,11 @@ pub fn default(channels: usize) -> TrainConfig {
 }
 
 /// Pixel statistics of a data set; of an unknown one, those that map `0..1` to `-1..1`.
-pub fn normalization(dataset: Option<&str>, channels: usize) -> Normalize {
-    match DATASETS.iter().find(|&&(name, _, _)| Some(name) == dataset) {
-        Some((_, mean, std)) if channels == 3 => Normalize { mean: mean.to_vec(), std: std.to_vec() },
+fn normalization(dataset: Option<&str>, channels: usize) -> Normalize {
+    match dataset.and_then(datasets::find) {
+        Some(Facts { mean, std, .. }) if channels == mean.len() => {
+            Normalize { mean: mean.to_vec(), std: std.to_vec() }
+        }
         _ => Normalize { mean: vec![0.5; channels], std: vec![0.5; channels] },
     }
 }
@@ -251,8 +248,8 @@ fn set<T>(place: &mut T, value: Option<T>) {
 
 fn dataset(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
     let name = reader.text(node, "`dataset`")?;
-    if !NAMES.contains(&name) {
-        reader.unknown("data set", name, node.span, NAMES);
+    if datasets::find(name).is_none() {
+        reader.unknown("data set", name, node.span, &datasets::NAMES);
     }
     Some(name.to_string())
 }

@@ -1,0 +1,92 @@
+//! What is known of each data set before one of its files is read. A data set is an entry of this table and a loader of the
+//! same name in the runtime; default normalisation, help, lists and messages derive from the table.
+
+use serde::Serialize;
+
+/// Facts of a data set.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Facts {
+    /// What specs and the command line call it.
+    pub name: &'static str,
+    /// One line for people.
+    pub about: &'static str,
+    /// `[channels, height, width]` of every picture.
+    pub input: [usize; 3],
+    /// Number of classes.
+    pub classes: usize,
+    /// Mean of each channel over the training pictures (from `0..1`).
+    pub mean: &'static [f32],
+    /// Standard deviation likewise.
+    pub std: &'static [f32],
+}
+
+/// CIFAR-10 (Krizhevsky 2009).
+pub const CIFAR10: Facts = Facts {
+    name: "cifar10",
+    about: "photographs of animals and vehicles (Krizhevsky 2009)",
+    input: [3, 32, 32],
+    classes: 10,
+    mean: &[0.4914, 0.4822, 0.4465],
+    std: &[0.2470, 0.2435, 0.2616],
+};
+
+/// CIFAR-100 with its fine classes (Krizhevsky 2009).
+pub const CIFAR100: Facts = Facts {
+    name: "cifar100",
+    about: "photographs of animals, plants and things (Krizhevsky 2009)",
+    input: [3, 32, 32],
+    classes: 100,
+    mean: &[0.5071, 0.4865, 0.4409],
+    std: &[0.2673, 0.2564, 0.2762],
+};
+
+/// Pictures that the program draws. Their statistics are rounded: a test of the loader holds them against the pictures.
+pub const SHAPES10: Facts = Facts {
+    name: "shapes10",
+    about: "shapes on patterned grounds, drawn by the program: needs no files",
+    input: [3, 32, 32],
+    classes: 10,
+    mean: &[0.5, 0.5, 0.5],
+    std: &[0.25, 0.25, 0.25],
+};
+
+/// All data sets, in the order in which lists name them.
+pub const DATASETS: [Facts; 3] = [CIFAR10, CIFAR100, SHAPES10];
+
+/// What is trained on where neither the command line nor the spec names a data set: it needs no files.
+pub const DEFAULT: Facts = SHAPES10;
+
+/// The names of [`DATASETS`].
+pub const NAMES: [&str; DATASETS.len()] = {
+    let mut names = [""; DATASETS.len()];
+    let mut i = 0;
+    while i < names.len() {
+        names[i] = DATASETS[i].name;
+        i += 1;
+    }
+    names
+};
+
+/// The data set of that name.
+pub fn find(name: &str) -> Option<&'static Facts> {
+    const ALL: &[Facts] = &DATASETS;
+    ALL.iter().find(|facts| facts.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_data_set_is_found_by_its_own_name_and_is_complete() {
+        for facts in DATASETS {
+            assert_eq!(find(facts.name), Some(&facts));
+            let channels = facts.input[0];
+            assert_eq!([facts.mean.len(), facts.std.len()], [channels; 2], "{}", facts.name);
+            assert!(facts.std.iter().all(|&std| std > 0.0), "{}", facts.name);
+            assert!(facts.classes > 1 && !facts.about.is_empty(), "{}", facts.name);
+        }
+        assert_eq!(find("cifar11"), None);
+        assert!(NAMES.contains(&DEFAULT.name));
+    }
+}

@@ -1,0 +1,51 @@
+//! Whether pictures and a network fit.
+
+use resnetc_compiler::plan::Plan;
+
+use crate::data::Source;
+use crate::error::{Error, Result};
+
+/// Checks that a network takes pictures of the first one's size, and knows all classes. The others' sizes are checked when they
+/// are read ([`Transform::apply`](crate::data::transform::Transform::apply)).
+///
+/// # Errors
+/// [`Error::Data`] with what to change in the spec; the source's, where it cannot read its first picture.
+pub(super) fn check_fit(plan: &Plan, source: &dyn Source) -> Result<()> {
+    if !source.is_empty() {
+        check_size(plan, source.picture(0)?.size())?;
+    }
+    let classes = plan.output("logits").and_then(|id| plan.buffer(id).shape.0.last().copied()).unwrap_or(0);
+    match (0..source.len()).map(|index| source.label(index)).max() {
+        Some(top) if top as usize >= classes => Err(Error::Data(format!(
+            "the images have {} classes, network `{}` has {classes}: set `classes` in its spec",
+            top + 1,
+            plan.name
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// `[height, width, channels]` of the images that a network takes.
+///
+/// # Errors
+/// [`Error::Incompatible`] where it takes no images.
+pub(super) fn input_size(plan: &Plan) -> Result<[usize; 3]> {
+    match plan.buffer(plan.input).shape.0[..] {
+        [_, c, h, w] => Ok([h, w, c]),
+        _ => Err(Error::Incompatible(format!("network `{}` takes no images", plan.name))),
+    }
+}
+
+fn check_size(plan: &Plan, size: [usize; 3]) -> Result<()> {
+    let takes = input_size(plan)?;
+    if takes == size {
+        return Ok(());
+    }
+    let text = |[h, w, c]: [usize; 3]| format!("{c}x{h}x{w}");
+    Err(Error::Data(format!(
+        "the images are {}, network `{}` takes {}: set `input` in its spec",
+        text(size),
+        plan.name,
+        text(takes)
+    )))
+}
