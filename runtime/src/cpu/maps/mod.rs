@@ -5,10 +5,12 @@ mod reduce;
 mod rows;
 mod stored;
 mod stream;
+mod strided;
 
-pub(in crate::cpu) use columns::{ColumnOp, Columns, for_columns};
-pub(in crate::cpu) use reduce::{Partials, Terms, accumulate};
+pub(in crate::cpu) use columns::{Column, ColumnOp, Columns, for_columns};
+pub(in crate::cpu) use reduce::{Partials, accumulate};
 pub use rows::Rows;
-pub(in crate::cpu) use rows::{expect_len, spanned};
+pub(in crate::cpu) use rows::{RowsMut, expect_len, spanned};
 pub use stored::{MapDst, MapSrc};
-pub(in crate::cpu) use stream::{MapOp, map_flat, map_row_range, map_rows};
+pub(in crate::cpu) use stream::{MapOp, Operands, Place, map_flat, map_row_range, map_rows};
+pub(in crate::cpu) use strided::Strided;

@@ -6,100 +6,110 @@
 
 use std::ops::Range;
 
+use super::stream::{MapOp, Operands, Place};
 use crate::cpu::ctx::Ctx;
 use crate::cpu::memory::{Dst, LINE};
-use crate::cpu::simd::{Access, First, Full, Vector};
+use crate::cpu::simd::{Access, First, Full, Simd, Vector};
 
 /// Rows between two additions to the running sums in memory.
 const TILE: usize = 8;
 
-/// Terms to be summed: `K` of them from each element.
-///
-/// # Safety
-/// Of both functions: dispatched as [`Vector`] demands; `access` reaches no element beyond the row.
-pub(in crate::cpu) trait Terms<const K: usize> {
-    /// The per-channel operands of one vector of channels, in registers.
-    type Channel<V: Vector>: Copy;
-
-    /// Loads the operands of the channels from `channel` on.
-    unsafe fn channel<V: Vector>(&self, access: impl Access, channel: usize) -> Self::Channel<V>;
-
-    /// The terms of the elements from `at` on, which are in the given row.
-    unsafe fn terms<V: Vector>(
-        &self,
-        access: impl Access,
-        operands: Self::Channel<V>,
-        row: usize,
-        at: usize,
-    ) -> [V; K];
-}
-
-/// Adds the terms of `rows` to `sums`, each `[channels]`.
-///
-/// # Safety
-/// Dispatched as [`Vector`] demands; the rows are inside the views of `op`; `sums` are valid and this thread's alone.
+/// Adds the results of `op` for `rows` to `sums`, each `[channels]`.
 #[inline(always)]
-pub(in crate::cpu) unsafe fn accumulate<V: Vector, T: Terms<K>, const K: usize>(
-    op: &T,
+pub(in crate::cpu) fn accumulate<
+    V: Vector,
+    M: MapOp<C, I, K>,
+    const C: usize,
+    const I: usize,
+    const K: usize,
+>(
+    simd: Simd<V>,
+    op: &M,
     rows: Range<usize>,
-    channels: usize,
-    sums: [*mut f32; K],
+    sums: [&mut [f32]; K],
 ) {
+    let channels = sums.first().map_or(0, |sum| sum.len());
+    assert!(sums.iter().all(|sum| sum.len() == channels), "sums of as many channels");
+    // A copy, so that the compiler sees that no store changes it.
+    let op = *op;
+    let operands = op.operands();
+    operands.expect(rows.end, channels);
+    let work = Accumulate { op: &op, operands: &operands, channels, sums: sums.map(<[f32]>::as_mut_ptr) };
     let mut row = rows.start;
     while row + TILE <= rows.end {
-        // SAFETY: the caller's promise.
-        unsafe { accumulate_tile::<V, T, K, TILE>(op, row, channels, sums) };
+        work.tile::<V, TILE>(simd, row);
         row += TILE;
     }
     for row in row..rows.end {
-        // SAFETY: the caller's promise.
-        unsafe { accumulate_tile::<V, T, K, 1>(op, row, channels, sums) };
+        work.tile::<V, 1>(simd, row);
     }
 }
 
-#[inline(always)]
-unsafe fn accumulate_tile<V: Vector, T: Terms<K>, const K: usize, const ROWS: usize>(
-    op: &T,
-    row: usize,
+/// See [`accumulate`].
+struct Accumulate<'a, M: MapOp<C, I, K>, const C: usize, const I: usize, const K: usize> {
+    op: &'a M,
+    operands: &'a Operands<'a, M::Element, C, I, K>,
     channels: usize,
     sums: [*mut f32; K],
-) {
-    let whole = channels - channels % V::LANES;
-    for c in (0..whole).step_by(V::LANES) {
-        // SAFETY: `c + LANES <= channels`.
-        unsafe { accumulate_column::<V, T, K, ROWS>(op, Full, row, channels, c, sums) };
+}
+
+impl<M: MapOp<C, I, K>, const C: usize, const I: usize, const K: usize> Accumulate<'_, M, C, I, K> {
+    #[inline(always)]
+    fn tile<V: Vector, const ROWS: usize>(&self, simd: Simd<V>, row: usize) {
+        let whole = self.channels - self.channels % V::LANES;
+        for c in (0..whole).step_by(V::LANES) {
+            // SAFETY: `c + LANES <= channels`; `accumulate` has checked the lengths.
+            unsafe { self.column::<V, ROWS>(simd, Full, row, c) };
+        }
+        if whole < self.channels {
+            let last = First::new::<V>(self.channels - whole);
+            // SAFETY: as many lanes as channels are left.
+            unsafe { self.column::<V, ROWS>(simd, last, row, whole) };
+        }
     }
-    if whole < channels {
-        // SAFETY: as many lanes as channels are left.
+
+    /// # Safety
+    /// `access` reaches no channel beyond the last; the operands have this one, and these rows.
+    #[inline(always)]
+    unsafe fn column<V: Vector, const ROWS: usize>(
+        &self,
+        simd: Simd<V>,
+        access: impl Access,
+        row: usize,
+        c: usize,
+    ) {
+        // SAFETY: the caller's promise; the sums are borrowed by `accumulate`.
         unsafe {
-            accumulate_column::<V, T, K, ROWS>(op, First(channels - whole), row, channels, whole, sums)
-        };
-    }
-}
-
-#[inline(always)]
-unsafe fn accumulate_column<V: Vector, T: Terms<K>, const K: usize, const ROWS: usize>(
-    op: &T,
-    access: impl Access,
-    row: usize,
-    channels: usize,
-    c: usize,
-    sums: [*mut f32; K],
-) {
-    // SAFETY: the caller's promise.
-    unsafe {
-        let operands = op.channel::<V>(access, c);
-        let mut tile = op.terms::<V>(access, operands, row, row * channels + c);
-        for row in row + 1..row + ROWS {
-            let terms = op.terms::<V>(access, operands, row, row * channels + c);
-            for (sum, term) in tile.iter_mut().zip(terms) {
-                *sum = sum.add(term);
+            let channel = self.op.channel(simd, self.operands.load_channels(simd, access, c));
+            let mut tile = self.terms(simd, access, channel, row, c);
+            for row in row + 1..row + ROWS {
+                let terms = self.terms(simd, access, channel, row, c);
+                for (sum, term) in tile.iter_mut().zip(terms) {
+                    *sum = sum.add(term);
+                }
+            }
+            for (sum, total) in tile.into_iter().zip(self.sums) {
+                let at = total.add(c);
+                access.store(access.load(simd, at.cast_const()).add(sum), at);
             }
         }
-        for (sum, total) in tile.into_iter().zip(sums) {
-            let at = total.add(c);
-            access.store(access.load::<V>(at).add(sum), at);
-        }
+    }
+
+    /// # Safety
+    /// As [`Accumulate::column`].
+    #[inline(always)]
+    unsafe fn terms<V: Vector>(
+        &self,
+        simd: Simd<V>,
+        access: impl Access,
+        channel: M::Channel<V>,
+        row: usize,
+        c: usize,
+    ) -> [V; K] {
+        let at = row * self.channels + c;
+        // SAFETY: the caller's promise.
+        let inputs = unsafe { self.operands.load(simd, access, row, at) };
+        self.op.apply(Place { simd, access, at }, channel, inputs)
     }
 }
 
@@ -124,24 +134,27 @@ impl<'a, const TOTALS: usize, const BLOCKS: usize> Partials<'a, TOTALS, BLOCKS> 
         Partials { scratch: ctx.scratch, channels }
     }
 
-    /// First element of a thread's part.
-    fn start(&self, thread: usize) -> *mut f32 {
+    /// First element of a thread's totals; those of its blocks follow.
+    fn first(&self, thread: usize) -> *mut f64 {
         let part = Self::scratch_len(self.channels, 1);
-        self.scratch.ptr().wrapping_add(thread * part)
+        assert!((thread + 1) * part <= self.scratch.len(), "no such thread");
+        self.scratch.ptr().wrapping_add(thread * part).cast()
     }
 
-    /// A thread's totals.
+    /// A thread's totals, and its sums of one block of rows.
     ///
     /// # Safety
     /// Nothing else reads or writes them while the slices live.
-    pub unsafe fn totals(&self, thread: usize) -> [&'a mut [f64]; TOTALS] {
+    pub unsafe fn of(&self, thread: usize) -> ([&'a mut [f64]; TOTALS], [&'a mut [f32]; BLOCKS]) {
         let stride = self.channels.next_multiple_of(LINE);
-        let first = self.start(thread).cast::<f64>();
-        // SAFETY: inside the scratch memory, whose size `new` has checked, as its alignment; disjoint; unique by the
-        // caller's promise.
-        std::array::from_fn(|i| unsafe {
-            std::slice::from_raw_parts_mut(first.add(i * stride), self.channels)
-        })
+        let totals = self.first(thread);
+        let blocks: *mut f32 = totals.wrapping_add(TOTALS * stride).cast();
+        // SAFETY: inside; aligned, as `new` has checked; disjoint; unique by the caller's promise.
+        unsafe {
+            let total = |i| std::slice::from_raw_parts_mut(totals.add(i * stride), self.channels);
+            let block = |i| std::slice::from_raw_parts_mut(blocks.add(i * stride), self.channels);
+            (std::array::from_fn(total), std::array::from_fn(block))
+        }
     }
 
     /// A thread's totals of one channel, after all threads are done.
@@ -151,15 +164,8 @@ impl<'a, const TOTALS: usize, const BLOCKS: usize> Partials<'a, TOTALS, BLOCKS> 
     pub unsafe fn total(&self, thread: usize, channel: usize) -> [f64; TOTALS] {
         assert!(channel < self.channels);
         let stride = self.channels.next_multiple_of(LINE);
-        let first = self.start(thread).cast::<f64>();
-        // SAFETY: inside, as in `totals`.
+        let first = self.first(thread);
+        // SAFETY: inside, as in `of`.
         std::array::from_fn(|i| unsafe { first.add(i * stride + channel).read() })
-    }
-
-    /// A thread's sums of one block of rows, to be used through pointers.
-    pub fn blocks(&self, thread: usize) -> [*mut f32; BLOCKS] {
-        let stride = self.channels.next_multiple_of(LINE);
-        let first = self.start(thread).wrapping_add(2 * TOTALS * stride);
-        std::array::from_fn(|i| first.wrapping_add(i * stride))
     }
 }

@@ -1,7 +1,7 @@
 //! Maps between whose rows there may be gaps: slices of wider ones.
 
-use crate::cpu::memory::Src;
-use crate::cpu::simd::{Access, Element, Vector, load};
+use crate::cpu::memory::{Dst, Src};
+use crate::cpu::simd::Element;
 
 /// A map to be read between whose rows there may be gaps.
 #[derive(Clone, Copy)]
@@ -18,15 +18,28 @@ impl<E: Element> Rows<'_, E> {
     pub(in crate::cpu) fn expect(self, rows: usize, channels: usize, what: &str) {
         expect_len(self.view.len(), spanned(rows, channels, self.gap), what);
     }
+}
 
-    /// The vector of a row's elements, `at` being their index in a map without gaps.
-    ///
-    /// # Safety
-    /// As [`Access::load`]; the elements lie inside the view.
+impl<'a, E: Element> From<Src<'a, E>> for Rows<'a, E> {
     #[inline(always)]
-    pub(in crate::cpu) unsafe fn load<V: Vector>(self, access: impl Access, row: usize, at: usize) -> V {
-        // SAFETY: the caller's promise.
-        unsafe { load(access, self.view, at + row * self.gap) }
+    fn from(view: Src<'a, E>) -> Self {
+        Rows { view, gap: 0 }
+    }
+}
+
+/// A map to be written between whose rows there may be gaps.
+#[derive(Clone, Copy)]
+pub(in crate::cpu) struct RowsMut<'a, E> {
+    /// From the first element to the last.
+    pub view: Dst<'a, E>,
+    /// Elements between the last of a row and the first of the next.
+    pub gap: usize,
+}
+
+impl<'a, E: Element> From<Dst<'a, E>> for RowsMut<'a, E> {
+    #[inline(always)]
+    fn from(view: Dst<'a, E>) -> Self {
+        RowsMut { view, gap: 0 }
     }
 }
 

@@ -65,6 +65,15 @@ impl<'a, T: Pod> Src<'a, T> {
         unsafe { self.ptr.add(index).read() }
     }
 
+    /// Some of the elements.
+    ///
+    /// # Panics
+    /// When there are fewer.
+    pub fn part(self, range: std::ops::Range<usize>) -> Self {
+        assert!(range.start <= range.end && range.end <= self.len, "range outside of the view");
+        Src { ptr: self.ptr.wrapping_add(range.start), len: range.end - range.start, life: PhantomData }
+    }
+
     /// As a slice.
     ///
     /// # Safety
@@ -133,6 +142,15 @@ impl<'a, T: Pod> Dst<'a, T> {
         (Dst { len: at, ..self }, rest)
     }
 
+    /// Some of the elements.
+    ///
+    /// # Panics
+    /// When there are fewer.
+    pub fn part(self, range: std::ops::Range<usize>) -> Self {
+        assert!(range.start <= range.end && range.end <= self.len, "range outside of the view");
+        Dst { ptr: self.ptr.wrapping_add(range.start), len: range.end - range.start, life: PhantomData }
+    }
+
     /// Part of the elements as a slice.
     ///
     /// # Safety
@@ -145,6 +163,11 @@ impl<'a, T: Pod> Dst<'a, T> {
 }
 
 impl<'a> Dst<'a, f32> {
+    /// The same memory, for four times as many bytes.
+    pub fn bytes(self) -> Dst<'a, u8> {
+        Dst { ptr: self.ptr.cast(), len: 4 * self.len, life: PhantomData }
+    }
+
     /// The same memory, for twice as many elements of half the size.
     pub fn halves(self) -> Dst<'a, u16> {
         Dst { ptr: self.ptr.cast(), len: 2 * self.len, life: PhantomData }

@@ -3,10 +3,10 @@
 use resnetc_compiler::ir::op::{Activation, Epilogue};
 
 use crate::cpu::ctx::Ctx;
-use crate::cpu::maps::{MapOp, Rows, expect_len, map_rows, spanned};
+use crate::cpu::maps::{MapOp, Operands, Place, Rows, RowsMut, expect_len, map_rows, spanned};
 use crate::cpu::memory::{Dst, Src};
 use crate::cpu::pointwise::activation::{backward, forward};
-use crate::cpu::simd::{Access, Element, Vector, load, store};
+use crate::cpu::simd::{Access, Element, Simd, Vector};
 
 /// Per-channel operands of a normalisation, each `[channels]`.
 #[derive(Clone, Copy)]
@@ -47,7 +47,7 @@ pub enum MaskBy<'a, E> {
     Input([Src<'a, f32>; 2]),
 }
 
-impl<E: Element> BnMask<'_, E> {
+impl<'a, E: Element> BnMask<'a, E> {
     /// Checks the lengths of its operands.
     pub(super) fn expect(self, rows: usize, channels: usize) {
         match self.by {
@@ -56,50 +56,30 @@ impl<E: Element> BnMask<'_, E> {
         }
     }
 
-    /// What [`BnMask::unmask`] needs of the channels from `c` on: `rstd * scale, shift`.
-    ///
-    /// # Safety
-    /// Dispatched as [`Vector`] demands; the channels are those of the operands.
+    /// The operands that [`BnMask::unmask`] needs: gamma and beta, and the result.
     #[inline(always)]
-    pub(super) unsafe fn channel<V: Vector>(
-        mask: Option<Self>,
-        access: impl Access,
-        rstd: Src<'_, f32>,
-        c: usize,
-    ) -> [V; 2] {
-        // SAFETY: the caller's promise.
-        unsafe {
-            match mask.map(|mask| mask.by) {
-                Some(MaskBy::Input([scale, shift])) => {
-                    [load::<V>(access, rstd, c).mul(load(access, scale, c)), load(access, shift, c)]
-                }
-                Some(MaskBy::Result(_)) | None => [V::zero(); 2],
-            }
+    pub(super) fn operands(mask: Option<Self>) -> ([Option<Src<'a, f32>>; 2], Option<Rows<'a, E>>) {
+        match mask.map(|mask| mask.by) {
+            Some(MaskBy::Input(affine)) => (affine.map(Some), None),
+            Some(MaskBy::Result(y)) => ([None; 2], Some(y.into())),
+            None => ([None; 2], None),
         }
     }
 
-    /// The gradient before the activation, of `dy` behind it and `centred`, the input less the mean; `at` is the element.
-    ///
-    /// # Safety
-    /// Dispatched as [`Vector`] demands; the element is one of the result.
+    /// The gradient before the activation, of `dy` behind it, `centred`, the input less the mean, and the result `y`; `factor`
+    /// is `rstd * scale`.
     #[inline(always)]
-    pub(super) unsafe fn unmask<V: Vector>(
+    pub(super) fn unmask<V: Vector>(
         mask: Option<Self>,
-        access: impl Access,
         [factor, shift]: [V; 2],
-        centred: V,
-        dy: V,
-        at: usize,
+        [centred, dy, y]: [V; 3],
     ) -> V {
-        // SAFETY: the caller's promise.
-        unsafe {
-            let Some(BnMask { act, by }) = mask else { return dy };
-            let v = match by {
-                MaskBy::Result(y) => load(access, y, at),
-                MaskBy::Input(_) => centred.mul_add(factor, shift),
-            };
-            backward(act, dy, v)
-        }
+        let Some(BnMask { act, by }) = mask else { return dy };
+        let v = match by {
+            MaskBy::Result(_) => y,
+            MaskBy::Input(_) => centred.mul_add(factor, shift),
+        };
+        backward(act, dy, v)
     }
 }
 
@@ -132,8 +112,7 @@ pub fn bn_apply<E: Element>(
     x.expect(rows, channels, "x");
     expect_maps(rows * channels, residual, y);
     let op = BnApply { act: epilogue.act, x, norm, shift, residual, y };
-    // SAFETY: the lengths have been checked.
-    unsafe { map_rows(ctx, rows, channels, &op) }
+    map_rows(ctx, rows, channels, &op);
 }
 
 /// `y = act(scale * x + shift + residual)`; `y` may be `x` or the residual. Between the rows of `y` there may be a
@@ -155,8 +134,7 @@ pub fn affine<E: Element>(
     expect_len(y.len(), spanned(rows, channels, gap), "y");
     expect_len(residual.map_or(rows * channels, Src::len), rows * channels, "the residual");
     let op = Affine { act: epilogue.act, x, scale, shift, residual, y, gap };
-    // SAFETY: the lengths have been checked.
-    unsafe { map_rows(ctx, rows, channels, &op) }
+    map_rows(ctx, rows, channels, &op);
 }
 
 /// `dx = scale * rstd * (dy' - dshift / rows - xhat * dscale / rows)` where `dy'` is `dy` before the activation and `xhat = (x - mean) * rstd`; `dresidual = dy'` (Ioffe and Szegedy 2015, section 3).
@@ -184,8 +162,7 @@ pub fn bn_backward_apply<E: Element>(
     expect_len(dy.len(), rows * channels, "dy");
     expect_len(out.dresidual.map_or(rows * channels, Dst::len), rows * channels, "dresidual");
     let op = BnBackwardApply { dy, x, norm, sums, mask, out, per_row: 1.0 / rows as f32 };
-    // SAFETY: the lengths have been checked.
-    unsafe { map_rows(ctx, rows, channels, &op) }
+    map_rows(ctx, rows, channels, &op);
 }
 
 /// Checks the lengths of maps without gaps.
@@ -195,6 +172,7 @@ fn expect_maps<E: Element>(len: usize, residual: Option<Src<'_, E>>, y: Dst<'_, 
 }
 
 /// See [`bn_apply`].
+#[derive(Clone, Copy)]
 pub(super) struct BnApply<'a, E> {
     /// Of the epilogue.
     pub act: Option<Activation>,
@@ -210,38 +188,41 @@ pub(super) struct BnApply<'a, E> {
     pub y: Dst<'a, E>,
 }
 
-impl<E: Element> MapOp for BnApply<'_, E> {
+impl<E: Element> MapOp<4, 2, 1> for BnApply<'_, E> {
+    type Element = E;
     /// `mean, rstd * scale, shift`
     type Channel<V: Vector> = [V; 3];
 
     #[inline(always)]
-    unsafe fn channel<V: Vector>(&self, access: impl Access, c: usize) -> [V; 3] {
-        // SAFETY: the caller's promise.
-        unsafe {
-            let factor = load::<V>(access, self.norm.rstd, c).mul(load(access, self.norm.scale, c));
-            [load(access, self.norm.mean, c), factor, load(access, self.shift, c)]
+    fn operands(&self) -> Operands<'_, E, 4, 2, 1> {
+        Operands {
+            channels: [self.norm.mean, self.norm.rstd, self.norm.scale, self.shift].map(Some),
+            inputs: [Some(self.x), self.residual.map(Rows::from)],
+            outputs: [Some(self.y.into())],
         }
     }
 
     #[inline(always)]
-    unsafe fn apply<V: Vector>(
+    fn channel<V: Vector>(&self, _: Simd<V>, [mean, rstd, scale, shift]: [V; 4]) -> [V; 3] {
+        [mean, rstd.mul(scale), shift]
+    }
+
+    #[inline(always)]
+    fn apply<V: Vector>(
         &self,
-        access: impl Access,
+        _: Place<V, impl Access>,
         [mean, factor, shift]: [V; 3],
-        row: usize,
-        at: usize,
-    ) {
-        // SAFETY: the caller's promise.
-        unsafe {
-            let mut v = self.x.load::<V>(access, row, at).sub(mean).mul_add(factor, shift);
-            if let Some(residual) = self.residual {
-                v = v.add(load(access, residual, at));
-            }
-            store(access, self.y, at, forward(self.act, v));
+        [x, residual]: [V; 2],
+    ) -> [V; 1] {
+        let mut v = x.sub(mean).mul_add(factor, shift);
+        if self.residual.is_some() {
+            v = v.add(residual);
         }
+        [forward(self.act, v)]
     }
 }
 
+#[derive(Clone, Copy)]
 struct Affine<'a, E> {
     act: Option<Activation>,
     x: Rows<'a, E>,
@@ -253,29 +234,41 @@ struct Affine<'a, E> {
     gap: usize,
 }
 
-impl<E: Element> MapOp for Affine<'_, E> {
+impl<E: Element> MapOp<2, 2, 1> for Affine<'_, E> {
+    type Element = E;
     /// `scale, shift`
     type Channel<V: Vector> = [V; 2];
 
     #[inline(always)]
-    unsafe fn channel<V: Vector>(&self, access: impl Access, c: usize) -> [V; 2] {
-        // SAFETY: the caller's promise.
-        unsafe { [load(access, self.scale, c), load(access, self.shift, c)] }
+    fn operands(&self) -> Operands<'_, E, 2, 2, 1> {
+        Operands {
+            channels: [self.scale, self.shift].map(Some),
+            inputs: [Some(self.x), self.residual.map(Rows::from)],
+            outputs: [Some(RowsMut { view: self.y, gap: self.gap })],
+        }
     }
 
     #[inline(always)]
-    unsafe fn apply<V: Vector>(&self, access: impl Access, [scale, shift]: [V; 2], row: usize, at: usize) {
-        // SAFETY: the caller's promise.
-        unsafe {
-            let mut v = self.x.load::<V>(access, row, at).mul_add(scale, shift);
-            if let Some(residual) = self.residual {
-                v = v.add(load(access, residual, at));
-            }
-            store(access, self.y, at + row * self.gap, forward(self.act, v));
+    fn channel<V: Vector>(&self, _: Simd<V>, operands: [V; 2]) -> [V; 2] {
+        operands
+    }
+
+    #[inline(always)]
+    fn apply<V: Vector>(
+        &self,
+        _: Place<V, impl Access>,
+        [scale, shift]: [V; 2],
+        [x, residual]: [V; 2],
+    ) -> [V; 1] {
+        let mut v = x.mul_add(scale, shift);
+        if self.residual.is_some() {
+            v = v.add(residual);
         }
+        [forward(self.act, v)]
     }
 }
 
+#[derive(Clone, Copy)]
 struct BnBackwardApply<'a, E> {
     dy: Src<'a, E>,
     x: Rows<'a, E>,
@@ -287,42 +280,44 @@ struct BnBackwardApply<'a, E> {
     per_row: f32,
 }
 
-impl<E: Element> MapOp for BnBackwardApply<'_, E> {
+impl<E: Element> MapOp<7, 3, 2> for BnBackwardApply<'_, E> {
+    type Element = E;
     /// `mean, scale * rstd, rstd * dscale / rows, dshift / rows`, and the mask's
     type Channel<V: Vector> = [V; 6];
 
     #[inline(always)]
-    unsafe fn channel<V: Vector>(&self, access: impl Access, c: usize) -> [V; 6] {
-        // SAFETY: the caller's promise.
-        unsafe {
-            let per_row = V::splat(self.per_row);
-            let rstd: V = load(access, self.norm.rstd, c);
-            let slope = rstd.mul(load::<V>(access, self.sums.dscale, c).mul(per_row));
-            let offset = load::<V>(access, self.sums.dshift, c).mul(per_row);
-            let factor = rstd.mul(load(access, self.norm.scale, c));
-            let [scaled, shift] = BnMask::channel(self.mask, access, self.norm.rstd, c);
-            [load(access, self.norm.mean, c), factor, slope, offset, scaled, shift]
+    fn operands(&self) -> Operands<'_, E, 7, 3, 2> {
+        let ([scale, shift], y) = BnMask::operands(self.mask);
+        let [mean, rstd, gamma] = [self.norm.mean, self.norm.rstd, self.norm.scale].map(Some);
+        let [dscale, dshift] = [self.sums.dscale, self.sums.dshift].map(Some);
+        Operands {
+            channels: [mean, rstd, gamma, dscale, dshift, scale, shift],
+            inputs: [Some(self.x), Some(self.dy.into()), y],
+            outputs: [Some(self.out.dx.into()), self.out.dresidual.map(RowsMut::from)],
         }
     }
 
     #[inline(always)]
-    unsafe fn apply<V: Vector>(
+    fn channel<V: Vector>(
         &self,
-        access: impl Access,
+        simd: Simd<V>,
+        [mean, rstd, gamma, dscale, dshift, scale, shift]: [V; 7],
+    ) -> [V; 6] {
+        let per_row = simd.splat(self.per_row);
+        let (slope, offset) = (rstd.mul(dscale.mul(per_row)), dshift.mul(per_row));
+        [mean, rstd.mul(gamma), slope, offset, rstd.mul(scale), shift]
+    }
+
+    #[inline(always)]
+    fn apply<V: Vector>(
+        &self,
+        _: Place<V, impl Access>,
         [mean, factor, slope, offset, scaled, shift]: [V; 6],
-        row: usize,
-        at: usize,
-    ) {
-        // SAFETY: the caller's promise.
-        unsafe {
-            let centred = self.x.load::<V>(access, row, at).sub(mean);
-            let dy: V = load(access, self.dy, at);
-            let dy = BnMask::unmask(self.mask, access, [scaled, shift], centred, dy, at);
-            let dx = dy.sub(centred.mul_add(slope, offset)).mul(factor);
-            store(access, self.out.dx, at, dx);
-            if let Some(dresidual) = self.out.dresidual {
-                store(access, dresidual, at, dy);
-            }
-        }
+        [x, dy, y]: [V; 3],
+    ) -> [V; 2] {
+        let centred = x.sub(mean);
+        let dy = BnMask::unmask(self.mask, [scaled, shift], [centred, dy, y]);
+        let dx = dy.sub(centred.mul_add(slope, offset)).mul(factor);
+        [dx, dy]
     }
 }

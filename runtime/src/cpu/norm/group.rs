@@ -175,7 +175,7 @@ pub fn group_stats<E: Element>(
             let count = rows.len() as f64;
             ctx.isa.dispatch(StatsWork { x, rows, channels, partials, thread });
             // SAFETY: the work is done; piece and part are this thread's.
-            let ([mean, m2], sums) = unsafe { (partials.totals(thread), sums.of(piece)) };
+            let (([mean, m2], _), sums) = unsafe { (partials.of(thread), sums.of(piece)) };
             let of_channels = mean.chunks_exact(pieces.width()).zip(m2.chunks_exact(pieces.width()));
             for (sum, (mean, m2)) in sums.iter_mut().zip(of_channels) {
                 let mut all = Moments::default();
@@ -184,6 +184,8 @@ pub fn group_stats<E: Element>(
             }
         }
     });
+    // SAFETY: all threads are done.
+    let [mean, rstd] = [mean, rstd].map(|v| unsafe { v.slice(0..g.images * g.groups) });
     for at in 0..g.images * g.groups {
         let mut all = Moments::default();
         for piece in pieces.of_image(at / g.groups) {
@@ -192,11 +194,7 @@ pub fn group_stats<E: Element>(
             let count = (pieces.place(piece).1.len() * pieces.width()) as f64;
             all.merge(Moments { count, mean, m2 });
         }
-        // SAFETY: inside: the lengths have been checked.
-        unsafe {
-            *mean.ptr().add(at) = all.mean as f32;
-            *rstd.ptr().add(at) = (1.0 / (all.m2 / all.count + f64::from(eps)).sqrt()) as f32;
-        }
+        (mean[at], rstd[at]) = (all.mean as f32, all.rstd(eps));
     }
 }
 
@@ -213,15 +211,14 @@ pub struct GroupNorm<'a> {
 
 /// The groups of one image.
 ///
+/// # Panics
+/// When it does not exist.
+///
 /// # Safety
-/// The image exists, and nothing writes the view meanwhile.
-pub(super) unsafe fn groups_of(
-    g: &GroupGeometry,
-    view: Src<'_, f32>,
-    image: usize,
-) -> impl Iterator<Item = f32> {
-    // SAFETY: the lengths have been checked; unwritten by the caller's promise.
-    unsafe { (0..g.groups).map(move |i| *view.ptr().add(image * g.groups + i)) }
+/// Nothing writes the view while the slice lives.
+pub(super) unsafe fn groups_of<'a>(g: &GroupGeometry, view: Src<'a, f32>, image: usize) -> &'a [f32] {
+    // SAFETY: the caller's promise.
+    unsafe { view.part(image * g.groups..(image + 1) * g.groups).slice() }
 }
 
 /// Floats of scratch memory for [`group_apply`].
@@ -250,14 +247,13 @@ pub fn group_apply<E: Element>(
         let [mean, rstd] = [0, 1].map(|i| unsafe { per_channel(ctx.scratch, g.channels, thread, [i, 2]) });
         for piece in pieces.of(thread) {
             let (image, rows) = pieces.place(piece);
-            // SAFETY: the image exists; statistics are not written by this kernel.
-            unsafe {
-                spread(groups_of(g, norm.mean, image), pieces.width(), mean);
-                spread(groups_of(g, norm.rstd, image), pieces.width(), rstd);
+            for (from, to) in [(norm.mean, &mut *mean), (norm.rstd, &mut *rstd)] {
+                // SAFETY: statistics are not written by this kernel.
+                spread(unsafe { groups_of(g, from, image) }.iter().copied(), pieces.width(), to);
             }
             let norm = Norm { mean: (&*mean).into(), rstd: (&*rstd).into(), scale: norm.scale };
             let op = BnApply { act: epilogue.act, x, norm, shift, residual, y };
-            // SAFETY: the rows are this thread's, and inside the views, whose lengths have been checked.
+            // SAFETY: the rows are this thread's.
             unsafe { map_row_range(ctx, rows, g.channels, &op) };
         }
     });

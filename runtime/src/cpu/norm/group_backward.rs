@@ -10,10 +10,10 @@ use super::group::{
 };
 use super::stats::{Backward, SumWork};
 use crate::cpu::ctx::Ctx;
-use crate::cpu::maps::{MapOp, Partials, Rows, expect_len, map_row_range};
+use crate::cpu::maps::{MapOp, Operands, Partials, Place, Rows, RowsMut, expect_len, map_row_range};
 use crate::cpu::memory::{Dst, Src};
 use crate::cpu::pointwise::activation::backward;
-use crate::cpu::simd::{Access, Element, Vector, load, store};
+use crate::cpu::simd::{Access, Element, Simd, Vector};
 
 /// Results of [`group_backward_reduce`].
 #[derive(Clone, Copy)]
@@ -60,47 +60,39 @@ pub fn group_backward_reduce<E: Element>(
     let sums = PieceSums::new(rest.scratch, pieces);
     ctx.parallel(x.view.len(), &|thread| {
         // SAFETY: this thread's vectors.
-        let (mean, [dscale, dshift]) =
-            unsafe { (per_channel(means, channels, thread, [0, 1]), totals.totals(thread)) };
-        dscale.fill(0.0);
-        dshift.fill(0.0);
+        let (mean, (mut own, [])) =
+            unsafe { (per_channel(means, channels, thread, [0, 1]), totals.of(thread)) };
+        own.iter_mut().for_each(|total| total.fill(0.0));
         for piece in pieces.of(thread) {
             let (image, rows) = pieces.place(piece);
-            // SAFETY: the image exists; statistics are not written by this kernel.
-            unsafe { spread(groups_of(g, norm.mean, image), pieces.width(), mean) };
+            // SAFETY: statistics are not written by this kernel.
+            spread(unsafe { groups_of(g, norm.mean, image) }.iter().copied(), pieces.width(), mean);
             let mask = mask.map(|(act, y)| BnMask { act, by: MaskBy::Result(y) });
             let op = Backward { dy, x, mean: (&*mean).into(), rstd: norm.rstd, mask };
-            ctx.isa.dispatch(SumWork { op: &op, rows, channels, partials, thread });
+            ctx.isa.dispatch(SumWork { op: &op, rows, partials, thread });
             // SAFETY: the work is done; piece and part are this thread's; the operands are not written by this kernel.
-            unsafe {
-                let (of_channels, of_groups) = (partials.totals(thread), sums.of(piece));
-                add_piece(g, norm, image, of_channels, [dscale, dshift], of_groups);
-            }
+            let ((sums, _), of_groups, rstd, scale) = unsafe {
+                (partials.of(thread), sums.of(piece), groups_of(g, norm.rstd, image), norm.scale.slice())
+            };
+            add_piece([rstd, scale], sums, &mut own, of_groups);
         }
     });
-    // SAFETY: the threads are done, and the lengths have been checked.
+    // SAFETY: the threads are done.
     unsafe { finish(pieces, totals, sums, out) }
 }
 
 /// Adds a piece's sums of `dy' * (x - mean)` and `dy'` to its thread's totals, and merges them by group, times the scale.
-///
-/// # Safety
-/// The image exists, and nothing writes the operands meanwhile.
-unsafe fn add_piece(
-    g: &GroupGeometry,
-    norm: GroupNorm<'_>,
-    image: usize,
+fn add_piece(
+    [rstd, scale]: [&[f32]; 2],
     [products, plain]: [&mut [f64]; 2],
-    [dscale, dshift]: [&mut [f64]; 2],
+    [dscale, dshift]: &mut [&mut [f64]; 2],
     of_groups: &mut [GroupSums],
 ) {
-    let width = g.channels / g.groups;
-    // SAFETY: the caller's promise.
-    for (i, rstd) in unsafe { groups_of(g, norm.rstd, image) }.enumerate() {
+    let width = scale.len() / rstd.len();
+    for (i, &rstd) in rstd.iter().enumerate() {
         of_groups[i] = [0.0; 2];
         for c in i * width..(i + 1) * width {
-            // SAFETY: inside: the lengths have been checked.
-            let scale = f64::from(unsafe { *norm.scale.ptr().add(c) });
+            let scale = f64::from(scale[c]);
             let product = products[c] * f64::from(rstd);
             dscale[c] += product;
             dshift[c] += plain[c];
@@ -113,9 +105,12 @@ unsafe fn add_piece(
 /// Merges what threads and pieces have summed, in their order.
 ///
 /// # Safety
-/// Nothing else touches the sums; the results are as long as the geometry says.
+/// Nothing else touches the sums and the results.
 unsafe fn finish(pieces: Pieces, totals: Partials<'_, 2, 0>, sums: PieceSums<'_>, out: GroupSumsOut<'_>) {
     let g = pieces.geometry;
+    // SAFETY: the caller's promise.
+    let [dscale, dshift, slope, offset] =
+        [out.dscale, out.dshift, out.slope, out.offset].map(|v| unsafe { v.slice(0..v.len()) });
     for c in 0..g.channels {
         let mut sum = [0.0; 2];
         for thread in 0..pieces.threads {
@@ -123,11 +118,7 @@ unsafe fn finish(pieces: Pieces, totals: Partials<'_, 2, 0>, sums: PieceSums<'_>
             let total = unsafe { totals.total(thread, c) };
             sum.iter_mut().zip(total).for_each(|(sum, total)| *sum += total);
         }
-        // SAFETY: the caller's promise.
-        unsafe {
-            *out.dscale.ptr().add(c) = sum[0] as f32;
-            *out.dshift.ptr().add(c) = sum[1] as f32;
-        }
+        (dscale[c], dshift[c]) = (sum[0] as f32, sum[1] as f32);
     }
     let count = (g.pixels * pieces.width()) as f64;
     for at in 0..g.images * g.groups {
@@ -137,11 +128,7 @@ unsafe fn finish(pieces: Pieces, totals: Partials<'_, 2, 0>, sums: PieceSums<'_>
             let part = unsafe { sums.of(piece)[at % g.groups] };
             sum.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
         }
-        // SAFETY: the caller's promise.
-        unsafe {
-            *out.slope.ptr().add(at) = (sum[0] / count) as f32;
-            *out.offset.ptr().add(at) = (sum[1] / count) as f32;
-        }
+        (slope[at], offset[at]) = ((sum[0] / count) as f32, (sum[1] / count) as f32);
     }
 }
 
@@ -172,24 +159,24 @@ pub fn group_backward_apply<E: Element>(
         let own = [0, 1, 2, 3].map(|i| unsafe { per_channel(ctx.scratch, g.channels, thread, [i, 4]) });
         for piece in pieces.of(thread) {
             let (image, rows) = pieces.place(piece);
-            // SAFETY: the image exists; what is read here is not written by this kernel, the maps aside.
-            unsafe {
-                let of = |view| groups_of(g, view, image);
-                let rstd = || of(norm.rstd);
-                spread(of(norm.mean), pieces.width(), own[0]);
-                spread(rstd(), pieces.width(), own[1]);
-                spread(rstd().zip(of(slope)).map(|(r, s)| r * r * s), pieces.width(), own[2]);
-                spread(rstd().zip(of(offset)).map(|(r, o)| r * o), pieces.width(), own[3]);
-            }
+            // SAFETY: statistics and means are not written by this kernel.
+            let [mean, rstd, slope, offset] =
+                [norm.mean, norm.rstd, slope, offset].map(|view| unsafe { groups_of(g, view, image) });
+            let rstds = || rstd.iter().copied();
+            spread(mean.iter().copied(), pieces.width(), own[0]);
+            spread(rstds(), pieces.width(), own[1]);
+            spread(rstds().zip(slope).map(|(r, s)| r * r * s), pieces.width(), own[2]);
+            spread(rstds().zip(offset).map(|(r, o)| r * o), pieces.width(), own[3]);
             let [mean, rstd, slope, offset] = own.each_ref().map(|v| Src::from(&**v));
             let op = BackwardApply { dy, x, mean, rstd, scale: norm.scale, slope, offset, mask, out };
-            // SAFETY: the rows are this thread's, and inside the views, whose lengths have been checked.
+            // SAFETY: the rows are this thread's.
             unsafe { map_row_range(ctx, rows, g.channels, &op) };
         }
     });
 }
 
 /// The second pass of one image; all but the maps is `[channels]`.
+#[derive(Clone, Copy)]
 struct BackwardApply<'a, E> {
     dy: Src<'a, E>,
     x: Rows<'a, E>,
@@ -205,40 +192,37 @@ struct BackwardApply<'a, E> {
     out: Gradients<'a, E>,
 }
 
-impl<E: Element> MapOp for BackwardApply<'_, E> {
+impl<E: Element> MapOp<5, 3, 2> for BackwardApply<'_, E> {
+    type Element = E;
     /// `mean, rstd * scale, slope, offset`
     type Channel<V: Vector> = [V; 4];
 
     #[inline(always)]
-    unsafe fn channel<V: Vector>(&self, access: impl Access, c: usize) -> [V; 4] {
-        // SAFETY: the caller's promise.
-        unsafe {
-            let factor = load::<V>(access, self.rstd, c).mul(load(access, self.scale, c));
-            let of = |view: Src<'_, f32>| load(access, view, c);
-            [of(self.mean), factor, of(self.slope), of(self.offset)]
+    fn operands(&self) -> Operands<'_, E, 5, 3, 2> {
+        Operands {
+            channels: [self.mean, self.rstd, self.scale, self.slope, self.offset].map(Some),
+            inputs: [Some(self.x), Some(self.dy.into()), self.mask.map(|(_, y)| y.into())],
+            outputs: [Some(self.out.dx.into()), self.out.dresidual.map(RowsMut::from)],
         }
     }
 
     #[inline(always)]
-    unsafe fn apply<V: Vector>(
+    fn channel<V: Vector>(&self, _: Simd<V>, [mean, rstd, scale, slope, offset]: [V; 5]) -> [V; 4] {
+        [mean, rstd.mul(scale), slope, offset]
+    }
+
+    #[inline(always)]
+    fn apply<V: Vector>(
         &self,
-        access: impl Access,
+        _: Place<V, impl Access>,
         [mean, factor, slope, offset]: [V; 4],
-        row: usize,
-        at: usize,
-    ) {
-        // SAFETY: the caller's promise.
-        unsafe {
-            let mut dy: V = load(access, self.dy, at);
-            if let Some((act, y)) = self.mask {
-                dy = backward(act, dy, load(access, y, at));
-            }
-            let centred = self.x.load::<V>(access, row, at).sub(mean);
-            let dx = dy.mul(factor).sub(centred.mul_add(slope, offset));
-            store(access, self.out.dx, at, dx);
-            if let Some(dresidual) = self.out.dresidual {
-                store(access, dresidual, at, dy);
-            }
-        }
+        [x, dy, y]: [V; 3],
+    ) -> [V; 2] {
+        let dy = match self.mask {
+            Some((act, _)) => backward(act, dy, y),
+            None => dy,
+        };
+        let centred = x.sub(mean);
+        [dy.mul(factor).sub(centred.mul_add(slope, offset)), dy]
     }
 }

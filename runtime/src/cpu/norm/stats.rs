@@ -4,9 +4,9 @@ use std::ops::Range;
 
 use super::apply::BnMask;
 use crate::cpu::ctx::Ctx;
-use crate::cpu::maps::{Partials, Rows, Terms, accumulate, expect_len};
+use crate::cpu::maps::{MapOp, Operands, Partials, Place, Rows, accumulate, expect_len};
 use crate::cpu::memory::{Dst, LINE, Src};
-use crate::cpu::simd::{Access, Element, Vector, Work, load};
+use crate::cpu::simd::{Access, Element, Simd, Vector, Work};
 use crate::cpu::threads::chunk;
 
 /// Rows whose terms are added in `f32`.
@@ -36,7 +36,7 @@ pub fn bn_stats_scratch_len(channels: usize, threads: usize) -> usize {
 /// `db = sum(dy)` over rows: `dy [rows, channels] -> db [channels]`.
 pub fn channel_sum<E: Element>(ctx: &Ctx<'_>, rows: usize, dy: Src<'_, E>, db: Dst<'_, f32>) {
     expect_len(dy.len(), rows * db.len(), "dy");
-    sum_terms(ctx, rows, &Plain { x: Rows { view: dy, gap: 0 } }, [db], [None]);
+    sum_terms(ctx, rows, &Plain { x: dy.into() }, [db], [None]);
 }
 
 /// `dscale = rstd * sum(dy' * (x - mean))`, `dshift = sum(dy')` over rows, where `dy'` is `dy` before the activation, as
@@ -63,24 +63,31 @@ pub fn bn_backward_reduce<E: Element>(
 }
 
 /// One term: the element itself.
+#[derive(Clone, Copy)]
 struct Plain<'a, E> {
     x: Rows<'a, E>,
 }
 
-impl<E: Element> Terms<1> for Plain<'_, E> {
+impl<E: Element> MapOp<0, 1, 1> for Plain<'_, E> {
+    type Element = E;
     type Channel<V: Vector> = ();
 
     #[inline(always)]
-    unsafe fn channel<V: Vector>(&self, _: impl Access, _: usize) {}
+    fn operands(&self) -> Operands<'_, E, 0, 1, 1> {
+        Operands { channels: [], inputs: [Some(self.x)], outputs: [None] }
+    }
 
     #[inline(always)]
-    unsafe fn terms<V: Vector>(&self, access: impl Access, (): (), row: usize, at: usize) -> [V; 1] {
-        // SAFETY: the caller's promise.
-        [unsafe { self.x.load(access, row, at) }]
+    fn channel<V: Vector>(&self, _: Simd<V>, []: [V; 0]) {}
+
+    #[inline(always)]
+    fn apply<V: Vector>(&self, _: Place<V, impl Access>, (): (), x: [V; 1]) -> [V; 1] {
+        x
     }
 }
 
 /// Two terms: `dy' * (x - mean), dy'`.
+#[derive(Clone, Copy)]
 pub(super) struct Backward<'a, E> {
     /// Gradient behind the activation.
     pub dy: Src<'a, E>,
@@ -88,48 +95,50 @@ pub(super) struct Backward<'a, E> {
     pub x: Rows<'a, E>,
     /// Per channel.
     pub mean: Src<'a, f32>,
-    /// Per channel; only masks need it.
+    /// Per channel, where the mask is one by the input: no other is read.
     pub rstd: Src<'a, f32>,
     /// How to come by `dy'`.
     pub mask: Option<BnMask<'a, E>>,
 }
 
-impl<E: Element> Terms<2> for Backward<'_, E> {
+impl<E: Element> MapOp<4, 3, 2> for Backward<'_, E> {
+    type Element = E;
     /// `mean`, and the mask's
     type Channel<V: Vector> = [V; 3];
 
     #[inline(always)]
-    unsafe fn channel<V: Vector>(&self, access: impl Access, c: usize) -> [V; 3] {
-        // SAFETY: the caller's promise.
-        unsafe {
-            let [factor, shift] = BnMask::channel(self.mask, access, self.rstd, c);
-            [load(access, self.mean, c), factor, shift]
+    fn operands(&self) -> Operands<'_, E, 4, 3, 2> {
+        let ([scale, shift], y) = BnMask::operands(self.mask);
+        Operands {
+            channels: [Some(self.mean), scale.map(|_| self.rstd), scale, shift],
+            inputs: [Some(self.x), Some(self.dy.into()), y],
+            outputs: [None; 2],
         }
     }
 
     #[inline(always)]
-    unsafe fn terms<V: Vector>(
+    fn channel<V: Vector>(&self, _: Simd<V>, [mean, rstd, scale, shift]: [V; 4]) -> [V; 3] {
+        [mean, rstd.mul(scale), shift]
+    }
+
+    #[inline(always)]
+    fn apply<V: Vector>(
         &self,
-        access: impl Access,
+        _: Place<V, impl Access>,
         [mean, factor, shift]: [V; 3],
-        row: usize,
-        at: usize,
+        [x, dy, y]: [V; 3],
     ) -> [V; 2] {
-        // SAFETY: the caller's promise.
-        unsafe {
-            let centred = self.x.load::<V>(access, row, at).sub(mean);
-            let dy: V = load(access, self.dy, at);
-            let dy = BnMask::unmask(self.mask, access, [factor, shift], centred, dy, at);
-            [centred.mul(dy), dy]
-        }
+        let centred = x.sub(mean);
+        let dy = BnMask::unmask(self.mask, [factor, shift], [centred, dy, y]);
+        [centred.mul(dy), dy]
     }
 }
 
 /// `out[k] = factor[k] * sum(terms[k])`, a missing factor being 1.
-fn sum_terms<T: Terms<K> + Sync, const K: usize>(
+fn sum_terms<M: MapOp<C, I, K>, const C: usize, const I: usize, const K: usize>(
     ctx: &Ctx<'_>,
     rows: usize,
-    op: &T,
+    op: &M,
     out: [Dst<'_, f32>; K],
     factors: [Option<Src<'_, f32>>; K],
 ) {
@@ -138,10 +147,13 @@ fn sum_terms<T: Terms<K> + Sync, const K: usize>(
     let threads = ctx.threads.count();
     ctx.parallel(rows * channels, &|thread| {
         let rows = chunk(rows, 1, thread, threads);
-        ctx.isa.dispatch(SumWork { op, rows, channels, partials, thread });
+        ctx.isa.dispatch(SumWork { op, rows, partials, thread });
     });
     over_channels(ctx, channels, &|range| {
-        for c in range {
+        // SAFETY: the channels are this thread's; nothing writes factors.
+        let (out, factors) =
+            unsafe { (out.map(|v| v.slice(range.clone())), factors.map(|f| f.map(|f| f.slice()))) };
+        for (i, c) in range.enumerate() {
             let mut sums = [0.0f64; K];
             for thread in 0..threads {
                 // SAFETY: the threads are done.
@@ -149,11 +161,7 @@ fn sum_terms<T: Terms<K> + Sync, const K: usize>(
                 sums.iter_mut().zip(total).for_each(|(sum, t)| *sum += t);
             }
             for k in 0..K {
-                // SAFETY: `c` is inside: all per-channel views have the same length; the channel is this thread's.
-                unsafe {
-                    let factor = factors[k].map_or(1.0, |f| f64::from(*f.ptr().add(c)));
-                    *out[k].ptr().add(c) = (sums[k] * factor) as f32;
-                }
+                out[k][i] = (sums[k] * factors[k].map_or(1.0, |f| f64::from(f[c]))) as f32;
             }
         }
     });
@@ -169,40 +177,31 @@ fn over_channels(ctx: &Ctx<'_>, channels: usize, task: &(dyn Fn(Range<usize>) + 
     }
 }
 
-/// Sums of terms over some rows: they become the thread's totals.
-pub(super) struct SumWork<'a, T, const K: usize> {
-    /// The terms.
-    pub op: &'a T,
+/// Sums of an operation's results over some rows: they become the thread's totals.
+pub(super) struct SumWork<'a, M, const C: usize, const I: usize, const K: usize> {
+    /// The operation.
+    pub op: &'a M,
     /// Of the map.
     pub rows: Range<usize>,
-    /// Of the map.
-    pub channels: usize,
     /// Where totals are.
     pub partials: Partials<'a, K, K>,
     /// Which of them are this work's.
     pub thread: usize,
 }
-
-impl<T: Terms<K>, const K: usize> Work for SumWork<'_, T, K> {
+impl<M: MapOp<C, I, K>, const C: usize, const I: usize, const K: usize> Work for SumWork<'_, M, C, I, K> {
     type Output = ();
 
     #[inline(always)]
-    fn run<V: Vector>(self) {
+    fn run<V: Vector>(self, simd: Simd<V>) {
         // SAFETY: this thread's part.
-        let totals = unsafe { self.partials.totals(self.thread) };
-        let blocks = self.partials.blocks(self.thread);
-        totals.into_iter().for_each(|total| total.fill(0.0));
+        let (mut totals, mut blocks) = unsafe { self.partials.of(self.thread) };
+        totals.iter_mut().for_each(|total| total.fill(0.0));
         for start in self.rows.clone().step_by(SUM_BLOCK) {
             let block = start..self.rows.end.min(start + SUM_BLOCK);
-            // SAFETY: the rows are inside the map; the part is this thread's.
-            unsafe {
-                blocks.iter().for_each(|b| b.write_bytes(0, self.channels));
-                accumulate::<V, T, K>(self.op, block, self.channels, blocks);
-                for (total, block) in self.partials.totals(self.thread).into_iter().zip(blocks) {
-                    for (c, t) in total.iter_mut().enumerate() {
-                        *t += f64::from(*block.add(c));
-                    }
-                }
+            blocks.iter_mut().for_each(|block| block.fill(0.0));
+            accumulate(simd, self.op, block, blocks.each_mut().map(|block| &mut **block));
+            for (total, block) in totals.iter_mut().zip(&blocks) {
+                total.iter_mut().zip(&**block).for_each(|(total, &sum)| *total += f64::from(sum));
             }
         }
     }
@@ -254,37 +253,30 @@ pub fn bn_stats<E: Element>(
         ctx.isa.dispatch(StatsWork { x, rows, channels, partials, thread });
     });
     over_channels(ctx, channels, &|range| {
-        for c in range {
+        let StatsOut { running_mean, running_var, mean, rstd } = out;
+        // SAFETY: the channels are this thread's.
+        let [running_mean, running_var, mean, rstd] =
+            [running_mean, running_var, mean, rstd].map(|v| unsafe { v.slice(range.clone()) });
+        for (i, c) in range.enumerate() {
             let mut all = Moments::default();
             for thread in 0..threads {
                 // SAFETY: the threads are done.
                 let [mean, m2] = unsafe { partials.total(thread, c) };
                 all.merge(Moments { count: chunk(rows, 1, thread, threads).len() as f64, mean, m2 });
             }
-            // SAFETY: `c` is inside, and this thread's.
-            unsafe { finish(&all, attrs, &out, c) };
+            (mean[i], rstd[i]) = (all.mean as f32, all.rstd(attrs.eps));
+            update([&mut running_mean[i], &mut running_var[i]], &all, attrs.momentum);
         }
     });
 }
 
-/// Stores the results of channel `c`.
-///
-/// # Safety
-/// `c` is inside the views, and no other thread's.
-unsafe fn finish(all: &Moments, attrs: StatsAttrs, out: &StatsOut<'_>, c: usize) {
-    let momentum = f64::from(attrs.momentum);
-    let var = all.m2 / all.count;
+/// Mixes a batch's statistics into the running ones.
+fn update([mean, var]: [&mut f32; 2], all: &Moments, momentum: f32) {
+    let momentum = f64::from(momentum);
     // PyTorch refuses a batch of one row; its unbiased variance would be 0 / 0.
     let unbiased = all.m2 / (all.count - 1.0).max(1.0);
     let mix = |old: f32, new: f64| ((1.0 - momentum) * f64::from(old) + momentum * new) as f32;
-    // SAFETY: the caller's promise.
-    unsafe {
-        *out.mean.ptr().add(c) = all.mean as f32;
-        *out.rstd.ptr().add(c) = (1.0 / (var + f64::from(attrs.eps)).sqrt()) as f32;
-        let (mean, var) = (out.running_mean.ptr().add(c), out.running_var.ptr().add(c));
-        *mean = mix(*mean, all.mean);
-        *var = mix(*var, unbiased);
-    }
+    (*mean, *var) = (mix(*mean, all.mean), mix(*var, unbiased));
 }
 
 /// Count, mean and sum of squared deviations of a set of values.
@@ -299,6 +291,11 @@ pub(super) struct Moments {
 }
 
 impl Moments {
+    /// `1 / sqrt(var + eps)`, with the biased variance.
+    pub fn rstd(&self, eps: f32) -> f32 {
+        (1.0 / (self.m2 / self.count + f64::from(eps)).sqrt()) as f32
+    }
+
     /// Adds a disjoint set.
     #[inline(always)]
     pub fn merge(&mut self, o: Moments) {
@@ -314,27 +311,31 @@ impl Moments {
 }
 
 /// Two terms: deviation from a first estimate of the mean, and its square.
+#[derive(Clone, Copy)]
 struct Deviations<'a, E> {
     x: Rows<'a, E>,
-    mean: *const f32,
+    mean: Src<'a, f32>,
 }
 
-impl<E: Element> Terms<2> for Deviations<'_, E> {
+impl<E: Element> MapOp<1, 1, 2> for Deviations<'_, E> {
+    type Element = E;
+    /// `mean`
     type Channel<V: Vector> = V;
 
     #[inline(always)]
-    unsafe fn channel<V: Vector>(&self, access: impl Access, c: usize) -> V {
-        // SAFETY: the caller's promise.
-        unsafe { access.load(self.mean.add(c)) }
+    fn operands(&self) -> Operands<'_, E, 1, 1, 2> {
+        Operands { channels: [Some(self.mean)], inputs: [Some(self.x)], outputs: [None; 2] }
     }
 
     #[inline(always)]
-    unsafe fn terms<V: Vector>(&self, access: impl Access, mean: V, row: usize, at: usize) -> [V; 2] {
-        // SAFETY: the caller's promise.
-        unsafe {
-            let d = self.x.load::<V>(access, row, at).sub(mean);
-            [d, d.mul(d)]
-        }
+    fn channel<V: Vector>(&self, _: Simd<V>, [mean]: [V; 1]) -> V {
+        mean
+    }
+
+    #[inline(always)]
+    fn apply<V: Vector>(&self, _: Place<V, impl Access>, mean: V, [x]: [V; 1]) -> [V; 2] {
+        let d = x.sub(mean);
+        [d, d.mul(d)]
     }
 }
 
@@ -356,52 +357,52 @@ impl<E: Element> Work for StatsWork<'_, E> {
     type Output = ();
 
     #[inline(always)]
-    fn run<V: Vector>(self) {
+    fn run<V: Vector>(self, simd: Simd<V>) {
         // SAFETY: this thread's part.
-        let [mean, m2] = unsafe { self.partials.totals(self.thread) };
+        let ([mean, m2], mut blocks) = unsafe { self.partials.of(self.thread) };
         mean.fill(0.0);
         m2.fill(0.0);
         let size = (STATS_BLOCK_BYTES / size_of::<E>() / self.channels).clamp(8, SUM_BLOCK);
         for start in self.rows.clone().step_by(size) {
             let block = start..self.rows.end.min(start + size);
             let before = (start - self.rows.start) as f64;
-            // SAFETY: the rows are inside `x`, the part is this thread's.
-            unsafe { self.add_block::<V>(block, before, mean, m2) };
+            self.add_block(simd, block, before, [mean, m2], &mut blocks);
         }
     }
 }
 
 impl<E: Element> StatsWork<'_, E> {
     /// Merges a block of rows into the moments of the `before` rows seen so far.
-    ///
-    /// # Safety
-    /// Dispatched as [`Vector`] demands; the rows are inside `x`; the thread's part is used by nobody else.
     #[inline(always)]
-    unsafe fn add_block<V: Vector>(&self, rows: Range<usize>, before: f64, mean: &mut [f64], m2: &mut [f64]) {
-        let blocks @ [estimate, deviation, square] = self.partials.blocks(self.thread);
+    fn add_block<V: Vector>(
+        &self,
+        simd: Simd<V>,
+        rows: Range<usize>,
+        before: f64,
+        [mean, m2]: [&mut [f64]; 2],
+        [estimate, deviation, square]: &mut [&mut [f32]; 3],
+    ) {
         let count = rows.len() as f32;
-        // SAFETY: the caller's promise.
-        unsafe {
-            blocks.iter().for_each(|b| b.write_bytes(0, self.channels));
-            accumulate::<V, _, 1>(&Plain { x: self.x }, rows.clone(), self.channels, [estimate]);
-            for c in 0..self.channels {
-                *estimate.add(c) /= count;
-            }
-            let deviations = Deviations { x: self.x, mean: estimate };
-            accumulate::<V, _, 2>(&deviations, rows, self.channels, [deviation, square]);
-            let count = f64::from(count);
-            for c in 0..self.channels {
-                let off = f64::from(*deviation.add(c)) / count;
-                let block = Moments {
-                    count,
-                    mean: f64::from(*estimate.add(c)) + off,
-                    // Rounding must not make it negative.
-                    m2: (f64::from(*square.add(c)) - off * off * count).max(0.0),
-                };
-                let mut all = Moments { count: before, mean: mean[c], m2: m2[c] };
-                all.merge(block);
-                (mean[c], m2[c]) = (all.mean, all.m2);
-            }
+        let channels = self.channels;
+        let [estimate, deviation, square] = [estimate, deviation, square].map(|block| &mut block[..channels]);
+        let (mean, m2) = (&mut mean[..channels], &mut m2[..channels]);
+        [&mut *estimate, &mut *deviation, &mut *square].into_iter().for_each(|block| block.fill(0.0));
+        accumulate(simd, &Plain { x: self.x }, rows.clone(), [&mut *estimate]);
+        estimate.iter_mut().for_each(|sum| *sum /= count);
+        let deviations = Deviations { x: self.x, mean: (&*estimate).into() };
+        accumulate(simd, &deviations, rows, [&mut *deviation, &mut *square]);
+        let count = f64::from(count);
+        for c in 0..channels {
+            let off = f64::from(deviation[c]) / count;
+            let block = Moments {
+                count,
+                mean: f64::from(estimate[c]) + off,
+                // Rounding must not make it negative.
+                m2: (f64::from(square[c]) - off * off * count).max(0.0),
+            };
+            let mut all = Moments { count: before, mean: mean[c], m2: m2[c] };
+            all.merge(block);
+            (mean[c], m2[c]) = (all.mean, all.m2);
         }
     }
 }

@@ -5,22 +5,16 @@ use resnetc_compiler::ir::op::Activation;
 use crate::cpu::simd::Vector;
 
 /// `act(v)`; a NaN stays one.
-///
-/// # Safety
-/// Dispatched as [`Vector`] demands.
 #[inline(always)]
-pub(in crate::cpu) unsafe fn forward<V: Vector>(act: Option<Activation>, v: V) -> V {
-    // SAFETY: the caller's promise.
-    unsafe {
-        match act {
-            None => v,
-            Some(Activation::Relu) => V::zero().max(v),
-            Some(Activation::LeakyRelu { slope }) => v.if_positive(v, v.mul(V::splat(slope))),
-            Some(Activation::Sigmoid) => per_lane(v, sigmoid),
-            Some(Activation::Tanh) => per_lane(v, tanh),
-            Some(Activation::Silu) => per_lane(v, |x| x * sigmoid(x)),
-            Some(Activation::Gelu) => per_lane(v, |x| x * normal(x).0),
-        }
+pub(in crate::cpu) fn forward<V: Vector>(act: Option<Activation>, v: V) -> V {
+    match act {
+        None => v,
+        Some(Activation::Relu) => v.simd().zero().max(v),
+        Some(Activation::LeakyRelu { slope }) => v.if_positive(v, v.mul(v.simd().splat(slope))),
+        Some(Activation::Sigmoid) => per_lane(v, sigmoid),
+        Some(Activation::Tanh) => per_lane(v, tanh),
+        Some(Activation::Silu) => per_lane(v, |x| x * sigmoid(x)),
+        Some(Activation::Gelu) => per_lane(v, |x| x * normal(x).0),
     }
 }
 
@@ -45,42 +39,33 @@ pub(in crate::cpu) fn late(act: Option<Activation>) -> Option<Activation> {
 }
 
 /// `dy` times the derivative of the activation whose result (or input: see [`Activation::grad_from`]) is `y`.
-///
-/// # Safety
-/// Dispatched as [`Vector`] demands.
 #[inline(always)]
-pub(in crate::cpu) unsafe fn backward<V: Vector>(act: Activation, dy: V, y: V) -> V {
-    // SAFETY: the caller's promise.
-    unsafe {
-        match act {
-            Activation::Relu => y.if_positive(dy, V::zero()),
-            Activation::LeakyRelu { slope } => y.if_positive(dy, dy.mul(V::splat(slope))),
-            Activation::Sigmoid => dy.mul(y.mul(V::splat(1.0).sub(y))),
-            Activation::Tanh => dy.mul(V::splat(1.0).sub(y.mul(y))),
-            Activation::Silu => dy.mul(per_lane(y, |x| {
-                let s = sigmoid(x);
-                s + s * (1.0 - s) * x
-            })),
-            Activation::Gelu => dy.mul(per_lane(y, |x| {
-                let (below, density) = normal(x);
-                below + x * density
-            })),
-        }
+pub(in crate::cpu) fn backward<V: Vector>(act: Activation, dy: V, y: V) -> V {
+    let simd = y.simd();
+    match act {
+        Activation::Relu => y.if_positive(dy, simd.zero()),
+        Activation::LeakyRelu { slope } => y.if_positive(dy, dy.mul(simd.splat(slope))),
+        Activation::Sigmoid => dy.mul(y.mul(simd.splat(1.0).sub(y))),
+        Activation::Tanh => dy.mul(simd.splat(1.0).sub(y.mul(y))),
+        Activation::Silu => dy.mul(per_lane(y, |x| {
+            let s = sigmoid(x);
+            s + s * (1.0 - s) * x
+        })),
+        Activation::Gelu => dy.mul(per_lane(y, |x| {
+            let (below, density) = normal(x);
+            below + x * density
+        })),
     }
 }
 
 /// Applies branchless scalar code to each lane; the compiler makes vectors of it.
 #[inline(always)]
-unsafe fn per_lane<V: Vector>(v: V, f: impl Fn(f32) -> f32) -> V {
-    let mut lanes = [0.0; 16];
-    // SAFETY: no vector is longer than 16; dispatched by the caller's promise.
-    unsafe {
-        v.store(lanes.as_mut_ptr());
-        for lane in &mut lanes[..V::LANES] {
-            *lane = f(*lane);
-        }
-        V::load(lanes.as_ptr())
+fn per_lane<V: Vector>(v: V, f: impl Fn(f32) -> f32) -> V {
+    let mut lanes = v.lanes();
+    for lane in &mut lanes[..V::LANES] {
+        *lane = f(*lane);
     }
+    v.simd().from_lanes(&lanes)
 }
 
 #[inline(always)]

@@ -7,9 +7,9 @@ use resnetc_compiler::ir::op::DropPart;
 use resnetc_compiler::plan::DropGeometry;
 
 use crate::cpu::ctx::Ctx;
-use crate::cpu::maps::{MapOp, expect_len, map_flat, map_row_range};
+use crate::cpu::maps::{MapOp, Operands, Place, expect_len, map_flat, map_row_range};
 use crate::cpu::memory::{Dst, Src};
-use crate::cpu::simd::{Access, Element, Vector, load, store};
+use crate::cpu::simd::{Access, Element, MAX_LANES, Simd, Vector};
 use crate::cpu::threads::chunk;
 use crate::random::{Key, blocks, threshold};
 
@@ -36,17 +36,16 @@ pub fn drop<E: Element>(
     expect_len(y.len(), len, "y");
     let (limit, kept) = (threshold(f64::from(rate)), 1.0 / (1.0 - rate));
     match part {
-        // SAFETY: equal lengths.
-        DropPart::Element => unsafe { map_flat(ctx, len, &Elements { key, limit, kept, x, y }) },
+        DropPart::Element => map_flat(ctx, len, &Elements { key, limit, kept, x, y }),
         DropPart::Image => images(ctx, g, |image| if key.hits(image, limit) { 0.0 } else { kept }, x, y),
         DropPart::Block { size } => {
-            let mask = mask_blocks(ctx, g, size, rate, key);
-            // SAFETY: equal lengths; the mask is as long, and no longer written.
-            unsafe { map_flat(ctx, len, &Masked { mask: mask.bytes, scale: mask.scale, x, y }) }
+            let (mask, scale) = mask_blocks(ctx, g, size, rate, key);
+            map_flat(ctx, len, &Masked { mask, scale, x, y });
         }
     }
 }
 
+#[derive(Clone, Copy)]
 struct Elements<'a, E> {
     key: Key,
     limit: u32,
@@ -56,20 +55,25 @@ struct Elements<'a, E> {
     y: Dst<'a, E>,
 }
 
-impl<E: Element> MapOp for Elements<'_, E> {
+impl<E: Element> MapOp<0, 1, 1> for Elements<'_, E> {
+    type Element = E;
     type Channel<V: Vector> = ();
 
     #[inline(always)]
-    unsafe fn channel<V: Vector>(&self, _: impl Access, _: usize) {}
+    fn operands(&self) -> Operands<'_, E, 0, 1, 1> {
+        Operands { channels: [], inputs: [Some(self.x.into())], outputs: [Some(self.y.into())] }
+    }
 
     #[inline(always)]
-    unsafe fn apply<V: Vector>(&self, access: impl Access, (): (), _: usize, at: usize) {
-        let mut factors = [0.0; 16];
+    fn channel<V: Vector>(&self, _: Simd<V>, []: [V; 0]) {}
+
+    #[inline(always)]
+    fn apply<V: Vector>(&self, place: Place<V, impl Access>, (): (), [x]: [V; 1]) -> [V; 1] {
+        let mut factors = [0.0; MAX_LANES];
         for (lane, factor) in factors[..V::LANES].iter_mut().enumerate() {
-            *factor = if self.key.hits(at.wrapping_add(lane), self.limit) { 0.0 } else { self.kept };
+            *factor = if self.key.hits(place.at.wrapping_add(lane), self.limit) { 0.0 } else { self.kept };
         }
-        // SAFETY: the caller's promise; no vector is longer than 16.
-        unsafe { store(access, self.y, at, load::<V>(access, self.x, at).mul(V::load(factors.as_ptr()))) }
+        [x.mul(place.simd.from_lanes(&factors))]
     }
 }
 
@@ -86,65 +90,63 @@ fn images<E: Element>(
         let rows = chunk(g.n * pixels, 1, thread, ctx.threads.count());
         for image in rows.start / pixels..rows.end.div_ceil(pixels) {
             let rows = rows.start.max(image * pixels)..rows.end.min((image + 1) * pixels);
-            // SAFETY: the rows are this thread's; `drop` has checked the lengths.
+            // SAFETY: the rows are this thread's.
             unsafe { map_row_range(ctx, rows, g.c, &Scaled { factor: factor(image), x, y }) };
         }
     });
 }
 
+#[derive(Clone, Copy)]
 struct Scaled<'a, E> {
     factor: f32,
     x: Src<'a, E>,
     y: Dst<'a, E>,
 }
 
-impl<E: Element> MapOp for Scaled<'_, E> {
+impl<E: Element> MapOp<0, 1, 1> for Scaled<'_, E> {
+    type Element = E;
+    /// The factor.
     type Channel<V: Vector> = V;
 
     #[inline(always)]
-    unsafe fn channel<V: Vector>(&self, _: impl Access, _: usize) -> V {
-        // SAFETY: the caller's promise.
-        unsafe { V::splat(self.factor) }
+    fn operands(&self) -> Operands<'_, E, 0, 1, 1> {
+        Operands { channels: [], inputs: [Some(self.x.into())], outputs: [Some(self.y.into())] }
     }
 
     #[inline(always)]
-    unsafe fn apply<V: Vector>(&self, access: impl Access, factor: V, _: usize, at: usize) {
-        // SAFETY: the caller's promise.
-        unsafe { store(access, self.y, at, load::<V>(access, self.x, at).mul(factor)) }
+    fn channel<V: Vector>(&self, simd: Simd<V>, []: [V; 0]) -> V {
+        simd.splat(self.factor)
+    }
+
+    #[inline(always)]
+    fn apply<V: Vector>(&self, _: Place<V, impl Access>, factor: V, [x]: [V; 1]) -> [V; 1] {
+        [x.mul(factor)]
     }
 }
 
-/// Which elements are kept, and the factor of those.
-struct Mask {
-    /// 1 for what is kept, else 0; in scratch memory.
-    bytes: *const u8,
-    scale: f32,
-}
-
-/// Draws the squares. Each thread has whole images, so none writes into another's; the counts are whole numbers, whose sum
-/// has no order.
-fn mask_blocks(ctx: &Ctx<'_>, g: &DropGeometry, size: usize, rate: f32, key: Key) -> Mask {
+/// Draws the squares: 1 for what is kept, else 0, in scratch memory, and the factor of what is kept. Each thread has whole
+/// images, so none writes into another's; the counts are whole numbers, whose sum has no order.
+fn mask_blocks<'a>(ctx: &Ctx<'a>, g: &DropGeometry, size: usize, rate: f32, key: Key) -> (Src<'a, u8>, f32) {
     let per_image = g.h * g.w * g.c;
     let len = g.n * per_image;
     let wanted = DropPart::Block { size };
     assert!(ctx.scratch.len() >= drop_scratch_len(g, wanted), "scratch memory is smaller than asked for");
-    let scratch = ctx.scratch;
+    let (all, _) = ctx.scratch.bytes().split_at(len);
     let (size, probability) = blocks(g, size, rate);
     let limit = threshold(probability);
     let left = AtomicUsize::new(0);
     ctx.parallel(len, &|thread| {
         for image in chunk(g.n, 1, thread, ctx.threads.count()) {
             let start = image * per_image;
-            // SAFETY: inside the scratch memory, as asserted above; the image is this thread's alone.
-            let mask =
-                unsafe { std::slice::from_raw_parts_mut(scratch.ptr().cast::<u8>().add(start), per_image) };
+            // SAFETY: the image is this thread's alone.
+            let mask = unsafe { all.slice(start..start + per_image) };
             mask.fill(1);
             drop_squares(mask, g, size, |i| key.hits(start + i, limit));
             left.fetch_add(mask.iter().map(|&kept| usize::from(kept)).sum(), Ordering::Relaxed);
         }
     });
     let left = left.into_inner().max(1);
-    Mask { bytes: scratch.ptr().cast(), scale: (len as f64 / left as f64) as f32 }
+    (all.src(), (len as f64 / left as f64) as f32)
 }
 
 /// Clears the squares of one image `[h][w][c]` that start where `starts` says.
@@ -166,31 +168,32 @@ fn drop_squares(mask: &mut [u8], g: &DropGeometry, size: usize, starts: impl Fn(
     }
 }
 
+#[derive(Clone, Copy)]
 struct Masked<'a, E> {
-    mask: *const u8,
+    mask: Src<'a, u8>,
     scale: f32,
     x: Src<'a, E>,
     y: Dst<'a, E>,
 }
 
-// SAFETY: the mask is only read.
-unsafe impl<E: Element> Sync for Masked<'_, E> {}
-
-impl<E: Element> MapOp for Masked<'_, E> {
+impl<E: Element> MapOp<0, 1, 1> for Masked<'_, E> {
+    type Element = E;
+    /// The scale.
     type Channel<V: Vector> = V;
 
     #[inline(always)]
-    unsafe fn channel<V: Vector>(&self, _: impl Access, _: usize) -> V {
-        // SAFETY: the caller's promise.
-        unsafe { V::splat(self.scale) }
+    fn operands(&self) -> Operands<'_, E, 0, 1, 1> {
+        Operands { channels: [], inputs: [Some(self.x.into())], outputs: [Some(self.y.into())] }
     }
 
     #[inline(always)]
-    unsafe fn apply<V: Vector>(&self, access: impl Access, scale: V, _: usize, at: usize) {
-        // SAFETY: the caller's promise; the mask is as long as the map.
-        unsafe {
-            let kept: V = access.load_bytes(self.mask.add(at));
-            store(access, self.y, at, load::<V>(access, self.x, at).mul(kept.mul(scale)));
-        }
+    fn channel<V: Vector>(&self, simd: Simd<V>, []: [V; 0]) -> V {
+        simd.splat(self.scale)
+    }
+
+    #[inline(always)]
+    fn apply<V: Vector>(&self, place: Place<V, impl Access>, scale: V, [x]: [V; 1]) -> [V; 1] {
+        let kept = place.load(self.mask);
+        [x.mul(kept.mul(scale))]
     }
 }

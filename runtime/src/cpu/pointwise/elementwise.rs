@@ -4,15 +4,14 @@ use resnetc_compiler::ir::op::Activation;
 
 use super::activation::{backward, forward};
 use crate::cpu::ctx::Ctx;
-use crate::cpu::maps::{MapOp, Rows, expect_len, map_flat, map_rows};
+use crate::cpu::maps::{MapOp, Operands, Place, Rows, expect_len, map_flat, map_rows};
 use crate::cpu::memory::{Dst, Src};
-use crate::cpu::simd::{Access, Element, Vector, load, store};
+use crate::cpu::simd::{Access, Element, Simd, Vector};
 
 /// `y = act(x)`; `y` may be `x`.
 pub fn activate<E: Element>(ctx: &Ctx<'_>, act: Activation, x: Src<'_, E>, y: Dst<'_, E>) {
     expect_len(x.len(), y.len(), "x");
-    // SAFETY: equal lengths.
-    unsafe { map_flat(ctx, y.len(), &Activate { act, x, y }) }
+    map_flat(ctx, y.len(), &Activate { act, x, y });
 }
 
 /// `dx = dy * act'`, from the activation's result (or input: see [`Activation::grad_from`]) `y`; `dx` may be `dy` or `y`.
@@ -25,8 +24,7 @@ pub fn activate_backward<E: Element>(
 ) {
     expect_len(dy.len(), dx.len(), "dy");
     expect_len(y.len(), dx.len(), "y");
-    // SAFETY: equal lengths.
-    unsafe { map_flat(ctx, dx.len(), &ActivateBackward { act, dy, y, dx }) }
+    map_flat(ctx, dx.len(), &ActivateBackward { act, dy, y, dx });
 }
 
 /// `y = act(a + b)`; `y` may be either. Rows matter where there are gaps between them.
@@ -41,22 +39,19 @@ pub fn add<E: Element>(
     a.expect(rows, channels, "a");
     b.expect(rows, channels, "b");
     let op = Add { act, a, b, y };
-    // SAFETY: the lengths have been checked.
-    unsafe {
-        match [a.gap, b.gap] {
-            [0, 0] => map_flat(ctx, y.len(), &op),
-            _ => map_rows(ctx, rows, channels, &op),
-        }
+    match [a.gap, b.gap] {
+        [0, 0] => map_flat(ctx, y.len(), &op),
+        _ => map_rows(ctx, rows, channels, &op),
     }
 }
 
 /// `y = scale * x + shift`; `y` may be `x`.
 pub fn scale_shift<E: Element>(ctx: &Ctx<'_>, [scale, shift]: [f32; 2], x: Src<'_, E>, y: Dst<'_, E>) {
     expect_len(x.len(), y.len(), "x");
-    // SAFETY: equal lengths.
-    unsafe { map_flat(ctx, y.len(), &ScaleShift { scale, shift, x, y }) }
+    map_flat(ctx, y.len(), &ScaleShift { scale, shift, x, y });
 }
 
+#[derive(Clone, Copy)]
 struct ScaleShift<'a, E> {
     scale: f32,
     shift: f32,
@@ -64,42 +59,53 @@ struct ScaleShift<'a, E> {
     y: Dst<'a, E>,
 }
 
-impl<E: Element> MapOp for ScaleShift<'_, E> {
+impl<E: Element> MapOp<0, 1, 1> for ScaleShift<'_, E> {
+    type Element = E;
     /// `scale, shift`
     type Channel<V: Vector> = [V; 2];
 
     #[inline(always)]
-    unsafe fn channel<V: Vector>(&self, _: impl Access, _: usize) -> [V; 2] {
-        // SAFETY: the caller's promise.
-        unsafe { [V::splat(self.scale), V::splat(self.shift)] }
+    fn operands(&self) -> Operands<'_, E, 0, 1, 1> {
+        Operands { channels: [], inputs: [Some(self.x.into())], outputs: [Some(self.y.into())] }
     }
 
     #[inline(always)]
-    unsafe fn apply<V: Vector>(&self, access: impl Access, [scale, shift]: [V; 2], _: usize, at: usize) {
-        // SAFETY: the caller's promise.
-        unsafe { store(access, self.y, at, load::<V>(access, self.x, at).mul_add(scale, shift)) }
+    fn channel<V: Vector>(&self, simd: Simd<V>, []: [V; 0]) -> [V; 2] {
+        [simd.splat(self.scale), simd.splat(self.shift)]
+    }
+
+    #[inline(always)]
+    fn apply<V: Vector>(&self, _: Place<V, impl Access>, [scale, shift]: [V; 2], [x]: [V; 1]) -> [V; 1] {
+        [x.mul_add(scale, shift)]
     }
 }
 
+#[derive(Clone, Copy)]
 struct Activate<'a, E> {
     act: Activation,
     x: Src<'a, E>,
     y: Dst<'a, E>,
 }
 
-impl<E: Element> MapOp for Activate<'_, E> {
+impl<E: Element> MapOp<0, 1, 1> for Activate<'_, E> {
+    type Element = E;
     type Channel<V: Vector> = ();
 
     #[inline(always)]
-    unsafe fn channel<V: Vector>(&self, _: impl Access, _: usize) {}
+    fn operands(&self) -> Operands<'_, E, 0, 1, 1> {
+        Operands { channels: [], inputs: [Some(self.x.into())], outputs: [Some(self.y.into())] }
+    }
 
     #[inline(always)]
-    unsafe fn apply<V: Vector>(&self, access: impl Access, (): (), _: usize, at: usize) {
-        // SAFETY: the caller's promise.
-        unsafe { store(access, self.y, at, forward::<V>(Some(self.act), load(access, self.x, at))) }
+    fn channel<V: Vector>(&self, _: Simd<V>, []: [V; 0]) {}
+
+    #[inline(always)]
+    fn apply<V: Vector>(&self, _: Place<V, impl Access>, (): (), [x]: [V; 1]) -> [V; 1] {
+        [forward(Some(self.act), x)]
     }
 }
 
+#[derive(Clone, Copy)]
 struct ActivateBackward<'a, E> {
     act: Activation,
     dy: Src<'a, E>,
@@ -107,22 +113,26 @@ struct ActivateBackward<'a, E> {
     dx: Dst<'a, E>,
 }
 
-impl<E: Element> MapOp for ActivateBackward<'_, E> {
+impl<E: Element> MapOp<0, 2, 1> for ActivateBackward<'_, E> {
+    type Element = E;
     type Channel<V: Vector> = ();
 
     #[inline(always)]
-    unsafe fn channel<V: Vector>(&self, _: impl Access, _: usize) {}
+    fn operands(&self) -> Operands<'_, E, 0, 2, 1> {
+        let inputs = [self.dy, self.y].map(|view| Some(view.into()));
+        Operands { channels: [], inputs, outputs: [Some(self.dx.into())] }
+    }
 
     #[inline(always)]
-    unsafe fn apply<V: Vector>(&self, access: impl Access, (): (), _: usize, at: usize) {
-        // SAFETY: the caller's promise.
-        unsafe {
-            let dx = backward::<V>(self.act, load(access, self.dy, at), load(access, self.y, at));
-            store(access, self.dx, at, dx);
-        }
+    fn channel<V: Vector>(&self, _: Simd<V>, []: [V; 0]) {}
+
+    #[inline(always)]
+    fn apply<V: Vector>(&self, _: Place<V, impl Access>, (): (), [dy, y]: [V; 2]) -> [V; 1] {
+        [backward(self.act, dy, y)]
     }
 }
 
+#[derive(Clone, Copy)]
 struct Add<'a, E> {
     act: Option<Activation>,
     a: Rows<'a, E>,
@@ -130,18 +140,20 @@ struct Add<'a, E> {
     y: Dst<'a, E>,
 }
 
-impl<E: Element> MapOp for Add<'_, E> {
+impl<E: Element> MapOp<0, 2, 1> for Add<'_, E> {
+    type Element = E;
     type Channel<V: Vector> = ();
 
     #[inline(always)]
-    unsafe fn channel<V: Vector>(&self, _: impl Access, _: usize) {}
+    fn operands(&self) -> Operands<'_, E, 0, 2, 1> {
+        Operands { channels: [], inputs: [self.a, self.b].map(Some), outputs: [Some(self.y.into())] }
+    }
 
     #[inline(always)]
-    unsafe fn apply<V: Vector>(&self, access: impl Access, (): (), row: usize, at: usize) {
-        // SAFETY: the caller's promise.
-        unsafe {
-            let sum = self.a.load::<V>(access, row, at).add(self.b.load(access, row, at));
-            store(access, self.y, at, forward(self.act, sum));
-        }
+    fn channel<V: Vector>(&self, _: Simd<V>, []: [V; 0]) {}
+
+    #[inline(always)]
+    fn apply<V: Vector>(&self, _: Place<V, impl Access>, (): (), [a, b]: [V; 2]) -> [V; 1] {
+        [forward(self.act, a.add(b))]
     }
 }

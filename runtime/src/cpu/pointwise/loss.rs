@@ -2,17 +2,17 @@
 
 use super::activation::exp;
 use crate::cpu::ctx::Ctx;
-use crate::cpu::maps::expect_len;
-use crate::cpu::memory::{Dst, LINE, Src};
-use crate::cpu::simd::{Vector, Work};
+use crate::cpu::maps::{Partials, expect_len};
+use crate::cpu::memory::{Dst, Src};
+use crate::cpu::simd::{Simd, Vector, Work};
 use crate::cpu::threads::chunk;
 
-/// `f64` numbers per thread: one cache line each.
-const SLOT: usize = LINE / 2;
+/// Of each thread: loss, and right answers.
+type Sums<'a> = Partials<'a, 2, 0>;
 
 /// Floats of scratch memory for [`cross_entropy`].
 pub fn cross_entropy_scratch_len(threads: usize) -> usize {
-    threads * LINE
+    Sums::scratch_len(1, threads)
 }
 
 /// `y = exp(x - max) / sum(exp(x - max))` for each of the rows of `classes`; `y` may be `x`.
@@ -42,33 +42,30 @@ pub fn cross_entropy(
     expect_len(loss.len(), 1, "loss");
     expect_len(correct.len(), 1, "correct");
     let threads = ctx.threads.count();
-    assert!(ctx.scratch.len() >= cross_entropy_scratch_len(threads), "scratch memory is too small");
-    let partials = ctx.scratch.ptr().cast::<f64>();
-    assert!(partials.is_aligned(), "scratch memory starts at a cache line");
-    let slots = SharedSlots(partials);
+    let partials = Sums::new(ctx, 1);
+    // SAFETY: nothing writes logits or labels meanwhile.
+    let (logits, labels) = unsafe { (x.slice(), labels.slice()) };
     ctx.parallel(x.len(), &|thread| {
         let mut sum = [0.0, 0.0];
         for row in chunk(rows, 1, thread, threads) {
-            // SAFETY: nothing writes logits or labels meanwhile.
-            let (logits, label) = unsafe { (&x.slice()[row * classes..][..classes], labels.slice()[row]) };
+            let (logits, label) = (&logits[row * classes..][..classes], labels[row]);
             let [row_loss, right] = ctx.isa.dispatch(Loss { logits, label, smoothing });
             sum[0] += row_loss;
             sum[1] += right;
         }
-        // SAFETY: the thread's own slot, inside the scratch memory.
-        unsafe { slots.at(thread).write(sum) };
+        // SAFETY: the thread's own.
+        let ([loss, correct], []) = unsafe { partials.of(thread) };
+        (loss[0], correct[0]) = (sum[0], sum[1]);
     });
     let mut total = [0.0, 0.0];
     for thread in 0..threads {
         // SAFETY: written above; the threads are done.
-        let sum = unsafe { slots.at(thread).read() };
+        let sum = unsafe { partials.total(thread, 0) };
         total = [total[0] + sum[0], total[1] + sum[1]];
     }
-    // SAFETY: one element each.
-    unsafe {
-        loss.ptr().write((total[0] / rows as f64) as f32);
-        correct.ptr().write(total[1] as f32);
-    }
+    // SAFETY: the threads are done.
+    let (loss, correct) = unsafe { (loss.slice(0..1), correct.slice(0..1)) };
+    (loss[0], correct[0]) = ((total[0] / rows as f64) as f32, total[1] as f32);
 }
 
 /// `dx = (softmax(x) - target) / rows` with `target = (1 - s) * onehot(label) + s / classes`.
@@ -89,8 +86,8 @@ pub fn cross_entropy_backward(
         for row in chunk(rows, 1, thread, ctx.threads.count()) {
             ctx.isa.dispatch(Softmax { x, y: dx, row, classes });
             // SAFETY: the row is this thread's; nothing writes labels.
-            let (dx, label) =
-                unsafe { (dx.slice(row * classes..(row + 1) * classes), labels.slice()[row] as usize) };
+            let (dx, labels) = unsafe { (dx.slice(row * classes..(row + 1) * classes), labels.slice()) };
+            let label = labels[row] as usize;
             for (class, d) in dx.iter_mut().enumerate() {
                 *d = (*d - if class == label { on } else { off }) * per_row;
             }
@@ -102,20 +99,6 @@ pub fn cross_entropy_backward(
 fn targets(classes: usize, smoothing: f32) -> [f64; 2] {
     let off = f64::from(smoothing) / classes as f64;
     [1.0 - f64::from(smoothing) + off, off]
-}
-
-/// The threads' partial sums, [`SLOT`] apart.
-#[derive(Clone, Copy)]
-struct SharedSlots(*mut f64);
-
-// SAFETY: each thread writes its own slot only; they are read after all threads are done.
-unsafe impl Sync for SharedSlots {}
-
-impl SharedSlots {
-    /// A thread's slot.
-    fn at(self, thread: usize) -> *mut [f64; 2] {
-        self.0.wrapping_add(thread * SLOT).cast()
-    }
 }
 
 /// The largest, NaNs left out.
@@ -135,7 +118,7 @@ impl Work for Softmax<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<V: Vector>(self) {
+    fn run<V: Vector>(self, _: Simd<V>) {
         let range = self.row * self.classes..(self.row + 1) * self.classes;
         // SAFETY: the row is this thread's. `y` may be `x`: the copy is exact then, and from here on only `y` is used.
         let y = unsafe {
@@ -160,7 +143,7 @@ impl Work for Loss<'_> {
     type Output = [f64; 2];
 
     #[inline(always)]
-    fn run<V: Vector>(self) -> [f64; 2] {
+    fn run<V: Vector>(self, _: Simd<V>) -> [f64; 2] {
         let max = max(self.logits);
         let sum: f64 = self.logits.iter().map(|&v| f64::from(exp(v - max))).sum();
         let log_sum = f64::from(max) + sum.ln();

@@ -5,9 +5,9 @@ use resnetc_compiler::ir::op::{Activation, Epilogue};
 
 use super::activation::{backward, forward};
 use crate::cpu::ctx::Ctx;
-use crate::cpu::maps::{Columns, MapOp, expect_len, map_flat, map_row_range};
+use crate::cpu::maps::{Columns, MapOp, Operands, Place, Rows, RowsMut, expect_len, map_flat, map_row_range};
 use crate::cpu::memory::{Dst, Src};
-use crate::cpu::simd::{Access, Element, First, Full, Vector, Work, load, store};
+use crate::cpu::simd::{Access, Element, First, Full, Simd, Vector, Work};
 use crate::cpu::threads::chunk;
 
 /// Pixels whose products are summed before they are added to the gate's gradient, so that large images round less.
@@ -25,8 +25,7 @@ pub fn mul<E: Element>(
     for l in [a.len(), b.len(), residual.map_or(len, Src::len)] {
         expect_len(l, len, "maps");
     }
-    // SAFETY: all views have the map's length.
-    unsafe { map_flat(ctx, len, &Mul { act: epilogue.act, a, b, residual, y }) };
+    map_flat(ctx, len, &Mul { act: epilogue.act, a, b, residual, y });
 }
 
 /// `y = act(a * gate + residual)`: `a [images, pixels, channels]`, `gate [images, channels]`; `y` may be either map.
@@ -49,13 +48,14 @@ pub fn gate<E: Element>(
         for image in rows.start / pixels..rows.end.div_ceil(pixels) {
             let first = image * pixels;
             let rows = rows.start.max(first)..rows.end.min(first + pixels);
-            let op = Gated { op: &op, gate: image * channels };
-            // SAFETY: the rows are this thread's, and inside the views, whose lengths have been checked.
+            let op = Gated { op: &op, gate: op.b.part(image * channels..(image + 1) * channels) };
+            // SAFETY: the rows are this thread's.
             unsafe { map_row_range(ctx, rows, channels, &op) };
         }
     });
 }
 
+#[derive(Clone, Copy)]
 struct Mul<'a, E, B> {
     act: Option<Activation>,
     a: Src<'a, E>,
@@ -65,55 +65,61 @@ struct Mul<'a, E, B> {
 }
 
 impl<E: Element, B: Element> Mul<'_, E, B> {
-    /// # Safety
-    /// As [`MapOp::apply`]; `b` are the second factors of the elements from `at` on.
+    /// The result of both factors.
     #[inline(always)]
-    unsafe fn times<V: Vector>(&self, access: impl Access, b: V, at: usize) {
-        // SAFETY: the caller's promise.
-        unsafe {
-            let a: V = load(access, self.a, at);
-            let v = match self.residual {
-                Some(residual) => a.mul_add(b, load(access, residual, at)),
-                None => a.mul(b),
-            };
-            store(access, self.y, at, forward(self.act, v));
-        }
+    fn times<V: Vector>(&self, [a, b, residual]: [V; 3]) -> V {
+        let v = if self.residual.is_some() { a.mul_add(b, residual) } else { a.mul(b) };
+        forward(self.act, v)
     }
 }
 
-impl<E: Element, B: Element> MapOp for Mul<'_, E, B> {
+impl<E: Element> MapOp<0, 3, 1> for Mul<'_, E, E> {
+    type Element = E;
     type Channel<V: Vector> = ();
 
     #[inline(always)]
-    unsafe fn channel<V: Vector>(&self, _: impl Access, _: usize) {}
+    fn operands(&self) -> Operands<'_, E, 0, 3, 1> {
+        let inputs = [Some(self.a.into()), Some(self.b.into()), self.residual.map(Rows::from)];
+        Operands { channels: [], inputs, outputs: [Some(self.y.into())] }
+    }
 
     #[inline(always)]
-    unsafe fn apply<V: Vector>(&self, access: impl Access, (): (), _: usize, at: usize) {
-        // SAFETY: the caller's promise.
-        unsafe { self.times::<V>(access, load(access, self.b, at), at) }
+    fn channel<V: Vector>(&self, _: Simd<V>, []: [V; 0]) {}
+
+    #[inline(always)]
+    fn apply<V: Vector>(&self, _: Place<V, impl Access>, (): (), inputs: [V; 3]) -> [V; 1] {
+        [self.times(inputs)]
     }
 }
 
 /// A product with the gate of one image.
-struct Gated<'a, E, B> {
-    op: &'a Mul<'a, E, B>,
-    /// Where the image's part of the gate starts.
-    gate: usize,
+#[derive(Clone, Copy)]
+struct Gated<'a, E> {
+    op: &'a Mul<'a, E, f32>,
+    /// The image's part of the gate.
+    gate: Src<'a, f32>,
 }
 
-impl<E: Element, B: Element> MapOp for Gated<'_, E, B> {
+impl<E: Element> MapOp<1, 2, 1> for Gated<'_, E> {
+    type Element = E;
+    /// The gate.
     type Channel<V: Vector> = V;
 
     #[inline(always)]
-    unsafe fn channel<V: Vector>(&self, access: impl Access, c: usize) -> V {
-        // SAFETY: the caller's promise.
-        unsafe { load(access, self.op.b, self.gate + c) }
+    fn operands(&self) -> Operands<'_, E, 1, 2, 1> {
+        let Mul { a, residual, y, .. } = *self.op;
+        let inputs = [Some(a.into()), residual.map(Rows::from)];
+        Operands { channels: [Some(self.gate)], inputs, outputs: [Some(y.into())] }
     }
 
     #[inline(always)]
-    unsafe fn apply<V: Vector>(&self, access: impl Access, gate: V, _: usize, at: usize) {
-        // SAFETY: the caller's promise.
-        unsafe { self.op.times::<V>(access, gate, at) }
+    fn channel<V: Vector>(&self, _: Simd<V>, [gate]: [V; 1]) -> V {
+        gate
+    }
+
+    #[inline(always)]
+    fn apply<V: Vector>(&self, _: Place<V, impl Access>, gate: V, [a, residual]: [V; 2]) -> [V; 1] {
+        [self.op.times([a, gate, residual])]
     }
 }
 
@@ -142,8 +148,7 @@ pub fn mul_backward<E: Element>(
     for l in [b.len(), out.db.len()] {
         expect_len(l, dy.len(), "the second factor");
     }
-    // SAFETY: all views have the map's length.
-    unsafe { map_flat(ctx, dy.len(), &op) };
+    map_flat(ctx, dy.len(), &op);
 }
 
 /// The same of [`gate()`]: its gradient is summed over the image.
@@ -166,6 +171,7 @@ pub fn gate_backward<E: Element>(
     });
 }
 
+#[derive(Clone, Copy)]
 struct MulBackward<'a, E, B> {
     dy: Src<'a, E>,
     a: Src<'a, E>,
@@ -184,41 +190,38 @@ impl<E: Element, B: Element> MulBackward<'_, E, B> {
         expect_len(self.out.dresidual.map_or(len, Dst::len), len, "dresidual");
     }
 
-    /// Stores the gradients of the first factor and of the residual; returns that of the second, element by element.
-    ///
-    /// # Safety
-    /// As [`MapOp::apply`]; `b` are the second factors of the elements from `at` on.
+    /// The gradients of both factors and of the residual, of the gradient `dy`, both factors and the result `y`.
     #[inline(always)]
-    unsafe fn times<V: Vector>(&self, access: impl Access, b: V, at: usize) -> V {
-        // SAFETY: the caller's promise.
-        unsafe {
-            let mut dy: V = load(access, self.dy, at);
-            if let Some((act, y)) = self.mask {
-                dy = backward(act, dy, load(access, y, at));
-            }
-            let db = dy.mul(load(access, self.a, at));
-            store(access, self.out.da, at, dy.mul(b));
-            if let Some(dresidual) = self.out.dresidual {
-                store(access, dresidual, at, dy);
-            }
-            db
-        }
+    fn times<V: Vector>(&self, [dy, a, b, y]: [V; 4]) -> [V; 3] {
+        let dy = match self.mask {
+            Some((act, _)) => backward(act, dy, y),
+            None => dy,
+        };
+        [dy.mul(b), dy.mul(a), dy]
     }
 }
 
-impl<E: Element, B: Element> MapOp for MulBackward<'_, E, B> {
+impl<E: Element> MapOp<0, 4, 3> for MulBackward<'_, E, E> {
+    type Element = E;
     type Channel<V: Vector> = ();
 
     #[inline(always)]
-    unsafe fn channel<V: Vector>(&self, _: impl Access, _: usize) {}
+    fn operands(&self) -> Operands<'_, E, 0, 4, 3> {
+        let [dy, a, b] = [self.dy, self.a, self.b].map(|view| Some(view.into()));
+        let ProductGradients { da, db, dresidual } = self.out;
+        Operands {
+            channels: [],
+            inputs: [dy, a, b, self.mask.map(|(_, y)| y.into())],
+            outputs: [Some(da.into()), Some(db.into()), dresidual.map(RowsMut::from)],
+        }
+    }
 
     #[inline(always)]
-    unsafe fn apply<V: Vector>(&self, access: impl Access, (): (), _: usize, at: usize) {
-        // SAFETY: the caller's promise.
-        unsafe {
-            let db = self.times::<V>(access, load(access, self.b, at), at);
-            store(access, self.out.db, at, db);
-        }
+    fn channel<V: Vector>(&self, _: Simd<V>, []: [V; 0]) {}
+
+    #[inline(always)]
+    fn apply<V: Vector>(&self, _: Place<V, impl Access>, (): (), inputs: [V; 4]) -> [V; 3] {
+        self.times(inputs)
     }
 }
 
@@ -232,27 +235,47 @@ struct GateBackward<'a, E> {
 }
 
 impl<E: Element> GateBackward<'_, E> {
+    /// All maps but the gate and its gradient.
+    #[inline(always)]
+    fn maps(&self) -> Operands<'_, E, 0, 3, 2> {
+        let MulBackward { dy, a, mask, ref out, .. } = *self.op;
+        Operands {
+            channels: [],
+            inputs: [Some(dy.into()), Some(a.into()), mask.map(|(_, y)| y.into())],
+            outputs: [Some(out.da.into()), out.dresidual.map(RowsMut::from)],
+        }
+    }
+
     /// The column of channels from `c` on, in the block of pixels from `start` on.
     ///
     /// # Safety
-    /// Dispatched as [`Vector`] demands; image, channels and pixel exist and the column is this thread's.
+    /// Image, channels and pixel exist, and the column is this thread's.
     #[inline(always)]
-    unsafe fn block<V: Vector>(&self, access: impl Access, image: usize, c: usize, start: usize) {
+    unsafe fn block<V: Vector>(
+        &self,
+        simd: Simd<V>,
+        access: impl Access,
+        maps: &Operands<'_, E, 0, 3, 2>,
+        [image, c, start]: [usize; 3],
+    ) {
         let [_, pixels, channels] = self.size;
         let place = image * channels + c;
+        let dgate = self.op.out.db.ptr().wrapping_add(place);
         // SAFETY: the caller's promise.
         unsafe {
-            let gate: V = load(access, self.op.b, place);
-            let mut sum = V::zero();
+            let gate: V = access.load(simd, self.op.b.ptr().add(place));
+            let mut sum = simd.zero();
             for pixel in start..pixels.min(start + BLOCK) {
                 let at = (image * pixels + pixel) * channels + c;
-                sum = sum.add(self.op.times::<V>(access, gate, at));
+                let [dy, a, y] = maps.load(simd, access, 0, at);
+                let [da, db, dresidual] = self.op.times([dy, a, gate, y]);
+                maps.store(access, 0, at, [da, dresidual]);
+                sum = sum.add(db);
             }
-            let dgate = self.op.out.db;
             if start > 0 {
-                sum = sum.add(access.load(dgate.ptr().add(place)));
+                sum = sum.add(access.load(simd, dgate.cast_const()));
             }
-            store(access, dgate, place, sum);
+            access.store(sum, dgate);
         }
     }
 }
@@ -261,20 +284,22 @@ impl<E: Element> Work for GateBackward<'_, E> {
     type Output = ();
 
     #[inline(always)]
-    fn run<V: Vector>(self) {
+    fn run<V: Vector>(self, simd: Simd<V>) {
+        let (maps, [images, pixels, channels]) = (self.maps(), self.size);
+        maps.expect(images * pixels, channels);
         let (per_image, range) = (self.columns.per_image, self.columns.range.clone());
         let mut next = range.start;
         while next < range.end {
             let (image, end) = (next / per_image, range.end.min((next / per_image + 1) * per_image));
-            for start in (0..self.size[1]).step_by(BLOCK) {
+            for start in (0..pixels).step_by(BLOCK) {
                 for c in (next..end).map(|column| self.columns.place(column).1) {
-                    let left = self.size[2] - c;
+                    let left = channels - c;
                     // SAFETY: the column is this thread's; no channel beyond the last is touched.
                     unsafe {
                         if left < V::LANES {
-                            self.block::<V>(First(left), image, c, start);
+                            self.block(simd, First::new::<V>(left), &maps, [image, c, start]);
                         } else {
-                            self.block::<V>(Full, image, c, start);
+                            self.block(simd, Full, &maps, [image, c, start]);
                         }
                     }
                 }

@@ -3,9 +3,9 @@
 use resnetc_compiler::ir::update::{AdamWAttrs, SgdAttrs};
 
 use crate::cpu::ctx::Ctx;
-use crate::cpu::maps::{MapOp, expect_len, map_flat};
+use crate::cpu::maps::{MapOp, Operands, Place, expect_len, map_flat};
 use crate::cpu::memory::{Dst, Src};
-use crate::cpu::simd::{Access, Vector, load, store};
+use crate::cpu::simd::{Access, Simd, Vector};
 
 /// What changes from step to step, as it lies in memory.
 #[derive(Debug, Clone, Copy)]
@@ -31,10 +31,10 @@ pub fn sgd(
     expect_len(grad.len(), param.len(), "grad");
     expect_len(velocity.len(), param.len(), "velocity");
     let op = Sgd { attrs: *attrs, lr: now.rate, first: now.step == 0, grad, param, velocity };
-    // SAFETY: equal lengths.
-    unsafe { map_flat(ctx, param.len(), &op) }
+    map_flat(ctx, param.len(), &op);
 }
 
+#[derive(Clone, Copy)]
 struct Sgd<'a> {
     attrs: SgdAttrs,
     lr: f32,
@@ -55,44 +55,43 @@ struct Constants<V> {
     step: V,
 }
 
-impl MapOp for Sgd<'_> {
+impl MapOp<0, 3, 2> for Sgd<'_> {
+    type Element = f32;
     type Channel<V: Vector> = Constants<V>;
 
     #[inline(always)]
-    unsafe fn channel<V: Vector>(&self, _: impl Access, _: usize) -> Constants<V> {
-        // SAFETY: the caller's promise.
-        unsafe {
-            Constants {
-                decay: V::splat(self.attrs.weight_decay),
-                momentum: V::splat(self.attrs.momentum),
-                // PyTorch subtracts in double precision.
-                entry: V::splat((1.0 - f64::from(self.attrs.dampening)) as f32),
-                step: V::splat(-self.lr),
-            }
+    fn operands(&self) -> Operands<'_, f32, 0, 3, 2> {
+        let velocity = (self.attrs.momentum != 0.0).then_some(self.velocity);
+        let old_velocity = velocity.filter(|_| !self.first).map(|view| view.src().into());
+        Operands {
+            channels: [],
+            inputs: [Some(self.param.src().into()), Some(self.grad.into()), old_velocity],
+            outputs: [Some(self.param.into()), velocity.map(|view| view.into())],
         }
     }
 
     #[inline(always)]
-    unsafe fn apply<V: Vector>(&self, access: impl Access, k: Constants<V>, _: usize, at: usize) {
-        // SAFETY: the caller's promise.
-        unsafe {
-            let p: V = load(access, self.param.src(), at);
-            let mut g: V = load(access, self.grad, at);
-            if self.attrs.weight_decay != 0.0 {
-                g = p.mul_add(k.decay, g);
-            }
-            if self.attrs.momentum != 0.0 {
-                let v = if self.first {
-                    g
-                } else {
-                    let v: V = load(access, self.velocity.src(), at);
-                    g.mul_add(k.entry, v.mul(k.momentum))
-                };
-                store(access, self.velocity, at, v);
-                g = if self.attrs.nesterov { v.mul_add(k.momentum, g) } else { v };
-            }
-            store(access, self.param, at, g.mul_add(k.step, p));
+    fn channel<V: Vector>(&self, simd: Simd<V>, []: [V; 0]) -> Constants<V> {
+        Constants {
+            decay: simd.splat(self.attrs.weight_decay),
+            momentum: simd.splat(self.attrs.momentum),
+            // PyTorch subtracts in double precision.
+            entry: simd.splat((1.0 - f64::from(self.attrs.dampening)) as f32),
+            step: simd.splat(-self.lr),
         }
+    }
+
+    #[inline(always)]
+    fn apply<V: Vector>(&self, _: Place<V, impl Access>, k: Constants<V>, [p, g, v]: [V; 3]) -> [V; 2] {
+        let (mut g, mut v) = (g, v);
+        if self.attrs.weight_decay != 0.0 {
+            g = p.mul_add(k.decay, g);
+        }
+        if self.attrs.momentum != 0.0 {
+            v = if self.first { g } else { g.mul_add(k.entry, v.mul(k.momentum)) };
+            g = if self.attrs.nesterov { v.mul_add(k.momentum, g) } else { v };
+        }
+        [g.mul_add(k.step, p), v]
     }
 }
 
@@ -123,10 +122,10 @@ pub fn adamw(
         mean,
         square,
     };
-    // SAFETY: equal lengths.
-    unsafe { map_flat(ctx, param.len(), &op) }
+    map_flat(ctx, param.len(), &op);
 }
 
+#[derive(Clone, Copy)]
 struct AdamW<'a> {
     /// `1 - lr * weight_decay`
     kept: f32,
@@ -155,38 +154,42 @@ struct AdamWConstants<V> {
     correction: V,
 }
 
-impl MapOp for AdamW<'_> {
+impl MapOp<0, 4, 3> for AdamW<'_> {
+    type Element = f32;
     type Channel<V: Vector> = AdamWConstants<V>;
 
     #[inline(always)]
-    unsafe fn channel<V: Vector>(&self, _: impl Access, _: usize) -> AdamWConstants<V> {
-        // SAFETY: the caller's promise.
-        unsafe {
-            AdamWConstants {
-                kept: V::splat(self.kept),
-                entries: [V::splat(self.entries[0]), V::splat(self.entries[1])],
-                beta2: V::splat(self.beta2),
-                eps: V::splat(self.eps),
-                step: V::splat(-self.rate),
-                correction: V::splat(self.correction),
-            }
+    fn operands(&self) -> Operands<'_, f32, 0, 4, 3> {
+        let AdamW { grad, param, mean, square, .. } = *self;
+        Operands {
+            channels: [],
+            inputs: [param.src(), grad, mean.src(), square.src()].map(|view| Some(view.into())),
+            outputs: [param, mean, square].map(|view| Some(view.into())),
         }
     }
 
     #[inline(always)]
-    unsafe fn apply<V: Vector>(&self, access: impl Access, k: AdamWConstants<V>, _: usize, at: usize) {
-        // SAFETY: the caller's promise.
-        unsafe {
-            let p: V = load(access, self.param.src(), at);
-            let g: V = load(access, self.grad, at);
-            let m: V = load(access, self.mean.src(), at);
-            let v: V = load(access, self.square.src(), at);
-            let m = g.sub(m).mul_add(k.entries[0], m);
-            let v = g.mul(g).mul_add(k.entries[1], v.mul(k.beta2));
-            store(access, self.mean, at, m);
-            store(access, self.square, at, v);
-            let root = v.sqrt().div(k.correction).add(k.eps);
-            store(access, self.param, at, m.div(root).mul_add(k.step, p.mul(k.kept)));
+    fn channel<V: Vector>(&self, simd: Simd<V>, []: [V; 0]) -> AdamWConstants<V> {
+        AdamWConstants {
+            kept: simd.splat(self.kept),
+            entries: [simd.splat(self.entries[0]), simd.splat(self.entries[1])],
+            beta2: simd.splat(self.beta2),
+            eps: simd.splat(self.eps),
+            step: simd.splat(-self.rate),
+            correction: simd.splat(self.correction),
         }
+    }
+
+    #[inline(always)]
+    fn apply<V: Vector>(
+        &self,
+        _: Place<V, impl Access>,
+        k: AdamWConstants<V>,
+        [p, g, m, v]: [V; 4],
+    ) -> [V; 3] {
+        let m = g.sub(m).mul_add(k.entries[0], m);
+        let v = g.mul(g).mul_add(k.entries[1], v.mul(k.beta2));
+        let root = v.sqrt().div(k.correction).add(k.eps);
+        [m.div(root).mul_add(k.step, p.mul(k.kept)), m, v]
     }
 }

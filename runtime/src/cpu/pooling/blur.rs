@@ -5,24 +5,22 @@ use std::ops::Range;
 
 use resnetc_compiler::plan::BlurGeometry;
 
-use super::window::{PixelOp, windows};
+use super::window::{Pixel, PixelMap, PixelOp, Window, windows};
 use crate::cpu::ctx::Ctx;
 use crate::cpu::maps::expect_len;
 use crate::cpu::memory::{Dst, Src};
-use crate::cpu::simd::{Access, Element, Vector, load, store};
+use crate::cpu::simd::{Access, Element, Vector};
 
 /// `x [n, h, w, c] -> y [n, out, out, c]`
 pub fn blur_pool<E: Element>(ctx: &Ctx<'_>, g: &BlurGeometry, x: Src<'_, E>, y: Dst<'_, E>) {
     expect_lens(g, x.len(), y.len());
-    // SAFETY: the lengths have been checked.
-    unsafe { windows(ctx, [g.n * g.out[0], g.out[1], g.c], &BlurPool { g, x, y }) }
+    windows(ctx, [g.n * g.out[0], g.out[1], g.c], &BlurPool { g, x: PixelMap::new(x, g.c), y });
 }
 
 /// `dy [n, out, out, c] -> dx [n, h, w, c]`
 pub fn blur_pool_backward<E: Element>(ctx: &Ctx<'_>, g: &BlurGeometry, dy: Src<'_, E>, dx: Dst<'_, E>) {
     expect_lens(g, dx.len(), dy.len());
-    // SAFETY: the lengths have been checked.
-    unsafe { windows(ctx, [g.n * g.h, g.w, g.c], &BlurPoolBackward { g, dy, dx }) }
+    windows(ctx, [g.n * g.h, g.w, g.c], &BlurPoolBackward { g, dy: PixelMap::new(dy, g.c), dx });
 }
 
 fn expect_lens(g: &BlurGeometry, input: usize, output: usize) {
@@ -57,54 +55,62 @@ fn weight(size: usize, stride: usize, i: usize, o: usize) -> f32 {
 
 struct BlurPool<'a, E> {
     g: &'a BlurGeometry,
-    x: Src<'a, E>,
+    x: PixelMap<'a, E>,
     y: Dst<'a, E>,
 }
 
 impl<E: Element> PixelOp for BlurPool<'_, E> {
     #[inline(always)]
-    unsafe fn pixel<V: Vector>(&self, access: impl Access, row: usize, ox: usize, c: usize) {
+    fn window(&self, row: usize, ox: usize) -> Window {
         let g = self.g;
         let (image, oy) = (row / g.out[0], row % g.out[0]);
-        // SAFETY: the inputs are inside the image; the rest is the caller's promise.
-        unsafe {
-            let mut sum = V::zero();
-            for iy in inputs(g.h, g.stride[0], oy) {
-                let vertical = weight(g.h, g.stride[0], iy, oy);
-                for ix in inputs(g.w, g.stride[1], ox) {
-                    let factor = V::splat(vertical * weight(g.w, g.stride[1], ix, ox));
-                    let from = ((image * g.h + iy) * g.w + ix) * g.c + c;
-                    sum = load::<V>(access, self.x, from).mul_add(factor, sum);
-                }
+        let (rows, columns) = (inputs(g.h, g.stride[0], oy), inputs(g.w, g.stride[1], ox));
+        let first = (image * g.h + rows.start) * g.w + columns.start;
+        Window { at: [oy, ox], rows, columns, first, step: g.w }
+    }
+
+    #[inline(always)]
+    fn pixel<V: Vector>(&self, window: &Window, pixel: Pixel<V, impl Access>) {
+        let (g, [oy, ox]) = (self.g, window.at);
+        let mut sum = pixel.simd.zero();
+        for (iy, first) in window.lines() {
+            let vertical = weight(g.h, g.stride[0], iy, oy);
+            for (i, x) in pixel.line(self.x, first, window.columns.len()).enumerate() {
+                let factor = vertical * weight(g.w, g.stride[1], window.columns.start + i, ox);
+                sum = x.mul_add(pixel.simd.splat(factor), sum);
             }
-            store(access, self.y, (row * g.out[1] + ox) * g.c + c, sum);
         }
+        pixel.store(self.y, 0, sum);
     }
 }
 
 struct BlurPoolBackward<'a, E> {
     g: &'a BlurGeometry,
-    dy: Src<'a, E>,
+    dy: PixelMap<'a, E>,
     dx: Dst<'a, E>,
 }
 
 impl<E: Element> PixelOp for BlurPoolBackward<'_, E> {
     #[inline(always)]
-    unsafe fn pixel<V: Vector>(&self, access: impl Access, row: usize, ix: usize, c: usize) {
+    fn window(&self, row: usize, ix: usize) -> Window {
         let g = self.g;
         let (image, iy) = (row / g.h, row % g.h);
-        // SAFETY: the outputs are inside the map; the rest is the caller's promise.
-        unsafe {
-            let mut sum = V::zero();
-            for oy in outputs(g.out[0], g.stride[0], iy) {
-                let vertical = weight(g.h, g.stride[0], iy, oy);
-                for ox in outputs(g.out[1], g.stride[1], ix) {
-                    let factor = V::splat(vertical * weight(g.w, g.stride[1], ix, ox));
-                    let from = ((image * g.out[0] + oy) * g.out[1] + ox) * g.c + c;
-                    sum = load::<V>(access, self.dy, from).mul_add(factor, sum);
-                }
+        let (rows, columns) = (outputs(g.out[0], g.stride[0], iy), outputs(g.out[1], g.stride[1], ix));
+        let first = (image * g.out[0] + rows.start) * g.out[1] + columns.start;
+        Window { at: [iy, ix], rows, columns, first, step: g.out[1] }
+    }
+
+    #[inline(always)]
+    fn pixel<V: Vector>(&self, window: &Window, pixel: Pixel<V, impl Access>) {
+        let (g, [iy, ix]) = (self.g, window.at);
+        let mut sum = pixel.simd.zero();
+        for (oy, first) in window.lines() {
+            let vertical = weight(g.h, g.stride[0], iy, oy);
+            for (i, dy) in pixel.line(self.dy, first, window.columns.len()).enumerate() {
+                let factor = vertical * weight(g.w, g.stride[1], ix, window.columns.start + i);
+                sum = dy.mul_add(pixel.simd.splat(factor), sum);
             }
-            store(access, self.dx, (row * g.w + ix) * g.c + c, sum);
         }
+        pixel.store(self.dx, 0, sum);
     }
 }

@@ -1,9 +1,9 @@
 //! Means over whole images, and their gradient.
 
 use crate::cpu::ctx::Ctx;
-use crate::cpu::maps::{ColumnOp, expect_len, for_columns};
+use crate::cpu::maps::{Column, ColumnOp, expect_len, for_columns};
 use crate::cpu::memory::{Dst, Src};
-use crate::cpu::simd::{Access, Element, Vector, load, store};
+use crate::cpu::simd::{Access, Element, Vector};
 
 /// Pixels whose sum is taken before it is added to the image's, so that large images round less.
 const BLOCK: usize = 64;
@@ -17,7 +17,7 @@ pub fn global_avg_pool<E: Element>(
 ) {
     expect_len(x.len(), images * pixels * channels, "x");
     expect_len(y.len(), images * channels, "y");
-    for_columns(ctx, [images, pixels, channels], &Mean { pixels, channels, x, y });
+    for_columns(ctx, [images, pixels, channels], &Mean { pixels, x, y });
 }
 
 /// `dx = dy / pixels`: `dy [images, channels] -> dx [images, pixels, channels]`.
@@ -29,53 +29,42 @@ pub fn global_avg_pool_backward<E: Element>(
 ) {
     expect_len(dx.len(), images * pixels * channels, "dx");
     expect_len(dy.len(), images * channels, "dy");
-    for_columns(ctx, [images, pixels, channels], &Spread { pixels, channels, dy, dx });
+    for_columns(ctx, [images, pixels, channels], &Spread { pixels, dy, dx });
 }
 
 struct Mean<'a, E> {
     pixels: usize,
-    channels: usize,
     x: Src<'a, E>,
     y: Dst<'a, f32>,
 }
 
 impl<E: Element> ColumnOp for Mean<'_, E> {
     #[inline(always)]
-    unsafe fn column<V: Vector>(&self, access: impl Access, image: usize, c: usize, _lanes: usize) {
-        // SAFETY: the caller's promise.
-        unsafe {
-            let mut sum = V::zero();
-            for start in (0..self.pixels).step_by(BLOCK) {
-                let mut part = V::zero();
-                for pixel in start..self.pixels.min(start + BLOCK) {
-                    let at = (image * self.pixels + pixel) * self.channels + c;
-                    part = part.add(load(access, self.x, at));
-                }
-                sum = sum.add(part);
+    fn column<V: Vector>(&self, column: Column<V, impl Access>) {
+        let mut sum = column.simd.zero();
+        for start in (0..self.pixels).step_by(BLOCK) {
+            let mut part = column.simd.zero();
+            for v in column.pixels(self.x, start..self.pixels.min(start + BLOCK)) {
+                part = part.add(v);
             }
-            let mean = sum.div(V::splat(self.pixels as f32));
-            store(access, self.y, image * self.channels + c, mean);
+            sum = sum.add(part);
         }
+        column.store(self.y, sum.div(column.simd.splat(self.pixels as f32)));
     }
 }
 
 struct Spread<'a, E> {
     pixels: usize,
-    channels: usize,
     dy: Src<'a, f32>,
     dx: Dst<'a, E>,
 }
 
 impl<E: Element> ColumnOp for Spread<'_, E> {
     #[inline(always)]
-    unsafe fn column<V: Vector>(&self, access: impl Access, image: usize, c: usize, _lanes: usize) {
-        // SAFETY: the caller's promise.
-        unsafe {
-            let dy: V = load(access, self.dy, image * self.channels + c);
-            let part = dy.div(V::splat(self.pixels as f32));
-            for pixel in 0..self.pixels {
-                store(access, self.dx, (image * self.pixels + pixel) * self.channels + c, part);
-            }
+    fn column<V: Vector>(&self, column: Column<V, impl Access>) {
+        let part = column.load(self.dy).div(column.simd.splat(self.pixels as f32));
+        for pixel in column.pixels_mut(self.dx) {
+            pixel.store(part);
         }
     }
 }

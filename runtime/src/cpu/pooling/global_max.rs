@@ -1,9 +1,9 @@
 //! Maxima over whole images, and their gradient.
 
 use crate::cpu::ctx::Ctx;
-use crate::cpu::maps::{ColumnOp, expect_len, for_columns};
+use crate::cpu::maps::{Column, ColumnOp, expect_len, for_columns};
 use crate::cpu::memory::{Dst, Src};
-use crate::cpu::simd::{Access, Element, Vector, load, store};
+use crate::cpu::simd::{Access, Element, MAX_LANES, Vector};
 
 /// Pixels up to here are whole numbers in `f32`.
 const MAX_PIXELS: usize = 1 << 24;
@@ -24,7 +24,7 @@ pub fn global_max_pool<E: Element>(
     expect_len(x.len(), images * pixels * channels, "x");
     expect_len(y.len(), images * channels, "y");
     expect_len(positions.map_or(y.len(), Dst::len), y.len(), "positions");
-    for_columns(ctx, [images, pixels, channels], &Max { pixels, channels, x, y, positions });
+    for_columns(ctx, [images, pixels, channels], &Max { pixels, x, y, positions });
 }
 
 /// Every `dy` goes to its maximum's pixel: `dy [images, channels] -> dx [images, pixels, channels]`.
@@ -42,12 +42,11 @@ pub fn global_max_pool_backward<E: Element>(
     expect_len(dx.len(), images * pixels * channels, "dx");
     expect_len(dy.len(), images * channels, "dy");
     expect_len(positions.len(), dy.len(), "positions");
-    for_columns(ctx, [images, pixels, channels], &Scatter { pixels, channels, dy, positions, dx });
+    for_columns(ctx, [images, pixels, channels], &Scatter { dy, positions, dx });
 }
 
 struct Max<'a, E> {
     pixels: usize,
-    channels: usize,
     x: Src<'a, E>,
     y: Dst<'a, f32>,
     positions: Option<Dst<'a, u32>>,
@@ -55,31 +54,23 @@ struct Max<'a, E> {
 
 impl<E: Element> ColumnOp for Max<'_, E> {
     #[inline(always)]
-    unsafe fn column<V: Vector>(&self, access: impl Access, image: usize, c: usize, lanes: usize) {
-        let out = image * self.channels + c;
-        // SAFETY: the caller's promise; no vector is longer than 16.
-        unsafe {
-            let (mut best, mut at) = (V::splat(f32::NEG_INFINITY), V::zero());
-            for pixel in 0..self.pixels {
-                let v: V = load(access, self.x, (image * self.pixels + pixel) * self.channels + c);
-                at = v.if_above_or_nan(best, V::splat(pixel as f32), at);
-                best = v.if_above_or_nan(best, v, best);
-            }
-            store(access, self.y, out, best);
-            if let Some(positions) = self.positions {
-                let mut whole = [0.0; 16];
-                at.store(whole.as_mut_ptr());
-                for (lane, &pixel) in whole[..lanes].iter().enumerate() {
-                    *positions.ptr().add(out + lane) = pixel as u32;
-                }
-            }
+    fn column<V: Vector>(&self, column: Column<V, impl Access>) {
+        let simd = column.simd;
+        let (mut best, mut at) = (simd.splat(f32::NEG_INFINITY), simd.zero());
+        for (pixel, v) in column.pixels(self.x, 0..self.pixels).enumerate() {
+            at = v.if_above_or_nan(best, simd.splat(pixel as f32), at);
+            best = v.if_above_or_nan(best, v, best);
+        }
+        column.store(self.y, best);
+        if let Some(positions) = self.positions {
+            // SAFETY: the column is this thread's.
+            let positions = unsafe { positions.slice(column.range()) };
+            positions.iter_mut().zip(at.lanes()).for_each(|(position, at)| *position = at as u32);
         }
     }
 }
 
 struct Scatter<'a, E> {
-    pixels: usize,
-    channels: usize,
     dy: Src<'a, f32>,
     positions: Src<'a, u32>,
     dx: Dst<'a, E>,
@@ -87,19 +78,15 @@ struct Scatter<'a, E> {
 
 impl<E: Element> ColumnOp for Scatter<'_, E> {
     #[inline(always)]
-    unsafe fn column<V: Vector>(&self, access: impl Access, image: usize, c: usize, lanes: usize) {
-        let from = image * self.channels + c;
-        // SAFETY: the caller's promise; no vector is longer than 16.
-        unsafe {
-            let mut whole = [0.0; 16];
-            for (lane, pixel) in whole[..lanes].iter_mut().enumerate() {
-                *pixel = *self.positions.ptr().add(from + lane) as f32;
-            }
-            let (at, dy): (V, V) = (V::load(whole.as_ptr()), load(access, self.dy, from));
-            for pixel in 0..self.pixels {
-                let here = at.if_equal(V::splat(pixel as f32), dy, V::zero());
-                store(access, self.dx, (image * self.pixels + pixel) * self.channels + c, here);
-            }
+    fn column<V: Vector>(&self, column: Column<V, impl Access>) {
+        let simd = column.simd;
+        // SAFETY: nothing writes positions.
+        let positions = unsafe { self.positions.part(column.range()).slice() };
+        let mut lanes = [0.0; MAX_LANES];
+        lanes.iter_mut().zip(positions).for_each(|(lane, &position)| *lane = position as f32);
+        let (at, dy) = (simd.from_lanes(&lanes), column.load(self.dy));
+        for (pixel, slot) in column.pixels_mut(self.dx).enumerate() {
+            slot.store(at.if_equal(simd.splat(pixel as f32), dy, simd.zero()));
         }
     }
 }

@@ -6,9 +6,9 @@ use std::ops::Range;
 use resnetc_compiler::plan::PoolGeometry;
 
 use crate::cpu::ctx::Ctx;
-use crate::cpu::maps::{expect_len, spanned};
+use crate::cpu::maps::{Strided, expect_len, spanned};
 use crate::cpu::memory::{Dst, Src};
-use crate::cpu::simd::{Access, Element, First, Full, Vector, Work, load, store};
+use crate::cpu::simd::{Access, Element, First, Full, Simd, Vector, Work};
 use crate::cpu::threads::chunk;
 
 /// Maxima of the windows and, if wanted, their positions in them (row-major, the border included). Of equal values the
@@ -27,8 +27,7 @@ pub fn max_pool<E: Element>(
     expect_len(y.len(), spanned(pixels, g.c, gap), "the output's map");
     expect_len(positions.map_or(pixels * g.c, Dst::len), pixels * g.c, "positions");
     let rows = [g.n * g.out[0], g.out[1], g.c];
-    // SAFETY: the lengths have been checked.
-    unsafe { windows(ctx, rows, &MaxPool { g, x, y, gap, positions }) }
+    windows(ctx, rows, &MaxPool { g, x: PixelMap::new(x, g.c), y, gap, positions });
 }
 
 /// Every `dy` goes to where its maximum was.
@@ -41,8 +40,8 @@ pub fn max_pool_backward<E: Element>(
 ) {
     expect_lens(g, dx.len(), dy.len());
     expect_len(positions.len(), dy.len(), "positions");
-    // SAFETY: the lengths have been checked.
-    unsafe { windows(ctx, [g.n * g.h, g.w, g.c], &MaxPoolBackward { g, dy, positions, dx }) }
+    let (dy, positions) = (PixelMap::new(dy, g.c), PixelMap::new(positions, g.c));
+    windows(ctx, [g.n * g.h, g.w, g.c], &MaxPoolBackward { g, dy, positions, dx });
 }
 
 /// Means of the windows, divided as `divisor` says. Between the pixels of `y` there may be a gap.
@@ -50,15 +49,13 @@ pub fn avg_pool<E: Element>(ctx: &Ctx<'_>, g: &PoolGeometry, x: Src<'_, E>, y: D
     let pixels = g.n * g.out[0] * g.out[1];
     expect_lens(g, x.len(), pixels * g.c);
     expect_len(y.len(), spanned(pixels, g.c, gap), "the output's map");
-    // SAFETY: the lengths have been checked.
-    unsafe { windows(ctx, [g.n * g.out[0], g.out[1], g.c], &AvgPool { g, x, y, gap }) }
+    windows(ctx, [g.n * g.out[0], g.out[1], g.c], &AvgPool { g, x: PixelMap::new(x, g.c), y, gap });
 }
 
 /// Every `dy` goes to all pixels of its window in equal parts.
 pub fn avg_pool_backward<E: Element>(ctx: &Ctx<'_>, g: &PoolGeometry, dy: Src<'_, E>, dx: Dst<'_, E>) {
     expect_lens(g, dx.len(), dy.len());
-    // SAFETY: the lengths have been checked.
-    unsafe { windows(ctx, [g.n * g.h, g.w, g.c], &AvgPoolBackward { g, dy, dx }) }
+    windows(ctx, [g.n * g.h, g.w, g.c], &AvgPoolBackward { g, dy: PixelMap::new(dy, g.c), dx });
 }
 
 fn expect_lens(g: &PoolGeometry, input: usize, output: usize) {
@@ -67,48 +64,129 @@ fn expect_lens(g: &PoolGeometry, input: usize, output: usize) {
 }
 
 /// Computes one vector of channels of one pixel of the result.
-///
-/// # Safety
-/// Dispatched as [`Vector`] demands; `row < n * rows`, `column` and `c` are inside the result, `access` reaches no channel
-/// beyond the last, and no other thread writes there.
 pub(super) trait PixelOp: Sync {
-    unsafe fn pixel<V: Vector>(&self, access: impl Access, row: usize, column: usize, c: usize);
+    /// What a pixel of the result, in a row counted through all images, is made of: the same for all channels.
+    fn window(&self, row: usize, column: usize) -> Window;
+
+    /// Computes and stores it.
+    fn pixel<V: Vector>(&self, window: &Window, pixel: Pixel<V, impl Access>);
+}
+
+/// The rectangle of a map that a pixel of the result is made of.
+pub(super) struct Window {
+    /// Row and column of the result's pixel in its image.
+    pub at: [usize; 2],
+    /// Rows of the rectangle, as the operation counts them.
+    pub rows: Range<usize>,
+    /// Columns likewise.
+    pub columns: Range<usize>,
+    /// Its first pixel in the map.
+    pub first: usize,
+    /// Pixels of the map from row to row.
+    pub step: usize,
+}
+
+impl Window {
+    /// The rows, and the map's pixel where each begins.
+    #[inline(always)]
+    pub fn lines(&self) -> impl Iterator<Item = (usize, usize)> {
+        self.rows.clone().map(|row| (row, self.first + (row - self.rows.start) * self.step))
+    }
+}
+
+/// A map to be read pixel by pixel.
+#[derive(Clone, Copy)]
+pub(super) struct PixelMap<'a, E> {
+    view: Src<'a, E>,
+    channels: usize,
+    pixels: usize,
+}
+
+impl<'a, E: Element> PixelMap<'a, E> {
+    /// A map of so many channels.
+    pub fn new(view: Src<'a, E>, channels: usize) -> Self {
+        PixelMap { view, channels, pixels: view.len() / channels.max(1) }
+    }
+}
+
+/// A vector of channels of one pixel of the result. It is its thread's alone, so there may be one value only for each.
+pub(super) struct Pixel<V, A> {
+    /// What makes vectors.
+    pub simd: Simd<V>,
+    access: A,
+    /// Of the pixels of the result.
+    place: usize,
+    c: usize,
+    /// Of the result.
+    channels: usize,
+}
+
+impl<V: Vector, A: Access> Pixel<V, A> {
+    /// The vectors of the same channels of `count` pixels of a map, from `first` on.
+    ///
+    /// # Panics
+    /// When it has fewer, or other channels than the result.
+    #[inline(always)]
+    pub fn line<'a, E: Element>(
+        &self,
+        map: PixelMap<'a, E>,
+        first: usize,
+        count: usize,
+    ) -> Strided<'a, V, A, E> {
+        let channels = self.channels;
+        assert!(map.channels == channels, "a map has other channels than the result");
+        assert!(first <= map.pixels && count <= map.pixels - first, "a map has too few pixels");
+        // SAFETY: the pixels are inside, and their channels from `c` on, as many as the result has there.
+        unsafe {
+            Strided::new(self.simd, self.access, map.view, [first * channels + self.c, channels, count])
+        }
+    }
+
+    /// Stores the result in a map with a gap between its pixels.
+    ///
+    /// # Panics
+    /// When it has no such pixel.
+    #[inline(always)]
+    pub fn store<E: Element>(&self, map: Dst<'_, E>, gap: usize, v: V) {
+        let first = self.place * (self.channels + gap) + self.c;
+        let place = map.part(first..first + self.access.count::<V>());
+        // SAFETY: as many elements; the pixel is this thread's.
+        unsafe { self.access.store(v, place.ptr()) }
+    }
 }
 
 /// Calls `op` for all of the result `[rows of all images, columns, channels]`, each thread for its share of the rows.
-///
-/// # Safety
-/// Views in `op` have the lengths that its geometry gives them.
-pub(super) unsafe fn windows(ctx: &Ctx<'_>, [rows, columns, channels]: [usize; 3], op: &impl PixelOp) {
+pub(super) fn windows(ctx: &Ctx<'_>, [rows, columns, channels]: [usize; 3], op: &impl PixelOp) {
     ctx.parallel(rows * columns * channels, &|thread| {
         let rows = chunk(rows, 1, thread, ctx.threads.count());
-        ctx.isa.dispatch(PixelWork { op, rows, columns, channels });
+        ctx.isa.dispatch(PixelWork { op, rows, size: [columns, channels] });
     });
 }
 
 struct PixelWork<'a, O> {
     op: &'a O,
     rows: Range<usize>,
-    columns: usize,
-    channels: usize,
+    /// Columns and channels.
+    size: [usize; 2],
 }
 
 impl<O: PixelOp> Work for PixelWork<'_, O> {
     type Output = ();
 
     #[inline(always)]
-    fn run<V: Vector>(self) {
-        let whole = self.channels - self.channels % V::LANES;
+    fn run<V: Vector>(self, simd: Simd<V>) {
+        let [columns, channels] = self.size;
+        let whole = channels - channels % V::LANES;
         for row in self.rows {
-            for column in 0..self.columns {
-                // SAFETY: the row is this thread's; all channels are covered once.
-                unsafe {
-                    for c in (0..whole).step_by(V::LANES) {
-                        self.op.pixel::<V>(Full, row, column, c);
-                    }
-                    if whole < self.channels {
-                        self.op.pixel::<V>(First(self.channels - whole), row, column, whole);
-                    }
+            for column in 0..columns {
+                let window = self.op.window(row, column);
+                let place = row * columns + column;
+                for c in (0..whole).step_by(V::LANES) {
+                    self.op.pixel(&window, Pixel { simd, access: Full, place, c, channels });
+                }
+                if whole < channels {
+                    let access = First::new::<V>(channels - whole);
+                    self.op.pixel(&window, Pixel { simd, access, place, c: whole, channels });
                 }
             }
         }
@@ -132,6 +210,25 @@ fn outputs(g: &PoolGeometry, d: usize, i: usize) -> Range<usize> {
     start.min(end)..end
 }
 
+/// The taps that are in the image, of the window at an output in row `row` of all images.
+#[inline(always)]
+fn input_window(g: &PoolGeometry, row: usize, ox: usize) -> Window {
+    let (image, oy) = (row / g.out[0], row % g.out[0]);
+    let (rows, columns) = (taps(g, 0, g.h, oy), taps(g, 1, g.w, ox));
+    let iy = oy * g.attrs.stride[0] + rows.start - g.attrs.padding[0];
+    let ix = ox * g.attrs.stride[1] + columns.start - g.attrs.padding[1];
+    Window { at: [oy, ox], rows, columns, first: (image * g.h + iy) * g.w + ix, step: g.w }
+}
+
+/// The outputs whose windows contain an input in row `row` of all images.
+#[inline(always)]
+fn output_window(g: &PoolGeometry, row: usize, ix: usize) -> Window {
+    let (image, iy) = (row / g.h, row % g.h);
+    let (rows, columns) = (outputs(g, 0, iy), outputs(g, 1, ix));
+    let first = (image * g.out[0] + rows.start) * g.out[1] + columns.start;
+    Window { at: [iy, ix], rows, columns, first, step: g.out[1] }
+}
+
 /// What the sum of the window at output `[oy, ox]` is divided by: its pixels in the image, or, with `count_padding`, in the
 /// image and its border. A last, incomplete window reaches beyond even that, and what is beyond never counts.
 #[inline(always)]
@@ -149,7 +246,7 @@ fn divisor(g: &PoolGeometry, oy: usize, ox: usize) -> f32 {
 
 struct MaxPool<'a, E> {
     g: &'a PoolGeometry,
-    x: Src<'a, E>,
+    x: PixelMap<'a, E>,
     y: Dst<'a, E>,
     gap: usize,
     positions: Option<Dst<'a, u8>>,
@@ -157,120 +254,111 @@ struct MaxPool<'a, E> {
 
 impl<E: Element> PixelOp for MaxPool<'_, E> {
     #[inline(always)]
-    unsafe fn pixel<V: Vector>(&self, access: impl Access, row: usize, ox: usize, c: usize) {
-        let g = self.g;
-        let (image, oy) = (row / g.out[0], row % g.out[0]);
-        let (tys, txs) = (taps(g, 0, g.h, oy), taps(g, 1, g.w, ox));
-        // SAFETY: the taps are inside the image; the rest is the caller's promise.
-        unsafe {
-            let mut best = V::splat(f32::NEG_INFINITY);
-            let mut at = V::splat((tys.start * g.attrs.kernel[1] + txs.start) as f32);
-            for ty in tys {
-                let line = (image * g.h + oy * g.attrs.stride[0] + ty - g.attrs.padding[0]) * g.w;
-                for tx in txs.clone() {
-                    let pixel = line + ox * g.attrs.stride[1] + tx - g.attrs.padding[1];
-                    let v: V = load(access, self.x, pixel * g.c + c);
-                    let position = V::splat((ty * g.attrs.kernel[1] + tx) as f32);
-                    at = v.if_above_or_nan(best, position, at);
-                    best = v.if_above_or_nan(best, v, best);
-                }
+    fn window(&self, row: usize, column: usize) -> Window {
+        input_window(self.g, row, column)
+    }
+
+    #[inline(always)]
+    fn pixel<V: Vector>(&self, window: &Window, pixel: Pixel<V, impl Access>) {
+        let (width, columns) = (self.g.attrs.kernel[1], &window.columns);
+        let mut best = pixel.simd.splat(f32::NEG_INFINITY);
+        let mut at = pixel.simd.splat((window.rows.start * width + columns.start) as f32);
+        for (ty, first) in window.lines() {
+            for (tx, v) in pixel.line(self.x, first, columns.len()).enumerate() {
+                let position = pixel.simd.splat((ty * width + columns.start + tx) as f32);
+                at = v.if_above_or_nan(best, position, at);
+                best = v.if_above_or_nan(best, v, best);
             }
-            let out = row * g.out[1] + ox;
-            store(access, self.y, out * (g.c + self.gap) + c, best);
-            if let Some(positions) = self.positions {
-                access.store_bytes(at, positions.ptr().add(out * g.c + c));
-            }
+        }
+        pixel.store(self.y, self.gap, best);
+        if let Some(positions) = self.positions {
+            pixel.store(positions, 0, at);
         }
     }
 }
 
 struct MaxPoolBackward<'a, E> {
     g: &'a PoolGeometry,
-    dy: Src<'a, E>,
-    positions: Src<'a, u8>,
+    dy: PixelMap<'a, E>,
+    positions: PixelMap<'a, u8>,
     dx: Dst<'a, E>,
 }
 
 impl<E: Element> PixelOp for MaxPoolBackward<'_, E> {
     #[inline(always)]
-    unsafe fn pixel<V: Vector>(&self, access: impl Access, row: usize, ix: usize, c: usize) {
-        let g = self.g;
-        let (image, iy) = (row / g.h, row % g.h);
-        let (oys, oxs) = (outputs(g, 0, iy), outputs(g, 1, ix));
-        // SAFETY: the outputs are inside the map; the rest is the caller's promise.
-        unsafe {
-            let mut sum = V::zero();
-            for oy in oys {
-                let ty = iy + g.attrs.padding[0] - oy * g.attrs.stride[0];
-                for ox in oxs.clone() {
-                    let tx = ix + g.attrs.padding[1] - ox * g.attrs.stride[1];
-                    let from = ((image * g.out[0] + oy) * g.out[1] + ox) * g.c + c;
-                    let position: V = access.load_bytes(self.positions.ptr().add(from));
-                    let here = V::splat((ty * g.attrs.kernel[1] + tx) as f32);
-                    let dy: V = load(access, self.dy, from);
-                    sum = sum.add(position.if_equal(here, dy, V::zero()));
-                }
+    fn window(&self, row: usize, column: usize) -> Window {
+        output_window(self.g, row, column)
+    }
+
+    #[inline(always)]
+    fn pixel<V: Vector>(&self, window: &Window, pixel: Pixel<V, impl Access>) {
+        let (a, simd, columns) = (&self.g.attrs, pixel.simd, &window.columns);
+        let [iy, ix] = [0, 1].map(|i| window.at[i] + a.padding[i]);
+        let mut sum = simd.zero();
+        for (oy, first) in window.lines() {
+            let ty = iy - oy * a.stride[0];
+            let positions = pixel.line(self.positions, first, columns.len());
+            let gradients = pixel.line(self.dy, first, columns.len());
+            for (i, (position, dy)) in positions.zip(gradients).enumerate() {
+                let tx = ix - (columns.start + i) * a.stride[1];
+                let here = simd.splat((ty * a.kernel[1] + tx) as f32);
+                sum = sum.add(position.if_equal(here, dy, simd.zero()));
             }
-            store(access, self.dx, (row * g.w + ix) * g.c + c, sum);
         }
+        pixel.store(self.dx, 0, sum);
     }
 }
 
 struct AvgPool<'a, E> {
     g: &'a PoolGeometry,
-    x: Src<'a, E>,
+    x: PixelMap<'a, E>,
     y: Dst<'a, E>,
     gap: usize,
 }
 
 impl<E: Element> PixelOp for AvgPool<'_, E> {
     #[inline(always)]
-    unsafe fn pixel<V: Vector>(&self, access: impl Access, row: usize, ox: usize, c: usize) {
-        let g = self.g;
-        let (image, oy) = (row / g.out[0], row % g.out[0]);
-        let txs = taps(g, 1, g.w, ox);
-        // SAFETY: the taps are inside the image; the rest is the caller's promise.
-        unsafe {
-            let mut sum = V::zero();
-            for ty in taps(g, 0, g.h, oy) {
-                let line = (image * g.h + oy * g.attrs.stride[0] + ty - g.attrs.padding[0]) * g.w;
-                // One sum per line of the window, so that large windows round less.
-                let mut part = V::zero();
-                for tx in txs.clone() {
-                    let pixel = line + ox * g.attrs.stride[1] + tx - g.attrs.padding[1];
-                    part = part.add(load(access, self.x, pixel * g.c + c));
-                }
-                sum = sum.add(part);
+    fn window(&self, row: usize, column: usize) -> Window {
+        input_window(self.g, row, column)
+    }
+
+    #[inline(always)]
+    fn pixel<V: Vector>(&self, window: &Window, pixel: Pixel<V, impl Access>) {
+        let mut sum = pixel.simd.zero();
+        for (_, first) in window.lines() {
+            // One sum per line of the window, so that large windows round less.
+            let mut part = pixel.simd.zero();
+            for v in pixel.line(self.x, first, window.columns.len()) {
+                part = part.add(v);
             }
-            let mean = sum.div(V::splat(divisor(g, oy, ox)));
-            store(access, self.y, (row * g.out[1] + ox) * (g.c + self.gap) + c, mean);
+            sum = sum.add(part);
         }
+        let [oy, ox] = window.at;
+        pixel.store(self.y, self.gap, sum.div(pixel.simd.splat(divisor(self.g, oy, ox))));
     }
 }
 
 struct AvgPoolBackward<'a, E> {
     g: &'a PoolGeometry,
-    dy: Src<'a, E>,
+    dy: PixelMap<'a, E>,
     dx: Dst<'a, E>,
 }
 
 impl<E: Element> PixelOp for AvgPoolBackward<'_, E> {
     #[inline(always)]
-    unsafe fn pixel<V: Vector>(&self, access: impl Access, row: usize, ix: usize, c: usize) {
-        let g = self.g;
-        let (image, iy) = (row / g.h, row % g.h);
-        let oxs = outputs(g, 1, ix);
-        // SAFETY: the outputs are inside the map; the rest is the caller's promise.
-        unsafe {
-            let mut sum = V::zero();
-            for oy in outputs(g, 0, iy) {
-                for ox in oxs.clone() {
-                    let from = ((image * g.out[0] + oy) * g.out[1] + ox) * g.c + c;
-                    let share = V::splat(1.0 / divisor(g, oy, ox));
-                    sum = load::<V>(access, self.dy, from).mul_add(share, sum);
-                }
+    fn window(&self, row: usize, column: usize) -> Window {
+        output_window(self.g, row, column)
+    }
+
+    #[inline(always)]
+    fn pixel<V: Vector>(&self, window: &Window, pixel: Pixel<V, impl Access>) {
+        let mut sum = pixel.simd.zero();
+        for (oy, first) in window.lines() {
+            for (i, dy) in pixel.line(self.dy, first, window.columns.len()).enumerate() {
+                let part = pixel.simd.splat(1.0 / divisor(self.g, oy, window.columns.start + i));
+                sum = dy.mul_add(part, sum);
             }
-            store(access, self.dx, (row * g.w + ix) * g.c + c, sum);
         }
+        pixel.store(self.dx, 0, sum);
     }
 }

@@ -1,112 +1,108 @@
-//! Elements of maps, `f32` or bf16, as vectors of `f32`.
+//! Elements of maps, `f32`, bf16 or bytes, as vectors of `f32`.
 
 use bytemuck::Pod;
 
-use super::access::{Access, First, Full};
-use super::vector::Vector;
-use crate::cpu::memory::{Dst, Src};
+use super::vector::{MAX_LANES, Simd, Vector, memory};
 
-/// An element of a stored map, so that a kernel is written once for both.
+/// An element of a map in memory, so that a kernel is written once for all of them.
 ///
 /// # Safety
-/// Of its functions: dispatched as [`Vector`] demands; the elements that `access` counts are valid.
+/// Of its functions: the elements are valid, as many as the vector has lanes or `n` of them, which are no more.
+#[allow(clippy::missing_safety_doc)] // once, above
 pub trait Element: Pod + Sync + Send {
     /// Elements from `p` on, as `f32`.
-    ///
-    /// # Safety
-    /// As above.
-    unsafe fn load<V: Vector>(access: impl Access, p: *const Self) -> V;
+    unsafe fn load<V: Vector>(simd: Simd<V>, p: *const Self) -> V;
+
     /// To `p` on; rounded where the elements are narrower.
-    ///
-    /// # Safety
-    /// As above.
-    unsafe fn store<V: Vector>(access: impl Access, v: V, p: *mut Self);
+    unsafe fn store<V: Vector>(v: V, p: *mut Self);
+
+    /// The first `n` elements, zeros above.
+    #[inline(always)]
+    unsafe fn load_first<V: Vector>(simd: Simd<V>, p: *const Self, n: usize) -> V {
+        let mut all = [Self::zeroed(); MAX_LANES];
+        // SAFETY: the caller's promise; no vector is longer than the copy.
+        unsafe {
+            p.copy_to_nonoverlapping(all.as_mut_ptr(), n);
+            Self::load(simd, all.as_ptr())
+        }
+    }
+
+    /// The first `n` elements.
+    #[inline(always)]
+    unsafe fn store_first<V: Vector>(v: V, p: *mut Self, n: usize) {
+        let mut all = [Self::zeroed(); MAX_LANES];
+        // SAFETY: as above.
+        unsafe {
+            Self::store(v, all.as_mut_ptr());
+            p.copy_from_nonoverlapping(all.as_ptr(), n);
+        }
+    }
 }
 
 impl Element for f32 {
-    #[inline(always)]
-    unsafe fn load<V: Vector>(access: impl Access, p: *const f32) -> V {
-        // SAFETY: the caller's promise.
-        unsafe { access.load(p) }
-    }
+    memory! {
+        unsafe fn load<V: Vector>(simd: Simd<V>, p: *const f32) -> V {
+            V::load(simd, p)
+        }
 
-    #[inline(always)]
-    unsafe fn store<V: Vector>(access: impl Access, v: V, p: *mut f32) {
-        // SAFETY: the caller's promise.
-        unsafe { access.store(v, p) }
+        unsafe fn store<V: Vector>(v: V, p: *mut f32) {
+            v.store(p);
+        }
+
+        unsafe fn load_first<V: Vector>(simd: Simd<V>, p: *const f32, n: usize) -> V {
+            V::load_first(simd, p, n)
+        }
+
+        unsafe fn store_first<V: Vector>(v: V, p: *mut f32, n: usize) {
+            v.store_first(p, n);
+        }
     }
 }
 
+/// bf16.
 impl Element for u16 {
-    #[inline(always)]
-    unsafe fn load<V: Vector>(access: impl Access, p: *const u16) -> V {
-        // SAFETY: the caller's promise.
-        unsafe { access.load_bf16(p) }
-    }
+    memory! {
+        unsafe fn load<V: Vector>(simd: Simd<V>, p: *const u16) -> V {
+            V::load_bf16(simd, p)
+        }
 
-    #[inline(always)]
-    unsafe fn store<V: Vector>(access: impl Access, v: V, p: *mut u16) {
-        // SAFETY: the caller's promise.
-        unsafe { access.store_bf16(v, p) }
+        unsafe fn store<V: Vector>(v: V, p: *mut u16) {
+            v.store_bf16(p);
+        }
     }
 }
 
-/// The vector of `view` from `at` on.
-///
-/// # Safety
-/// As [`Access::load`]; the elements lie inside the view.
-#[inline(always)]
-pub(in crate::cpu) unsafe fn load<V: Vector>(
-    access: impl Access,
-    view: Src<'_, impl Element>,
-    at: usize,
-) -> V {
-    // SAFETY: the caller's promise.
-    unsafe { element(access, view.ptr().add(at)) }
-}
+/// Whole numbers below 256.
+impl Element for u8 {
+    memory! {
+        unsafe fn load<V: Vector>(simd: Simd<V>, p: *const u8) -> V {
+            V::load_bytes(simd, p)
+        }
 
-/// [`load`] of a type with a name.
-#[inline(always)]
-unsafe fn element<V: Vector, E: Element>(access: impl Access, p: *const E) -> V {
-    // SAFETY: the caller's promise.
-    unsafe { E::load(access, p) }
-}
-
-/// Stores `v` from `at` on.
-///
-/// # Safety
-/// As [`Access::store`]; the elements lie inside the view.
-#[inline(always)]
-pub(in crate::cpu) unsafe fn store<V: Vector>(
-    access: impl Access,
-    view: Dst<'_, impl Element>,
-    at: usize,
-    v: V,
-) {
-    // SAFETY: the caller's promise.
-    unsafe { set_element(access, v, view.ptr().add(at)) }
-}
-
-/// [`store`] of a type with a name.
-#[inline(always)]
-unsafe fn set_element<V: Vector, E: Element>(access: impl Access, v: V, p: *mut E) {
-    // SAFETY: the caller's promise.
-    unsafe { E::store(access, v, p) }
+        unsafe fn store<V: Vector>(v: V, p: *mut u8) {
+            v.store_bytes(p);
+        }
+    }
 }
 
 /// Vector `v` of the `width` elements at `p`.
 ///
 /// # Safety
-/// Dispatched as [`Vector`] demands; the elements are there.
+/// The elements are there.
 #[inline(always)]
-pub(in crate::cpu) unsafe fn load_part<V: Vector, E: Element>(p: *const E, v: usize, width: usize) -> V {
+pub(in crate::cpu) unsafe fn load_part<V: Vector, E: Element>(
+    simd: Simd<V>,
+    p: *const E,
+    v: usize,
+    width: usize,
+) -> V {
     let first = v * V::LANES;
     // SAFETY: the caller's promise.
     unsafe {
         if first + V::LANES <= width {
-            E::load(Full, p.add(first))
+            E::load(simd, p.add(first))
         } else {
-            E::load(First(width.saturating_sub(first)), p.wrapping_add(first))
+            E::load_first(simd, p.wrapping_add(first), width.saturating_sub(first))
         }
     }
 }
@@ -121,9 +117,9 @@ pub(in crate::cpu) unsafe fn store_part<V: Vector, E: Element>(p: *mut E, v: usi
     // SAFETY: the caller's promise.
     unsafe {
         if first + V::LANES <= width {
-            E::store(Full, value, p.add(first));
+            E::store(value, p.add(first));
         } else {
-            E::store(First(width.saturating_sub(first)), value, p.wrapping_add(first));
+            E::store_first(value, p.wrapping_add(first), width.saturating_sub(first));
         }
     }
 }

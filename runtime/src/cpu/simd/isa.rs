@@ -1,6 +1,6 @@
 //! Which vector instructions the kernels use: decided once, at start.
 
-use super::vector::{Portable, Vector};
+use super::vector::{Portable, Simd, Vector};
 use crate::error::{Error, Result};
 
 /// An instruction set that kernels are compiled for.
@@ -28,8 +28,8 @@ pub trait Work {
     /// What comes back.
     type Output;
 
-    /// Does the work with vectors of type `V`.
-    fn run<V: Vector>(self) -> Self::Output;
+    /// Does the work with vectors of type `V`, which the token makes.
+    fn run<V: Vector>(self, simd: Simd<V>) -> Self::Output;
 }
 
 impl Isa {
@@ -122,18 +122,19 @@ impl Isa {
         match self {
             // SAFETY: an `Isa` is only used where `available` holds.
             #[cfg(target_arch = "x86_64")]
-            Isa::Amx | Isa::Avx512Bf16 | Isa::Avx512 => unsafe { with_avx512(work) },
+            Isa::Amx | Isa::Avx512Bf16 | Isa::Avx512 => unsafe { with_avx512(work, Simd::new()) },
             // SAFETY: likewise.
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => unsafe { with_avx2(work) },
+            Isa::Avx2 => unsafe { with_avx2(work, Simd::new()) },
             #[cfg(not(target_arch = "x86_64"))]
             Isa::Amx | Isa::Avx512Bf16 | Isa::Avx512 | Isa::Avx2 => self.missing(),
-            // All 64-bit ARM processors that run an operating system have NEON.
+            // SAFETY: all 64-bit ARM processors that run an operating system have NEON.
             #[cfg(target_arch = "aarch64")]
-            Isa::Neon => work.run::<super::vector::Neon>(),
+            Isa::Neon => work.run(unsafe { Simd::<super::vector::Neon>::new() }),
             #[cfg(not(target_arch = "aarch64"))]
             Isa::Neon => self.missing(),
-            Isa::Portable => work.run::<Portable>(),
+            // SAFETY: plain Rust.
+            Isa::Portable => work.run(unsafe { Simd::<Portable>::new() }),
         }
     }
 
@@ -146,7 +147,7 @@ impl Isa {
         match self {
             // SAFETY: an `Isa` is only used where `available` holds.
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512Bf16 => unsafe { with_avx512bf16(work) },
+            Isa::Avx512Bf16 => unsafe { with_avx512bf16(work, Simd::new()) },
             _ => {
                 drop(work);
                 unreachable!("{} multiplies no pairs", self.name())
@@ -173,20 +174,20 @@ fn by_amd() -> bool {
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx2,fma")]
-fn with_avx512<W: Work>(work: W) -> W::Output {
-    work.run::<super::vector::Avx512>()
+fn with_avx512<W: Work>(work: W, simd: Simd<super::vector::Avx512>) -> W::Output {
+    work.run(simd)
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512bf16,avx2,fma")]
-fn with_avx512bf16<W: Work>(work: W) -> W::Output {
-    work.run::<super::vector::Avx512>()
+fn with_avx512bf16<W: Work>(work: W, simd: Simd<super::vector::Avx512>) -> W::Output {
+    work.run(simd)
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
-fn with_avx2<W: Work>(work: W) -> W::Output {
-    work.run::<super::vector::Avx2>()
+fn with_avx2<W: Work>(work: W, simd: Simd<super::vector::Avx2>) -> W::Output {
+    work.run(simd)
 }
 
 #[cfg(test)]

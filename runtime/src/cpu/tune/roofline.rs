@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::cpu::conv;
 use crate::cpu::memory::{Dst, Memory};
-use crate::cpu::simd::{Isa, Vector, Work};
+use crate::cpu::simd::{Isa, Simd, Vector, Work};
 use crate::cpu::threads::{ThreadPool, chunk};
 use crate::error::Result;
 
@@ -117,19 +117,16 @@ impl Work for MultiplyAdds {
     type Output = ();
 
     #[inline(always)]
-    fn run<V: Vector>(self) {
-        // SAFETY: dispatched to the instruction set of `V`; no memory is touched.
-        unsafe {
-            let (factor, term) = (V::splat(black_box(0.5)), V::splat(black_box(1.0)));
-            let mut sums = [term; SUMS];
-            for _ in 0..self.0 {
-                for sum in &mut sums {
-                    *sum = sum.mul_add(factor, term);
-                }
+    fn run<V: Vector>(self, simd: Simd<V>) {
+        let (factor, term) = (simd.splat(black_box(0.5)), simd.splat(black_box(1.0)));
+        let mut sums = [term; SUMS];
+        for _ in 0..self.0 {
+            for sum in &mut sums {
+                *sum = sum.mul_add(factor, term);
             }
-            let total = sums.into_iter().skip(1).fold(sums[0], |a, b| a.add(b));
-            black_box(total.sum());
         }
+        let total = sums.into_iter().skip(1).fold(sums[0], |a, b| a.add(b));
+        black_box(total.sum());
     }
 }
 
@@ -140,19 +137,17 @@ impl Work for DotProducts {
     type Output = ();
 
     #[inline(always)]
-    fn run<V: Vector>(self) {
-        // SAFETY: as above.
-        unsafe {
-            let factor = V::splat(black_box(0.0));
-            let mut sums = [V::splat(black_box(1.0)); SUMS];
-            for _ in 0..self.0 {
-                for sum in &mut sums {
-                    *sum = factor.dot_bf16(factor, *sum);
-                }
+    fn run<V: Vector>(self, simd: Simd<V>) {
+        let factor = simd.splat(black_box(0.0));
+        let mut sums = [simd.splat(black_box(1.0)); SUMS];
+        for _ in 0..self.0 {
+            for sum in &mut sums {
+                // SAFETY: dispatched for such products.
+                *sum = unsafe { factor.dot_bf16(factor, *sum) };
             }
-            let total = sums.into_iter().skip(1).fold(sums[0], |a, b| a.add(b));
-            black_box(total.sum());
         }
+        let total = sums.into_iter().skip(1).fold(sums[0], |a, b| a.add(b));
+        black_box(total.sum());
     }
 }
 
@@ -168,15 +163,13 @@ impl Work for Scale<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<V: Vector>(self) {
+    fn run<V: Vector>(self, simd: Simd<V>) {
         let part = chunk(self.from.len(), 64, self.index, self.count);
-        // SAFETY: dispatched to the instruction set of `V`; the arrays are as long as each other and a multiple of 64
-        // floats, the longest vectors have 16, and the threads' parts do not overlap.
-        unsafe {
-            let two = V::splat(2.0);
-            for i in part.step_by(V::LANES) {
-                V::load(self.from.ptr().add(i)).mul(two).store(self.to.ptr().add(i));
-            }
+        let two = simd.splat(2.0);
+        for i in part.step_by(V::LANES) {
+            // SAFETY: the arrays are as long as each other and a multiple of 64 floats, the longest vectors have 16, and
+            // the threads' parts do not overlap.
+            unsafe { simd.load(self.from.ptr().add(i)).mul(two).store(self.to.ptr().add(i)) };
         }
     }
 }

@@ -5,26 +5,43 @@
 
 use std::arch::x86_64::*;
 
-use super::split::{MAX_TERMS, convert, mask, pair, pair_bf16, transpose_bf16, transpose_rows};
+use super::split::{
+    MAX_TERMS, convert, mask, pair, pair_bf16, rounded, rounded_pair, transpose_bf16, transpose_rows,
+};
 use super::tiles::SIDE;
-use crate::cpu::simd::{Avx512, Vector};
+use crate::cpu::simd::{self, Avx512, Simd, Vector};
 
 /// An element of a map.
 ///
 /// # Safety
 /// Of its functions: [`available`](crate::cpu::simd::amx::available); pointers are valid for the elements read or written.
-pub trait Element: Copy {
+pub trait Element: simd::Element {
     /// Whether elements are what AMX multiplies, so that a map need not always be copied.
     const NARROW: bool;
 
     /// A vector of the first `count` elements from `p` on, zeros above; all 16 of them where `WHOLE`.
-    unsafe fn load<const WHOLE: bool>(p: *const Self, count: usize) -> Avx512;
+    #[inline]
+    #[target_feature(enable = "avx512f,avx2,fma")]
+    unsafe fn load<const WHOLE: bool>(p: *const Self, count: usize) -> Avx512 {
+        // SAFETY: the caller's promise.
+        unsafe {
+            match WHOLE {
+                true => simd::Element::load(Simd::new(), p),
+                false => simd::Element::load_first(Simd::new(), p, count),
+            }
+        }
+    }
 
     /// Stores the first `count` elements to `p` on; all 16 where `WHOLE`.
     unsafe fn store<const WHOLE: bool>(v: Avx512, p: *mut Self, count: usize);
 
     /// Two vectors side by side.
-    unsafe fn load_pair(p: *const Self) -> [Avx512; 2];
+    #[inline]
+    #[target_feature(enable = "avx512f,avx2,fma")]
+    unsafe fn load_pair(p: *const Self) -> [Avx512; 2] {
+        // SAFETY: the caller's promise.
+        unsafe { [simd::Element::load(Simd::new(), p), simd::Element::load(Simd::new(), p.add(SIDE))] }
+    }
 
     /// Stores two vectors side by side.
     unsafe fn store_pair(v: [Avx512; 2], p: *mut Self);
@@ -50,23 +67,9 @@ impl Element for f32 {
 
     #[inline]
     #[target_feature(enable = "avx512f,avx2,fma")]
-    unsafe fn load<const WHOLE: bool>(p: *const f32, count: usize) -> Avx512 {
-        // SAFETY: the caller's promise.
-        unsafe { if WHOLE { Avx512::load(p) } else { Avx512::load_first(p, count) } }
-    }
-
-    #[inline]
-    #[target_feature(enable = "avx512f,avx2,fma")]
     unsafe fn store<const WHOLE: bool>(v: Avx512, p: *mut f32, count: usize) {
         // SAFETY: the caller's promise.
         unsafe { if WHOLE { v.store(p) } else { v.store_first(p, count) } }
-    }
-
-    #[inline]
-    #[target_feature(enable = "avx512f,avx2,fma")]
-    unsafe fn load_pair(p: *const f32) -> [Avx512; 2] {
-        // SAFETY: the caller's promise.
-        unsafe { [Avx512::load(p), Avx512::load(p.add(SIDE))] }
     }
 
     #[inline]
@@ -112,25 +115,9 @@ impl Element for u16 {
     const NARROW: bool = true;
 
     #[inline]
-    #[target_feature(enable = "avx512f,avx2,fma")]
-    unsafe fn load<const WHOLE: bool>(p: *const u16, count: usize) -> Avx512 {
-        if WHOLE {
-            // SAFETY: the caller's promise.
-            return unsafe { Avx512::load_bf16(p) };
-        }
-        let mut all = [0; SIDE];
-        // SAFETY: the caller's promise; `count` is below the vector's length.
-        unsafe {
-            std::ptr::copy_nonoverlapping(p, all.as_mut_ptr(), count);
-            Avx512::load_bf16(all.as_ptr())
-        }
-    }
-
-    #[inline]
     #[target_feature(enable = "avx512f,avx512bf16,avx2,fma")]
     unsafe fn store<const WHOLE: bool>(v: Avx512, p: *mut u16, count: usize) {
-        // SAFETY: both types are 32 bytes of plain numbers.
-        let found: __m256i = unsafe { std::mem::transmute(_mm512_cvtneps_pbh(v.0)) };
+        let found = rounded(v.register());
         // SAFETY: the caller's promise; `count` is below the vector's length.
         unsafe {
             if WHOLE {
@@ -144,17 +131,9 @@ impl Element for u16 {
     }
 
     #[inline]
-    #[target_feature(enable = "avx512f,avx2,fma")]
-    unsafe fn load_pair(p: *const u16) -> [Avx512; 2] {
-        // SAFETY: the caller's promise.
-        unsafe { [Avx512::load_bf16(p), Avx512::load_bf16(p.add(SIDE))] }
-    }
-
-    #[inline]
     #[target_feature(enable = "avx512f,avx512bf16,avx2,fma")]
     unsafe fn store_pair(v: [Avx512; 2], p: *mut u16) {
-        // SAFETY: both types are 64 bytes of plain numbers.
-        let found: __m512i = unsafe { std::mem::transmute(_mm512_cvtne2ps_pbh(v[1].0, v[0].0)) };
+        let found = rounded_pair(v.map(Avx512::register));
         // SAFETY: the caller's promise.
         unsafe { _mm512_storeu_si512(p.cast(), found) };
     }

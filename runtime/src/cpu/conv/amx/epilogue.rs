@@ -11,7 +11,7 @@ use super::weights::GROUP;
 use crate::cpu::conv::epilogue::Epilogue;
 use crate::cpu::memory::{Dst, Src};
 use crate::cpu::pointwise::activation;
-use crate::cpu::simd::{Avx512, Vector};
+use crate::cpu::simd::{Avx512, Simd, Vector};
 
 /// Bytes of a cache line.
 const LINE: usize = 64;
@@ -87,17 +87,20 @@ impl<O: Element + Pod> TileEpilogue<'_, O> {
     unsafe fn pairs<const RELU: bool, const RESIDUAL: bool>(&self, found: &Found<'_>) {
         // SAFETY: the caller's promise.
         unsafe {
-            let zero = Avx512::zero();
+            let zero = Simd::<Avx512>::new().zero();
             let bias = self.epilogue.bias.map_or([zero; 2], |bias| {
                 let from = bias.ptr().add(found.channel);
-                [Avx512::load(from), Avx512::load(from.add(SIDE))]
+                [Avx512::load(Simd::new(), from), Avx512::load(Simd::new(), from.add(SIDE))]
             });
             for (row, &pixel) in found.pixels.iter().enumerate() {
                 let Ok(pixel) = usize::try_from(pixel) else { continue };
                 let pixel = found.first_pixel + pixel;
                 let at = pixel * self.writes + found.channel;
                 let from = found.sums.add(row * GROUP);
-                let mut sums = [Avx512::load(from).add(bias[0]), Avx512::load(from.add(SIDE)).add(bias[1])];
+                let mut sums = [
+                    Avx512::load(Simd::new(), from).add(bias[0]),
+                    Avx512::load(Simd::new(), from.add(SIDE)).add(bias[1]),
+                ];
                 if RESIDUAL {
                     let residual = O::load_pair(self.residual.map_or(std::ptr::null(), Src::ptr).add(at));
                     sums = [sums[0].add(residual[0]), sums[1].add(residual[1])];
@@ -123,7 +126,7 @@ impl<O: Element + Pod> TileEpilogue<'_, O> {
                 let gaps = pixel * self.epilogue.gap;
                 // SAFETY: the caller's promise.
                 unsafe {
-                    let sum = Avx512::load(found.sums.add(row * found.width + v));
+                    let sum = Avx512::load(Simd::new(), found.sums.add(row * found.width + v));
                     match self.writes - channel {
                         left if left >= SIDE => self.vector::<true>(sum, at, gaps, channel, SIDE),
                         left => self.vector::<false>(sum, at, gaps, channel, left),

@@ -20,7 +20,7 @@ use crate::cpu::ctx::Ctx;
 use crate::cpu::machine::Machine;
 use crate::cpu::maps::MapSrc;
 use crate::cpu::memory::{Dst, Src};
-use crate::cpu::simd::{Avx512, Isa, Vector};
+use crate::cpu::simd::{Avx512, Isa, Simd, Vector};
 use crate::cpu::threads::{chunk, chunk_either};
 use crate::device::Estimate;
 
@@ -293,9 +293,12 @@ impl AmxFilter {
         for channel in (0..cout).step_by(SIDE) {
             // SAFETY: the caller's promise; rows of sums are whole vectors.
             unsafe {
-                let mut sum = Avx512::zero();
+                let mut sum = Simd::<Avx512>::new().zero();
                 for part in 0..partial {
-                    sum = sum.add(Avx512::load(sums.ptr().add(part * self.sums_len() + from + channel)));
+                    sum = sum.add(Avx512::load(
+                        Simd::new(),
+                        sums.ptr().add(part * self.sums_len() + from + channel),
+                    ));
                 }
                 sum.store_first(dw.ptr().add(row * cout + channel), SIDE.min(cout - channel));
             }

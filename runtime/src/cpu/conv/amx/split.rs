@@ -42,14 +42,28 @@ impl Split {
 /// Most terms.
 pub const MAX_TERMS: usize = 3;
 
+/// The nearest bf16 of 16 floats.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bf16")]
+pub fn rounded(x: __m512) -> __m256i {
+    // SAFETY: both types are 32 bytes of plain numbers.
+    unsafe { std::mem::transmute(_mm512_cvtneps_pbh(x)) }
+}
+
+/// The nearest bf16 of two vectors, one behind the other.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bf16")]
+pub fn rounded_pair([first, second]: [__m512; 2]) -> __m512i {
+    // SAFETY: both types are 64 bytes of plain numbers.
+    unsafe { std::mem::transmute(_mm512_cvtne2ps_pbh(second, first)) }
+}
+
 /// The parts of 16 floats whose upper halves are bf16, as f32.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
 fn parts<const TERMS: usize>(x: __m512) -> [__m512i; MAX_TERMS] {
     if TERMS == 1 {
-        // SAFETY: both types are 32 bytes of plain numbers.
-        let rounded: __m256i = unsafe { std::mem::transmute(_mm512_cvtneps_pbh(x)) };
-        let wide = _mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(rounded));
+        let wide = _mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(rounded(x)));
         return [wide, _mm512_setzero_si512(), _mm512_setzero_si512()];
     }
     let leading = _mm512_set1_epi32(0xffff_0000_u32 as i32);
@@ -65,9 +79,7 @@ fn parts<const TERMS: usize>(x: __m512) -> [__m512i; MAX_TERMS] {
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
 fn narrow<const TERMS: usize>(a: __m512, b: __m512) -> [__m512i; MAX_TERMS] {
     if TERMS == 1 {
-        // SAFETY: both types are 64 bytes of plain numbers.
-        let both: __m512i = unsafe { std::mem::transmute(_mm512_cvtne2ps_pbh(b, a)) };
-        return [both, _mm512_setzero_si512(), _mm512_setzero_si512()];
+        return [rounded_pair([a, b]), _mm512_setzero_si512(), _mm512_setzero_si512()];
     }
     // The odd halves of the dwords of both.
     let odd = _mm512_set_epi16(

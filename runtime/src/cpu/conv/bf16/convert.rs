@@ -3,97 +3,46 @@
 use crate::cpu::ctx::Ctx;
 use crate::cpu::maps::MapSrc;
 use crate::cpu::memory::{Dst, Src};
-use crate::cpu::simd::{Access, First, Full, Vector, Work, nearest_bf16};
+use crate::cpu::simd::{Element, Simd, Vector, Work, nearest_bf16};
 use crate::cpu::threads::chunk;
 
 /// Copies a map, rounded to bf16.
 pub(super) fn rounded_copy(ctx: &Ctx<'_>, map: MapSrc<'_>, to: Dst<'_, f32>) {
     match map {
         MapSrc::F32(map) => round(ctx, map, to),
-        MapSrc::Bf16(map) => convert(ctx, Widen { from: map, to }),
+        MapSrc::Bf16(map) => convert(ctx, map, to),
     }
 }
 
-/// A conversion of a map, one vector at a time.
-pub(super) trait Conversion: Sync {
-    /// Elements.
-    fn len(&self) -> usize;
-    /// Converts the elements from `at` on.
-    ///
-    /// # Safety
-    /// As [`Access`]; the elements are inside of both maps, and this thread's.
-    unsafe fn vector<V: Vector>(&self, access: impl Access, at: usize);
-}
-
-pub(super) struct Widen<'a> {
-    pub from: Src<'a, u16>,
-    pub to: Dst<'a, f32>,
-}
-
-impl Conversion for Widen<'_> {
-    fn len(&self) -> usize {
-        assert_eq!(self.from.len(), self.to.len(), "a map and its wide copy");
-        self.to.len()
-    }
-
-    #[inline(always)]
-    unsafe fn vector<V: Vector>(&self, access: impl Access, at: usize) {
-        // SAFETY: the caller's promise.
-        unsafe { access.store(access.load_bf16::<V>(self.from.ptr().add(at)), self.to.ptr().add(at)) }
-    }
-}
-
-/// Rounds to bf16.
-pub(super) struct Narrow<'a> {
-    /// In `f32`.
-    pub from: Src<'a, f32>,
-    /// As long.
-    pub to: Dst<'a, u16>,
-}
-
-impl Conversion for Narrow<'_> {
-    fn len(&self) -> usize {
-        assert_eq!(self.from.len(), self.to.len(), "a map and its narrow copy");
-        self.to.len()
-    }
-
-    #[inline(always)]
-    unsafe fn vector<V: Vector>(&self, access: impl Access, at: usize) {
-        // SAFETY: the caller's promise.
-        unsafe { access.store_bf16(access.load::<V>(self.from.ptr().add(at)), self.to.ptr().add(at)) }
-    }
-}
-
-/// Converts a whole map, each thread its share.
-pub(super) fn convert(ctx: &Ctx<'_>, conversion: impl Conversion) {
-    let (len, threads) = (conversion.len(), ctx.threads.count());
+/// Converts a whole map, each thread its share; to nearest, ties to even, where the result's elements are narrower.
+pub(super) fn convert<F: Element, T: Element>(ctx: &Ctx<'_>, from: Src<'_, F>, to: Dst<'_, T>) {
+    assert_eq!(from.len(), to.len(), "a map and its copy");
+    let threads = ctx.threads.count();
     ctx.threads.run(&|thread| {
-        let range = chunk(len, 16, thread, threads);
-        ctx.isa.dispatch(Convert { conversion: &conversion, range });
+        let range = chunk(from.len(), 16, thread, threads);
+        ctx.isa.dispatch(Convert { from: from.part(range.clone()), to: to.part(range) });
     });
 }
 
-/// One thread's share of a conversion.
-struct Convert<'a, C> {
-    conversion: &'a C,
-    range: std::ops::Range<usize>,
+/// One thread's share of a conversion: views of the same length.
+struct Convert<'a, F, T> {
+    from: Src<'a, F>,
+    to: Dst<'a, T>,
 }
 
-impl<C: Conversion> Work for Convert<'_, C> {
+impl<F: Element, T: Element> Work for Convert<'_, F, T> {
     type Output = ();
 
     #[inline(always)]
-    fn run<V: Vector>(self) {
-        let std::ops::Range { start, end } = self.range;
-        let whole = end - (end - start) % V::LANES;
-        // SAFETY: threads convert disjoint ranges.
+    fn run<V: Vector>(self, simd: Simd<V>) {
+        let (from, to, len) = (self.from.ptr(), self.to.ptr(), self.from.len());
+        let whole = len - len % V::LANES;
+        // SAFETY: inside of both; threads have disjoint ranges.
         unsafe {
-            for at in (start..whole).step_by(V::LANES) {
-                self.conversion.vector::<V>(Full, at);
+            for at in (0..whole).step_by(V::LANES) {
+                T::store(F::load(simd, from.add(at)), to.add(at));
             }
-            if whole < end {
-                self.conversion.vector::<V>(First(end - whole), whole);
-            }
+            T::store_first(F::load_first(simd, from.add(whole), len - whole), to.add(whole), len - whole);
         }
     }
 }
@@ -119,7 +68,7 @@ impl Work for Round<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<V: Vector>(self) {
+    fn run<V: Vector>(self, _: Simd<V>) {
         for at in self.range {
             // SAFETY: both are as long as each other; threads write disjoint ranges, each element after it was read.
             unsafe { self.to.ptr().add(at).write(nearest_bf16(*self.from.ptr().add(at))) };

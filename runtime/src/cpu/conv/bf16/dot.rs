@@ -3,7 +3,7 @@
 
 use resnetc_compiler::plan::{ALIGN, ConvGeometry};
 
-use super::convert::{Narrow, convert};
+use super::convert::convert;
 use crate::cpu::conv::direct::forward::DirectConvolution;
 use crate::cpu::conv::direct::phase::Factors;
 use crate::cpu::conv::epilogue::Epilogue;
@@ -71,7 +71,7 @@ impl DotConvolution {
             MapSrc::Bf16(map) => map.pairs(),
             MapSrc::F32(map) => {
                 let (rounded, _) = rounded.halves().split_at(self.input);
-                convert(ctx, Narrow { from: map, to: rounded });
+                convert(ctx, map, rounded);
                 rounded.src().pairs()
             }
         };

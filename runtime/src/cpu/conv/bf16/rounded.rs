@@ -3,7 +3,7 @@
 
 use resnetc_compiler::plan::{ALIGN, ConvGeometry};
 
-use super::convert::{Narrow, Widen, convert, round, rounded_copy};
+use super::convert::{convert, round, rounded_copy};
 use crate::cpu::conv::direct::filter::DirectFilter;
 use crate::cpu::conv::direct::forward::DirectConvolution;
 use crate::cpu::conv::epilogue::Epilogue;
@@ -126,11 +126,11 @@ impl RoundedConvolution {
                 let (wide, _) = wide.split_at(self.maps[1]);
                 let mut epilogue = *epilogue;
                 if let Some(MapSrc::Bf16(residual)) = epilogue.residual {
-                    convert(ctx, Widen { from: residual, to: wide });
+                    convert(ctx, residual, wide);
                     epilogue.residual = Some(wide.src().into());
                 }
                 winograd.run(ctx, input, packed, &epilogue, scratch, wide);
-                convert(ctx, Narrow { from: wide.src(), to: output });
+                convert(ctx, wide.src(), output);
             }
         }
     }

@@ -12,7 +12,7 @@ use crate::cpu::conv::tile::sums::add_up;
 use crate::cpu::conv::window::{MERGE_FLOATS, Tap, Window};
 use crate::cpu::ctx::Ctx;
 use crate::cpu::memory::{Dst, Memory, Src};
-use crate::cpu::simd::{Isa, Vector, Work};
+use crate::cpu::simd::{Isa, Simd, Vector, Work};
 use crate::cpu::threads::chunk_either;
 use crate::error::Result;
 
@@ -141,7 +141,7 @@ impl Work for Worker<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<V: Vector>(self) {
+    fn run<V: Vector>(self, simd: Simd<V>) {
         let gradient = self.gradient;
         let window = &gradient.window;
         let items = gradient.geometry.attrs.groups * gradient.panels.count() * window.segments();
@@ -158,7 +158,7 @@ impl Work for Worker<'_> {
             let range = start..pixels.end.min(start + gradient.block);
             // SAFETY: `DirectFilter::run` has checked the lengths; threads have their own scratch memory, and write
             // either there or to items of their own.
-            unsafe { self.block::<V>(range, items.clone(), scratch, dw, start > pixels.start) };
+            unsafe { self.block::<V>(simd, range, items.clone(), scratch, dw, start > pixels.start) };
         }
     }
 }
@@ -168,6 +168,7 @@ impl Worker<'_> {
     #[inline(always)]
     unsafe fn block<V: Vector>(
         &self,
+        simd: Simd<V>,
         pixels: Range<usize>,
         items: Range<usize>,
         scratch: *mut f32,
@@ -199,11 +200,11 @@ impl Worker<'_> {
                     if with.peek().is_some() {
                         let rows = rows.add(segment * block);
                         let from = group * run * usize::from(window.run() == 1);
-                        pack_input::<V>(rows, pixels.len(), from, run, x);
+                        pack_input::<V>(simd, rows, pixels.len(), from, run, x);
                     }
                     for panel in with {
                         let row = dw.add(segment * run * geometry.cout + group * panels.channels);
-                        self.panel::<V>(panel, pixels.len(), x, dy, row, accumulate);
+                        self.panel::<V>(simd, panel, pixels.len(), x, dy, row, accumulate);
                     }
                 }
             }
@@ -212,8 +213,10 @@ impl Worker<'_> {
 
     /// Adds the products of one run with one panel of a group, both packed, to weights whose rows begin at `dw`.
     #[inline(always)]
+    #[allow(clippy::too_many_arguments)] // what the loops of its callers have reached
     unsafe fn panel<V: Vector>(
         &self,
+        simd: Simd<V>,
         panel: usize,
         pixels: usize,
         x: *const f32,
@@ -242,7 +245,7 @@ impl Worker<'_> {
                 ahead_step: 0,
             };
             // SAFETY: the caller's promise.
-            unsafe { correlate::<V, false>(size, vectors, &tile) };
+            unsafe { correlate::<V, false>(simd, size, vectors, &tile) };
             first += size;
         }
     }

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use crate::cpu::conv::tile::panels::{Panels, copy_rows};
 use crate::cpu::memory::LINE;
-use crate::cpu::simd::{Vector, load_part};
+use crate::cpu::simd::{Simd, Vector, load_part};
 
 /// Floats from a pixel's packed input channels to the next one's: an odd number of cache lines, which makes use of all sets.
 pub(super) const fn input_step(len: usize) -> usize {
@@ -16,10 +16,11 @@ pub(super) const fn input_step(len: usize) -> usize {
 /// [`input_step`] apart.
 ///
 /// # Safety
-/// Dispatched as [`Vector`] demands; `rows` are `pixels` pointers to runs that have those channels, `to` has room for
+/// `rows` are `pixels` pointers to runs that have those channels, `to` has room for
 /// `pixels` steps.
 #[inline(always)]
 pub(super) unsafe fn pack_input<V: Vector>(
+    simd: Simd<V>,
     rows: *const *const f32,
     pixels: usize,
     from: usize,
@@ -32,7 +33,7 @@ pub(super) unsafe fn pack_input<V: Vector>(
             let x = (*rows.add(pixel)).add(from);
             let to = to.add(pixel * input_step(len));
             for v in 0..len.div_ceil(V::LANES) {
-                load_part::<V, _>(x, v, len).store(to.add(v * V::LANES));
+                load_part::<V, _>(simd, x, v, len).store(to.add(v * V::LANES));
             }
         }
     }

@@ -13,7 +13,7 @@ use crate::cpu::conv::tile::panels::Panels;
 use crate::cpu::conv::tile::shape::channels_at_once;
 use crate::cpu::maps::{MapDst, MapSrc};
 use crate::cpu::memory::{Ahead, Dst, LINE, Src};
-use crate::cpu::simd::{Vector, Work};
+use crate::cpu::simd::{Simd, Vector, Work};
 use crate::cpu::threads::{Part, chunk};
 
 /// Operands of one run.
@@ -63,7 +63,7 @@ impl<const BF16_DOT: bool> Work for Worker<'_, BF16_DOT> {
     type Output = ();
 
     #[inline(always)]
-    fn run<V: Vector>(mut self) {
+    fn run<V: Vector>(mut self, simd: Simd<V>) {
         let Run { phases, epilogue, .. } = *self.run;
         let residual = epilogue.residual;
         let epilogue = TileEpilogue {
@@ -81,7 +81,7 @@ impl<const BF16_DOT: bool> Work for Worker<'_, BF16_DOT> {
         for phase in phases {
             // SAFETY: `DirectConvolution::run` has checked the lengths of everything; the shares of threads write disjoint
             // pixels or channels, and each has its own part of the scratch memory.
-            unsafe { self.phase::<V>(phase, &epilogue) };
+            unsafe { self.phase::<V>(simd, phase, &epilogue) };
         }
     }
 }
@@ -90,7 +90,7 @@ impl<const BF16_DOT: bool> Worker<'_, BF16_DOT> {
     /// This thread's share of one phase, block by block: the block's row pointers first, then all panels over it, so that
     /// the block's input is read from memory once.
     #[inline(always)]
-    unsafe fn phase<V: Vector>(&mut self, phase: &Phase, epilogue: &TileEpilogue) {
+    unsafe fn phase<V: Vector>(&mut self, simd: Simd<V>, phase: &Phase, epilogue: &TileEpilogue) {
         let run = self.run;
         let Partition { cut, block: size } = phase.partition;
         let (all, scalars) = (phase.window.pixels(), phase.panels.shape.scalars);
@@ -125,7 +125,7 @@ impl<const BF16_DOT: bool> Worker<'_, BF16_DOT> {
                     let new = seen & 1 << (part % 64) == 0;
                     seen |= 1 << (part % 64);
                     let pixels = chunk(range.len(), scalars, part, cut.parts());
-                    self.column::<V>(phase, column, pixels, block, new, epilogue);
+                    self.column::<V>(simd, phase, column, pixels, block, new, epilogue);
                 }
             }
         }
@@ -162,8 +162,10 @@ impl<const BF16_DOT: bool> Worker<'_, BF16_DOT> {
     /// One panel of one group over some of a block's tiles, `new` if their input may not have been read before: slice by
     /// slice of its taps, the sums of all but the last one waiting in the result.
     #[inline(always)]
+    #[allow(clippy::too_many_arguments)] // what the loops of its callers have reached
     unsafe fn column<V: Vector>(
         &self,
+        simd: Simd<V>,
         phase: &Phase,
         column: usize,
         pixels: Range<usize>,
@@ -189,7 +191,9 @@ impl<const BF16_DOT: bool> Worker<'_, BF16_DOT> {
                 false => TileEpilogue { maps, ..*epilogue },
             };
             // SAFETY: the caller's promise.
-            unsafe { self.slice::<V>(phase, column, first..last, pixels.clone(), block, new, &epilogue) };
+            unsafe {
+                self.slice::<V>(simd, phase, column, first..last, pixels.clone(), block, new, &epilogue)
+            };
             first = last;
             if first == segments {
                 break;
@@ -203,6 +207,7 @@ impl<const BF16_DOT: bool> Worker<'_, BF16_DOT> {
     #[allow(clippy::too_many_arguments)] // what the loops of its callers have reached
     unsafe fn slice<V: Vector>(
         &self,
+        simd: Simd<V>,
         phase: &Phase,
         column: usize,
         runs: Range<usize>,
@@ -259,7 +264,7 @@ impl<const BF16_DOT: bool> Worker<'_, BF16_DOT> {
                     },
                     ahead: [if next < end { fetch_weights } else { nothing }, fetch_input],
                 };
-                convolve::<V, BF16_DOT>(size, vectors, &tile, epilogue);
+                convolve::<V, BF16_DOT>(simd, size, vectors, &tile, epilogue);
             }
             next = next.wrapping_add(turns * lines * LINE);
         }

@@ -15,7 +15,7 @@ use super::multiply::{add_products, before_later_loads, multiply_add, unroll};
 use super::shape::{channels_at_once, fits, one_by_one, with_tile};
 use crate::cpu::memory::{Ahead, LINE, fetch};
 use crate::cpu::pointwise::activation;
-use crate::cpu::simd::{Vector, load_part, store_part};
+use crate::cpu::simd::{Simd, Vector, load_part, store_part};
 
 /// One tile of a convolution.
 #[derive(Clone, Copy)]
@@ -50,12 +50,14 @@ static OWN_PIXELS: [usize; 24] = {
     pixels
 };
 
-/// Computes and stores a tile of `size` pixels (one of [`Shape::covering`]) by `vectors` vectors, multiplying floats or pairs.
+/// Computes and stores a tile of `size` pixels (one of [`Shape::covering`](super::shape::Shape::covering)) by `vectors`
+/// vectors, multiplying floats or pairs.
 ///
 /// # Safety
-/// Dispatched as [`Vector`] demands; pointers valid for the sizes given.
+/// Pointers are valid for the sizes given; where `BF16_DOT`, as [`Vector::dot_bf16`].
 #[inline(always)]
 pub(in crate::cpu::conv) unsafe fn convolve<V: Vector, const BF16_DOT: bool>(
+    simd: Simd<V>,
     size: usize,
     vectors: usize,
     tile: &Tile,
@@ -81,24 +83,25 @@ pub(in crate::cpu::conv) unsafe fn convolve<V: Vector, const BF16_DOT: bool>(
                 own
             }
         };
-        with_tile!((size, vectors), convolve_tile::<V, BF16_DOT>(&inner, &sums_epilogue, &map));
+        with_tile!((size, vectors), convolve_tile::<V, BF16_DOT>(simd, &inner, &sums_epilogue, &map));
         match (epilogue.maps, late) {
-            (Maps::F32(map), Some(act)) => activate::<V>(vectors, &tile.to, epilogue, act, map.y),
+            (Maps::F32(map), Some(act)) => activate::<V>(simd, vectors, &tile.to, epilogue, act, map.y),
             (Maps::F32(_), None) => {}
-            (Maps::Bf16(map), _) => narrow::<V>(vectors, &tile.to, epilogue, &map, sums),
+            (Maps::Bf16(map), _) => narrow::<V>(simd, vectors, &tile.to, epilogue, &map, sums),
         }
     }
 }
 
 #[inline(always)]
 unsafe fn convolve_tile<V: Vector, const SIZE: usize, const NV: usize, const BF16_DOT: bool>(
+    simd: Simd<V>,
     tile: &Tile,
     epilogue: &TileEpilogue,
     map: &Map<f32>,
 ) {
     // SAFETY: the caller's promise.
     unsafe {
-        let mut sums = [[V::zero(); NV]; SIZE];
+        let mut sums = [[simd.zero(); NV]; SIZE];
         let (mut w, mut ahead) = (tile.weights, tile.ahead);
         fetch_results(NV * V::LANES, &tile.to, epilogue, map);
         for segment in 0..tile.segments {
@@ -109,7 +112,7 @@ unsafe fn convolve_tile<V: Vector, const SIZE: usize, const NV: usize, const BF1
                 _ => channels::<V, SIZE, NV, 1, BF16_DOT>(&mut sums, rows, tile, w, &mut ahead),
             };
         }
-        store::<V, SIZE, NV>(&sums, &tile.to, epilogue, map);
+        store::<V, SIZE, NV>(simd, &sums, &tile.to, epilogue, map);
     }
 }
 
@@ -167,6 +170,7 @@ unsafe fn channels<V: Vector, const SIZE: usize, const NV: usize, const STEP: us
 /// Finishes and stores the sums.
 #[inline(always)]
 unsafe fn store<V: Vector, const SIZE: usize, const NV: usize>(
+    simd: Simd<V>,
     sums: &[[V; NV]; SIZE],
     place: &Place,
     epilogue: &TileEpilogue,
@@ -174,13 +178,13 @@ unsafe fn store<V: Vector, const SIZE: usize, const NV: usize>(
 ) {
     // SAFETY: the caller's promise.
     unsafe {
-        let mut bias = [V::zero(); NV];
+        let mut bias = [simd.zero(); NV];
         if !epilogue.bias.is_null() {
             for (v, bias) in bias.iter_mut().enumerate() {
-                *bias = load_part(epilogue.bias.add(place.channel), v, place.width);
+                *bias = load_part(simd, epilogue.bias.add(place.channel), v, place.width);
             }
         }
-        let floor = V::splat(activation::floor(epilogue.act));
+        let floor = simd.splat(activation::floor(epilogue.act));
         unroll!(px < SIZE; {
             if px < place.count {
                 let pixel = *place.outs.add(px);
@@ -189,7 +193,7 @@ unsafe fn store<V: Vector, const SIZE: usize, const NV: usize>(
                 for v in 0..NV {
                     let mut y = sums[px][v].add(bias[v]);
                     if !map.residual.is_null() {
-                        y = y.add(load_part(map.residual.add(at), v, place.width));
+                        y = y.add(load_part(simd, map.residual.add(at), v, place.width));
                     }
                     store_part(to, v, place.width, floor.max(y));
                 }

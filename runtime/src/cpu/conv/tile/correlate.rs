@@ -6,7 +6,7 @@
 use super::multiply::unroll;
 use super::shape::{fits, with_tile};
 use crate::cpu::memory::fetch;
-use crate::cpu::simd::{Vector, load_part, store_part};
+use crate::cpu::simd::{Simd, Vector, load_part, store_part};
 
 /// One tile of a filter gradient.
 #[derive(Clone, Copy)]
@@ -39,26 +39,28 @@ pub(in crate::cpu::conv) struct FilterTile {
 /// what comes next.
 ///
 /// # Safety
-/// Dispatched as [`Vector`] demands; pointers valid for the sizes given.
+/// Pointers are valid for the sizes given.
 #[inline(always)]
 pub(in crate::cpu::conv) unsafe fn correlate<V: Vector, const AHEAD: bool>(
+    simd: Simd<V>,
     size: usize,
     vectors: usize,
     tile: &FilterTile,
 ) {
     // SAFETY: the caller's promise.
     unsafe {
-        with_tile!((size, vectors), correlate_tile::<V, AHEAD>(tile));
+        with_tile!((size, vectors), correlate_tile::<V, AHEAD>(simd, tile));
     }
 }
 
 #[inline(always)]
 unsafe fn correlate_tile<V: Vector, const SIZE: usize, const NV: usize, const AHEAD: bool>(
+    simd: Simd<V>,
     tile: &FilterTile,
 ) {
     // SAFETY: the caller's promise.
     unsafe {
-        let mut sums = [[V::zero(); NV]; SIZE];
+        let mut sums = [[simd.zero(); NV]; SIZE];
         let (mut x, mut dy) = (tile.x, tile.dy);
         for pixel in 0..tile.pixels {
             if AHEAD {
@@ -66,12 +68,12 @@ unsafe fn correlate_tile<V: Vector, const SIZE: usize, const NV: usize, const AH
                     fetch(ahead.wrapping_add(pixel * tile.ahead_step));
                 }
             }
-            let mut gradient = [V::zero(); NV];
+            let mut gradient = [simd.zero(); NV];
             for (v, gradient) in gradient.iter_mut().enumerate() {
-                *gradient = V::load(dy.add(v * V::LANES));
+                *gradient = simd.load(dy.add(v * V::LANES));
             }
             unroll!(i < SIZE; {
-                let x = V::splat(*x.add(i));
+                let x = simd.splat(*x.add(i));
                 for v in 0..NV {
                     sums[i][v] = x.mul_add(gradient[v], sums[i][v]);
                 }
@@ -83,7 +85,7 @@ unsafe fn correlate_tile<V: Vector, const SIZE: usize, const NV: usize, const AH
             for v in 0..NV {
                 let mut sum = sums[i][v];
                 if tile.accumulate {
-                    sum = sum.add(load_part(dw, v, tile.width));
+                    sum = sum.add(load_part(simd, dw, v, tile.width));
                 }
                 store_part(dw, v, tile.width, sum);
             }

@@ -3,7 +3,7 @@
 use resnetc_compiler::ir::op::Activation;
 
 use crate::cpu::pointwise::activation;
-use crate::cpu::simd::{Vector, load_part, store_part};
+use crate::cpu::simd::{Simd, Vector, load_part, store_part};
 
 /// Where the sums of a tile go.
 #[derive(Clone, Copy)]
@@ -55,9 +55,10 @@ pub(in crate::cpu::conv) struct Map<E> {
 /// Applies an activation to a tile that has just been stored.
 ///
 /// # Safety
-/// Of all: dispatched as [`Vector`] demands; pointers valid for the sizes given.
+/// Of all: pointers are valid for the sizes given.
 #[inline(always)]
 pub(in crate::cpu::conv) unsafe fn activate<V: Vector>(
+    simd: Simd<V>,
     vectors: usize,
     place: &Place,
     epilogue: &TileEpilogue,
@@ -73,7 +74,7 @@ pub(in crate::cpu::conv) unsafe fn activate<V: Vector>(
                     y,
                     v,
                     place.width,
-                    activation::forward(Some(act), load_part::<V, _>(y, v, place.width)),
+                    activation::forward(Some(act), load_part::<V, _>(simd, y, v, place.width)),
                 );
             }
         }
@@ -86,6 +87,7 @@ pub(in crate::cpu::conv) unsafe fn activate<V: Vector>(
 /// See [`activate`].
 #[inline(always)]
 pub(in crate::cpu::conv) unsafe fn narrow<V: Vector>(
+    simd: Simd<V>,
     vectors: usize,
     place: &Place,
     epilogue: &TileEpilogue,
@@ -94,19 +96,19 @@ pub(in crate::cpu::conv) unsafe fn narrow<V: Vector>(
 ) {
     // SAFETY: the caller's promise.
     unsafe {
-        let floor = V::splat(activation::floor(epilogue.act));
+        let floor = simd.splat(activation::floor(epilogue.act));
         let late = activation::late(epilogue.act);
         for px in 0..place.count {
             let pixel = *place.outs.add(px);
             let at = pixel * epilogue.channels + place.channel;
             let to = map.y.add(at + pixel * epilogue.gap);
             for v in 0..vectors {
-                let mut y = V::load(sums.add((px * vectors + v) * V::LANES));
+                let mut y = simd.load(sums.add((px * vectors + v) * V::LANES));
                 if !epilogue.bias.is_null() {
-                    y = y.add(load_part(epilogue.bias.add(place.channel), v, place.width));
+                    y = y.add(load_part(simd, epilogue.bias.add(place.channel), v, place.width));
                 }
                 if !map.residual.is_null() {
-                    y = y.add(load_part(map.residual.add(at), v, place.width));
+                    y = y.add(load_part(simd, map.residual.add(at), v, place.width));
                 }
                 y = floor.max(y);
                 if late.is_some() {

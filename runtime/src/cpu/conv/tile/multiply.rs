@@ -28,30 +28,31 @@ macro_rules! add_products {
         $V:ident, $sums:ident[$size:ident][$vectors:ident], $step:ident, $weights:expr, $ordered:literal, $dot:tt,
         |$i:ident| $row:expr
     ) => {
+        let simd = $sums[0][0].simd();
         if const { one_by_one(<$V as Vector>::REGISTERS, $vectors) } {
             unroll!(@ j, $step, {
-                let mut weights = [$V::zero(); $vectors];
+                let mut weights = [simd.zero(); $vectors];
                 for v in 0..$vectors {
-                    weights[v] = $V::load($weights.add((j * $vectors + v) * $V::LANES));
+                    weights[v] = simd.load($weights.add((j * $vectors + v) * $V::LANES));
                 }
                 unroll!($i < $size; {
-                    let x = $V::splat(*$row.add(j));
+                    let x = simd.splat(*$row.add(j));
                     for v in 0..$vectors {
                         $sums[$i][v] = before_later_loads::<$V, $ordered>(multiply_add::<$V, $dot>(x, weights[v], $sums[$i][v]));
                     }
                 });
             }, 0 1 2 3);
         } else {
-            let mut weights = [[$V::zero(); $vectors]; $step];
+            let mut weights = [[simd.zero(); $vectors]; $step];
             for j in 0..$step {
                 for v in 0..$vectors {
-                    weights[j][v] = $V::load($weights.add((j * $vectors + v) * $V::LANES));
+                    weights[j][v] = simd.load($weights.add((j * $vectors + v) * $V::LANES));
                 }
             }
             unroll!($i < $size; {
                 let row = $row;
                 for j in 0..$step {
-                    let x = $V::splat(*row.add(j));
+                    let x = simd.splat(*row.add(j));
                     for v in 0..$vectors {
                         $sums[$i][v] = before_later_loads::<$V, $ordered>(multiply_add::<$V, $dot>(x, weights[j][v], $sums[$i][v]));
                     }
@@ -66,12 +67,14 @@ pub(in crate::cpu::conv) use {add_products, unroll};
 /// See [`Vector::before_later_loads`]: what it is for is needed where registers are few. Where they are not, it is `ORDERED` that says
 /// whether it gains, which differs from loop to loop.
 #[inline(always)]
-pub(in crate::cpu::conv) unsafe fn before_later_loads<V: Vector, const ORDERED: bool>(sum: V) -> V {
-    // SAFETY: the caller's promise.
-    if ORDERED || V::REGISTERS < 32 { unsafe { sum.before_later_loads() } } else { sum }
+pub(in crate::cpu::conv) fn before_later_loads<V: Vector, const ORDERED: bool>(sum: V) -> V {
+    if ORDERED || V::REGISTERS < 32 { sum.before_later_loads() } else { sum }
 }
 
 /// `x * weight + sum`, of floats or of pairs of bf16.
+///
+/// # Safety
+/// As [`Vector::dot_bf16`], where `BF16_DOT`.
 #[inline(always)]
 pub(in crate::cpu::conv) unsafe fn multiply_add<V: Vector, const BF16_DOT: bool>(
     x: V,
@@ -79,5 +82,5 @@ pub(in crate::cpu::conv) unsafe fn multiply_add<V: Vector, const BF16_DOT: bool>
     sum: V,
 ) -> V {
     // SAFETY: the caller's promise.
-    unsafe { if BF16_DOT { x.dot_bf16(weight, sum) } else { x.mul_add(weight, sum) } }
+    if BF16_DOT { unsafe { x.dot_bf16(weight, sum) } } else { x.mul_add(weight, sum) }
 }

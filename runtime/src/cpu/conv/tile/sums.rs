@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::cpu::ctx::Ctx;
 use crate::cpu::memory::{Dst, Src};
-use crate::cpu::simd::{Vector, Work};
+use crate::cpu::simd::{Simd, Vector, Work};
 use crate::cpu::threads::chunk;
 
 /// Adds up the threads' partial gradients, in their order: each begins `stride` floats behind that of the thread before.
@@ -34,16 +34,16 @@ impl Work for Sum<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<V: Vector>(self) {
+    fn run<V: Vector>(self, simd: Simd<V>) {
         assert!(self.range.end + (self.count - 1) * self.stride <= self.partial.len(), "partial sums");
         assert!(self.range.end <= self.to.len(), "sums");
         for at in self.range.clone().step_by(V::LANES) {
             let count = V::LANES.min(self.range.end - at);
             // SAFETY: the lengths are checked above; threads write disjoint ranges.
             unsafe {
-                let mut sum = V::zero();
+                let mut sum = simd.zero();
                 for other in 0..self.count {
-                    sum = sum.add(V::load_first(self.partial.ptr().add(other * self.stride + at), count));
+                    sum = sum.add(simd.load_first(self.partial.ptr().add(other * self.stride + at), count));
                 }
                 sum.store_first(self.to.ptr().add(at), count);
             }

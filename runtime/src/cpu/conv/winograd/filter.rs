@@ -18,7 +18,7 @@ use crate::cpu::conv::tile::shape::Shape;
 use crate::cpu::conv::tile::sums::add_up;
 use crate::cpu::ctx::Ctx;
 use crate::cpu::memory::{Dst, Src};
-use crate::cpu::simd::{Isa, Vector, Work};
+use crate::cpu::simd::{Isa, Simd, Vector, Work};
 use crate::cpu::threads::chunk_either;
 use crate::device::Estimate;
 use crate::error::Result;
@@ -195,7 +195,7 @@ impl Work for Worker<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<V: Vector>(self) {
+    fn run<V: Vector>(self, simd: Simd<V>) {
         let f = self.filter;
         let work = [f.patches.count(), f.cells()];
         let [patches, cells] = chunk_either(f.by_patches, work, self.thread, self.threads);
@@ -211,19 +211,19 @@ impl Work for Worker<'_> {
                 // SAFETY: `WinogradFilter::run` has checked the lengths; threads have their own scratch memory, and write
                 // either there or to cells of their own.
                 unsafe {
-                    self.transform_x::<V>(block.clone(), read.clone());
+                    self.transform_x::<V>(simd, block.clone(), read.clone());
                     // The next cell may have the same channels of `dy`, and all patches may be one block.
                     if transformed != Some((start, written.start)) {
-                        self.transform_dy::<V>(block.clone(), written.clone());
+                        self.transform_dy::<V>(simd, block.clone(), written.clone());
                         transformed = Some((start, written.start));
                     }
                     let next = block.end..patches.end.min(block.end + f.block);
                     let cell = [read.clone(), written.clone()];
-                    self.multiply::<V>(block.len(), cell, &next, start > patches.start);
+                    self.multiply::<V>(simd, block.len(), cell, &next, start > patches.start);
                 }
             }
             // SAFETY: likewise.
-            unsafe { self.finish::<V>(read, written) };
+            unsafe { self.finish::<V>(simd, read, written) };
         }
     }
 }
@@ -239,7 +239,7 @@ impl Worker<'_> {
 
     /// Transforms some channels of the patches of `x`.
     #[inline(always)]
-    unsafe fn transform_x<V: Vector>(&self, block: Range<usize>, channels: Range<usize>) {
+    unsafe fn transform_x<V: Vector>(&self, simd: Simd<V>, block: Range<usize>, channels: Range<usize>) {
         let f = self.filter;
         let (plane, [mut to, _, _]) = (f.planes()[0], self.places());
         for patch in block {
@@ -247,7 +247,7 @@ impl Worker<'_> {
             for c in channels.clone().step_by(V::LANES) {
                 // SAFETY: the caller's promise; channels fill vectors.
                 unsafe {
-                    let points = input_patch::<V, 6>(&load_pixels(&pixels, c));
+                    let points = input_patch::<V, 6>(&load_pixels(simd, &pixels, c));
                     store_points(&points, to.add(c - channels.start), plane);
                 }
             }
@@ -257,7 +257,7 @@ impl Worker<'_> {
 
     /// Transforms some channels of the patches of `dy`.
     #[inline(always)]
-    unsafe fn transform_dy<V: Vector>(&self, block: Range<usize>, channels: Range<usize>) {
+    unsafe fn transform_dy<V: Vector>(&self, simd: Simd<V>, block: Range<usize>, channels: Range<usize>) {
         let f = self.filter;
         let (plane, [_, mut to, _]) = (f.planes()[1], self.places());
         for patch in block {
@@ -265,7 +265,7 @@ impl Worker<'_> {
             for c in channels.clone().step_by(V::LANES) {
                 // SAFETY: the caller's promise; channels fill vectors.
                 unsafe {
-                    let points = gradient_patch::<V>(&load_pixels(&pixels, c));
+                    let points = gradient_patch::<V>(&load_pixels(simd, &pixels, c));
                     store_points(&points, to.add(c - channels.start), plane);
                 }
             }
@@ -277,6 +277,7 @@ impl Worker<'_> {
     #[inline(always)]
     unsafe fn multiply<V: Vector>(
         &self,
+        simd: Simd<V>,
         count: usize,
         cell: [Range<usize>; 2],
         next: &Range<usize>,
@@ -310,7 +311,7 @@ impl Worker<'_> {
                         ahead_step,
                     };
                     // SAFETY: the caller's promise.
-                    unsafe { correlate::<V, true>(scalars, width.div_ceil(V::LANES), &tile) };
+                    unsafe { correlate::<V, true>(simd, scalars, width.div_ceil(V::LANES), &tile) };
                     first += scalars;
                     ahead = ahead.map(|at| at.wrapping_add(count * ahead_step));
                 }
@@ -333,7 +334,7 @@ impl Worker<'_> {
 
     /// Transforms the sums of a cell back, to the taps of its channels.
     #[inline(always)]
-    unsafe fn finish<V: Vector>(&self, read: Range<usize>, written: Range<usize>) {
+    unsafe fn finish<V: Vector>(&self, simd: Simd<V>, read: Range<usize>, written: Range<usize>) {
         let f = self.filter;
         let ([_, _, plane], [_, _, mut sums]) = (f.planes(), self.places());
         let [inner, outer] = f.channels;
@@ -341,7 +342,7 @@ impl Worker<'_> {
             for c in written.clone().step_by(V::LANES) {
                 // SAFETY: the caller's promise; channels fill vectors.
                 unsafe {
-                    let points = load_points(sums.add(c - written.start), plane);
+                    let points = load_points(simd, sums.add(c - written.start), plane);
                     let taps = weights_gradient_patch::<V>(&points);
                     for tap in 0..9 {
                         taps[tap / 3][tap % 3].store(self.dw.add((tap * inner + row) * outer + c));

@@ -26,7 +26,7 @@ use crate::cpu::ctx::Ctx;
 use crate::cpu::maps::{MapSrc, spanned};
 use crate::cpu::memory::{Ahead, Dst, LINE, Src};
 use crate::cpu::pointwise::activation;
-use crate::cpu::simd::{Isa, Vector, Work};
+use crate::cpu::simd::{Isa, Simd, Vector, Work};
 use crate::cpu::threads::{Part, chunk};
 use crate::device::Estimate;
 use crate::error::Result;
@@ -166,13 +166,13 @@ impl Work for Blocks<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<V: Vector>(self) {
+    fn run<V: Vector>(self, simd: Simd<V>) {
         // SAFETY: `Winograd::run` has checked the lengths; threads write disjoint pixels or channels, and the scratch
         // memory is this thread's.
         unsafe {
             match self.worker.winograd.size {
-                Size::Four => self.run_patches::<V, 6, 4>(),
-                Size::Two => self.run_patches::<V, 4, 2>(),
+                Size::Four => self.run_patches::<V, 6, 4>(simd),
+                Size::Two => self.run_patches::<V, 4, 2>(simd),
             }
         }
     }
@@ -180,7 +180,7 @@ impl Work for Blocks<'_> {
 
 impl Blocks<'_> {
     #[inline(always)]
-    unsafe fn run_patches<V: Vector, const IN: usize, const OUT: usize>(self) {
+    unsafe fn run_patches<V: Vector, const IN: usize, const OUT: usize>(self, simd: Simd<V>) {
         let Blocks { worker, blocks, mut panels } = self;
         let w = worker.winograd;
         let (count, size) = (w.patches.count(), w.partition.block);
@@ -193,12 +193,12 @@ impl Blocks<'_> {
             // SAFETY: the caller's promise.
             unsafe {
                 for (i, patch) in block.clone().enumerate() {
-                    worker.transform::<V, IN>(patch, i);
+                    worker.transform::<V, IN>(simd, patch, i);
                 }
                 for panel in panels.again() {
-                    worker.multiply::<V>(block.clone(), panel, &mut pixels);
+                    worker.multiply::<V>(simd, block.clone(), panel, &mut pixels);
                     for (i, patch) in block.clone().enumerate() {
-                        worker.finish::<V, IN, OUT>(patch, i, panel);
+                        worker.finish::<V, IN, OUT>(simd, patch, i, panel);
                     }
                 }
             }
@@ -215,7 +215,7 @@ impl Worker<'_> {
 
     /// Transforms an input patch, the `i`-th of the block.
     #[inline(always)]
-    unsafe fn transform<V: Vector, const IN: usize>(&self, patch: usize, i: usize) {
+    unsafe fn transform<V: Vector, const IN: usize>(&self, simd: Simd<V>, patch: usize, i: usize) {
         let w = self.winograd;
         let pixels = w.patches.inputs::<IN>(self.input.ptr(), w.reads, patch);
         let to = self.own.wrapping_add(i * w.reads);
@@ -223,7 +223,7 @@ impl Worker<'_> {
         for c in (0..w.reads).step_by(V::LANES) {
             // SAFETY: the pixels have `reads` channels, which fill vectors; `i` is in the block.
             unsafe {
-                let points = input_patch::<V, IN>(&load_pixels(&pixels, c));
+                let points = input_patch::<V, IN>(&load_pixels(simd, &pixels, c));
                 store_points(&points, to.add(c), plane);
             }
         }
@@ -232,7 +232,13 @@ impl Worker<'_> {
     /// Multiplies the planes of a block with a panel, and fetches what the results need, some of the next block's
     /// pixels, and the weights of the next point (after the last one, of the next panel).
     #[inline(always)]
-    unsafe fn multiply<V: Vector>(&self, block: Range<usize>, panel: usize, pixels: &mut Spread) {
+    unsafe fn multiply<V: Vector>(
+        &self,
+        simd: Simd<V>,
+        block: Range<usize>,
+        panel: usize,
+        pixels: &mut Spread,
+    ) {
         let w = self.winograd;
         let [plane, product] = w.partition.planes(w.panels);
         let (points, shape, reads) = (w.size.points(), w.panels.shape, w.reads);
@@ -265,7 +271,7 @@ impl Worker<'_> {
                         writes: shape.width(),
                         ahead,
                     };
-                    multiply::<V>(shape.covering(count - first), vectors, &tile);
+                    multiply::<V>(simd, shape.covering(count - first), vectors, &tile);
                 }
                 fetched += fetches;
             }
@@ -297,6 +303,7 @@ impl Worker<'_> {
     #[inline(always)]
     unsafe fn finish<V: Vector, const IN: usize, const OUT: usize>(
         &self,
+        simd: Simd<V>,
         patch: usize,
         i: usize,
         panel: usize,
@@ -311,11 +318,11 @@ impl Worker<'_> {
         for c in self.channels(panel).step_by(V::LANES) {
             // SAFETY: the caller's promise; channels fill vectors.
             unsafe {
-                let pixels = output_patch::<V, IN, OUT>(&load_points(from, plane));
+                let pixels = output_patch::<V, IN, OUT>(&load_points(simd, from, plane));
                 if size[0] >= OUT && size[1] >= OUT {
-                    self.store::<V, OUT, true>(&pixels, first, c, size);
+                    self.store::<V, OUT, true>(simd, &pixels, first, c, size);
                 } else {
-                    self.store::<V, OUT, false>(&pixels, first, c, size);
+                    self.store::<V, OUT, false>(simd, &pixels, first, c, size);
                 }
             }
             from = from.wrapping_add(V::LANES);
@@ -327,6 +334,7 @@ impl Worker<'_> {
     #[inline(always)]
     unsafe fn store<V: Vector, const OUT: usize, const WHOLE: bool>(
         &self,
+        simd: Simd<V>,
         pixels: &[[V; OUT]; OUT],
         first: usize,
         c: usize,
@@ -341,15 +349,15 @@ impl Worker<'_> {
         };
         // SAFETY: the caller's promise.
         unsafe {
-            let floor = V::splat(activation::floor(act));
-            let bias = bias.map_or(V::zero(), |bias| V::load(bias.ptr().add(c)));
+            let floor = simd.splat(activation::floor(act));
+            let bias = bias.map_or(simd.zero(), |bias| simd.load(bias.ptr().add(c)));
             for y in 0..OUT {
                 for x in 0..OUT {
                     if WHOLE || (y < size[0] && x < size[1]) {
                         let mut pixel = pixels[y][x].add(bias);
                         if let Some(residual) = residual.map(MapSrc::f32) {
                             let at = (first + y * cols + x) * writes + c;
-                            pixel = pixel.add(V::load(residual.ptr().add(at)));
+                            pixel = pixel.add(simd.load(residual.ptr().add(at)));
                         }
                         floor.max(pixel).store(to(y, x));
                     }
@@ -358,7 +366,7 @@ impl Worker<'_> {
             if let Some(act) = activation::late(act) {
                 for y in 0..OUT.min(size[0]) {
                     for x in 0..OUT.min(size[1]) {
-                        activation::forward(Some(act), V::load(to(y, x))).store(to(y, x));
+                        activation::forward(Some(act), simd.load(to(y, x))).store(to(y, x));
                     }
                 }
             }

@@ -10,7 +10,7 @@ use super::transform::weights_patch;
 use crate::cpu::conv::problem::Operation;
 use crate::cpu::conv::tile::panels::Panels;
 use crate::cpu::memory::{Dst, Src};
-use crate::cpu::simd::{Vector, Work};
+use crate::cpu::simd::{Simd, Vector, Work};
 
 /// One thread's share of packing: `items` are pairs of a panel and a channel read.
 pub struct Packing<'a> {
@@ -32,12 +32,12 @@ impl Work for Packing<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<V: Vector>(self) {
+    fn run<V: Vector>(self, simd: Simd<V>) {
         // SAFETY: lengths were checked where the work was made.
         unsafe {
             match self.size {
-                Size::Four => self.pack::<V, 6>(),
-                Size::Two => self.pack::<V, 4>(),
+                Size::Four => self.pack::<V, 6>(simd),
+                Size::Two => self.pack::<V, 4>(simd),
             }
         }
     }
@@ -45,7 +45,7 @@ impl Work for Packing<'_> {
 
 impl Packing<'_> {
     #[inline(always)]
-    unsafe fn pack<V: Vector, const IN: usize>(&self) {
+    unsafe fn pack<V: Vector, const IN: usize>(&self, simd: Simd<V>) {
         let Packing { panels, .. } = *self;
         let reads = panels.depth;
         for item in self.items.clone() {
@@ -56,7 +56,7 @@ impl Packing<'_> {
                 let to = IN * IN * panels.offset(0, panel) + (read * vectors + v) * V::LANES;
                 // SAFETY: the channels are below those written, whose number fills vectors.
                 unsafe {
-                    let taps = self.taps::<V>(read, first);
+                    let taps = self.taps::<V>(simd, read, first);
                     let to = self.packed.ptr().add(to);
                     let points = weights_patch::<V, IN>(&taps);
                     for point in 0..IN * IN {
@@ -70,17 +70,17 @@ impl Packing<'_> {
 
     /// The kernels from channel `read` to those from `first` on, one vector per tap.
     #[inline(always)]
-    unsafe fn taps<V: Vector>(&self, read: usize, first: usize) -> [[V; 3]; 3] {
+    unsafe fn taps<V: Vector>(&self, simd: Simd<V>, read: usize, first: usize) -> [[V; 3]; 3] {
         let Panels { channels: writes, depth: reads, .. } = self.panels;
         let weight = self.weight.ptr();
         // SAFETY: the caller's promise.
         unsafe {
-            let mut taps = [[V::zero(); 3]; 3];
+            let mut taps = [[simd.zero(); 3]; 3];
             for (row, taps) in taps.iter_mut().enumerate() {
                 for (col, tap) in taps.iter_mut().enumerate() {
                     *tap = match self.operation {
                         Operation::Forward => {
-                            V::load(weight.add(((row * 3 + col) * reads + read) * writes + first))
+                            simd.load(weight.add(((row * 3 + col) * reads + read) * writes + first))
                         }
                         Operation::BackwardData => {
                             let turned = (2 - row) * 3 + 2 - col;
@@ -88,7 +88,7 @@ impl Packing<'_> {
                             for (i, lane) in lanes.iter_mut().enumerate().take(V::LANES) {
                                 *lane = *weight.add((turned * writes + first + i) * reads + read);
                             }
-                            V::load(lanes.as_ptr())
+                            simd.load(lanes.as_ptr())
                         }
                     };
                 }

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use super::Size;
 use crate::cpu::memory::{LINE, Memory, fetch};
-use crate::cpu::simd::Vector;
+use crate::cpu::simd::{Simd, Vector};
 use crate::error::Result;
 
 /// Rows of patches, yielded evenly over the steps of the work meanwhile.
@@ -195,15 +195,19 @@ impl Patches {
 /// A vector of each pixel, from channel `c` on.
 ///
 /// # Safety
-/// Dispatched as [`Vector`] demands; the pixels have these channels.
+/// The pixels have these channels.
 #[inline(always)]
-pub unsafe fn load_pixels<V: Vector, const N: usize>(pixels: &[[*const f32; N]; N], c: usize) -> [[V; N]; N] {
+pub unsafe fn load_pixels<V: Vector, const N: usize>(
+    simd: Simd<V>,
+    pixels: &[[*const f32; N]; N],
+    c: usize,
+) -> [[V; N]; N] {
     // SAFETY: the caller's promise.
     unsafe {
-        let mut vectors = [[V::zero(); N]; N];
+        let mut vectors = [[simd.zero(); N]; N];
         for y in 0..N {
             for x in 0..N {
-                vectors[y][x] = V::load(pixels[y][x].add(c));
+                vectors[y][x] = simd.load(pixels[y][x].add(c));
             }
         }
         vectors

@@ -9,7 +9,7 @@
 use crate::cpu::conv::tile::multiply::{add_products, before_later_loads, multiply_add, unroll};
 use crate::cpu::conv::tile::shape::{channels_at_once, fits, one_by_one, with_tile};
 use crate::cpu::memory::Ahead;
-use crate::cpu::simd::Vector;
+use crate::cpu::simd::{Simd, Vector};
 
 /// Factors and results of a tile, row by row.
 #[derive(Clone, Copy)]
@@ -28,42 +28,45 @@ pub struct Product {
     pub ahead: Ahead,
 }
 
-/// Computes a tile of `size` patches (one of [`Shape::covering`](crate::cpu::conv::tile::Shape::covering)) by `vectors`
+/// Computes a tile of `size` patches (one of [`Shape::covering`](crate::cpu::conv::tile::shape::Shape::covering)) by `vectors`
 /// vectors.
 ///
 /// # Safety
-/// Dispatched as [`Vector`] demands; pointers valid for the sizes given.
+/// Pointers are valid for the sizes given.
 #[inline(always)]
-pub unsafe fn multiply<V: Vector>(size: usize, vectors: usize, product: &Product) {
+pub unsafe fn multiply<V: Vector>(simd: Simd<V>, size: usize, vectors: usize, product: &Product) {
     // SAFETY: the caller's promise.
     unsafe {
         match (size, vectors, product.reads) {
-            (6, 4, 64) if const { fits::<V>(6, 4) } => tile_of::<V, 6, 4, 64>(product),
-            (24, 1, 16) if const { fits::<V>(24, 1) } => tile_of::<V, 24, 1, 16>(product),
-            (12, 2, 32) if const { fits::<V>(12, 2) } => tile_of::<V, 12, 2, 32>(product),
-            (12, 2, 64) if const { fits::<V>(12, 2) } => tile_of::<V, 12, 2, 64>(product),
-            (6, 2, 16) if const { fits::<V>(6, 2) } => tile_of::<V, 6, 2, 16>(product),
-            (6, 2, 32) if const { fits::<V>(6, 2) } => tile_of::<V, 6, 2, 32>(product),
-            (6, 2, 64) if const { fits::<V>(6, 2) } => tile_of::<V, 6, 2, 64>(product),
-            _ => with_tile!((size, vectors), tile::<V>(product)),
+            (6, 4, 64) if const { fits::<V>(6, 4) } => tile_of::<V, 6, 4, 64>(simd, product),
+            (24, 1, 16) if const { fits::<V>(24, 1) } => tile_of::<V, 24, 1, 16>(simd, product),
+            (12, 2, 32) if const { fits::<V>(12, 2) } => tile_of::<V, 12, 2, 32>(simd, product),
+            (12, 2, 64) if const { fits::<V>(12, 2) } => tile_of::<V, 12, 2, 64>(simd, product),
+            (6, 2, 16) if const { fits::<V>(6, 2) } => tile_of::<V, 6, 2, 16>(simd, product),
+            (6, 2, 32) if const { fits::<V>(6, 2) } => tile_of::<V, 6, 2, 32>(simd, product),
+            (6, 2, 64) if const { fits::<V>(6, 2) } => tile_of::<V, 6, 2, 64>(simd, product),
+            _ => with_tile!((size, vectors), tile::<V>(simd, product)),
         }
     }
 }
 
 /// A tile of any number of channels read.
 #[inline(always)]
-unsafe fn tile<V: Vector, const SIZE: usize, const NV: usize>(product: &Product) {
+unsafe fn tile<V: Vector, const SIZE: usize, const NV: usize>(simd: Simd<V>, product: &Product) {
     // SAFETY: the caller's promise.
-    unsafe { tile_of::<V, SIZE, NV, 0>(product) }
+    unsafe { tile_of::<V, SIZE, NV, 0>(simd, product) }
 }
 
 /// `READS` is the number of channels read, or 0 where that is no constant.
 #[inline(always)]
-unsafe fn tile_of<V: Vector, const SIZE: usize, const NV: usize, const READS: usize>(product: &Product) {
+unsafe fn tile_of<V: Vector, const SIZE: usize, const NV: usize, const READS: usize>(
+    simd: Simd<V>,
+    product: &Product,
+) {
     let reads = if READS == 0 { product.reads } else { READS };
     // SAFETY: the caller's promise.
     unsafe {
-        let mut sums = [[V::zero(); NV]; SIZE];
+        let mut sums = [[simd.zero(); NV]; SIZE];
         // All of these divide a vector's length.
         match channels_at_once(V::REGISTERS, NV) {
             4 => channels::<V, SIZE, NV, 4>(&mut sums, product, reads),

@@ -25,121 +25,112 @@
 // Loops over constant ranges stay index loops, as in the register tiles: LLVM unrolls those early.
 #![allow(clippy::needless_range_loop)]
 
-use crate::cpu::simd::Vector;
+use crate::cpu::simd::{Simd, Vector};
 
 /// `B' d`
 #[inline(always)]
-unsafe fn input<V: Vector, const IN: usize>(d: [V; IN]) -> [V; IN] {
-    // SAFETY: dispatched, by the callers' promise.
-    unsafe {
-        let mut points = [V::zero(); IN];
-        if IN == 4 {
-            points[0] = d[0].sub(d[2]);
-            points[1] = d[1].add(d[2]);
-            points[2] = d[2].sub(d[1]);
-            points[3] = d[3].sub(d[1]);
-            return points;
-        }
-        let (minus4, minus5, two) = (V::splat(-4.0), V::splat(-5.0), V::splat(2.0));
-        let four = V::splat(4.0);
-        let (even, odd) = (d[2].mul_add(minus4, d[4]), d[1].mul_add(minus4, d[3]));
-        let (even2, odd2) = (d[4].sub(d[2]), d[3].sub(d[1]));
-        points[0] = d[0].mul_add(four, d[2].mul_add(minus5, d[4]));
-        points[1] = even.add(odd);
-        points[2] = even.sub(odd);
-        points[3] = odd2.mul_add(two, even2);
-        points[4] = even2.sub(odd2.add(odd2));
-        points[5] = d[1].mul_add(four, d[3].mul_add(minus5, d[5]));
-        points
+fn input<V: Vector, const IN: usize>(d: [V; IN]) -> [V; IN] {
+    let simd = d[0].simd();
+    let mut points = [simd.zero(); IN];
+    if IN == 4 {
+        points[0] = d[0].sub(d[2]);
+        points[1] = d[1].add(d[2]);
+        points[2] = d[2].sub(d[1]);
+        points[3] = d[3].sub(d[1]);
+        return points;
     }
+    let (minus4, minus5, two) = (simd.splat(-4.0), simd.splat(-5.0), simd.splat(2.0));
+    let four = simd.splat(4.0);
+    let (even, odd) = (d[2].mul_add(minus4, d[4]), d[1].mul_add(minus4, d[3]));
+    let (even2, odd2) = (d[4].sub(d[2]), d[3].sub(d[1]));
+    points[0] = d[0].mul_add(four, d[2].mul_add(minus5, d[4]));
+    points[1] = even.add(odd);
+    points[2] = even.sub(odd);
+    points[3] = odd2.mul_add(two, even2);
+    points[4] = even2.sub(odd2.add(odd2));
+    points[5] = d[1].mul_add(four, d[3].mul_add(minus5, d[5]));
+    points
 }
 
 /// `A' m`
 #[inline(always)]
-unsafe fn output<V: Vector, const IN: usize, const OUT: usize>(m: [V; IN]) -> [V; OUT] {
-    // SAFETY: dispatched, by the callers' promise.
-    unsafe {
-        let mut pixels = [V::zero(); OUT];
-        let (sum, difference) = (m[1].add(m[2]), m[1].sub(m[2]));
-        if OUT == 2 {
-            pixels[0] = m[0].add(sum);
-            pixels[1] = difference.add(m[3]);
-            return pixels;
-        }
-        let (sum2, difference2) = (m[3].add(m[4]), m[3].sub(m[4]));
-        pixels[0] = m[0].add(sum).add(sum2);
-        pixels[1] = difference2.mul_add(V::splat(2.0), difference);
-        pixels[2] = sum2.mul_add(V::splat(4.0), sum);
-        pixels[3] = difference2.mul_add(V::splat(8.0), difference).add(m[5]);
-        pixels
+fn output<V: Vector, const IN: usize, const OUT: usize>(m: [V; IN]) -> [V; OUT] {
+    let simd = m[0].simd();
+    let mut pixels = [simd.zero(); OUT];
+    let (sum, difference) = (m[1].add(m[2]), m[1].sub(m[2]));
+    if OUT == 2 {
+        pixels[0] = m[0].add(sum);
+        pixels[1] = difference.add(m[3]);
+        return pixels;
     }
+    let (sum2, difference2) = (m[3].add(m[4]), m[3].sub(m[4]));
+    pixels[0] = m[0].add(sum).add(sum2);
+    pixels[1] = difference2.mul_add(simd.splat(2.0), difference);
+    pixels[2] = sum2.mul_add(simd.splat(4.0), sum);
+    pixels[3] = difference2.mul_add(simd.splat(8.0), difference).add(m[5]);
+    pixels
 }
 
 /// `G g`
 #[inline(always)]
-unsafe fn weights<V: Vector, const IN: usize>(g: [V; 3]) -> [V; IN] {
-    // SAFETY: dispatched, by the callers' promise.
-    unsafe {
-        let mut points = [V::zero(); IN];
-        let outer = g[0].add(g[2]);
-        if IN == 4 {
-            let half = V::splat(0.5);
-            points[0] = g[0];
-            points[1] = outer.add(g[1]).mul(half);
-            points[2] = outer.sub(g[1]).mul(half);
-            points[3] = g[2];
-            return points;
-        }
-        let (sixth, twelfth) = (V::splat(-1.0 / 6.0), V::splat(1.0 / 12.0));
-        let outer2 = g[2].mul_add(V::splat(1.0 / 6.0), g[0].mul(V::splat(1.0 / 24.0)));
-        let middle = g[1].mul(twelfth);
-        points[0] = g[0].mul(V::splat(0.25));
-        points[1] = outer.add(g[1]).mul(sixth);
-        points[2] = outer.sub(g[1]).mul(sixth);
-        points[3] = outer2.add(middle);
-        points[4] = outer2.sub(middle);
-        points[5] = g[2];
-        points
+fn weights<V: Vector, const IN: usize>(g: [V; 3]) -> [V; IN] {
+    let simd = g[0].simd();
+    let mut points = [simd.zero(); IN];
+    let outer = g[0].add(g[2]);
+    if IN == 4 {
+        let half = simd.splat(0.5);
+        points[0] = g[0];
+        points[1] = outer.add(g[1]).mul(half);
+        points[2] = outer.sub(g[1]).mul(half);
+        points[3] = g[2];
+        return points;
     }
+    let (sixth, twelfth) = (simd.splat(-1.0 / 6.0), simd.splat(1.0 / 12.0));
+    let outer2 = g[2].mul_add(simd.splat(1.0 / 6.0), g[0].mul(simd.splat(1.0 / 24.0)));
+    let middle = g[1].mul(twelfth);
+    points[0] = g[0].mul(simd.splat(0.25));
+    points[1] = outer.add(g[1]).mul(sixth);
+    points[2] = outer.sub(g[1]).mul(sixth);
+    points[3] = outer2.add(middle);
+    points[4] = outer2.sub(middle);
+    points[5] = g[2];
+    points
 }
 
 /// `A d`
 #[inline(always)]
-unsafe fn gradient<V: Vector>(d: [V; 4]) -> [V; 6] {
-    // SAFETY: dispatched, by the callers' promise.
-    unsafe {
-        let (even, odd) = (d[0].add(d[2]), d[1].add(d[3]));
-        let (even2, odd2) = (d[2].mul_add(V::splat(4.0), d[0]), d[3].mul_add(V::splat(4.0), d[1]));
-        let odd2 = odd2.add(odd2);
-        [d[0], even.add(odd), even.sub(odd), even2.add(odd2), even2.sub(odd2), d[3]]
-    }
+fn gradient<V: Vector>(d: [V; 4]) -> [V; 6] {
+    let simd = d[0].simd();
+    let (even, odd) = (d[0].add(d[2]), d[1].add(d[3]));
+    let (even2, odd2) = (d[2].mul_add(simd.splat(4.0), d[0]), d[3].mul_add(simd.splat(4.0), d[1]));
+    let odd2 = odd2.add(odd2);
+    [d[0], even.add(odd), even.sub(odd), even2.add(odd2), even2.sub(odd2), d[3]]
 }
 
 /// `G' u`
 #[inline(always)]
-unsafe fn weights_gradient<V: Vector>(u: [V; 6]) -> [V; 3] {
-    // SAFETY: dispatched, by the callers' promise.
-    unsafe {
-        let sixth = V::splat(1.0 / 6.0);
-        let (sum, difference) = (u[1].add(u[2]).mul(sixth), u[2].sub(u[1]).mul(sixth));
-        let (sum2, difference2) = (u[3].add(u[4]), u[3].sub(u[4]));
-        [
-            sum2.mul_add(V::splat(1.0 / 24.0), u[0].mul_add(V::splat(0.25), V::zero().sub(sum))),
-            difference2.mul_add(V::splat(1.0 / 12.0), difference),
-            sum2.mul_add(sixth, u[5].sub(sum)),
-        ]
-    }
+fn weights_gradient<V: Vector>(u: [V; 6]) -> [V; 3] {
+    let simd = u[0].simd();
+    let sixth = simd.splat(1.0 / 6.0);
+    let (sum, difference) = (u[1].add(u[2]).mul(sixth), u[2].sub(u[1]).mul(sixth));
+    let (sum2, difference2) = (u[3].add(u[4]), u[3].sub(u[4]));
+    [
+        sum2.mul_add(simd.splat(1.0 / 24.0), u[0].mul_add(simd.splat(0.25), simd.zero().sub(sum))),
+        difference2.mul_add(simd.splat(1.0 / 12.0), difference),
+        sum2.mul_add(sixth, u[5].sub(sum)),
+    ]
 }
 
 /// A transform of one dimension, of `$from` elements to `$to`, applied to the columns and then the rows of a square. No
 /// function: a closure would not be compiled for the caller's instructions.
 macro_rules! both {
     ($transform:expr, $square:expr, $from:expr, $to:expr) => {{
-        let mut half = [[V::zero(); $to]; $from];
+        let zero = $square[0][0].simd().zero();
+        let mut half = [[zero; $to]; $from];
         for x in 0..$from {
             half[x] = $transform(column($square, x));
         }
-        let mut whole = [[V::zero(); $to]; $to];
+        let mut whole = [[zero; $to]; $to];
         for y in 0..$to {
             whole[y] = $transform(column(&half, y));
         }
@@ -148,35 +139,21 @@ macro_rules! both {
 }
 
 /// `B' d B` of the pixels `d`; elements in the order of the points.
-///
-/// # Safety
-/// Of all: dispatched as [`Vector`] demands.
 #[inline(always)]
-pub unsafe fn input_patch<V: Vector, const IN: usize>(d: &[[V; IN]; IN]) -> [[V; IN]; IN] {
-    // SAFETY: the caller's promise.
-    unsafe { both!(input, d, IN, IN) }
+pub fn input_patch<V: Vector, const IN: usize>(d: &[[V; IN]; IN]) -> [[V; IN]; IN] {
+    both!(input, d, IN, IN)
 }
 
 /// `A' m A` of the elements `m`.
-///
-/// # Safety
-/// See [`input_patch`].
 #[inline(always)]
-pub unsafe fn output_patch<V: Vector, const IN: usize, const OUT: usize>(
-    m: &[[V; IN]; IN],
-) -> [[V; OUT]; OUT] {
-    // SAFETY: the caller's promise.
-    unsafe { both!(output::<V, IN, OUT>, m, IN, OUT) }
+pub fn output_patch<V: Vector, const IN: usize, const OUT: usize>(m: &[[V; IN]; IN]) -> [[V; OUT]; OUT] {
+    both!(output::<V, IN, OUT>, m, IN, OUT)
 }
 
 /// `G g G'` of the taps `g`.
-///
-/// # Safety
-/// See [`input_patch`].
 #[inline(always)]
-pub unsafe fn weights_patch<V: Vector, const IN: usize>(g: &[[V; 3]; 3]) -> [[V; IN]; IN] {
-    // SAFETY: the caller's promise.
-    unsafe { both!(weights::<V, IN>, g, 3, IN) }
+pub fn weights_patch<V: Vector, const IN: usize>(g: &[[V; 3]; 3]) -> [[V; IN]; IN] {
+    both!(weights::<V, IN>, g, 3, IN)
 }
 
 /// Column `x` of a matrix of so many rows.
@@ -190,37 +167,33 @@ fn column<V: Vector, const ROWS: usize, const COLS: usize>(rows: &[[V; COLS]; RO
 }
 
 /// `A d A'` of the pixels `d`.
-///
-/// # Safety
-/// See [`input_patch`].
 #[inline(always)]
-pub unsafe fn gradient_patch<V: Vector>(d: &[[V; 4]; 4]) -> [[V; 6]; 6] {
-    // SAFETY: the caller's promise.
-    unsafe { both!(gradient, d, 4, 6) }
+pub fn gradient_patch<V: Vector>(d: &[[V; 4]; 4]) -> [[V; 6]; 6] {
+    both!(gradient, d, 4, 6)
 }
 
 /// `G' u G` of the elements `u`.
-///
-/// # Safety
-/// See [`input_patch`].
 #[inline(always)]
-pub unsafe fn weights_gradient_patch<V: Vector>(u: &[[V; 6]; 6]) -> [[V; 3]; 3] {
-    // SAFETY: the caller's promise.
-    unsafe { both!(weights_gradient, u, 6, 3) }
+pub fn weights_gradient_patch<V: Vector>(u: &[[V; 6]; 6]) -> [[V; 3]; 3] {
+    both!(weights_gradient, u, 6, 3)
 }
 
 /// A vector of each point, from planes that are `plane` floats apart.
 ///
 /// # Safety
-/// Dispatched as [`Vector`] demands; the pointer is to a plane, followed by those of the other points.
+/// The pointer is to a plane, followed by those of the other points.
 #[inline(always)]
-pub unsafe fn load_points<V: Vector, const IN: usize>(from: *const f32, plane: usize) -> [[V; IN]; IN] {
+pub unsafe fn load_points<V: Vector, const IN: usize>(
+    simd: Simd<V>,
+    from: *const f32,
+    plane: usize,
+) -> [[V; IN]; IN] {
     // SAFETY: the caller's promise.
     unsafe {
-        let mut points = [[V::zero(); IN]; IN];
+        let mut points = [[simd.zero(); IN]; IN];
         for y in 0..IN {
             for x in 0..IN {
-                points[y][x] = V::load(from.add((y * IN + x) * plane));
+                points[y][x] = simd.load(from.add((y * IN + x) * plane));
             }
         }
         points
