@@ -7,6 +7,7 @@ use crate::ir::op::{CrossEntropy, Input, Labels, Op};
 use crate::ir::origin::Part;
 use crate::spec::language::place::Place;
 use crate::spec::language::tree::Call;
+use crate::spec::language::variables;
 use crate::spec::sections::stages::UnitSpec;
 
 impl Builder<'_> {
@@ -63,7 +64,9 @@ impl Builder<'_> {
     /// Stem, transition or head: layers after one another.
     fn straight(&mut self, part: Part, calls: &[Call], map: Map) -> Result<Map> {
         self.enter(part);
-        let scope = numbers([("classes", self.spec.classes.value as f64), ("channels", map.channels as f64)]);
+        let values = [self.spec.classes.value, map.channels];
+        let scope =
+            numbers(std::array::from_fn::<_, 2, _>(|i| (variables::LAYERS[i].name, values[i] as f64)));
         self.pipeline(calls, map, &scope)
     }
 

@@ -8,7 +8,8 @@ use crate::ops::ShortcutChange;
 use crate::source::Span;
 use crate::spec::language::layer::Layer;
 use crate::spec::language::tree::{Arg, Call};
-use crate::spec::sections::shortcut::{Rule, VARIABLES};
+use crate::spec::language::variables;
+use crate::spec::sections::shortcut::Rule;
 
 impl Builder<'_> {
     /// `shortcut`, built once for a term of a sum, or `shortcut(pre)`.
@@ -95,8 +96,8 @@ impl Builder<'_> {
             let fault = Diagnostic::error("a shortcut's layers have one stride", span, text);
             return Err(Box::new(fault.label(like.span, "differs in its two directions")));
         }
-        let variables = [x.channels, like.map.channels, stride].map(|value| value as f64);
-        let mut scope = numbers(std::array::from_fn::<_, 3, _>(|i| (VARIABLES[i], variables[i])));
+        let values = [x.channels, like.map.channels, stride].map(|value| value as f64);
+        let mut scope = numbers(std::array::from_fn::<_, 3, _>(|i| (variables::SHORTCUT[i].name, values[i])));
         scope.extend(numbers(self.place.expect("shortcuts stand in units").values()));
         let name = self.name("shortcut");
         let region = std::mem::replace(&mut self.region, name);

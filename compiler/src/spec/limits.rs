@@ -62,6 +62,11 @@ impl Limits {
         FIELDS.iter().map(|&(name, _, _)| name)
     }
 
+    /// Names of all limits with what each is by default, and what it counts.
+    pub fn table() -> impl Iterator<Item = (&'static str, usize, &'static str)> {
+        FIELDS.iter().map(|&(name, field, counted)| (name, *field(&mut Limits::default()), counted))
+    }
+
     /// How a refusal ends: what the limit is, and what raises it.
     ///
     /// # Panics

@@ -8,6 +8,7 @@
 //! variables are also written out: as a JSON schema ([`schema`]). [`load`] goes the whole way.
 
 pub mod builtin;
+pub mod default;
 pub mod emit;
 pub mod language;
 pub mod limits;

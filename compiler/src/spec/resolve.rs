@@ -11,7 +11,6 @@ use super::yaml::keys::KeySpans;
 use super::yaml::node::Node;
 use super::yaml::read::Reader;
 use crate::diagnostic::Diagnostic;
-use crate::ir::op::Norm;
 use crate::source::{SourceMap, Spanned};
 
 /// Reads a raw tree.
@@ -50,7 +49,7 @@ fn read(
     let classes = network::classes(reader, tree);
     let stem = layers::stem(reader, tree);
     let head = layers::head(reader, tree, builtin.head);
-    let norm = tree.get("norm").map_or(Some(Norm::DEFAULT), |node| norm::read(reader, node));
+    let norm = norm::read(reader, tree);
     let shortcut = shortcut::read(reader, tree, builtin.rule);
     let transition = layers::transition(reader, tree);
     let stages = stages::read(reader, tree, units, &limits, stem.as_deref(), shortcut.as_ref());
@@ -59,10 +58,7 @@ fn read(
     let known = classes.as_ref().map(|c| c.value);
     let expect = tree.get("expect").map(|node| expect::read(reader, node, known));
     let channels = input.as_ref().map_or(3, |i| i.value[0]);
-    let train = match tree.get("train") {
-        Some(node) => train::section::read(reader, node, channels),
-        None => train::section::default(channels),
-    };
+    let train = train::read(reader, tree.get("train"), channels);
     let (stages, head, mut outputs) = (stages?, head?, outputs?);
     if head.layers.is_none() && outputs.is_empty() {
         outputs.push(Spanned::new(stages.len(), head.span));

@@ -5,9 +5,10 @@
 
 use serde_json::{Map, Value, json};
 
+use super::default::Default;
 use super::language::layer;
 use super::sections::top::SPEC;
-use super::yaml::shape::{Key, Need, Section, Shape};
+use super::yaml::shape::{Choice, Key, Need, Section, Shape};
 
 /// The whole schema, as text.
 pub fn schema() -> String {
@@ -31,6 +32,11 @@ fn section(section: &Section) -> Map<String, Value> {
     let property = |key: &Key| {
         let mut schema = shape(&key.shape);
         schema.insert("description".into(), key.about.into());
+        if let Default::Value(text) = key.default {
+            // A number or a flag as JSON, anything else is text.
+            let value = serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.into()));
+            schema.insert("default".into(), value);
+        }
         (key.name.to_owned(), Value::Object(schema))
     };
     let properties: Map<String, Value> = section.keys.iter().map(property).collect();
@@ -90,15 +96,15 @@ fn shape_needs(shape: &Shape) -> Map<String, Value> {
     match shape {
         Shape::Section(section) => needs(section),
         Shape::Choice(choices) => {
-            let inner = choices.iter().filter_map(|(name, section)| {
-                let needs = needs(section);
-                (!needs.is_empty()).then(|| ((*name).to_owned(), Value::Object(needs)))
+            let inner = choices.iter().filter_map(|choice| {
+                let needs = needs(&choice.settings);
+                (!needs.is_empty()).then(|| (choice.name.to_owned(), Value::Object(needs)))
             });
             let inner: Map<String, Value> = inner.collect();
             let bare: Vec<&str> = choices
                 .iter()
-                .filter(|(_, s)| s.keys.iter().any(|key| key.need == Need::Always))
-                .map(|(name, _)| *name)
+                .filter(|choice| choice.settings.keys.iter().any(|key| key.need == Need::Always))
+                .map(|choice| choice.name)
                 .collect();
             match bare.is_empty() {
                 true => Map::new(),
@@ -176,14 +182,17 @@ fn layer_alone() -> Value {
     json!({"enum": layer::names_alone()})
 }
 
-fn names(choices: &[(&'static str, Section)]) -> Vec<&'static str> {
-    choices.iter().map(|(name, _)| *name).collect()
+fn names(choices: &[Choice]) -> Vec<&'static str> {
+    choices.iter().map(|choice| choice.name).collect()
 }
 
 /// A map from names to their settings, which may be left empty.
-fn settings(choices: &[(&'static str, Section)], bounds: Value) -> Value {
-    let one = |(name, settings): &(&'static str, Section)| {
-        ((*name).to_owned(), json!({"anyOf": [{"type": "null"}, Value::Object(section(settings))]}))
+fn settings(choices: &[Choice], bounds: Value) -> Value {
+    let one = |choice: &Choice| {
+        let mut settings =
+            object(json!({"anyOf": [{"type": "null"}, Value::Object(section(&choice.settings))]}));
+        settings.insert("description".into(), choice.about.into());
+        (choice.name.to_owned(), Value::Object(settings))
     };
     let properties: Map<String, Value> = choices.iter().map(one).collect();
     let mut map = object(json!({"type": "object", "properties": properties, "additionalProperties": false}));

@@ -1,9 +1,8 @@
 //! Checks of units and pipelines that need no numbers: names, arguments, kinds of values. All faults at once.
 
 use super::layer;
-use super::number;
-use super::place::Place;
 use super::tree::{Arg, Call, Expr, ExprKind, Name, Unit, bare_name};
+use super::{functions, variables};
 use crate::diagnostic::Diagnostic;
 use crate::diagnostic::suggest::suggest;
 use crate::source::Span;
@@ -29,14 +28,11 @@ struct Checker<'u> {
     faults: Vec<Diagnostic>,
 }
 
-/// Names with a meaning of their own, which no binding or parameter may take.
-const RESERVED: &[&str] = &["x", "shortcut", "true", "false", "concat", "channels"];
-
 /// Most feature maps that one `concat` takes.
-const MAX_CONCAT: usize = 64;
+pub const MAX_CONCAT: usize = 64;
 
 /// Most parameters and bindings of a unit: each is compared with those before it.
-const MAX_NAMES: usize = 1000;
+pub const MAX_NAMES: usize = 1000;
 
 /// After so many faults layers are not looked at: who has more made few mistakes many times.
 pub const MAX_FAULTS: usize = 1000;
@@ -50,7 +46,7 @@ pub fn unit(unit: &Unit) -> Vec<Diagnostic> {
         return vec![fault.help(format!("{MAX_NAMES} are the limit: write longer pipelines"))];
     }
     let mut checker = Checker { scope: Vec::new(), faults: Vec::new() };
-    for name in Place::NAMES {
+    for name in variables::names(variables::PLACE) {
         let number = Some(Type::Number);
         checker.scope.push(Variable { name, kind: number, span: unit.name.span, used: true });
     }
@@ -60,7 +56,8 @@ pub fn unit(unit: &Unit) -> Vec<Diagnostic> {
         }
         checker.declare(&param.name, Some(Type::Number));
     }
-    for (name, kind) in [("x", Type::Map), ("shortcut", Type::Shortcut), ("channels", Type::Number)] {
+    let kinds = [Type::Map, Type::Shortcut, Type::Number];
+    for (name, kind) in variables::names(variables::UNIT).into_iter().zip(kinds) {
         checker.scope.push(Variable { name, kind: Some(kind), span: unit.name.span, used: true });
     }
     for binding in &unit.bindings {
@@ -90,11 +87,7 @@ pub fn layers(calls: &[Call], constants: &[&str]) -> Vec<Diagnostic> {
 impl<'u> Checker<'u> {
     fn declare(&mut self, name: &'u Name, kind: Option<Type>) {
         let text = name.text.as_str();
-        if RESERVED.contains(&text)
-            || Place::NAMES.contains(&text)
-            || layer::is_layer(text)
-            || number::arity(text).is_some()
-        {
+        if is_reserved(text) {
             let fault =
                 Diagnostic::error(format!("`{text}` has a meaning of its own"), name.span, "cannot be bound");
             self.faults.push(fault.help("take another name"));
@@ -173,7 +166,7 @@ impl<'u> Checker<'u> {
     fn name(&mut self, call: &Call) -> Option<Type> {
         let name = call.name.text.as_str();
         if let Some(args) = &call.args {
-            match number::arity(name) {
+            match functions::arity(name) {
                 Some(arity) => {
                     for arg in args {
                         self.expect(&arg.value, Type::Number);
@@ -187,7 +180,7 @@ impl<'u> Checker<'u> {
                     return Some(Type::Number);
                 }
                 None if name == "shortcut" => return self.shortcut(call, args),
-                None if name == "concat" => return self.concat(call, args),
+                None if name == functions::CONCAT.name => return self.concat(call, args),
                 None => self.no_function(call),
             }
             return None;
@@ -196,7 +189,7 @@ impl<'u> Checker<'u> {
             variable.used = true;
             return variable.kind;
         }
-        if name == "true" || name == "false" {
+        if variables::CONSTANTS.iter().any(|constant| constant.name == name) {
             return Some(Type::Number);
         }
         let fault = if layer::is_layer(name) {
@@ -258,7 +251,7 @@ impl<'u> Checker<'u> {
                 .help(format!("apply it to a value: `x -> {name}(...)`"))
         } else {
             Diagnostic::error(format!("unknown function `{name}`"), call.name.span, "not known")
-                .help(suggest(name, &["concat", "sqrt", "round", "floor", "ceil", "min", "max"]))
+                .help(suggest(name, &functions::names()))
         };
         self.faults.push(fault);
     }
@@ -329,6 +322,14 @@ impl<'u> Checker<'u> {
             variable.used = true;
         }
     }
+}
+
+/// Whether a name has a meaning of its own, so that no binding or parameter may take it.
+fn is_reserved(name: &str) -> bool {
+    let variables = variables::PLACE.iter().chain(variables::UNIT).chain(variables::CONSTANTS);
+    variables.map(|variable| variable.name).any(|known| known == name)
+        || layer::is_layer(name)
+        || functions::names().contains(&name)
 }
 
 /// The shortcut, or a product with it, where nothing gives it a shape.

@@ -5,9 +5,11 @@
 //! ```
 
 pub mod check;
+pub mod functions;
 pub mod layer;
 pub mod number;
 pub mod parse;
 pub mod place;
 pub mod print;
 pub mod tree;
+pub mod variables;

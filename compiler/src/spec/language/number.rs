@@ -1,25 +1,8 @@
 //! Arithmetic of the unit language on numbers.
 
+use super::functions::{self, Function};
 use super::tree::{Call, Expr, ExprKind};
 use crate::diagnostic::Diagnostic;
-
-/// Name, number of arguments, value.
-type Function = (&'static str, usize, fn(&[f64]) -> f64);
-
-/// Functions on numbers.
-const FUNCTIONS: &[Function] = &[
-    ("sqrt", 1, |a| a[0].sqrt()),
-    ("round", 1, |a| a[0].round()),
-    ("floor", 1, |a| a[0].floor()),
-    ("ceil", 1, |a| a[0].ceil()),
-    ("min", 2, |a| a[0].min(a[1])),
-    ("max", 2, |a| a[0].max(a[1])),
-];
-
-/// How many arguments the function of that name takes.
-pub fn arity(function: &str) -> Option<usize> {
-    FUNCTIONS.iter().find(|&&(name, _, _)| name == function).map(|&(_, arity, _)| arity)
-}
 
 /// The value of an expression; `vars` knows the variables. What is no number (a feature map, a layer) is a fault.
 pub fn eval(expr: &Expr, vars: &dyn Fn(&str) -> Option<f64>) -> Result<f64, Box<Diagnostic>> {
@@ -72,7 +55,7 @@ fn named(call: &Call, vars: &dyn Fn(&str) -> Option<f64>) -> Result<f64, Box<Dia
             Box::new(Diagnostic::error(format!("`{name}` is not a number here"), call.span, "not known"))
         });
     };
-    let Some(&(_, arity, function)) = FUNCTIONS.iter().find(|&&(known, _, _)| known == name) else {
+    let Some(&Function { arity, value: function, .. }) = functions::find(name) else {
         return Err(Box::new(Diagnostic::error(
             format!("unknown function `{name}`"),
             call.name.span,

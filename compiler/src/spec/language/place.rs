@@ -1,5 +1,7 @@
 //! Where a unit stands in its network: numbers that specs may use wherever a unit's own numbers may stand.
 
+use super::variables;
+
 /// Place of one unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place {
@@ -16,13 +18,10 @@ pub struct Place {
 }
 
 impl Place {
-    /// The names, all of them reserved.
-    pub const NAMES: [&str; 5] = ["unit", "units", "stage", "index", "depth"];
-
-    /// Names with their values.
+    /// Names, those of [`variables::PLACE`], with their values.
     pub fn values(&self) -> [(&'static str, f64); 5] {
         let values = [self.unit, self.units, self.stage, self.index, self.depth];
-        std::array::from_fn(|i| (Self::NAMES[i], values[i] as f64))
+        std::array::from_fn(|i| (variables::PLACE[i].name, values[i] as f64))
     }
 
     /// The value of a name.

@@ -22,12 +22,16 @@ pub struct Expect {
 pub const EXPECT: Section = Section {
     what: "`expect`",
     keys: &[
-        Key::new("params", Shape::Count(0, u64::MAX), "Trained parameters."),
-        Key::new("macs", Shape::Count(0, u64::MAX), "Multiply-accumulates of one image, forward."),
+        Key::new("params", Shape::Count(0, u64::MAX), "Number of trained parameters."),
+        Key::new(
+            "macs",
+            Shape::Count(0, u64::MAX),
+            "Multiply-accumulates of one image, in the forward pass.",
+        ),
         Key::new(
             "output",
             Shape::List(&Shape::Formula(1, 1_000_000_000), 0, None),
-            "Shape of the logits of one image: `[classes]`.",
+            "Shape of the logits of one image. `classes` may stand in its formulas: `[classes]`.",
         ),
     ],
 };

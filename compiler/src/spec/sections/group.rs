@@ -15,20 +15,33 @@ use crate::spec::yaml::shape::{Key, Section, Shape};
 pub const STAGE: Section = Section {
     what: "a stage",
     keys: &[
-        Key::unless_list("depth", Shape::Count(1, u32::MAX as u64), "filters", "How many units."),
-        Key::new(
-            "filters",
-            Shape::Any(&[FILTERS, Shape::List(&FILTERS, 1, None)]),
-            "`f` of all units, or of each.",
-        ),
-        Key::new("stride", Shape::Count(1, 64), "Of the first unit; the others have 1."),
-        Key::new("dilation", Shape::Count(1, 64), "Of all units."),
-        Key::new("unit", Shape::Language, "What the units are, where not the spec's `unit`."),
+        DEPTH,
+        FILTERS,
+        Key::new("stride", Shape::Count(1, 64), "Stride of the first unit; the others have stride 1.")
+            .default("1"),
+        Key::new("dilation", Shape::Count(1, 64), "Dilation of all units.").default("1"),
+        UNIT,
     ],
 };
 
+const DEPTH: Key = Key::required("depth", Shape::Count(1, u32::MAX as u64), "3", "Number of units.")
+    .unless_list("filters")
+    .default_is("the length of the list `filters`");
+
+const FILTERS: Key = Key::new(
+    "filters",
+    Shape::Any(&[WIDTH, Shape::List(&WIDTH, 1, None)]),
+    "The number `f` of all units, or a list with one for each. Units decide what it means: mostly channels.",
+)
+.default_is("needed where the unit takes `f`")
+.example("64");
+
+const UNIT: Key = Key::new("unit", Shape::Language, "The unit that the stage repeats.")
+    .default_is("the spec's `unit`")
+    .example("basic");
+
 /// Channels, or a formula of the unit's place.
-const FILTERS: Shape = Shape::Formula(1, MAX_CHANNELS as u64);
+const WIDTH: Shape = Shape::Formula(1, MAX_CHANNELS as u64);
 
 /// Like units after one another: a stage, or a part of one.
 pub(super) struct Group {
@@ -56,6 +69,7 @@ pub(super) enum Filters {
     Each(Vec<Expr>),
 }
 
+/// Reads a group. `default` is what the spec says of the unit: nothing, a faulty call, or a call.
 pub(super) fn read(
     reader: &mut Reader<'_>,
     node: &Node,
@@ -64,7 +78,8 @@ pub(super) fn read(
     limits: &Limits,
 ) -> Option<Group> {
     let entries = reader.fields(node, &STAGE)?;
-    let (mut depth, mut filters, mut stride, mut dilation) = (None, None, Some(1), Some(1));
+    let (mut depth, mut filters, mut stride, mut dilation) =
+        (None, None, Some(STAGE.default("stride")), Some(STAGE.default("dilation")));
     let mut call = default.cloned();
     for entry in &entries {
         let what = format!("`{}`", entry.key);
@@ -87,11 +102,11 @@ pub(super) fn read(
             reader.fault(fault.label(entry.span, format!("{} units", depth.unwrap_or(0))));
             return None;
         }
-        (_, None) => reader.missing(Some(node), node.span, "the stage", "depth", "3"),
+        (_, None) => reader.missing(Some(node), node.span, "the stage", &DEPTH),
         _ => {}
     }
     let Some(call) = call else {
-        reader.missing(Some(node), node.span, "the stage", "unit", "basic");
+        reader.missing(Some(node), node.span, "the stage", &UNIT);
         return None;
     };
     let call = call?;
@@ -115,7 +130,7 @@ fn depth_of(reader: &mut Reader<'_>, node: &Node, limits: &Limits) -> Option<usi
 /// That the unit takes what the stage gives, and that the stage gives what the unit takes.
 fn check_given(reader: &mut Reader<'_>, node: &Node, entries: &[&Entry], call: &UnitCall) {
     if call.takes("f") && !entries.iter().any(|e| e.key == "filters") {
-        reader.missing(Some(node), node.span, "the stage", "filters", "64");
+        reader.missing(Some(node), node.span, "the stage", &FILTERS);
     }
     for (key, name) in STAGE_GIVEN {
         let Some(entry) = entries.iter().find(|e| e.key == key && !call.takes(name)) else { continue };

@@ -3,6 +3,7 @@
 use crate::diagnostic::Diagnostic;
 use crate::diagnostic::suggest::suggest;
 use crate::ir::op::{ConvInit, Fan, Init};
+use crate::source::{Span, Text};
 use crate::spec::language::tree::{Call, Expr, ExprKind, bare_name};
 use crate::spec::language::{number, parse};
 use crate::spec::yaml::node::Node;
@@ -24,11 +25,12 @@ pub struct InitSpec {
 impl Default for InitSpec {
     /// As torchvision's ResNets: He for convolutions, PyTorch's default for linear layers.
     fn default() -> Self {
-        InitSpec {
-            conv: ConvInit::HeNormal { fan: Fan::FanOut },
-            linear: ConvInit::UniformFan { fan: Fan::FanIn, gain: 1.0 },
-            zero_last_bn: false,
-        }
+        let of = |key: &str| {
+            let text = Text { text: INIT.key(key).default.text(), span: Span::NONE };
+            let init = parse::formula(text).and_then(|expr| formula(&expr));
+            init.expect("the default is a distribution")
+        };
+        InitSpec { conv: of("conv"), linear: of("linear"), zero_last_bn: INIT.default("zero_last_bn") }
     }
 }
 
@@ -36,26 +38,73 @@ impl Default for InitSpec {
 pub const INIT: Section = Section {
     what: "`init`",
     keys: &[
-        Key::new("conv", Shape::Language, "Of convolution weights: `he_normal(fan_out)`."),
-        Key::new("linear", Shape::Language, "Of linear weights and of biases: `uniform(1/sqrt(fan_in))`."),
+        Key::new("conv", Shape::Language, "Distribution of convolutions' weights.").default("he_normal(fan_out)"),
+        Key::new("linear", Shape::Language, "Distribution of linear layers' weights, and of biases.")
+            .default("uniform(1 / sqrt(fan_in))"),
         Key::new(
             "zero_last_bn",
             Shape::Flag,
-            "Whether each unit starts as its shortcut (Goyal et al. 2017).",
-        ),
+            "Whether the last normalisation of each main branch starts with weight 0, so that each unit starts as its \
+             shortcut (Goyal et al. 2017).",
+        )
+        .default("false"),
     ],
 };
 
-const KINDS: &[&str] = &[
-    "he_normal",
-    "he_uniform",
-    "xavier_normal",
-    "xavier_uniform",
-    "uniform",
-    "normal",
-    "truncated_normal",
-    "constant",
+/// A distribution of initial values.
+#[derive(Debug)]
+pub struct Distribution {
+    /// What specs call it.
+    pub name: &'static str,
+    /// A call of it.
+    pub call: &'static str,
+    /// What it is, one line.
+    pub about: &'static str,
+}
+
+const fn distribution_of(name: &'static str, call: &'static str, about: &'static str) -> Distribution {
+    Distribution { name, call, about }
+}
+
+/// All distributions.
+pub const DISTRIBUTIONS: &[Distribution; 8] = &[
+    distribution_of(
+        "he_normal",
+        "he_normal(fan)",
+        "normal, `std = sqrt(2 / fan)` (He et al. 2015); `fan_in` where no fan is given",
+    ),
+    distribution_of(
+        "he_uniform",
+        "he_uniform(fan)",
+        "uniform between `-b` and `b`, `b = sqrt(6 / fan)`; `fan_in` where no fan is given",
+    ),
+    distribution_of(
+        "xavier_normal",
+        "xavier_normal",
+        "normal, `std = sqrt(2 / (fan_in + fan_out))` (Glorot and Bengio 2010)",
+    ),
+    distribution_of(
+        "xavier_uniform",
+        "xavier_uniform",
+        "uniform between `-b` and `b`, `b = sqrt(6 / (fan_in + fan_out))`",
+    ),
+    distribution_of(
+        "uniform",
+        "uniform(b)",
+        "uniform between `-b` and `b`; `b` is a number, or `gain / sqrt(fan_in)`, or the same with `fan_out`",
+    ),
+    distribution_of("normal", "normal(std)", "normal with mean 0"),
+    distribution_of(
+        "truncated_normal",
+        "truncated_normal(std)",
+        "normal with mean 0, without what lies further than two standard deviations from it",
+    ),
+    distribution_of("constant", "constant(a)", "one value"),
 ];
+
+fn names() -> [&'static str; DISTRIBUTIONS.len()] {
+    std::array::from_fn(|i| DISTRIBUTIONS[i].name)
+}
 
 /// Reads the section.
 pub fn read(reader: &mut Reader<'_>, node: &Node) -> InitSpec {
@@ -80,7 +129,7 @@ fn distribution(reader: &mut Reader<'_>, node: &Node, what: &str) -> Option<Conv
 fn formula(expr: &Expr) -> Result<ConvInit, Box<Diagnostic>> {
     let ExprKind::Call(call) = &expr.kind else {
         let fault = Diagnostic::error("an initial distribution has a name", expr.span, "not a name");
-        return Err(Box::new(fault.help(format!("known: {}", KINDS.join(", ")))));
+        return Err(Box::new(fault.help(format!("known: {}", names().join(", ")))));
     };
     let fan_of = |default| argument(call, fan, default);
     Ok(match call.name.text.as_str() {
@@ -95,7 +144,7 @@ fn formula(expr: &Expr) -> Result<ConvInit, Box<Diagnostic>> {
         other => {
             let fault =
                 Diagnostic::error(format!("unknown distribution `{other}`"), call.name.span, "not known");
-            return Err(Box::new(fault.help(suggest(other, KINDS))));
+            return Err(Box::new(fault.help(suggest(other, &names()))));
         }
     })
 }

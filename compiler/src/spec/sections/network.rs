@@ -8,27 +8,35 @@ use crate::spec::yaml::read::Reader;
 use crate::spec::yaml::shape::{Key, Shape};
 
 /// The network's name.
-pub const NAME: Key = Key::required("name", Shape::Name, "Of the network; files are named after it.");
+pub const NAME: Key =
+    Key::required("name", Shape::Name, "resnet20", "The network's name; its files are named after it.");
 
 /// The size of an image.
 pub const INPUT: Key = Key::required(
     "input",
     Shape::List(&Shape::Count(1, MAX_SIDE), 3, Some(3)),
-    "One image: `[channels, height, width]`.",
+    "[3, 224, 224]",
+    "Shape of one image: `[channels, height, width]`.",
 );
 
 /// The number of classes.
-pub const CLASSES: Key = Key::required("classes", Shape::Count(1, MAX_CHANNELS as u64), "Number of classes.");
+pub const CLASSES: Key =
+    Key::required("classes", Shape::Count(1, MAX_CHANNELS as u64), "10", "Number of classes.");
 
 /// Further results of the network.
-pub const OUTPUTS: Key =
-    Key::new("outputs", Shape::List(&Shape::Text, 0, None), "Stages whose results are results: `[stage2]`.");
+pub const OUTPUTS: Key = Key::new(
+    "outputs",
+    Shape::List(&Shape::Text, 0, None),
+    "Stages whose feature maps are results of the network, beside the logits: `[stage2, stage4]`.",
+)
+.default_is("none; with `head: none` the last stage");
 
 /// Largest side of an image, most channels of one.
 const MAX_SIDE: u64 = 1 << 14;
 
+/// Reads `name`.
 pub(crate) fn name(reader: &mut Reader<'_>, spec: &Node) -> Option<Spanned<String>> {
-    let node = reader.required(spec, "name", "resnet20")?;
+    let node = reader.required(spec, &NAME)?;
     let name = reader.text(node, "`name`")?;
     let legal = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
     if name.len() > 64 || !name.chars().all(legal) {
@@ -43,8 +51,9 @@ pub(crate) fn name(reader: &mut Reader<'_>, spec: &Node) -> Option<Spanned<Strin
     Some(Spanned::new(name.to_string(), node.span))
 }
 
+/// Reads `input`.
 pub(crate) fn input(reader: &mut Reader<'_>, spec: &Node) -> Option<Spanned<[usize; 3]>> {
-    let node = reader.required(spec, "input", "[3, 224, 224]")?;
+    let node = reader.required(spec, &INPUT)?;
     let items = reader.items(node, "`input`")?;
     if items.len() != 3 {
         let fault = Diagnostic::error(
@@ -60,13 +69,14 @@ pub(crate) fn input(reader: &mut Reader<'_>, spec: &Node) -> Option<Spanned<[usi
     Some(Spanned::new([sizes[0]?, sizes[1]?, sizes[2]?], node.span))
 }
 
+/// Reads `classes`.
 pub(crate) fn classes(reader: &mut Reader<'_>, spec: &Node) -> Option<Spanned<usize>> {
-    let node = reader.required(spec, "classes", "10")?;
+    let node = reader.required(spec, &CLASSES)?;
     let classes = reader.count(node, "`classes`", CLASSES.count())?;
     Some(Spanned::new(classes, node.span))
 }
 
-/// `[stage2, stage4]`: stages whose results are results of the network.
+/// Reads `outputs`: numbers of stages, from 1.
 pub(crate) fn outputs(
     reader: &mut Reader<'_>,
     spec: &Node,

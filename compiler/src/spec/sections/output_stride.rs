@@ -11,8 +11,12 @@ use crate::spec::yaml::read::Reader;
 use crate::spec::yaml::shape::{Key, Shape};
 
 /// Its key.
-pub const OUTPUT_STRIDE: Key =
-    Key::new("output_stride", Shape::Count(1, 1 << 10), "Strides beyond it become dilations.");
+pub const OUTPUT_STRIDE: Key = Key::new(
+    "output_stride",
+    Shape::Count(1, 1 << 10),
+    "The most that the network divides an image's sides by: further strides become dilations.",
+)
+.default_is("no bound");
 
 /// `output_stride: 8`: strides beyond it become dilations, as torchvision and timm do it: the first unit of such a
 /// stage keeps the dilation of the stage before it.

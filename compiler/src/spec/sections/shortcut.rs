@@ -3,39 +3,86 @@
 use crate::ir::op::ShortcutRule;
 use crate::source::{SourceId, Span, Text};
 use crate::spec::builtin;
-use crate::spec::language::place::Place;
+use crate::spec::default::Default;
 use crate::spec::language::tree::Call;
-use crate::spec::language::{check, layer, parse};
+use crate::spec::language::{check, layer, parse, variables};
 use crate::spec::yaml::node::{Kind, Node};
 use crate::spec::yaml::read::Reader;
 use crate::spec::yaml::shape::{Key, Section, Shape};
 
-/// Names of the rules that the graph knows.
-pub const RULES: &[(&str, ShortcutRule)] = &[
-    ("identity", ShortcutRule::Identity),
-    ("pad", ShortcutRule::Pad),
-    ("projection", ShortcutRule::Projection),
-    ("always_project", ShortcutRule::AlwaysProject),
+/// A rule that has a name.
+#[derive(Debug)]
+pub struct NamedRule {
+    /// What specs call it.
+    pub name: &'static str,
+    /// The rule of the graph; none for one that is made of layers.
+    pub rule: Option<ShortcutRule>,
+    /// What it does, one line.
+    pub about: &'static str,
+}
+
+const fn named(name: &'static str, rule: ShortcutRule, about: &'static str) -> NamedRule {
+    NamedRule { name, rule: Some(rule), about }
+}
+
+/// All rules that have a name.
+pub const RULES: &[NamedRule; 5] = &[
+    named("identity", ShortcutRule::Identity, "the input itself; shapes have to agree"),
+    named(
+        "pad",
+        ShortcutRule::Pad,
+        "the input where shapes agree; elsewhere every `stride`-th pixel, with channels of zeros for those that are missing \
+         (He et al. 2015, option A)",
+    ),
+    named(
+        "projection",
+        ShortcutRule::Projection,
+        "the input where shapes agree; elsewhere a 1x1 convolution with the stride, normalised (option B)",
+    ),
+    named(
+        "always_project",
+        ShortcutRule::AlwaysProject,
+        "a 1x1 convolution with the stride, normalised, in every unit (option C)",
+    ),
+    NamedRule {
+        name: builtin::POOLED_RULE,
+        rule: None,
+        about: "the input where shapes agree; elsewhere a mean over the pixels that a stride would skip, then a projection \
+                of stride 1 (He et al. 2018, ResNet-D)",
+    },
 ];
 
-/// What a spec calls all of them, D included.
-const WORDS: &[&str] = &["identity", "pad", "projection", "always_project", builtin::POOLED_RULE];
+/// The names.
+const WORDS: &[&str; RULES.len()] = &{
+    let mut names = [""; RULES.len()];
+    let mut at = 0;
+    while at < names.len() {
+        names[at] = RULES[at].name;
+        at += 1;
+    }
+    names
+};
+
+/// The key.
+pub const SHORTCUT: Key = Key::new(
+    "shortcut",
+    Shape::Any(&[ONE, Shape::Section(&CASES)]),
+    "What `shortcut` means in units: a rule, layers, or one of them for each of two cases.",
+)
+.default("projection");
 
 /// A rule for shapes that agree, and one for shapes that do not.
-pub const SHORTCUT: Section = Section {
+pub const CASES: Section = Section {
     what: "`shortcut`",
     keys: &[
-        Key::new("same", ONE, "Where input and main branch have one shape."),
-        Key::new("changed", ONE, "Where they have not: `avgpool2x2(stride) -> conv1x1(out) -> bn`."),
+        Key::new("same", ONE, "The rule where the unit's input and its main branch have one shape.")
+            .default("identity"),
+        Key::new("changed", ONE, "The rule where they have not.").default("projection"),
     ],
 };
 
 /// A rule by name, or its layers.
-pub const ONE: Shape = Shape::WordOrLayers(WORDS);
-
-/// Numbers that the layers of a rule may use beside the unit's place: channels of the unit's input and of the main
-/// branch, and the step between the pixels that the main branch has taken.
-pub const VARIABLES: [&str; 3] = ["channels", "out", "stride"];
+const ONE: Shape = Shape::WordOrLayers(WORDS);
 
 /// How the unit's input becomes a term of the sum.
 #[derive(Debug, Clone, PartialEq)]
@@ -83,22 +130,32 @@ impl Shortcuts {
 
 /// What a spec calls the rule.
 pub fn name(rule: ShortcutRule) -> &'static str {
-    let found = RULES.iter().find(|&&(_, known)| known == rule);
-    found.map(|&(name, _)| name).expect("every rule has a name")
+    let found = RULES.iter().find(|known| known.rule == Some(rule));
+    found.expect("every rule has a name").name
+}
+
+/// The graph's rule of that name.
+fn rule_of(name: &str) -> Option<ShortcutRule> {
+    RULES.iter().find(|known| known.name == name)?.rule
+}
+
+/// The graph's rule that a key has by default.
+fn graph_rule(default: Default) -> ShortcutRule {
+    rule_of(default.text()).expect("the default is a rule of the graph")
 }
 
 /// Reads the section, by default the rule `projection`. `pooled` is the source of the built-in rule D.
 pub(crate) fn read(reader: &mut Reader<'_>, spec: &Node, pooled: SourceId) -> Option<Shortcuts> {
-    let Some(node) = spec.get("shortcut") else {
-        return Some(Shortcuts::named(ShortcutRule::Projection, spec.top()));
+    let Some(node) = spec.get(SHORTCUT.name) else {
+        return Some(Shortcuts::named(graph_rule(SHORTCUT.default), spec.top()));
     };
     if !matches!(node.kind, Kind::Map(_)) {
         return pair(reader, node, pooled);
     }
-    let mut rules = Shortcuts::named(ShortcutRule::Identity, node.span);
-    rules.changed = Rule::Named(ShortcutRule::Projection);
+    let default = |key: &str| Rule::Named(graph_rule(CASES.key(key).default));
+    let mut rules = Shortcuts { same: default("same"), changed: default("changed"), span: node.span };
     let mut whole = true;
-    for entry in reader.fields(node, &SHORTCUT)? {
+    for entry in reader.fields(node, &CASES)? {
         let same = entry.key == "same";
         match pair(reader, &entry.value, pooled) {
             Some(read) if same => rules.same = read.same,
@@ -112,7 +169,7 @@ pub(crate) fn read(reader: &mut Reader<'_>, spec: &Node, pooled: SourceId) -> Op
 /// A rule by name, which may do different things in the two cases, or layers, which do not.
 fn pair(reader: &mut Reader<'_>, node: &Node, pooled: SourceId) -> Option<Shortcuts> {
     let text = reader.text(node, "`shortcut`")?;
-    if let Some(&(_, rule)) = RULES.iter().find(|&&(known, _)| known == text) {
+    if let Some(rule) = rule_of(text) {
         return Some(Shortcuts::named(rule, node.span));
     }
     if text == builtin::POOLED_RULE {
@@ -136,7 +193,7 @@ fn pair(reader: &mut Reader<'_>, node: &Node, pooled: SourceId) -> Option<Shortc
 
 fn layers(reader: &mut Reader<'_>, text: Text<'_>) -> Option<Vec<Call>> {
     let calls = reader.keep(parse::layers(text))?;
-    let known: Vec<&str> = VARIABLES.into_iter().chain(Place::NAMES).collect();
+    let known: Vec<&str> = variables::SHORTCUT.iter().chain(variables::PLACE).map(|v| v.name).collect();
     let faults = check::layers(&calls, &known);
     reader.faults.extend(faults);
     Some(calls)

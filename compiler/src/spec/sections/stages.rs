@@ -21,7 +21,8 @@ use crate::spec::yaml::shape::{Key, Shape};
 pub const STAGES: Key = Key::required(
     "stages",
     Shape::List(&Shape::Any(&[GROUP, Shape::List(&GROUP, 1, None)]), 1, None),
-    "Like units after one another; a list in the list is one stage of several groups.",
+    "[{depth: 3, filters: 16}]",
+    "The stages: each a group of like units, or a list of such groups.",
 );
 
 const GROUP: Shape = Shape::Section(&group::STAGE);
@@ -65,7 +66,7 @@ pub(crate) fn read(
     shortcut: Option<&Shortcuts>,
 ) -> Option<Vec<StageSpec>> {
     let default = spec.get(UNIT.name).map(|node| units.call(reader, node));
-    let node = reader.required(spec, "stages", "[{depth: 3, filters: 16}]")?;
+    let node = reader.required(spec, &STAGES)?;
     let items = reader.items(node, "`stages`")?;
     if items.is_empty() {
         let fault = Diagnostic::error("a network has at least one stage", node.span, "no stages");

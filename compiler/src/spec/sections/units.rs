@@ -15,15 +15,26 @@ use crate::spec::yaml::read::Reader;
 use crate::spec::yaml::shape::{Key, Shape};
 
 /// Units of one's own.
-pub const UNITS: Key = Key::new("units", Shape::Units, "Units of one's own: signature to bindings.");
+pub const UNITS: Key = Key::new(
+    "units",
+    Shape::Units,
+    "Units of the spec's own, by their signatures: `mine(f, stride, ratio=16)`.",
+);
 
 /// What stages are made of where they do not say.
-pub const UNIT: Key =
-    Key::new("unit", Shape::Language, "What stages are made of: `basic`, `bottleneck`, or one of `units`.");
+pub const UNIT: Key = Key::new(
+    "unit",
+    Shape::Language,
+    "The unit of all stages that name none: a built-in one or one of `units`, with arguments where it takes some.",
+);
 
-/// Whether the bottleneck is the paper's.
-pub const STYLE: Key =
-    Key::new("style", Shape::Word(&["v1", "v1.5"]), "Which convolution of a bottleneck has the stride.");
+/// Which bottleneck is meant.
+pub const STYLE: Key = Key::new(
+    "style",
+    Shape::Word(&["v1", "v1.5"]),
+    "Which convolution of a `bottleneck` has the stride: the first 1x1 (`v1`, the paper's) or the 3x3 (`v1.5`).",
+)
+.default("v1.5");
 
 /// Parameters whose values come from the stage; keys of a stage and the names that units give them.
 pub const STAGE_GIVEN: [(&str, &str); 3] = [("filters", "f"), ("stride", "stride"), ("dilation", "dilation")];
@@ -157,14 +168,19 @@ fn is_free(param: &Param) -> bool {
 
 /// Whether `style: v1` puts the bottleneck's stride onto its first convolution.
 fn style(reader: &mut Reader<'_>, spec: &Node) -> bool {
-    let Some(node) = spec.get("style") else { return false };
-    match reader.text(node, "`style`") {
-        Some("v1") => true,
-        Some("v1.5") | None => false,
-        Some(other) => {
-            reader.unknown("style", other, node.span, STYLE.words());
-            false
-        }
+    let Some(node) = spec.get(STYLE.name) else { return is_v1(STYLE.default.text()).unwrap_or(false) };
+    let Some(word) = reader.text(node, "`style`") else { return false };
+    is_v1(word).unwrap_or_else(|| {
+        reader.unknown("style", word, node.span, STYLE.words());
+        false
+    })
+}
+
+fn is_v1(style: &str) -> Option<bool> {
+    match style {
+        "v1" => Some(true),
+        "v1.5" => Some(false),
+        _ => None,
     }
 }
 

@@ -5,6 +5,7 @@
 //! ```
 
 pub mod compose;
+pub mod fields;
 pub mod keys;
 pub mod merge;
 pub mod node;

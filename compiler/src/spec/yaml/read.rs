@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use granit_parser::ScalarStyle;
 
 use super::node::{Entry, Kind, Node};
-use super::shape::Section;
+use super::shape::{Key, Section};
 use crate::diagnostic::Diagnostic;
 use crate::diagnostic::suggest::{nearest, suggest};
 use crate::source::{SourceMap, Span, Text};
@@ -67,11 +67,11 @@ impl<'s> Reader<'s> {
         Some(kept)
     }
 
-    /// The value of a key that the spec must have, which a missing one is told to be like.
-    pub fn required<'n>(&mut self, spec: &'n Node, key: &str, example: &str) -> Option<&'n Node> {
-        let node = spec.get(key);
+    /// The value of a key that the spec must have.
+    pub fn required<'n>(&mut self, spec: &'n Node, key: &Key) -> Option<&'n Node> {
+        let node = spec.get(key.name);
         if node.is_none() && matches!(spec.kind, Kind::Map(_)) {
-            self.missing(Some(spec), spec.top(), "the spec", key, example);
+            self.missing(Some(spec), spec.top(), "the spec", key);
         }
         node
     }
@@ -232,7 +232,8 @@ impl<'s> Reader<'s> {
     }
 
     /// Notes that a map has no such key, unless a misspelt one was told already.
-    pub fn missing(&mut self, map: Option<&Node>, section: Span, what: &str, key: &str, example: &str) {
+    pub fn missing(&mut self, map: Option<&Node>, section: Span, what: &str, key: &Key) {
+        let Key { name: key, example, .. } = *key;
         let misspelt = |entry: &Entry| {
             self.meant.iter().any(|(span, meant)| (*span, meant.as_str()) == (entry.span, key))
         };

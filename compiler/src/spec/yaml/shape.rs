@@ -1,7 +1,11 @@
-//! What may stand under a key, as data. The reader takes keys, ranges and choices from these tables, and the JSON schema is
-//! written from them ([`crate::spec::schema`]), so that editors and the compiler agree.
+//! What may stand under a key, as data. The readers take keys, ranges, choices and defaults from these tables. The JSON
+//! schema ([`crate::spec::schema`]) and the reference are written from them, so that editors,
+//! documents and the compiler agree.
 
 use std::ops::RangeInclusive;
+use std::str::FromStr;
+
+use crate::spec::default::Default;
 
 /// A map with known keys.
 #[derive(Debug)]
@@ -10,6 +14,17 @@ pub struct Section {
     pub what: &'static str,
     /// In the order in which they are usually written.
     pub keys: &'static [Key],
+}
+
+/// One of a kind, with its settings.
+#[derive(Debug)]
+pub struct Choice {
+    /// Its name.
+    pub name: &'static str,
+    /// What it is, one line.
+    pub about: &'static str,
+    /// Its settings.
+    pub settings: Section,
 }
 
 /// One key of a section.
@@ -23,6 +38,10 @@ pub struct Key {
     pub shape: Shape,
     /// Whether it may be left out.
     pub need: Need,
+    /// What holds where it is left out.
+    pub default: Default,
+    /// A value to write, for those who left a needed key out; empty for other keys.
+    pub example: &'static str,
 }
 
 /// Whether a key may be left out.
@@ -61,10 +80,10 @@ pub enum Shape {
     List(&'static Shape, usize, Option<usize>),
     /// A map with known keys.
     Section(&'static Section),
-    /// A name alone, or a map from one of the names to its settings; the names are those of the sections.
-    Choice(&'static [(&'static str, Section)]),
+    /// A name alone, or a map from one of the names to its settings.
+    Choice(&'static [Choice]),
     /// The same, with several names in one map.
-    Steps(&'static [(&'static str, Section)]),
+    Steps(&'static [Choice]),
     /// A map from signatures of units, `mine(f, stride)`, to their bodies.
     Units,
     /// Any of some kinds.
@@ -72,24 +91,39 @@ pub enum Shape {
 }
 
 impl Key {
-    /// A key that may be left out.
+    /// A key that may be left out; nothing stands for it then.
     pub const fn new(name: &'static str, shape: Shape, about: &'static str) -> Self {
-        Key { name, about, shape, need: Need::Never }
+        Key { name, about, shape, need: Need::Never, default: Default::Nothing, example: "" }
     }
 
-    /// A key that must be there.
-    pub const fn required(name: &'static str, shape: Shape, about: &'static str) -> Self {
-        Key { name, about, shape, need: Need::Always }
-    }
-
-    /// A key that must be there unless the value of another is a list.
-    pub const fn unless_list(
+    /// A key that must be there. `example` is a value to write.
+    pub const fn required(
         name: &'static str,
         shape: Shape,
-        other: &'static str,
+        example: &'static str,
         about: &'static str,
     ) -> Self {
-        Key { name, about, shape, need: Need::UnlessList(other) }
+        Key { need: Need::Always, example, ..Key::new(name, shape, about) }
+    }
+
+    /// The same key, which may be left out where the value of another is a list.
+    pub const fn unless_list(self, other: &'static str) -> Self {
+        Key { need: Need::UnlessList(other), ..self }
+    }
+
+    /// The same key with a value that stands for it, as a spec would write it.
+    pub const fn default(self, value: &'static str) -> Self {
+        Key { default: Default::Value(value), ..self }
+    }
+
+    /// The same key with words for what stands for it.
+    pub const fn default_is(self, words: &'static str) -> Self {
+        Key { default: Default::Told(words), ..self }
+    }
+
+    /// The same key with a value to write for those who left it out though their spec needs it.
+    pub const fn example(self, value: &'static str) -> Self {
+        Key { example: value, ..self }
     }
 
     /// What may stand under the key or, of a list, in it.
@@ -135,6 +169,11 @@ impl Section {
     pub fn key(&self, name: &str) -> &'static Key {
         let key = self.keys.iter().find(|key| key.name == name);
         key.expect("a reader asks for keys of its own table")
+    }
+
+    /// The value that stands for a key.
+    pub fn default<T: FromStr>(&self, name: &str) -> T {
+        self.key(name).default.read()
     }
 
     /// The range of a whole number, or of those in a list.

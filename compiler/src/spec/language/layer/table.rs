@@ -1,4 +1,7 @@
-//! The table of layers: what each is called, and which arguments it takes.
+//! The table of layers: what each is called, which arguments it takes, and what it does.
+
+use crate::ir::op::Activation;
+use crate::spec::default::Default;
 
 /// Largest window and dilation.
 pub const MAX_WINDOW: usize = 1 << 8;
@@ -8,18 +11,14 @@ pub const MAX_RATE: f64 = 0.999;
 pub const MAX_CHANNELS: usize = 1 << 20;
 
 /// Kinds of layers, before their arguments are read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Form {
     Conv,
     Scale,
     BatchNorm,
     GroupNorm,
-    Relu,
-    LeakyRelu,
-    Sigmoid,
-    Tanh,
-    Silu,
-    Gelu,
+    /// An argument `slope` replaces the one in it.
+    Activation(Activation),
     Dropout,
     DropPath,
     DropBlock,
@@ -33,104 +32,302 @@ pub enum Form {
     Linear,
 }
 
+/// A layer.
+#[derive(Debug)]
+pub struct Entry {
+    /// What it is called; a window `KxK` follows where it has one.
+    pub name: &'static str,
+    /// Windows that suggestions name; none where the layer has no window.
+    pub windows: &'static [&'static str],
+    /// Which it is.
+    pub form: Form,
+    /// Its arguments, in the order in which those without names are given.
+    pub parameters: &'static [Parameter],
+    /// What it does, one line.
+    pub about: &'static str,
+}
+
 /// An argument that a layer takes.
 #[derive(Debug)]
 pub struct Parameter {
+    /// Its name.
     pub name: &'static str,
+    /// What it may be.
+    pub kind: Kind,
+    /// Whether a call without it is wrong.
     pub required: bool,
-    pub flag: bool,
+    /// What holds in calls without it.
+    pub default: Default,
+    /// What it means, one line.
+    pub about: &'static str,
 }
 
-const fn required(name: &'static str) -> Parameter {
-    Parameter { name, required: true, flag: false }
+/// What an argument may be.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Kind {
+    /// A whole number in a range.
+    Whole(usize, usize),
+    /// An odd number in a range.
+    Odd(usize, usize),
+    /// A number in a range.
+    Real(f64, f64),
+    /// `true` or `false`; its name alone means `true`.
+    Flag,
 }
 
-const fn number(name: &'static str) -> Parameter {
-    Parameter { name, required: false, flag: false }
+impl Parameter {
+    const fn new(name: &'static str, kind: Kind, default: Default, about: &'static str) -> Self {
+        Parameter { name, kind, required: false, default, about }
+    }
+
+    const fn required(name: &'static str, kind: Kind, about: &'static str) -> Self {
+        Parameter { required: true, ..Parameter::new(name, kind, Default::Nothing, about) }
+    }
+
+    const fn value(name: &'static str, kind: Kind, default: &'static str, about: &'static str) -> Self {
+        Parameter::new(name, kind, Default::Value(default), about)
+    }
+
+    const fn told(name: &'static str, kind: Kind, default: &'static str, about: &'static str) -> Self {
+        Parameter::new(name, kind, Default::Told(default), about)
+    }
+
+    /// Whether its name alone gives it.
+    pub fn is_flag(&self) -> bool {
+        self.kind == Kind::Flag
+    }
 }
 
-const fn flag(name: &'static str) -> Parameter {
-    Parameter { name, required: false, flag: true }
+/// Window, stride, dilation.
+const SIZE: Kind = Kind::Whole(1, MAX_WINDOW);
+/// Channels, features, groups.
+const CHANNELS: Kind = Kind::Whole(1, MAX_CHANNELS);
+const EPS: Parameter =
+    Parameter::value("eps", Kind::Real(1e-12, 1.0), "1e-5", "added to the variance, under the root");
+const RATE: Parameter = Parameter::required("p", Kind::Real(0.0, MAX_RATE), "the share that is dropped");
+const POOL_STRIDE: Parameter =
+    Parameter::told("stride", SIZE, "the window", "step between windows, in both directions");
+const CEIL: Parameter = Parameter::value(
+    "ceil",
+    Kind::Flag,
+    "false",
+    "whether the size of the result is rounded up instead of down",
+);
+const KERNEL: Parameter = Parameter::told(
+    "kernel",
+    Kind::Odd(1, MAX_WINDOW),
+    "by the rule of Wang et al. 2020: the odd number next to `(log2(channels) + 1) / 2`, 3 at least",
+    "channels that the filter spans",
+);
+
+const fn activation(name: &'static str, activation: Activation, about: &'static str) -> Entry {
+    Entry { name, windows: &[], form: Form::Activation(activation), parameters: &[], about }
 }
 
-/// Name, whether a window `KxK` follows it, form and parameters of every layer.
-pub const LAYERS: &[(&str, bool, Form, &[Parameter])] = &[
-    (
-        "conv",
-        true,
-        Form::Conv,
-        &[
-            required("out"),
-            number("stride"),
-            number("padding"),
-            number("dilation"),
-            number("groups"),
-            flag("bias"),
-            number("bias_init"),
+/// All layers.
+pub const LAYERS: &[Entry] = &[
+    Entry {
+        name: "conv",
+        windows: &["1x1", "3x3", "5x5", "7x7"],
+        form: Form::Conv,
+        parameters: &[
+            Parameter::required("out", CHANNELS, "channels of the result"),
+            Parameter::value(
+                "stride",
+                SIZE,
+                "1",
+                "step between the pixels of the result, in both directions",
+            ),
+            Parameter::told(
+                "padding",
+                Kind::Whole(0, MAX_WINDOW * MAX_WINDOW),
+                "`dilation * (K - 1) / 2`: with stride 1 an odd window keeps the size",
+                "rows and columns of zeros on each side",
+            ),
+            Parameter::value("dilation", SIZE, "1", "step between the pixels under the window"),
+            Parameter::value(
+                "groups",
+                CHANNELS,
+                "1",
+                "parts that input and output channels are cut into; each output part reads one input part",
+            ),
+            Parameter::value("bias", Kind::Flag, "false", "whether a bias is added"),
+            Parameter::told(
+                "bias_init",
+                Kind::Real(-1e3, 1e3),
+                "drawn as PyTorch does",
+                "initial value of the bias, which `bias` has to give",
+            ),
         ],
+        about: "Convolution.",
+    },
+    Entry {
+        name: "bn",
+        windows: &[],
+        form: Form::BatchNorm,
+        parameters: &[
+            EPS,
+            Parameter::value(
+                "momentum",
+                Kind::Real(0.0, 1.0),
+                "0.1",
+                "weight of the batch in the running statistics, as in PyTorch",
+            ),
+        ],
+        about: "Batch normalisation. `bn` without arguments stands for what the key `norm` says.",
+    },
+    Entry {
+        name: "group_norm",
+        windows: &[],
+        form: Form::GroupNorm,
+        parameters: &[
+            Parameter::value("groups", CHANNELS, "32", "number of groups; divides the channels"),
+            EPS,
+        ],
+        about: "Group normalisation: statistics of each image and each group of channels (Wu and He 2018).",
+    },
+    activation("relu", Activation::Relu, "`max(x, 0)`"),
+    Entry {
+        name: "leaky_relu",
+        windows: &[],
+        form: Form::Activation(Activation::LeakyRelu { slope: 0.0 }),
+        parameters: &[Parameter::value("slope", Kind::Real(1e-6, 1.0), "0.01", "factor of negative values")],
+        about: "`x` where positive, `slope * x` elsewhere",
+    },
+    activation("sigmoid", Activation::Sigmoid, "`1 / (1 + exp(-x))`"),
+    activation("tanh", Activation::Tanh, "Hyperbolic tangent."),
+    activation("silu", Activation::Silu, "`x * sigmoid(x)`, also called swish"),
+    activation(
+        "gelu",
+        Activation::Gelu,
+        "`x * (1 + erf(x / sqrt(2))) / 2`, the exact form (Hendrycks and Gimpel 2016)",
     ),
-    ("scale", false, Form::Scale, &[required("by")]),
-    ("bn", false, Form::BatchNorm, &[number("eps"), number("momentum")]),
-    ("group_norm", false, Form::GroupNorm, &[number("groups"), number("eps")]),
-    ("relu", false, Form::Relu, &[]),
-    ("leaky_relu", false, Form::LeakyRelu, &[number("slope")]),
-    ("sigmoid", false, Form::Sigmoid, &[]),
-    ("tanh", false, Form::Tanh, &[]),
-    ("silu", false, Form::Silu, &[]),
-    ("gelu", false, Form::Gelu, &[]),
-    ("dropout", false, Form::Dropout, &[required("p")]),
-    ("drop_path", false, Form::DropPath, &[required("p")]),
-    ("drop_block", false, Form::DropBlock, &[required("p"), required("size")]),
-    ("maxpool", true, Form::MaxPool, &[number("stride"), number("padding"), flag("ceil")]),
-    (
-        "avgpool",
-        true,
-        Form::AvgPool,
-        &[number("stride"), number("padding"), flag("ceil"), flag("count_padding")],
-    ),
-    ("blurpool", false, Form::BlurPool, &[number("stride")]),
-    ("global_avgpool", false, Form::GlobalAvgPool, &[]),
-    ("global_maxpool", false, Form::GlobalMaxPool, &[]),
-    ("channel_conv", false, Form::ChannelConv, &[number("kernel")]),
-    ("eca", false, Form::Eca, &[number("kernel")]),
-    ("linear", false, Form::Linear, &[required("out"), flag("bias")]),
+    Entry {
+        name: "dropout",
+        windows: &[],
+        form: Form::Dropout,
+        parameters: &[RATE],
+        about: "In training, sets random values to 0 and scales the others by `1 / (1 - p)`.",
+    },
+    Entry {
+        name: "drop_path",
+        windows: &[],
+        form: Form::DropPath,
+        parameters: &[RATE],
+        about: "In training, sets all values of random images of the batch to 0: stochastic depth (Huang et al. 2016).",
+    },
+    Entry {
+        name: "drop_block",
+        windows: &[],
+        form: Form::DropBlock,
+        parameters: &[RATE, Parameter::required("size", SIZE, "rows and columns of a square")],
+        about: "In training, sets random squares of a feature map to 0 (Ghiasi et al. 2018).",
+    },
+    Entry {
+        name: "maxpool",
+        windows: &["2x2", "3x3"],
+        form: Form::MaxPool,
+        parameters: &[
+            POOL_STRIDE,
+            Parameter::told(
+                "padding",
+                Kind::Whole(0, MAX_WINDOW),
+                "`(K - 1) / 2` of an odd window, 0 of an even one",
+                "rows and columns on each side that no maximum reads; half of the window at most",
+            ),
+            CEIL,
+        ],
+        about: "Maximum over windows.",
+    },
+    Entry {
+        name: "avgpool",
+        windows: &["2x2"],
+        form: Form::AvgPool,
+        parameters: &[
+            POOL_STRIDE,
+            Parameter::value(
+                "padding",
+                Kind::Whole(0, MAX_WINDOW),
+                "0",
+                "rows and columns of zeros on each side; half of the window at most",
+            ),
+            CEIL,
+            Parameter::value("count_padding", Kind::Flag, "true", "whether means count the padding's zeros"),
+        ],
+        about: "Mean over windows.",
+    },
+    Entry {
+        name: "blurpool",
+        windows: &[],
+        form: Form::BlurPool,
+        parameters: &[Parameter::value("stride", SIZE, "2", "step between the pixels of the result")],
+        about: "Blur with the filter `[1, 2, 1] / 4` in both directions, borders mirrored, then every `stride`-th pixel (Zhang 2019).",
+    },
+    Entry {
+        name: "global_avgpool",
+        windows: &[],
+        form: Form::GlobalAvgPool,
+        parameters: &[],
+        about: "Mean over the image: one pixel remains.",
+    },
+    Entry {
+        name: "global_maxpool",
+        windows: &[],
+        form: Form::GlobalMaxPool,
+        parameters: &[],
+        about: "Maximum over the image: one pixel remains.",
+    },
+    Entry {
+        name: "channel_conv",
+        windows: &[],
+        form: Form::ChannelConv,
+        parameters: &[KERNEL],
+        about: "Convolution along the channels of a map of one pixel.",
+    },
+    Entry {
+        name: "eca",
+        windows: &[],
+        form: Form::Eca,
+        parameters: &[KERNEL],
+        about: "Efficient channel attention: `x * gate` with `gate = x -> global_avgpool -> channel_conv(kernel) -> sigmoid` (Wang et al. 2020).",
+    },
+    Entry {
+        name: "linear",
+        windows: &[],
+        form: Form::Linear,
+        parameters: &[
+            Parameter::required("out", CHANNELS, "features of the result"),
+            Parameter::value("bias", Kind::Flag, "true", "whether a bias is added"),
+        ],
+        about: "Fully connected layer, on a map of one pixel.",
+    },
+    Entry {
+        name: "scale",
+        windows: &[],
+        form: Form::Scale,
+        parameters: &[Parameter::required("by", Kind::Real(-1e6, 1e6), "the constant")],
+        about: "All values times a constant.",
+    },
 ];
 
-/// Names for people, in suggestions.
-pub const EXAMPLES: &[&str] = &[
-    "conv1x1",
-    "conv3x3",
-    "conv5x5",
-    "conv7x7",
-    "bn",
-    "group_norm",
-    "relu",
-    "leaky_relu",
-    "sigmoid",
-    "tanh",
-    "silu",
-    "gelu",
-    "dropout",
-    "drop_path",
-    "drop_block",
-    "maxpool2x2",
-    "maxpool3x3",
-    "avgpool2x2",
-    "blurpool",
-    "global_avgpool",
-    "global_maxpool",
-    "channel_conv",
-    "eca",
-    "linear",
-    "scale",
-];
+impl Entry {
+    /// Whether a window follows its name.
+    pub fn is_windowed(&self) -> bool {
+        !self.windows.is_empty()
+    }
+}
+
+/// Names as people write them, in suggestions: those of windowed layers with windows of some sizes.
+pub fn examples() -> Vec<String> {
+    let of = |entry: &Entry| match entry.windows {
+        [] => vec![entry.name.to_owned()],
+        windows => windows.iter().map(|window| format!("{}{window}", entry.name)).collect(),
+    };
+    LAYERS.iter().flat_map(of).collect()
+}
 
 /// Layers that are complete by their name alone; windowed ones are not among them.
 pub fn names_alone() -> Vec<&'static str> {
-    let alone = |params: &[Parameter]| params.iter().all(|p| !p.required);
-    LAYERS
-        .iter()
-        .filter(|(_, windowed, _, params)| !windowed && alone(params))
-        .map(|&(name, ..)| name)
-        .collect()
+    let alone = |entry: &&Entry| !entry.is_windowed() && entry.parameters.iter().all(|p| !p.required);
+    LAYERS.iter().filter(alone).map(|entry| entry.name).collect()
 }

@@ -1,7 +1,9 @@
 //! The `train:` section: how a network is trained.
 
 mod config;
-pub(crate) mod section;
+mod keys;
+mod section;
 
 pub use config::{Augment, By, Normalize, Schedule, TrainConfig, Warmup};
-pub use section::TRAIN;
+pub use keys::TRAIN;
+pub(crate) use section::read;
