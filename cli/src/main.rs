@@ -39,6 +39,9 @@ fn main() -> ExitCode {
         Command::Lint(args) => cmd::lint::lint(args, &output),
         Command::New(args) => cmd::new::new(args, &output),
         Command::List(args) => cmd::list::list(args, &output),
+        Command::Schema(args) if args.markdown => {
+            output.result(&resnetc_compiler::spec::reference::markdown())
+        }
         Command::Schema(_) => output.result(&resnetc_compiler::spec::schema::schema()),
     };
     done.map_or_else(|failure: Failure| output.failure(&failure), |()| ExitCode::SUCCESS)

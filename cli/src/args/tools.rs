@@ -125,11 +125,16 @@ Examples:
 /// `resnetc schema`
 #[derive(Debug, Args)]
 #[command(after_help = SCHEMA_EXAMPLES)]
-pub struct SchemaArgs {}
+pub struct SchemaArgs {
+    /// Print the reference of the spec language instead, in Markdown: every key, layer and argument.
+    #[arg(long)]
+    pub markdown: bool,
+}
 
 const SCHEMA_EXAMPLES: &str = "\
 Examples:
   resnetc schema > spec.schema.json
+  resnetc schema --markdown > language.md
 A spec that begins with this line is completed and checked by editors with a YAML language server:
   # yaml-language-server: $schema=spec.schema.json";
 

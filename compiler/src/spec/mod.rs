@@ -5,7 +5,7 @@
 //! ```
 //!
 //! Texts in the unit language, which sections hold, are read and checked by [`language`]. The tables of keys, layers and
-//! variables are also written out: as a JSON schema ([`schema`]). [`load`] goes the whole way.
+//! variables are also written out: as a JSON schema ([`schema`]) and as a reference for people ([`mod@reference`]). [`load`] goes the whole way.
 
 pub mod builtin;
 pub mod default;
@@ -13,6 +13,7 @@ pub mod emit;
 pub mod language;
 pub mod limits;
 mod load;
+pub mod reference;
 mod resolve;
 pub mod resolved;
 pub mod schema;

@@ -25,7 +25,7 @@ use grammar::{Grammar, Rule};
 pub const MAX_BRACKETS: usize = 16;
 
 /// Longest name or number.
-const MAX_WORD: usize = 64;
+pub const MAX_WORD: usize = 64;
 
 /// Result of parsing. The diagnostic is boxed: it is rare, and large.
 pub type Parsed<T> = Result<T, Box<Diagnostic>>;

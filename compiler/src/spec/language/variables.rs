@@ -14,8 +14,6 @@ const fn of(name: &'static str, about: &'static str) -> Variable {
     Variable { name, about }
 }
 
-const CHANNELS: Variable = of("channels", "channels of the unit's input, or of what the first layer reads");
-
 /// The place of a unit in its network, in the order of [`super::place::Place`]. Numbers.
 pub const PLACE: &[Variable; 5] = &[
     of("unit", "index of the unit in its stage, from 0"),
@@ -30,13 +28,14 @@ pub const UNIT: &[Variable; 3] = &[
     of("x", "the unit's input, a feature map"),
     of(
         "shortcut",
-        "`x` after the rule that the key `shortcut` names; takes its shape from another term of a sum",
+        "`x` after the rule under the key `shortcut`; it stands in a sum, whose other terms give it its shape",
     ),
-    CHANNELS,
+    of("channels", "channels of `x`"),
 ];
 
 /// Numbers that stem, transition and head have.
-pub const LAYERS: &[Variable; 2] = &[of("classes", "the spec's `classes`"), CHANNELS];
+pub const LAYERS: &[Variable; 2] =
+    &[of("classes", "the spec's `classes`"), of("channels", "channels of what the first layer reads")];
 
 /// Numbers that the layers of a shortcut rule have, beside the unit's place.
 pub const SHORTCUT: &[Variable; 3] = &[

@@ -29,12 +29,14 @@ pub const SPEC: Section = Section {
         layers::HEAD,
         network::OUTPUTS,
         units::UNITS,
-        Key::new("init", Shape::Section(&init::INIT), "Initial values of the parameters."),
+        Key::new("init", Shape::Section(&init::INIT), "Initial values of the parameters.")
+            .default_is("that of its keys"),
         Key::new(
             "expect",
             Shape::Section(&expect::EXPECT),
             "Figures that must hold: where one does not, nothing is compiled.",
         ),
-        Key::new("train", Shape::Section(&train::TRAIN), "How the network is trained."),
+        Key::new("train", Shape::Section(&train::TRAIN), "How the network is trained.")
+            .default_is("that of its keys"),
     ],
 };

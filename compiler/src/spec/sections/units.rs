@@ -26,7 +26,8 @@ pub const UNIT: Key = Key::new(
     "unit",
     Shape::Language,
     "The unit of all stages that name none: a built-in one or one of `units`, with arguments where it takes some.",
-);
+)
+.default_is("needed where a stage names no unit");
 
 /// Which bottleneck is meant.
 pub const STYLE: Key = Key::new(

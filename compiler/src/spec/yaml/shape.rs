@@ -1,5 +1,5 @@
 //! What may stand under a key, as data. The readers take keys, ranges, choices and defaults from these tables. The JSON
-//! schema ([`crate::spec::schema`]) and the reference are written from them, so that editors,
+//! schema ([`crate::spec::schema`]) and the reference ([`mod@crate::spec::reference`]) are written from them, so that editors,
 //! documents and the compiler agree.
 
 use std::ops::RangeInclusive;

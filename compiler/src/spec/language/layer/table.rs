@@ -155,7 +155,7 @@ pub const LAYERS: &[Entry] = &[
             Parameter::told(
                 "bias_init",
                 Kind::Real(-1e3, 1e3),
-                "drawn as PyTorch does",
+                "drawn from `init.linear`",
                 "initial value of the bias, which `bias` has to give",
             ),
         ],

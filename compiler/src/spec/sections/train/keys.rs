@@ -12,7 +12,7 @@ pub const TRAIN: Section = Section {
             Shape::Word(&datasets::NAMES),
             "The data set to train on where the command line names none.",
         )
-        .default_is("none: the command line names it"),
+        .default_is("none: training then takes the embedded one"),
         Key::new("epochs", Shape::Count(1, MOST), "Passes over the training set.").default("10"),
         Key::new("batch_size", Shape::Count(1, 1 << 16), "Images of one step.").default("128"),
         Key::new("optimizer", Shape::Choice(OPTIMIZERS), "How a step changes the parameters.").default("sgd"),

@@ -1,0 +1,217 @@
+//! What tables do not say: the introduction, and a few words with an example for each section.
+
+/// How the document begins.
+pub(super) const INTRODUCTION: &str = "\
+# The spec language
+
+This is the reference: every key, layer, argument, variable and function. To learn the language step by step, read
+[A network of your own](authoring.md). `resnetc schema --markdown` prints this page.
+
+A spec is one YAML file. It says what the network is, how it is trained, and what must hold of it. It is plain data and can
+run no code. This is a whole one:
+
+```yaml
+name: tiny
+input: [3, 32, 32]
+classes: 10
+stem: conv3x3(16) -> bn -> relu
+unit: basic
+stages:
+  - {depth: 2, filters: 16}
+  - {depth: 2, filters: 32, stride: 2}
+```
+
+Where to write what:
+
+- `resnetc check FILE` reads a spec and tells all its faults at once, each with its place and the way out.
+- `extends` takes over all keys of another spec. Maps are merged key by key. Lists and single values are replaced. Where a spec
+  changes the network of its base, it drops the base's `expect`.
+- `--set KEY=VALUE` changes a value from the command line: `--set train.epochs=20`, `--set stages.2.depth=5`. Items of lists
+  count from 0. `--set train.optimizer.lr=0.1` means the optimizer that the spec has.
+- Whole numbers may be grouped, `25_557_032`. Each key may stand once.
+- An editor with a YAML language server completes keys and checks values by `resnetc schema`.
+";
+
+/// How the part on the unit language begins.
+pub(super) const UNIT_LANGUAGE: &str = "
+## The unit language
+
+`stem`, `transition`, `head` and the rules of `shortcut` are *layers* after one another, joined by `->`. `unit` and `norm` are
+one call. A unit is a list of *bindings* under its signature:
+
+```yaml
+extends: resnet20
+unit: wide(ratio=2)
+units:
+  wide(f, stride, ratio=4): |
+    inner = f * ratio                        # numbers
+    main  = x -> conv3x3(inner, stride) -> bn -> relu -> conv3x3(f) -> bn
+    out   = main + shortcut -> relu          # what the unit gives on
+```
+
+- A signature names the unit's parameters, which are numbers. `f`, `stride` and `dilation` come from the stage: `filters`,
+  `stride`, `dilation`. The others are arguments of a call, `unit: wide(ratio=2)`, or have a default. A default may use
+  parameters before it and the place of the unit.
+- A binding gives a name to a number or a feature map. Each name is bound once and used later. `out` is the unit's result.
+- `x -> layer` applies a layer to a feature map. `->` binds weakest: `main + shortcut -> relu` applies `relu` to the sum.
+- `+ - * /` compute with numbers, `+ - *` with feature maps too. A sum of feature maps needs equal shapes. A product takes a
+  map of one pixel as a gate: each of its channels multiplies that channel of the other map. A map may be divided by a number.
+- `*` and `/` bind stronger than `+` and `-`; brackets group.
+- An argument is given by its place, `conv3x3(16, 2)`, or by its name, `conv3x3(16, stride=2)`. A flag is given by its name
+  alone, `conv3x3(16, bias)`, or with a value, `bias=false`.
+- A comment begins with `#`. Line breaks are white space.
+";
+
+/// How the table of layers begins. `MAX_WINDOW` stands for the largest window.
+pub(super) const LAYERS: &str = "\
+`KxK` is the window, rows by columns: `conv3x3`, `maxpool2x2`, `conv1x7`, up to MAX_WINDOW each. Arguments without names are
+given in the order of this table, flags aside.
+";
+
+/// How the table of limits begins.
+pub(super) const LIMITS: &str = "
+## Limits
+
+A spec that asks for more than any published network is refused at once. `--limit NAME=N` raises a limit:
+`resnetc check mine.yaml --limit nodes=50_000`.
+
+";
+
+/// Words and an example for a section, by its path; those of the whole spec have none.
+const SECTIONS: &[(&str, &str)] = &[
+    ("", "A spec that extends another needs none of these keys.\n\n"),
+    (
+        "shortcut",
+        "A word is one of the [rules](#shortcut-rules). Layers apply wherever a unit says `shortcut`; poolings of stride 1 \
+         are left out. A map says both cases apart:
+
+```yaml
+extends: resnet18
+shortcut:
+  same: identity
+  changed: avgpool2x2(stride) -> conv1x1(out) -> bn
+```
+
+",
+    ),
+    (
+        "stages",
+        "Each item is one stage. Its units are alike, but only the first has the stage's stride. A list of groups is one stage \
+         whose units differ. `filters` may be a formula of the unit's [place](#variables):
+
+```yaml
+extends: resnet20
+stages:
+  - {depth: 3, filters: 16}
+  - {depth: 3, filters: 16 + 8 * unit, stride: 2}
+  - - {depth: 2, filters: 64, stride: 2}
+    - {depth: 1, filters: 64, unit: bottleneck}
+```
+
+",
+    ),
+    (
+        "init",
+        "Values are [distributions](#distributions). Weights of normalisations start with 1, their biases with 0.
+
+```yaml
+extends: resnet50
+init: {conv: he_normal(fan_out), linear: normal(0.01), zero_last_bn: true}
+```
+
+",
+    ),
+    (
+        "expect",
+        "Where a figure differs, compilation fails and says what came out. To find the figures, write 0 and read the errors.
+
+```yaml
+extends: resnet20
+stem: conv3x3(16) -> bn -> silu
+expect: {params: 269_722, macs: 40_551_040, output: [classes]}
+```
+
+",
+    ),
+    (
+        "train",
+        "Commands that train read it; each value may be set on the command line.
+
+```yaml
+extends: resnet20
+train:
+  dataset: cifar10
+  epochs: 30
+  batch_size: 256
+  precision: bf16
+```
+
+",
+    ),
+    (
+        "train.optimizer",
+        "A name alone, `optimizer: sgd`, or a map from the name to settings. The initial learning rate stands here too.
+
+```yaml
+extends: resnet20
+train:
+  optimizer: {sgd: {lr: 0.2, momentum: 0.9, nesterov: true, decay_norm: false}}
+```
+",
+    ),
+    (
+        "train.schedule",
+        "A name alone or a map from the name to settings. Names are those of PyTorch's schedulers.
+
+```yaml
+extends: resnet20
+train:
+  schedule: {multistep: {milestones: [15, 25], gamma: 0.1}}
+```
+",
+    ),
+    (
+        "train.warmup",
+        "The learning rate rises linearly to its full value; the schedule follows.
+
+```yaml
+extends: resnet20
+train:
+  warmup: {length: 5, by: epoch}
+```
+
+",
+    ),
+    (
+        "train.normalize",
+        "A pixel becomes `(pixel / 255 - mean) / std`, with one number per channel of `input`.
+
+```yaml
+extends: resnet20
+train:
+  normalize: {mean: [0.49, 0.48, 0.45], std: [0.25, 0.24, 0.26]}
+```
+
+",
+    ),
+    (
+        "train.augment",
+        "A list of names, or of maps from names to settings. Each training image passes through all of them.
+
+```yaml
+extends: resnet20
+train:
+  augment: [{crop: {padding: 4}}, flip]
+```
+",
+    ),
+];
+
+/// The words and the example of a section.
+///
+/// # Panics
+/// Where a section has none: a new section wants some.
+pub(super) fn of(path: &str) -> &'static str {
+    let found = SECTIONS.iter().find(|(known, _)| *known == path);
+    found.unwrap_or_else(|| panic!("the reference has no words for `{path}`")).1
+}
