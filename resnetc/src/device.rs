@@ -4,12 +4,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use resnetc_compiler::ir::graph::Mode;
+use resnetc_compiler::plan::Plan;
 use resnetc_runtime::cpu::CpuDevice;
 use resnetc_runtime::cpu::simd::Isa;
 use resnetc_runtime::cpu::threads::available_threads;
 use resnetc_runtime::cpu::tune::{Cache, Tuning};
 use resnetc_runtime::device::Device;
+use resnetc_runtime::exec::Executor;
 use resnetc_runtime::reference::ReferenceDevice;
+use resnetc_runtime::weights::ParamStore;
 
 use crate::error::Result;
 
@@ -77,6 +80,16 @@ impl DeviceOptions {
         // Who names the instructions wants the same bits in every process.
         let measure = mode == Mode::Infer && self.isa.is_none();
         Ok(if measure { cpu.with_amx_measured() } else { cpu })
+    }
+
+    /// An executor of one plan with weights, on a device of its own.
+    ///
+    /// # Errors
+    /// Where the weights are another network's, or the device fails.
+    pub fn executor(&self, plan: Arc<Plan>, weights: &ParamStore) -> Result<Executor> {
+        let executor = Executor::new(self.open(plan.mode)?, plan)?;
+        executor.load_params(weights)?;
+        Ok(executor)
     }
 
     /// Where the measurements are kept.

@@ -2,11 +2,34 @@
 //!
 //! The library under the command line. It reads no environment variable, prints nothing and never exits: options are
 //! arguments, results are values, mistakes are an [`Error`].
+//!
+//! - A [`Spec`] is a network as its file, a text or a compiled-in name describes it.
+//! - A [`Model`] is a spec with weights on a device; it does not change, and is shared.
+//! - A [`Session`] runs a model. Any number of them share its weights, each on a thread of its own.
+//! - A [`Trainer`] trains a spec on a data set, and leaves checkpoints that models are made of.
+//!
+//! ```
+//! use resnetc::{DeviceOptions, Model, Spec, SpecOptions};
+//!
+//! # fn main() -> resnetc::Result<()> {
+//! let spec = Spec::builtin("resnet20", &SpecOptions::default().set("classes=7"))?;
+//! let model = Model::initial(&spec, &DeviceOptions::cpu(1))?;
+//! let logits = model.session()?.run(&vec![0.5; 2 * 3 * 32 * 32])?;
+//! assert_eq!((logits.images(), logits.classes()), (2, 7));
+//! let (class, probability) = logits.softmax().largest(0, 1)[0];
+//! assert!(class < 7 && probability >= 1.0 / 7.0);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The folder `examples` has five programs more.
 
 #![forbid(unsafe_code)]
 
 pub mod device;
 pub mod error;
+pub mod logits;
+pub mod model;
 pub mod spec;
 pub mod train;
 
@@ -15,5 +38,7 @@ pub use resnetc_runtime as runtime;
 
 pub use device::{DeviceKind, DeviceOptions};
 pub use error::{Error, Faults, Result};
+pub use logits::Logits;
+pub use model::{Model, Session};
 pub use spec::{Spec, SpecOptions};
 pub use train::{Trainer, TrainerBuilder};

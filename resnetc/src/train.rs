@@ -6,7 +6,6 @@ use std::sync::atomic::AtomicBool;
 
 use resnetc_compiler::ir::graph::Mode;
 use resnetc_runtime::data::{Dataset, Source};
-use resnetc_runtime::exec::Executor;
 use resnetc_runtime::train::{self, BatchExecutor, Evaluator, Options};
 use resnetc_runtime::weights::ParamStore;
 
@@ -115,22 +114,6 @@ pub fn evaluator(
     let config = &spec.resolved().train;
     let network = batches(spec, device, Mode::Infer, source.len(), batch)?;
     Ok(Evaluator::new(network, source, &config.normalize, device.workers())?)
-}
-
-/// An executor of one plan with weights, on a device of its own.
-///
-/// # Errors
-/// Where the spec cannot be compiled so, the weights are another network's, or the device fails.
-pub fn executor(
-    spec: &Spec,
-    device: &DeviceOptions,
-    mode: Mode,
-    batch: usize,
-    weights: &ParamStore,
-) -> Result<Executor> {
-    let executor = Executor::new(device.open(mode)?, spec.plan(mode, batch)?)?;
-    executor.load_params(weights)?;
-    Ok(executor)
 }
 
 /// Plans for a pass over so many images, on a device of their own.

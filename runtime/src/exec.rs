@@ -13,6 +13,8 @@ use crate::device::{Choice, Device, ProgramId, Session};
 use crate::error::{Error, Result};
 use crate::weights::layout;
 
+pub use params::load_params;
+
 /// What changes from run to run: the executor writes what the plan reads of it into memory.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct RunArgs {

@@ -13,12 +13,35 @@ use crate::error::{Error, Result};
 use crate::weights::recipe::{self, Tensors};
 use crate::weights::{ParamStore, layout};
 
+/// Sets all parameters and running statistics of a loaded plan, folded where the plan has them folded; tensors that the network
+/// does not have are refused.
+///
+/// # Errors
+/// Where a tensor is missing, one too many, or of another shape; the device's.
+pub fn load_params(device: &dyn Device, program: ProgramId, plan: &Plan, store: &ParamStore) -> Result<()> {
+    store.check_names(plan)?;
+    plan.slots.iter().try_for_each(|slot| load_slot(device, program, plan, slot, store))
+}
+
+fn load_slot(
+    device: &dyn Device,
+    program: ProgramId,
+    plan: &Plan,
+    slot: &Slot,
+    source: &dyn Tensors,
+) -> Result<()> {
+    let values = recipe::evaluate(plan, slot, source)?;
+    device.write(program, slot.buffer, &layout::encode(plan.buffer(slot.buffer), &values)?)
+}
+
 impl Executor {
-    /// Sets all parameters and running statistics; tensors that the network does not have are refused.
+    /// See [`load_params`].
+    ///
+    /// # Errors
+    /// Those of [`load_params`].
     pub fn load_params(&self, store: &ParamStore) -> Result<()> {
         let (program, plan) = self.first();
-        store.check_names(&plan)?;
-        plan.slots.iter().try_for_each(|slot| self.load_slot(program, &plan, slot, store))
+        load_params(&*self.device, program, &plan, store)
     }
 
     /// Sets all parameters and running statistics to those that another network of the same spec has on its device: folds
@@ -35,7 +58,7 @@ impl Executor {
             let buffer = plan.buffer(slot.buffer);
             let twin = source.buffer(slot, &buffer.name);
             let Some((id, twin)) = twin.filter(|(_, twin)| lie_alike(buffer, twin)) else {
-                self.load_slot(program, &plan, slot, &source)?;
+                load_slot(&*self.device, program, &plan, slot, &source)?;
                 continue;
             };
             bytes.resize(twin.bytes, 0);
@@ -43,11 +66,6 @@ impl Executor {
             self.device.write(program, slot.buffer, &bytes)?;
         }
         Ok(())
-    }
-
-    fn load_slot(&self, program: ProgramId, plan: &Plan, slot: &Slot, source: &dyn Tensors) -> Result<()> {
-        let values = recipe::evaluate(plan, slot, source)?;
-        self.device.write(program, slot.buffer, &layout::encode(plan.buffer(slot.buffer), &values)?)
     }
 
     /// All parameters and running statistics. Of an inference plan with folded tensors there is no way back.

@@ -1,0 +1,89 @@
+//! Models and their sessions: batches of all sizes, clones, files of weights, wrong inputs.
+
+use resnetc::runtime::weights::file;
+use resnetc::{DeviceKind, DeviceOptions, Error, Model, Spec, SpecOptions};
+
+const PIXELS: usize = 3 * 32 * 32;
+
+fn spec() -> Spec {
+    Spec::builtin("resnet20", &SpecOptions::default()).expect("it is compiled in")
+}
+
+fn image(number: usize) -> Vec<f32> {
+    (0..PIXELS).map(|i| ((i * (number + 3)) % 11) as f32 / 5.0 - 1.0).collect()
+}
+
+/// Images at a time change the order of no sum of an image's.
+fn close(a: &[f32], b: &[f32]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| (a - b).abs() <= 1e-4 * (1.0 + b.abs()))
+}
+
+#[test]
+fn any_number_of_images_is_classified_as_each_alone() {
+    let model = Model::initial(&spec(), &DeviceOptions::cpu(2)).expect("it compiles");
+    let mut session = model.session().expect("threads");
+    let alone: Vec<_> = (0..5).map(|i| session.run(&image(i)).expect("one image")).collect();
+    for batch in [2, 5, 3] {
+        let images: Vec<f32> = (0..batch).flat_map(image).collect();
+        let found = session.run(&images).expect("whole images");
+        assert_eq!(found.images(), batch);
+        for (index, alone) in alone.iter().take(batch).enumerate() {
+            assert!(close(found.image(index), alone.values()), "image {index} of {batch}");
+        }
+    }
+    // Plans are the model's: another session finds them, and the same bits.
+    let again = model.clone().session().expect("threads").run(&image(4)).expect("one image");
+    assert_eq!(again, alone[4]);
+}
+
+#[test]
+fn the_reference_answers_alike() {
+    let answer = |kind| {
+        let options = DeviceOptions { kind, threads: Some(1), ..DeviceOptions::default() };
+        let model = Model::initial(&spec(), &options).expect("it compiles");
+        model.session().expect("a session").run(&image(1)).expect("one image")
+    };
+    let (cpu, reference) = (answer(DeviceKind::Cpu), answer(DeviceKind::Reference));
+    assert!(close(cpu.values(), reference.values()), "{cpu:?} {reference:?}");
+}
+
+#[test]
+fn weights_come_from_files_and_have_to_fit() {
+    let (spec, device) = (spec(), DeviceOptions::cpu(1));
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("weights.safetensors");
+    let weights = spec.initial_weights(spec.resolved().train.seed).expect("own tensors");
+    file::save(&path, &weights, &file::Metadata::new()).expect("written");
+    let run = |model: &Model| model.session().expect("a thread").run(&image(2)).expect("one image");
+    let from_file = Model::from_file(&spec, &path, &device).expect("it fits");
+    assert_eq!(run(&from_file), run(&Model::initial(&spec, &device).expect("it compiles")));
+
+    let wider = Spec::builtin("resnet20", &SpecOptions::default().set("classes=11")).expect("a sound change");
+    let error = Model::from_file(&wider, &path, &device).err().expect("ten classes are not eleven");
+    assert!(error.to_string().contains("fc.weight") || error.to_string().contains("11"), "{error}");
+}
+
+#[test]
+fn parts_of_images_are_refused() {
+    let model = Model::initial(&spec(), &DeviceOptions::cpu(1)).expect("it compiles");
+    let mut session = model.session().expect("a thread");
+    for len in [0, 1, PIXELS - 1, PIXELS + 1] {
+        let error = session.run(&vec![0.0; len]).expect_err("no whole images").to_string();
+        assert!(error.contains(&len.to_string()), "{error}");
+    }
+}
+
+#[test]
+fn specs_that_are_not_there_are_told_with_near_names() {
+    match Spec::open("resnet51", &SpecOptions::default()) {
+        Err(Error::UnknownSpec { name, near }) => {
+            assert_eq!(name, "resnet51");
+            assert!(near.contains("resnet50"), "{near}");
+        }
+        other => panic!("{other:?}"),
+    }
+    let error = Spec::from_path("nowhere.yaml", &SpecOptions::default()).expect_err("no such file");
+    assert!(matches!(error, Error::UnreadableSpec { .. }), "{error}");
+    let wrong = Spec::builtin("resnet20", &SpecOptions::default().set("classes=none"));
+    assert!(matches!(wrong, Err(Error::Spec(ref faults)) if !faults.diagnostics().is_empty()), "{wrong:?}");
+}
