@@ -4,6 +4,7 @@
 //! applies the patch, fills in types of new nodes, and verifies the graph after every pass.
 
 mod accumulate_conv;
+mod context;
 mod dead_code;
 mod differentiate;
 mod expand_shortcuts;
@@ -21,12 +22,11 @@ pub mod verify;
 #[cfg(test)]
 mod tests;
 
+pub use context::PassContext;
 pub use id::PassId;
 
-use crate::backend::Backend;
 use crate::diagnostic::Diagnostic;
 use crate::ir::graph::{Graph, Mode, NodeId, Stage, Value};
-use crate::ir::op::UpdateRule;
 use crate::ir::patch::Patch;
 use crate::ir::types::TensorType;
 use crate::ops;
@@ -41,19 +41,6 @@ pub struct Pass {
     pub stage: Stage,
     /// Reads the graph, says what to change. Only mistakes of the spec are errors.
     pub run: fn(&Graph, &PassContext) -> Result<Patch, Vec<Diagnostic>>,
-}
-
-/// What passes need besides the graph.
-#[derive(Debug, Clone, PartialEq)]
-pub struct PassContext {
-    /// What updates do; in inference nobody looks at it.
-    pub optimizer: UpdateRule,
-    /// Whether weight decay applies to normalisation's parameters and biases too.
-    pub decay_norm: bool,
-    /// What the graph is to run on: which fusions there are, which orders in memory.
-    pub backend: Backend,
-    /// After which passes to keep the graph's text.
-    pub dump: Dump,
 }
 
 /// The passes that make a graph complete: every node typed, every shortcut decided, nothing unused. What the network

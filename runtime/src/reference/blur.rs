@@ -3,7 +3,7 @@
 use candle_core::{Result, Tensor};
 use resnetc_compiler::plan::BlurGeometry;
 
-use super::Effects;
+use super::effects::Effects;
 
 /// The blur along one axis as a matrix `[out, size]`: rows hold the taps 1/4, 1/2, 1/4, mirrored at the border.
 fn matrix(g: &BlurGeometry, axis: usize, like: &Tensor) -> Result<Tensor> {

@@ -8,7 +8,7 @@ use resnetc_compiler::ir::op::Epilogue;
 use resnetc_compiler::ir::types::DType;
 use resnetc_compiler::plan::ConvGeometry;
 
-use super::Effects;
+use super::effects::Effects;
 use super::memory::rounded;
 use super::pointwise::finish;
 use super::windows::Windows;

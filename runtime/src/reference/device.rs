@@ -9,7 +9,7 @@ use resnetc_compiler::ir::graph::Mode;
 use resnetc_compiler::ir::types::DType as Element;
 use resnetc_compiler::plan::{Buffer, BufferId, Plan, Slice, Step};
 
-use super::evaluate;
+use super::evaluate::evaluate;
 use super::memory::{self, Persistent, decode, encode, rounded};
 use crate::device::{Device, Inputs, ProgramId, Session};
 use crate::error::{Error, Result};

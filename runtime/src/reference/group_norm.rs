@@ -5,7 +5,7 @@ use candle_core::{Result, Tensor};
 use resnetc_compiler::ir::op::{Activation, Epilogue};
 use resnetc_compiler::plan::GroupGeometry;
 
-use super::Effects;
+use super::effects::Effects;
 use super::norm::unactivated;
 use super::pointwise::finish;
 

@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Result, Tensor};
 
-use super::Effects;
+use super::effects::Effects;
 
 /// `log(softmax(x))` over the last dimension, the largest logit taken out first.
 fn log_softmax(logits: &Tensor) -> Result<Tensor> {

@@ -4,7 +4,7 @@
 use candle_core::{Result, Tensor};
 use resnetc_compiler::ir::op::{Activation, Epilogue};
 
-use super::Effects;
+use super::effects::Effects;
 use super::pointwise::{activate_backward, finish};
 
 /// A map as `[images, channels, pixels]`, whether it is `[n, c, h, w]` or `[n, c]`.

@@ -4,7 +4,7 @@ use candle_core::{DType, Result, Tensor};
 use resnetc_compiler::ir::op::{Activation, Epilogue};
 use resnetc_compiler::plan::{DropGeometry, PadGeometry};
 
-use super::Effects;
+use super::effects::Effects;
 
 /// `act(x)`
 pub(super) fn activate(act: Activation, x: &Tensor) -> Result<Tensor> {

@@ -3,7 +3,7 @@
 use candle_core::{DType, Result, Tensor};
 use resnetc_compiler::plan::PoolGeometry;
 
-use super::Effects;
+use super::effects::Effects;
 use super::windows::Windows;
 
 fn windows(g: &PoolGeometry) -> Windows {

@@ -3,7 +3,7 @@
 use candle_core::{Result, Tensor};
 use resnetc_compiler::ir::op::Epilogue;
 
-use super::Effects;
+use super::effects::Effects;
 use super::pointwise::{activate_backward, finish};
 
 /// A factor as `[images, channels, pixels]`; a gate has one pixel.

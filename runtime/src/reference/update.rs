@@ -3,7 +3,7 @@
 use candle_core::{Result, Tensor};
 use resnetc_compiler::ir::update::{AdamWAttrs, SgdAttrs, UpdateRule};
 
-use super::{Effects, whole};
+use super::effects::{Effects, whole};
 
 pub(super) fn update(rule: UpdateRule, inputs: &[Tensor]) -> Result<Effects> {
     let [param, grad, state @ .., rate, step] = inputs else {

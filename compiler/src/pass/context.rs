@@ -1,0 +1,18 @@
+//! What passes are told.
+
+use super::report::Dump;
+use crate::backend::Backend;
+use crate::ir::op::UpdateRule;
+
+/// What passes need besides the graph.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PassContext {
+    /// What updates do; in inference nobody looks at it.
+    pub optimizer: UpdateRule,
+    /// Whether weight decay applies to normalisation's parameters and biases too.
+    pub decay_norm: bool,
+    /// What the graph is to run on: which fusions there are, which orders in memory.
+    pub backend: Backend,
+    /// After which passes to keep the graph's text.
+    pub dump: Dump,
+}
