@@ -33,7 +33,7 @@ pub(super) enum Item {
 /// What the names of a unit stand for.
 pub(super) type Scope = HashMap<String, Item>;
 
-/// What the shortcut is to be like.
+/// The term of a sum that gives the shortcut its shape.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Like {
     pub(super) map: Map,
@@ -105,7 +105,7 @@ impl<'s> Builder<'s> {
     }
 
     /// Adds a node within the limits, and the types of its results where those of its operands are known. Operands that
-    /// do not fit are left to shape inference, which tells of all of them at once.
+    /// do not fit are left to shape inference, which reports all of them at once.
     pub(super) fn insert(&mut self, name: String, op: Op, span: Span, operands: &[Value]) -> Result<NodeId> {
         let limits = &self.spec.limits;
         if self.graph.len() >= limits.nodes {

@@ -7,15 +7,14 @@ use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, S
 use super::types::{Diagnostic, Label, Severity};
 use crate::source::{Source, SourceId, SourceMap};
 
-/// Most diagnostics that are told, and most bytes of text: who has more has one cause of many.
+/// Number of diagnostics, and of bytes of text, that are printed: more have few causes.
 const MOST: usize = 100;
 const MOST_BYTES: usize = 256 << 10;
 
-/// Longest line that is drawn, in bytes; of longer ones only the place is told.
+/// Longest line that is drawn, in bytes. Of longer ones only the place is named.
 const LONGEST_LINE: usize = 2000;
 
-/// The diagnostics, one after another, as far as anybody reads; the same text for the same input. Lines wrap at `width`
-/// columns.
+/// The diagnostics one after another, up to a limit. The same input gives the same text. Lines wrap at `width` columns.
 pub fn render(diagnostics: &[Diagnostic], sources: &SourceMap, color: bool, width: usize) -> String {
     let theme = if color { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
     let handler = GraphicalReportHandler::new_themed(theme).with_width(width).with_links(false);

@@ -2,7 +2,7 @@
 
 use crate::source::Span;
 
-/// How bad it is.
+/// Error or warning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Severity {
     /// The spec cannot be compiled.
@@ -11,19 +11,19 @@ pub enum Severity {
     Warning,
 }
 
-/// A place in the source and what is to be said of it.
+/// A place in the source with a few words on it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Label {
     /// Underlined text.
     pub span: Span,
-    /// Said at the underline.
+    /// The words at the underline.
     pub text: String,
 }
 
 /// One finding, with every place that takes part in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
-    /// How bad it is.
+    /// Error or warning.
     pub severity: Severity,
     /// One line: what is wrong. No full stop, lower case, names in backquotes.
     pub message: String,

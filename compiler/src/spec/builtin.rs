@@ -68,7 +68,7 @@ impl Texts {
     }
 }
 
-/// What names of the compiled-in specs begin with, where they stand for files.
+/// Prefix of the compiled-in specs' names, where a file's name is expected.
 pub const FOLDER: &str = "<builtin>/";
 
 // `SPECS`: name, file below `specs/`, text; `build.rs` lists the folder.

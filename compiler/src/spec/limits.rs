@@ -1,4 +1,4 @@
-//! How large a spec and its network may be: what is larger is refused before memory or time is spent on it.
+//! How large a spec and its network may be. Larger ones are refused before they cost memory or time.
 
 /// Caps, each raised by `--limit NAME=VALUE`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,7 +70,7 @@ impl Limits {
     /// How a refusal ends: what the limit is, and what raises it.
     ///
     /// # Panics
-    /// Where no limit is called so: names come from this crate.
+    /// Where there is no such limit: names come from this crate.
     pub fn way_out(&self, name: &str) -> String {
         let field = FIELDS.iter().find(|(known, _, _)| *known == name);
         let (_, field, counted) = field.expect("refusals name limits that there are");

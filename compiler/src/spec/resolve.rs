@@ -29,7 +29,7 @@ pub(super) fn resolve(
     }
 }
 
-/// Sorts faults by place, so that they read like the file; the same fault at one place is told once.
+/// Sorts faults by place, so that they read like the file; the same fault at one place is reported once.
 fn in_order(mut faults: Vec<Diagnostic>) -> Vec<Diagnostic> {
     faults.sort_by_key(|d| d.labels.first().map(|l| (l.span.source, l.span.start)));
     faults.dedup();

@@ -16,7 +16,7 @@ use crate::source::Spanned;
 /// A spec with all defaults applied.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ResolvedSpec {
-    /// Of the network.
+    /// The network's name.
     pub name: Spanned<String>,
     /// One image, `[channels, height, width]`.
     pub input: Spanned<[usize; 3]>,
@@ -36,15 +36,15 @@ pub struct ResolvedSpec {
     pub head: Head,
     /// Numbers of stages whose results are results of the network, beside the logits.
     pub outputs: Vec<Spanned<usize>>,
-    /// First values of the parameters.
+    /// Initial values of the parameters.
     pub init: InitSpec,
-    /// What the author says of the network.
+    /// Figures that the network must have.
     pub expect: Expect,
     /// How it is trained.
     pub train: TrainConfig,
     /// How large the network may become.
     pub limits: Limits,
-    /// What is right, but probably not meant.
+    /// Warnings: what compiles, but is probably not meant.
     pub warnings: Vec<Diagnostic>,
     /// Where each key was written.
     pub keys: KeySpans,

@@ -61,7 +61,7 @@ fn stages_with_units() -> Value {
 }
 
 /// That every stage has filters, where all units that the spec can name take some: the built-in ones do, and those of its
-/// own whose signature says `f`. Which unit a stage has when others take none is for the compiler to find out.
+/// own whose signature says `f`. Which unit a stage has when others take none, only the compiler finds out.
 fn stages_with_filters() -> Value {
     let take_filters = json!({"propertyNames": {"pattern": "[(,]\\s*f\\s*[,)]"}});
     json!({"if": {"properties": {"units": take_filters}}, "then": every_group("filters")})

@@ -1,4 +1,4 @@
-//! Checks of units and pipelines that need no numbers: names, arguments, kinds of values. All faults at once.
+//! Checks of units and pipelines that need no numbers: names, arguments, kinds of values. They collect all faults.
 
 use super::layer;
 use super::tree::{Arg, Call, Expr, ExprKind, Name, Unit, bare_name};
@@ -34,7 +34,7 @@ pub const MAX_CONCAT: usize = 64;
 /// Most parameters and bindings of a unit: each is compared with those before it.
 pub const MAX_NAMES: usize = 1000;
 
-/// After so many faults layers are not looked at: who has more made few mistakes many times.
+/// After so many faults no more layers are checked: more faults than that repeat a few mistakes.
 pub const MAX_FAULTS: usize = 1000;
 
 /// Checks a unit.
@@ -145,7 +145,7 @@ impl<'u> Checker<'u> {
         None
     }
 
-    /// The kind of an expression; `None` after a fault, which has been told then.
+    /// The kind of an expression; `None` after a fault, which is noted.
     fn value(&mut self, expr: &Expr) -> Option<Type> {
         match &expr.kind {
             ExprKind::Number(_) => Some(Type::Number),

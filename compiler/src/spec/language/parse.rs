@@ -77,8 +77,8 @@ fn parts(pair: Pair<'_, Rule>) -> impl Iterator<Item = Pair<'_, Rule>> {
     pair.into_inner().filter(|p| !matches!(p.as_rule(), EOI | arrow | close | comma | equals))
 }
 
-/// That no recursion over the text or its tree goes deep, and no word is longer than a line. A minus sign nests like a
-/// bracket, `- - - 1`, with comments between, too.
+/// Checks that no recursion over the text or its tree goes deep, and that no word is longer than a line. A minus sign
+/// nests like a bracket: `- - - 1`, also with comments between.
 fn check_bounds(text: Text<'_>) -> Parsed<()> {
     let (mut depth, mut minuses, mut word, mut comment) = (0usize, 0, 0, false);
     for (at, c) in text.text.bytes().enumerate() {

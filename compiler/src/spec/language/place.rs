@@ -1,4 +1,4 @@
-//! Where a unit stands in its network: numbers that specs may use wherever a unit's own numbers may stand.
+//! The place of a unit in its network: numbers that its formulas may use.
 
 use super::variables;
 

@@ -17,6 +17,7 @@ use super::language::{check, parse};
 use super::limits::Limits;
 use super::sections::init::DISTRIBUTIONS;
 use super::sections::shortcut::RULES;
+use crate::datasets;
 
 /// The whole reference, in Markdown.
 pub fn markdown() -> String {
@@ -85,6 +86,12 @@ fn named(out: &mut String) {
     );
     writeln!(out, "\nThe layers of `{}` are `{}`.", builtin::POOLED_RULE, builtin::RULE)
         .expect("a string takes all that is written");
+    out.push_str("\n## Data sets\n\n");
+    pairs(
+        out,
+        ["data set", "what it holds"],
+        datasets::DATASETS.iter().map(|set| (format!("`{}`", set.name), set.about)),
+    );
     out.push_str("\n## Distributions\n\n");
     pairs(
         out,

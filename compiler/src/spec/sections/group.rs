@@ -45,15 +45,15 @@ const WIDTH: Shape = Shape::Formula(1, MAX_CHANNELS as u64);
 
 /// Like units after one another: a stage, or a part of one.
 pub(super) struct Group {
-    /// How many.
+    /// Number of units.
     pub(super) depth: usize,
     /// What `f` is.
     pub(super) filters: Filters,
-    /// Of the first unit; the others have 1.
+    /// Stride of the first unit; the others have 1.
     pub(super) stride: usize,
-    /// Of the first unit, and of the others.
+    /// Dilation of the first unit, and of the others.
     pub(super) dilation: [usize; 2],
-    /// What they are.
+    /// The unit.
     pub(super) call: UnitCall,
     /// Its text.
     pub(super) span: Span,
@@ -116,7 +116,7 @@ pub(super) fn read(
     Some(Group { depth: depth?, filters, stride: stride?, dilation, call, span: node.span })
 }
 
-/// A number of units, told as too many before it is added to others.
+/// A number of units. It is checked against the limit before it is added to others.
 fn depth_of(reader: &mut Reader<'_>, node: &Node, limits: &Limits) -> Option<usize> {
     let depth = reader.count(node, "`depth`", STAGE.count("depth"))?;
     if depth <= limits.units {

@@ -10,12 +10,12 @@ use crate::spec::yaml::node::Node;
 use crate::spec::yaml::read::Reader;
 use crate::spec::yaml::shape::{Key, Section, Shape};
 
-/// First values of the parameters.
+/// Initial values of the parameters.
 #[derive(Debug, Clone, PartialEq)]
 pub struct InitSpec {
-    /// Of convolution weights.
+    /// Distribution of convolution weights.
     pub conv: ConvInit,
-    /// Of linear weights and, with the same fan, of biases.
+    /// Distribution of linear weights and, with the same fan, of biases.
     pub linear: ConvInit,
     /// Whether the normalisation whose result is added to a shortcut starts with scale 0, so that every unit starts
     /// as its shortcut (Goyal et al. 2017).

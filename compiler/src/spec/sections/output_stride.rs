@@ -75,7 +75,7 @@ fn check_dilation(reader: &mut Reader<'_>, group: &Group, cause: Span) {
     );
 }
 
-/// The product of all strides of layers after one another; 1 for a layer with a fault, which is told elsewhere.
+/// The product of the strides of layers after one another. A layer with a fault, which is reported elsewhere, counts as 1.
 fn reduction(calls: &[Call]) -> usize {
     let stride = |call: &Call| {
         let layer = layer::bind(call).ok()?.resolve(&mut |expr| number::eval(expr, &|_| None)).ok()?;

@@ -96,9 +96,9 @@ pub enum Rule {
 /// What `shortcut` means in units.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Shortcuts {
-    /// Where input and main branch have one shape.
+    /// The rule where input and main branch have one shape.
     pub same: Rule,
-    /// Where they have not.
+    /// The rule where they have not.
     pub changed: Rule,
     /// The section's text.
     pub span: Span,

@@ -1,4 +1,4 @@
-//! The `stages:` section: from groups of like units, as people write them, to every unit with all its numbers.
+//! The `stages:` section: groups of like units, as they are written, become units with all their numbers.
 
 use std::sync::Arc;
 

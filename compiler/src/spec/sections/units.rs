@@ -102,7 +102,7 @@ impl<'t> Units<'t> {
         let shadowed = self.known.get("bottleneck").is_some_and(|u| !u.builtin);
         let wanted = if self.v1 && name == "bottleneck" && !shadowed { "bottleneck_v1" } else { name };
         let unit = self.known.get(wanted).cloned();
-        // A unit whose text has a fault of its own is known all the same.
+        // A unit with a fault in its own text is known all the same.
         let faulty = self.own.is_some_and(|u| match &u.kind {
             Kind::Map(entries) => entries.iter().any(|e| e.key.starts_with(name)),
             Kind::Scalar { .. } | Kind::List(_) => false,
@@ -162,7 +162,7 @@ fn no_parameter(reader: &mut Reader<'_>, unit: &Unit, arg: &Arg, free: &[&Param]
     reader.fault(fault.help(help));
 }
 
-/// Where a call's own arguments begin: parameters that the stage does not give.
+/// Whether a call gives the parameter: the stage does not.
 fn is_free(param: &Param) -> bool {
     !STAGE_GIVEN.iter().any(|&(_, name)| name == param.name.text)
 }

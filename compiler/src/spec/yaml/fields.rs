@@ -50,7 +50,7 @@ impl<'n> Fields<'n> {
         }
     }
 
-    /// One of the words that may stand under a key, told as an unknown `kind` where it is none; after a fault the default.
+    /// One of the words that may stand under a key; after a fault the default. Another word is reported as an unknown `kind`.
     pub fn word(&self, reader: &mut Reader<'_>, key: &str, kind: &str) -> &'static str {
         let (key, node, what) = self.key(key);
         let Some(word) = node.and_then(|node| reader.text(node, &what)) else { return key.default.text() };

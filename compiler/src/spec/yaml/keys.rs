@@ -1,4 +1,4 @@
-//! Where the keys of a spec were written, for what is said of a value long after it was read.
+//! Where the keys of a spec were written, for messages about values that were read long before.
 
 use std::collections::BTreeMap;
 
@@ -26,7 +26,7 @@ impl KeySpans {
         }
     }
 
-    /// The value under a path; none where a default stands for it.
+    /// The text of the value under a path; none where the key was left out.
     pub fn get(&self, path: &str) -> Option<Span> {
         self.0.get(path).copied()
     }

@@ -1,4 +1,4 @@
-//! Typed values out of the raw tree. A fault is noted and the reading goes on, so that one run tells of all.
+//! Typed values out of the raw tree. The reader notes a fault and goes on, so that one run reports all faults.
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -11,7 +11,7 @@ use crate::diagnostic::Diagnostic;
 use crate::diagnostic::suggest::{nearest, suggest};
 use crate::source::{SourceMap, Span, Text};
 
-/// Most unknown keys that are told: who has more of them wrote something else than a spec.
+/// Number of unknown keys that are reported: a text with more of them is no spec.
 const MAX_UNKNOWN: usize = 100;
 
 /// Reads values and collects faults.
@@ -231,7 +231,7 @@ impl<'s> Reader<'s> {
         self.fault(Diagnostic::error(range, node.span, format!("this is {}", node.describe())));
     }
 
-    /// Notes that a map has no such key, unless a misspelt one was told already.
+    /// Notes that a map has no such key, unless a misspelt one was reported already.
     pub fn missing(&mut self, map: Option<&Node>, section: Span, what: &str, key: &Key) {
         let Key { name: key, example, .. } = *key;
         let misspelt = |entry: &Entry| {

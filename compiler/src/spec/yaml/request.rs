@@ -4,7 +4,7 @@ use crate::spec::limits::Limits;
 
 /// What to load.
 pub struct Request<'r> {
-    /// The path, as people named it; bases of `extends` are looked for beside it.
+    /// The path as it was given. Bases of `extends` are looked for beside it.
     pub name: &'r str,
     /// The spec.
     pub text: &'r str,

@@ -6,7 +6,7 @@ use crate::diagnostic::suggest::suggest;
 use crate::source::Span;
 use crate::spec::language::tree::{Call, Expr, bare_name};
 
-/// Layers of the language to come; told apart from misspelt ones.
+/// Layers that other frameworks have and this language does not. They get a message of their own.
 const LATER: &[&str] = &["softmax", "identity"];
 
 /// A layer's call whose name and arguments fit together.
@@ -38,7 +38,10 @@ fn window(text: &str) -> Option<[usize; 2]> {
     Some([size(h)?, size(w)?])
 }
 
-/// Puts a call's arguments to the layer's parameters. All that does not fit is told at once.
+/// Assigns a call's arguments to the layer's parameters.
+///
+/// # Errors
+/// All arguments that do not fit, and all that are missing.
 pub fn bind(call: &Call) -> Result<Bound<'_>, Vec<Diagnostic>> {
     let name = &call.name;
     let Some((entry, window)) = find(&name.text) else {

@@ -317,7 +317,7 @@ impl Entry {
     }
 }
 
-/// Names as people write them, in suggestions: those of windowed layers with windows of some sizes.
+/// Names for suggestions; windowed layers are there with some windows.
 pub fn examples() -> Vec<String> {
     let of = |entry: &Entry| match entry.windows {
         [] => vec![entry.name.to_owned()],
