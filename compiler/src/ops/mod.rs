@@ -1,6 +1,6 @@
 //! What each operator means to the compiler: the types of its results, its gradient, its cost, its kernels, its words.
 //!
-//! An operator is described in one file, by its [`Operator`]; [`operator`] hands on to it. Nothing here knows a pass or a spec.
+//! An operator is described in one file, by its [`Operator`]; [`operator()`] hands on to it. Nothing here knows a pass or a spec.
 
 mod activation;
 mod add;

@@ -14,7 +14,7 @@
 //! 7. **Parameters**: weights, biases, scales, shifts and running statistics are `Param` nodes of the fitting role; an
 //!    update's target is a trained `Param`, and each has one update at most.
 //! 8. **Types**: none in `Built`; from `Typed` on exactly what [`ops::infer`] says (so a batch normalisation has one
-//!    result in inference and three in training), in [`Layout::Plain`] before `LaidOut` and in [`ops::layout`]'s there.
+//!    result in inference and three in training), in `Layout::Plain` before `LaidOut` and in [`ops::layout`]'s there.
 //! 9. **Outputs**: at least one; each of an own name and an existing result. In training `loss` is among them.
 //! 10. **Sources**: one `Input`, at most one `Labels`.
 

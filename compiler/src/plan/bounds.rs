@@ -151,7 +151,7 @@ impl Plan {
                 let (o, b) = (self.buffer(output), self.buffer(other));
                 let coincide =
                     (o.offset, o.bytes) == (b.offset, b.bytes) && o.slice.is_none() && b.slice.is_none();
-                if !self.are_apart(o, b) && !(coincide && may_coincide) {
+                if !(self.are_apart(o, b) || coincide && may_coincide) {
                     return Err(format!("its output `{}` overlaps `{}`", o.name, b.name));
                 }
             }

@@ -1,7 +1,7 @@
 //! The operators: one closed enum, attributes only. Operands are edges of the graph, in the order documented here.
 //!
 //! No `_ =>` arm anywhere matches an [`Op`]. What an operator means stands in its file in `ops/`; the enum hands on to it in
-//! one place, [`crate::ops::operator`].
+//! one place, [`crate::ops::operator()`].
 
 mod backward;
 mod forward;
