@@ -4,6 +4,7 @@ use super::builtin;
 use super::limits::Limits;
 use super::resolve;
 use super::resolved::ResolvedSpec;
+use super::sections::top::SPEC;
 use super::yaml::merge;
 use super::yaml::request::Request;
 use crate::diagnostic::Diagnostic;
@@ -11,7 +12,7 @@ use crate::source::SourceMap;
 
 /// Reads a spec with its bases and overrides. All texts are added to `sources`; on failure, all faults are returned.
 pub fn load(request: &Request<'_>, sources: &mut SourceMap) -> Result<ResolvedSpec, Vec<Diagnostic>> {
-    let tree = merge::tree(request, sources)?;
+    let tree = merge::tree(request, &SPEC, sources)?;
     let builtin = builtin::Texts::add(sources);
     resolve::resolve(&tree, builtin, request.limits, sources)
 }

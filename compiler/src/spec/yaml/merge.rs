@@ -3,9 +3,11 @@
 //! What `expect:` says holds of the network it was written for. Where a later text changes the network, what the
 //! texts before it expect is dropped; what it expects itself holds.
 
+use super::choices::Choices;
 use super::compose;
 use super::node::{Entry, Kind, Node};
 use super::request::Request;
+use super::shape::Section;
 use crate::diagnostic::Diagnostic;
 use crate::source::{SourceMap, Span};
 use crate::spec::builtin;
@@ -17,25 +19,24 @@ const MAX_CHAIN: usize = 8;
 /// What names of override sources begin with.
 const SET: &str = "--set ";
 
-/// Sections of which one key chooses the kind: another key replaces, it does not join.
-const CHOICES: &[&str] = &["optimizer", "schedule"];
-
-/// Keys that every optimizer has: an override that leads to one without naming the optimizer means the one that the spec
-/// has, or the first.
-const OPTIMIZER: (&str, &str, [&str; 3]) = ("optimizer", "sgd", ["lr", "weight_decay", "decay_norm"]);
-
-/// Reads the spec, its bases and the overrides into one tree.
-pub fn tree(request: &Request<'_>, sources: &mut SourceMap) -> Result<Node, Vec<Diagnostic>> {
+/// Reads the spec, its bases and the overrides into one tree. `section` has the keys of a spec. Under a key with a choice,
+/// another kind replaces the kind that a base has; their settings do not join.
+pub fn tree(
+    request: &Request<'_>,
+    section: &Section,
+    sources: &mut SourceMap,
+) -> Result<Node, Vec<Diagnostic>> {
+    let choices = Choices::of(section);
     let mut faults = Vec::new();
     let mut chain = Vec::new();
-    let mut tree = file(request, request.name, request.text, sources, &mut chain)?;
+    let mut tree = file(request, &choices, request.name, request.text, sources, &mut chain)?;
     for text in request.overrides {
         match set(text, &request.limits, sources) {
             Ok((path, value)) => {
                 if path.first().is_some_and(|(key, _)| changes_network(key)) {
                     forget_expectations(&mut tree, sources);
                 }
-                if let Err(fault) = put(&mut tree, &path, value) {
+                if let Err(fault) = put(&mut tree, &path, value, &choices) {
                     faults.push(*fault);
                 }
             }
@@ -48,6 +49,7 @@ pub fn tree(request: &Request<'_>, sources: &mut SourceMap) -> Result<Node, Vec<
 /// One file with what it extends.
 fn file(
     request: &Request<'_>,
+    choices: &Choices,
     name: &str,
     text: &str,
     sources: &mut SourceMap,
@@ -72,11 +74,11 @@ fn file(
         let fault = Diagnostic::error(fault, base.value.span, "closes it");
         return Err(vec![fault.help(format!("the chain: {}", chain.join(" -> ")))]);
     }
-    let mut tree = file(request, &base_name, &base_text, sources, chain)?;
+    let mut tree = file(request, choices, &base_name, &base_text, sources, chain)?;
     if matches!(&own.kind, Kind::Map(entries) if entries.iter().any(|e| changes_network(&e.key))) {
         take(&mut tree, "expect");
     }
-    merge(&mut tree, own);
+    merge(&mut tree, own, choices);
     Ok(tree)
 }
 
@@ -146,12 +148,12 @@ fn take(node: &mut Node, key: &str) -> Option<Entry> {
 }
 
 /// Puts `over` into `base`: maps key by key, everything else replaced whole.
-fn merge(base: &mut Node, over: Node) {
+fn merge(base: &mut Node, over: Node, choices: &Choices) {
     let span = over.span;
     match (&mut base.kind, over.kind) {
         (Kind::Map(old), Kind::Map(new)) => {
             for entry in new {
-                join(old, entry);
+                join(old, entry, choices);
             }
         }
         (_, kind) => base.kind = kind,
@@ -159,17 +161,17 @@ fn merge(base: &mut Node, over: Node) {
     base.span = span;
 }
 
-fn join(entries: &mut Vec<Entry>, over: Entry) {
+fn join(entries: &mut Vec<Entry>, over: Entry, choices: &Choices) {
     let Some(old) = entries.iter_mut().find(|e| e.key == over.key) else {
         entries.push(over);
         return;
     };
-    let replaced = CHOICES.contains(&over.key.as_str()) && !same_choice(&old.value, &over.value);
+    let replaced = choices.find(&over.key).is_some() && !same_choice(&old.value, &over.value);
     old.span = over.span;
     if replaced {
         old.value = over.value;
     } else {
-        merge(&mut old.value, over.value);
+        merge(&mut old.value, over.value, choices);
     }
 }
 
@@ -226,7 +228,7 @@ fn chosen(section: &mut Node) -> Option<String> {
 }
 
 /// Replaces the value where the path leads; maps on the way are made, items of lists must be there.
-fn put(tree: &mut Node, path: &[Step], value: Node) -> Result<(), Box<Diagnostic>> {
+fn put(tree: &mut Node, path: &[Step], value: Node, choices: &Choices) -> Result<(), Box<Diagnostic>> {
     let Some(((key, span), rest)) = path.split_first() else {
         *tree = value;
         return Ok(());
@@ -236,7 +238,7 @@ fn put(tree: &mut Node, path: &[Step], value: Node) -> Result<(), Box<Diagnostic
         Kind::List(items) => {
             let count = items.len();
             match key.parse::<usize>().ok().and_then(|i| items.get_mut(i)) {
-                Some(item) => put(item, rest, value),
+                Some(item) => put(item, rest, value, choices),
                 None => Err(Box::new(
                     Diagnostic::error(format!("there is no item `{key}`"), *span, "not in the list")
                         .label(whole, format!("the list has {count}, counted from 0")),
@@ -252,18 +254,19 @@ fn put(tree: &mut Node, path: &[Step], value: Node) -> Result<(), Box<Diagnostic
             let entry = &mut entries[at];
             entry.span = *span;
             let next = rest.first().map(|(next, _)| next.as_str());
-            let (optimizer, first, common) = OPTIMIZER;
-            if key == optimizer && next.is_some_and(|next| common.contains(&next)) {
-                let chosen = chosen(&mut entry.value).unwrap_or_else(|| first.to_owned());
+            let choice = choices.find(key);
+            if let (Some(choice), Some(next)) = (choice, next)
+                && choice.common.contains(&next)
+            {
+                let chosen = chosen(&mut entry.value).unwrap_or_else(|| choice.default.to_owned());
                 let path: Vec<Step> = std::iter::once((chosen, *span)).chain(rest.iter().cloned()).collect();
-                return put(&mut entry.value, &path, value);
+                return put(&mut entry.value, &path, value, choices);
             }
-            let other_kind =
-                CHOICES.contains(&key.as_str()) && next.is_some_and(|next| entry.value.get(next).is_none());
+            let other_kind = choice.is_some() && next.is_some_and(|next| entry.value.get(next).is_none());
             if other_kind || (entry.value.is_empty() && next.is_some()) {
                 entry.value = Node { span: *span, kind: Kind::Map(Vec::new()) };
             }
-            put(&mut entry.value, rest, value)
+            put(&mut entry.value, rest, value, choices)
         }
         Kind::Scalar { .. } => Err(Box::new(
             Diagnostic::error(

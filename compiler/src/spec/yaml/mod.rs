@@ -4,6 +4,7 @@
 //! text -> Node (compose) -> with bases and overrides (merge) -> values under known keys (read, by the tables of shape)
 //! ```
 
+mod choices;
 pub mod compose;
 pub mod fields;
 pub mod keys;
