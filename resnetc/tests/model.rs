@@ -13,9 +13,11 @@ fn image(number: usize) -> Vec<f32> {
     (0..PIXELS).map(|i| ((i * (number + 3)) % 11) as f32 / 5.0 - 1.0).collect()
 }
 
-/// Images at a time change the order of no sum of an image's.
+/// Whether they differ by rounding alone: other batches and devices have other algorithms. Of Winograd's, an error of 1e-4 of the
+/// largest number is to be expected; another image's logits are off by the order of 1.
 fn close(a: &[f32], b: &[f32]) -> bool {
-    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| (a - b).abs() <= 1e-4 * (1.0 + b.abs()))
+    let largest = b.iter().fold(0f32, |most, v| most.max(v.abs()));
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| (a - b).abs() <= 1e-3 * largest)
 }
 
 #[test]
@@ -31,6 +33,7 @@ fn any_number_of_images_is_classified_as_each_alone() {
             assert!(close(found.image(index), alone.values()), "image {index} of {batch}");
         }
     }
+    assert!(!close(alone[0].values(), alone[1].values()), "the images differ");
     // Plans are the model's: another session finds them, and the same bits.
     let again = model.clone().session().expect("threads").run(&image(4)).expect("one image");
     assert_eq!(again, alone[4]);
