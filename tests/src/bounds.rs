@@ -94,7 +94,7 @@ fn terms(kernel: &Kernel) -> usize {
     }
 }
 
-/// The kernel without its nonlinearities; all activations have a slope of at most 1.13 (that of gelu), so none enlarges
+/// The kernel without its nonlinearities; all activations have a slope of at most 1.5 (that of hard_swish), so none enlarges
 /// an error beyond the bounds' reserve.
 fn linear_part(kernel: &Kernel) -> Kernel {
     let bare = |e: Epilogue| Epilogue { act: None, ..e };

@@ -1,7 +1,7 @@
 //! Random kernels of every kind: small sizes, every attribute, channel counts on and off the widths of vectors.
 
 use resnetc_compiler::ir::op::{
-    Activation, AdamWAttrs, ConvAttrs, DropPart, Epilogue, PoolAttrs, SgdAttrs, UpdateRule,
+    Activation, AdamWAttrs, ConvAttrs, DropPart, Epilogue, GradFrom, PoolAttrs, SgdAttrs, UpdateRule,
 };
 use resnetc_compiler::ir::types::DType;
 use resnetc_compiler::plan::kernel::{
@@ -179,14 +179,16 @@ fn rows(r: &mut Rng) -> usize {
     r.range(1, 150)
 }
 
+/// Any activation, half of the time one that kernels which read its result can differentiate.
 fn some_activation(r: &mut Rng) -> Activation {
-    let others = [Activation::Tanh, Activation::Silu, Activation::Gelu];
-    if r.flip() { from_result(r) } else { r.pick(&others) }
+    if r.flip() { from_result(r) } else { r.pick(Activation::ALL) }
 }
 
 /// An activation that kernels which read its result can differentiate.
 fn from_result(r: &mut Rng) -> Activation {
-    r.pick(&[Activation::Relu, Activation::LeakyRelu { slope: 0.1 }, Activation::Sigmoid])
+    let known: Vec<Activation> =
+        Activation::ALL.iter().copied().filter(|act| act.grad_from() == GradFrom::Result).collect();
+    r.pick(&known)
 }
 
 /// None, or any of the activations.

@@ -23,7 +23,7 @@ impl Builder<'_> {
             Layer::Scale(by) => self.scale_shift(x, by, 0.0, span)?,
             Layer::Norm(norm) => same(self.norm(norm, span, x)?),
             Layer::Activate(act) => {
-                same(self.node(kind_of(act), Op::Activate(Activate { act }), span, &[x.value])?)
+                same(self.node(act.info().name, Op::Activate(Activate { act }), span, &[x.value])?)
             }
             Layer::Drop { rate: 0.0, .. } => x,
             Layer::Drop { part, rate } => {
@@ -185,16 +185,5 @@ fn drop_kind(part: DropPart) -> &'static str {
         DropPart::Element => "dropout",
         DropPart::Image => "drop_path",
         DropPart::Block { .. } => "drop_block",
-    }
-}
-
-fn kind_of(act: Activation) -> &'static str {
-    match act {
-        Activation::Relu => "relu",
-        Activation::LeakyRelu { .. } => "leaky_relu",
-        Activation::Sigmoid => "sigmoid",
-        Activation::Tanh => "tanh",
-        Activation::Silu => "silu",
-        Activation::Gelu => "gelu",
     }
 }

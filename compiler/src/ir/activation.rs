@@ -8,27 +8,6 @@ use serde::{Deserialize, Serialize};
 
 use super::erf::erf;
 
-/// Elementwise nonlinearity.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Activation {
-    /// `max(x, 0)`
-    Relu,
-    /// `x` where positive, `slope * x` elsewhere. `slope` is positive, so the sign of the result is that of `x`.
-    LeakyRelu {
-        /// Factor of the negative half.
-        slope: f32,
-    },
-    /// `1 / (1 + exp(-x))`
-    Sigmoid,
-    /// `(exp(x) - exp(-x)) / (exp(x) + exp(-x))`
-    Tanh,
-    /// `x * sigmoid(x)` (Elfwing et al. 2017; Ramachandran et al. 2017 as swish).
-    Silu,
-    /// `x * (1 + erf(x / sqrt(2))) / 2`: the exact form, PyTorch's default (Hendrycks and Gimpel 2016).
-    Gelu,
-}
-
 /// What an activation's gradient is computed from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GradFrom {
@@ -43,6 +22,8 @@ pub enum GradFrom {
 pub struct ActivationInfo {
     /// As specs spell it.
     pub name: &'static str,
+    /// The formula, for the reference of the language.
+    pub about: &'static str,
     /// What the gradient is computed from.
     pub grad_from: GradFrom,
     /// Whether the sign of the result says which of two constants the derivative is: its gradient then is a mask that any
@@ -56,91 +37,121 @@ pub struct ActivationInfo {
     derivative: fn(f64, f64) -> f64,
 }
 
-const RELU: ActivationInfo = ActivationInfo {
-    name: "relu",
-    grad_from: GradFrom::Result,
-    keeps_sign: true,
-    bounded: false,
-    // A NaN stays one.
-    f: |x, _| if x <= 0.0 { 0.0 } else { x },
-    derivative: |y, _| if y > 0.0 { 1.0 } else { 0.0 },
-};
+/// Writes the enum and what has to name every activation: one entry is all that one needs here.
+macro_rules! activations {
+    ($($(#[doc = $doc:literal])* $name:ident $({ $(#[doc = $about:literal])* $parameter:ident = $default:literal })? = $info:expr;)*) => {
+        /// Elementwise nonlinearity.
+        #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        pub enum Activation {
+            $(
+                $(#[doc = $doc])*
+                $name $({ $(#[doc = $about])* $parameter: f32 })?,
+            )*
+        }
 
-const LEAKY_RELU: ActivationInfo = ActivationInfo {
-    name: "leaky_relu",
-    grad_from: GradFrom::Result,
-    keeps_sign: true,
-    bounded: false,
-    f: |x, slope| if x > 0.0 { x } else { slope * x },
-    derivative: |y, slope| if y > 0.0 { 1.0 } else { slope },
-};
+        impl Activation {
+            /// All, with the parameter that specs give where they name none.
+            pub const ALL: &[Activation] = &[$(Activation::$name $({ $parameter: $default })?,)*];
 
-const SIGMOID: ActivationInfo = ActivationInfo {
-    name: "sigmoid",
-    grad_from: GradFrom::Result,
-    keeps_sign: false,
-    bounded: true,
-    f: |x, _| sigmoid(x),
-    derivative: |y, _| y * (1.0 - y),
-};
+            /// Its entry.
+            pub fn info(self) -> &'static ActivationInfo {
+                match self {
+                    $(Activation::$name { .. } => {
+                        const INFO: ActivationInfo = $info;
+                        &INFO
+                    })*
+                }
+            }
 
-const TANH: ActivationInfo = ActivationInfo {
-    name: "tanh",
-    grad_from: GradFrom::Result,
-    keeps_sign: false,
-    bounded: true,
-    f: |x, _| x.tanh(),
-    derivative: |y, _| 1.0 - y * y,
-};
+            /// The number that belongs to it; none for most.
+            pub fn parameter(self) -> Option<f32> {
+                match self {
+                    $(Activation::$name { $($parameter)? } => {
+                        let parameters: &[f32] = &[$($parameter)?];
+                        parameters.first().copied()
+                    })*
+                }
+            }
+        }
+    };
+}
 
-const SILU: ActivationInfo = ActivationInfo {
-    name: "silu",
-    grad_from: GradFrom::Input,
-    keeps_sign: false,
-    bounded: false,
-    f: |x, _| x * sigmoid(x),
-    // With s = sigmoid(x): s * (1 + x * (1 - s)).
-    derivative: |x, _| sigmoid(x) * (1.0 + x * (1.0 - sigmoid(x))),
-};
+activations! {
+    /// `max(x, 0)`
+    Relu = ActivationInfo {
+        name: "relu",
+        about: "`max(x, 0)`",
+        grad_from: GradFrom::Result,
+        keeps_sign: true,
+        bounded: false,
+        // A NaN stays one.
+        f: |x, _| if x <= 0.0 { 0.0 } else { x },
+        derivative: |y, _| if y > 0.0 { 1.0 } else { 0.0 },
+    };
 
-const GELU: ActivationInfo = ActivationInfo {
-    name: "gelu",
-    grad_from: GradFrom::Input,
-    keeps_sign: false,
-    bounded: false,
-    f: |x, _| x * normal(x),
-    // With the normal distribution's P and density p: P(x) + x * p(x).
-    derivative: |x, _| normal(x) + x * (-x * x / 2.0).exp() / (2.0 * PI).sqrt(),
-};
+    /// `x` where positive, `slope * x` elsewhere. `slope` is positive, so the sign of the result is that of `x`.
+    LeakyRelu {
+        /// Factor of the negative half.
+        slope = 0.01
+    } = ActivationInfo {
+        name: "leaky_relu",
+        about: "`x` where positive, `slope * x` elsewhere",
+        grad_from: GradFrom::Result,
+        keeps_sign: true,
+        bounded: false,
+        f: |x, slope| if x > 0.0 { x } else { slope * x },
+        derivative: |y, slope| if y > 0.0 { 1.0 } else { slope },
+    };
+
+    /// `1 / (1 + exp(-x))`
+    Sigmoid = ActivationInfo {
+        name: "sigmoid",
+        about: "`1 / (1 + exp(-x))`",
+        grad_from: GradFrom::Result,
+        keeps_sign: false,
+        bounded: true,
+        f: |x, _| sigmoid(x),
+        derivative: |y, _| y * (1.0 - y),
+    };
+
+    /// `(exp(x) - exp(-x)) / (exp(x) + exp(-x))`
+    Tanh = ActivationInfo {
+        name: "tanh",
+        about: "Hyperbolic tangent.",
+        grad_from: GradFrom::Result,
+        keeps_sign: false,
+        bounded: true,
+        f: |x, _| x.tanh(),
+        derivative: |y, _| 1.0 - y * y,
+    };
+
+    /// `x * sigmoid(x)` (Elfwing et al. 2017; Ramachandran et al. 2017 as swish).
+    Silu = ActivationInfo {
+        name: "silu",
+        about: "`x * sigmoid(x)`, also called swish",
+        grad_from: GradFrom::Input,
+        keeps_sign: false,
+        bounded: false,
+        f: |x, _| x * sigmoid(x),
+        // With s = sigmoid(x): s * (1 + x * (1 - s)).
+        derivative: |x, _| sigmoid(x) * (1.0 + x * (1.0 - sigmoid(x))),
+    };
+
+    /// `x * (1 + erf(x / sqrt(2))) / 2`: the exact form, PyTorch's default (Hendrycks and Gimpel 2016).
+    Gelu = ActivationInfo {
+        name: "gelu",
+        about: "`x * (1 + erf(x / sqrt(2))) / 2`, the exact form",
+        grad_from: GradFrom::Input,
+        keeps_sign: false,
+        bounded: false,
+        f: |x, _| x * normal(x),
+        // With the normal distribution's P and density p: P(x) + x * p(x).
+        derivative: |x, _| normal(x) + x * (-x * x / 2.0).exp() / (2.0 * PI).sqrt(),
+    };
+}
 
 impl Activation {
-    /// All, with the parameter that specs give where they name none.
-    pub const ALL: &[Activation] = &[
-        Activation::Relu,
-        Activation::LeakyRelu { slope: 0.01 },
-        Activation::Sigmoid,
-        Activation::Tanh,
-        Activation::Silu,
-        Activation::Gelu,
-    ];
-
-    /// Its entry.
-    pub fn info(self) -> &'static ActivationInfo {
-        match self {
-            Activation::Relu => &RELU,
-            Activation::LeakyRelu { .. } => &LEAKY_RELU,
-            Activation::Sigmoid => &SIGMOID,
-            Activation::Tanh => &TANH,
-            Activation::Silu => &SILU,
-            Activation::Gelu => &GELU,
-        }
-    }
-
-    /// The number that belongs to it; none for most.
-    pub fn parameter(self) -> Option<f32> {
-        if let Activation::LeakyRelu { slope } = self { Some(slope) } else { None }
-    }
-
     /// The function in double precision.
     pub fn apply(self, x: f64) -> f64 {
         (self.info().f)(x, self.parameter().map_or(0.0, f64::from))

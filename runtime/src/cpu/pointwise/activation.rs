@@ -26,16 +26,7 @@ pub(in crate::cpu) fn floor(act: Option<Activation>) -> f32 {
 /// The activation that is applied to a tile once it is stored. Their code is long: in the tile it would stand once per
 /// scalar and tile size, which made up most of this crate's machine code and of the time to compile it.
 pub(in crate::cpu) fn late(act: Option<Activation>) -> Option<Activation> {
-    match act {
-        None | Some(Activation::Relu) => None,
-        Some(
-            Activation::LeakyRelu { .. }
-            | Activation::Sigmoid
-            | Activation::Tanh
-            | Activation::Silu
-            | Activation::Gelu,
-        ) => act,
-    }
+    act.filter(|&act| act != Activation::Relu)
 }
 
 /// `dy` times the derivative of the activation whose result (or input: see [`Activation::grad_from`]) is `y`.
