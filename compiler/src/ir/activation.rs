@@ -149,6 +149,54 @@ activations! {
         // With the normal distribution's P and density p: P(x) + x * p(x).
         derivative: |x, _| normal(x) + x * (-x * x / 2.0).exp() / (2.0 * PI).sqrt(),
     };
+
+    /// `min(max(x, 0), 6)` (Howard et al. 2017, MobileNets).
+    Relu6 = ActivationInfo {
+        name: "relu6",
+        about: "`min(max(x, 0), 6)`",
+        grad_from: GradFrom::Result,
+        keeps_sign: false,
+        bounded: false,
+        f: |x, _| if x <= 0.0 { 0.0 } else if x >= 6.0 { 6.0 } else { x },
+        derivative: |y, _| if y > 0.0 && y < 6.0 { 1.0 } else { 0.0 },
+    };
+
+    /// `min(max(x + 3, 0), 6) / 6` (Howard et al. 2019, MobileNetV3).
+    HardSigmoid = ActivationInfo {
+        name: "hard_sigmoid",
+        about: "`min(max(x + 3, 0), 6) / 6`",
+        grad_from: GradFrom::Result,
+        keeps_sign: false,
+        bounded: true,
+        f: |x, _| if x <= -3.0 { 0.0 } else if x >= 3.0 { 1.0 } else { (x + 3.0) / 6.0 },
+        derivative: |y, _| if y > 0.0 && y < 1.0 { 1.0 / 6.0 } else { 0.0 },
+    };
+
+    /// `x * hard_sigmoid(x)` (Howard et al. 2019, MobileNetV3).
+    HardSwish = ActivationInfo {
+        name: "hard_swish",
+        about: "`x * hard_sigmoid(x)`",
+        grad_from: GradFrom::Input,
+        keeps_sign: false,
+        bounded: false,
+        f: |x, _| if x <= -3.0 { 0.0 } else if x >= 3.0 { x } else { x * (x + 3.0) / 6.0 },
+        derivative: |x, _| if x <= -3.0 { 0.0 } else if x >= 3.0 { 1.0 } else { (2.0 * x + 3.0) / 6.0 },
+    };
+
+    /// `x * tanh(log(1 + exp(x)))` (Misra 2019).
+    Mish = ActivationInfo {
+        name: "mish",
+        about: "`x * tanh(log(1 + exp(x)))`",
+        grad_from: GradFrom::Input,
+        keeps_sign: false,
+        bounded: false,
+        f: |x, _| x * x.exp().ln_1p().tanh(),
+        // With t = tanh(log(1 + exp(x))): t + x * (1 - t^2) * sigmoid(x).
+        derivative: |x, _| {
+            let t = x.exp().ln_1p().tanh();
+            t + x * (1.0 - t * t) * sigmoid(x)
+        },
+    };
 }
 
 impl Activation {

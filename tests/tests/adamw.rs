@@ -1,0 +1,102 @@
+//! AdamW over a hundred steps against its documented formula in double precision.
+
+use std::sync::Arc;
+
+use resnetc_compiler::ir::op::{AdamWAttrs, UpdateRule};
+use resnetc_compiler::plan::Kernel;
+use resnetc_compiler::plan::kernel::Update;
+use resnetc_runtime::cpu::simd::Isa;
+use resnetc_runtime::device::Session;
+use resnetc_tests::bounds::oracle;
+use resnetc_tests::operands::signature;
+use resnetc_tests::plans::{PlanBuilder, cpu_session, from_bytes, to_bytes};
+
+/// Parameters.
+const LEN: usize = 37;
+const STEPS: u64 = 100;
+const RATE: f32 = 0.01;
+
+/// Of parameter `i` at first.
+fn start(i: usize) -> f32 {
+    (i as f32 - 18.0) / 16.0
+}
+
+/// Of parameter `i` in step `t`, exact in `f32`: multiples of 1/64.
+fn gradient(i: usize, t: u64) -> f32 {
+    let x = (i as u64 * 7 + t * 13) % 97;
+    (x as f32 - 48.0) / 64.0
+}
+
+/// The parameters after all steps on a device.
+fn trained(device: &mut dyn Session, attrs: AdamWAttrs) -> Vec<f32> {
+    let kernel = Kernel::from(Update { len: LEN, rule: UpdateRule::AdamW(attrs) });
+    let operands = signature(&kernel).inputs;
+    let mut builder = PlanBuilder::default();
+    let ids: Vec<_> = operands.iter().map(|operand| builder.buffer(operand)).collect();
+    builder.step(kernel, &ids, &[]);
+    let program = device.load(Arc::new(builder.finish())).expect("it loads");
+    let at = |name: &str| operands.iter().position(|operand| operand.name == name).expect("an operand");
+    let zeros = vec![0.0; LEN];
+    let first: Vec<f32> = (0..LEN).map(start).collect();
+    for (name, values) in [("param", &first), ("rate", &vec![RATE])] {
+        let bytes = to_bytes(&operands[at(name)], values);
+        device.write(program, ids[at(name)], &bytes).expect("it is written");
+    }
+    for (tensor, name) in ["exp_avg", "exp_avg_sq"].into_iter().enumerate() {
+        let bytes = to_bytes(&operands[at(name)], &zeros);
+        device.device().write_optimizer(program, ids[at("param")], tensor, &bytes).expect("it is written");
+    }
+    for t in 0..STEPS {
+        let gradients: Vec<f32> = (0..LEN).map(|i| gradient(i, t)).collect();
+        let bytes = to_bytes(&operands[at("grad")], &gradients);
+        device.write(program, ids[at("grad")], &bytes).expect("it is written");
+        device.write(program, ids[at("step")], &t.to_ne_bytes()).expect("it is written");
+        device.run(program, None).expect("it runs");
+    }
+    let mut bytes = vec![0; LEN * 4];
+    device.read(program, ids[at("param")], &mut bytes).expect("it is read");
+    from_bytes(&operands[at("param")], &bytes)
+}
+
+/// PyTorch's documented algorithm, in double precision.
+fn exact(attrs: AdamWAttrs) -> Vec<f64> {
+    let [beta1, beta2, eps, decay] = [attrs.beta1, attrs.beta2, attrs.eps, attrs.weight_decay].map(f64::from);
+    let rate = f64::from(RATE);
+    let one = |i: usize| {
+        let (mut p, mut m, mut v) = (f64::from(start(i)), 0.0, 0.0);
+        for t in 0..STEPS {
+            let g = f64::from(gradient(i, t));
+            p -= rate * decay * p;
+            m = beta1 * m + (1.0 - beta1) * g;
+            v = beta2 * v + (1.0 - beta2) * g * g;
+            let (m_hat, v_hat) = (m / (1.0 - beta1.powi(t as i32 + 1)), v / (1.0 - beta2.powi(t as i32 + 1)));
+            p -= rate * m_hat / (v_hat.sqrt() + eps);
+        }
+        p
+    };
+    (0..LEN).map(one).collect()
+}
+
+const ATTRS: AdamWAttrs = AdamWAttrs { beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.01 };
+
+fn devices() -> Vec<Box<dyn Session>> {
+    let mut devices: Vec<Box<dyn Session>> = vec![Box::new(oracle())];
+    for isa in Isa::ALL.into_iter().filter(|isa| isa.available()) {
+        devices.push(cpu_session(2, isa));
+    }
+    devices
+}
+
+#[test]
+fn a_hundred_steps_agree_with_the_formula() {
+    for attrs in [ATTRS, AdamWAttrs { beta1: 0.0, beta2: 0.5, weight_decay: 0.0, ..ATTRS }] {
+        let exact = exact(attrs);
+        for mut device in devices() {
+            let found = trained(&mut *device, attrs);
+            for (i, (found, exact)) in found.iter().zip(&exact).enumerate() {
+                let apart = (f64::from(*found) - exact).abs();
+                assert!(apart < 1e-6, "{}, parameter {i}: {found}, not {exact}", device.device().describe());
+            }
+        }
+    }
+}
