@@ -7,6 +7,7 @@ use crate::ir::op::{
     Activate, Add, BatchNorm, Conv, CrossEntropy, GlobalAvgPool, Input, Labels, Linear, Param, Shortcut,
     UpdateRule,
 };
+use crate::ir::origin::Part;
 use crate::ir::types::Shape;
 use crate::report::Dump;
 use crate::source::{SourceId, Span};
@@ -28,7 +29,15 @@ impl Net {
     fn add(&mut self, name: &str, op: Op, operands: &[Value]) -> Value {
         self.at += 10;
         let span = Span { source: SourceId(0), start: self.at, end: self.at + 5 };
-        self.graph.add(name, op, span, operands).into()
+        let id = self.graph.add(name, op, span, operands);
+        // As the builder does, from the names that it gives.
+        self.graph.node_mut(id).part = match name.split('.').next() {
+            Some("stem") => Part::Stem,
+            Some("head") => Part::Head,
+            Some("stage1") => Part::Unit { stage: 1, unit: 0 },
+            _ => Part::Network,
+        };
+        id.into()
     }
 
     fn param(&mut self, name: &str, shape: impl Into<Shape>, role: Role, init: Init) -> Value {
