@@ -35,6 +35,7 @@ impl Net {
             Some("stem") => Part::Stem,
             Some("head") => Part::Head,
             Some("stage1") => Part::Unit { stage: 1, unit: 0 },
+            Some("stage2") => Part::Unit { stage: 2, unit: 0 },
             _ => Part::Network,
         };
         id.into()

@@ -11,12 +11,12 @@ pub(super) fn write(out: &mut String) {
     writeln!(out, "\n### Layers\n\n{}", notes::LAYERS.replace("MAX_WINDOW", &MAX_WINDOW.to_string()))
         .expect("a string takes all that is written");
     out.push_str("| layer | what it does |\n|---|---|\n");
-    for layer in LAYERS {
+    for layer in LAYERS.iter() {
         writeln!(out, "| `{}` | {} |", signature(layer), layer.about)
             .expect("a string takes all that is written");
     }
     out.push_str("\n| layer | argument | value | default | meaning |\n|---|---|---|---|---|\n");
-    for layer in LAYERS {
+    for layer in LAYERS.iter() {
         for argument in layer.parameters {
             let Parameter { name, kind, required, default, about } = argument;
             let default = if *required { "**needed**".into() } else { words::default(*default) };

@@ -59,7 +59,7 @@ fn every_name_of_the_language_is_in_it() {
     for name in keys.into_iter().chain(variables).chain(rules) {
         assert!(text.contains(&format!("| `{name}` |")) || text.contains(&format!("**`{name}`**")), "{name}");
     }
-    for layer in LAYERS {
+    for layer in LAYERS.iter() {
         assert!(text.contains(&format!("| `{}", layer.name)), "{}", layer.name);
         for argument in layer.parameters {
             assert!(text.contains(&format!("| `{}` |", argument.name)), "{}", argument.name);

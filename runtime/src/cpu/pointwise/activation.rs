@@ -15,6 +15,10 @@ pub(in crate::cpu) fn forward<V: Vector>(act: Option<Activation>, v: V) -> V {
         Some(Activation::Tanh) => per_lane(v, tanh),
         Some(Activation::Silu) => per_lane(v, |x| x * sigmoid(x)),
         Some(Activation::Gelu) => per_lane(v, |x| x * normal(x).0),
+        Some(Activation::Relu6) => per_lane(v, |x| between(x, 6.0)),
+        Some(Activation::HardSigmoid) => per_lane(v, |x| between(x + 3.0, 6.0) / 6.0),
+        Some(Activation::HardSwish) => per_lane(v, |x| x * (between(x + 3.0, 6.0) / 6.0)),
+        Some(Activation::Mish) => per_lane(v, |x| x * mish(x).0),
     }
 }
 
@@ -46,6 +50,15 @@ pub(in crate::cpu) fn backward<V: Vector>(act: Activation, dy: V, y: V) -> V {
             let (below, density) = normal(x);
             below + x * density
         })),
+        Activation::Relu6 => dy.mul(per_lane(y, |y| inside(y, 0.0, 6.0))),
+        Activation::HardSigmoid => dy.mul(per_lane(y, |y| inside(y, 0.0, 1.0) / 6.0)),
+        Activation::HardSwish => dy.mul(per_lane(y, |x| {
+            inside(x, -3.0, 3.0) * (2.0 * x + 3.0) / 6.0 + if x >= 3.0 { 1.0 } else { 0.0 }
+        })),
+        Activation::Mish => dy.mul(per_lane(y, |x| {
+            let (t, s) = mish(x);
+            t + x * (1.0 - t * t) * s
+        })),
     }
 }
 
@@ -68,6 +81,28 @@ fn sigmoid(x: f32) -> f32 {
 #[inline(always)]
 fn tanh(x: f32) -> f32 {
     1.0 - 2.0 / (1.0 + exp(2.0 * x))
+}
+
+/// `min(max(x, 0), top)`; a NaN stays one.
+#[inline(always)]
+fn between(x: f32, top: f32) -> f32 {
+    let raised = if x <= 0.0 { 0.0 } else { x };
+    if raised >= top { top } else { raised }
+}
+
+/// 1 between the bounds, 0 at them and beyond.
+#[inline(always)]
+fn inside(x: f32, low: f32, high: f32) -> f32 {
+    if x > low && x < high { 1.0 } else { 0.0 }
+}
+
+/// `tanh(log(1 + e^x))` and `sigmoid(x)`. With `e = e^x` the first is `(e^2 + 2 e) / (e^2 + 2 e + 2)`, 1 from where `e^2` would
+/// overflow.
+#[inline(always)]
+fn mish(x: f32) -> (f32, f32) {
+    let e = exp(if x > 20.0 { 20.0 } else { x });
+    let n = e * (e + 2.0);
+    (n / (n + 2.0), sigmoid(x))
 }
 
 /// The standard normal distribution: the probability of what is below `x`, `(1 + erf(x / sqrt(2))) / 2`, within 3e-7, and

@@ -1,5 +1,7 @@
 //! The table of layers: what each is called, which arguments it takes, and what it does.
 
+use std::sync::LazyLock;
+
 use crate::ir::op::Activation;
 use crate::spec::default::Default;
 
@@ -120,12 +122,25 @@ const KERNEL: Parameter = Parameter::told(
     "channels that the filter spans",
 );
 
-const fn activation(name: &'static str, activation: Activation, about: &'static str) -> Entry {
-    Entry { name, windows: &[], form: Form::Activation(activation), parameters: &[], about }
+/// What the activation with a number takes.
+const SLOPE: Parameter =
+    Parameter::value("slope", Kind::Real(1e-6, 1.0), "0.01", "factor of negative values");
+
+/// The layer of an activation, which is described where the activation is.
+fn activation(act: Activation) -> Entry {
+    let parameters: &[Parameter] = if act.parameter().is_some() { &[SLOPE] } else { &[] };
+    let info = act.info();
+    Entry { name: info.name, windows: &[], form: Form::Activation(act), parameters, about: info.about }
 }
 
 /// All layers.
-pub const LAYERS: &[Entry] = &[
+pub static LAYERS: LazyLock<Vec<Entry>> = LazyLock::new(|| {
+    let activations = Activation::ALL.iter().map(|&act| activation(act));
+    WEIGHTED.into_iter().chain(activations).chain(OTHERS).collect()
+});
+
+/// Convolutions and normalisations.
+const WEIGHTED: [Entry; 3] = [
     Entry {
         name: "conv",
         windows: &["1x1", "3x3", "5x5", "7x7"],
@@ -186,22 +201,10 @@ pub const LAYERS: &[Entry] = &[
         ],
         about: "Group normalisation: statistics of each image and each group of channels (Wu and He 2018).",
     },
-    activation("relu", Activation::Relu, "`max(x, 0)`"),
-    Entry {
-        name: "leaky_relu",
-        windows: &[],
-        form: Form::Activation(Activation::LeakyRelu { slope: 0.0 }),
-        parameters: &[Parameter::value("slope", Kind::Real(1e-6, 1.0), "0.01", "factor of negative values")],
-        about: "`x` where positive, `slope * x` elsewhere",
-    },
-    activation("sigmoid", Activation::Sigmoid, "`1 / (1 + exp(-x))`"),
-    activation("tanh", Activation::Tanh, "Hyperbolic tangent."),
-    activation("silu", Activation::Silu, "`x * sigmoid(x)`, also called swish"),
-    activation(
-        "gelu",
-        Activation::Gelu,
-        "`x * (1 + erf(x / sqrt(2))) / 2`, the exact form (Hendrycks and Gimpel 2016)",
-    ),
+];
+
+/// What stands behind the activations.
+const OTHERS: [Entry; 12] = [
     Entry {
         name: "dropout",
         windows: &[],
