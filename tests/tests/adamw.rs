@@ -42,7 +42,7 @@ fn trained(device: &mut dyn Session, attrs: AdamWAttrs) -> Vec<f32> {
         let bytes = to_bytes(&operands[at(name)], values);
         device.write(program, ids[at(name)], &bytes).expect("it is written");
     }
-    for (tensor, name) in ["exp_avg", "exp_avg_sq"].into_iter().enumerate() {
+    for (tensor, name) in (0..).zip(["exp_avg", "exp_avg_sq"]) {
         let bytes = to_bytes(&operands[at(name)], &zeros);
         device.device().write_optimizer(program, ids[at("param")], tensor, &bytes).expect("it is written");
     }
