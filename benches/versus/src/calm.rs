@@ -19,7 +19,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// Most calls that are made until one begins and ends on an idle machine.
 const TRIES: usize = 3;
 
-/// Probes of the machine's arithmetic, vectors and AMX: nothing of it depends on who is called.
+/// Probes of the machine's arithmetic, vectors and, where it is, bf16: nothing of it depends on who is called.
 pub struct Calm {
     threads: usize,
     patience: Duration,
@@ -78,9 +78,8 @@ impl Calm {
         let device = CpuDevice::new(Some(self.threads)).map_err(|fault| fault.to_string())?;
         let mut slowest = [f64::INFINITY; 2];
         for _ in 0..MEASUREMENTS {
-            let Arithmetic { gflops, amx_gflops, .. } =
-                device.arithmetic().map_err(|fault| fault.to_string())?;
-            let found = [gflops, amx_gflops.unwrap_or(0.0)];
+            let Arithmetic { gflops, bf16 } = device.arithmetic().map_err(|fault| fault.to_string())?;
+            let found = [gflops, bf16.map_or(0.0, |ceiling| ceiling.gflops)];
             for i in 0..found.len() {
                 self.best[i] = self.best[i].max(found[i]);
                 slowest[i] = slowest[i].min(found[i]);
@@ -97,7 +96,7 @@ impl Calm {
         }
         format!(
             " The machine's arithmetic was measured before and after each call: {} calls began and ended at {:.0} % or more of its \
-             best ({:.0} GFLOP/s of vectors, {:.0} of AMX), {} count although they did not, {} were made again.",
+             best ({:.0} GFLOP/s of vectors, {:.0} in bf16), {} count although they did not, {} were made again.",
             self.idle,
             IDLE * 100.0,
             self.best[0],

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use resnetc_compiler::ir::graph::Mode;
 use resnetc_compiler::plan::Plan;
-use resnetc_runtime::cpu::tune::roofline::{Arithmetic, Roofline};
+use resnetc_runtime::cpu::tune::roofline::{Arithmetic, Ceiling, Roofline};
 use resnetc_runtime::device::{Choice, Estimate};
 use serde_json::{Value, json};
 
@@ -57,16 +57,10 @@ impl Measured<'_> {
         Rates { gflops: gflops / seconds, gb_s: gb / seconds, share: least / seconds }
     }
 
-    /// Operations of a step's algorithm, in 10^9 per second at most: on AMX a product in `f32` is six in bf16.
+    /// Operations of a step's algorithm, in 10^9 per second at most.
     fn ceiling(&self, index: usize) -> f64 {
-        let Arithmetic { gflops, amx_gflops, bf16_dot_gflops } = self.roofline.arithmetic;
-        let ceiling = match self.choices[index].as_ref().map(|choice| choice.algorithm) {
-            Some("amx-bf16") => amx_gflops,
-            Some("amx-f32") => amx_gflops.map(|unit| unit / 6.0),
-            Some("direct-vdpbf16ps") => bf16_dot_gflops,
-            _ => None,
-        };
-        ceiling.unwrap_or(gflops)
+        let multiplier = self.choices[index].as_ref().and_then(|choice| choice.multiplier);
+        self.roofline.arithmetic.ceiling(multiplier)
     }
 
     /// Name of the kernel and of its algorithm.
@@ -105,8 +99,8 @@ impl Measured<'_> {
             "device": self.device, "runs": self.runs.len(),
             "ms": ms(&self.median()), "img_s": self.images_per_second(),
             "ms_min": self.runs.iter().min().map(ms), "ms_max": self.runs.iter().max().map(ms),
-            "peak_gflop_s": self.roofline.arithmetic.gflops, "peak_amx_gflop_s": self.roofline.arithmetic.amx_gflops,
-            "peak_bf16_dot_gflop_s": self.roofline.arithmetic.bf16_dot_gflops, "peak_gb_s": self.roofline.gb_s,
+            "peak_gflop_s": self.roofline.arithmetic.gflops, "peak_bf16_gflop_s": self.roofline.arithmetic.bf16.map(|ceiling| ceiling.gflops),
+            "bf16_instructions": self.roofline.arithmetic.bf16.map(|ceiling| ceiling.instructions), "peak_gb_s": self.roofline.gb_s,
             "peak_resident_bytes": self.peak_bytes, "steps": steps,
         });
         format!("{object:#}")
@@ -128,10 +122,10 @@ pub fn text(measured: &Measured<'_>, warmup: usize, explain: bool) -> String {
         text.push('\n');
     }
     text += &kernels(measured).render();
-    let Roofline { arithmetic: Arithmetic { gflops, amx_gflops, bf16_dot_gflops }, gb_s } = measured.roofline;
-    let narrow =
-        |peak: Option<f64>, how| peak.map_or(String::new(), |peak| format!(", {peak:.0} in bf16 {how}"));
-    let narrow = narrow(amx_gflops, "on AMX") + &narrow(bf16_dot_gflops, "by VDPBF16PS");
+    let Roofline { arithmetic: Arithmetic { gflops, bf16 }, gb_s } = measured.roofline;
+    let narrow = bf16.map_or(String::new(), |Ceiling { instructions, gflops }| {
+        format!(", {gflops:.0} in bf16 by {instructions}")
+    });
     let (median, runs) = (measured.median(), &measured.runs);
     let fastest = runs.iter().min().copied().unwrap_or_default();
     let slowest = runs.iter().max().copied().unwrap_or_default();

@@ -5,14 +5,14 @@ use resnetc_compiler::ir::op::{Activation, ConvAttrs};
 use resnetc_compiler::ir::types::DType;
 use resnetc_compiler::plan::ConvGeometry;
 
-use super::algorithm::{Algorithm, FilterAlgorithm};
-use super::amx::{AmxConvolution, AmxFilter, Split};
 use super::epilogue::Epilogue;
+use super::kernel::{ConvKernel, FilterKernel};
 use super::naive;
 use super::naive::Sum;
-use super::problem::Operation;
-use super::winograd::{Size, Winograd, WinogradFilter};
-use crate::cpu::conv::bf16::dot::DotConvolution;
+use super::problem::{Operation, Problem};
+use super::registry;
+use super::winograd::{Size, WinogradConvolution, WinogradFilter, applies};
+use crate::cpu::conv::direct::DotConvolution;
 use crate::cpu::conv::direct::filter::DirectFilter;
 use crate::cpu::conv::direct::forward::DirectConvolution;
 use crate::cpu::conv::direct::phase::Factors;
@@ -87,7 +87,7 @@ impl Case {
     fn convolve(&self, backward: bool, isa: Isa, threads: usize, epilogue: &Epilogue<'_>) -> Vec<f32> {
         let operation = if backward { Operation::BackwardData } else { Operation::Forward };
         let direct = DirectConvolution::new(self.g, operation, Factors::Floats, isa, threads).unwrap();
-        self.run(&Algorithm::Direct(direct), backward, isa, threads, epilogue)
+        self.run(&direct, backward, isa, threads, epilogue)
     }
 
     /// By F(4x4, 3x3) or F(2x2, 3x3), which have to apply.
@@ -99,15 +99,15 @@ impl Case {
         threads: usize,
         epilogue: &Epilogue<'_>,
     ) -> Vec<f32> {
-        assert!(Winograd::applies(&self.g, isa));
+        assert!(applies(&self.g, isa));
         let operation = if backward { Operation::BackwardData } else { Operation::Forward };
-        let winograd = Winograd::new(size, &self.g, operation, isa, threads).unwrap();
-        self.run(&Algorithm::Winograd(winograd), backward, isa, threads, epilogue)
+        let winograd = WinogradConvolution::new(size, &self.g, operation, isa, threads).unwrap();
+        self.run(&winograd, backward, isa, threads, epilogue)
     }
 
     fn run(
         &self,
-        algorithm: &Algorithm,
+        algorithm: &dyn ConvKernel,
         backward: bool,
         isa: Isa,
         threads: usize,
@@ -131,32 +131,39 @@ impl Case {
     }
 
     /// On AMX, which has to be there.
-    fn amx(&self, backward: bool, split: Split, threads: usize, epilogue: &Epilogue<'_>) -> Vec<f32> {
+    fn amx(&self, backward: bool, precision: DType, threads: usize, epilogue: &Epilogue<'_>) -> Vec<f32> {
         let operation = if backward { Operation::BackwardData } else { Operation::Forward };
+        let (problem, name) = self.on_amx(precision, threads);
+        let amx = registry::convolution_by(name, &problem, operation);
+        self.run(&*amx, backward, Isa::Amx, threads, epilogue)
+    }
+
+    /// This layer in a precision, and what AMX's algorithm for that is called.
+    fn on_amx(&self, precision: DType, threads: usize) -> (Problem, &'static str) {
+        let geometry = ConvGeometry { precision, ..self.g };
         let machine = Machine { isa: Isa::Amx, threads, amx_slowness: Some(1.0) };
-        let (amx, _) = AmxConvolution::offer(self.g, operation, split, machine).expect("it applies");
-        self.run(&Algorithm::Amx(Box::new(amx)), backward, Isa::Amx, threads, epilogue)
+        (Problem { geometry, machine }, if precision == DType::F32 { "amx-f32" } else { "amx-bf16" })
     }
 
     fn filter(&self, isa: Isa, threads: usize) -> Vec<f32> {
         let gradient = DirectFilter::new(self.g, isa, threads).unwrap();
-        self.run_filter(&FilterAlgorithm::Direct(gradient), isa, threads)
+        self.run_filter(&gradient, isa, threads)
     }
 
     /// By F(4x4, 3x3) or F(2x2, 3x3), which have to apply.
     pub fn winograd_filter(&self, isa: Isa, threads: usize) -> Vec<f32> {
-        assert!(WinogradFilter::applies(&self.g, isa));
+        assert!(applies(&self.g, isa));
         let gradient = WinogradFilter::new(&self.g, isa, threads).unwrap();
-        self.run_filter(&FilterAlgorithm::Winograd(gradient), isa, threads)
+        self.run_filter(&gradient, isa, threads)
     }
 
-    fn amx_filter(&self, split: Split, threads: usize) -> Vec<f32> {
-        let machine = Machine { isa: Isa::Amx, threads, amx_slowness: Some(1.0) };
-        let (gradient, _) = AmxFilter::offer(self.g, split, machine).expect("it applies");
-        self.run_filter(&FilterAlgorithm::Amx(gradient), Isa::Amx, threads)
+    fn amx_filter(&self, precision: DType, threads: usize) -> Vec<f32> {
+        let (problem, name) = self.on_amx(precision, threads);
+        let gradient = registry::filter_gradient_by(name, &problem);
+        self.run_filter(&*gradient, Isa::Amx, threads)
     }
 
-    fn run_filter(&self, gradient: &FilterAlgorithm, isa: Isa, threads: usize) -> Vec<f32> {
+    fn run_filter(&self, gradient: &dyn FilterKernel, isa: Isa, threads: usize) -> Vec<f32> {
         let pool = ThreadPool::new(threads).unwrap();
         let mut scratch = Memory::floats(gradient.scratch_len(threads)).unwrap();
         let ctx = Ctx { threads: &pool, isa, scratch: scratch.view() };
@@ -189,8 +196,8 @@ impl Case {
             naive::backward_filter(g, &rounded.x, &rounded.dy),
         ];
         if g.attrs.groups == 1 && Isa::Amx.available() {
-            self.check_matrix(Split::Bf16x3, &[y, dx, dw]);
-            self.check_matrix(Split::Bf16x1, &expected);
+            self.check_amx(DType::F32, &[y, dx, dw]);
+            self.check_amx(DType::Bf16, &expected);
         }
         if Isa::Avx512Bf16.available() {
             self.check_pairs(&expected);
@@ -211,7 +218,7 @@ impl Case {
                     continue;
                 }
                 let what = format!("pairs ({operation:?}, {threads} threads, {g:?})");
-                let pairs = Algorithm::Dot(DotConvolution::new(*g, operation, machine).unwrap());
+                let pairs = DotConvolution::new(*g, operation, machine).unwrap();
                 let plain = Epilogue::default();
                 let found = self.run(&pairs, backward, Isa::Avx512Bf16, threads, &plain);
                 assert_close(&found, expected, terms, &what);
@@ -223,7 +230,7 @@ impl Case {
     }
 
     /// Of maps stored as bf16.
-    fn run_narrow(&self, pairs: &Algorithm, input: &[f32], output: usize, threads: usize) -> Vec<u16> {
+    fn run_narrow(&self, pairs: &dyn ConvKernel, input: &[f32], output: usize, threads: usize) -> Vec<u16> {
         let isa = Isa::Avx512Bf16;
         let pool = ThreadPool::new(threads).unwrap();
         let mut packed = Memory::floats(pairs.packed_len()).unwrap();
@@ -242,18 +249,18 @@ impl Case {
     }
 
     /// All three kernels on AMX: as accurate as f32's, of operands that in bf16 are rounded before.
-    fn check_matrix(&self, split: Split, [y, dx, dw]: &[Vec<Sum>; 3]) {
+    fn check_amx(&self, precision: DType, [y, dx, dw]: &[Vec<Sum>; 3]) {
         let g = &self.g;
         let taps = g.attrs.kernel[0] * g.attrs.kernel[1];
         for threads in [1, 2, 3] {
-            let what = |name: &str| format!("{name} ({split:?}, {threads} threads, {g:?})");
+            let what = |name: &str| format!("{name} ({precision:?}, {threads} threads, {g:?})");
             let plain = Epilogue::default();
-            // Each product of split is rounded.
-            let terms = |count: usize| if split == Split::Bf16x3 { 6 * count } else { count };
-            assert_close(&self.amx(false, split, threads, &plain), y, terms(taps * g.cin), &what("y"));
-            assert_close(&self.amx(true, split, threads, &plain), dx, terms(taps * g.cout), &what("dx"));
+            // Each product of parts of f32 is rounded.
+            let terms = |count: usize| if precision == DType::F32 { 6 * count } else { count };
+            assert_close(&self.amx(false, precision, threads, &plain), y, terms(taps * g.cin), &what("y"));
+            assert_close(&self.amx(true, precision, threads, &plain), dx, terms(taps * g.cout), &what("dx"));
             let pixels = g.n * g.out[0] * g.out[1];
-            assert_close(&self.amx_filter(split, threads), dw, terms(pixels), &what("dw"));
+            assert_close(&self.amx_filter(precision, threads), dw, terms(pixels), &what("dw"));
         }
     }
 
@@ -359,7 +366,7 @@ fn epilogue(case: &Case) {
                     .collect();
                 assert_close(&case.convolve(false, isa, 2, &epilogue), &expected, terms, "y");
                 if isa == Isa::Avx512 && Isa::Amx.available() {
-                    let found = case.amx(false, Split::Bf16x3, 2, &epilogue);
+                    let found = case.amx(false, DType::F32, 2, &epilogue);
                     assert_close(&found, &expected, 6 * terms, "y on AMX");
                 }
             }
@@ -384,14 +391,14 @@ fn results_may_have_gaps() {
                 };
                 let direct = |gap| case.convolve(false, isa, 2, &epilogue(gap));
                 assert_eq!(direct(13), direct(0), "{isa:?}, {:?}", case.g);
-                if Winograd::applies(&case.g, isa) {
+                if applies(&case.g, isa) {
                     for size in [Size::Four, Size::Two] {
                         let winograd = |gap| case.winograd(size, false, isa, 2, &epilogue(gap));
                         assert_eq!(winograd(13), winograd(0), "{isa:?}, {:?}", case.g);
                     }
                 }
                 if isa == Isa::Amx {
-                    let amx = |gap| case.amx(false, Split::Bf16x3, 2, &epilogue(gap));
+                    let amx = |gap| case.amx(false, DType::F32, 2, &epilogue(gap));
                     assert_eq!(amx(13), amx(0), "{isa:?}, {:?}", case.g);
                 }
             }
@@ -412,7 +419,7 @@ fn backward_data_adds_a_residual_to_every_pixel() {
         let epilogue = Epilogue { residual: Some(residual.as_slice().into()), ..Epilogue::default() };
         assert_close(&case.convolve(true, isa, 2, &epilogue), &expected, 13, "dx");
         if isa == Isa::Avx512 && Isa::Amx.available() {
-            assert_close(&case.amx(true, Split::Bf16x3, 2, &epilogue), &expected, 6 * 13, "dx on AMX");
+            assert_close(&case.amx(true, DType::F32, 2, &epilogue), &expected, 6 * 13, "dx on AMX");
         }
     }
 }
@@ -428,8 +435,8 @@ fn the_same_threads_give_the_same_bits() {
             assert_eq!(run(), run());
             if isa == Isa::Avx512 && Isa::Amx.available() {
                 let run = || {
-                    let forward = case.amx(false, Split::Bf16x3, threads, &plain);
-                    [forward, case.amx_filter(Split::Bf16x3, threads)].map(bits)
+                    let forward = case.amx(false, DType::F32, threads, &plain);
+                    [forward, case.amx_filter(DType::F32, threads)].map(bits)
                 };
                 assert_eq!(run(), run());
             }

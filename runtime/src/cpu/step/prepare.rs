@@ -4,7 +4,7 @@ use resnetc_compiler::plan::{ALIGN, Kernel};
 
 use super::dispatch;
 use super::dispatch::Operands;
-use crate::cpu::conv::{Algorithm, Epilogue, FilterAlgorithm};
+use crate::cpu::conv::{self, ConvKernel, Epilogue, FilterKernel, Operation, Problem};
 use crate::cpu::ctx::Ctx;
 use crate::cpu::machine::Machine;
 use crate::cpu::memory::Memory;
@@ -16,13 +16,19 @@ use crate::error::Result;
 pub(in crate::cpu) enum Prepared {
     /// A convolution, forward or backward-data.
     Convolution {
-        convolution: Box<Algorithm>,
+        kernel: Box<dyn ConvKernel>,
+        /// How it was chosen.
+        choice: Choice,
         /// In inference the packed weights, kept from run to run; in training they change with every step, and are packed
         /// into scratch memory.
         packed: Option<Memory>,
     },
     /// The gradient of a convolution's weights.
-    FilterGradient(Box<FilterAlgorithm>),
+    FilterGradient {
+        kernel: Box<dyn FilterKernel>,
+        /// How it was chosen.
+        choice: Choice,
+    },
     /// Nothing: the kernel's sizes are all there is.
     Nothing,
 }
@@ -31,77 +37,74 @@ impl Prepared {
     /// Decides; `keep_packed` in inference.
     pub fn new(kernel: &Kernel, machine: Machine, tuning: &Tuning, keep_packed: bool) -> Result<Self> {
         let measured = tuning.fastest(kernel);
-        let convolution = match kernel {
-            Kernel::Conv(k) => Algorithm::forward(k.geometry, machine, measured)?,
-            Kernel::ConvBackwardData(k) => Algorithm::backward_data(k.geometry, machine, measured)?,
+        let (geometry, operation) = match kernel {
+            Kernel::Conv(k) => (k.geometry, Operation::Forward),
+            Kernel::ConvBackwardData(k) => (k.geometry, Operation::BackwardData),
             Kernel::ConvBackwardFilter(k) => {
-                let gradient = FilterAlgorithm::new(k.geometry, machine, measured)?;
-                return Ok(Prepared::FilterGradient(Box::new(gradient)));
+                let problem = Problem { geometry: k.geometry, machine };
+                let (kernel, choice) = conv::filter_gradient(&problem, measured)?;
+                return Ok(Prepared::FilterGradient { kernel, choice });
             }
             _ => return Ok(Prepared::Nothing),
         };
-        let packed = keep_packed.then(|| Memory::floats(convolution.packed_len())).transpose()?;
-        Ok(Prepared::Convolution { convolution: Box::new(convolution), packed })
+        let (kernel, choice) = conv::convolution(&Problem { geometry, machine }, operation, measured)?;
+        let packed = keep_packed.then(|| Memory::floats(kernel.packed_len())).transpose()?;
+        Ok(Prepared::Convolution { kernel, choice, packed })
     }
 
     /// Floats of scratch memory that the step needs on this many threads.
     pub fn scratch_len(&self, kernel: &Kernel, threads: usize) -> usize {
         match self {
-            Prepared::Convolution { convolution, packed } => {
-                let own = if packed.is_some() { 0 } else { packed_room(convolution) };
-                own + convolution.scratch_len(threads)
+            Prepared::Convolution { kernel, packed, .. } => {
+                let own = if packed.is_some() { 0 } else { packed_room(&**kernel) };
+                own + kernel.scratch_len(threads)
             }
-            Prepared::FilterGradient(gradient) => gradient.scratch_len(threads),
+            Prepared::FilterGradient { kernel, .. } => kernel.scratch_len(threads),
             Prepared::Nothing => dispatch::scratch_len(kernel, threads),
         }
     }
 
     /// How the step is computed; `None` where there is one way only.
-    pub fn choice(&self, kernel: &Kernel, machine: Machine, tuning: &Tuning) -> Option<Choice> {
-        let (algorithm, estimates) = match (self, kernel) {
-            (Prepared::Convolution { convolution, .. }, Kernel::Conv(k)) => {
-                (convolution.name(), Algorithm::estimates_forward(&k.geometry, machine))
-            }
-            (Prepared::Convolution { convolution, .. }, Kernel::ConvBackwardData(k)) => {
-                (convolution.name(), Algorithm::estimates_backward_data(&k.geometry, machine))
-            }
-            (Prepared::FilterGradient(gradient), Kernel::ConvBackwardFilter(k)) => {
-                (gradient.name(), FilterAlgorithm::estimates(&k.geometry, machine))
-            }
-            _ => return None,
-        };
-        let measured = tuning.fastest(kernel) == Some(algorithm);
-        Some(Choice { algorithm, measured, estimates: estimates.ok()? })
+    pub fn choice(&self) -> Option<&Choice> {
+        match self {
+            Prepared::Convolution { choice, .. } | Prepared::FilterGradient { choice, .. } => Some(choice),
+            Prepared::Nothing => None,
+        }
     }
 
     /// Packs the weights that are kept from run to run, after they have been written.
     pub fn pack(&mut self, ctx: &Ctx<'_>, operands: &Operands<'_>) {
-        if let Prepared::Convolution { convolution, packed: Some(packed) } = self {
-            convolution.pack(ctx, operands.input("weight"), packed.view());
+        if let Prepared::Convolution { kernel, packed: Some(packed), .. } = self {
+            kernel.pack(ctx, operands.input("weight"), packed.view());
         }
     }
 }
 
 /// Floats of the packed weights in scratch memory, rounded up so that what follows is aligned.
-fn packed_room(convolution: &Algorithm) -> usize {
+fn packed_room(convolution: &dyn ConvKernel) -> usize {
     convolution.packed_len().next_multiple_of(ALIGN / size_of::<f32>())
 }
 
 /// Runs one step.
 pub(in crate::cpu) fn run(ctx: &Ctx<'_>, prepared: &Prepared, operands: &Operands<'_>) {
     match prepared {
-        Prepared::Convolution { convolution, packed } => {
-            run_convolution(ctx, convolution, packed.as_ref(), operands);
+        Prepared::Convolution { kernel, packed, .. } => {
+            run_convolution(ctx, &**kernel, packed.as_ref(), operands);
         }
-        Prepared::FilterGradient(gradient) => {
+        Prepared::FilterGradient { kernel, .. } => {
             let (x, dy, dw) = (operands.map("x"), operands.map("dy"), operands.output("dweight"));
-            gradient.run(ctx, x, dy, ctx.scratch, dw);
+            kernel.run(ctx, x, dy, ctx.scratch, dw);
         }
         Prepared::Nothing => dispatch::run(ctx, operands),
     }
 }
 
-fn run_convolution(ctx: &Ctx<'_>, convolution: &Algorithm, kept: Option<&Memory>, operands: &Operands<'_>) {
+fn run_convolution(
+    ctx: &Ctx<'_>,
+    convolution: &dyn ConvKernel,
+    kept: Option<&Memory>,
+    operands: &Operands<'_>,
+) {
     let residual = operands.optional_map("residual");
     let (epilogue, x, y) = match operands.kernel() {
         Kernel::Conv(k) => {

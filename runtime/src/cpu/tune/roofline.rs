@@ -8,6 +8,7 @@ use crate::cpu::conv;
 use crate::cpu::memory::{Dst, Memory};
 use crate::cpu::simd::{Isa, Simd, Vector, Work};
 use crate::cpu::threads::{ThreadPool, chunk};
+use crate::device::Multiplier;
 use crate::error::Result;
 
 /// Ceilings of arithmetic with the given threads and instructions. Multiply-adds count as two operations, in 10^9 per second.
@@ -15,10 +16,28 @@ use crate::error::Result;
 pub struct Arithmetic {
     /// Of vectors, in `f32`.
     pub gflops: f64,
-    /// Of AMX, where it is used, in bf16. Products in `f32` take six of these.
-    pub amx_gflops: Option<f64>,
-    /// Of vectors, of pairs of bf16, where they are used.
-    pub bf16_dot_gflops: Option<f64>,
+    /// Of instructions of their own, where such are used, in bf16.
+    pub bf16: Option<Ceiling>,
+}
+
+/// What some instructions do at most.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Ceiling {
+    /// As [`Multiplier::instructions`] has them.
+    pub instructions: &'static str,
+    /// 10^9 operations per second.
+    pub gflops: f64,
+}
+
+impl Arithmetic {
+    /// Operations of a step that is multiplied so, in 10^9 per second at most.
+    pub fn ceiling(&self, multiplier: Option<Multiplier>) -> f64 {
+        let of = |multiplier: Multiplier| {
+            let ceiling = self.bf16.filter(|ceiling| ceiling.instructions == multiplier.instructions)?;
+            Some(ceiling.gflops / multiplier.products as f64)
+        };
+        multiplier.and_then(of).unwrap_or(self.gflops)
+    }
 }
 
 /// Ceilings of this machine with the given threads and instructions.
@@ -62,15 +81,22 @@ pub fn arithmetic(threads: &ThreadPool, isa: Isa) -> Arithmetic {
     let count = threads.count();
     let time = best(|| threads.run(&|_| isa.dispatch(MultiplyAdds(ITERATIONS))));
     let gflops = per_second(2 * SUMS * ITERATIONS * isa.lanes() * count, time);
-    let amx_gflops = (isa == Isa::Amx).then(|| {
-        let time = best(|| threads.run(&|_| conv::multiply_tiles(BLOCKS)));
-        per_second(BLOCKS * conv::TILES_OPERATIONS * count, time)
+    let bf16 = match isa {
+        Isa::Amx => {
+            let time = best(|| threads.run(&|_| conv::multiply_tiles(BLOCKS)));
+            Some((Multiplier::AMX, BLOCKS * conv::TILES_OPERATIONS, time))
+        }
+        Isa::Avx512Bf16 => {
+            let time = best(|| threads.run(&|_| isa.dispatch_bf16_dot(DotProducts(ITERATIONS))));
+            Some((Multiplier::VDPBF16PS, 4 * SUMS * ITERATIONS * isa.lanes(), time))
+        }
+        Isa::Avx512 | Isa::Avx2 | Isa::Neon | Isa::Portable => None,
+    };
+    let bf16 = bf16.map(|(Multiplier { instructions, .. }, operations, time)| Ceiling {
+        instructions,
+        gflops: per_second(operations * count, time),
     });
-    let bf16_dot_gflops = (isa == Isa::Avx512Bf16).then(|| {
-        let time = best(|| threads.run(&|_| isa.dispatch_bf16_dot(DotProducts(ITERATIONS))));
-        per_second(4 * SUMS * ITERATIONS * isa.lanes() * count, time)
-    });
-    Arithmetic { gflops, amx_gflops, bf16_dot_gflops }
+    Arithmetic { gflops, bf16 }
 }
 
 /// Operations of AMX per operation of vectors when nothing slows AMX down: what the cost models' constants mean.
@@ -182,7 +208,7 @@ mod tests {
     fn amx_has_a_ceiling_of_its_own() {
         if Isa::Amx.available() {
             let found = arithmetic(&ThreadPool::new(2).unwrap(), Isa::Amx);
-            assert!(found.amx_gflops.is_some_and(|amx| amx.is_finite() && amx > 0.0), "{found:?}");
+            assert!(found.bf16.is_some_and(|amx| amx.gflops.is_finite() && amx.gflops > 0.0), "{found:?}");
         }
     }
 
@@ -190,7 +216,7 @@ mod tests {
     fn dot_products_have_a_ceiling_of_their_own() {
         if Isa::Avx512Bf16.available() {
             let found = arithmetic(&ThreadPool::new(1).unwrap(), Isa::Avx512Bf16);
-            assert!(found.bf16_dot_gflops.is_some_and(|dot| dot.is_finite() && dot > 0.0), "{found:?}");
+            assert!(found.bf16.is_some_and(|dot| dot.gflops.is_finite() && dot.gflops > 0.0), "{found:?}");
         }
     }
 
@@ -198,9 +224,9 @@ mod tests {
     fn ceilings_are_finite_and_positive() {
         let threads = ThreadPool::new(1).unwrap();
         let found = measure(&threads, Isa::Portable).unwrap();
-        let Arithmetic { gflops, amx_gflops, bf16_dot_gflops } = found.arithmetic;
+        let Arithmetic { gflops, bf16 } = found.arithmetic;
         assert!(gflops.is_finite() && gflops > 0.0, "{found:?}");
-        assert!(amx_gflops.is_none() && bf16_dot_gflops.is_none(), "{found:?}");
+        assert!(bf16.is_none(), "{found:?}");
         assert!(found.gb_s.is_finite() && found.gb_s > 0.0, "{found:?}");
     }
 }

@@ -15,6 +15,7 @@ use super::split::Split;
 use super::tiles::{DEPTH, SIDE, Sums, TILE_BYTES, Tiles};
 use super::weights::GROUP;
 use super::windows::Windows;
+use crate::cpu::conv::kernel::FilterKernel;
 use crate::cpu::conv::window::Tap;
 use crate::cpu::ctx::Ctx;
 use crate::cpu::machine::Machine;
@@ -151,15 +152,7 @@ impl AmxFilter {
             ("copies", bands * copied),
             ("sums", bands * tiles * cost::SUMS),
         ];
-        Estimate { algorithm: self.name(), parts: parts.to_vec() }
-    }
-
-    /// What the algorithm is called.
-    pub fn name(&self) -> &'static str {
-        match self.split {
-            Split::Bf16x1 => "amx-bf16",
-            Split::Bf16x3 => "amx-f32",
-        }
+        Estimate { algorithm: self.split.algorithm(), parts: parts.to_vec() }
     }
 
     /// Groups of two tiles of output channels.
@@ -202,34 +195,6 @@ impl AmxFilter {
     /// Floats of the copied windows, rounded up so that what follows is aligned.
     fn windows_len(&self) -> usize {
         self.windows.as_ref().map_or(0, Windows::len).next_multiple_of(SIDE)
-    }
-
-    /// Floats of scratch memory that [`AmxFilter::run`] needs.
-    pub fn scratch_len(&self, threads: usize) -> usize {
-        let [copies, sums] = self.thread_len();
-        self.windows_len() + (copies + sums) * threads
-    }
-
-    /// Computes `dw`.
-    pub fn run(&self, ctx: &Ctx<'_>, x: MapSrc<'_>, dy: MapSrc<'_>, scratch: Dst<'_, f32>, dw: Dst<'_, f32>) {
-        // SAFETY: AMX is there, or this would not have been made.
-        unsafe {
-            match (self.split, x, dy) {
-                (Split::Bf16x3, x, dy) => self.run_threads::<3, _, _>(ctx, x.f32(), dy.f32(), scratch, dw),
-                (Split::Bf16x1, MapSrc::F32(x), MapSrc::F32(dy)) => {
-                    self.run_threads::<1, _, _>(ctx, x, dy, scratch, dw);
-                }
-                (Split::Bf16x1, MapSrc::F32(x), MapSrc::Bf16(dy)) => {
-                    self.run_threads::<1, _, _>(ctx, x, dy, scratch, dw);
-                }
-                (Split::Bf16x1, MapSrc::Bf16(x), MapSrc::F32(dy)) => {
-                    self.run_threads::<1, _, _>(ctx, x, dy, scratch, dw);
-                }
-                (Split::Bf16x1, MapSrc::Bf16(x), MapSrc::Bf16(dy)) => {
-                    self.run_threads::<1, _, _>(ctx, x, dy, scratch, dw);
-                }
-            }
-        }
     }
 
     /// Runs each thread's share, and adds up their sums.
@@ -301,6 +266,34 @@ impl AmxFilter {
                     ));
                 }
                 sum.store_first(dw.ptr().add(row * cout + channel), SIDE.min(cout - channel));
+            }
+        }
+    }
+}
+
+impl FilterKernel for AmxFilter {
+    fn scratch_len(&self, threads: usize) -> usize {
+        let [copies, sums] = self.thread_len();
+        self.windows_len() + (copies + sums) * threads
+    }
+
+    fn run(&self, ctx: &Ctx<'_>, x: MapSrc<'_>, dy: MapSrc<'_>, scratch: Dst<'_, f32>, dw: Dst<'_, f32>) {
+        // SAFETY: AMX is there, or this would not have been made.
+        unsafe {
+            match (self.split, x, dy) {
+                (Split::Bf16x3, x, dy) => self.run_threads::<3, _, _>(ctx, x.f32(), dy.f32(), scratch, dw),
+                (Split::Bf16x1, MapSrc::F32(x), MapSrc::F32(dy)) => {
+                    self.run_threads::<1, _, _>(ctx, x, dy, scratch, dw);
+                }
+                (Split::Bf16x1, MapSrc::F32(x), MapSrc::Bf16(dy)) => {
+                    self.run_threads::<1, _, _>(ctx, x, dy, scratch, dw);
+                }
+                (Split::Bf16x1, MapSrc::Bf16(x), MapSrc::F32(dy)) => {
+                    self.run_threads::<1, _, _>(ctx, x, dy, scratch, dw);
+                }
+                (Split::Bf16x1, MapSrc::Bf16(x), MapSrc::Bf16(dy)) => {
+                    self.run_threads::<1, _, _>(ctx, x, dy, scratch, dw);
+                }
             }
         }
     }

@@ -11,6 +11,7 @@ use super::tiles::SIDE;
 use super::weights::Weights;
 use super::worker::Worker;
 use crate::cpu::conv::epilogue::Epilogue;
+use crate::cpu::conv::kernel::ConvKernel;
 use crate::cpu::conv::problem::Operation;
 use crate::cpu::ctx::Ctx;
 use crate::cpu::machine::Machine;
@@ -95,20 +96,7 @@ impl AmxConvolution {
             ("results", bands * finished),
             ("weights", weights),
         ];
-        Estimate { algorithm: self.name(), parts: parts.to_vec() }
-    }
-
-    /// What the algorithm is called.
-    pub fn name(&self) -> &'static str {
-        match self.split {
-            Split::Bf16x1 => "amx-bf16",
-            Split::Bf16x3 => "amx-f32",
-        }
-    }
-
-    /// Floats of the packed weights.
-    pub fn packed_len(&self) -> usize {
-        self.schedule.packed_bytes / size_of::<f32>()
+        Estimate { algorithm: self.split.algorithm(), parts: parts.to_vec() }
     }
 
     /// Floats of scratch memory of one thread: sums, and the copy of a band.
@@ -116,13 +104,52 @@ impl AmxConvolution {
         SUMS + (self.split.count() * self.schedule.layout.term * size_of::<u16>()).div_ceil(64) * 16
     }
 
-    /// Floats of scratch memory that [`AmxConvolution::run`] needs.
-    pub fn scratch_len(&self, threads: usize) -> usize {
+    /// Runs each thread's share.
+    ///
+    /// # Safety
+    /// AMX is there; views are as long as [`ConvKernel::run`] checks.
+    unsafe fn run_threads<const TERMS: usize, I: Element + Pod + Sync, O: Element + Pod + Sync>(
+        &self,
+        ctx: &Ctx<'_>,
+        input: Src<'_, I>,
+        residual: Option<Src<'_, O>>,
+        output: Dst<'_, O>,
+        (packed, epilogue, scratch): (Src<'_, f32>, &Epilogue<'_>, Dst<'_, f32>),
+    ) {
+        let threads = ctx.threads.count();
+        let run = |thread: usize, bands: Part<'_>, groups: Part<'_>| {
+            let own = scratch.ptr().wrapping_add(thread * self.thread_len());
+            let epilogue = TileEpilogue { epilogue, residual, output, writes: self.schedule.writes };
+            let worker = Worker { schedule: &self.schedule, input, packed, epilogue, own };
+            // SAFETY: the caller's promise; threads write disjoint pixels or channels, and have their own parts of the
+            // scratch memory.
+            unsafe { worker.run::<TERMS>(bands, groups) };
+        };
+        let (bands, groups) = (self.schedule.map.bands(), self.schedule.groups());
+        if self.band_threads == threads {
+            ctx.threads.hand_out(bands, &|thread, bands| run(thread, bands, Part::Own(0..groups)));
+        } else if self.band_threads == 1 && bands == 1 {
+            ctx.threads.hand_out(groups, &|thread, groups| run(thread, Part::Own(0..1), groups));
+        } else {
+            let by_groups = threads / self.band_threads;
+            ctx.threads.run(&|thread| {
+                let bands = chunk(bands, 1, thread / by_groups, self.band_threads);
+                run(thread, Part::Own(bands), Part::Own(chunk(groups, 1, thread % by_groups, by_groups)));
+            });
+        }
+    }
+}
+
+impl ConvKernel for AmxConvolution {
+    fn packed_len(&self) -> usize {
+        self.schedule.packed_bytes / size_of::<f32>()
+    }
+
+    fn scratch_len(&self, threads: usize) -> usize {
         self.thread_len() * threads
     }
 
-    /// Packs HWIO weights.
-    pub fn pack(&self, ctx: &Ctx<'_>, weight: Src<'_, f32>, packed: Dst<'_, f32>) {
+    fn pack(&self, ctx: &Ctx<'_>, weight: Src<'_, f32>, packed: Dst<'_, f32>) {
         let g = &self.geometry;
         let kernel = g.attrs.kernel;
         assert_eq!(weight.len(), kernel[0] * kernel[1] * g.cin * g.cout, "weight");
@@ -155,8 +182,7 @@ impl AmxConvolution {
         });
     }
 
-    /// Computes the result: of `x` forward, of `dy` backward. Only in one term are maps stored as bf16.
-    pub fn run(
+    fn run(
         &self,
         ctx: &Ctx<'_>,
         input: MapSrc<'_>,
@@ -195,41 +221,6 @@ impl AmxConvolution {
                     self.run_threads::<1, _, _>(ctx, input, narrow(), output, parts);
                 }
             }
-        }
-    }
-
-    /// Runs each thread's share.
-    ///
-    /// # Safety
-    /// AMX is there; views are as long as [`AmxConvolution::run`] checks.
-    unsafe fn run_threads<const TERMS: usize, I: Element + Pod + Sync, O: Element + Pod + Sync>(
-        &self,
-        ctx: &Ctx<'_>,
-        input: Src<'_, I>,
-        residual: Option<Src<'_, O>>,
-        output: Dst<'_, O>,
-        (packed, epilogue, scratch): (Src<'_, f32>, &Epilogue<'_>, Dst<'_, f32>),
-    ) {
-        let threads = ctx.threads.count();
-        let run = |thread: usize, bands: Part<'_>, groups: Part<'_>| {
-            let own = scratch.ptr().wrapping_add(thread * self.thread_len());
-            let epilogue = TileEpilogue { epilogue, residual, output, writes: self.schedule.writes };
-            let worker = Worker { schedule: &self.schedule, input, packed, epilogue, own };
-            // SAFETY: the caller's promise; threads write disjoint pixels or channels, and have their own parts of the
-            // scratch memory.
-            unsafe { worker.run::<TERMS>(bands, groups) };
-        };
-        let (bands, groups) = (self.schedule.map.bands(), self.schedule.groups());
-        if self.band_threads == threads {
-            ctx.threads.hand_out(bands, &|thread, bands| run(thread, bands, Part::Own(0..groups)));
-        } else if self.band_threads == 1 && bands == 1 {
-            ctx.threads.hand_out(groups, &|thread, groups| run(thread, Part::Own(0..1), groups));
-        } else {
-            let by_groups = threads / self.band_threads;
-            ctx.threads.run(&|thread| {
-                let bands = chunk(bands, 1, thread / by_groups, self.band_threads);
-                run(thread, Part::Own(bands), Part::Own(chunk(groups, 1, thread % by_groups, by_groups)));
-            });
         }
     }
 }

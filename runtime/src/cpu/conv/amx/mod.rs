@@ -10,6 +10,7 @@ mod epilogue;
 mod filter;
 mod forward;
 mod map;
+mod offer;
 mod peak;
 mod product;
 mod schedule;
@@ -19,7 +20,5 @@ mod weights;
 mod windows;
 mod worker;
 
-pub use filter::AmxFilter;
-pub use forward::AmxConvolution;
+pub use offer::Amx;
 pub use peak::{TILES_OPERATIONS, multiply_tiles};
-pub use split::Split;

@@ -12,6 +12,8 @@
 
 use std::arch::x86_64::*;
 
+use crate::cpu::conv::problem::Problem;
+
 /// How convolutions multiply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Split {
@@ -22,6 +24,19 @@ pub enum Split {
 }
 
 impl Split {
+    /// For factors of the layer's precision.
+    pub fn of(problem: &Problem) -> Self {
+        if problem.is_bf16() { Split::Bf16x1 } else { Split::Bf16x3 }
+    }
+
+    /// What the algorithm is called.
+    pub fn algorithm(self) -> &'static str {
+        match self {
+            Split::Bf16x1 => "amx-bf16",
+            Split::Bf16x3 => "amx-f32",
+        }
+    }
+
     /// How many there are.
     pub fn count(self) -> usize {
         match self {

@@ -7,7 +7,7 @@ use crate::cpu::simd::{Element, Simd, Vector, Work, nearest_bf16};
 use crate::cpu::threads::chunk;
 
 /// Copies a map, rounded to bf16.
-pub(super) fn rounded_copy(ctx: &Ctx<'_>, map: MapSrc<'_>, to: Dst<'_, f32>) {
+pub(in crate::cpu::conv) fn rounded_copy(ctx: &Ctx<'_>, map: MapSrc<'_>, to: Dst<'_, f32>) {
     match map {
         MapSrc::F32(map) => round(ctx, map, to),
         MapSrc::Bf16(map) => convert(ctx, map, to),
@@ -15,7 +15,7 @@ pub(super) fn rounded_copy(ctx: &Ctx<'_>, map: MapSrc<'_>, to: Dst<'_, f32>) {
 }
 
 /// Converts a whole map, each thread its share; to nearest, ties to even, where the result's elements are narrower.
-pub(super) fn convert<F: Element, T: Element>(ctx: &Ctx<'_>, from: Src<'_, F>, to: Dst<'_, T>) {
+pub(in crate::cpu::conv) fn convert<F: Element, T: Element>(ctx: &Ctx<'_>, from: Src<'_, F>, to: Dst<'_, T>) {
     assert_eq!(from.len(), to.len(), "a map and its copy");
     let threads = ctx.threads.count();
     ctx.threads.run(&|thread| {

@@ -1,5 +1,7 @@
-//! Convolutions of factors in bf16 by vectors.
+//! Factors in bf16 for algorithms that multiply `f32`.
 
 mod convert;
-pub(super) mod dot;
-pub(super) mod rounded;
+mod rounded;
+
+pub(super) use convert::convert;
+pub(super) use rounded::{Wide, WideFilter, boxed_convolution, boxed_filter, with_conversions};

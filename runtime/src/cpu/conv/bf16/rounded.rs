@@ -4,35 +4,56 @@
 use resnetc_compiler::plan::{ALIGN, ConvGeometry};
 
 use super::convert::{convert, round, rounded_copy};
-use crate::cpu::conv::direct::filter::DirectFilter;
-use crate::cpu::conv::direct::forward::DirectConvolution;
 use crate::cpu::conv::epilogue::Epilogue;
-use crate::cpu::conv::problem::Operation;
-use crate::cpu::conv::winograd::{Winograd, WinogradFilter};
+use crate::cpu::conv::kernel::{ConvKernel, FilterKernel};
+use crate::cpu::conv::problem::{Operation, Problem};
 use crate::cpu::ctx::Ctx;
 use crate::cpu::maps::{MapDst, MapSrc};
 use crate::cpu::memory::{Dst, Src};
+use crate::device::Estimate;
 
-/// What multiplies the rounded factors of a convolution, forward or backward-data.
-pub enum Wide {
-    /// Direct.
-    Direct(DirectConvolution),
-    /// F(4x4, 3x3) or F(2x2, 3x3).
-    Winograd(Winograd),
+/// Elements of maps widened from bf16, or narrowed to it, that the cost model takes one thread to do in a cycle.
+const CONVERSIONS: f64 = 1.0;
+
+/// A convolution of f32, forward or backward-data, whose factors can be rounded before.
+pub trait Wide: ConvKernel + 'static {
+    /// Whether packed weights are sums of weights: those are then rounded before they are packed, else where they lie packed.
+    const PACKS_SUMS: bool;
+    /// Whether it stores results as bf16 itself; else they are narrowed behind it.
+    const STORES_BF16: bool;
 }
 
-/// What multiplies those of a gradient of weights.
-#[allow(clippy::large_enum_variant)] // as in `FilterAlgorithm`, one is made per step
-pub enum WideFilter {
-    /// Direct.
-    Direct(DirectFilter),
-    /// F(4x4, 3x3).
-    Winograd(WinogradFilter),
+/// A gradient of weights of f32, whose factors can be rounded before.
+pub trait WideFilter: FilterKernel + 'static {}
+
+/// A convolution of the layer's precision.
+pub fn boxed_convolution(problem: &Problem, operation: Operation, wide: impl Wide) -> Box<dyn ConvKernel> {
+    match problem.is_bf16() {
+        true => Box::new(RoundedConvolution::new(&problem.geometry, operation, wide)),
+        false => Box::new(wide),
+    }
+}
+
+/// A gradient of weights of the layer's precision.
+pub fn boxed_filter(problem: &Problem, wide: impl WideFilter) -> Box<dyn FilterKernel> {
+    match problem.is_bf16() {
+        true => Box::new(RoundedFilter { wide, inputs: Operation::Forward.maps(&problem.geometry) }),
+        false => Box::new(wide),
+    }
+}
+
+/// An estimate with what rounding factors in bf16 takes: elements of so many maps are widened or narrowed.
+pub fn with_conversions(mut estimate: Estimate, problem: &Problem, maps: &[usize]) -> Estimate {
+    if problem.is_bf16() {
+        let elements = maps.iter().sum::<usize>() as f64;
+        estimate.parts.push(("conversions", elements / CONVERSIONS / problem.machine.threads as f64));
+    }
+    estimate
 }
 
 /// A convolution, forward or backward-data.
-pub struct RoundedConvolution {
-    wide: Wide,
+struct RoundedConvolution<K> {
+    wide: K,
     /// Elements of the map that is read, and of the one that is written.
     maps: [usize; 2],
     /// Elements of the weights.
@@ -40,8 +61,8 @@ pub struct RoundedConvolution {
 }
 
 /// The gradient of a convolution's weights.
-pub struct RoundedFilter {
-    wide: WideFilter,
+struct RoundedFilter<K> {
+    wide: K,
     /// Elements of `x` and of `dy`.
     inputs: [usize; 2],
 }
@@ -51,59 +72,43 @@ fn room(floats: usize) -> usize {
     floats.next_multiple_of(ALIGN / size_of::<f32>())
 }
 
-impl RoundedConvolution {
+impl<K: Wide> RoundedConvolution<K> {
     /// `y` of `x`, or `dx` of `dy`, as `wide` does it.
-    pub(in crate::cpu::conv) fn new(g: &ConvGeometry, operation: Operation, wide: Wide) -> Self {
+    fn new(g: &ConvGeometry, operation: Operation, wide: K) -> Self {
         let weights = g.attrs.kernel[0] * g.attrs.kernel[1] * g.cin / g.attrs.groups * g.cout;
         RoundedConvolution { wide, maps: operation.maps(g), weights }
     }
+}
 
-    /// What the algorithm is called.
-    pub fn name(&self) -> &'static str {
-        match &self.wide {
-            Wide::Direct(_) => "direct-bf16",
-            Wide::Winograd(winograd) => winograd.estimate().algorithm,
-        }
+impl<K: Wide> ConvKernel for RoundedConvolution<K> {
+    /// With sums, room for the weights while they are packed.
+    fn packed_len(&self) -> usize {
+        let packed = self.wide.packed_len();
+        if K::PACKS_SUMS { room(packed) + self.weights } else { packed }
     }
 
-    /// Floats of the packed weights, and of the weights while they are packed.
-    pub fn packed_len(&self) -> usize {
-        match &self.wide {
-            Wide::Direct(direct) => direct.packed_len(),
-            Wide::Winograd(winograd) => room(winograd.packed_len()) + self.weights,
-        }
-    }
-
-    /// Floats of scratch memory that [`RoundedConvolution::run`] needs.
-    pub fn scratch_len(&self, threads: usize) -> usize {
+    fn scratch_len(&self, threads: usize) -> usize {
         let [input, output] = self.maps.map(room);
-        match &self.wide {
-            Wide::Direct(direct) => input + direct.scratch_len(threads),
-            Wide::Winograd(winograd) => input + output + winograd.scratch_len(threads),
+        let output = if K::STORES_BF16 { 0 } else { output };
+        input + output + self.wide.scratch_len(threads)
+    }
+
+    fn pack(&self, ctx: &Ctx<'_>, weight: Src<'_, f32>, packed: Dst<'_, f32>) {
+        let len = self.wide.packed_len();
+        if K::PACKS_SUMS {
+            let (packed, rounded) = packed.split_at(room(len));
+            let (rounded, _) = rounded.split_at(self.weights);
+            round(ctx, weight, rounded);
+            self.wide.pack(ctx, rounded.src(), packed);
+        } else {
+            self.wide.pack(ctx, weight, packed);
+            let (packed, _) = packed.split_at(len);
+            round(ctx, packed.src(), packed);
         }
     }
 
-    /// Packs HWIO weights.
-    pub fn pack(&self, ctx: &Ctx<'_>, weight: Src<'_, f32>, packed: Dst<'_, f32>) {
-        match &self.wide {
-            Wide::Direct(direct) => {
-                direct.pack(ctx, weight, packed);
-                let (packed, _) = packed.split_at(direct.packed_len());
-                round(ctx, packed.src(), packed);
-            }
-            // What is packed are sums of weights: they are rounded before.
-            Wide::Winograd(winograd) => {
-                let (packed, rounded) = packed.split_at(room(winograd.packed_len()));
-                let (rounded, _) = rounded.split_at(self.weights);
-                round(ctx, weight, rounded);
-                winograd.pack(ctx, rounded.src(), packed);
-            }
-        }
-    }
-
-    /// Computes the result: of `x` forward, of `dy` backward. A map that is stored as bf16 is widened before and, by Winograd's
-    /// algorithm, narrowed behind the convolution.
-    pub fn run(
+    /// A map that is stored as bf16 is widened before and, where the convolution stores none, narrowed behind it.
+    fn run(
         &self,
         ctx: &Ctx<'_>,
         input: MapSrc<'_>,
@@ -115,52 +120,31 @@ impl RoundedConvolution {
         let (rounded, scratch) = scratch.split_at(room(self.maps[0]));
         let (rounded, _) = rounded.split_at(self.maps[0]);
         rounded_copy(ctx, input, rounded);
-        let input = rounded.src();
-        match (&self.wide, output) {
-            (Wide::Direct(direct), output) => direct.run(ctx, input, packed, epilogue, scratch, output),
-            (Wide::Winograd(winograd), MapDst::F32(output)) => {
-                winograd.run(ctx, input, packed, epilogue, scratch, output);
-            }
-            (Wide::Winograd(winograd), MapDst::Bf16(output)) => {
-                let (wide, scratch) = scratch.split_at(room(self.maps[1]));
-                let (wide, _) = wide.split_at(self.maps[1]);
-                let mut epilogue = *epilogue;
-                if let Some(MapSrc::Bf16(residual)) = epilogue.residual {
-                    convert(ctx, residual, wide);
-                    epilogue.residual = Some(wide.src().into());
-                }
-                winograd.run(ctx, input, packed, &epilogue, scratch, wide);
-                convert(ctx, wide.src(), output);
-            }
+        let input = rounded.src().into();
+        let MapDst::Bf16(narrow) = output else {
+            return self.wide.run(ctx, input, packed, epilogue, scratch, output);
+        };
+        if K::STORES_BF16 {
+            return self.wide.run(ctx, input, packed, epilogue, scratch, output);
         }
+        let (wide, scratch) = scratch.split_at(room(self.maps[1]));
+        let (wide, _) = wide.split_at(self.maps[1]);
+        let mut epilogue = *epilogue;
+        if let Some(MapSrc::Bf16(residual)) = epilogue.residual {
+            convert(ctx, residual, wide);
+            epilogue.residual = Some(wide.src().into());
+        }
+        self.wide.run(ctx, input, packed, &epilogue, scratch, wide.into());
+        convert(ctx, wide.src(), narrow);
     }
 }
 
-impl RoundedFilter {
-    /// `dw` of `x` and `dy`, as `wide` does it.
-    pub fn new(g: &ConvGeometry, wide: WideFilter) -> Self {
-        RoundedFilter { wide, inputs: Operation::Forward.maps(g) }
+impl<K: WideFilter> FilterKernel for RoundedFilter<K> {
+    fn scratch_len(&self, threads: usize) -> usize {
+        self.inputs.map(room).iter().sum::<usize>() + self.wide.scratch_len(threads)
     }
 
-    /// What the algorithm is called.
-    pub fn name(&self) -> &'static str {
-        match &self.wide {
-            WideFilter::Direct(_) => "direct-bf16",
-            WideFilter::Winograd(_) => "winograd",
-        }
-    }
-
-    /// Floats of scratch memory that [`RoundedFilter::run`] needs.
-    pub fn scratch_len(&self, threads: usize) -> usize {
-        let wide = match &self.wide {
-            WideFilter::Direct(direct) => direct.scratch_len(threads),
-            WideFilter::Winograd(winograd) => winograd.scratch_len(threads),
-        };
-        self.inputs.map(room).iter().sum::<usize>() + wide
-    }
-
-    /// Computes `dw`.
-    pub fn run(&self, ctx: &Ctx<'_>, x: MapSrc<'_>, dy: MapSrc<'_>, scratch: Dst<'_, f32>, dw: Dst<'_, f32>) {
+    fn run(&self, ctx: &Ctx<'_>, x: MapSrc<'_>, dy: MapSrc<'_>, scratch: Dst<'_, f32>, dw: Dst<'_, f32>) {
         let (rounded_x, scratch) = scratch.split_at(room(self.inputs[0]));
         let (rounded_dy, scratch) = scratch.split_at(room(self.inputs[1]));
         let [rounded_x, rounded_dy] = [(rounded_x, x), (rounded_dy, dy)].map(|(rounded, map)| {
@@ -168,9 +152,6 @@ impl RoundedFilter {
             rounded_copy(ctx, map, rounded);
             rounded.src()
         });
-        match &self.wide {
-            WideFilter::Direct(direct) => direct.run(ctx, rounded_x, rounded_dy, scratch, dw),
-            WideFilter::Winograd(winograd) => winograd.run(ctx, rounded_x, rounded_dy, scratch, dw),
-        }
+        self.wide.run(ctx, rounded_x.into(), rounded_dy.into(), scratch, dw);
     }
 }

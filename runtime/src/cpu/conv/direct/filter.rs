@@ -5,12 +5,15 @@ use std::ops::Range;
 use resnetc_compiler::plan::ConvGeometry;
 
 use super::filter_pack::{input_step, pack_gradient, pack_input, packed_gradient_len};
+use crate::cpu::conv::bf16::WideFilter;
+use crate::cpu::conv::kernel::FilterKernel;
 use crate::cpu::conv::tile::correlate::{FilterTile, correlate};
 use crate::cpu::conv::tile::panels::Panels;
 use crate::cpu::conv::tile::shape::Shape;
 use crate::cpu::conv::tile::sums::add_up;
 use crate::cpu::conv::window::{MERGE_FLOATS, Tap, Window};
 use crate::cpu::ctx::Ctx;
+use crate::cpu::maps::MapSrc;
 use crate::cpu::memory::{Dst, Memory, Src};
 use crate::cpu::simd::{Isa, Simd, Vector, Work};
 use crate::cpu::threads::chunk_either;
@@ -92,20 +95,19 @@ impl DirectFilter {
         if self.by_pixels { self.weights().next_multiple_of(16) } else { 0 }
     }
 
-    /// Floats of scratch memory that [`DirectFilter::run`] needs.
-    pub fn scratch_len(&self, threads: usize) -> usize {
+    /// Partial sums of a thread.
+    fn partial(&self, scratch: Dst<'_, f32>, thread: usize) -> *mut f32 {
+        scratch.ptr().wrapping_add(thread * (self.thread_len() + self.partial_len()))
+    }
+}
+
+impl FilterKernel for DirectFilter {
+    fn scratch_len(&self, threads: usize) -> usize {
         (self.thread_len() + self.partial_len()) * threads
     }
 
-    /// Computes `dw`.
-    pub fn run(
-        &self,
-        ctx: &Ctx<'_>,
-        x: Src<'_, f32>,
-        dy: Src<'_, f32>,
-        scratch: Dst<'_, f32>,
-        dw: Dst<'_, f32>,
-    ) {
+    fn run(&self, ctx: &Ctx<'_>, x: MapSrc<'_>, dy: MapSrc<'_>, scratch: Dst<'_, f32>, dw: Dst<'_, f32>) {
+        let (x, dy) = (x.f32(), dy.f32());
         let g = &self.geometry;
         let threads = ctx.threads.count();
         assert_eq!(x.len(), g.n * g.h * g.w * g.cin, "x");
@@ -119,12 +121,9 @@ impl DirectFilter {
             add_up(ctx, scratch, self.thread_len() + self.partial_len(), dw);
         }
     }
-
-    /// Partial sums of a thread.
-    fn partial(&self, scratch: Dst<'_, f32>, thread: usize) -> *mut f32 {
-        scratch.ptr().wrapping_add(thread * (self.thread_len() + self.partial_len()))
-    }
 }
+
+impl WideFilter for DirectFilter {}
 
 /// One thread's share of the products.
 struct Worker<'a> {

@@ -4,11 +4,13 @@ use resnetc_compiler::plan::ConvGeometry;
 
 use super::phase::{Factors, Layer, Phase};
 use super::worker::{Run, Worker};
+use crate::cpu::conv::bf16::Wide;
 use crate::cpu::conv::epilogue::Epilogue;
+use crate::cpu::conv::kernel::ConvKernel;
 use crate::cpu::conv::problem::Operation;
 use crate::cpu::conv::tile::panels::{copy_rows, pair_columns, pair_rows, transpose};
 use crate::cpu::ctx::Ctx;
-use crate::cpu::maps::{MapDst, spanned};
+use crate::cpu::maps::{MapDst, MapSrc, spanned};
 use crate::cpu::memory::{Dst, Memory, Src};
 use crate::cpu::simd::Isa;
 use crate::cpu::threads::{Part, chunk};
@@ -49,37 +51,6 @@ impl DirectConvolution {
         let zeros = Memory::floats(phases.iter().map(|s| s.window.zeros_len()).max().unwrap_or(0))?;
         debug_assert!(threads > 0);
         Ok(DirectConvolution { geometry, factors, operation, phases, packed_len, thread_len, zeros })
-    }
-
-    /// Floats of the packed weights.
-    pub fn packed_len(&self) -> usize {
-        self.packed_len
-    }
-
-    /// Floats of scratch memory that [`DirectConvolution::run`] needs.
-    pub fn scratch_len(&self, threads: usize) -> usize {
-        self.thread_len * threads
-    }
-
-    /// Packs HWIO weights.
-    pub fn pack(&self, ctx: &Ctx<'_>, weight: Src<'_, f32>, packed: Dst<'_, f32>) {
-        let a = &self.geometry.attrs;
-        let taps = a.kernel[0] * a.kernel[1];
-        assert_eq!(weight.len(), taps * self.geometry.cin / a.groups * self.geometry.cout, "weight");
-        assert!(packed.len() >= self.packed_len, "packed weights");
-        let threads = ctx.threads.count();
-        ctx.threads.run(&|thread| {
-            for phase in &self.phases {
-                let panels = phase.panels.count();
-                // An item is one tap of one panel of one group.
-                let items = a.groups * panels * phase.taps.len();
-                for item in chunk(items, 1, thread, threads) {
-                    let (rest, tap) = (item / phase.taps.len(), item % phase.taps.len());
-                    // SAFETY: items write disjoint parts of the packed weights, whose length is checked.
-                    unsafe { self.pack_tap(phase, rest / panels, rest % panels, tap, weight, packed) };
-                }
-            }
-        });
     }
 
     /// Packs tap `tap` (in packed order) of one panel.
@@ -123,7 +94,7 @@ impl DirectConvolution {
 
     /// Computes the result of the factors that are read: those of `x` forward, of `dy` backward. A residual is stored as the
     /// output is.
-    pub fn run(
+    pub(super) fn run_factors(
         &self,
         ctx: &Ctx<'_>,
         input: Src<'_, f32>,
@@ -139,7 +110,7 @@ impl DirectConvolution {
         assert_eq!(input.len() * self.factors.channels(), input_len, "input");
         assert_eq!(output.len(), spanned(output_len / channels, channels, epilogue.gap), "output");
         assert!(packed.len() >= self.packed_len, "packed weights");
-        assert!(scratch.len() >= self.scratch_len(threads), "scratch");
+        assert!(scratch.len() >= self.thread_len * threads, "scratch");
         epilogue.expect(output_len / channels, channels);
         let run = Run {
             phases: &self.phases,
@@ -164,4 +135,52 @@ impl DirectConvolution {
             None => ctx.threads.run(&|thread| work(thread, Part::Own(0..0))),
         }
     }
+}
+
+impl ConvKernel for DirectConvolution {
+    fn packed_len(&self) -> usize {
+        self.packed_len
+    }
+
+    fn scratch_len(&self, threads: usize) -> usize {
+        self.thread_len * threads
+    }
+
+    fn pack(&self, ctx: &Ctx<'_>, weight: Src<'_, f32>, packed: Dst<'_, f32>) {
+        let a = &self.geometry.attrs;
+        let taps = a.kernel[0] * a.kernel[1];
+        assert_eq!(weight.len(), taps * self.geometry.cin / a.groups * self.geometry.cout, "weight");
+        assert!(packed.len() >= self.packed_len, "packed weights");
+        let threads = ctx.threads.count();
+        ctx.threads.run(&|thread| {
+            for phase in &self.phases {
+                let panels = phase.panels.count();
+                // An item is one tap of one panel of one group.
+                let items = a.groups * panels * phase.taps.len();
+                for item in chunk(items, 1, thread, threads) {
+                    let (rest, tap) = (item / phase.taps.len(), item % phase.taps.len());
+                    // SAFETY: items write disjoint parts of the packed weights, whose length is checked.
+                    unsafe { self.pack_tap(phase, rest / panels, rest % panels, tap, weight, packed) };
+                }
+            }
+        });
+    }
+
+    fn run(
+        &self,
+        ctx: &Ctx<'_>,
+        input: MapSrc<'_>,
+        packed: Src<'_, f32>,
+        epilogue: &Epilogue<'_>,
+        scratch: Dst<'_, f32>,
+        output: MapDst<'_>,
+    ) {
+        self.run_factors(ctx, input.f32(), packed, epilogue, scratch, output);
+    }
+}
+
+/// Packed weights are the weights in another order, and results are stored as they are asked for.
+impl Wide for DirectConvolution {
+    const PACKS_SUMS: bool = false;
+    const STORES_BF16: bool = true;
 }

@@ -11,12 +11,15 @@ use std::ops::Range;
 use resnetc_compiler::plan::ConvGeometry;
 
 use super::patches::{Patches, load_pixels};
+use super::size::{PLANE_PAD, Size};
 use super::transform::{gradient_patch, input_patch, load_points, store_points, weights_gradient_patch};
-use super::{PLANE_PAD, Size, applies};
+use crate::cpu::conv::bf16::WideFilter;
+use crate::cpu::conv::kernel::FilterKernel;
 use crate::cpu::conv::tile::correlate::{FilterTile, correlate};
 use crate::cpu::conv::tile::shape::Shape;
 use crate::cpu::conv::tile::sums::add_up;
 use crate::cpu::ctx::Ctx;
+use crate::cpu::maps::MapSrc;
 use crate::cpu::memory::{Dst, Src};
 use crate::cpu::simd::{Isa, Simd, Vector, Work};
 use crate::cpu::threads::chunk_either;
@@ -64,12 +67,7 @@ pub struct WinogradFilter {
 }
 
 impl WinogradFilter {
-    /// Whether the algorithm applies.
-    pub fn applies(g: &ConvGeometry, isa: Isa) -> bool {
-        applies(g, isa)
-    }
-
-    /// A gradient that [`WinogradFilter::applies`] to.
+    /// A gradient that the algorithm applies to.
     pub fn new(g: &ConvGeometry, isa: Isa, threads: usize) -> Result<Self> {
         let channels = [g.cin, g.cout];
         let patches = Patches::new(Size::Four, g.n, [g.h, g.w], g.out, g.attrs.padding, g.cin.max(g.cout))?;
@@ -146,21 +144,15 @@ impl WinogradFilter {
     fn thread_len(&self) -> usize {
         self.partial_len() + POINTS * self.planes().iter().sum::<usize>()
     }
+}
 
-    /// Floats of scratch memory that [`WinogradFilter::run`] needs.
-    pub fn scratch_len(&self, threads: usize) -> usize {
+impl FilterKernel for WinogradFilter {
+    fn scratch_len(&self, threads: usize) -> usize {
         self.thread_len() * threads
     }
 
-    /// Computes `dw`.
-    pub fn run(
-        &self,
-        ctx: &Ctx<'_>,
-        x: Src<'_, f32>,
-        dy: Src<'_, f32>,
-        scratch: Dst<'_, f32>,
-        dw: Dst<'_, f32>,
-    ) {
+    fn run(&self, ctx: &Ctx<'_>, x: MapSrc<'_>, dy: MapSrc<'_>, scratch: Dst<'_, f32>, dw: Dst<'_, f32>) {
+        let (x, dy) = (x.f32(), dy.f32());
         let threads = ctx.threads.count();
         let [read, written] = self.patches.pixels();
         assert_eq!(x.len(), read * self.channels[0], "x");
@@ -177,6 +169,8 @@ impl WinogradFilter {
         }
     }
 }
+
+impl WideFilter for WinogradFilter {}
 
 /// One thread's share of a run.
 struct Worker<'a> {

@@ -16,14 +16,16 @@ use super::pack::Packing;
 use super::partition::Partition;
 use super::patches::{Patches, Spread, load_pixels};
 use super::product::{Product, multiply};
+use super::size::Size;
 use super::transform::{input_patch, load_points, output_patch, store_points};
-use super::{Size, applies};
+use crate::cpu::conv::bf16::Wide;
 use crate::cpu::conv::epilogue::Epilogue;
+use crate::cpu::conv::kernel::ConvKernel;
 use crate::cpu::conv::problem::Operation;
 use crate::cpu::conv::tile::panels::Panels;
 use crate::cpu::conv::tile::shape::{Shape, channels_at_once};
 use crate::cpu::ctx::Ctx;
-use crate::cpu::maps::{MapSrc, spanned};
+use crate::cpu::maps::{MapDst, MapSrc, spanned};
 use crate::cpu::memory::{Ahead, Dst, LINE, Src};
 use crate::cpu::pointwise::activation;
 use crate::cpu::simd::{Isa, Simd, Vector, Work};
@@ -32,7 +34,7 @@ use crate::device::Estimate;
 use crate::error::Result;
 
 /// A 3x3 convolution of stride 1 by F(4x4, 3x3) or F(2x2, 3x3).
-pub struct Winograd {
+pub struct WinogradConvolution {
     size: Size,
     operation: Operation,
     patches: Patches,
@@ -43,13 +45,8 @@ pub struct Winograd {
     partition: Partition,
 }
 
-impl Winograd {
-    /// Whether the algorithm applies.
-    pub fn applies(g: &ConvGeometry, isa: Isa) -> bool {
-        applies(g, isa)
-    }
-
-    /// A convolution that [`Winograd::applies`] to, by patches of this size.
+impl WinogradConvolution {
+    /// A convolution that Winograd's algorithm applies to, by patches of this size.
     pub(in crate::cpu::conv) fn new(
         size: Size,
         g: &ConvGeometry,
@@ -66,7 +63,7 @@ impl Winograd {
         let patches = Patches::new(size, g.n, input, output, padding, reads)?;
         let panels = Panels { shape: Shape::new(isa, writes), channels: writes, depth: reads };
         let partition = Partition::new(size, patches.count(), panels, threads);
-        Ok(Winograd { size, operation, patches, reads, panels, partition })
+        Ok(WinogradConvolution { size, operation, patches, reads, panels, partition })
     }
 
     /// Expected cycles of the busiest thread.
@@ -74,23 +71,22 @@ impl Winograd {
         &self.partition.estimate
     }
 
-    /// Floats of the packed weights: `[panel][point][channel read][channel written]`.
-    pub fn packed_len(&self) -> usize {
-        self.size.points() * self.panels.group_len()
-    }
-
     /// Floats of scratch memory of one thread: patches read, patches written.
     fn thread_len(&self) -> usize {
         self.size.points() * self.partition.planes(self.panels).iter().sum::<usize>()
     }
+}
 
-    /// Floats of scratch memory that [`Winograd::run`] needs.
-    pub fn scratch_len(&self, threads: usize) -> usize {
+impl ConvKernel for WinogradConvolution {
+    fn packed_len(&self) -> usize {
+        self.size.points() * self.panels.group_len()
+    }
+
+    fn scratch_len(&self, threads: usize) -> usize {
         self.thread_len() * threads
     }
 
-    /// Transforms and packs HWIO weights.
-    pub fn pack(&self, ctx: &Ctx<'_>, weight: Src<'_, f32>, packed: Dst<'_, f32>) {
+    fn pack(&self, ctx: &Ctx<'_>, weight: Src<'_, f32>, packed: Dst<'_, f32>) {
         assert_eq!(weight.len(), 9 * self.reads * self.panels.channels, "weight");
         assert!(packed.len() >= self.packed_len(), "packed weights");
         let threads = ctx.threads.count();
@@ -107,16 +103,16 @@ impl Winograd {
         });
     }
 
-    /// Computes the result: of `x` forward, of `dy` backward.
-    pub fn run(
+    fn run(
         &self,
         ctx: &Ctx<'_>,
-        input: Src<'_, f32>,
+        input: MapSrc<'_>,
         packed: Src<'_, f32>,
         epilogue: &Epilogue<'_>,
         scratch: Dst<'_, f32>,
-        output: Dst<'_, f32>,
+        output: MapDst<'_>,
     ) {
+        let (input, output) = (input.f32(), output.f32());
         let (reads, writes) = (self.reads, self.panels.channels);
         let threads = ctx.threads.count();
         let [read, pixels] = self.patches.pixels();
@@ -144,9 +140,15 @@ impl Winograd {
     }
 }
 
+/// Packed weights are sums of weights, and a patch is stored as `f32`.
+impl Wide for WinogradConvolution {
+    const PACKS_SUMS: bool = true;
+    const STORES_BF16: bool = false;
+}
+
 /// The operands of a run.
 struct Worker<'a> {
-    winograd: &'a Winograd,
+    winograd: &'a WinogradConvolution,
     input: Src<'a, f32>,
     packed: Src<'a, f32>,
     epilogue: &'a Epilogue<'a>,
@@ -167,7 +169,7 @@ impl Work for Blocks<'_> {
 
     #[inline(always)]
     fn run<V: Vector>(self, simd: Simd<V>) {
-        // SAFETY: `Winograd::run` has checked the lengths; threads write disjoint pixels or channels, and the scratch
+        // SAFETY: `WinogradConvolution::run` has checked the lengths; threads write disjoint pixels or channels, and the scratch
         // memory is this thread's.
         unsafe {
             match self.worker.winograd.size {

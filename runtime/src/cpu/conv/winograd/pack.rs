@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use super::Size;
+use super::size::Size;
 use super::transform::weights_patch;
 use crate::cpu::conv::problem::Operation;
 use crate::cpu::conv::tile::panels::Panels;

@@ -1,6 +1,6 @@
 //! How the work of a convolution is cut up, and what that is expected to cost.
 
-use super::{PLANE_PAD, Size};
+use super::size::{PLANE_PAD, Size};
 use crate::cpu::conv::tile::panels::Panels;
 use crate::cpu::threads::BLOCKS;
 use crate::device::Estimate;

@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use super::Size;
+use super::size::Size;
 use crate::cpu::memory::{LINE, Memory, fetch};
 use crate::cpu::simd::{Simd, Vector};
 use crate::error::Result;

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use resnetc_compiler::ir::op::{Activation, ConvAttrs};
 
-use super::Size;
+use super::size::Size;
 use crate::cpu::conv::epilogue::Epilogue;
 use crate::cpu::conv::naive;
 use crate::cpu::conv::naive::Sum;

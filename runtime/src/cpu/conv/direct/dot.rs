@@ -3,10 +3,11 @@
 
 use resnetc_compiler::plan::{ALIGN, ConvGeometry};
 
-use super::convert::convert;
-use crate::cpu::conv::direct::forward::DirectConvolution;
-use crate::cpu::conv::direct::phase::Factors;
+use super::forward::DirectConvolution;
+use super::phase::Factors;
+use crate::cpu::conv::bf16::convert;
 use crate::cpu::conv::epilogue::Epilogue;
+use crate::cpu::conv::kernel::ConvKernel;
 use crate::cpu::conv::problem::Operation;
 use crate::cpu::ctx::Ctx;
 use crate::cpu::machine::Machine;
@@ -29,35 +30,33 @@ fn room(elements: usize) -> usize {
 
 impl DotConvolution {
     /// Whether there is an instruction for it, and channels of each group are pairs.
-    pub(in crate::cpu::conv) fn applies(g: &ConvGeometry, operation: Operation, machine: Machine) -> bool {
+    pub fn applies(g: &ConvGeometry, operation: Operation, machine: Machine) -> bool {
         let reads = if operation == Operation::Forward { g.cin } else { g.cout };
         machine.isa == Isa::Avx512Bf16 && (reads / g.attrs.groups).is_multiple_of(2)
     }
 
     /// `y` of `x`, or `dx` of `dy`, which it [applies](DotConvolution::applies) to.
-    pub(in crate::cpu::conv) fn new(g: ConvGeometry, operation: Operation, machine: Machine) -> Result<Self> {
+    pub fn new(g: ConvGeometry, operation: Operation, machine: Machine) -> Result<Self> {
         let [input, _] = operation.maps(&g);
         let direct = DirectConvolution::new(g, operation, Factors::Bf16Pairs, machine.isa, machine.threads)?;
         Ok(DotConvolution { direct, input })
     }
+}
 
-    /// Floats of the packed weights.
-    pub fn packed_len(&self) -> usize {
+impl ConvKernel for DotConvolution {
+    fn packed_len(&self) -> usize {
         self.direct.packed_len()
     }
 
-    /// Floats of scratch memory that [`DotConvolution::run`] needs.
-    pub fn scratch_len(&self, threads: usize) -> usize {
+    fn scratch_len(&self, threads: usize) -> usize {
         room(self.input) + self.direct.scratch_len(threads)
     }
 
-    /// Rounds and packs HWIO weights.
-    pub fn pack(&self, ctx: &Ctx<'_>, weight: Src<'_, f32>, packed: Dst<'_, f32>) {
+    fn pack(&self, ctx: &Ctx<'_>, weight: Src<'_, f32>, packed: Dst<'_, f32>) {
         self.direct.pack(ctx, weight, packed);
     }
 
-    /// Computes the result: of `x` forward, of `dy` backward. A map that is stored as f32 is rounded before.
-    pub fn run(
+    fn run(
         &self,
         ctx: &Ctx<'_>,
         input: MapSrc<'_>,
@@ -75,6 +74,6 @@ impl DotConvolution {
                 rounded.src().pairs()
             }
         };
-        self.direct.run(ctx, pairs, packed, epilogue, scratch, output);
+        self.direct.run_factors(ctx, pairs, packed, epilogue, scratch, output);
     }
 }
