@@ -157,7 +157,7 @@ activations! {
         grad_from: GradFrom::Result,
         keeps_sign: false,
         bounded: false,
-        f: |x, _| if x <= 0.0 { 0.0 } else if x >= 6.0 { 6.0 } else { x },
+        f: |x, _| x.clamp(0.0, 6.0),
         derivative: |y, _| if y > 0.0 && y < 6.0 { 1.0 } else { 0.0 },
     };
 
