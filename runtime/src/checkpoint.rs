@@ -160,6 +160,7 @@ fn split(all: &ParamStore) -> (ParamStore, ParamStore) {
         };
         store.insert(name, tensor.shape.clone(), tensor.data.clone());
     }
+    all.left_out().for_each(|(name, found)| params.leave_out(name, found));
     (params, optimizer)
 }
 

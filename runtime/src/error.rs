@@ -64,6 +64,14 @@ pub enum Error {
         /// Its name.
         name: String,
     },
+    /// A checkpoint has whole numbers where the network needs floats.
+    #[error("tensor `{name}` is of type {found} in the checkpoint, the network needs floats")]
+    NotFloats {
+        /// Its name.
+        name: String,
+        /// Its type in the file: `I64`.
+        found: String,
+    },
     /// A checkpoint's tensor does not fit.
     #[error("tensor `{name}` is {expected} in the network, but {found} in the checkpoint")]
     WrongShape {

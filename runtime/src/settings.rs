@@ -5,8 +5,8 @@ use resnetc_compiler::spec::train::TrainConfig;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// Settings without influence on the weights, and those that a checkpoint refuses to change.
-const UNCOMPARED: [&str; 5] = ["dataset", "batch_size", "seed", "evaluate_every", "checkpoint_every"];
+/// Settings whose change is not told: those without influence on the weights, and those that a checkpoint refuses to change.
+const CHANGES_NOT_TOLD: [&str; 5] = ["dataset", "batch_size", "seed", "evaluate_every", "checkpoint_every"];
 
 /// A [`TrainConfig`] as the JSON that its file has; none in checkpoints of programs that did not remember it.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -48,7 +48,7 @@ fn compare(place: &str, was: &Value, is: &Value, changes: &mut Vec<Change>) {
     }
     match (was, is) {
         (Value::Object(before), Value::Object(now)) if place.is_empty() || before.keys().eq(now.keys()) => {
-            for (key, is) in now.iter().filter(|(key, _)| !UNCOMPARED.contains(&key.as_str())) {
+            for (key, is) in now.iter().filter(|(key, _)| !CHANGES_NOT_TOLD.contains(&key.as_str())) {
                 let place = if place.is_empty() { key.clone() } else { format!("{place}.{key}") };
                 compare(&place, before.get(key).unwrap_or(&Value::Null), is, changes);
             }

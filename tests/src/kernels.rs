@@ -28,24 +28,20 @@ pub const MAKERS: &[(&str, Maker)] = &[
         Kernel::ConvBackwardData(ConvBackwardData { geometry: conv(r), residual: r.flip() })
     }),
     ("conv_backward_filter", |r| Kernel::ConvBackwardFilter(ConvBackwardFilter { geometry: conv(r) })),
-    ("channel_sum", |r| Kernel::ChannelSum(ChannelSum { rows: rows(r), channels: channels(r) })),
-    ("bn_stats", |r| {
-        Kernel::BnStats(BnStats { rows: rows(r), channels: channels(r), eps: 1e-5, momentum: 0.1 })
-    }),
-    ("bn_apply", |r| {
-        Kernel::BnApply(BnApply { rows: rows(r), channels: channels(r), epilogue: epilogue(r) })
-    }),
+    ("channel_sum", |r| Kernel::ChannelSum(ChannelSum { rows: rows(r), channels: wide(r) })),
+    ("bn_stats", |r| Kernel::BnStats(BnStats { rows: rows(r), channels: wide(r), eps: 1e-5, momentum: 0.1 })),
+    ("bn_apply", |r| Kernel::BnApply(BnApply { rows: rows(r), channels: wide(r), epilogue: epilogue(r) })),
     ("bn_backward_reduce", |r| {
         Kernel::BnBackwardReduce(BnBackwardReduce {
             rows: rows(r),
-            channels: channels(r),
+            channels: wide(r),
             epilogue: backward_epilogue(r),
         })
     }),
     ("bn_backward_apply", |r| {
         Kernel::BnBackwardApply(BnBackwardApply {
             rows: rows(r),
-            channels: channels(r),
+            channels: wide(r),
             epilogue: backward_epilogue(r),
         })
     }),
@@ -60,12 +56,12 @@ pub const MAKERS: &[(&str, Maker)] = &[
     ("group_backward_apply", |r| {
         Kernel::GroupBackwardApply(GroupBackwardApply { geometry: groups(r), epilogue: backward_epilogue(r) })
     }),
-    ("affine", |r| Kernel::Affine(Affine { rows: rows(r), channels: channels(r), epilogue: epilogue(r) })),
-    ("activate", |r| Kernel::Activate(Activate { len: r.range(1, 200), act: some_activation(r) })),
+    ("affine", |r| Kernel::Affine(Affine { rows: rows(r), channels: wide(r), epilogue: epilogue(r) })),
+    ("activate", |r| Kernel::Activate(Activate { len: len(r), act: some_activation(r) })),
     ("activate_backward", |r| {
-        Kernel::ActivateBackward(ActivateBackward { len: r.range(1, 200), act: some_activation(r) })
+        Kernel::ActivateBackward(ActivateBackward { len: len(r), act: some_activation(r) })
     }),
-    ("add", |r| Kernel::Add(Add { len: r.range(1, 200), act: activation(r) })),
+    ("add", |r| Kernel::Add(Add { len: len(r), act: activation(r) })),
     ("mul", |r| {
         let ([images, pixels, channels], gate) = product(r);
         Kernel::Mul(Mul { images, pixels, channels, gate, epilogue: epilogue(r) })
@@ -89,7 +85,7 @@ pub const MAKERS: &[(&str, Maker)] = &[
     }),
     ("scale_shift", |r| {
         Kernel::ScaleShift(ScaleShift {
-            len: r.range(1, 200),
+            len: len(r),
             scale: r.pick(&[0.5, -1.0, 3.0]),
             shift: r.pick(&[0.0, 1.0, 0.25]),
         })
@@ -101,21 +97,21 @@ pub const MAKERS: &[(&str, Maker)] = &[
     ("global_avg_pool", |r| {
         Kernel::GlobalAvgPool(GlobalAvgPool {
             images: r.range(1, 5),
-            pixels: r.range(1, 60),
+            pixels: pixels(r),
             channels: channels(r),
         })
     }),
     ("global_avg_pool_backward", |r| {
         Kernel::GlobalAvgPoolBackward(GlobalAvgPoolBackward {
             images: r.range(1, 5),
-            pixels: r.range(1, 60),
+            pixels: pixels(r),
             channels: channels(r),
         })
     }),
     ("global_max_pool", |r| {
         Kernel::GlobalMaxPool(GlobalMaxPool {
             images: r.range(1, 5),
-            pixels: r.range(1, 60),
+            pixels: pixels(r),
             channels: channels(r),
             positions: r.flip(),
         })
@@ -123,7 +119,7 @@ pub const MAKERS: &[(&str, Maker)] = &[
     ("global_max_pool_backward", |r| {
         Kernel::GlobalMaxPoolBackward(GlobalMaxPoolBackward {
             images: r.range(1, 5),
-            pixels: r.range(1, 60),
+            pixels: pixels(r),
             channels: channels(r),
         })
     }),
@@ -146,24 +142,48 @@ pub const MAKERS: &[(&str, Maker)] = &[
     }),
     ("pad_shortcut", |r| Kernel::PadShortcut(PadShortcut { geometry: pad(r) })),
     ("pad_shortcut_backward", |r| Kernel::PadShortcutBackward(PadShortcutBackward { geometry: pad(r) })),
-    ("softmax", |r| Kernel::Softmax(Softmax { rows: r.range(1, 9), classes: r.range(1, 40) })),
+    ("softmax", |r| Kernel::Softmax(Softmax { rows: r.range(1, 9), classes: classes(r) })),
     ("cross_entropy", |r| {
         Kernel::CrossEntropy(CrossEntropy {
             rows: r.range(1, 9),
-            classes: r.range(1, 40),
+            classes: classes(r),
             smoothing: r.pick(&[0.0, 0.1]),
         })
     }),
     ("cross_entropy_backward", |r| {
         Kernel::CrossEntropyBackward(CrossEntropyBackward {
             rows: r.range(1, 9),
-            classes: r.range(1, 40),
+            classes: classes(r),
             smoothing: r.pick(&[0.0, 0.1]),
         })
     }),
-    ("sgd_update", |r| Kernel::Update(Update { len: r.range(1, 200), rule: UpdateRule::Sgd(sgd(r)) })),
-    ("adamw_update", |r| Kernel::Update(Update { len: r.range(1, 200), rule: UpdateRule::AdamW(adamw(r)) })),
+    ("sgd_update", |r| Kernel::Update(Update { len: len(r), rule: UpdateRule::Sgd(sgd(r)) })),
+    ("adamw_update", |r| Kernel::Update(Update { len: len(r), rule: UpdateRule::AdamW(adamw(r)) })),
 ];
+
+/// Of kernels that are quick on many channels: now and then more than a thread's share is small.
+fn wide(r: &mut Rng) -> usize {
+    if seldom(r) { r.pick(&[512, 1000, 2048]) } else { channels(r) }
+}
+
+/// One case of twenty is large: with blocks and shares of more than one thread.
+fn seldom(r: &mut Rng) -> bool {
+    r.range(0, 19) == 0
+}
+
+/// Elements where each is computed alone.
+fn len(r: &mut Rng) -> usize {
+    if seldom(r) { r.range(10_000, 35_000) } else { r.range(1, 200) }
+}
+
+/// Pixels of an image that is pooled whole.
+fn pixels(r: &mut Rng) -> usize {
+    if seldom(r) { r.range(1000, 3000) } else { r.range(1, 60) }
+}
+
+fn classes(r: &mut Rng) -> usize {
+    if seldom(r) { 1000 } else { r.range(1, 40) }
+}
 
 fn channels(r: &mut Rng) -> usize {
     r.pick(&[1, 3, 4, 8, 12, 16, 17, 24, 32, 33, 48, 64, 70])
@@ -176,7 +196,7 @@ fn groups(r: &mut Rng) -> GroupGeometry {
 }
 
 fn rows(r: &mut Rng) -> usize {
-    r.range(1, 150)
+    if seldom(r) { r.range(1000, 3000) } else { r.range(1, 150) }
 }
 
 /// Any activation, half of the time one that kernels which read its result can differentiate.

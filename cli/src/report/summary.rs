@@ -64,10 +64,22 @@ fn units(rows: &[UnitRow], summary: &Summary) -> String {
 fn memory(plan: &Plan) -> String {
     let sizes = plan.sizes;
     let training = match plan.mode {
-        Mode::Infer => "",
-        Mode::Train => " (and as much for each of gradients and velocity)",
+        Mode::Infer => String::new(),
+        Mode::Train => {
+            let also: Vec<&str> =
+                ["gradients"].into_iter().chain(plan.optimizer.iter().map(String::as_str)).collect();
+            format!(" (and as much for each of {})", listed(&also))
+        }
     };
     format!("{} arena peak, {} parameters{training}", bytes(sizes.arena), bytes(sizes.params))
+}
+
+/// `a, b and c`
+fn listed(names: &[&str]) -> String {
+    match names {
+        [first @ .., last] if !first.is_empty() => format!("{} and {last}", first.join(", ")),
+        names => names.concat(),
+    }
 }
 
 /// [`Summary`] and what only the command knows.

@@ -25,12 +25,12 @@ pub(super) fn resolve(
     let units = Units::read(&mut reader, tree, builtin.units)?;
     match read(&mut reader, tree, &units, builtin, limits) {
         Some(spec) if reader.faults.is_empty() => Ok(ResolvedSpec { warnings: reader.warnings, ..spec }),
-        _ => Err(in_order(reader.faults)),
+        _ => Err(by_position(reader.faults)),
     }
 }
 
 /// Sorts faults by place, so that they read like the file; the same fault at one place is reported once.
-fn in_order(mut faults: Vec<Diagnostic>) -> Vec<Diagnostic> {
+fn by_position(mut faults: Vec<Diagnostic>) -> Vec<Diagnostic> {
     faults.sort_by_key(|d| d.labels.first().map(|l| (l.span.source, l.span.start)));
     faults.dedup();
     faults

@@ -10,12 +10,13 @@ fn log_softmax(logits: &Tensor) -> Result<Tensor> {
     shifted.broadcast_sub(&shifted.exp()?.sum_keepdim(1)?.log()?)
 }
 
-/// `labels [rows] -> [rows, classes]`
+/// `labels [rows] -> [rows, classes]`; NaN where a label is no class.
 fn target(labels: &Tensor, classes: usize, smoothing: f32, dtype: DType) -> Result<Tensor> {
     let smoothing = f64::from(smoothing);
     let all = Tensor::arange(0, classes as u32, labels.device())?.reshape((1, classes))?;
     let onehot = labels.flatten_all()?.unsqueeze(1)?.broadcast_eq(&all)?.to_dtype(dtype)?;
-    onehot.affine(1.0 - smoothing, smoothing / classes as f64)
+    let known = onehot.sum_keepdim(1)?;
+    onehot.broadcast_div(&known)?.affine(1.0 - smoothing, smoothing / classes as f64)
 }
 
 /// `logits -> probabilities`

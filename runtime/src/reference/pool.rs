@@ -30,14 +30,17 @@ fn from_map(g: &PoolGeometry, y: &Tensor) -> Result<Tensor> {
     y.reshape((g.c, 1, windows(g).count()))
 }
 
-/// `x -> y [, positions]`; the first of equal maxima counts.
+/// `x -> y [, positions]`; the first of equal maxima counts, and the border is never one.
 pub(super) fn max(g: &PoolGeometry, positions: bool, inputs: &[Tensor]) -> Result<Effects> {
     let columns = windows(g).unfold(&inputs[0], f64::NEG_INFINITY)?;
-    let y = to_map(g, &columns.max(1)?)?;
+    let largest = columns.max_keepdim(1)?;
+    let y = to_map(g, &largest)?;
     if !positions {
         return Ok(y.into());
     }
-    Ok(vec![y, to_map(g, &columns.argmax(1)?)?].into())
+    let pixels = windows(g).unfold(&inputs[0].ones_like()?, 0.0)?;
+    let maxima = columns.broadcast_eq(&largest)?.to_dtype(pixels.dtype())?;
+    Ok(vec![y, to_map(g, &(maxima * pixels)?.argmax(1)?)?].into())
 }
 
 /// `dy, positions -> dx`: each gradient goes to the pixel that was the maximum.

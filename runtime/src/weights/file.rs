@@ -36,13 +36,18 @@ pub fn to_bytes(store: &ParamStore, metadata: &Metadata) -> Result<Vec<u8>> {
     safetensors::serialize(views, Some(entry)).map_err(|e| failed(e.to_string()))
 }
 
-/// The store in the bytes of a safetensors file; `path` is for messages.
+/// The store in the bytes of a safetensors file; `path` is for messages. Tensors of whole numbers are left out: PyTorch counts
+/// steps in one beside each batch normalisation, and networks have none.
 pub fn from_bytes(path: &Path, bytes: &[u8]) -> Result<(ParamStore, Metadata)> {
     let failed = |reason: String| Error::NotSafetensors { path: path.to_owned(), reason };
     let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| failed(e.to_string()))?;
     let tensors = SafeTensors::deserialize(bytes).map_err(|e| failed(e.to_string()))?;
     let mut store = ParamStore::new();
     for (name, view) in tensors.iter() {
+        if is_integer(view.dtype()) {
+            store.leave_out(name, format!("{:?}", view.dtype()));
+            continue;
+        }
         let data = floats(&view).ok_or_else(|| failed(format!("`{name}` is of type {:?}", view.dtype())))?;
         store.insert(name, Shape(view.shape().to_vec()), data);
     }
@@ -51,6 +56,11 @@ pub fn from_bytes(path: &Path, bytes: &[u8]) -> Result<(ParamStore, Metadata)> {
         None => Metadata::new(),
     };
     Ok((store, metadata))
+}
+
+fn is_integer(dtype: Dtype) -> bool {
+    use Dtype::{BOOL, I8, I16, I32, I64, U8, U16, U32, U64};
+    matches!(dtype, BOOL | I8 | I16 | I32 | I64 | U8 | U16 | U32 | U64)
 }
 
 fn floats(view: &TensorView<'_>) -> Option<Vec<f32>> {
@@ -146,6 +156,23 @@ mod tests {
         let bytes = safetensors::serialize([("x", view)], None).expect("serialised");
         let (store, _) = from_bytes(Path::new("x"), &bytes).expect("read");
         assert_eq!(store.get("x").expect("there").data, [1.5, -0.25]);
+    }
+
+    #[test]
+    fn counters_beside_the_weights_are_left_out() {
+        let steps = 3i64.to_le_bytes();
+        let weights = [1.5f32.to_le_bytes(), 2.5f32.to_le_bytes()].concat();
+        let views = [
+            ("bn1.num_batches_tracked", TensorView::new(Dtype::I64, vec![], &steps).expect("a view")),
+            ("bn1.weight", TensorView::new(Dtype::F32, vec![2], &weights).expect("a view")),
+        ];
+        let bytes = safetensors::serialize(views, None).expect("serialised");
+        let (store, _) = from_bytes(Path::new("x"), &bytes).expect("read");
+        assert_eq!(store.iter().map(|(name, _)| name).collect::<Vec<_>>(), ["bn1.weight"]);
+        let found = store.expect("bn1.num_batches_tracked", &Shape::from([])).expect_err("no floats");
+        let expected =
+            "tensor `bn1.num_batches_tracked` is of type I64 in the checkpoint, the network needs floats";
+        assert_eq!(found.to_string(), expected);
     }
 
     #[test]

@@ -19,6 +19,8 @@ pub struct Tensor {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ParamStore {
     tensors: BTreeMap<String, Tensor>,
+    /// Types of what was left out.
+    integers: BTreeMap<String, String>,
 }
 
 impl ParamStore {
@@ -37,6 +39,17 @@ impl ParamStore {
         self.tensors.insert(name, Tensor { shape, data });
     }
 
+    /// Remembers that a file has whole numbers under this name, of the type `found`. No network has such tensors; PyTorch's
+    /// counters of steps (`num_batches_tracked`) are some.
+    pub fn leave_out(&mut self, name: impl Into<String>, found: impl Into<String>) {
+        self.integers.insert(name.into(), found.into());
+    }
+
+    /// What was left out, with its types.
+    pub fn left_out(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.integers.iter().map(|(name, found)| (name.as_str(), found.as_str()))
+    }
+
     /// The tensor of a name.
     pub fn get(&self, name: &str) -> Option<&Tensor> {
         self.tensors.get(name)
@@ -44,7 +57,11 @@ impl ParamStore {
 
     /// The elements of the tensor of a name, which must have that shape.
     pub fn expect(&self, name: &str, shape: &Shape) -> Result<&[f32]> {
-        let tensor = self.get(name).ok_or_else(|| Error::MissingTensor { name: name.to_owned() })?;
+        let missing = || match self.integers.get(name) {
+            Some(found) => Error::NotFloats { name: name.to_owned(), found: found.clone() },
+            None => Error::MissingTensor { name: name.to_owned() },
+        };
+        let tensor = self.get(name).ok_or_else(missing)?;
         if tensor.shape != *shape {
             return Err(Error::WrongShape {
                 name: name.to_owned(),
