@@ -60,8 +60,8 @@ impl Net {
     /// A batch normalisation.
     pub fn bn(&mut self, name: &str, x: Value, channels: usize) -> Value {
         let tensors = [
-            ("scale", Role::NormScale, 1.0),
-            ("shift", Role::NormShift, 0.0),
+            ("weight", Role::NormScale, 1.0),
+            ("bias", Role::NormShift, 0.0),
             ("running_mean", Role::RunningMean, 0.0),
             ("running_var", Role::RunningVar, 1.0),
         ];

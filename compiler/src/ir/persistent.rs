@@ -14,9 +14,9 @@ pub enum Role {
     LinearWeight,
     /// Bias of either, `[cout]`.
     Bias,
-    /// A normalisation's scale (gamma), `[c]`.
+    /// A normalisation's scale (gamma), `[c]`; its tensor is called `weight`, as in PyTorch.
     NormScale,
-    /// A normalisation's shift (beta), `[c]`.
+    /// A normalisation's shift (beta), `[c]`; its tensor is called `bias`, as in PyTorch.
     NormShift,
     /// Running mean, `[c]`: persistent, but no parameter: not trained, not counted.
     RunningMean,

@@ -80,7 +80,7 @@ fn names_follow_the_spec() {
         "stem.relu1",
         "stem.maxpool1",
         "stage1.unit0.conv1",
-        "stage1.unit0.bn3.scale",
+        "stage1.unit0.bn3.weight",
         "stage1.unit0.shortcut",
         "stage1.unit0.add",
         "stage1.unit0.relu3",
@@ -166,7 +166,7 @@ fn zero_last_bn_zeroes_what_is_added_to_the_shortcut() {
         .map(|id| graph.node(id).name.as_str())
         .collect();
     assert_eq!(zeroed.len(), 8);
-    assert!(zeroed.iter().all(|n| n.ends_with(".bn2.scale")), "{zeroed:?}");
+    assert!(zeroed.iter().all(|n| n.ends_with(".bn2.weight")), "{zeroed:?}");
     assert!(spec.expect.params.is_some(), "first values change no figure");
 }
 

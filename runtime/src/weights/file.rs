@@ -49,13 +49,20 @@ pub fn from_bytes(path: &Path, bytes: &[u8]) -> Result<(ParamStore, Metadata)> {
             continue;
         }
         let data = floats(&view).ok_or_else(|| failed(format!("`{name}` is of type {:?}", view.dtype())))?;
-        store.insert(name, Shape(view.shape().to_vec()), data);
+        store.insert(today(name), Shape(view.shape().to_vec()), data);
     }
     let metadata = match header.metadata().as_ref().and_then(|entries| entries.get(METADATA_KEY)) {
         Some(text) => serde_json::from_str(text).map_err(|e| failed(format!("its metadata: {e}")))?,
         None => Metadata::new(),
     };
     Ok((store, metadata))
+}
+
+/// The name by which a tensor goes today: at first, a normalisation's `weight` was called `scale`, its `bias` `shift`.
+fn today(name: &str) -> String {
+    let renamed = [(".scale", ".weight"), (".shift", ".bias")];
+    let stem = |(before, now): (&str, &str)| name.strip_suffix(before).map(|stem| format!("{stem}{now}"));
+    renamed.into_iter().find_map(stem).unwrap_or_else(|| name.to_owned())
 }
 
 fn is_integer(dtype: Dtype) -> bool {
@@ -156,6 +163,18 @@ mod tests {
         let bytes = safetensors::serialize([("x", view)], None).expect("serialised");
         let (store, _) = from_bytes(Path::new("x"), &bytes).expect("read");
         assert_eq!(store.get("x").expect("there").data, [1.5, -0.25]);
+    }
+
+    #[test]
+    fn files_from_before_norms_had_weights_load() {
+        let mut old = ParamStore::new();
+        for name in ["stem.bn1.scale", "optimizer.velocity.stem.bn1.shift", "stem.conv1.weight"] {
+            old.insert(name, Shape::from([1]), vec![1.0]);
+        }
+        let bytes = to_bytes(&old, &Metadata::new()).expect("serialised");
+        let (store, _) = from_bytes(Path::new("x"), &bytes).expect("read");
+        let names: Vec<&str> = store.iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["optimizer.velocity.stem.bn1.bias", "stem.bn1.weight", "stem.conv1.weight"]);
     }
 
     #[test]

@@ -40,8 +40,8 @@ impl Norm {
     /// and its first value.
     pub fn tensors(self) -> &'static [(&'static str, Role, f32)] {
         const ALL: &[(&str, Role, f32)] = &[
-            ("scale", Role::NormScale, 1.0),
-            ("shift", Role::NormShift, 0.0),
+            ("weight", Role::NormScale, 1.0),
+            ("bias", Role::NormShift, 0.0),
             ("running_mean", Role::RunningMean, 0.0),
             ("running_var", Role::RunningVar, 1.0),
         ];
