@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use resnetc_compiler::backend::Backend;
 use resnetc_compiler::ir::graph::Mode;
 use resnetc_compiler::plan::Plan;
 use resnetc_runtime::cpu::CpuDevice;
@@ -55,6 +56,14 @@ impl DeviceOptions {
     /// Threads that prepare images beside them: few, for preparing is much less work than a step.
     pub fn workers(&self) -> usize {
         self.threads().div_ceil(4).min(4)
+    }
+
+    /// What the device can do, which plans for it may count on.
+    pub fn backend(&self) -> Backend {
+        match self.kind {
+            DeviceKind::Cpu => Backend::CPU,
+            DeviceKind::Reference | DeviceKind::Cuda(_) => Backend::REFERENCE,
+        }
     }
 
     /// Opens a device. One device holds plans of one mode, so a training opens two.

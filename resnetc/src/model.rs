@@ -99,7 +99,7 @@ impl Model {
         if let Some((program, plan)) = programs.get(&batch) {
             return Ok((*program, Arc::clone(plan)));
         }
-        let plan = self.inner.spec.plan(Mode::Infer, batch)?;
+        let plan = self.inner.spec.plan(Mode::Infer, batch, self.inner.device.backend())?;
         let program = self.inner.device.load(Arc::clone(&plan))?;
         programs.insert(batch, (program, Arc::clone(&plan)));
         Ok((program, plan))

@@ -4,6 +4,7 @@ use std::io::{ErrorKind, Read};
 use std::path::Path;
 use std::sync::Arc;
 
+use resnetc_compiler::backend::Backend;
 use resnetc_compiler::diagnostic::Diagnostic;
 use resnetc_compiler::diagnostic::render::render;
 use resnetc_compiler::ir::graph::Mode;
@@ -143,12 +144,12 @@ impl Spec {
         resnetc_compiler::compile(&self.resolved, target).map_err(|faults| self.faults(faults))
     }
 
-    /// The plan for so many images at a time.
+    /// The plan for so many images at a time, on a device that has that backend.
     ///
     /// # Errors
     /// See [`Spec::compile`].
-    pub fn plan(&self, mode: Mode, batch: usize) -> Result<Arc<Plan>> {
-        Ok(Arc::new(self.compile(&Target::new(mode, batch))?.plan))
+    pub fn plan(&self, mode: Mode, batch: usize, backend: Backend) -> Result<Arc<Plan>> {
+        Ok(Arc::new(self.compile(&Target { backend, ..Target::new(mode, batch) })?.plan))
     }
 
     /// Finds every mistake that compiling finds: for training, or for inference where there are no logits to train.
@@ -157,7 +158,7 @@ impl Spec {
     /// See [`Spec::compile`].
     pub fn check(&self) -> Result<()> {
         let mode = if self.resolved.head.layers.is_some() { Mode::Train } else { Mode::Infer };
-        self.plan(mode, self.resolved.train.batch_size).map(drop)
+        self.plan(mode, self.resolved.train.batch_size, Backend::CPU).map(drop)
     }
 
     /// First weights, as the spec's distributions and a seed give them. Distributions belong to the tensors of the training
@@ -166,7 +167,7 @@ impl Spec {
     /// # Errors
     /// See [`Spec::compile`].
     pub fn initial_weights(&self, seed: u64) -> Result<ParamStore> {
-        Ok(init::initial(&*self.plan(Mode::Train, 1)?, seed)?)
+        Ok(init::initial(&*self.plan(Mode::Train, 1, Backend::CPU)?, seed)?)
     }
 }
 

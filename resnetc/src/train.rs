@@ -124,5 +124,7 @@ fn batches(
     images: usize,
     batch_size: usize,
 ) -> Result<BatchExecutor> {
-    BatchExecutor::load::<Error>(device.open(mode)?, images, batch_size, |batch| spec.plan(mode, batch))
+    let device = device.open(mode)?;
+    let backend = device.backend();
+    BatchExecutor::load::<Error>(device, images, batch_size, |batch| spec.plan(mode, batch, backend))
 }

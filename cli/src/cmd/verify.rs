@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use resnetc::SpecOptions;
+use resnetc_compiler::backend::Backend;
 use resnetc_compiler::ir::graph::Mode;
 use resnetc_compiler::spec::{ResolvedSpec, builtin, limits::Limits};
 use serde::Serialize;
@@ -91,7 +92,7 @@ fn examine(row: &mut Row, limits: Limits, output: &Output) -> Result {
     row.expect = stated(spec.resolved());
     let summary = spec.expand()?.summary;
     (row.params, row.macs) = (Some(summary.params), Some(summary.macs));
-    spec.plan(Mode::Infer, 1)?;
+    spec.plan(Mode::Infer, 1, Backend::CPU)?;
     Ok(spec.check()?)
 }
 

@@ -39,7 +39,7 @@ impl Workload {
         let spec = spec::load(&args.spec, &spec::options(&args.overrides), output)?;
         let mode = if args.train { Mode::Train } else { Mode::Infer };
         let batch = args.batch.unwrap_or(if args.train { spec.resolved().train.batch_size } else { 1 });
-        let plan = spec.plan(mode, batch)?;
+        let plan = spec.plan(mode, batch, device.backend())?;
         let pixels = plan.buffer(plan.input).shape.numel().unwrap_or(0);
         let classes = spec.resolved().classes.value;
         Ok(Workload {

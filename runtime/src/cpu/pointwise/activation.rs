@@ -41,7 +41,8 @@ pub(in crate::cpu) fn backward<V: Vector>(act: Activation, dy: V, y: V) -> V {
         Activation::Relu => y.if_positive(dy, simd.zero()),
         Activation::LeakyRelu { slope } => y.if_positive(dy, dy.mul(simd.splat(slope))),
         Activation::Sigmoid => dy.mul(y.mul(simd.splat(1.0).sub(y))),
-        Activation::Tanh => dy.mul(simd.splat(1.0).sub(y.mul(y))),
+        // `1 - y^2` without the cancellation where `y` is close to 1.
+        Activation::Tanh => dy.mul(simd.splat(1.0).sub(y).mul(simd.splat(1.0).add(y))),
         Activation::Silu => dy.mul(per_lane(y, |x| {
             let s = sigmoid(x);
             s + s * (1.0 - s) * x
