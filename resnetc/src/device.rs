@@ -61,8 +61,8 @@ impl DeviceOptions {
     /// What the device can do, which plans for it may count on.
     pub fn backend(&self) -> Backend {
         match self.kind {
-            DeviceKind::Cpu => Backend::CPU,
-            DeviceKind::Reference | DeviceKind::Cuda(_) => Backend::REFERENCE,
+            DeviceKind::Cpu => CpuDevice::BACKEND,
+            DeviceKind::Reference | DeviceKind::Cuda(_) => ReferenceDevice::BACKEND,
         }
     }
 

@@ -181,3 +181,27 @@ pub trait Session: Send {
         1
     }
 }
+
+/// What [`Session::submit`] comes to where a run has ended when it returns: writes the inputs, runs, and appends the numbers to
+/// keep.
+///
+/// # Errors
+/// Those of [`Session::write`], [`Session::run`] and [`Session::read`].
+pub fn run_at_once(
+    session: &mut dyn Session,
+    program: ProgramId,
+    inputs: &Inputs<'_>,
+    keep: &[BufferId],
+    kept: &mut Vec<f32>,
+) -> Result<()> {
+    for (buffer, bytes) in inputs {
+        session.write(program, *buffer, bytes)?;
+    }
+    session.run(program, None)?;
+    for &buffer in keep {
+        let mut bytes = [0; size_of::<f32>()];
+        session.read(program, buffer, &mut bytes)?;
+        kept.push(f32::from_ne_bytes(bytes));
+    }
+    Ok(())
+}

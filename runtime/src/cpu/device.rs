@@ -60,6 +60,9 @@ pub struct CpuDevice {
 }
 
 impl CpuDevice {
+    /// What plans for it may count on.
+    pub const BACKEND: Backend = Backend::CPU;
+
     /// A device of `threads` threads (`None`: as many as the machine offers), with the fastest instruction set there is.
     pub fn new(threads: Option<usize>) -> Result<Self> {
         Self::with_isa(threads.unwrap_or_else(available_threads), Isa::best())

@@ -12,7 +12,7 @@ use super::memory::Memory;
 use super::step::dispatch::{Bases, Operands};
 use super::step::prepare;
 use super::threads::ThreadPool;
-use crate::device::{Choice, Device, Inputs, ProgramId, Session};
+use crate::device::{Choice, Device, Inputs, ProgramId, Session, run_at_once};
 use crate::error::{Error, Result};
 
 /// Arena, workspace and threads of its own, over a device's weights.
@@ -141,16 +141,10 @@ impl Session for CpuSession {
     }
 
     fn submit(&mut self, program: ProgramId, inputs: &Inputs<'_>, keep: &[BufferId]) -> Result<()> {
-        for (buffer, bytes) in inputs {
-            self.write(program, *buffer, bytes)?;
-        }
-        self.run(program, None)?;
-        for &buffer in keep {
-            let mut bytes = [0; size_of::<f32>()];
-            self.read(program, buffer, &mut bytes)?;
-            self.kept.push(f32::from_ne_bytes(bytes));
-        }
-        Ok(())
+        let mut kept = std::mem::take(&mut self.kept);
+        let done = run_at_once(self, program, inputs, keep, &mut kept);
+        self.kept = kept;
+        done
     }
 
     fn collect(&mut self, kept: &mut Vec<f32>) -> Result<()> {
@@ -169,7 +163,7 @@ impl Device for CpuDevice {
     }
 
     fn backend(&self) -> Backend {
-        Backend::CPU
+        CpuDevice::BACKEND
     }
 
     fn load(&self, plan: Arc<Plan>) -> Result<ProgramId> {

@@ -11,7 +11,7 @@ use resnetc_compiler::plan::{Buffer, BufferId, Plan, Slice, Step};
 
 use super::evaluate::evaluate;
 use super::memory::{self, Persistent, decode, encode, rounded};
-use crate::device::{Device, Inputs, ProgramId, Session};
+use crate::device::{Device, Inputs, ProgramId, Session, run_at_once};
 use crate::error::{Error, Result};
 
 /// What all sessions share.
@@ -34,6 +34,9 @@ pub struct ReferenceDevice {
 }
 
 impl ReferenceDevice {
+    /// What plans are compiled for that only it runs; it runs those of every backend.
+    pub const BACKEND: Backend = Backend::REFERENCE;
+
     /// A device that holds and computes everything in `dtype`, `F32` or `F64`.
     ///
     /// # Errors
@@ -97,9 +100,8 @@ impl Device for ReferenceDevice {
         format!("reference (candle, {:?}, {})", self.device.location(), self.dtype.as_str())
     }
 
-    /// It runs the plans of every backend.
     fn backend(&self) -> Backend {
-        Backend::REFERENCE
+        ReferenceDevice::BACKEND
     }
 
     fn load(&self, plan: Arc<Plan>) -> Result<ProgramId> {
@@ -314,16 +316,10 @@ impl Session for ReferenceSession {
     }
 
     fn submit(&mut self, program: ProgramId, inputs: &Inputs<'_>, keep: &[BufferId]) -> Result<()> {
-        for (buffer, bytes) in inputs {
-            self.write(program, *buffer, bytes)?;
-        }
-        self.run(program, None)?;
-        for &buffer in keep {
-            let mut bytes = [0; size_of::<f32>()];
-            self.read(program, buffer, &mut bytes)?;
-            self.kept.push(f32::from_ne_bytes(bytes));
-        }
-        Ok(())
+        let mut kept = std::mem::take(&mut self.kept);
+        let done = run_at_once(self, program, inputs, keep, &mut kept);
+        self.kept = kept;
+        done
     }
 
     fn collect(&mut self, kept: &mut Vec<f32>) -> Result<()> {
