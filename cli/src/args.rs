@@ -38,7 +38,8 @@ Examples:
   resnetc check specs/*.yaml                 find all mistakes of specs
 
 A SPEC is a file or the name of a compiled-in network, such as resnet20.
-Exit status: 0 done, 1 failed, 2 wrong usage or a wrong spec.";
+Exit status: 0 done, 1 failed, 2 wrong usage or a wrong spec; a training that a signal
+ends saves first, then exits with 130 (Ctrl-C), 143 (SIGTERM) or 129 (SIGHUP).";
 
 /// What to do.
 #[derive(Debug, Subcommand)]

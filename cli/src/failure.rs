@@ -16,6 +16,8 @@ pub enum Failure {
     Failed(String),
     /// What was looked for is there, and told: networks differ, warnings. Exit code 1.
     Found,
+    /// A signal asked for an end, and what was done is saved. The exit code says which: 128 and its number.
+    Signal(u8),
     /// Whoever read standard output has closed it: nothing left to say. Exit code 0.
     Closed,
 }

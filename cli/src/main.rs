@@ -13,6 +13,7 @@ mod output;
 mod picture;
 mod progress;
 mod report;
+mod signals;
 
 use std::process::ExitCode;
 

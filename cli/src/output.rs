@@ -69,6 +69,7 @@ impl Output {
                 ExitCode::FAILURE
             }
             Failure::Found => ExitCode::FAILURE,
+            Failure::Signal(status) => ExitCode::from(*status),
             Failure::Closed => ExitCode::SUCCESS,
         }
     }

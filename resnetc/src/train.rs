@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicBool;
 
 use resnetc_compiler::ir::graph::Mode;
 use resnetc_runtime::data::{Dataset, Source};
+use resnetc_runtime::identity::digest;
 use resnetc_runtime::train::{self, BatchExecutor, Evaluator, Options};
 use resnetc_runtime::weights::ParamStore;
 
@@ -13,7 +14,7 @@ use crate::device::DeviceOptions;
 use crate::error::{Error, Result};
 use crate::spec::Spec;
 
-pub use resnetc_runtime::train::{Event, Outcome, StepEvent};
+pub use resnetc_runtime::train::{Event, Outcome, Start, StepEvent};
 
 /// What a training is made of besides its spec and its data. [`Trainer::builder`] begins one.
 #[derive(Debug)]
@@ -22,7 +23,7 @@ pub struct TrainerBuilder<'a> {
     dataset: Dataset,
     device: DeviceOptions,
     out: PathBuf,
-    resume: Option<PathBuf>,
+    start: Start,
     stop: Arc<AtomicBool>,
 }
 
@@ -41,11 +42,17 @@ impl TrainerBuilder<'_> {
         self
     }
 
+    /// How it begins; by default anew, in a folder without a training.
+    #[must_use]
+    pub fn start(mut self, start: Start) -> Self {
+        self.start = start;
+        self
+    }
+
     /// Goes on from a checkpoint.
     #[must_use]
-    pub fn resume(mut self, checkpoint: impl Into<PathBuf>) -> Self {
-        self.resume = Some(checkpoint.into());
-        self
+    pub fn resume(self, checkpoint: impl Into<PathBuf>) -> Self {
+        self.start(Start::From(checkpoint.into()))
     }
 
     /// A flag that ends the training after the step in which it is set; a checkpoint is then written.
@@ -58,15 +65,17 @@ impl TrainerBuilder<'_> {
     /// Compiles the plans and sets the weights.
     ///
     /// # Errors
-    /// Where the spec cannot be trained, the data do not fit it, the checkpoint is of another training, or the folder cannot be
-    /// written.
+    /// Where the spec cannot be trained, the data do not fit it, the checkpoint is of another training, the folder holds a
+    /// training or is another's, or it cannot be written.
     pub fn build(self) -> Result<Trainer> {
-        let TrainerBuilder { spec, dataset, device, out, resume, stop } = self;
+        let TrainerBuilder { spec, dataset, device, out, start, stop } = self;
         let config = &spec.resolved().train;
         let network = |mode, images| batches(spec, &device, mode, images, config.batch_size);
         let train = network(Mode::Train, dataset.train.len())?;
         let test = network(Mode::Infer, dataset.test.len())?;
-        let options = Options { out, resume, threads: device.threads(), workers: device.workers(), stop };
+        let network = digest(&spec.expand()?.graph.signature());
+        let (threads, workers) = (device.threads(), device.workers());
+        let options = Options { out, start, network, threads, workers, stop };
         Ok(Trainer { inner: train::Trainer::new(config, dataset, train, test, options)? })
     }
 }
@@ -81,7 +90,7 @@ impl Trainer {
     pub fn builder(spec: &Spec, dataset: Dataset) -> TrainerBuilder<'_> {
         let out = PathBuf::from("out").join(format!("{}-{}", spec.name(), dataset.name));
         let (device, stop) = (DeviceOptions::default(), Arc::default());
-        TrainerBuilder { spec, dataset, device, out, resume: None, stop }
+        TrainerBuilder { spec, dataset, device, out, start: Start::New, stop }
     }
 
     /// Trains to the end, or until the stop flag is set; `observe` hears of every step and epoch.

@@ -11,6 +11,7 @@ use resnetc_compiler::plan::Plan;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::identity::Identity;
 use crate::metrics::Sums;
 use crate::settings::Settings;
 use crate::weights::ParamStore;
@@ -46,9 +47,15 @@ pub struct Progress {
     pub sums: Sums,
     /// Sums over the test images at the best evaluation so far.
     pub best: Option<Sums>,
+    /// Sums over the images of the last whole epoch, while its evaluation and its line in the log are still to be made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub open: Option<Sums>,
     /// What it is trained with; other settings than before are no hindrance.
     #[serde(default)]
     pub settings: Settings,
+    /// What it is made of.
+    #[serde(default)]
+    pub identity: Identity,
 }
 
 impl Progress {
@@ -65,7 +72,9 @@ impl Progress {
             step: 0,
             sums: Sums::default(),
             best: None,
+            open: None,
             settings: Settings::default(),
+            identity: Identity::default(),
         }
     }
 
@@ -77,6 +86,18 @@ impl Progress {
         differ("data set", self.dataset.clone(), fresh.dataset.clone())
             .or_else(|| differ("seed", self.seed.to_string(), fresh.seed.to_string()))
             .or_else(|| differ("batch size", self.batch_size.to_string(), fresh.batch_size.to_string()))
+            .or_else(|| self.other_network(fresh))
+    }
+
+    /// Networks whose tensors have the same names and shapes may still compute something else.
+    fn other_network(&self, fresh: &Progress) -> Option<String> {
+        let [was, is] = [self, fresh].map(|progress| &progress.identity.network);
+        let differ = !was.is_empty() && !is.is_empty() && was != is;
+        differ.then(|| {
+            let text = "it is of another network, whose tensors have the same names and shapes: its strides, activations, order \
+                        of layers or the like differ; `resnetc diff` tells two specs apart";
+            text.to_owned()
+        })
     }
 }
 
@@ -104,16 +125,8 @@ impl Checkpoint {
 
     /// Reads a file whole. A file without a training's state (weights alone) is refused.
     pub fn load(path: &Path) -> Result<Checkpoint> {
-        let wrong = |reason: String| Error::Checkpoint { path: path.to_path_buf(), reason };
         let (all, metadata) = file::load(path)?;
-        let text = metadata
-            .get(PROGRESS)
-            .ok_or_else(|| wrong("it has weights but no training state, so no training can go on".into()))?;
-        let progress: Progress =
-            serde_json::from_str(text).map_err(|e| wrong(format!("its training state is damaged: {e}")))?;
-        if progress.format != FORMAT {
-            return Err(wrong(format!("its format is {}, this program reads {FORMAT}", progress.format)));
-        }
+        let progress = progress(path, &metadata)?;
         let (params, optimizer) = split(&all);
         Ok(Checkpoint { progress, params, optimizer })
     }
@@ -141,8 +154,30 @@ impl Checkpoint {
     }
 }
 
+/// The training's state in a file's metadata.
+fn progress(path: &Path, metadata: &Metadata) -> Result<Progress> {
+    let wrong = |reason: String| Error::Checkpoint { path: path.to_path_buf(), reason };
+    let text = metadata
+        .get(PROGRESS)
+        .ok_or_else(|| wrong("it has weights but no training state, so no training can go on".into()))?;
+    let progress: Progress =
+        serde_json::from_str(text).map_err(|e| wrong(format!("its training state is damaged: {e}")))?;
+    if progress.format != FORMAT {
+        return Err(wrong(format!("its format is {}, this program reads {FORMAT}", progress.format)));
+    }
+    Ok(progress)
+}
+
 /// Differences told in full.
 const SHOWN: usize = 3;
+
+/// How far the training of a checkpoint is. The file is read whole, for its checksum is over all of it.
+///
+/// # Errors
+/// See [`Checkpoint::load`].
+pub fn load_progress(path: &Path) -> Result<Progress> {
+    progress(path, &file::load(path)?.1)
+}
 
 /// The weights of a file, whether it is a checkpoint or has weights alone: what evaluation needs.
 pub fn load_weights(path: &Path) -> Result<ParamStore> {

@@ -1,5 +1,6 @@
 //! Errors of the runtime: each says what failed, where, and how to go on.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use resnetc_compiler::ir::types::Shape;
@@ -37,23 +38,36 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
-    /// The loss is not a number any more.
-    #[error(
-        "the loss is {loss} at step {step} of epoch {epoch}; {}",
-        match last_good {
-            Some(path) => format!("the last good checkpoint is {}", path.display()),
-            None => "no checkpoint was written before".to_string(),
-        }
-    )]
-    Diverged {
-        /// Not finite.
-        loss: f32,
-        /// Epoch, counted from 1.
-        epoch: usize,
-        /// Step within the epoch, counted from 1.
-        step: usize,
-        /// Where training can be taken up again, with a lower rate.
-        last_good: Option<PathBuf>,
+    /// A folder holds a training that a new one would spoil.
+    #[error("{} holds a training", folder.display())]
+    HoldsTraining {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// A folder has no checkpoint to go on from.
+    #[error("nothing to resume: there is no checkpoint in {}", folder.display())]
+    NothingToResume {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// Another training writes to the folder.
+    #[error("another training has {}: {by}", folder.display())]
+    InUse {
+        /// The folder.
+        folder: PathBuf,
+        /// Who has it.
+        by: String,
+    },
+    /// The training came to numbers that are not finite.
+    #[error("{0}")]
+    Diverged(Box<Divergence>),
+    /// A training could not go on, but what it had done is saved.
+    #[error("{error}\nThe training up to here is saved in {}: it can be resumed.", checkpoint.display())]
+    Saved {
+        /// Why it could not.
+        error: Box<Error>,
+        /// Where it can go on from.
+        checkpoint: PathBuf,
     },
     /// A device or its kernels failed.
     #[error("{0}")]
@@ -103,6 +117,65 @@ pub enum Error {
     /// Two things that should fit together do not: plans, buffers, values.
     #[error("{0}")]
     Incompatible(String),
+}
+
+/// Where and how a training came to numbers that are not finite.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Divergence {
+    /// What is not finite.
+    pub what: NotFinite,
+    /// Epoch, counted from 1.
+    pub epoch: usize,
+    /// Step within the epoch, counted from 1.
+    pub step: usize,
+    /// Learning rate of that step.
+    pub lr: f32,
+    /// Whether the training has a warm-up.
+    pub warmup: bool,
+    /// The last checkpoint, whose numbers are all finite.
+    pub last_good: Option<PathBuf>,
+}
+
+/// What is not finite.
+#[derive(Debug, Clone, PartialEq)]
+pub enum NotFinite {
+    /// The loss of a step.
+    Loss(f32),
+    /// Parameters, running statistics or the optimizer's state.
+    Tensor {
+        /// The first of them in the network's order: `stem.bn1.running_var`.
+        name: String,
+        /// The first of its elements that is not finite.
+        value: f32,
+        /// How many tensors are not finite.
+        tensors: usize,
+        /// Of how many.
+        of: usize,
+    },
+    /// The mean loss of the test images.
+    Evaluation(f64),
+}
+
+impl fmt::Display for Divergence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Divergence { what, epoch, step, lr, warmup, last_good } = self;
+        match what {
+            NotFinite::Loss(loss) => write!(f, "the loss is {loss} at step {step} of epoch {epoch}")?,
+            NotFinite::Tensor { name, value, tensors, of } => {
+                write!(f, "`{name}` is {value} after step {step} of epoch {epoch}")?;
+                write!(f, " ({tensors} of {of} tensors are not finite)")?;
+            }
+            NotFinite::Evaluation(loss) => {
+                write!(f, "the loss of the test images is {loss} after epoch {epoch}")?
+            }
+        }
+        match last_good {
+            Some(path) => write!(f, "; the last good checkpoint is {}", path.display())?,
+            None => f.write_str("; no checkpoint was written before")?,
+        }
+        let warmup = if *warmup { "lengthen `train.warmup`" } else { "add `train.warmup`" };
+        write!(f, "\nThe learning rate was {lr}: lower `train.optimizer.lr`, or {warmup}.")
+    }
 }
 
 impl Error {

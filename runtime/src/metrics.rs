@@ -1,7 +1,7 @@
 //! What a training reports: running sums of an epoch, and the log with one JSON object per epoch.
 
 use std::fs::{self, OpenOptions};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -78,35 +78,73 @@ pub struct EpochRecord {
 #[derive(Debug)]
 pub struct Log {
     path: PathBuf,
+    /// Whole epochs that the file may have lines of.
+    epochs: usize,
+    /// What the file holds, from [`Log::begin`] on; before that, what waits to be written.
+    text: Vec<u8>,
+    begun: bool,
 }
 
 impl Log {
-    /// The log of a training that continues after `epochs` whole epochs: lines beyond them (of a training that went on
-    /// from an older checkpoint), and a last line cut by a crash, are dropped. With 0 the log starts empty.
-    pub fn open(path: &Path, epochs: usize) -> Result<Log> {
-        let text = match fs::read_to_string(path) {
-            Ok(text) => text,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => String::new(),
-            Err(e) => return Err(Error::io(path)(e)),
-        };
-        let keep: String = text
-            .lines()
-            .filter(|line| serde_json::from_str::<EpochRecord>(line).is_ok_and(|r| r.epoch <= epochs))
-            .map(|line| format!("{line}\n"))
-            .collect();
-        if keep != text || !path.exists() {
-            write_atomic(path, keep.as_bytes())?;
-        }
-        Ok(Log { path: path.to_path_buf() })
+    /// The log of a training that continues after `epochs` whole epochs. Nothing is read or written before [`Log::begin`].
+    pub fn new(path: &Path, epochs: usize) -> Log {
+        Log { path: path.to_path_buf(), epochs, text: Vec::new(), begun: false }
     }
 
-    /// Appends a line in one write, and waits until it is on the disk.
-    pub fn append(&self, record: &EpochRecord) -> Result<()> {
+    /// Drops the file's lines of later epochs (of a training that went on from an older checkpoint) and a last line cut by a
+    /// crash, and writes what waited. With 0 epochs it starts empty. Lines of other programs stay.
+    ///
+    /// # Errors
+    /// Where the file cannot be read or written.
+    pub fn begin(&mut self) -> Result<()> {
+        if self.begun {
+            return Ok(());
+        }
+        let found = match fs::read(&self.path) {
+            Ok(bytes) => Some(bytes),
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            Err(error) => return Err(Error::io(&self.path)(error)),
+        };
+        let mut text = kept(found.as_deref().unwrap_or_default(), self.epochs);
+        text.append(&mut self.text);
+        if found.is_none_or(|found| found != text) {
+            write_atomic(&self.path, &text)?;
+        }
+        (self.text, self.begun) = (text, true);
+        Ok(())
+    }
+
+    /// Appends a line in one write, and waits until it is on the disk. A file that was taken away is written anew.
+    ///
+    /// # Errors
+    /// Where the file cannot be written.
+    pub fn append(&mut self, record: &EpochRecord) -> Result<()> {
         let mut line = serde_json::to_string(record).expect("numbers serialise");
         line.push('\n');
-        let mut file = OpenOptions::new().append(true).open(&self.path).map_err(Error::io(&self.path))?;
-        file.write_all(line.as_bytes()).and_then(|()| file.sync_data()).map_err(Error::io(&self.path))
+        self.text.extend(line.as_bytes());
+        if !self.begun {
+            return Ok(());
+        }
+        match OpenOptions::new().append(true).open(&self.path) {
+            Ok(mut file) => {
+                let written = file.write_all(line.as_bytes()).and_then(|()| file.sync_data());
+                written.map_err(Error::io(&self.path))
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => write_atomic(&self.path, &self.text),
+            Err(error) => Err(Error::io(&self.path)(error)),
+        }
     }
+}
+
+/// The lines of a log that a training after so many epochs goes on from: all whole ones that are no records of later epochs.
+pub fn kept(text: &[u8], epochs: usize) -> Vec<u8> {
+    if epochs == 0 {
+        return Vec::new();
+    }
+    let whole = |line: &&[u8]| line.ends_with(b"\n");
+    let early =
+        |line: &&[u8]| serde_json::from_slice::<EpochRecord>(line).map_or(true, |r| r.epoch <= epochs);
+    text.split_inclusive(|&byte| byte == b'\n').filter(whole).filter(early).flatten().copied().collect()
 }
 
 #[cfg(test)]
@@ -135,27 +173,67 @@ mod tests {
         assert_eq!((Sums::default().mean_loss(), Sums::default().accuracy()), (0.0, 0.0));
     }
 
+    fn log(path: &Path, epochs: usize) -> Log {
+        let mut log = Log::new(path, epochs);
+        log.begin().expect("readable");
+        log
+    }
+
     #[test]
     fn the_log_is_cut_back_to_the_checkpoint() {
         let dir = tempfile::tempdir().expect("temp folder");
         let path = dir.path().join("log.jsonl");
-        let log = Log::open(&path, 0).expect("new");
+        let mut first = log(&path, 0);
         for epoch in 1..=3 {
-            log.append(&record(epoch)).expect("writable");
+            first.append(&record(epoch)).expect("writable");
         }
         let mut text = fs::read_to_string(&path).expect("written");
         assert_eq!(text.lines().count(), 3);
         text.push_str("{\"epoch\":4,\"lr\":");
         fs::write(&path, text).expect("writable");
-        let log = Log::open(&path, 2).expect("again");
-        log.append(&record(3)).expect("writable");
+        log(&path, 2).append(&record(3)).expect("writable");
         let epochs: Vec<usize> = fs::read_to_string(&path)
             .expect("written")
             .lines()
             .map(|l| serde_json::from_str::<EpochRecord>(l).expect("one object per line").epoch)
             .collect();
         assert_eq!(epochs, [1, 2, 3]);
-        Log::open(&path, 0).expect("anew");
+        log(&path, 0);
         assert_eq!(fs::read_to_string(&path).expect("there"), "");
+    }
+
+    #[test]
+    fn what_others_wrote_stays() {
+        let dir = tempfile::tempdir().expect("temp folder");
+        let path = dir.path().join("log.jsonl");
+        log(&path, 0).append(&record(1)).expect("writable");
+        let mut text = fs::read(&path).expect("written");
+        text.extend(b"a note in Latin-1: caf\xe9\n");
+        fs::write(&path, &text).expect("writable");
+        log(&path, 1);
+        assert_eq!(fs::read(&path).expect("there"), text);
+    }
+
+    #[test]
+    fn a_log_that_was_taken_away_comes_back_whole() {
+        let dir = tempfile::tempdir().expect("temp folder");
+        let path = dir.path().join("log.jsonl");
+        let mut log = log(&path, 0);
+        log.append(&record(1)).expect("writable");
+        fs::remove_file(&path).expect("there");
+        log.append(&record(2)).expect("writable");
+        assert_eq!(fs::read_to_string(&path).expect("there").lines().count(), 2);
+    }
+
+    #[test]
+    fn nothing_is_touched_before_it_begins() {
+        let dir = tempfile::tempdir().expect("temp folder");
+        let path = dir.path().join("log.jsonl");
+        fs::write(&path, "another training's\n").expect("writable");
+        let mut log = Log::new(&path, 0);
+        log.append(&record(1)).expect("kept back");
+        assert_eq!(fs::read_to_string(&path).expect("there"), "another training's\n");
+        log.begin().expect("writable");
+        assert_eq!(fs::read_to_string(&path).expect("there").lines().count(), 1);
     }
 }

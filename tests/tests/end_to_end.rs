@@ -17,7 +17,7 @@ use resnetc_runtime::exec::RunArgs;
 use resnetc_runtime::init::initial;
 use resnetc_runtime::metrics::EpochRecord;
 use resnetc_runtime::reference::ReferenceDevice;
-use resnetc_runtime::train::{BatchExecutor, Event, LAST, LOG, Options, Outcome, Trainer};
+use resnetc_runtime::train::{BatchExecutor, Event, LAST, LOG, Options, Outcome, Start, Trainer};
 use resnetc_runtime::weights::ParamStore;
 use resnetc_tests::rng::Rng;
 use resnetc_tests::specs::{plan, resolve};
@@ -53,8 +53,9 @@ fn dataset() -> Dataset {
 /// Trains in a folder; stopped after `stop_after` steps of this call, where there are as many.
 fn train(out: &Path, threads: usize, resume: bool, stop_after: usize) -> Outcome {
     let spec = spec();
-    let resume = resume.then(|| out.join(LAST));
-    let options = Options { out: out.into(), resume, threads, workers: 2, stop: Arc::default() };
+    let start = if resume { Start::Resume } else { Start::New };
+    let (network, stop) = (String::new(), Arc::default());
+    let options = Options { out: out.into(), start, network, threads, workers: 2, stop };
     let stop = Arc::clone(&options.stop);
     let load = |mode, images| {
         let device = Arc::new(CpuDevice::new(Some(threads)).expect("as many threads"));

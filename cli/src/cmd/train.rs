@@ -1,16 +1,17 @@
 //! `resnetc run --train`: what is to be trained, on what, and what is said meanwhile. The loop is the runtime's.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
+use resnetc::train::Start;
 use resnetc::{Spec, SpecOptions, Trainer};
 use resnetc_compiler::datasets::{DEFAULT, Facts};
 use resnetc_compiler::ir::graph::Mode;
 use resnetc_compiler::report::{Summary, Target};
 use resnetc_runtime::error::Error;
 use resnetc_runtime::settings::Change;
-use resnetc_runtime::train::{BEST, Event, LAST, Outcome, StepEvent, remains};
+use resnetc_runtime::train::{BEST, Event, LAST, LOG, Outcome, StepEvent, check_folder};
 
 use super::setup::Setup;
 use super::{data, spec};
@@ -20,6 +21,7 @@ use crate::output::Output;
 use crate::progress::Progress;
 use crate::report;
 use crate::report::units::grouped;
+use crate::signals::Signals;
 
 /// Runs the command.
 pub fn train(
@@ -37,33 +39,51 @@ pub fn train(
     let spec = spec::load(name.unwrap_or(data::NETWORK), &options, output)?;
     let target = Target::new(Mode::Train, spec.resolved().train.batch_size);
     let summary = spec.compile(&target)?.summary;
-    let out = folder(&spec, dataset, args)?;
+    let out = args.out.clone();
+    let out = out.unwrap_or_else(|| Path::new("out").join(format!("{}-{dataset}", spec.name())));
+    let start = start(args);
+    // Before the pictures, which may take long.
+    check_folder(&out, &start).map_err(advise)?;
     let images = data::load(dataset, &setup.places, output)?;
-    if args.overwrite {
-        for file in remains(&out)? {
-            std::fs::remove_file(&file).map_err(Error::io(&file))?;
-        }
-    }
 
-    let stop = Arc::new(AtomicBool::new(false));
-    stop_on_interrupt(&stop)?;
-    let mut trainer = Trainer::builder(&spec, images).out(&out).stop(Arc::clone(&stop));
-    if args.resume {
-        trainer = trainer.resume(out.join(LAST));
-    }
+    let signals = Signals::catch()?;
+    let trainer = Trainer::builder(&spec, images).out(&out).start(start).stop(Arc::clone(&signals.stop));
     let heading = heading(&spec, &summary, dataset, &out, setup.device.threads());
-    let mut watcher = Watcher {
-        heading,
-        out,
-        stop,
-        epochs: spec.resolved().train.epochs,
-        output,
-        steps: 0,
-        bar: None,
-        failure: None,
-    };
-    let outcome = trainer.device(setup.device).build()?.run(|event| watcher.observe(event))?;
+    let epochs = spec.resolved().train.epochs;
+    let mut watcher = Watcher { heading, out, signals, epochs, output, steps: 0, bar: None, mute: false };
+    let mut trainer = trainer.device(setup.device).build().map_err(advise_on_start)?;
+    let outcome = trainer.run(|event| watcher.observe(event))?;
     watcher.end(outcome)
+}
+
+/// How the command line says that the training begins.
+fn start(args: &RunArgs) -> Start {
+    match (args.resume, args.overwrite) {
+        (true, _) => Start::Resume,
+        (_, true) => Start::Replace,
+        _ => Start::New,
+    }
+}
+
+/// What to do about a folder that this training cannot begin in.
+fn advise(error: Error) -> Failure {
+    match error {
+        Error::HoldsTraining { .. } => Failure::Usage(format!(
+            "{error}: --resume goes on with it, --out DIR leaves it alone, --overwrite replaces it"
+        )),
+        Error::NothingToResume { .. } => {
+            Failure::Failed(format!("{error}; without --resume a new training begins there"))
+        }
+        Error::InUse { .. } => Failure::Failed(format!("{error}; --out DIR names another folder")),
+        other => other.into(),
+    }
+}
+
+fn advise_on_start(error: resnetc::Error) -> Failure {
+    match error {
+        resnetc::Error::Runtime(error) => advise(error),
+        other => other.into(),
+    }
 }
 
 /// The data set: the command line's, else the spec's, else the default.
@@ -85,27 +105,11 @@ fn overrides(dataset: &str, args: &RunArgs) -> Vec<String> {
     let flags = [
         number("epochs", args.epochs.map(|n| n.to_string())),
         number("batch_size", args.batch_size.map(|n| n.to_string())),
-        number("optimizer.sgd.lr", args.lr.map(|rate| rate.to_string())),
+        number("optimizer.lr", args.lr.map(|rate| rate.to_string())),
         number("seed", args.seed.map(|seed| seed.to_string())),
     ];
     let dataset = format!("train.dataset={dataset}");
     std::iter::once(dataset).chain(flags.into_iter().flatten()).chain(args.overrides.sets()).collect()
-}
-
-/// Where checkpoints and log go: refuses to mix two trainings, and to go on with one that is not there.
-fn folder(spec: &Spec, dataset: &str, args: &RunArgs) -> Result<PathBuf> {
-    let out = args.out.clone().unwrap_or_else(|| Path::new("out").join(format!("{}-{dataset}", spec.name())));
-    let last = out.join(LAST);
-    if !args.resume && !args.overwrite && !remains(&out)?.is_empty() {
-        let out = out.display();
-        return Err(Failure::Usage(format!(
-            "{out} holds a training: --resume goes on with it, --out DIR leaves it alone, --overwrite replaces it"
-        )));
-    }
-    if args.resume && !last.exists() {
-        return Err(Failure::Failed(format!("nothing to resume: there is no {}", last.display())));
-    }
-    Ok(out)
 }
 
 /// What is said before the training starts.
@@ -118,28 +122,17 @@ fn heading(spec: &Spec, summary: &Summary, dataset: &str, out: &Path, threads: u
     )
 }
 
-/// The first Ctrl-C asks for an end after the step; the second ends the process.
-fn stop_on_interrupt(stop: &Arc<AtomicBool>) -> Result {
-    let stop = Arc::clone(stop);
-    ctrlc::set_handler(move || {
-        if stop.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
-        }
-    })
-    .map_err(|error| Failure::Failed(format!("cannot catch Ctrl-C: {error}")))
-}
-
 /// Turns what the training tells into lines and bars.
 struct Watcher<'a> {
     output: &'a Output,
     heading: String,
     out: PathBuf,
-    stop: Arc<AtomicBool>,
+    signals: Signals,
     epochs: usize,
     steps: usize,
     bar: Option<Progress>,
-    /// What went wrong while printing; the training stops for it.
-    failure: Option<Failure>,
+    /// Nobody reads what is printed any more.
+    mute: bool,
 }
 
 impl Watcher<'_> {
@@ -153,10 +146,8 @@ impl Watcher<'_> {
                     "{heading}\ndevice    {device}\nepochs    {epochs} of {steps_per_epoch} steps, {images} images"
                 ));
             }
-            Event::Resumed { epoch, step, threads_before } => {
-                self.say(&format!(
-                    "resumed after {epoch} epochs and {step} steps, made with {threads_before} threads"
-                ));
+            Event::Resumed { checkpoint, epoch, step, threads_before } => {
+                self.resumed(checkpoint, epoch, step, threads_before);
             }
             Event::Changed(Change { setting, was, is }) => {
                 self.say(&format!("warning: {setting} was {was} in the checkpoint, it is {is} from now on"));
@@ -181,46 +172,72 @@ impl Watcher<'_> {
         }
     }
 
-    /// A line; where it cannot be printed the training ends, with a checkpoint.
+    fn resumed(&mut self, checkpoint: &Path, epoch: usize, step: usize, threads: usize) {
+        let from = match checkpoint.ends_with(LAST) {
+            true => String::new(),
+            false => format!(" from {}, for there is no {LAST}", checkpoint.display()),
+        };
+        if epoch >= self.epochs {
+            self.say(&format!("finished before{from}: {epoch} epochs are done; --epochs N trains on"));
+        } else {
+            self.say(&format!(
+                "resumed{from} after {epoch} epochs and {step} steps, made with {threads} threads"
+            ));
+        }
+    }
+
+    /// A line. Where it cannot be printed the training goes on without further ones: its log has them, too.
     fn say(&mut self, text: &str) {
+        if self.mute {
+            return;
+        }
         if let Err(failure) = self.output.note(text) {
-            self.stop.store(true, Ordering::Relaxed);
-            self.failure.get_or_insert(failure);
+            self.mute = true;
+            let why = match failure {
+                Failure::Failed(why) => why,
+                _ => "standard output is closed".to_owned(),
+            };
+            let log = self.out.join(LOG);
+            self.output.warn(&format!("warning: {why}; the training goes on, and writes {}", log.display()));
         }
     }
 
     fn end(mut self, outcome: Outcome) -> Result {
         self.bar = None;
-        if let Some(failure) = self.failure.take() {
-            return Err(failure);
-        }
-        match outcome {
+        let (text, status) = match outcome {
             Outcome::Finished { checkpoint, best } => {
-                let best = best.map(|sums| {
+                let best = best.filter(|_| self.out.join(BEST).exists()).map(|sums| {
                     let accuracy = report::training::percent(sums.accuracy());
                     format!("best      {accuracy} of the test images: {}\n", self.out.join(BEST).display())
                 });
-                let last = format!("last      {}", checkpoint.display());
-                self.output.result(&(best.unwrap_or_default() + &last))
+                (best.unwrap_or_default() + &format!("last      {}", checkpoint.display()), None)
             }
             Outcome::Interrupted { checkpoint, epoch, step } => {
+                let command = resume_command(std::env::args_os());
                 let done =
                     format!("stopped after {epoch} epochs and {step} steps, saved {}", checkpoint.display());
-                self.output.result(&format!("{done}\ngo on with: {}", resume_command(std::env::args())))
+                (format!("{done}\ngo on with: {command}"), self.signals.status())
             }
+        };
+        let told = if self.mute { Ok(()) } else { self.output.result(&text) };
+        // The work is done, whether anybody reads of it or not.
+        match status {
+            Some(status) => Err(Failure::Signal(status)),
+            None => told,
         }
     }
 }
 
 /// The same command with `--resume`, quoted for a shell.
-fn resume_command(args: impl Iterator<Item = String>) -> String {
+fn resume_command(args: impl Iterator<Item = OsString>) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
     let quote = |arg: String| match !arg.is_empty() && arg.chars().all(plain) {
         true => arg,
         false => format!("'{}'", arg.replace('\'', r"'\''")),
     };
     // What was to be replaced has been, and resuming refuses it.
-    let mut words: Vec<_> = args.filter(|arg| arg != "--overwrite").map(quote).collect();
+    let words = args.filter(|arg| arg != "--overwrite").map(|arg| quote(arg.to_string_lossy().into_owned()));
+    let mut words: Vec<_> = words.collect();
     if !words.iter().any(|word| word == "--resume") {
         words.push("--resume".to_owned());
     }
@@ -229,11 +246,13 @@ fn resume_command(args: impl Iterator<Item = String>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsString;
+
     use super::resume_command;
 
     #[test]
     fn the_command_to_resume_survives_a_shell() {
-        let command = |args: &[&str]| resume_command(args.iter().map(|arg| (*arg).to_owned()));
+        let command = |args: &[&str]| resume_command(args.iter().map(OsString::from));
         assert_eq!(command(&["resnetc", "run", "--train"]), "resnetc run --train --resume");
         assert_eq!(command(&["resnetc", "run", "--resume", "--train"]), "resnetc run --resume --train");
         assert_eq!(command(&["resnetc", "run", "--overwrite"]), "resnetc run --resume");

@@ -7,9 +7,11 @@
 //! A node's first result is written as the node's name, further ones as `name:1`. What passes did to the node follows
 //! as `; sentence`.
 
+use std::collections::HashMap;
 use std::fmt;
 
 use super::graph::{Graph, NodeId, Value};
+use super::op::Op;
 
 /// The whole graph, ending in a line break.
 impl fmt::Display for Graph {
@@ -26,6 +28,27 @@ impl fmt::Display for Graph {
 }
 
 impl Graph {
+    /// What the network computes, without the names of its nodes and the first values of its parameters: networks with equal
+    /// signatures give the same results with the same weights. Parameters keep their names, for weights belong to them.
+    pub fn signature(&self) -> String {
+        let numbers: HashMap<NodeId, usize> =
+            self.ids().enumerate().map(|(number, id)| (id, number)).collect();
+        let value = |value: Value| format!("{}:{}", numbers[&value.node], value.port);
+        let mut text = String::new();
+        for id in self.ids() {
+            let node = self.node(id);
+            match &node.op {
+                Op::Param(param) => text += &format!("{} {}", node.name, param.role),
+                op => text += &op.to_string(),
+            }
+            let operands: Vec<String> = self.operands(id).into_iter().map(value).collect();
+            let types: Vec<String> = node.types.iter().map(ToString::to_string).collect();
+            text += &format!(" ({}) {}\n", operands.join(" "), types.join(" "));
+        }
+        let outputs = self.outputs.iter().map(|(name, of)| format!("{name} {}\n", value(*of)));
+        text + &outputs.collect::<String>()
+    }
+
     /// How a value is written: its node's name, with `:port` for further results.
     pub fn value_name(&self, value: Value) -> String {
         let name = &self.node(value.node).name;

@@ -7,7 +7,7 @@ use super::language::tree::Unit;
 use super::resolved::ResolvedSpec;
 use super::sections::shortcut::{self, Rule};
 use super::sections::stages::{StageSpec, UnitSpec};
-use super::sections::train::{Augment, By, Schedule, TrainConfig};
+use super::sections::train::{Augment, By, Keep, Schedule, TrainConfig};
 use super::sections::units::STAGE_GIVEN;
 use crate::ir::op::{ConvInit, Fan, Init, Norm, UpdateRule};
 
@@ -169,6 +169,9 @@ fn write_train(out: &mut String, train: &TrainConfig) -> fmt::Result {
         "  evaluate_every: {}\n  checkpoint_every: {}",
         train.evaluate_every, train.checkpoint_every
     )?;
+    let Keep { best, last, every } = train.keep;
+    let every = every.map_or(String::new(), |every| format!(", every: {every}"));
+    writeln!(out, "  keep: {{best: {best}, last: {last}{every}}}")?;
     writeln!(out, "  seed: {}\n  precision: {}", train.seed, train.precision)
 }
 

@@ -59,6 +59,10 @@ impl Source for InMemory {
         let bytes = self.size.iter().product::<usize>();
         Ok(Picture::new(self.size, &self.pixels[index * bytes..(index + 1) * bytes]))
     }
+
+    fn fingerprinted(&self) -> usize {
+        self.len()
+    }
 }
 
 #[cfg(test)]

@@ -63,6 +63,11 @@ pub trait Source: Send + Sync {
     /// # Errors
     /// Where this picture cannot be read; others may still be.
     fn picture(&self, index: usize) -> Result<Picture<'_>>;
+
+    /// How many pictures are looked at to tell this source from one that was altered: a sample, unless all are at hand.
+    fn fingerprinted(&self) -> usize {
+        self.len().min(512)
+    }
 }
 
 impl fmt::Debug for dyn Source + '_ {

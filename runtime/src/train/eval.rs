@@ -1,6 +1,7 @@
 //! Evaluation: the folded inference plan over all pictures of a source.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use resnetc_compiler::plan::Plan;
 use resnetc_compiler::spec::train::Normalize;
@@ -52,16 +53,21 @@ impl Evaluator {
     /// Where the weights are another network's; the device's.
     pub fn evaluate(&mut self, params: &ParamStore, progress: &mut dyn FnMut(usize)) -> Result<Sums> {
         self.network.exec.load_params(params)?;
-        self.classify(progress)
+        let mut go_on = |images| {
+            progress(images);
+            true
+        };
+        Ok(self.classify(&mut go_on)?.expect("nothing stops it"))
     }
 
-    /// The same with the weights that another network of the same spec has on its device.
-    pub(super) fn evaluate_as(&mut self, network: &Executor) -> Result<Sums> {
+    /// The same with the weights that another network of the same spec has on its device; `None` where the flag was set.
+    pub(super) fn evaluate_as(&mut self, network: &Executor, stop: &AtomicBool) -> Result<Option<Sums>> {
         self.network.exec.copy_params(network)?;
-        self.classify(&mut |_| ())
+        self.classify(&mut |_| !stop.load(Ordering::Relaxed))
     }
 
-    fn classify(&mut self, progress: &mut dyn FnMut(usize)) -> Result<Sums> {
+    /// Sums over all images, unless `go_on`, which hears the number of images done, says no before the end.
+    fn classify(&mut self, go_on: &mut dyn FnMut(usize) -> bool) -> Result<Option<Sums>> {
         let epoch = Epoch {
             epoch: 0,
             order: sequential(self.source.len(), Rank::ONLY),
@@ -77,10 +83,12 @@ impl Evaluator {
             exec.set_input_nhwc(index, &batch.images)?;
             exec.run(index, &RunArgs::default(), None)?;
             score(&exec.output(index, "logits")?, &batch.labels, &mut sums);
-            progress(sums.images as usize);
             loader.recycle(step, batch);
+            if !go_on(sums.images as usize) {
+                return Ok(None);
+            }
         }
-        Ok(sums)
+        Ok(Some(sums))
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a training tells its observer; the runtime itself prints nothing.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::metrics::{EpochRecord, Sums};
 use crate::settings::Change;
@@ -21,6 +21,8 @@ pub enum Event<'a> {
     },
     /// The training goes on from a checkpoint.
     Resumed {
+        /// Which: the last one, unless it is not there.
+        checkpoint: &'a Path,
         /// Whole epochs done.
         epoch: usize,
         /// Steps done of the next one.

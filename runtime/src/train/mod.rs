@@ -4,75 +4,48 @@
 //! from its checkpoint as if it had never stopped.
 
 mod batches;
+mod epoch;
 mod eval;
 mod event;
 mod fit;
+mod folder;
+mod health;
+mod lock;
+mod save;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::sync::atomic::AtomicBool;
 
 use resnetc_compiler::spec::train::TrainConfig;
 
 pub use self::batches::BatchExecutor;
 pub use self::eval::Evaluator;
 pub use self::event::{Event, Outcome, StepEvent};
+pub use self::folder::{BEST, LAST, LOG, Start, check as check_folder, epoch_file};
 
+use self::epoch::Pace;
 use self::fit::{check_fit, input_size};
+use self::folder::Folder;
 use crate::checkpoint::{Checkpoint, Progress};
 use crate::data::Dataset;
-use crate::data::loader::{Batch, Epoch, Loader};
-use crate::data::order::{Rank, shuffled};
 use crate::data::transform::Transform;
-use crate::error::{Error, Result};
-use crate::exec::{Executor, RunArgs, StepResult};
-use crate::metrics::{EpochRecord, Log, Sums};
-use crate::optim::lr_at;
+use crate::error::{Error, NotFinite, Result};
+use crate::exec::Executor;
+use crate::identity::Identity;
+use crate::metrics::Log;
 use crate::settings::{Change, Settings};
 use crate::weights::ParamStore;
-use crate::weights::file::write_atomic;
-
-/// The checkpoint that a training goes on from, in its folder.
-pub const LAST: &str = "last.safetensors";
-/// The checkpoint of the best evaluation.
-pub const BEST: &str = "best.safetensors";
-/// One JSON object per epoch.
-pub const LOG: &str = "log.jsonl";
-/// The checkpoint of an epoch is called `epoch-007.safetensors`.
-const EPOCH: &str = "epoch-";
-const EXTENSION: &str = ".safetensors";
-
-/// What a training has left in a folder: checkpoints, and a log that is not empty.
-///
-/// # Errors
-/// Where there is such a folder but it cannot be read.
-pub fn remains(out: &Path) -> Result<Vec<PathBuf>> {
-    let entries = match std::fs::read_dir(out) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries.map_err(Error::io(out))?,
-    };
-    let mut found = Vec::new();
-    for entry in entries {
-        let entry = entry.map_err(Error::io(out))?;
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
-        let epoch = name.strip_prefix(EPOCH).is_some_and(|rest| rest.ends_with(EXTENSION));
-        let log = name == LOG && entry.metadata().map_err(Error::io(out))?.len() > 0;
-        if epoch || log || name == LAST || name == BEST {
-            found.push(entry.path());
-        }
-    }
-    Ok(found)
-}
 
 /// What is not in the spec.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Folder of checkpoints and log; made where it is missing.
     pub out: PathBuf,
-    /// Checkpoint to go on from.
-    pub resume: Option<PathBuf>,
+    /// How the training begins.
+    pub start: Start,
+    /// Digest of the network's operators ([`crate::identity::digest`]); nothing where checkpoints need not know it.
+    pub network: String,
     /// Threads of the device, noted in checkpoints.
     pub threads: usize,
     /// Threads that prepare batches.
@@ -90,28 +63,34 @@ pub struct Trainer {
     network: BatchExecutor,
     evaluator: Evaluator,
     progress: Progress,
-    /// Settings that the checkpoint was made with others of.
-    changes: Vec<Change>,
+    /// What the training was resumed from.
+    resumed: Option<Resumed>,
     log: Log,
-    /// Where the progress of this very moment, or the last good one, lies.
+    /// A checkpoint of finite numbers: the newest.
     last_good: Option<PathBuf>,
+    /// The place that the last checkpoint has.
+    saved: Option<Place>,
+    folder: Folder,
 }
 
-/// What is left of an epoch, while it lasts.
-struct Pass {
-    start: Instant,
-    /// Images whose steps have been collected.
-    images: usize,
-    /// Steps that were submitted and not yet collected, with their images.
-    submitted: Vec<(usize, usize)>,
+/// Epochs, steps, and whether the last epoch is evaluated and logged.
+type Place = (usize, usize, bool);
+
+/// Where a training goes on from.
+struct Resumed {
+    checkpoint: PathBuf,
+    threads: usize,
+    /// Of settings, data and device.
+    changes: Vec<Change>,
 }
 
 impl Trainer {
     /// Sets the weights, first ones from the seed or those of a checkpoint. `train` has training plans for all training images at
-    /// the configured batch size, `test` inference plans for all test images.
+    /// the configured batch size, `test` inference plans for all test images. The folder is this training's as long as it lives.
     ///
     /// # Errors
-    /// Where the data do not fit the network, the checkpoint is of another training, or the folder cannot be written.
+    /// Where the data do not fit the network, the checkpoint is of another training, the folder holds a training that
+    /// [`Options::start`] does not name, another process trains there, or it cannot be written.
     pub fn new(
         config: &TrainConfig,
         dataset: Dataset,
@@ -122,29 +101,40 @@ impl Trainer {
         if dataset.train.is_empty() || dataset.test.is_empty() {
             return Err(Error::Data(format!("{} has no images to train or to test on", dataset.name)));
         }
-        std::fs::create_dir_all(&options.out).map_err(Error::io(&options.out))?;
         check_fit(train.plan(), &*dataset.train)?;
         let size = input_size(train.plan())?;
         let transform = Arc::new(Transform::new(size, &config.normalize, &config.augment, config.seed)?);
         let evaluator = Evaluator::new(test, Arc::clone(&dataset.test), &config.normalize, options.workers)?;
-        let mut progress = restore(&mut train.exec, config, &dataset, &options)?;
-        let before = std::mem::replace(&mut progress.settings, Settings::of(config));
-        let changes = before.changes(&progress.settings);
-        let log = Log::open(&options.out.join(LOG), progress.epoch)?;
-        let config = config.clone();
-        let last_good = options.resume.clone();
-        Ok(Trainer {
-            config,
-            options,
+        let (folder, from) = Folder::take(&options.out, &options.start)?;
+        let (progress, resumed) = begin(&mut train.exec, config, &dataset, &options, from)?;
+        // A log with lines that no checkpoint stands for is cut; another training's stays until it is replaced.
+        let logged = progress.epoch - usize::from(progress.open.is_some());
+        let log = Log::new(&options.out.join(LOG), logged);
+        let mut trainer = Trainer {
+            config: config.clone(),
             dataset,
             transform,
             network: train,
             evaluator,
+            last_good: resumed.as_ref().map(|resumed| resumed.checkpoint.clone()),
+            saved: None,
             progress,
-            changes,
+            resumed,
             log,
-            last_good,
-        })
+            options,
+            folder,
+        };
+        if trainer
+            .resumed
+            .as_ref()
+            .is_some_and(|resumed| resumed.checkpoint == trainer.folder.path.join(LAST))
+        {
+            trainer.saved = Some(trainer.place());
+        }
+        if !trainer.folder.replaces() {
+            trainer.log.begin()?;
+        }
+        Ok(trainer)
     }
 
     /// How far the training is.
@@ -160,19 +150,26 @@ impl Trainer {
     /// Trains to the end, or until the stop flag is set.
     ///
     /// # Errors
-    /// [`Error::Diverged`] when the loss is not finite any more; the device's and the disk's.
+    /// [`Error::Diverged`] where loss, parameters or statistics are not finite any more; the device's and the disk's. What was
+    /// done before an error is saved where that is possible: [`Error::Saved`].
     pub fn run(&mut self, observe: &mut dyn FnMut(Event<'_>)) -> Result<Outcome> {
         self.announce(observe);
-        while self.progress.epoch < self.config.epochs {
-            let stopped = !self.epoch(observe)? || self.options.stop.load(Ordering::Relaxed);
-            if stopped && self.progress.epoch < self.config.epochs {
-                let checkpoint = self.save(&[LAST.to_string()], observe)?;
-                let Progress { epoch, step, .. } = self.progress;
-                return Ok(Outcome::Interrupted { checkpoint, epoch, step });
-            }
+        self.epochs(observe).map_err(|error| self.rescue(error, observe))
+    }
+
+    fn epochs(&mut self, observe: &mut dyn FnMut(Event<'_>)) -> Result<Outcome> {
+        // Of a training that stopped between an epoch's last step and its evaluation.
+        let mut go_on = self.close_epoch(Pace::default(), observe)?;
+        while go_on && self.progress.epoch < self.config.epochs {
+            go_on = self.epoch(observe)? && !self.stopped();
         }
-        let checkpoint = self.options.out.join(LAST);
-        Ok(Outcome::Finished { checkpoint, best: self.progress.best })
+        if self.progress.epoch >= self.config.epochs && self.progress.open.is_none() {
+            let checkpoint = self.options.out.join(LAST);
+            return Ok(Outcome::Finished { checkpoint, best: self.progress.best });
+        }
+        let checkpoint = self.save_last(observe)?;
+        let Progress { epoch, step, .. } = self.progress;
+        Ok(Outcome::Interrupted { checkpoint, epoch, step })
     }
 
     fn announce(&self, observe: &mut dyn FnMut(Event<'_>)) {
@@ -182,174 +179,61 @@ impl Trainer {
             steps_per_epoch: self.steps(),
             images: self.dataset.train.len(),
         });
-        if self.options.resume.is_some() {
-            let Progress { epoch, step, threads, .. } = self.progress;
-            observe(Event::Resumed { epoch, step, threads_before: threads });
-            self.changes.iter().for_each(|change| observe(Event::Changed(change)));
+        if let Some(Resumed { checkpoint, threads, changes }) = &self.resumed {
+            let Progress { epoch, step, .. } = self.progress;
+            observe(Event::Resumed { checkpoint, epoch, step, threads_before: *threads });
+            changes.iter().for_each(|change| observe(Event::Changed(change)));
         }
     }
 
-    /// Steps of an epoch.
-    fn steps(&self) -> usize {
-        self.dataset.train.len().div_ceil(self.network.batch_size())
-    }
-
-    /// What is left of the current epoch; false where the stop flag ended it early.
-    fn epoch(&mut self, observe: &mut dyn FnMut(Event<'_>)) -> Result<bool> {
-        let number = self.progress.epoch;
-        observe(Event::EpochStarted { epoch: number + 1 });
-        let epoch = Epoch {
-            epoch: number,
-            order: shuffled(self.dataset.train.len(), self.config.seed, number as u64, Rank::ONLY),
-            batch_size: self.network.batch_size(),
-            first_step: self.progress.step,
-        };
-        let source = Arc::clone(&self.dataset.train);
-        let mut loader = Loader::start(source, Arc::clone(&self.transform), epoch, self.options.workers)?;
-        let mut pass = Pass { start: Instant::now(), images: 0, submitted: Vec::new() };
-        while let Some((step, batch)) = loader.next_batch()? {
-            self.submit(step, &batch)?;
-            pass.submitted.push((step, batch.labels.len()));
-            loader.recycle(step, batch);
-            let stop = self.options.stop.load(Ordering::Relaxed);
-            let last = step + 1 == self.steps();
-            if last || stop || pass.submitted.len() >= self.network.exec.depth() {
-                self.collect(&mut pass, observe)?;
-            }
-            // What was told may have asked for an end, too.
-            if !last && pass.submitted.is_empty() && self.options.stop.load(Ordering::Relaxed) {
-                return Ok(false);
-            }
-        }
-        self.finish_epoch(pass.start.elapsed().as_secs_f64(), pass.images, observe)?;
-        Ok(true)
-    }
-
-    fn lr(&self, step: usize) -> f32 {
-        lr_at(&self.config, self.progress.epoch * self.steps() + step, self.steps())
-    }
-
-    /// Forward, backward, update: hands them over to the device.
-    fn submit(&mut self, step: usize, batch: &Batch) -> Result<()> {
-        let index = self.network.plan_for(batch.labels.len());
-        let number = (self.progress.epoch * self.steps() + step) as u64;
-        let args = RunArgs { lr: self.lr(step), seed: self.config.seed, step: number };
-        self.network.exec.submit(index, &batch.images, &batch.labels, &args)
-    }
-
-    /// Waits for the steps that were submitted, and tells of each; their losses are finite.
-    fn collect(&mut self, pass: &mut Pass, observe: &mut dyn FnMut(Event<'_>)) -> Result<()> {
-        let results: Vec<StepResult> = self.network.exec.collect()?.collect();
-        for ((step, images), StepResult { loss, correct }) in pass.submitted.drain(..).zip(results) {
-            let epoch = self.progress.epoch + 1;
-            if !loss.is_finite() {
-                let last_good = self.last_good.clone();
-                return Err(Error::Diverged { loss, epoch, step: step + 1, last_good });
-            }
-            self.progress.sums.add(loss, correct as u64, images);
-            self.progress.step = step + 1;
-            pass.images += images;
-            observe(Event::Step(StepEvent {
-                epoch,
-                step: step + 1,
-                steps: self.steps(),
-                loss,
-                mean_loss: self.progress.sums.mean_loss(),
-                lr: self.lr(step),
-                images_per_second: pass.images as f64 / pass.start.elapsed().as_secs_f64(),
-            }));
-        }
-        Ok(())
-    }
-
-    /// Evaluates and saves where it is time to, and writes the log.
-    fn finish_epoch(
-        &mut self,
-        seconds: f64,
-        images: usize,
-        observe: &mut dyn FnMut(Event<'_>),
-    ) -> Result<()> {
-        let lr = self.lr(self.steps() - 1);
-        let sums = std::mem::take(&mut self.progress.sums);
-        self.progress.epoch += 1;
-        self.progress.step = 0;
-        let epoch = self.progress.epoch;
-        let due = |every: usize| epoch == self.config.epochs || epoch.is_multiple_of(every.max(1));
-        let (evaluate, checkpoint) = (due(self.config.evaluate_every), due(self.config.checkpoint_every));
-        let mut names = Vec::new();
-        let test = if evaluate { Some(self.evaluate(&mut names, observe)?) } else { None };
-        let record = EpochRecord {
-            epoch,
-            lr,
-            train_loss: sums.mean_loss(),
-            train_accuracy: sums.accuracy(),
-            test_accuracy: test.map(|t| t.accuracy()),
-            test_loss: test.map(|t| t.mean_loss()),
-            seconds,
-            images_per_second: images as f64 / seconds,
-        };
-        // The log first: a resumed training cuts what is beyond its checkpoint, but cannot write what is missing.
-        self.log.append(&record)?;
-        observe(Event::EpochDone(&record));
-        if checkpoint {
-            names.extend([format!("{EPOCH}{epoch:03}{EXTENSION}"), LAST.to_string()]);
-        }
-        if !names.is_empty() {
-            self.save(&names, observe)?;
-        }
-        Ok(())
-    }
-
-    /// Evaluates the weights; a new best one is noted, to be saved.
-    fn evaluate(&mut self, names: &mut Vec<String>, observe: &mut dyn FnMut(Event<'_>)) -> Result<Sums> {
-        let sums = self.evaluator.evaluate_as(&self.network.exec)?;
-        let best = self.progress.best.is_none_or(|before| sums.correct > before.correct);
-        if best {
-            self.progress.best = Some(sums);
-            names.push(BEST.to_string());
-        }
-        observe(Event::Evaluated { epoch: self.progress.epoch, sums, best });
-        Ok(sums)
-    }
-
-    /// Writes the state under each of these names; returns the path of the last one.
-    fn save(&mut self, names: &[String], observe: &mut dyn FnMut(Event<'_>)) -> Result<PathBuf> {
-        let mut progress = self.progress.clone();
-        progress.threads = self.options.threads;
-        let params = self.network.exec.store_params()?;
-        let optimizer = self.network.exec.store_optimizer()?;
-        let bytes = Checkpoint { progress, params, optimizer }.to_bytes()?;
-        let mut path = PathBuf::new();
-        for name in names {
-            path = self.options.out.join(name);
-            write_atomic(&path, &bytes)?;
-            observe(Event::Saved { path: &path });
-        }
-        self.last_good = Some(path.clone());
-        Ok(path)
+    fn place(&self) -> Place {
+        (self.progress.epoch, self.progress.step, self.progress.open.is_none())
     }
 }
 
 /// Sets the weights a training starts or goes on with.
-fn restore(
+fn begin(
     exec: &mut Executor,
     config: &TrainConfig,
     dataset: &Dataset,
     options: &Options,
-) -> Result<Progress> {
+    from: Option<PathBuf>,
+) -> Result<(Progress, Option<Resumed>)> {
     let network = exec.plan(0).name.clone();
-    let fresh = Progress::start(&network, &dataset.name, config.seed, config.batch_size, options.threads);
-    let Some(path) = &options.resume else {
+    let mut fresh = Progress::start(&network, &dataset.name, config.seed, config.batch_size, options.threads);
+    fresh.settings = Settings::of(config);
+    fresh.identity = Identity::of(&options.network, dataset, exec)?;
+    let Some(path) = from else {
         let params = crate::init::initial(exec.plan(0), config.seed)?;
         exec.load_params(&params)?;
-        return Ok(fresh);
+        return Ok((fresh, None));
     };
+    let Checkpoint { progress, params, optimizer } = restore(&path, exec, config, dataset, &fresh)?;
+    exec.load_params(&params)?;
+    exec.load_optimizer(&optimizer)?;
+    let mut changes = progress.settings.changes(&fresh.settings);
+    changes.extend(progress.identity.changes(&fresh.identity));
+    let resumed = Resumed { checkpoint: path, threads: progress.threads, changes };
+    let Progress { settings, identity, .. } = fresh;
+    Ok((Progress { settings, identity, ..progress }, Some(resumed)))
+}
+
+/// Reads a checkpoint that this training can go on from.
+fn restore(
+    path: &Path,
+    exec: &Executor,
+    config: &TrainConfig,
+    dataset: &Dataset,
+    fresh: &Progress,
+) -> Result<Checkpoint> {
     let checkpoint = Checkpoint::load(path)?;
-    checkpoint.check(path, exec.plan(0), &fresh)?;
+    checkpoint.check(path, exec.plan(0), fresh)?;
     check_position(path, &checkpoint.progress, dataset.train.len().div_ceil(config.batch_size))?;
-    exec.load_params(&checkpoint.params)?;
-    exec.load_optimizer(&checkpoint.optimizer)?;
-    Ok(checkpoint.progress)
+    if let Some(NotFinite::Tensor { name, value, .. }) = health::examine(&checkpoint, exec.plan(0)) {
+        let reason = format!("its `{name}` is {value}: the training had diverged when it was written");
+        return Err(Error::Checkpoint { path: path.to_path_buf(), reason });
+    }
+    Ok(checkpoint)
 }
 
 /// A step beyond the epoch's end is a checkpoint of a larger data set.

@@ -1,6 +1,9 @@
 //! Whole trainings of a small network on the reference device: repeated, resumed, interrupted, diverged.
 
+mod faults;
 mod late;
+
+use std::sync::atomic::Ordering;
 
 use resnetc_compiler::compile;
 use resnetc_compiler::ir::graph::Mode;
@@ -10,12 +13,14 @@ use resnetc_compiler::plan::Plan;
 use resnetc_compiler::report::Target;
 use resnetc_compiler::source::SourceMap;
 use resnetc_compiler::spec::limits::Limits;
-use resnetc_compiler::spec::train::{Augment, By, Normalize, Schedule};
+use resnetc_compiler::spec::train::{Augment, By, Keep, Normalize, Schedule};
 use resnetc_compiler::spec::{Request, load};
 
 use super::*;
 use crate::data::memory::InMemory;
 use crate::data::shapes10;
+use crate::error::{Divergence, NotFinite};
+use crate::metrics::EpochRecord;
 use crate::reference::ReferenceDevice;
 
 /// A plausible training configuration for the tests of this crate.
@@ -34,6 +39,7 @@ pub(crate) fn config() -> TrainConfig {
         augment: vec![Augment::Crop { padding: 4 }, Augment::Flip { probability: 0.5 }],
         evaluate_every: 2,
         checkpoint_every: 1,
+        keep: Keep { every: Some(1), ..Keep::default() },
         seed: 5,
         precision: DType::F32,
     }
@@ -73,7 +79,14 @@ fn dataset() -> Dataset {
 }
 
 fn options(out: &Path) -> Options {
-    Options { out: out.into(), resume: None, threads: 1, workers: 1, stop: Arc::default() }
+    Options {
+        out: out.into(),
+        start: Start::Replace,
+        network: String::new(),
+        threads: 1,
+        workers: 1,
+        stop: Arc::default(),
+    }
 }
 
 fn trainer(config: &TrainConfig, options: Options) -> Result<Trainer> {
@@ -131,8 +144,8 @@ fn resumed_from_an_epochs_checkpoint_it_ends_bit_for_bit_the_same() {
     let dir = folder();
     let whole = trained(dir.path());
     for epoch in 1..=3 {
-        let resume = Some(dir.path().join(format!("epoch-{epoch:03}.safetensors")));
-        let options = Options { resume, ..options(dir.path()) };
+        let start = Start::From(dir.path().join(epoch_file(epoch)));
+        let options = Options { start, ..options(dir.path()) };
         trainer(&config(), options).expect("same training").run(&mut |_| ()).expect("trains");
         assert_eq!(whole, state(dir.path()), "from epoch {epoch}");
     }
@@ -159,7 +172,7 @@ fn interrupted_at_any_step_it_ends_bit_for_bit_the_same() {
         let expected =
             Outcome::Interrupted { checkpoint: checkpoint.clone(), epoch: steps / 6, step: steps % 6 };
         assert_eq!(outcome, expected);
-        let options = Options { resume: Some(checkpoint), workers: 2, ..self::options(dir.path()) };
+        let options = Options { start: Start::Resume, workers: 2, ..self::options(dir.path()) };
         let mut resumed = trainer(&config(), options).expect("same training");
         let mut first = None;
         let mut observe = |event: Event<'_>| {
@@ -177,10 +190,10 @@ fn interrupted_at_any_step_it_ends_bit_for_bit_the_same() {
 fn a_resumed_training_with_other_settings_tells_them() {
     let dir = folder();
     trained(dir.path());
-    let resume = Some(dir.path().join("epoch-002.safetensors"));
+    let start = Start::From(dir.path().join(epoch_file(2)));
     let slower = TrainConfig { lr: 0.05, ..config() };
     for (config, expected) in [(config(), vec![]), (slower, vec![("lr", "0.1", "0.05")])] {
-        let options = Options { resume: resume.clone(), ..options(dir.path()) };
+        let options = Options { start: start.clone(), ..options(dir.path()) };
         let mut told = Vec::new();
         let mut observe = |event: Event<'_>| {
             if let Event::Changed(change) = event {
@@ -203,9 +216,15 @@ fn a_loss_that_is_no_number_stops_and_names_the_last_good_checkpoint() {
     let wild = TrainConfig { lr: 1e30, warmup: Some(warmup), schedule: Schedule::Constant, ..config() };
     let error = trainer(&wild, options(dir.path())).expect("fits").run(&mut |_| ()).expect_err("diverges");
     let good = dir.path().join(LAST);
-    let Error::Diverged { loss, epoch, step, last_good } = &error else { panic!("{error}") };
-    assert!(!loss.is_finite() && *epoch == 2 && *step > 1, "{error}");
+    let Error::Diverged(divergence) = &error else { panic!("{error}") };
+    let Divergence { what, epoch, step, last_good, .. } = &**divergence;
+    assert!(matches!(what, NotFinite::Loss(loss) if !loss.is_finite()), "{error}");
+    assert!(*epoch == 2 && *step > 1, "{error}");
     assert_eq!(last_good.as_ref(), Some(&good));
+    assert!(
+        error.to_string().ends_with("lower `train.optimizer.lr`, or lengthen `train.warmup`."),
+        "{error}"
+    );
     assert!(error.to_string().contains("last good checkpoint is"), "{error}");
     let kept = Checkpoint::load(&good).expect("untouched").params;
     assert!(kept.iter().all(|(_, t)| t.data.iter().all(|v| v.is_finite())));

@@ -9,6 +9,7 @@ use half::{bf16, f16};
 use resnetc_compiler::ir::types::Shape;
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
+use sha2::{Digest, Sha256};
 
 use super::layout::elements;
 use super::store::ParamStore;
@@ -21,7 +22,10 @@ pub type Metadata = BTreeMap<String, String>;
 /// equal files.
 const METADATA_KEY: &str = "resnetc";
 
-/// A store as the bytes of a safetensors file; equal stores give equal bytes.
+/// Key of the content's digest in the metadata.
+const DIGEST: &str = "sha256";
+
+/// A store as the bytes of a safetensors file with a digest of its content; equal stores give equal bytes.
 pub fn to_bytes(store: &ParamStore, metadata: &Metadata) -> Result<Vec<u8>> {
     let failed = |reason: String| Error::Incompatible(format!("cannot write safetensors: {reason}"));
     let mut views = Vec::with_capacity(store.len());
@@ -31,7 +35,10 @@ pub fn to_bytes(store: &ParamStore, metadata: &Metadata) -> Result<Vec<u8>> {
             .map_err(|e| failed(format!("`{name}`: {e}")))?;
         views.push((name, view));
     }
-    let metadata = serde_json::to_string(metadata).map_err(|e| failed(e.to_string()))?;
+    let tensors = views.iter().map(|(name, view)| (*name, view.shape(), view.data()));
+    let mut metadata = metadata.clone();
+    metadata.insert(DIGEST.to_owned(), digest(tensors, &metadata));
+    let metadata = serde_json::to_string(&metadata).map_err(|e| failed(e.to_string()))?;
     let entry = HashMap::from([(METADATA_KEY.to_owned(), metadata)]);
     safetensors::serialize(views, Some(entry)).map_err(|e| failed(e.to_string()))
 }
@@ -51,11 +58,48 @@ pub fn from_bytes(path: &Path, bytes: &[u8]) -> Result<(ParamStore, Metadata)> {
         let data = floats(&view).ok_or_else(|| failed(format!("`{name}` is of type {:?}", view.dtype())))?;
         store.insert(today(name), Shape(view.shape().to_vec()), data);
     }
-    let metadata = match header.metadata().as_ref().and_then(|entries| entries.get(METADATA_KEY)) {
-        Some(text) => serde_json::from_str(text).map_err(|e| failed(format!("its metadata: {e}")))?,
-        None => Metadata::new(),
-    };
+    let mut metadata: Metadata =
+        match header.metadata().as_ref().and_then(|entries| entries.get(METADATA_KEY)) {
+            Some(text) => serde_json::from_str(text).map_err(|e| failed(format!("its metadata: {e}")))?,
+            None => Metadata::new(),
+        };
+    if let Some(written) = metadata.remove(DIGEST) {
+        check_digest(path, &tensors, &metadata, &written)?;
+    }
     Ok((store, metadata))
+}
+
+fn check_digest(path: &Path, tensors: &SafeTensors<'_>, metadata: &Metadata, written: &str) -> Result<()> {
+    let mut views = tensors.tensors();
+    views.sort_by(|a, b| a.0.cmp(&b.0));
+    let views = views.iter().map(|(name, view)| (&**name, view.shape(), view.data()));
+    if digest(views, metadata) == written {
+        return Ok(());
+    }
+    let reason = "it is damaged: its content has not the checksum that it was written with".to_owned();
+    Err(Error::Checkpoint { path: path.to_owned(), reason })
+}
+
+/// SHA-256 of all names, sizes and elements in the names' order, and of the metadata.
+fn digest<'t>(
+    tensors: impl Iterator<Item = (&'t str, &'t [usize], &'t [u8])>,
+    metadata: &Metadata,
+) -> String {
+    let mut hash = Sha256::new();
+    let mut part = |bytes: &[u8]| {
+        hash.update((bytes.len() as u64).to_le_bytes());
+        hash.update(bytes);
+    };
+    for (name, shape, data) in tensors {
+        part(name.as_bytes());
+        part(format!("{shape:?}").as_bytes());
+        part(data);
+    }
+    for (key, value) in metadata {
+        part(key.as_bytes());
+        part(value.as_bytes());
+    }
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The name by which a tensor goes today: at first, a normalisation's `weight` was called `scale`, its `bias` `shift`.
@@ -95,14 +139,27 @@ pub fn load(path: &Path) -> Result<(ParamStore, Metadata)> {
 /// Writes a file so that at any time, power cuts included, the path holds the old contents or the new, never a part:
 /// a temporary file beside it, synced, renamed over it.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
-    replace(path, bytes).map_err(|source| Error::Io { path: path.to_owned(), source })
+    write_atomic_after(path, bytes, || Ok(()))
 }
 
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+/// The same; `clear` is called when the new contents are on the disk, right before the path shows them.
+pub fn write_atomic_after(path: &Path, bytes: &[u8], clear: impl FnOnce() -> Result<()>) -> Result<()> {
+    let failed = |source| Error::Io { path: path.to_owned(), source };
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
+    let file = stage(folder, bytes).map_err(failed)?;
+    clear()?;
+    file.persist(path).map_err(|e| failed(e.error))?;
+    // The rename itself is durable once the folder is synced; folders cannot be opened everywhere.
+    #[cfg(unix)]
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
+    Ok(())
+}
+
+/// A temporary file with these contents, on the disk.
+fn stage(folder: &Path, bytes: &[u8]) -> io::Result<tempfile::NamedTempFile> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(".resnetc-");
     #[cfg(unix)]
@@ -119,11 +176,7 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = builder.tempfile_in(folder).map_err(unnamed)?;
     file.write_all(bytes)?;
     file.as_file().sync_all()?;
-    file.persist(path).map_err(|e| e.error)?;
-    // The rename itself is durable once the folder is synced; folders cannot be opened everywhere.
-    #[cfg(unix)]
-    File::open(folder)?.sync_all()?;
-    Ok(())
+    Ok(file)
 }
 
 #[cfg(test)]
@@ -154,6 +207,25 @@ mod tests {
         let metadata: Metadata = (0..20).map(|i| (format!("key{i}"), i.to_string())).collect();
         let bytes = to_bytes(&store(), &metadata).expect("serialised");
         assert_eq!(bytes, to_bytes(&store(), &metadata).expect("serialised"));
+    }
+
+    #[test]
+    fn a_flipped_bit_is_found() {
+        let metadata = Metadata::from([("training".into(), "step 3".into())]);
+        let bytes = to_bytes(&store(), &metadata).expect("serialised");
+        let whole = from_bytes(Path::new("x"), &bytes).expect("read");
+        for bit in 0..bytes.len() * 8 {
+            let mut damaged = bytes.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            if let Ok(read) = from_bytes(Path::new("x"), &damaged) {
+                // A bit of the keys that lead to the digest hides it, but changes nothing else.
+                assert_eq!(read.0, whole.0, "bit {bit}");
+            }
+        }
+        let mut damaged = bytes.clone();
+        *damaged.last_mut().expect("elements") ^= 1;
+        let error = from_bytes(Path::new("x"), &damaged).expect_err("damaged").to_string();
+        assert_eq!(error, "x: it is damaged: its content has not the checksum that it was written with");
     }
 
     #[test]

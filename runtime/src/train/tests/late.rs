@@ -151,7 +151,7 @@ fn stopped_while_steps_are_under_way_it_ends_the_same() {
     let outcome = late(&config(), options).run(&mut observe).expect("stops");
     let checkpoint = dir.path().join(LAST);
     assert_eq!(outcome, Outcome::Interrupted { checkpoint: checkpoint.clone(), epoch: 1, step: 4 });
-    late(&config(), Options { resume: Some(checkpoint), ..self::options(dir.path()) })
+    late(&config(), Options { start: Start::From(checkpoint), ..self::options(dir.path()) })
         .run(&mut |_| ())
         .expect("trains");
     assert_eq!(trained(other.path()), state(dir.path()));
@@ -161,7 +161,7 @@ fn stopped_while_steps_are_under_way_it_ends_the_same() {
 fn the_step_whose_loss_is_no_number_is_named() {
     let wild = TrainConfig { lr: 1e30, schedule: Schedule::Constant, ..config() };
     let diverged = |mut trainer: Trainer| match trainer.run(&mut |_| ()).expect_err("diverges") {
-        Error::Diverged { epoch, step, .. } => (epoch, step),
+        Error::Diverged(divergence) => (divergence.epoch, divergence.step),
         other => panic!("{other}"),
     };
     let (dir, other) = (folder(), folder());

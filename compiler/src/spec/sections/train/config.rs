@@ -35,10 +35,30 @@ pub struct TrainConfig {
     pub evaluate_every: usize,
     /// Checkpoint every that many epochs (and after the last).
     pub checkpoint_every: usize,
+    /// Which checkpoints stay besides the last one.
+    #[serde(default)]
+    pub keep: Keep,
     /// Seed of weights, order and augmentation.
     pub seed: u64,
     /// Element type of feature maps and of the convolutions' arithmetic; master weights stay `f32`.
     pub precision: DType,
+}
+
+/// Which checkpoints stay besides the last one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Keep {
+    /// The one of the best evaluation.
+    pub best: bool,
+    /// Those of that many last epochs that left one, each in a file of its own.
+    pub last: usize,
+    /// Those of every that many epochs.
+    pub every: Option<usize>,
+}
+
+impl Default for Keep {
+    fn default() -> Self {
+        Keep { best: true, last: 0, every: None }
+    }
 }
 
 /// Unit in which a schedule or a warm-up counts.

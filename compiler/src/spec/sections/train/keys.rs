@@ -50,6 +50,8 @@ pub const TRAIN: Section = Section {
             "Epochs between two checkpoints; the last epoch always leaves one.",
         )
         .default("1"),
+        Key::new("keep", Shape::Section(&KEEP), "Which checkpoints stay besides the last one.")
+            .default_is("the best one"),
         Key::new(
             "seed",
             Shape::Count(0, u64::MAX),
@@ -216,6 +218,22 @@ pub const WARMUP: Section = Section {
         BY_EPOCH,
         Key::new("from", Shape::Number(0.0, 1.0), "Factor of the learning rate at the beginning.")
             .default("0.01"),
+    ],
+};
+
+/// Keys of what is kept.
+pub const KEEP: Section = Section {
+    what: "`keep`",
+    keys: &[
+        Key::new("best", Shape::Flag, "Whether the checkpoint of the best evaluation stays.").default("true"),
+        Key::new(
+            "last",
+            Shape::Count(0, MOST),
+            "How many of the last epochs that left a checkpoint keep it in a file of their own.",
+        )
+        .default("0"),
+        Key::new("every", Shape::Count(1, MOST), "Epochs between two whose checkpoints stay for good.")
+            .default_is("none stays"),
     ],
 };
 

@@ -4,6 +4,6 @@ mod config;
 mod keys;
 mod section;
 
-pub use config::{Augment, By, Normalize, Schedule, TrainConfig, Warmup};
+pub use config::{Augment, By, Keep, Normalize, Schedule, TrainConfig, Warmup};
 pub use keys::TRAIN;
 pub(crate) use section::read;

@@ -1,7 +1,7 @@
 //! Reads the `train:` section into a [`TrainConfig`].
 
-use super::config::{Augment, By, Normalize, Schedule, TrainConfig, Warmup};
-use super::keys::{AUGMENTATIONS, MILESTONES, NORMALIZE, OPTIMIZERS, SCHEDULES, TRAIN, WARMUP};
+use super::config::{Augment, By, Keep, Normalize, Schedule, TrainConfig, Warmup};
+use super::keys::{AUGMENTATIONS, KEEP, MILESTONES, NORMALIZE, OPTIMIZERS, SCHEDULES, TRAIN, WARMUP};
 use crate::datasets::{self, Facts};
 use crate::diagnostic::Diagnostic;
 use crate::ir::types::DType;
@@ -45,6 +45,7 @@ pub fn read(reader: &mut Reader<'_>, node: Option<&Node>, channels: usize) -> Tr
         augment: fields.get("augment").map(|node| augment(reader, node)).unwrap_or_default(),
         evaluate_every: fields.count(reader, "evaluate_every"),
         checkpoint_every: fields.count(reader, "checkpoint_every"),
+        keep: fields.get("keep").map(|node| keep(reader, node)).unwrap_or_default(),
         seed: seed.unwrap_or_else(|| TRAIN.default("seed")),
         precision: match fields.word(reader, "precision", "precision") {
             "bf16" => DType::Bf16,
@@ -185,6 +186,12 @@ fn warmup(reader: &mut Reader<'_>, node: &Node) -> Warmup {
         }
     };
     Warmup { length, by: by(reader, &fields), from: fields.number(reader, "from") }
+}
+
+fn keep(reader: &mut Reader<'_>, node: &Node) -> Keep {
+    let fields = Fields::read(reader, Some(node), &KEEP);
+    let every = fields.get("every").map(|_| fields.count(reader, "every"));
+    Keep { best: fields.flag(reader, "best"), last: fields.count(reader, "last"), every }
 }
 
 fn normalize(reader: &mut Reader<'_>, node: &Node, channels: usize) -> Option<Normalize> {

@@ -1,0 +1,54 @@
+//! Killed at any moment, a training goes on to the very bytes that it would have ended with.
+
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use crate::training::{bring_to_the_end, last, training, undisturbed};
+
+#[test]
+fn at_random_points() {
+    let expected = undisturbed();
+    // Spread over the training without a clock's help: the same points in every run, other ones on every machine.
+    for round in 0..6u64 {
+        let dir = tempfile::tempdir().expect("a folder");
+        let mut child = training(dir.path(), &[]).stdout(Stdio::null()).spawn().expect("the binary starts");
+        std::thread::sleep(Duration::from_millis(150 + round * round * 60));
+        let _ = child.kill();
+        child.wait().expect("it ends");
+        bring_to_the_end(dir.path());
+        assert!(last(dir.path()) == expected, "killed in round {round}");
+    }
+}
+
+/// `strace` injects the kill at the n-th call of a kind; where there is none, the test says so and is done.
+#[test]
+fn at_every_saving_system_call() {
+    if !Command::new("strace").arg("-V").stdout(Stdio::null()).status().is_ok_and(|status| status.success()) {
+        eprintln!("no strace here: not tested");
+        return;
+    }
+    let expected = undisturbed();
+    for call in ["fsync", "fdatasync", "rename,renameat,renameat2", "unlink,unlinkat"] {
+        for nth in 1..=5 {
+            let dir = tempfile::tempdir().expect("a folder");
+            let plain = training(dir.path(), &[]);
+            let mut traced = Command::new("strace");
+            traced.args(["-f", "-o", "/dev/null", "-e", &format!("inject={call}:signal=KILL:when={nth}")]);
+            traced.arg(plain.get_program()).args(plain.get_args());
+            traced.current_dir(plain.get_current_dir().expect("set"));
+            for (key, value) in plain.get_envs() {
+                match value {
+                    Some(value) => traced.env(key, value),
+                    None => traced.env_remove(key),
+                };
+            }
+            let output = traced.output().expect("strace starts");
+            if output.status.success() {
+                // The training has fewer calls of this kind.
+                break;
+            }
+            bring_to_the_end(dir.path());
+            assert!(last(dir.path()) == expected, "killed at {call} {nth}");
+        }
+    }
+}
