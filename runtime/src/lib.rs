@@ -6,6 +6,7 @@ pub mod data;
 pub mod device;
 pub mod error;
 pub mod exec;
+pub mod files;
 pub mod init;
 pub mod metrics;
 pub mod optim;

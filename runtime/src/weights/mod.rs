@@ -5,6 +5,7 @@
 
 pub mod file;
 pub mod layout;
+mod read;
 pub mod recipe;
 mod store;
 
