@@ -13,6 +13,9 @@ pub mod canvas;
 pub mod cifar;
 pub mod fetch;
 pub mod loader;
+mod lock;
+#[cfg(test)]
+mod loopback;
 pub mod memory;
 pub mod order;
 mod places;
