@@ -7,7 +7,7 @@ use std::path::Path;
 
 use safetensors::tensor::{Dtype, TensorView};
 
-use super::read::{METADATA_KEY, read};
+use super::read::{self, METADATA_KEY, read};
 use super::store::ParamStore;
 use crate::error::{Error, Result};
 use crate::files::{self, TEMPORARY};
@@ -43,6 +43,12 @@ pub fn save(path: &Path, store: &ParamStore, metadata: &Metadata) -> Result<()> 
 pub fn load(path: &Path) -> Result<(ParamStore, Metadata)> {
     let (content, size) = files::open(path).map_err(Error::io(path))?;
     read(path, content, size)
+}
+
+/// Floating-point numbers in a checkpoint, which is not read further than its header.
+pub fn numbers(path: &Path) -> Result<usize> {
+    let (content, size) = files::open(path).map_err(Error::io(path))?;
+    read::numbers(path, content, size)
 }
 
 /// Writes a file so that at any time, power cuts included, the path holds the old contents or the new, never a part:
@@ -104,6 +110,7 @@ mod tests {
         save(&path, &ParamStore::new(), &Metadata::new()).expect("written");
         save(&path, &store(), &metadata).expect("replaced");
         assert_eq!(load(&path).expect("read"), (store(), metadata));
+        assert_eq!(numbers(&path).expect("read"), 8);
         let names = fs::read_dir(folder.path()).expect("listed").count();
         assert_eq!(names, 1, "no temporary file is left");
     }

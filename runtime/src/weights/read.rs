@@ -30,12 +30,25 @@ const PIECE: usize = 1 << 20;
 /// The store in a safetensors file of that size. Header and size are checked before a tensor is read. Tensors of whole numbers are
 /// left out: PyTorch counts steps in one beside each batch normalisation, and networks have none.
 pub(super) fn read(path: &Path, content: impl Read, size: u64) -> Result<(ParamStore, Metadata)> {
-    let failed = |reason: String| Error::NotSafetensors { path: path.to_owned(), reason };
-    contents(content, size).map_err(failed)
+    contents(content, size).map_err(failed(path))
+}
+
+/// Floating-point numbers in such a file. No tensor is read.
+pub(super) fn numbers(path: &Path, mut content: impl Read, size: u64) -> Result<usize> {
+    let header = header(&mut content, size).map_err(failed(path))?;
+    Ok(count(&header))
+}
+
+fn failed(path: &Path) -> impl FnOnce(String) -> Error {
+    |reason| Error::NotSafetensors { path: path.to_owned(), reason }
 }
 
 fn contents(mut content: impl Read, size: u64) -> Result<(ParamStore, Metadata), String> {
     let header = header(&mut content, size)?;
+    // Asked for and given back: no more is touched than what is read.
+    let numbers = count(&header);
+    let room = Vec::<f32>::new().try_reserve_exact(numbers);
+    room.map_err(|_| format!("there is no memory for its {numbers} numbers"))?;
     let mut store = ParamStore::new();
     for name in header.offset_keys() {
         let info = header.info(&name).expect("the header's own name");
@@ -57,7 +70,7 @@ fn contents(mut content: impl Read, size: u64) -> Result<(ParamStore, Metadata),
     Ok((store, metadata))
 }
 
-/// What is in the file: of tensors that lie side by side, up to its end, and for which there is memory.
+/// What is in the file: tensors that lie side by side, up to its end, no more of them than networks have.
 fn header(content: &mut impl Read, size: u64) -> Result<Header, String> {
     let mut start = [0; START as usize];
     content.read_exact(&mut start).map_err(|_| format!("it has {size} bytes, too few for a header"))?;
@@ -72,13 +85,10 @@ fn header(content: &mut impl Read, size: u64) -> Result<Header, String> {
     if size != expected {
         return Err(format!("it has {size} bytes, by its header {expected}: cut off, or damaged"));
     }
-    let mut numbers = 0usize;
     for (name, info) in header.tensors() {
-        if !is_integer(info.dtype) {
-            check_type(info.dtype).map_err(|reason| format!("`{name}` {reason}"))?;
-            numbers = numbers.saturating_add(info.shape.iter().product());
-        }
+        check_type(info.dtype).map_err(|reason| format!("`{name}` {reason}"))?;
     }
+    let numbers = count(&header);
     // Beside each parameter, two tensors of an optimizer.
     let most = Limits::default().parameters * 3;
     if numbers > most {
@@ -86,10 +96,13 @@ fn header(content: &mut impl Read, size: u64) -> Result<Header, String> {
             "it has {numbers} numbers, the largest networks have {most} with all of their state"
         ));
     }
-    // Asked for and given back: no more is touched than what is read.
-    let room = Vec::<f32>::new().try_reserve_exact(numbers);
-    room.map_err(|_| format!("there is no memory for its {numbers} numbers"))?;
     Ok(header)
+}
+
+fn count(header: &Header) -> usize {
+    let tensors = header.tensors();
+    let floats = tensors.values().filter(|info| !is_integer(info.dtype));
+    floats.fold(0, |sum, info| sum.saturating_add(info.shape.iter().product()))
 }
 
 /// The name by which a tensor goes today: at first, a normalisation's `weight` was called `scale`, its `bias` `shift`.
@@ -107,6 +120,7 @@ fn is_integer(dtype: Dtype) -> bool {
 fn check_type(dtype: Dtype) -> Result<(), String> {
     match dtype {
         Dtype::F32 | Dtype::F64 | Dtype::F16 | Dtype::BF16 => Ok(()),
+        integer if is_integer(integer) => Ok(()),
         other => Err(format!("is of type {other:?}")),
     }
 }

@@ -65,27 +65,41 @@ fn bring(set: &Cifar, places: &Places, root: &Path, progress: &mut dyn FnMut(Pro
     };
     let lock = Lock::take(&temporary(set, root, LOCK), &mut others).map_err(Error::io(root))?;
     // Who had the lock before may have brought it.
-    if let Found::Complete(dir) = find(set, root)? {
-        return Ok(dir);
-    }
-    if is_there {
-        if let Some(reason) = check(&set.archive, &own)? {
-            let text = format!("{}: {reason}; remove it, and it is downloaded", own.display());
-            return Err(Error::Data(text));
-        }
-        unpack(&own, set.folder, &set.members(), root)?;
-    } else {
-        fetch(&set.archive, &downloaded, progress).map_err(|e| match e {
-            Error::Fetch { url, reason } => {
-                Error::Fetch { url, reason: format!("{reason}; or {}", by_hand(set, root)) }
+    let dir = match find(set, root)? {
+        Found::Complete(dir) => dir,
+        Found::Incomplete { .. } | Found::Nothing => {
+            if is_there {
+                unpack_own(set, &own, root)?;
+            } else {
+                download(set, &downloaded, root, progress)?;
             }
-            other => other,
-        })?;
-        unpack(&downloaded, set.folder, &set.members(), root)?;
-    }
+            root.join(set.folder)
+        }
+    };
     remove(leftovers(set, root));
     drop(lock);
-    Ok(root.join(set.folder))
+    Ok(dir)
+}
+
+/// The archive that a user laid there. It stays, whatever is wrong with it.
+fn unpack_own(set: &Cifar, own: &Path, root: &Path) -> Result<()> {
+    match check(&set.archive, own)? {
+        None => unpack(own, set.folder, &set.members(), root),
+        Some(reason) => {
+            let text = format!("{}: {reason}; remove it, and it is downloaded", own.display());
+            Err(Error::Data(text))
+        }
+    }
+}
+
+fn download(set: &Cifar, to: &Path, root: &Path, progress: &mut dyn FnMut(Progress)) -> Result<()> {
+    fetch(&set.archive, to, progress).map_err(|e| match e {
+        Error::Fetch { url, reason } => {
+            Error::Fetch { url, reason: format!("{reason}; or {}", by_hand(set, root)) }
+        }
+        other => other,
+    })?;
+    unpack(to, set.folder, &set.members(), root)
 }
 
 /// How a user goes on without a download.

@@ -193,6 +193,7 @@ fn who_waits_sees_how_far_the_other_is() {
     load(set, &named(root.path()), &mut |progress| seen.push(progress.done)).expect("the other brings it");
     other.join().expect("no panic");
     assert!(!seen.is_empty() && seen.iter().all(|&done| done == 77), "{seen:?}");
+    assert_eq!(names(root.path()), [set.folder]);
 }
 
 #[test]
