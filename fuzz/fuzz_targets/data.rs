@@ -6,7 +6,7 @@ use libfuzzer_sys::fuzz_target;
 use resnetc_runtime::data::cifar::{CIFAR10, decode_records};
 
 fuzz_target!(|bytes: &[u8]| {
-    let records = bytes.len() / 3073 + 1;
+    let records = bytes.len().div_ceil(3073);
     match decode_records(&CIFAR10, bytes, records) {
         Ok((pixels, labels)) => {
             assert_eq!((pixels.len(), labels.len()), (records * 3072, records));

@@ -10,12 +10,31 @@ use resnetc_runtime::checkpoint::load_weights;
 use resnetc_runtime::device::{Device, ProgramId};
 use resnetc_runtime::error::Error as RuntimeError;
 use resnetc_runtime::exec::{Executor, RunArgs, load_params};
-use resnetc_runtime::weights::ParamStore;
+use resnetc_runtime::weights::{ParamStore, file};
 
 use crate::device::DeviceOptions;
 use crate::error::{Error, Result};
 use crate::logits::Logits;
 use crate::spec::Spec;
+
+/// The weights in a checkpoint of a network, or in a file that has weights alone.
+///
+/// # Errors
+/// Where the file cannot be read; before it is read, where it is too large to be this network's.
+pub fn weights(spec: &Spec, path: impl AsRef<Path>) -> Result<ParamStore> {
+    let path = path.as_ref();
+    let (found, params) = (file::numbers(path)? as u64, spec.expand()?.summary.params);
+    // As many statistics at most, and two tensors of an optimizer.
+    let most = params.saturating_mul(4);
+    if found > most {
+        let reason = format!(
+            "it has {found} numbers, network `{}` has {most} at most with all of a training's state: it is of another network",
+            spec.name()
+        );
+        return Err(Error::Runtime(RuntimeError::Checkpoint { path: path.to_owned(), reason }));
+    }
+    Ok(load_weights(path)?)
+}
 
 /// A network for inference, with weights on a device. It does not change; clones are the same model.
 #[derive(Clone)]
@@ -56,7 +75,7 @@ impl Model {
     /// # Errors
     /// Where the file cannot be read; and see [`Model::new`].
     pub fn from_file(spec: &Spec, path: impl AsRef<Path>, options: &DeviceOptions) -> Result<Self> {
-        Self::new(spec, &load_weights(path.as_ref())?, options)
+        Self::new(spec, &weights(spec, path)?, options)
     }
 
     /// What the network is.

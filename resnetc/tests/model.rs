@@ -67,6 +67,22 @@ fn weights_come_from_files_and_have_to_fit() {
 }
 
 #[test]
+fn a_file_too_large_for_the_network_is_not_read() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("weights.safetensors");
+    let (numbers, bytes) = (1u64 << 32, 1u64 << 34);
+    let header = format!(r#"{{"x":{{"dtype":"F32","shape":[{numbers}],"data_offsets":[0,{bytes}]}}}}"#);
+    let start = (header.len() as u64).to_le_bytes();
+    std::fs::write(&path, [&start, header.as_bytes()].concat()).expect("written");
+    // A hole of 16 GiB.
+    let file = std::fs::File::options().write(true).open(&path).expect("there");
+    file.set_len(8 + header.len() as u64 + bytes).expect("a hole");
+    let error =
+        Model::from_file(&spec(), &path, &DeviceOptions::cpu(1)).err().expect("too large").to_string();
+    assert!(error.contains("it has 4294967296 numbers, network `resnet20` has "), "{error}");
+}
+
+#[test]
 fn parts_of_images_are_refused() {
     let model = Model::initial(&spec(), &DeviceOptions::cpu(1)).expect("it compiles");
     let mut session = model.session().expect("a thread");

@@ -1,12 +1,13 @@
 //! What a training reports: running sums of an epoch, and the log with one JSON object per epoch.
 
-use std::fs::{self, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::files;
 use crate::weights::file::write_atomic;
 
 /// Sums over images, from which means are taken.
@@ -74,6 +75,9 @@ pub struct EpochRecord {
     pub images_per_second: f64,
 }
 
+/// More than the log of any training.
+const LARGEST: u64 = 1 << 28;
+
 /// `log.jsonl`: one [`EpochRecord`] per line.
 #[derive(Debug)]
 pub struct Log {
@@ -100,7 +104,7 @@ impl Log {
         if self.begun {
             return Ok(());
         }
-        let found = match fs::read(&self.path) {
+        let found = match files::read_bytes(&self.path, LARGEST) {
             Ok(bytes) => Some(bytes),
             Err(error) if error.kind() == ErrorKind::NotFound => None,
             Err(error) => return Err(Error::io(&self.path)(error)),
@@ -149,6 +153,8 @@ pub fn kept(text: &[u8], epochs: usize) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn record(epoch: usize) -> EpochRecord {

@@ -137,4 +137,11 @@ fn a_file_keeps_what_was_measured() {
     std::fs::write(cache.path(), "{\"version\": 1").expect("it is written");
     let fault = cache.load().expect_err("no such file").to_string();
     assert!(fault.contains(&cache.path().display().to_string()), "{fault}");
+    let file = std::fs::File::create(cache.path()).expect("it is emptied");
+    file.set_len(1 << 40).expect("a hole");
+    let fault = cache.load().expect_err("too large").to_string();
+    assert!(fault.ends_with("it has 1099511627776 bytes, such a file has 67108864 at most"), "{fault}");
+    std::fs::remove_file(cache.path()).and_then(|()| std::fs::create_dir(cache.path())).expect("a folder");
+    let fault = cache.load().expect_err("no file").to_string();
+    assert!(fault.ends_with("it is a folder, no regular file"), "{fault}");
 }

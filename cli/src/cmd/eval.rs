@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::time::Instant;
 
+use resnetc::model;
 use resnetc::train::evaluator;
-use resnetc_runtime::checkpoint::load_weights;
 use resnetc_runtime::metrics::Sums;
 use serde::Serialize;
 
@@ -35,7 +35,7 @@ pub fn eval(
     options.set.insert(0, format!("train.dataset={dataset}"));
     let spec = spec::load(name, &options, output)?;
     spec.check()?;
-    let weights = load_weights(checkpoint)?;
+    let weights = model::weights(&spec, checkpoint)?;
     let test = data::load(dataset, &setup.places, output)?.test;
 
     let total = test.len();

@@ -117,41 +117,35 @@ fn best_gap(placed: &[(usize, Request)], request: &Request, alignment: usize) ->
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection;
+    use proptest::prelude::*;
+
     use super::*;
     use crate::backend::CACHE_LINE as ALIGN;
 
-    /// Small deterministic generator (xorshift64) of request lists.
-    fn random_requests(seed: u64) -> Vec<Request> {
-        let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-        let mut next = |below: usize| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            (state >> 16) as usize % below
-        };
-        (0..1 + next(60))
-            .map(|_| {
-                let first = next(40);
-                Request { bytes: 1 + next(5000), live: (first, first + next(12)) }
-            })
-            .collect()
+    fn requests() -> impl Strategy<Value = Vec<Request>> {
+        let request = (1usize..=5000, 0usize..40, 0usize..12);
+        let request =
+            request.prop_map(|(bytes, first, steps)| Request { bytes, live: (first, first + steps) });
+        collection::vec(request, 1..=60)
     }
 
-    #[test]
-    fn live_requests_never_overlap() {
-        for seed in 1..500 {
-            let requests = random_requests(seed);
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn live_requests_never_overlap(requests in requests()) {
             let placement = place(&requests, ALIGN);
             for (i, a) in requests.iter().enumerate() {
-                assert_eq!(placement.offsets[i] % ALIGN, 0);
-                assert!(placement.offsets[i] + a.bytes <= placement.peak);
+                prop_assert_eq!(placement.offsets[i] % ALIGN, 0);
+                prop_assert!(placement.offsets[i] + a.bytes <= placement.peak);
                 for (j, b) in requests.iter().enumerate().skip(i + 1).filter(|(_, b)| a.meets(b)) {
                     let (x, y) = (placement.offsets[i], placement.offsets[j]);
-                    assert!(x + a.bytes <= y || y + b.bytes <= x, "seed {seed}: {i} and {j} overlap");
+                    prop_assert!(x + a.bytes <= y || y + b.bytes <= x, "{} and {} overlap", i, j);
                 }
             }
-            assert!(placement.peak >= lower_bound(&requests, ALIGN));
-            assert!(placement.peak <= requests.iter().map(|r| align(r.bytes, ALIGN)).sum());
+            prop_assert!(placement.peak >= lower_bound(&requests, ALIGN));
+            prop_assert!(placement.peak <= requests.iter().map(|r| align(r.bytes, ALIGN)).sum());
         }
     }
 

@@ -8,6 +8,7 @@ use flate2::read::GzDecoder;
 use tar::{Archive, EntryType};
 
 use crate::error::{Error, Result};
+use crate::files::{self, TEMPORARY};
 
 /// A file that an archive must hold.
 #[derive(Debug, Clone)]
@@ -29,19 +30,24 @@ const MOST_ENTRIES: usize = 1000;
 /// missing one. Nothing is then left behind.
 pub fn unpack(archive: &Path, folder: &str, members: &[Member], root: &Path) -> Result<()> {
     let target = root.join(folder);
-    let temporary =
-        tempfile::Builder::new().prefix(&format!(".{folder}.")).tempdir_in(root).map_err(Error::io(root))?;
-    let file = File::open(archive).map_err(Error::io(archive))?;
+    let (file, _) = files::open(archive).map_err(Error::io(archive))?;
+    let temporary = tempfile::Builder::new().prefix(&prefix(folder)).tempdir_in(root);
+    let temporary = temporary.map_err(Error::io(root))?;
     extract(BufReader::new(file), folder, members, temporary.path()).map_err(|e| match e {
         Fault::Archive(reason) => Error::Data(format!("{}: {reason}", archive.display())),
-        Fault::Write(source) => Error::Io { path: temporary.path().to_path_buf(), source },
+        Fault::Write(source) => Error::Io { path: target.clone(), source },
     })?;
     if target.is_dir() {
-        // An incomplete folder: a complete one would have been found before anything was fetched.
+        // An incomplete folder: a complete one would have been found before anything was unpacked.
         merge(temporary.path(), &target, members)
     } else {
         fs::rename(temporary.path(), &target).map_err(Error::io(&target))
     }
+}
+
+/// What the names of temporary files and folders begin with, as long as `folder` is not whole.
+pub(super) fn prefix(folder: &str) -> String {
+    format!("{TEMPORARY}{folder}.")
 }
 
 /// Moves the files into a folder that is there already.

@@ -2,12 +2,13 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use md5::{Digest, Md5};
 
 use crate::error::{Error, Result};
+use crate::files;
 
 /// A file on a server.
 #[derive(Debug, Clone, Copy)]
@@ -43,25 +44,31 @@ pub struct Progress {
 /// Connections tried before giving up; each goes on where the one before was cut.
 const ATTEMPTS: usize = 3;
 
-/// Fetches into `target`, unless it is there and whole. What has come so far is kept in `target` + `.part`.
+/// Where what has come so far is kept.
+pub(super) fn part_of(target: &Path) -> PathBuf {
+    let mut part = target.as_os_str().to_owned();
+    part.push(".part");
+    part.into()
+}
+
+/// Fetches into `target`, unless it is there and whole. What has come so far is kept in `target` + `.part`. One process at a
+/// time may fetch into a target.
 ///
 /// # Errors
 /// [`Error::Fetch`] with the reason: no network, the server's status, a wrong size or checksum (the part file is then
-/// removed, so that the next try starts anew). [`Error::Io`] where the disk fails.
+/// removed, so that the next try starts anew). [`Error::Io`] where the disk fails, or one of the two is no regular file.
 pub fn fetch(remote: &Remote<'_>, target: &Path, progress: &mut dyn FnMut(Progress)) -> Result<()> {
-    if target.is_file() && verify(remote, target).is_ok() {
+    if files::size(target).map_err(Error::io(target))?.is_some() && check(remote, target)?.is_none() {
         return Ok(());
     }
     if let Some(dir) = target.parent() {
         fs::create_dir_all(dir).map_err(Error::io(dir))?;
     }
-    let mut part = target.as_os_str().to_owned();
-    part.push(".part");
-    let part = Path::new(&part);
-    download(remote, part, progress)?;
-    if let Err(e) = verify(remote, part) {
-        fs::remove_file(part).map_err(Error::io(part))?;
-        return Err(e);
+    let part = part_of(target);
+    download(remote, &part, progress)?;
+    if let Some(reason) = check(remote, &part)? {
+        fs::remove_file(&part).map_err(Error::io(&part))?;
+        return Err(remote.error(reason));
     }
     fs::rename(part, target).map_err(Error::io(target))
 }
@@ -101,7 +108,8 @@ fn attempt(
     part: &Path,
     progress: &mut dyn FnMut(Progress),
 ) -> std::result::Result<(), Stop> {
-    let mut have = fs::metadata(part).map_or(0, |m| m.len());
+    let part_size = files::size(part).map_err(|e| Stop::Final(Error::io(part)(e)))?;
+    let mut have = part_size.unwrap_or(0);
     if have > remote.size {
         have = 0;
     }
@@ -173,12 +181,11 @@ fn receive(
     }
 }
 
-/// Compares size and checksum.
-fn verify(remote: &Remote<'_>, path: &Path) -> Result<()> {
-    let mut file = File::open(path).map_err(Error::io(path))?;
-    let size = file.metadata().map_err(Error::io(path))?.len();
+/// Compares size and checksum; what is wrong with the file, if anything is.
+pub(super) fn check(remote: &Remote<'_>, path: &Path) -> Result<Option<String>> {
+    let (mut file, size) = files::open(path).map_err(Error::io(path))?;
     if size != remote.size {
-        return Err(remote.error(format!("{size} bytes came, {} were expected", remote.size)));
+        return Ok(Some(format!("it has {size} bytes, {} were expected", remote.size)));
     }
     let mut hash = Md5::new();
     let mut buffer = vec![0u8; 1 << 16];
@@ -190,10 +197,7 @@ fn verify(remote: &Remote<'_>, path: &Path) -> Result<()> {
         hash.update(&buffer[..n]);
     }
     let md5: String = hash.finalize().iter().map(|b| format!("{b:02x}")).collect();
-    if md5 != remote.md5 {
-        return Err(remote.error(format!("its MD5 is {md5}, {} was expected", remote.md5)));
-    }
-    Ok(())
+    Ok((md5 != remote.md5).then(|| format!("its MD5 is {md5}, {} was expected", remote.md5)))
 }
 
 #[cfg(test)]

@@ -1,74 +1,12 @@
-//! Downloads from a server on the loopback interface that answers as each test tells it to.
+//! Downloads from a server on the loopback interface.
 
-use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::Receiver;
 
 use super::*;
+use crate::data::loopback::{Answer, content, serve};
 
 const MD5: &str = "28cb595c158e9b74e34ae9e8da710fff";
-
-/// 100,000 bytes that repeat every 251.
-fn content() -> Vec<u8> {
-    (0..100_000).map(|i| (i % 251) as u8).collect()
-}
-
-/// How the server answers one connection.
-#[derive(Clone)]
-enum Answer {
-    /// Honours ranges, sends at most that many bytes, then hangs up.
-    Ranges { most: usize },
-    /// Always the whole content, as status 200.
-    Whole(Vec<u8>),
-    /// That status, nothing else.
-    Status(u16),
-}
-
-/// Serves one connection per answer; reports the first byte of each request's range.
-fn serve(answers: Vec<Answer>) -> (String, Receiver<usize>) {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback");
-    let url = format!("http://{}/set.bin", listener.local_addr().expect("bound"));
-    let (sender, requests) = channel();
-    std::thread::spawn(move || {
-        for answer in answers {
-            let Ok((mut socket, _)) = listener.accept() else { return };
-            let mut from = 0;
-            for line in BufReader::new(&socket).lines() {
-                let Ok(line) = line else { break };
-                let lower = line.to_ascii_lowercase();
-                if let Some(range) = lower.strip_prefix("range: bytes=") {
-                    from = range.trim_end_matches('-').parse().expect("our own client's range");
-                }
-                if line.is_empty() {
-                    break;
-                }
-            }
-            let _ = sender.send(from);
-            // The client may hang up early: then there is nobody to answer.
-            let _ = socket.write_all(&respond(answer, from));
-        }
-    });
-    (url, requests)
-}
-
-fn respond(answer: Answer, from: usize) -> Vec<u8> {
-    let (status, extra, length, body) = match answer {
-        Answer::Ranges { most } => {
-            let all = content();
-            let end = all.len().min(from + most);
-            let status = if from > 0 { "206 Partial Content" } else { "200 OK" };
-            let range = format!("Content-Range: bytes {from}-{}/{}\r\n", all.len() - 1, all.len());
-            (status.to_string(), range, all.len() - from, all[from..end].to_vec())
-        }
-        Answer::Whole(body) => ("200 OK".to_string(), String::new(), body.len(), body),
-        Answer::Status(code) => (format!("{code} No"), String::new(), 0, Vec::new()),
-    };
-    let mut bytes =
-        format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n{extra}\r\n")
-            .into_bytes();
-    bytes.extend(body);
-    bytes
-}
 
 struct Attempt {
     dir: tempfile::TempDir,
@@ -170,4 +108,17 @@ fn says_that_there_is_no_network() {
     let remote = Remote { url: &url, size: 1, md5: MD5 };
     let error = fetch(&remote, &dir.path().join("set.bin"), &mut |_| ()).expect_err("nobody listens");
     assert!(error.to_string().starts_with(&format!("cannot fetch {url}: ")), "{error}");
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_no_regular_file_is_not_written_to() {
+    for name in ["set.bin", "set.bin.part"] {
+        let attempt = Attempt::new(vec![Answer::Whole(content())]);
+        let pipe = attempt.dir.path().join(name);
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status().expect("mkfifo starts");
+        assert!(made.success());
+        let message = attempt.fetch().expect_err("a pipe").to_string();
+        assert!(message.ends_with(&format!("{name}: it is a named pipe, no regular file")), "{message}");
+    }
 }

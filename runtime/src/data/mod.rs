@@ -13,6 +13,8 @@ pub mod canvas;
 pub mod cifar;
 pub mod fetch;
 pub mod loader;
+#[cfg(test)]
+mod loopback;
 pub mod memory;
 pub mod order;
 mod places;

@@ -2,8 +2,9 @@
 
 use candle_core::{Result, Tensor};
 use resnetc_compiler::plan::BlurGeometry;
+use resnetc_compiler::plan::kernel::{BlurPool, BlurPoolBackward};
 
-use super::effects::Effects;
+use super::effects::{Effects, Given};
 
 /// The blur along one axis as a matrix `[out, size]`: rows hold the taps 1/4, 1/2, 1/4, mirrored at the border.
 fn matrix(g: &BlurGeometry, axis: usize, like: &Tensor) -> Result<Tensor> {
@@ -26,14 +27,16 @@ fn both_sides(left: &Tensor, x: &Tensor, right: &Tensor) -> Result<Tensor> {
 }
 
 /// `x [n, c, h, w] -> y [n, c, out, out]`
-pub(super) fn forward(g: &BlurGeometry, inputs: &[Tensor]) -> Result<Effects> {
-    let x = inputs[0].reshape((g.n, g.c, g.h, g.w))?;
-    Ok(both_sides(&matrix(g, 0, &x)?, &x, &matrix(g, 1, &x)?)?.into())
+pub(super) fn forward(k: &BlurPool, given: &Given<'_>) -> Result<Effects> {
+    let g = &k.geometry;
+    let x = given.get("x")?.reshape((g.n, g.c, g.h, g.w))?;
+    Ok(vec![("y", both_sides(&matrix(g, 0, &x)?, &x, &matrix(g, 1, &x)?)?)])
 }
 
 /// `dy [n, c, out, out] -> dx [n, c, h, w]`
-pub(super) fn backward(g: &BlurGeometry, inputs: &[Tensor]) -> Result<Effects> {
-    let dy = inputs[0].reshape((g.n, g.c, g.out[0], g.out[1]))?;
+pub(super) fn backward(k: &BlurPoolBackward, given: &Given<'_>) -> Result<Effects> {
+    let g = &k.geometry;
+    let dy = given.get("dy")?.reshape((g.n, g.c, g.out[0], g.out[1]))?;
     let (vertical, horizontal) = (matrix(g, 0, &dy)?.t()?, matrix(g, 1, &dy)?.t()?);
-    Ok(both_sides(&vertical, &dy, &horizontal)?.into())
+    Ok(vec![("dx", both_sides(&vertical, &dy, &horizontal)?)])
 }

@@ -4,11 +4,11 @@
 //! `Y = W X`, `dX = W^T dY`, `dW = dY X^T`.
 
 use candle_core::{Result, Tensor};
-use resnetc_compiler::ir::op::Epilogue;
 use resnetc_compiler::ir::types::DType;
 use resnetc_compiler::plan::ConvGeometry;
+use resnetc_compiler::plan::kernel::{Conv, ConvBackwardData, ConvBackwardFilter};
 
-use super::effects::Effects;
+use super::effects::{Effects, Given};
 use super::memory::rounded;
 use super::pointwise::finish;
 use super::windows::Windows;
@@ -54,29 +54,31 @@ fn factor(g: &ConvGeometry, tensor: &Tensor) -> Result<Tensor> {
 }
 
 /// `x, weight [, bias] [, residual] -> y`
-pub(super) fn forward(
-    g: &ConvGeometry,
-    bias: bool,
-    epilogue: Epilogue,
-    inputs: &[Tensor],
-) -> Result<Effects> {
-    let y = matrix(g, &factor(g, &inputs[1])?)?.matmul(&columns(g, &factor(g, &inputs[0])?)?)?;
+pub(super) fn forward(k: &Conv, given: &Given<'_>) -> Result<Effects> {
+    let g = &k.geometry;
+    let (x, weight) = (factor(g, given.get("x")?)?, factor(g, given.get("weight")?)?);
+    let y = matrix(g, &weight)?.matmul(&columns(g, &x)?)?;
     let y = y.reshape((g.cout, g.n, g.out[0], g.out[1]))?.transpose(0, 1)?.contiguous()?;
-    let y = if bias { y.broadcast_add(&inputs[2].reshape((1, g.cout, 1, 1))?)? } else { y };
-    Ok(finish(&y, epilogue, inputs.last())?.into())
+    let y = match given.find("bias") {
+        Some(bias) => y.broadcast_add(&bias.reshape((1, g.cout, 1, 1))?)?,
+        None => y,
+    };
+    Ok(vec![("y", finish(&y, given.find("residual"), k.epilogue.act)?)])
 }
 
 /// `dy, weight [, residual] -> dx`
-pub(super) fn backward_data(g: &ConvGeometry, residual: bool, inputs: &[Tensor]) -> Result<Effects> {
+pub(super) fn backward_data(k: &ConvBackwardData, given: &Given<'_>) -> Result<Effects> {
+    let g = &k.geometry;
     let windows = windows(g);
-    let weight = matrix(g, &factor(g, &inputs[1])?)?.transpose(1, 2)?.contiguous()?;
-    let columns = weight.matmul(&results(g, &factor(g, &inputs[0])?)?)?;
+    let weight = matrix(g, &factor(g, given.get("weight")?)?)?.transpose(1, 2)?.contiguous()?;
+    let columns = weight.matmul(&results(g, &factor(g, given.get("dy")?)?)?)?;
     let dx = windows.fold(&columns.reshape((g.cin, windows.taps(), windows.count()))?)?;
-    Ok(finish(&dx, Epilogue { residual, act: None }, inputs.last())?.into())
+    Ok(vec![("dx", finish(&dx, given.find("residual"), None)?)])
 }
 
 /// `x, dy -> dweight`
-pub(super) fn backward_filter(g: &ConvGeometry, inputs: &[Tensor]) -> Result<Effects> {
-    let columns = columns(g, &factor(g, &inputs[0])?)?.transpose(1, 2)?.contiguous()?;
-    Ok(results(g, &factor(g, &inputs[1])?)?.matmul(&columns)?.into())
+pub(super) fn backward_filter(k: &ConvBackwardFilter, given: &Given<'_>) -> Result<Effects> {
+    let g = &k.geometry;
+    let columns = columns(g, &factor(g, given.get("x")?)?)?.transpose(1, 2)?.contiguous()?;
+    Ok(vec![("dweight", results(g, &factor(g, given.get("dy")?)?)?.matmul(&columns)?)])
 }

@@ -1,5 +1,6 @@
 //! Candle's tensors as a device: plans run step by step, each value of the arena in a tensor of its own.
 
+use std::fmt;
 use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
@@ -9,6 +10,7 @@ use resnetc_compiler::ir::graph::Mode;
 use resnetc_compiler::ir::types::DType as Element;
 use resnetc_compiler::plan::{Buffer, BufferId, Plan, Slice, Step};
 
+use super::effects::{Given, made};
 use super::evaluate::evaluate;
 use super::memory::{self, Persistent, decode, encode, rounded};
 use crate::device::{Device, Inputs, ProgramId, Session, run_at_once};
@@ -248,21 +250,18 @@ impl ReferenceSession {
     fn step(&mut self, persistent: &Persistent, plan: &Plan, id: ProgramId, step: &Step) -> Result<()> {
         let inputs: Vec<Tensor> =
             step.inputs.iter().map(|&b| self.get(persistent, plan, id, b)).collect::<Result<_>>()?;
-        let effects = evaluate(&step.kernel, &inputs)
-            .map_err(|e| Error::Device(format!("reference: step {}: {e}", step.name)))?;
-        if effects.outputs.len() != step.outputs.len() {
-            return Err(Error::Device(format!(
-                "reference: step {} has {} outputs, its kernel makes {}",
-                step.name,
-                step.outputs.len(),
-                effects.outputs.len()
-            )));
+        let fault = |why: &dyn fmt::Display| Error::Device(format!("reference: step {}: {why}", step.name));
+        let table = step.kernel.operands().ok_or_else(|| fault(&"its kernel's sizes do not fit together"))?;
+        if table.outputs.len() != step.outputs.len() {
+            let (has, makes) = (step.outputs.len(), table.outputs.len());
+            return Err(fault(&format_args!("it has {has} outputs, its kernel makes {makes}")));
         }
-        for (&buffer, value) in step.outputs.iter().zip(&effects.outputs) {
+        let given = Given::new(&table, &inputs).map_err(|e| fault(&e))?;
+        let effects = evaluate(&step.kernel, &given).map_err(|e| fault(&e))?;
+        let updated = table.inputs.iter().zip(&step.inputs).filter(|(operand, _)| operand.updated);
+        for (operand, &buffer) in table.outputs.iter().zip(&step.outputs).chain(updated) {
+            let value = made(&effects, operand.name).map_err(|e| fault(&e))?;
             self.set(persistent, plan, id, buffer, value)?;
-        }
-        for (input, value) in &effects.updates {
-            self.set(persistent, plan, id, step.inputs[*input], value)?;
         }
         Ok(())
     }

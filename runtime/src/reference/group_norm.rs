@@ -2,10 +2,10 @@
 //! differences from it.
 
 use candle_core::{Result, Tensor};
-use resnetc_compiler::ir::op::{Activation, Epilogue};
 use resnetc_compiler::plan::GroupGeometry;
+use resnetc_compiler::plan::kernel::{GroupApply, GroupBackwardApply, GroupBackwardReduce, GroupStats};
 
-use super::effects::Effects;
+use super::effects::{Effects, Given};
 use super::norm::unactivated;
 use super::pointwise::finish;
 
@@ -30,48 +30,54 @@ fn means(x: &Tensor) -> Result<Tensor> {
 }
 
 /// `(x - mean) * rstd`
-fn normalise(g: &GroupGeometry, x: &Tensor, mean: &Tensor, rstd: &Tensor) -> Result<Tensor> {
-    maps(g, x)?.broadcast_sub(&per_group(g, mean)?)?.broadcast_mul(&per_group(g, rstd)?)
+fn normalise(g: &GroupGeometry, given: &Given<'_>) -> Result<Tensor> {
+    let centred = maps(g, given.get("x")?)?.broadcast_sub(&per_group(g, given.get("mean")?)?)?;
+    centred.broadcast_mul(&per_group(g, given.get("rstd")?)?)
 }
 
 /// `x -> mean, rstd`
-pub(super) fn statistics(g: &GroupGeometry, eps: f32, inputs: &[Tensor]) -> Result<Effects> {
-    let x = maps(g, &inputs[0])?;
+pub(super) fn statistics(k: &GroupStats, given: &Given<'_>) -> Result<Effects> {
+    let g = &k.geometry;
+    let x = maps(g, given.get("x")?)?;
     let mean = means(&x)?;
     let var = means(&x.broadcast_sub(&per_group(g, &mean)?)?.sqr()?)?;
-    let rstd = (var + f64::from(eps))?.sqrt()?.recip()?;
-    Ok(vec![mean, rstd].into())
+    let rstd = (var + f64::from(k.eps))?.sqrt()?.recip()?;
+    Ok(vec![("mean", mean), ("rstd", rstd)])
 }
 
 /// `x, mean, rstd, scale, shift [, residual] -> y`
-pub(super) fn apply(g: &GroupGeometry, epilogue: Epilogue, inputs: &[Tensor]) -> Result<Effects> {
-    let xhat = normalise(g, &inputs[0], &inputs[1], &inputs[2])?;
-    let y = xhat.broadcast_mul(&per_channel(g, &inputs[3])?)?.broadcast_add(&per_channel(g, &inputs[4])?)?;
-    Ok(finish(&y, epilogue, inputs.last())?.into())
+pub(super) fn apply(k: &GroupApply, given: &Given<'_>) -> Result<Effects> {
+    let g = &k.geometry;
+    let y = normalise(g, given)?.broadcast_mul(&per_channel(g, given.get("scale")?)?)?;
+    let y = y.broadcast_add(&per_channel(g, given.get("shift")?)?)?;
+    Ok(vec![("y", finish(&y, given.find("residual"), k.epilogue.act)?)])
 }
 
 /// `dy, x, mean, rstd, scale [, y] -> dscale, dshift, slope, offset`: `dscale = sum(g * xhat)`, `dshift = sum(g)`, `g` the
 /// gradient before the activation; `slope` and `offset` the groups' means of `scale * g * xhat` and `scale * g`.
-pub(super) fn backward_reduce(
-    g: &GroupGeometry,
-    act: Option<Activation>,
-    inputs: &[Tensor],
-) -> Result<Effects> {
-    let dy = unactivated(act, &maps(g, &inputs[0])?, inputs)?;
-    let products = (&dy * normalise(g, &inputs[1], &inputs[2], &inputs[3])?)?;
-    let scale = per_channel(g, &inputs[4])?;
+pub(super) fn backward_reduce(k: &GroupBackwardReduce, given: &Given<'_>) -> Result<Effects> {
+    let g = &k.geometry;
+    let dy = unactivated(k.act, &maps(g, given.get("dy")?)?, given)?;
+    let products = (&dy * normalise(g, given)?)?;
+    let scale = per_channel(g, given.get("scale")?)?;
     let sums = |x: &Tensor| x.sum((0, 3))?.flatten_all();
     let of_groups = |x: &Tensor| means(&x.broadcast_mul(&scale)?);
-    Ok(vec![sums(&products)?, sums(&dy)?, of_groups(&products)?, of_groups(&dy)?].into())
+    Ok(vec![
+        ("dscale", sums(&products)?),
+        ("dshift", sums(&dy)?),
+        ("slope", of_groups(&products)?),
+        ("offset", of_groups(&dy)?),
+    ])
 }
 
 /// `dy, x, mean, rstd, scale, slope, offset [, y] -> dx [, dresidual]`:
 /// `dx = rstd * (scale * g - offset - xhat * slope)`, `dresidual = g`.
-pub(super) fn backward_apply(g: &GroupGeometry, epilogue: Epilogue, inputs: &[Tensor]) -> Result<Effects> {
-    let dy = unactivated(epilogue.act, &maps(g, &inputs[0])?, inputs)?;
-    let xhat = normalise(g, &inputs[1], &inputs[2], &inputs[3])?;
-    let scaled = dy.broadcast_mul(&per_channel(g, &inputs[4])?)?.broadcast_sub(&per_group(g, &inputs[6])?)?;
-    let centred = (scaled - xhat.broadcast_mul(&per_group(g, &inputs[5])?)?)?;
-    let dx = centred.broadcast_mul(&per_group(g, &inputs[3])?)?;
-    Ok(if epilogue.residual { vec![dx, dy] } else { vec![dx] }.into())
+pub(super) fn backward_apply(k: &GroupBackwardApply, given: &Given<'_>) -> Result<Effects> {
+    let g = &k.geometry;
+    let of_group = |name: &str| per_group(g, given.get(name)?);
+    let dy = unactivated(k.epilogue.act, &maps(g, given.get("dy")?)?, given)?;
+    let scaled = dy.broadcast_mul(&per_channel(g, given.get("scale")?)?)?;
+    let sloped = normalise(g, given)?.broadcast_mul(&of_group("slope")?)?;
+    let centred = (scaled.broadcast_sub(&of_group("offset")?)? - sloped)?;
+    Ok(vec![("dx", centred.broadcast_mul(&of_group("rstd")?)?), ("dresidual", dy)])
 }

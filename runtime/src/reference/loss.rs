@@ -1,8 +1,9 @@
 //! Softmax and cross-entropy, with PyTorch's label smoothing: the target is `(1 - s) * onehot(label) + s / classes`.
 
 use candle_core::{DType, Result, Tensor};
+use resnetc_compiler::plan::kernel::{CrossEntropy, CrossEntropyBackward, Softmax};
 
-use super::effects::Effects;
+use super::effects::{Effects, Given};
 
 /// `log(softmax(x))` over the last dimension, the largest logit taken out first.
 fn log_softmax(logits: &Tensor) -> Result<Tensor> {
@@ -20,23 +21,24 @@ fn target(labels: &Tensor, classes: usize, smoothing: f32, dtype: DType) -> Resu
 }
 
 /// `logits -> probabilities`
-pub(super) fn softmax_kernel(rows: usize, classes: usize, inputs: &[Tensor]) -> Result<Effects> {
-    Ok(log_softmax(&inputs[0].reshape((rows, classes))?)?.exp()?.into())
+pub(super) fn softmax_kernel(k: &Softmax, given: &Given<'_>) -> Result<Effects> {
+    let logits = given.get("logits")?.reshape((k.rows, k.classes))?;
+    Ok(vec![("probabilities", log_softmax(&logits)?.exp()?)])
 }
 
 /// `logits, labels -> loss, correct`
-pub(super) fn forward(rows: usize, classes: usize, smoothing: f32, inputs: &[Tensor]) -> Result<Effects> {
-    let logits = inputs[0].reshape((rows, classes))?;
-    let target = target(&inputs[1], classes, smoothing, logits.dtype())?;
-    let loss = ((log_softmax(&logits)? * target)?.sum_all()? / -(rows as f64))?;
-    let hits = logits.argmax(1)?.eq(&inputs[1].flatten_all()?)?;
-    let correct = hits.to_dtype(logits.dtype())?.sum_all()?;
-    Ok(vec![loss, correct].into())
+pub(super) fn forward(k: &CrossEntropy, given: &Given<'_>) -> Result<Effects> {
+    let logits = given.get("logits")?.reshape((k.rows, k.classes))?;
+    let labels = given.get("labels")?;
+    let target = target(labels, k.classes, k.smoothing, logits.dtype())?;
+    let loss = ((log_softmax(&logits)? * target)?.sum_all()? / -(k.rows as f64))?;
+    let hits = logits.argmax(1)?.eq(&labels.flatten_all()?)?;
+    Ok(vec![("loss", loss), ("correct", hits.to_dtype(logits.dtype())?.sum_all()?)])
 }
 
 /// `logits, labels -> dlogits`: `(softmax(logits) - target) / rows`
-pub(super) fn backward(rows: usize, classes: usize, smoothing: f32, inputs: &[Tensor]) -> Result<Effects> {
-    let logits = inputs[0].reshape((rows, classes))?;
-    let target = target(&inputs[1], classes, smoothing, logits.dtype())?;
-    Ok(((log_softmax(&logits)?.exp()? - target)? / rows as f64)?.into())
+pub(super) fn backward(k: &CrossEntropyBackward, given: &Given<'_>) -> Result<Effects> {
+    let logits = given.get("logits")?.reshape((k.rows, k.classes))?;
+    let target = target(given.get("labels")?, k.classes, k.smoothing, logits.dtype())?;
+    Ok(vec![("dlogits", ((log_softmax(&logits)?.exp()? - target)? / k.rows as f64)?)])
 }

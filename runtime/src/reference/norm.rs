@@ -2,9 +2,12 @@
 //! the mean square of the differences from it.
 
 use candle_core::{Result, Tensor};
-use resnetc_compiler::ir::op::{Activation, Epilogue};
+use resnetc_compiler::ir::op::Activation;
+use resnetc_compiler::plan::kernel::{
+    Affine, BnApply, BnBackwardApply, BnBackwardReduce, BnStats, ChannelSum,
+};
 
-use super::effects::Effects;
+use super::effects::{Effects, Given};
 use super::pointwise::{activate_backward, finish};
 
 /// A map as `[images, channels, pixels]`, whether it is `[n, c, h, w]` or `[n, c]`.
@@ -24,101 +27,88 @@ fn sums(x: &Tensor) -> Result<Tensor> {
 }
 
 /// `(x - mean) * rstd`
-fn normalise(x: &Tensor, mean: &Tensor, rstd: &Tensor) -> Result<Tensor> {
-    x.broadcast_sub(&per_channel(mean)?)?.broadcast_mul(&per_channel(rstd)?)
+fn normalise(x: &Tensor, given: &Given<'_>) -> Result<Tensor> {
+    let centred = x.broadcast_sub(&per_channel(given.get("mean")?)?)?;
+    centred.broadcast_mul(&per_channel(given.get("rstd")?)?)
 }
 
 /// `dy -> db`
-pub(super) fn channel_sum(rows: usize, channels: usize, inputs: &[Tensor]) -> Result<Effects> {
-    Ok(sums(&maps(&inputs[0], rows, channels)?)?.into())
+pub(super) fn channel_sum(k: &ChannelSum, given: &Given<'_>) -> Result<Effects> {
+    Ok(vec![("db", sums(&maps(given.get("dy")?, k.rows, k.channels)?)?)])
 }
 
 /// `x, running_mean, running_var -> mean, rstd`; the running statistics take in the batch's mean and unbiased variance.
-pub(super) fn statistics(
-    rows: usize,
-    channels: usize,
-    eps: f32,
-    momentum: f32,
-    inputs: &[Tensor],
-) -> Result<Effects> {
-    let (x, count, momentum) = (maps(&inputs[0], rows, channels)?, rows as f64, f64::from(momentum));
+pub(super) fn statistics(k: &BnStats, given: &Given<'_>) -> Result<Effects> {
+    let (count, momentum) = (k.rows as f64, f64::from(k.momentum));
+    let x = maps(given.get("x")?, k.rows, k.channels)?;
     let mean = (sums(&x)? / count)?;
     let squares = sums(&x.broadcast_sub(&per_channel(&mean)?)?.sqr()?)?;
-    let rstd = ((&squares / count)? + f64::from(eps))?.sqrt()?.recip()?;
+    let rstd = ((&squares / count)? + f64::from(k.eps))?.sqrt()?.recip()?;
     // One row has no unbiased variance: its zero is kept.
     let unbiased = (squares / (count - 1.0).max(1.0))?;
     let blend = |old: &Tensor, new: &Tensor| (old * (1.0 - momentum))? + (new * momentum)?;
-    let updates = vec![(1, blend(&inputs[1], &mean)?), (2, blend(&inputs[2], &unbiased)?)];
-    Ok(Effects { outputs: vec![mean, rstd], updates })
+    let running_mean = blend(given.get("running_mean")?, &mean)?;
+    let running_var = blend(given.get("running_var")?, &unbiased)?;
+    Ok(vec![("mean", mean), ("rstd", rstd), ("running_mean", running_mean), ("running_var", running_var)])
+}
+
+/// `scale * x + shift`, per channel
+fn scaled(x: &Tensor, given: &Given<'_>) -> Result<Tensor> {
+    let scaled = x.broadcast_mul(&per_channel(given.get("scale")?)?)?;
+    scaled.broadcast_add(&per_channel(given.get("shift")?)?)
 }
 
 /// `x, mean, rstd, scale, shift [, residual] -> y`
-pub(super) fn apply(rows: usize, channels: usize, epilogue: Epilogue, inputs: &[Tensor]) -> Result<Effects> {
-    let xhat = normalise(&maps(&inputs[0], rows, channels)?, &inputs[1], &inputs[2])?;
-    let y = xhat.broadcast_mul(&per_channel(&inputs[3])?)?.broadcast_add(&per_channel(&inputs[4])?)?;
-    Ok(finish(&y, epilogue, inputs.last())?.into())
+pub(super) fn apply(k: &BnApply, given: &Given<'_>) -> Result<Effects> {
+    let y = scaled(&normalise(&maps(given.get("x")?, k.rows, k.channels)?, given)?, given)?;
+    Ok(vec![("y", finish(&y, given.find("residual"), k.epilogue.act)?)])
 }
 
 /// `x, scale, shift [, residual] -> y`
-pub(super) fn affine(rows: usize, channels: usize, epilogue: Epilogue, inputs: &[Tensor]) -> Result<Effects> {
-    let y = maps(&inputs[0], rows, channels)?.broadcast_mul(&per_channel(&inputs[1])?)?;
-    let y = y.broadcast_add(&per_channel(&inputs[2])?)?;
-    Ok(finish(&y, epilogue, inputs.last())?.into())
+pub(super) fn affine(k: &Affine, given: &Given<'_>) -> Result<Effects> {
+    let y = scaled(&maps(given.get("x")?, k.rows, k.channels)?, given)?;
+    Ok(vec![("y", finish(&y, given.find("residual"), k.epilogue.act)?)])
 }
 
-/// Gradient behind the normalisation: `dy`, through the activation where there is one (its result is the last operand).
-pub(super) fn unactivated(act: Option<Activation>, dy: &Tensor, inputs: &[Tensor]) -> Result<Tensor> {
-    match (act, inputs.last()) {
-        (Some(act), Some(y)) => activate_backward(act, dy, y),
-        (Some(_) | None, _) => Ok(dy.clone()),
+/// Gradient behind the normalisation: `dy`, through the activation where there is one, by its result `y`.
+pub(super) fn unactivated(act: Option<Activation>, dy: &Tensor, given: &Given<'_>) -> Result<Tensor> {
+    match act {
+        Some(act) => activate_backward(act, dy, given.get("y")?),
+        None => Ok(dy.clone()),
     }
 }
 
-/// The gradient before the activation of a batch normalisation's epilogue, by its last operand: the result, or the shift,
-/// with which what the activation was applied to is computed anew.
+/// The gradient before the activation of a batch normalisation's epilogue, by the activation's result `y`, or by what it
+/// was applied to, computed anew with `scale` and `shift`.
 fn before_activation(
     [rows, channels]: [usize; 2],
-    epilogue: Epilogue,
-    scale: Option<&Tensor>,
-    inputs: &[Tensor],
+    act: Option<Activation>,
+    given: &Given<'_>,
 ) -> Result<Tensor> {
-    let dy = maps(&inputs[0], rows, channels)?;
-    match (epilogue.act, scale, inputs.last()) {
-        (Some(act), Some(scale), Some(shift)) if epilogue.recomputes_sign() => {
-            let x = maps(&inputs[1], rows, channels)?.broadcast_sub(&per_channel(&inputs[2])?)?;
-            let scaled = x.broadcast_mul(&per_channel(&(&inputs[3] * scale)?)?)?;
-            activate_backward(act, &dy, &scaled.broadcast_add(&per_channel(shift)?)?)
-        }
-        (act, _, _) => unactivated(act, &dy, inputs),
-    }
+    let dy = maps(given.get("dy")?, rows, channels)?;
+    let (Some(act), Some(shift)) = (act, given.find("shift")) else { return unactivated(act, &dy, given) };
+    let mean = per_channel(given.get("mean")?)?;
+    let factor = per_channel(&(given.get("rstd")? * given.get("scale")?)?)?;
+    let scaled = maps(given.get("x")?, rows, channels)?.broadcast_sub(&mean)?.broadcast_mul(&factor)?;
+    activate_backward(act, &dy, &scaled.broadcast_add(&per_channel(shift)?)?)
 }
 
 /// `dy, x, mean, rstd [, scale, shift | , y] -> dscale, dshift`: `dscale = sum(g * xhat)`, `dshift = sum(g)`, `g` the gradient before
 /// the activation.
-pub(super) fn backward_reduce(
-    rows: usize,
-    channels: usize,
-    epilogue: Epilogue,
-    inputs: &[Tensor],
-) -> Result<Effects> {
-    let g = before_activation([rows, channels], epilogue, inputs.get(4), inputs)?;
-    let xhat = normalise(&maps(&inputs[1], rows, channels)?, &inputs[2], &inputs[3])?;
-    Ok(vec![sums(&(&g * xhat)?)?, sums(&g)?].into())
+pub(super) fn backward_reduce(k: &BnBackwardReduce, given: &Given<'_>) -> Result<Effects> {
+    let g = before_activation([k.rows, k.channels], k.epilogue.act, given)?;
+    let xhat = normalise(&maps(given.get("x")?, k.rows, k.channels)?, given)?;
+    Ok(vec![("dscale", sums(&(&g * xhat)?)?), ("dshift", sums(&g)?)])
 }
 
 /// `dy, x, mean, rstd, scale, dscale, dshift [, shift | , y] -> dx [, dresidual]`:
 /// `dx = scale * rstd * (g - dshift / rows - xhat * dscale / rows)`, `dresidual = g`.
-pub(super) fn backward_apply(
-    rows: usize,
-    channels: usize,
-    epilogue: Epilogue,
-    inputs: &[Tensor],
-) -> Result<Effects> {
-    let g = before_activation([rows, channels], epilogue, Some(&inputs[4]), inputs)?;
-    let xhat = normalise(&maps(&inputs[1], rows, channels)?, &inputs[2], &inputs[3])?;
-    let mean_of = |sum: &Tensor| per_channel(&(sum / rows as f64)?);
-    let centred = g.broadcast_sub(&mean_of(&inputs[6])?)?;
-    let centred = (centred - xhat.broadcast_mul(&mean_of(&inputs[5])?)?)?;
-    let dx = centred.broadcast_mul(&per_channel(&(&inputs[3] * &inputs[4])?)?)?;
-    Ok(if epilogue.residual { vec![dx, g] } else { vec![dx] }.into())
+pub(super) fn backward_apply(k: &BnBackwardApply, given: &Given<'_>) -> Result<Effects> {
+    let g = before_activation([k.rows, k.channels], k.epilogue.act, given)?;
+    let xhat = normalise(&maps(given.get("x")?, k.rows, k.channels)?, given)?;
+    let mean_of = |sum: &str| per_channel(&(given.get(sum)? / k.rows as f64)?);
+    let centred = g.broadcast_sub(&mean_of("dshift")?)?;
+    let centred = (centred - xhat.broadcast_mul(&mean_of("dscale")?)?)?;
+    let factor = per_channel(&(given.get("rstd")? * given.get("scale")?)?)?;
+    Ok(vec![("dx", centred.broadcast_mul(&factor)?), ("dresidual", g)])
 }

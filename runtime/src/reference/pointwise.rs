@@ -1,13 +1,17 @@
 //! Elementwise kernels, channels put together and taken apart, and option A's shortcut.
 
 use candle_core::{DType, Result, Tensor};
-use resnetc_compiler::ir::op::{Activation, Epilogue};
-use resnetc_compiler::plan::{DropGeometry, PadGeometry};
+use resnetc_compiler::ir::op::Activation;
+use resnetc_compiler::plan::PadGeometry;
+use resnetc_compiler::plan::kernel::{
+    Activate, ActivateBackward, Add, ChannelSlice, Concat, Drop, PadShortcut, PadShortcutBackward, ScaleShift,
+};
 
-use super::effects::Effects;
+use super::effects::{Effects, Given};
+use crate::random::{Key, factors};
 
 /// `act(x)`
-pub(super) fn activate(act: Activation, x: &Tensor) -> Result<Tensor> {
+fn activate(act: Activation, x: &Tensor) -> Result<Tensor> {
     each(x, |x| act.apply(x))
 }
 
@@ -23,21 +27,36 @@ fn each(x: &Tensor, f: impl Fn(f64) -> f64) -> Result<Tensor> {
     Tensor::from_vec(values, x.shape(), x.device())?.to_dtype(x.dtype())
 }
 
-/// `act(y + residual)`, the residual being the last operand where the epilogue has one.
-pub(super) fn finish(y: &Tensor, epilogue: Epilogue, last: Option<&Tensor>) -> Result<Tensor> {
-    let y = match last.filter(|_| epilogue.residual) {
+/// `act(y + residual)`
+pub(super) fn finish(y: &Tensor, residual: Option<&Tensor>, act: Option<Activation>) -> Result<Tensor> {
+    let y = match residual {
         Some(residual) => (y + residual.reshape(y.shape())?)?,
         None => y.clone(),
     };
-    match epilogue.act {
+    match act {
         Some(act) => activate(act, &y),
         None => Ok(y),
     }
 }
 
+/// `x -> act(x)`
+pub(super) fn activation(k: &Activate, given: &Given<'_>) -> Result<Effects> {
+    Ok(vec![("y", activate(k.act, given.get("x")?)?)])
+}
+
+/// `dy, saved -> dx`
+pub(super) fn activation_backward(k: &ActivateBackward, given: &Given<'_>) -> Result<Effects> {
+    Ok(vec![("dx", activate_backward(k.act, given.get("dy")?, given.get("saved")?)?)])
+}
+
 /// `a, b -> act(a + b)`
-pub(super) fn add(act: Option<Activation>, inputs: &[Tensor]) -> Result<Effects> {
-    Ok(finish(&inputs[0], Epilogue { residual: true, act }, inputs.get(1))?.into())
+pub(super) fn add(k: &Add, given: &Given<'_>) -> Result<Effects> {
+    Ok(vec![("y", finish(given.get("a")?, Some(given.get("b")?), k.act)?)])
+}
+
+/// `x -> scale * x + shift`
+pub(super) fn scale_shift(k: &ScaleShift, given: &Given<'_>) -> Result<Effects> {
+    Ok(vec![("y", given.get("x")?.affine(f64::from(k.scale), f64::from(k.shift))?)])
 }
 
 /// A map as `[images, channels, pixels]`.
@@ -46,29 +65,26 @@ fn pixels(x: &Tensor, rows: usize, channels: usize) -> Result<Tensor> {
     x.reshape((images, channels, rows / images))
 }
 
-/// `x0 [n, c0, h, w], x1 [n, c1, h, w], ... -> y [n, c0 + c1 + ..., h, w]`
-pub(super) fn concat(rows: usize, channels: &[usize], inputs: &[Tensor]) -> Result<Effects> {
-    let parts: Result<Vec<Tensor>> = inputs.iter().zip(channels).map(|(x, &c)| pixels(x, rows, c)).collect();
-    Ok(Tensor::cat(&parts?, 1)?.into())
+/// `part [n, c0, h, w], part [n, c1, h, w], ... -> y [n, c0 + c1 + ..., h, w]`
+pub(super) fn concat(k: &Concat, given: &Given<'_>) -> Result<Effects> {
+    let parts = given.all("part").zip(&k.channels).map(|(part, &c)| pixels(part, k.rows, c));
+    Ok(vec![("y", Tensor::cat(&parts.collect::<Result<Vec<_>>>()?, 1)?)])
 }
 
 /// `x [n, c, h, w] -> y [n, taken, h, w]`
-pub(super) fn channel_slice(
-    rows: usize,
-    channels: usize,
-    start: usize,
-    taken: usize,
-    inputs: &[Tensor],
-) -> Result<Effects> {
-    Ok(pixels(&inputs[0], rows, channels)?.narrow(1, start, taken)?.contiguous()?.into())
+pub(super) fn channel_slice(k: &ChannelSlice, given: &Given<'_>) -> Result<Effects> {
+    let x = pixels(given.get("x")?, k.rows, k.channels)?;
+    Ok(vec![("y", x.narrow(1, k.start, k.taken)?.contiguous()?)])
 }
 
-/// `x -> x * factors`; the factors come in the order `[n][h][w][c]`.
-pub(super) fn drop(g: &DropGeometry, factors: &[f64], inputs: &[Tensor]) -> Result<Effects> {
-    let x = &inputs[0];
-    let factors = Tensor::from_slice(factors, (g.n, g.h, g.w, g.c), x.device())?;
+/// `x, seed, step -> x * factors`; the factors come in the order `[n][h][w][c]`.
+pub(super) fn drop(k: &Drop, given: &Given<'_>) -> Result<Effects> {
+    let (g, x) = (&k.geometry, given.get("x")?);
+    let key = Key::new(given.whole("seed")?, given.whole("step")?, k.stream);
+    let factors = factors(g, k.part, k.rate, key);
+    let factors = Tensor::from_vec(factors, (g.n, g.h, g.w, g.c), x.device())?;
     let factors = factors.permute((0, 3, 1, 2))?.contiguous()?.reshape(x.shape())?;
-    Ok((x * factors.to_dtype(x.dtype())?)?.into())
+    Ok(vec![("y", (x * factors.to_dtype(x.dtype())?)?)])
 }
 
 /// Pixels that option A's shortcut takes along one axis.
@@ -78,18 +94,20 @@ fn taken(g: &PadGeometry, axis: usize, like: &Tensor) -> Result<Tensor> {
 }
 
 /// `x [n, cin, h, w] -> y [n, cout, out, out]`
-pub(super) fn pad_shortcut(g: &PadGeometry, inputs: &[Tensor]) -> Result<Effects> {
-    let x = inputs[0].reshape((g.n, g.cin, g.h, g.w))?;
+pub(super) fn pad_shortcut(k: &PadShortcut, given: &Given<'_>) -> Result<Effects> {
+    let g = &k.geometry;
+    let x = given.get("x")?.reshape((g.n, g.cin, g.h, g.w))?;
     let x = x.index_select(&taken(g, 0, &x)?, 2)?.index_select(&taken(g, 1, &x)?, 3)?;
-    Ok(x.pad_with_zeros(1, g.before, g.cout - g.cin - g.before)?.into())
+    Ok(vec![("y", x.pad_with_zeros(1, g.before, g.cout - g.cin - g.before)?)])
 }
 
 /// `dy [n, cout, out, out] -> dx [n, cin, h, w]`
-pub(super) fn pad_shortcut_backward(g: &PadGeometry, inputs: &[Tensor]) -> Result<Effects> {
-    let dy = inputs[0].reshape((g.n, g.cout, g.out[0], g.out[1]))?;
+pub(super) fn pad_shortcut_backward(k: &PadShortcutBackward, given: &Given<'_>) -> Result<Effects> {
+    let g = &k.geometry;
+    let dy = given.get("dy")?.reshape((g.n, g.cout, g.out[0], g.out[1]))?;
     let dy = dy.narrow(1, g.before, g.cin)?.contiguous()?;
     let rows = Tensor::zeros((g.n, g.cin, g.out[0], g.w), dy.dtype(), dy.device())?;
     let rows = rows.index_add(&taken(g, 1, &dy)?, &dy, 3)?;
     let dx = Tensor::zeros((g.n, g.cin, g.h, g.w), dy.dtype(), dy.device())?;
-    Ok(dx.index_add(&taken(g, 0, &dy)?, &rows, 2)?.into())
+    Ok(vec![("dx", dx.index_add(&taken(g, 0, &dy)?, &rows, 2)?)])
 }

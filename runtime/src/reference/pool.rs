@@ -2,8 +2,12 @@
 
 use candle_core::{DType, Result, Tensor};
 use resnetc_compiler::plan::PoolGeometry;
+use resnetc_compiler::plan::kernel::{
+    AvgPool, AvgPoolBackward, GlobalAvgPool, GlobalAvgPoolBackward, GlobalMaxPool, GlobalMaxPoolBackward,
+    MaxPool, MaxPoolBackward,
+};
 
-use super::effects::Effects;
+use super::effects::{Effects, Given};
 use super::windows::Windows;
 
 fn windows(g: &PoolGeometry) -> Windows {
@@ -31,26 +35,28 @@ fn from_map(g: &PoolGeometry, y: &Tensor) -> Result<Tensor> {
 }
 
 /// `x -> y [, positions]`; the first of equal maxima counts, and the border is never one.
-pub(super) fn max(g: &PoolGeometry, positions: bool, inputs: &[Tensor]) -> Result<Effects> {
-    let columns = windows(g).unfold(&inputs[0], f64::NEG_INFINITY)?;
+pub(super) fn max(k: &MaxPool, given: &Given<'_>) -> Result<Effects> {
+    let (g, x) = (&k.geometry, given.get("x")?);
+    let columns = windows(g).unfold(x, f64::NEG_INFINITY)?;
     let largest = columns.max_keepdim(1)?;
-    let y = to_map(g, &largest)?;
-    if !positions {
-        return Ok(y.into());
+    let mut made = vec![("y", to_map(g, &largest)?)];
+    if given.wants("positions") {
+        let pixels = windows(g).unfold(&x.ones_like()?, 0.0)?;
+        let maxima = columns.broadcast_eq(&largest)?.to_dtype(pixels.dtype())?;
+        made.push(("positions", to_map(g, &(maxima * pixels)?.argmax(1)?)?));
     }
-    let pixels = windows(g).unfold(&inputs[0].ones_like()?, 0.0)?;
-    let maxima = columns.broadcast_eq(&largest)?.to_dtype(pixels.dtype())?;
-    Ok(vec![y, to_map(g, &(maxima * pixels)?.argmax(1)?)?].into())
+    Ok(made)
 }
 
 /// `dy, positions -> dx`: each gradient goes to the pixel that was the maximum.
-pub(super) fn max_backward(g: &PoolGeometry, inputs: &[Tensor]) -> Result<Effects> {
+pub(super) fn max_backward(k: &MaxPoolBackward, given: &Given<'_>) -> Result<Effects> {
+    let g = &k.geometry;
     let windows = windows(g);
-    let dy = from_map(g, &inputs[0])?;
-    let positions = from_map(g, &inputs[1].to_dtype(DType::U32)?)?;
+    let dy = from_map(g, given.get("dy")?)?;
+    let positions = from_map(g, &given.get("positions")?.to_dtype(DType::U32)?)?;
     let taps = Tensor::arange(0, windows.taps() as u32, dy.device())?.reshape((1, windows.taps(), 1))?;
     let chosen = positions.broadcast_eq(&taps)?.to_dtype(dy.dtype())?;
-    Ok(windows.fold(&chosen.broadcast_mul(&dy)?)?.into())
+    Ok(vec![("dx", windows.fold(&chosen.broadcast_mul(&dy)?)?)])
 }
 
 /// What each window's sum is divided by, `[1, windows]`: its pixels in the image or, where the padding counts, in the
@@ -73,63 +79,48 @@ fn divisors(g: &PoolGeometry, like: &Tensor) -> Result<Tensor> {
 }
 
 /// `x -> y`
-pub(super) fn avg(g: &PoolGeometry, inputs: &[Tensor]) -> Result<Effects> {
-    let sums = windows(g).unfold(&inputs[0], 0.0)?.sum(1)?;
-    Ok(to_map(g, &sums.broadcast_div(&divisors(g, &sums)?)?)?.into())
+pub(super) fn avg(k: &AvgPool, given: &Given<'_>) -> Result<Effects> {
+    let g = &k.geometry;
+    let sums = windows(g).unfold(given.get("x")?, 0.0)?.sum(1)?;
+    Ok(vec![("y", to_map(g, &sums.broadcast_div(&divisors(g, &sums)?)?)?)])
 }
 
 /// `dy -> dx`
-pub(super) fn avg_backward(g: &PoolGeometry, inputs: &[Tensor]) -> Result<Effects> {
+pub(super) fn avg_backward(k: &AvgPoolBackward, given: &Given<'_>) -> Result<Effects> {
+    let g = &k.geometry;
     let windows = windows(g);
-    let dy = from_map(g, &inputs[0])?;
+    let dy = from_map(g, given.get("dy")?)?;
     let share = dy.broadcast_div(&divisors(g, &dy)?.unsqueeze(0)?)?;
     let columns = share.broadcast_as((g.c, windows.taps(), windows.count()))?.contiguous()?;
-    Ok(windows.fold(&columns)?.into())
+    Ok(vec![("dx", windows.fold(&columns)?)])
 }
 
 /// `x [n, c, h, w] -> y [n, c, 1, 1]`
-pub(super) fn global_avg(
-    images: usize,
-    pixels: usize,
-    channels: usize,
-    inputs: &[Tensor],
-) -> Result<Effects> {
-    Ok((inputs[0].reshape((images, channels, pixels))?.sum(2)? / pixels as f64)?.into())
+pub(super) fn global_avg(k: &GlobalAvgPool, given: &Given<'_>) -> Result<Effects> {
+    let x = given.get("x")?.reshape((k.images, k.channels, k.pixels))?;
+    Ok(vec![("y", (x.sum(2)? / k.pixels as f64)?)])
 }
 
 /// `dy [n, c, 1, 1] -> dx [n, c, h, w]`
-pub(super) fn global_avg_backward(
-    images: usize,
-    pixels: usize,
-    channels: usize,
-    inputs: &[Tensor],
-) -> Result<Effects> {
-    let share = (inputs[0].reshape((images, channels, 1))? / pixels as f64)?;
-    Ok(share.broadcast_as((images, channels, pixels))?.contiguous()?.into())
+pub(super) fn global_avg_backward(k: &GlobalAvgPoolBackward, given: &Given<'_>) -> Result<Effects> {
+    let share = (given.get("dy")?.reshape((k.images, k.channels, 1))? / k.pixels as f64)?;
+    Ok(vec![("dx", share.broadcast_as((k.images, k.channels, k.pixels))?.contiguous()?)])
 }
 
 /// `x [n, c, h, w] -> y [n, c, 1, 1] [, positions]`; the first of equal maxima counts.
-pub(super) fn global_max(
-    images: usize,
-    pixels: usize,
-    channels: usize,
-    positions: bool,
-    inputs: &[Tensor],
-) -> Result<Effects> {
-    let x = inputs[0].reshape((images, channels, pixels))?;
-    let y = x.max(2)?;
-    Ok(if positions { vec![y, x.argmax(2)?] } else { vec![y] }.into())
+pub(super) fn global_max(k: &GlobalMaxPool, given: &Given<'_>) -> Result<Effects> {
+    let x = given.get("x")?.reshape((k.images, k.channels, k.pixels))?;
+    let mut made = vec![("y", x.max(2)?)];
+    if given.wants("positions") {
+        made.push(("positions", x.argmax(2)?));
+    }
+    Ok(made)
 }
 
 /// `dy [n, c, 1, 1], positions -> dx [n, c, h, w]`
-pub(super) fn global_max_backward(
-    images: usize,
-    pixels: usize,
-    channels: usize,
-    inputs: &[Tensor],
-) -> Result<Effects> {
-    let dy = inputs[0].reshape((images, channels, 1))?;
-    let positions = inputs[1].to_dtype(DType::U32)?.reshape((images, channels, 1))?;
-    let all = Tensor::arange(0, pixels as u32, dy.device())?.reshape((1, 1, pixels))?;
-    Ok(positions.broadcast_eq(&all)?.to_dtype(dy.dtype())?.broadcast_mul(&dy)?.into())
+pub(super) fn global_max_backward(k: &GlobalMaxPoolBackward, given: &Given<'_>) -> Result<Effects> {
+    let dy = given.get("dy")?.reshape((k.images, k.channels, 1))?;
+    let positions = given.get("positions")?.to_dtype(DType::U32)?.reshape((k.images, k.channels, 1))?;
+    let all = Tensor::arange(0, k.pixels as u32, dy.device())?.reshape((1, 1, k.pixels))?;
+    Ok(vec![("dx", positions.broadcast_eq(&all)?.to_dtype(dy.dtype())?.broadcast_mul(&dy)?)])
 }

@@ -1,15 +1,12 @@
-//! One training per folder: a lock that is held as long as the training lives.
-//!
-//! The operating system holds it, so it is free the moment its owner is dead, however that came about. The file's text only
-//! says who it is.
+//! One training per folder, as long as the training lives.
 
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{ErrorKind, Read, Seek, Write};
+use std::io::ErrorKind;
 use std::path::Path;
 
 use crate::error::{Error, Result};
+use crate::{files, lock};
 
-/// The file in a training's folder. It stays: taking it away would race with the next one that opens it.
+/// The file in a training's folder. It goes when the training ends; one that a killed training left locks nothing.
 const LOCK: &str = ".lock";
 /// Most that is read of what the owner wrote.
 const NOTE: u64 = 256;
@@ -17,8 +14,7 @@ const NOTE: u64 = 256;
 /// A folder that no other training can have meanwhile.
 #[derive(Debug)]
 pub struct Lock {
-    /// Locked while it is open.
-    _file: File,
+    _lock: lock::Lock,
 }
 
 impl Lock {
@@ -28,46 +24,32 @@ impl Lock {
     /// [`Error::InUse`] where another training has it; where the lock's file cannot be written.
     pub fn take(folder: &Path) -> Result<Lock> {
         let path = folder.join(LOCK);
-        let options = OpenOptions::new().read(true).write(true).create(true).truncate(false).clone();
-        let mut file = options.open(&path).map_err(Error::io(&path))?;
-        lock(&mut file, folder, &path)?;
-        let note = format!("process {}{}\n", std::process::id(), host());
-        let written =
-            file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(note.as_bytes()));
-        written.map_err(Error::io(&path))?;
-        Ok(Lock { _file: file })
+        match lock::Lock::try_take(&path).map_err(Error::io(&path))? {
+            Some(mut lock) => {
+                let note = format!("process {}{}", std::process::id(), host());
+                lock.note(&note).map_err(Error::io(&path))?;
+                Ok(Lock { _lock: lock })
+            }
+            None => {
+                // Who it is helps, but that it is somebody is enough.
+                let by = files::read_text(&path, NOTE).ok().filter(|by| !by.is_empty());
+                let by = by.unwrap_or_else(|| "another process".to_owned());
+                Err(Error::InUse { folder: folder.to_owned(), by })
+            }
+        }
     }
 
-    /// Whether a training could take the folder now. Changes nothing.
+    /// Whether a training could take the folder now.
     ///
     /// # Errors
     /// [`Error::InUse`] where another training has it; where the lock's file cannot be read.
     pub fn probe(folder: &Path) -> Result<()> {
         let path = folder.join(LOCK);
-        match File::open(&path) {
-            Ok(mut file) => lock(&mut file, folder, &path),
+        match path.symlink_metadata() {
+            Ok(_) => Lock::take(folder).map(drop),
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(()),
             Err(error) => Err(Error::io(&path)(error)),
         }
-    }
-}
-
-fn lock(file: &mut File, folder: &Path, path: &Path) -> Result<()> {
-    match file.try_lock() {
-        Ok(()) => Ok(()),
-        Err(TryLockError::WouldBlock) => {
-            let mut by = String::new();
-            // Who it is helps, but that it is somebody is enough.
-            let _ = file.take(NOTE).read_to_string(&mut by);
-            let by = Some(by.trim().to_owned()).filter(|by| !by.is_empty());
-            Err(Error::InUse {
-                folder: folder.to_owned(),
-                by: by.unwrap_or_else(|| "another process".into()),
-            })
-        }
-        // A file system without locks: better a training without one than none.
-        Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => Ok(()),
-        Err(TryLockError::Error(error)) => Err(Error::io(path)(error)),
     }
 }
 
@@ -92,7 +74,9 @@ mod tests {
             assert!(text.contains("another training") && text.contains(&mine), "{text}");
         }
         drop(held);
-        Lock::probe(dir.path()).expect("free again");
+        assert!(!dir.path().join(LOCK).exists());
+        std::fs::write(dir.path().join(LOCK), "process 1").expect("writable");
+        Lock::probe(dir.path()).expect("its owner is dead");
         Lock::take(dir.path()).expect("free again");
     }
 }

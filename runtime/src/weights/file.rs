@@ -1,31 +1,21 @@
 //! Checkpoint files: safetensors, written whole or not at all.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
 
-use half::{bf16, f16};
-use resnetc_compiler::ir::types::Shape;
-use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
-use sha2::{Digest, Sha256};
 
-use super::layout::elements;
+use super::digest::{self, Digest};
+use super::read::{self, METADATA_KEY, read};
 use super::store::ParamStore;
 use crate::error::{Error, Result};
+use crate::files::{self, TEMPORARY};
 
-/// Facts beside the tensors: network, epoch, versions.
-pub type Metadata = BTreeMap<String, String>;
+pub use super::read::Metadata;
 
-/// The one entry of the file's own metadata: a JSON object in it keeps its keys in order, so that equal stores make
-/// equal files.
-const METADATA_KEY: &str = "resnetc";
-
-/// Key of the content's digest in the metadata.
-const DIGEST: &str = "sha256";
-
-/// A store as the bytes of a safetensors file with a digest of its content; equal stores give equal bytes.
+/// A store as the bytes of a safetensors file with a checksum of its content; equal stores give equal bytes.
 pub fn to_bytes(store: &ParamStore, metadata: &Metadata) -> Result<Vec<u8>> {
     let failed = |reason: String| Error::Incompatible(format!("cannot write safetensors: {reason}"));
     let mut views = Vec::with_capacity(store.len());
@@ -35,94 +25,21 @@ pub fn to_bytes(store: &ParamStore, metadata: &Metadata) -> Result<Vec<u8>> {
             .map_err(|e| failed(format!("`{name}`: {e}")))?;
         views.push((name, view));
     }
-    let tensors = views.iter().map(|(name, view)| (*name, view.shape(), view.data()));
+    let mut digest = Digest::default();
+    for (name, view) in &views {
+        digest.tensor(name, view.shape());
+        digest.elements(view.data());
+    }
     let mut metadata = metadata.clone();
-    metadata.insert(DIGEST.to_owned(), digest(tensors, &metadata));
+    metadata.insert(digest::KEY.to_owned(), digest.finish(&metadata));
     let metadata = serde_json::to_string(&metadata).map_err(|e| failed(e.to_string()))?;
     let entry = HashMap::from([(METADATA_KEY.to_owned(), metadata)]);
     safetensors::serialize(views, Some(entry)).map_err(|e| failed(e.to_string()))
 }
 
-/// The store in the bytes of a safetensors file; `path` is for messages. Tensors of whole numbers are left out: PyTorch counts
-/// steps in one beside each batch normalisation, and networks have none.
+/// The store in the bytes of a safetensors file; `path` is for messages.
 pub fn from_bytes(path: &Path, bytes: &[u8]) -> Result<(ParamStore, Metadata)> {
-    let failed = |reason: String| Error::NotSafetensors { path: path.to_owned(), reason };
-    let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| failed(e.to_string()))?;
-    let tensors = SafeTensors::deserialize(bytes).map_err(|e| failed(e.to_string()))?;
-    let mut store = ParamStore::new();
-    for (name, view) in tensors.iter() {
-        if is_integer(view.dtype()) {
-            store.leave_out(name, format!("{:?}", view.dtype()));
-            continue;
-        }
-        let data = floats(&view).ok_or_else(|| failed(format!("`{name}` is of type {:?}", view.dtype())))?;
-        store.insert(today(name), Shape(view.shape().to_vec()), data);
-    }
-    let mut metadata: Metadata =
-        match header.metadata().as_ref().and_then(|entries| entries.get(METADATA_KEY)) {
-            Some(text) => serde_json::from_str(text).map_err(|e| failed(format!("its metadata: {e}")))?,
-            None => Metadata::new(),
-        };
-    if let Some(written) = metadata.remove(DIGEST) {
-        check_digest(path, &tensors, &metadata, &written)?;
-    }
-    Ok((store, metadata))
-}
-
-fn check_digest(path: &Path, tensors: &SafeTensors<'_>, metadata: &Metadata, written: &str) -> Result<()> {
-    let mut views = tensors.tensors();
-    views.sort_by(|a, b| a.0.cmp(&b.0));
-    let views = views.iter().map(|(name, view)| (&**name, view.shape(), view.data()));
-    if digest(views, metadata) == written {
-        return Ok(());
-    }
-    let reason = "it is damaged: its content has not the checksum that it was written with".to_owned();
-    Err(Error::Checkpoint { path: path.to_owned(), reason })
-}
-
-/// SHA-256 of all names, sizes and elements in the names' order, and of the metadata.
-fn digest<'t>(
-    tensors: impl Iterator<Item = (&'t str, &'t [usize], &'t [u8])>,
-    metadata: &Metadata,
-) -> String {
-    let mut hash = Sha256::new();
-    let mut part = |bytes: &[u8]| {
-        hash.update((bytes.len() as u64).to_le_bytes());
-        hash.update(bytes);
-    };
-    for (name, shape, data) in tensors {
-        part(name.as_bytes());
-        part(format!("{shape:?}").as_bytes());
-        part(data);
-    }
-    for (key, value) in metadata {
-        part(key.as_bytes());
-        part(value.as_bytes());
-    }
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// The name by which a tensor goes today: at first, a normalisation's `weight` was called `scale`, its `bias` `shift`.
-fn today(name: &str) -> String {
-    let renamed = [(".scale", ".weight"), (".shift", ".bias")];
-    let stem = |(before, now): (&str, &str)| name.strip_suffix(before).map(|stem| format!("{stem}{now}"));
-    renamed.into_iter().find_map(stem).unwrap_or_else(|| name.to_owned())
-}
-
-fn is_integer(dtype: Dtype) -> bool {
-    use Dtype::{BOOL, I8, I16, I32, I64, U8, U16, U32, U64};
-    matches!(dtype, BOOL | I8 | I16 | I32 | I64 | U8 | U16 | U32 | U64)
-}
-
-fn floats(view: &TensorView<'_>) -> Option<Vec<f32>> {
-    let bytes = view.data();
-    match view.dtype() {
-        Dtype::F32 => Some(elements(bytes)),
-        Dtype::F64 => Some(elements::<f64>(bytes).iter().map(|&x| x as f32).collect()),
-        Dtype::F16 => Some(elements::<f16>(bytes).iter().map(|x| x.to_f32()).collect()),
-        Dtype::BF16 => Some(elements::<bf16>(bytes).iter().map(|x| x.to_f32()).collect()),
-        _ => None,
-    }
+    read(path, bytes, bytes.len() as u64)
 }
 
 /// Writes a checkpoint atomically.
@@ -132,8 +49,14 @@ pub fn save(path: &Path, store: &ParamStore, metadata: &Metadata) -> Result<()> 
 
 /// Reads a checkpoint.
 pub fn load(path: &Path) -> Result<(ParamStore, Metadata)> {
-    let bytes = fs::read(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
-    from_bytes(path, &bytes)
+    let (content, size) = files::open(path).map_err(Error::io(path))?;
+    read(path, content, size)
+}
+
+/// Floating-point numbers in a checkpoint, which is not read further than its header.
+pub fn numbers(path: &Path) -> Result<usize> {
+    let (content, size) = files::open(path).map_err(Error::io(path))?;
+    read::numbers(path, content, size)
 }
 
 /// Writes a file so that at any time, power cuts included, the path holds the old contents or the new, never a part:
@@ -160,8 +83,9 @@ pub fn write_atomic_after(path: &Path, bytes: &[u8], clear: impl FnOnce() -> Res
 
 /// A temporary file with these contents, on the disk.
 fn stage(folder: &Path, bytes: &[u8]) -> io::Result<tempfile::NamedTempFile> {
+    files::sweep(folder);
     let mut builder = tempfile::Builder::new();
-    builder.prefix(".resnetc-");
+    builder.prefix(TEMPORARY).suffix(files::TEMPORARY_END);
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
@@ -174,6 +98,8 @@ fn stage(folder: &Path, bytes: &[u8]) -> io::Result<tempfile::NamedTempFile> {
         None => e,
     };
     let mut file = builder.tempfile_in(folder).map_err(unnamed)?;
+    // Tells others that somebody is at work; where there are no locks, its age does.
+    let _ = file.as_file().try_lock();
     file.write_all(bytes)?;
     file.as_file().sync_all()?;
     Ok(file)
@@ -181,6 +107,9 @@ fn stage(folder: &Path, bytes: &[u8]) -> io::Result<tempfile::NamedTempFile> {
 
 #[cfg(test)]
 mod tests {
+    use half::bf16;
+    use resnetc_compiler::ir::types::Shape;
+
     use super::*;
 
     fn store() -> ParamStore {
@@ -198,6 +127,7 @@ mod tests {
         save(&path, &ParamStore::new(), &Metadata::new()).expect("written");
         save(&path, &store(), &metadata).expect("replaced");
         assert_eq!(load(&path).expect("read"), (store(), metadata));
+        assert_eq!(numbers(&path).expect("read"), 8);
         let names = fs::read_dir(folder.path()).expect("listed").count();
         assert_eq!(names, 1, "no temporary file is left");
     }
@@ -274,6 +204,65 @@ mod tests {
             let text = error.to_string();
             assert!(text.starts_with("model.safetensors: no safetensors file"), "{text}");
         }
+    }
+
+    /// A file with that header and room for its data, which is a hole.
+    fn with_header(header: &str, data: u64) -> (tempfile::TempDir, std::path::PathBuf) {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("model.safetensors");
+        let start = (header.len() as u64).to_le_bytes();
+        fs::write(&path, [&start, header.as_bytes()].concat()).expect("written");
+        let file = File::options().write(true).open(&path).expect("there");
+        file.set_len(8 + header.len() as u64 + data).expect("a hole");
+        (folder, path)
+    }
+
+    #[test]
+    fn a_file_that_is_too_large_is_refused_unread() {
+        const TERABYTES: u64 = 1 << 42;
+        let large =
+            format!(r#"{{"x":{{"dtype":"F32","shape":[{}],"data_offsets":[0,{TERABYTES}]}}}}"#, 1u64 << 40);
+        let (_folder, path) = with_header(&large, TERABYTES);
+        let error = load(&path).expect_err("too large").to_string();
+        assert!(error.contains("it has 1099511627776 numbers, the largest networks have "), "{error}");
+        // More than the header tells of: another file altogether, such as zeros without end.
+        let small = r#"{"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#;
+        for (header, reason) in
+            [(small, "cut off, or damaged"), ("", "its header: "), ("{}", "by its header 10: ")]
+        {
+            let (_folder, path) = with_header(header, TERABYTES);
+            let error = load(&path).expect_err("not what the header tells").to_string();
+            assert!(error.contains(reason), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_header_beyond_the_file_is_refused() {
+        for length in [1u64 << 62, 100_000_001, 3] {
+            let error = from_bytes(Path::new("x"), &[&length.to_le_bytes()[..], b"{}"].concat());
+            let error = error.expect_err("no such header").to_string();
+            assert!(error.ends_with(&format!("its header cannot be {length} bytes long")), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_regular_file_is_refused() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let error = load(folder.path()).expect_err("a folder").to_string();
+        assert!(error.ends_with("it is a folder, no regular file"), "{error}");
+        if cfg!(unix) {
+            let error = load(Path::new("/dev/zero")).expect_err("a device").to_string();
+            assert_eq!(error, "/dev/zero: it is a device, no regular file");
+        }
+    }
+
+    #[test]
+    fn tensors_larger_than_what_is_read_at_a_time_are_whole() {
+        let data: Vec<f32> = (0..600_001).map(|i| i as f32).collect();
+        let mut store = ParamStore::new();
+        store.insert("x", Shape::from([data.len()]), data);
+        let bytes = to_bytes(&store, &Metadata::new()).expect("serialised");
+        assert_eq!(from_bytes(Path::new("x"), &bytes).expect("read").0, store);
     }
 
     #[test]

@@ -3,8 +3,10 @@
 //! A [`ParamStore`] keeps every tensor in its canonical form: `f32`, row-major in the order of its logical shape
 //! (convolution weights `[cout, cin / groups, kh, kw]`, linear weights `[out, in]`), whatever layout a plan uses.
 
+mod digest;
 pub mod file;
 pub mod layout;
+mod read;
 pub mod recipe;
 mod store;
 

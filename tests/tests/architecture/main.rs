@@ -196,6 +196,28 @@ fn the_environment_is_read_in_one_place() {
     }
 }
 
+/// Files are opened in one place, which looks first at what they are and how large.
+#[test]
+fn files_are_opened_with_care() {
+    let opens = ["fs::read(", "read_to_string(", "read_to_end(", "File::open(", ".read(true)"];
+    let known = [
+        // What the system tells of itself is a file by name only.
+        "/proc/",
+        // To be synced.
+        "File::open(folder).and_then(|folder| folder.sync_all())",
+        // Not yet: specs.
+        "fs::File::open(path)?.take(limit)",
+    ];
+    let elsewhere = |path: &str| path.starts_with("tests/") || path == "runtime/src/files.rs";
+    for (path, code) in code("").filter(|(path, _)| !elsewhere(path)) {
+        for line in code.iter().take_while(|line| !line.contains("mod tests {")) {
+            let open = opens.iter().any(|call| line.contains(call));
+            let known = known.iter().any(|known| line.contains(known));
+            assert!(!open || known, "{path}: {line}");
+        }
+    }
+}
+
 /// The library answers with values; what people see is the command line's.
 #[test]
 fn the_library_prints_nothing() {

@@ -22,16 +22,12 @@ use crate::cpu::maps::{MapDst, MapSrc};
 use crate::cpu::memory::Memory;
 use crate::cpu::simd::Isa;
 use crate::cpu::threads::ThreadPool;
+use crate::random::Key;
 
 /// Reproducible numbers in `-1..1`, different for each seed.
-pub fn numbers(len: usize, seed: u32) -> Vec<f32> {
-    let mut state = seed.wrapping_mul(2_654_435_761).wrapping_add(12_345);
-    std::iter::repeat_with(|| {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (state >> 8) as f32 / (1 << 23) as f32 - 1.0
-    })
-    .take(len)
-    .collect()
+pub fn numbers(len: usize, seed: u64) -> Vec<f32> {
+    let key = Key::new(seed, 0, 0);
+    (0..len as u32).map(|i| (key.bits(i) >> 8) as f32 / (1 << 23) as f32 - 1.0).collect()
 }
 
 pub fn geometry(n: usize, size: [usize; 2], channels: [usize; 2], attrs: ConvAttrs) -> Option<ConvGeometry> {

@@ -11,7 +11,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::cpu::simd::Isa;
 use crate::error::{Error, Result};
+use crate::files;
 use crate::weights::file::write_atomic;
+
+/// Most bytes of the file: some hundred a layer.
+const LARGEST: u64 = 64 << 20;
 
 /// Which of a layer's convolutions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -141,7 +145,7 @@ impl Cache {
     /// Where the file cannot be read or is no such file.
     pub fn load(&self) -> Result<Tuning> {
         let io = |source| Error::Io { path: self.path.clone(), source };
-        let text = match std::fs::read_to_string(&self.path) {
+        let text = match files::read_text(&self.path, LARGEST) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Tuning::default()),
             read => read.map_err(io)?,
         };
