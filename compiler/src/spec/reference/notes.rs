@@ -166,6 +166,7 @@ train:
 ```yaml
 extends: resnet20
 train:
+  epochs: 30
   schedule: {multistep: {milestones: [15, 25], gamma: 0.1}}
 ```
 ",

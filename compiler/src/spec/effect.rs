@@ -1,0 +1,146 @@
+//! Keys that have no effect beside what else the spec says: errors where nothing can be meant by them, else warnings. What a
+//! base wrote is not complained of: the spec that extends it meant something else.
+
+use std::sync::Arc;
+
+use super::language::tree::Unit;
+use super::resolved::ResolvedSpec;
+use super::sections::layers::{HEAD, TRANSITION};
+use super::sections::network::OUTPUTS;
+use super::sections::norm::NORM;
+use super::sections::shortcut::SHORTCUT;
+use super::sections::units::{STYLE, UNITS, Units};
+use super::used::Used;
+use super::yaml::merge;
+use super::yaml::node::{Kind, Node};
+use super::yaml::read::Reader;
+use crate::diagnostic::Diagnostic;
+use crate::source::{SourceId, Span};
+
+/// Notes all keys without effect.
+pub(super) fn check(reader: &mut Reader<'_>, tree: &Node, units: &Units<'_>, spec: &ResolvedSpec) {
+    let check = Check { tree, spec, used: Used::of(spec) };
+    check.style(reader, units);
+    check.transition(reader);
+    check.shortcut(reader);
+    check.norm(reader);
+    check.init(reader);
+    check.units(reader);
+    check.without_head(reader);
+}
+
+struct Check<'t> {
+    tree: &'t Node,
+    spec: &'t ResolvedSpec,
+    used: Used,
+}
+
+impl Check<'_> {
+    /// The value of a key that the spec itself has, or an override.
+    fn own(&self, reader: &Reader<'_>, path: &[&str]) -> Option<Span> {
+        let node = path.iter().try_fold(self.tree, |node, key| node.get(key))?;
+        self.is_own(reader, node.span.source).then_some(node.span)
+    }
+
+    fn is_own(&self, reader: &Reader<'_>, source: SourceId) -> bool {
+        source == self.tree.span.source || merge::is_override(reader.sources, source)
+    }
+
+    fn called(&self) -> impl Iterator<Item = &Arc<Unit>> {
+        self.spec.stages.iter().flat_map(|stage| &stage.units).map(|unit| &unit.unit)
+    }
+
+    fn style(&self, reader: &mut Reader<'_>, units: &Units<'_>) {
+        // The default may be said anywhere.
+        let Some(span) = self.own(reader, &[STYLE.name]).filter(|_| units.is_v1()) else { return };
+        let message = "`style` has no effect";
+        if !self.called().any(|unit| units.has_styles(unit)) {
+            let fault = Diagnostic::error(message, span, "no unit here is the built-in `bottleneck`");
+            reader.fault(
+                fault.help("take `style` out: a unit of one's own says itself which layer has the stride"),
+            );
+            return;
+        }
+        let all = self.spec.stages.iter().flat_map(|stage| &stage.units);
+        let mut strides =
+            all.filter(|unit| units.has_styles(&unit.unit)).filter_map(|unit| unit.arg("stride"));
+        if strides.all(|stride| stride == 1.0) {
+            let warning = Diagnostic::warning(message, span, "no `bottleneck` here has a stride");
+            reader.warnings.push(warning.help("take it out, or give a stage a `stride`"));
+        }
+    }
+
+    fn transition(&self, reader: &mut Reader<'_>) {
+        if self.spec.stages.len() > 1 {
+            return;
+        }
+        if let Some(span) = self.own(reader, &[TRANSITION.name]) {
+            let fault = Diagnostic::error("`transition` has no effect", span, "there is one stage");
+            reader.fault(fault.help("a transition stands between two stages: take it out, or add a stage"));
+        }
+    }
+
+    fn shortcut(&self, reader: &mut Reader<'_>) {
+        let Some(span) = self.own(reader, &[SHORTCUT.name]).filter(|_| !self.used.shortcut) else { return };
+        let warning = Diagnostic::warning("`shortcut` has no effect", span, "no unit here has a `shortcut`");
+        reader
+            .warnings
+            .push(warning.help("take the key out, or add `shortcut` in a unit: `main + shortcut`"));
+    }
+
+    fn norm(&self, reader: &mut Reader<'_>) {
+        let Some(span) = self.own(reader, &[NORM.name]).filter(|_| !self.used.plain_norm) else { return };
+        let warning = Diagnostic::warning("`norm` has no effect", span, "there is no `bn` without arguments");
+        reader.warnings.push(warning.help("take the key out, or write `bn` where it is meant"));
+    }
+
+    fn init(&self, reader: &mut Reader<'_>) {
+        for (key, used, what) in [
+            ("conv", self.used.conv, "the network has no convolution"),
+            ("linear", self.used.linear, "the network has neither a linear layer nor a bias"),
+        ] {
+            let Some(span) = self.own(reader, &["init", key]).filter(|_| !used) else { continue };
+            let warning = Diagnostic::warning(format!("`init.{key}` has no effect"), span, what);
+            reader.warnings.push(warning.help("take it out"));
+        }
+    }
+
+    fn units(&self, reader: &mut Reader<'_>) {
+        let Some(Node { kind: Kind::Map(entries), .. }) = self.tree.get(UNITS.name) else { return };
+        let called = |span: Span| self.called().any(|unit| inside(unit.name.span, span));
+        let unused = entries.iter().map(|entry| entry.span).filter(|&span| !called(span));
+        let unused: Vec<Span> = unused.filter(|span| self.is_own(reader, span.source)).collect();
+        for span in unused {
+            let warning = Diagnostic::warning("a unit is never used", span, "no stage calls it");
+            reader.warnings.push(warning.help("call it by `unit`, or take it out"));
+        }
+    }
+
+    /// Of a network without a head, the last output is its end.
+    fn without_head(&self, reader: &mut Reader<'_>) {
+        if self.spec.head.layers.is_some() {
+            return;
+        }
+        let lost: Vec<usize> =
+            (1..=self.spec.stages.len()).filter(|&s| !self.spec.reaches_result(s)).collect();
+        if let (Some(first), Some(node)) = (lost.first(), self.tree.get(OUTPUTS.name)) {
+            let last = self.spec.stages.len();
+            let stages =
+                if *first == last { format!("stage{last}") } else { format!("stage{first} to stage{last}") };
+            let warning =
+                Diagnostic::warning(format!("no result depends on {stages}"), node.span, "the last result");
+            reader
+                .warnings
+                .push(warning.label(self.spec.head.span, "no head").help("add an output, or leave them out"));
+        }
+        if let (Some(span), Some(_)) = (self.own(reader, &["train"]), self.own(reader, &[HEAD.name])) {
+            let warning =
+                Diagnostic::warning("`train` has no effect", span, "without a head nothing is trained");
+            reader.warnings.push(warning.label(self.spec.head.span, "no head"));
+        }
+    }
+}
+
+fn inside(inner: Span, outer: Span) -> bool {
+    inner.source == outer.source && outer.start <= inner.start && inner.end <= outer.end
+}
