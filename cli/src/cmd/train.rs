@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use resnetc::error::WIDTH;
 use resnetc::{Spec, SpecOptions, Trainer};
 use resnetc_compiler::datasets::{DEFAULT, Facts};
 use resnetc_compiler::ir::graph::Mode;
@@ -39,6 +40,9 @@ pub fn train(
     let summary = spec.compile(&target)?.summary;
     let out = folder(&spec, dataset, args)?;
     let images = data::load(dataset, &setup.places, output)?;
+    if let Some(warnings) = spec.training_warnings(images.train.len(), output.color, WIDTH)? {
+        output.warn(&warnings);
+    }
     if args.overwrite {
         for file in remains(&out)? {
             std::fs::remove_file(&file).map_err(Error::io(&file))?;

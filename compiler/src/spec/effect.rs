@@ -9,7 +9,8 @@ use super::sections::layers::{HEAD, TRANSITION};
 use super::sections::network::OUTPUTS;
 use super::sections::norm::NORM;
 use super::sections::shortcut::SHORTCUT;
-use super::sections::units::{STYLE, UNITS, Units};
+use super::sections::stages::STAGES;
+use super::sections::units::{STYLE, UNIT, UNITS, Units};
 use super::used::Used;
 use super::yaml::merge;
 use super::yaml::node::{Kind, Node};
@@ -20,6 +21,7 @@ use crate::source::{SourceId, Span};
 /// Notes all keys without effect.
 pub(super) fn check(reader: &mut Reader<'_>, tree: &Node, units: &Units<'_>, spec: &ResolvedSpec) {
     let check = Check { tree, spec, used: Used::of(spec) };
+    check.unit(reader);
     check.style(reader, units);
     check.transition(reader);
     check.shortcut(reader);
@@ -48,6 +50,19 @@ impl Check<'_> {
 
     fn called(&self) -> impl Iterator<Item = &Arc<Unit>> {
         self.spec.stages.iter().flat_map(|stage| &stage.units).map(|unit| &unit.unit)
+    }
+
+    fn unit(&self, reader: &mut Reader<'_>) {
+        let names_one = |group: &Node| group.get(UNIT.name).is_some();
+        let each = |stage: &Node| match &stage.kind {
+            Kind::List(groups) => groups.iter().all(names_one),
+            Kind::Map(_) | Kind::Scalar { .. } => names_one(stage),
+        };
+        let Some(Node { kind: Kind::List(stages), .. }) = self.tree.get(STAGES.name) else { return };
+        if let Some(span) = self.own(reader, &[UNIT.name]).filter(|_| stages.iter().all(each)) {
+            let warning = Diagnostic::warning("`unit` has no effect", span, "each stage names its own");
+            reader.warnings.push(warning.help("take it out"));
+        }
     }
 
     fn style(&self, reader: &mut Reader<'_>, units: &Units<'_>) {

@@ -103,6 +103,12 @@ fn factors(train: &TrainConfig, keys: &KeySpans) -> Vec<Diagnostic> {
         Schedule::Multistep { gamma: 1.0, .. } => {
             idle("schedule.multistep.gamma", "the learning rate never changes", "times 1");
         }
+        Schedule::OneCycle { peak: 0.0, .. } if keys.get("train.schedule.one_cycle.start").is_some() => {
+            idle("schedule.one_cycle.start", "`start` has no effect", "the peak is at the beginning");
+        }
+        Schedule::OneCycle { peak: 1.0, .. } if keys.get("train.schedule.one_cycle.end").is_some() => {
+            idle("schedule.one_cycle.end", "`end` has no effect", "the peak is at the end");
+        }
         Schedule::Step { .. }
         | Schedule::Multistep { .. }
         | Schedule::Constant
