@@ -15,7 +15,7 @@ use super::used::Used;
 use super::yaml::merge;
 use super::yaml::node::{Kind, Node};
 use super::yaml::read::Reader;
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, Severity};
 use crate::source::{SourceId, Span};
 
 /// Notes all keys without effect.
@@ -52,6 +52,17 @@ impl Check<'_> {
         self.spec.stages.iter().flat_map(|stage| &stage.units).map(|unit| &unit.unit)
     }
 
+    /// A fault, unless an override changed what stands under the other keys, so that the spec itself may mean something.
+    fn refuse(&self, reader: &mut Reader<'_>, idle: Diagnostic, span: Span, others: &[&str]) {
+        let over = |node: &Node| any(node, &mut |part| merge::is_override(reader.sources, part.span.source));
+        let changed = others.iter().filter_map(|key| self.tree.get(key)).any(over);
+        if changed && !merge::is_override(reader.sources, span.source) {
+            reader.warnings.push(Diagnostic { severity: Severity::Warning, ..idle });
+        } else {
+            reader.fault(idle);
+        }
+    }
+
     fn unit(&self, reader: &mut Reader<'_>) {
         let names_one = |group: &Node| group.get(UNIT.name).is_some();
         let each = |stage: &Node| match &stage.kind {
@@ -70,10 +81,9 @@ impl Check<'_> {
         let Some(span) = self.own(reader, &[STYLE.name]).filter(|_| units.is_v1()) else { return };
         let message = "`style` has no effect";
         if !self.called().any(|unit| units.has_styles(unit)) {
-            let fault = Diagnostic::error(message, span, "no unit here is the built-in `bottleneck`");
-            reader.fault(
-                fault.help("take `style` out: a unit of one's own says itself which layer has the stride"),
-            );
+            let idle = Diagnostic::error(message, span, "no unit here is the built-in `bottleneck`")
+                .help("take `style` out: a unit of one's own says itself which layer has the stride");
+            self.refuse(reader, idle, span, &[UNIT.name, UNITS.name, STAGES.name]);
             return;
         }
         let all = self.spec.stages.iter().flat_map(|stage| &stage.units);
@@ -90,8 +100,9 @@ impl Check<'_> {
             return;
         }
         if let Some(span) = self.own(reader, &[TRANSITION.name]) {
-            let fault = Diagnostic::error("`transition` has no effect", span, "there is one stage");
-            reader.fault(fault.help("a transition stands between two stages: take it out, or add a stage"));
+            let idle = Diagnostic::error("`transition` has no effect", span, "there is one stage")
+                .help("a transition stands between two stages: take it out, or add a stage");
+            self.refuse(reader, idle, span, &[STAGES.name]);
         }
     }
 
@@ -154,6 +165,16 @@ impl Check<'_> {
             reader.warnings.push(warning.label(self.spec.head.span, "no head"));
         }
     }
+}
+
+/// Whether a value, or one in it, is wanted.
+fn any(node: &Node, wanted: &mut dyn FnMut(&Node) -> bool) -> bool {
+    wanted(node)
+        || match &node.kind {
+            Kind::Scalar { .. } => false,
+            Kind::List(items) => items.iter().any(|item| any(item, wanted)),
+            Kind::Map(entries) => entries.iter().any(|entry| any(&entry.value, wanted)),
+        }
 }
 
 fn inside(inner: Span, outer: Span) -> bool {
