@@ -30,6 +30,40 @@ fn every_command_refuses_a_wrong_spec_with_2() {
     }
 }
 
+/// What `check` refuses, each command refuses in the same words: nothing of a spec is wrong for one of them alone.
+#[test]
+fn every_command_refuses_what_check_refuses() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let tiny = std::fs::read_to_string("tests/specs/tiny.yaml").expect("readable");
+    let head = "head: global_avgpool -> linear(classes)";
+    for (name, wrong) in [
+        ("maps", tiny.replace(head, "head: conv1x1(classes) -> bn -> global_avgpool")),
+        ("classes", tiny.replace(head, "head: global_avgpool -> linear(100)")),
+        ("expect", format!("{tiny}expect: {{params: 1}}\n")),
+    ] {
+        let file = folder.path().join(format!("{name}.yaml"));
+        std::fs::write(&file, wrong).expect("written");
+        let file = file.to_str().expect("UTF-8");
+        let told = stderr(&run(&["check", file]));
+        assert!(told.contains(file), "{told}");
+        for args in [
+            &["build", file][..],
+            &["build", file, "--train"],
+            &["run", file],
+            &["run", file, "--train", "shapes10", "--out", "/nonexistent/out"],
+            &["explain", file, "stem"],
+            &["lint", file],
+            &["diff", "tests/specs/tiny.yaml", file],
+            &["verify", file],
+            &["bench", file],
+        ] {
+            let output = run(args);
+            assert_eq!(output.status.code(), Some(2), "{args:?}: {}", stderr(&output));
+            assert!(stderr(&output).contains(&told), "{args:?}: {}\n{told}", stderr(&output));
+        }
+    }
+}
+
 #[test]
 fn a_name_that_is_no_spec_is_wrong_usage() {
     let output = run(&["build", "resnet51"]);

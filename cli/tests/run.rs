@@ -132,3 +132,33 @@ fn nothing_to_resume_is_said() {
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("nothing to resume"), "{}", stderr(&output));
 }
+
+/// Batch normalisation of one value, and milestones that no step reaches: said before the training begins.
+#[test]
+fn what_trains_to_nothing_is_warned_of_first() {
+    use std::io::{BufRead, BufReader};
+    use std::process::Stdio;
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = folder.path().join("out");
+    let out = out.to_str().expect("UTF-8");
+    let sets = [
+        "head=global_avgpool -> conv1x1(8) -> bn -> relu -> flatten -> linear(classes)",
+        "train.batch_size=1",
+        "train.schedule.multistep.milestones=[1, 900000]",
+        "train.schedule.multistep.by=step",
+    ];
+    let sets: Vec<&str> = sets.iter().flat_map(|set| ["--set", *set]).collect();
+    let args = ["run", "tests/specs/tiny.yaml", "--train", "shapes10", "--out", out, "--epochs", "1"];
+    let mut command = common::resnetc(&[&args[..], &sets].concat());
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts");
+    let mut told = String::new();
+    let mut lines = BufReader::new(child.stderr.take().expect("piped"));
+    while !told.contains("a milestone lies behind the end of the training") {
+        assert!(lines.read_line(&mut told).expect("UTF-8") > 0, "{told}");
+    }
+    assert!(told.contains("batch normalisation over one value per channel"), "{told}");
+    assert!(told.contains("every batch has one image"), "{told}");
+    child.kill().expect("it runs");
+    child.wait().expect("it ends");
+}

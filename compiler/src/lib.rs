@@ -58,7 +58,8 @@ pub fn compile(spec: &ResolvedSpec, target: &Target) -> Result<Compiled, Vec<Dia
     Ok(Compiled { graph, plan, summary, passes })
 }
 
-/// What the network is, before anything is done to run it: the first half of [`compile`], without `expect`.
+/// What the network is, before anything is done to run it: the first half of [`compile`]. What the spec expects of its
+/// figures is not looked at: [`build::check_expect`] does.
 ///
 /// # Errors
 /// All mistakes of the spec that only its shapes show.

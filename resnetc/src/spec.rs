@@ -8,8 +8,9 @@ use resnetc_compiler::backend::Backend;
 use resnetc_compiler::diagnostic::Diagnostic;
 use resnetc_compiler::diagnostic::render::render;
 use resnetc_compiler::ir::graph::Mode;
+use resnetc_compiler::lint::{Subject, before_training};
 use resnetc_compiler::plan::Plan;
-use resnetc_compiler::report::{Compiled, Network, Target};
+use resnetc_compiler::report::{Compiled, Network, Summary, Target};
 use resnetc_compiler::source::SourceMap;
 use resnetc_compiler::spec::limits::Limits;
 use resnetc_compiler::spec::{self, Request, ResolvedSpec, builtin};
@@ -122,6 +123,18 @@ impl Spec {
         (!warnings.is_empty()).then(|| render(warnings, &self.sources, color, width))
     }
 
+    /// What has to be said before a training on so many images begins, drawn as [`Faults::render`] does; `None` where there is
+    /// nothing. What [`Spec::warnings`] says is not in it.
+    ///
+    /// # Errors
+    /// See [`Spec::figures`].
+    pub fn training_warnings(&self, images: usize, color: bool, width: usize) -> Result<Option<String>> {
+        let network = self.network()?;
+        let subject = Subject { spec: &self.resolved, graph: &network.graph };
+        let warnings = before_training(&subject, images);
+        Ok((!warnings.is_empty()).then(|| render(&warnings, &self.sources, color, width)))
+    }
+
     /// Mistakes that the compiler found in this spec, as an error that can show them.
     pub fn faults(&self, diagnostics: Vec<Diagnostic>) -> Error {
         Error::Spec(Faults::new(diagnostics, Arc::clone(&self.sources)))
@@ -130,8 +143,22 @@ impl Spec {
     /// What the network is, for one image: every layer a node, every shortcut decided.
     ///
     /// # Errors
-    /// [`Error::Spec`] with the mistakes that only shapes show.
+    /// [`Error::Spec`] with the mistakes that only shapes and figures show: those of [`Spec::compile`].
     pub fn expand(&self) -> Result<Network> {
+        let network = self.network()?;
+        let faults = resnetc_compiler::build::check_expect(&self.resolved, &network.summary);
+        if faults.is_empty() { Ok(network) } else { Err(self.faults(faults)) }
+    }
+
+    /// What the network is in numbers, whatever the spec expects of them.
+    ///
+    /// # Errors
+    /// [`Error::Spec`] with the mistakes that only shapes show.
+    pub fn figures(&self) -> Result<Summary> {
+        Ok(self.network()?.summary)
+    }
+
+    fn network(&self) -> Result<Network> {
         let target = Target::new(Mode::Infer, 1);
         resnetc_compiler::expand(&self.resolved, &target).map_err(|faults| self.faults(faults))
     }

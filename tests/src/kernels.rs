@@ -333,7 +333,7 @@ fn pad(r: &mut Rng) -> PadGeometry {
     let cout = cin + r.range(0, 40);
     let stride = [r.range(1, 2), r.range(1, 2)];
     let out = [h.div_ceil(stride[0]), w.div_ceil(stride[1])];
-    PadGeometry { n: r.range(1, 3), h, w, cin, cout, before: (cout - cin) / 2, stride, out }
+    PadGeometry { n: r.range(1, 3), h, w, cin, cout, before: r.range(0, cout - cin), stride, out }
 }
 
 fn sgd(r: &mut Rng) -> SgdAttrs {

@@ -1,12 +1,14 @@
 //! The gradient of every operator against finite differences in double precision, and fused against unfused.
 
+use resnetc_compiler::build::build;
 use resnetc_compiler::ir::graph::{Graph, Mode, Value};
 use resnetc_compiler::ir::op::{
     Activation, AvgPool, BlurPool, Concat, ConvAttrs, Drop, DropPart, Epilogue, GlobalAvgPool, GlobalMaxPool,
-    Mul, Op, PoolAttrs, ScaleShift, ShortcutRule,
+    Mul, Op, PadChannels, PoolAttrs, ScaleShift, ShortcutRule,
 };
 use resnetc_compiler::pass::PassId;
 use resnetc_tests::nets::{Net, square};
+use resnetc_tests::specs::resolve;
 use resnetc_tests::training::{Session, assert_gradients, compile_without};
 
 /// Passes without which every operator has its own forward and backward kernels.
@@ -311,6 +313,46 @@ fn concatenation_of_a_value_with_itself() {
         let last = net.conv("last", twice, [8, 4], square(3, 1, 1), false);
         (net.act("act", last, Activation::Sigmoid), 4)
     }));
+}
+
+#[test]
+fn padded_channels() {
+    for (before, channels) in [(0, 7), (2, 9), (3, 7)] {
+        check(around(|net, x| {
+            let padded = net.add("pad", Op::PadChannels(PadChannels { channels, before }), &[x]);
+            let last = net.conv("last", padded, [channels, 4], square(3, 1, 1), false);
+            (net.act("act", last, Activation::Sigmoid), 4)
+        }));
+    }
+}
+
+/// Beside the gradient that reaches the input on another way.
+#[test]
+fn pooled_and_padded_shortcut() {
+    check(around(|net, x| {
+        let attrs = pool([2; 2], 2, 0, true, false);
+        let main = net.conv("main", x, [4, 7], square(3, 2, 1), false);
+        let main = net.bn("bn", main, 7);
+        let pooled = net.add("pool", Op::AvgPool(AvgPool { attrs }), &[x]);
+        let padded = net.add("pad", Op::PadChannels(PadChannels { channels: 7, before: 0 }), &[pooled]);
+        let sum = net.sum("sum", main, padded);
+        (net.act("act", sum, Activation::Relu), 7)
+    }));
+}
+
+/// In the middle of a head, and where logits are means of maps.
+#[test]
+fn flattened_maps() {
+    for head in [
+        "global_maxpool -> flatten -> sigmoid -> linear(classes)",
+        "conv1x1(classes) -> global_avgpool -> flatten",
+    ] {
+        let text = format!(
+            "name: flat\ninput: [2, 5, 4]\nclasses: 3\nstem: conv3x3(4) -> tanh\nunit: basic\n\
+             stages:\n  - {{depth: 1, filters: 4}}\nhead: {head}\n"
+        );
+        check(build(&resolve(&text), Mode::Train, 3).expect("a right spec"));
+    }
 }
 
 #[test]

@@ -13,6 +13,8 @@ use crate::report::explain::Explainer;
 /// Runs the command.
 pub fn explain(args: &ExplainArgs, output: &Output) -> Result {
     let loaded = spec::load(&args.spec, &spec::options(&args.overrides), output)?;
+    // A spec that another command refuses is refused here too.
+    loaded.expand()?;
     let spec = loaded.resolved();
     let mode = if args.train { Mode::Train } else { Mode::Infer };
     let batch = args.batch.unwrap_or(if args.train { spec.train.batch_size } else { 1 });

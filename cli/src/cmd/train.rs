@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use resnetc::error::WIDTH;
 use resnetc::train::Start;
 use resnetc::{Spec, SpecOptions, Trainer};
 use resnetc_compiler::datasets::{DEFAULT, Facts};
@@ -45,6 +46,9 @@ pub fn train(
     // Before the pictures, which may take long.
     check_folder(&out, &start).map_err(advise)?;
     let images = data::load(dataset, &setup.places, output)?;
+    if let Some(warnings) = spec.training_warnings(images.train.len(), output.color, WIDTH)? {
+        output.warn(&warnings);
+    }
 
     let signals = Signals::catch()?;
     let trainer = Trainer::builder(&spec, images).out(&out).start(start).stop(Arc::clone(&signals.stop));

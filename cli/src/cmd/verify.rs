@@ -90,7 +90,7 @@ fn examine(row: &mut Row, limits: Limits, output: &Output) -> Result {
     let spec = spec::load(&row.file, &SpecOptions { limits, ..SpecOptions::default() }, output)?;
     row.name = Some(spec.name().to_owned());
     row.expect = stated(spec.resolved());
-    let summary = spec.expand()?.summary;
+    let summary = spec.figures()?;
     (row.params, row.macs) = (Some(summary.params), Some(summary.macs));
     spec.plan(Mode::Infer, 1, Backend::CPU)?;
     Ok(spec.check()?)

@@ -11,6 +11,7 @@ use crate::ops;
 use crate::source::Span;
 use crate::spec::ResolvedSpec;
 use crate::spec::language::place::Place;
+use crate::spec::language::tree::Name;
 
 pub(super) type Result<T> = std::result::Result<T, Box<Diagnostic>>;
 
@@ -42,6 +43,13 @@ pub(super) struct Like {
     pub(super) made: Option<Map>,
 }
 
+/// A feature map that a unit binds.
+#[derive(Debug)]
+pub(super) struct Bound<'s> {
+    pub(super) name: &'s Name,
+    pub(super) node: NodeId,
+}
+
 /// Names for numbers.
 pub(super) fn numbers<const N: usize>(values: [(&str, f64); N]) -> Scope {
     values.into_iter().map(|(name, value)| (name.to_string(), Item::Number(value))).collect()
@@ -65,6 +73,10 @@ pub(super) struct Builder<'s> {
     /// What its nodes' names begin with, `stage1.unit0`.
     pub(super) region: String,
     pub(super) counts: HashMap<&'static str, usize>,
+    /// Whether a normalisation in front of a shortcut starts with scale 0.
+    pub(super) zeroed: bool,
+    /// What the units before the last result bind.
+    pub(super) bound: Vec<Bound<'s>>,
 }
 
 impl<'s> Builder<'s> {
@@ -84,6 +96,8 @@ impl<'s> Builder<'s> {
             part: Part::Network,
             region: String::new(),
             counts: HashMap::new(),
+            zeroed: false,
+            bound: Vec::new(),
         }
     }
 

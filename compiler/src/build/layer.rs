@@ -4,8 +4,8 @@ use super::builder::{Builder, Map, Result};
 use crate::diagnostic::Diagnostic;
 use crate::ir::graph::{NodeId, Value};
 use crate::ir::op::{
-    Activate, Activation, AvgPool, BlurPool, ChannelConv, Conv, ConvAttrs, Drop, DropPart, Epilogue,
-    GlobalAvgPool, GlobalMaxPool, Init, Linear, MaxPool, Mul, Norm, Op, Param, Recipe, Role,
+    Activate, Activation, AvgPool, BlurPool, ChannelConv, Conv, ConvAttrs, Drop, DropPart, Epilogue, Flatten,
+    GlobalAvgPool, GlobalMaxPool, Init, Linear, MaxPool, Mul, Norm, Op, PadChannels, Param, Recipe, Role,
 };
 use crate::ir::types::Shape;
 use crate::source::Span;
@@ -49,6 +49,8 @@ impl Builder<'_> {
             Layer::ChannelConv { kernel } => self.channel_conv(kernel, span, x)?,
             Layer::Eca { kernel } => self.eca(kernel, span, x)?,
             Layer::Linear { out, bias } => self.linear(out, bias, span, x)?,
+            Layer::Flatten => same(self.node("flatten", Op::Flatten(Flatten), span, &[x.value])?),
+            Layer::PadChannels { out, before } => self.pad_channels(out, before, span, x)?,
         })
     }
 
@@ -125,6 +127,21 @@ impl Builder<'_> {
         }
         let op = Op::Mul(Mul { epilogue: Epilogue::default() });
         Ok(Map { value: self.node("mul", op, span, &[x.value, gate.value])?.into(), channels: x.channels })
+    }
+
+    fn pad_channels(&mut self, out: usize, before: usize, span: Span, x: Map) -> Result<Map> {
+        if before.saturating_add(x.channels) > out {
+            let zeros =
+                if before == 0 { String::new() } else { format!(" and {before} of zeros before them") };
+            let text = format!("{} channels{zeros} are more than {out}", x.channels);
+            let fault = Diagnostic::error("padding can only add channels", span, text);
+            return Err(Box::new(fault.help("`conv1x1(f)` takes a map to fewer channels")));
+        }
+        if out == x.channels {
+            return Ok(x);
+        }
+        let op = Op::PadChannels(PadChannels { channels: out, before });
+        Ok(Map { value: self.node("pad", op, span, &[x.value])?.into(), channels: out })
     }
 
     fn linear(&mut self, out: usize, bias: bool, span: Span, x: Map) -> Result<Map> {

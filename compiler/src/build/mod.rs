@@ -10,6 +10,7 @@ mod builder;
 mod expect;
 mod layer;
 mod network;
+mod reach;
 mod shortcut;
 mod value;
 
@@ -25,5 +26,16 @@ pub use expect::check_expect;
 pub fn build(spec: &ResolvedSpec, mode: Mode, batch: usize) -> Result<Graph, Vec<Diagnostic>> {
     let mut builder = Builder::new(spec, mode, batch);
     builder.network(batch).map_err(|fault| vec![*fault])?;
-    Ok(builder.graph)
+    let mut faults = reach::lost(&builder.graph, &builder.bound);
+    if spec.init.zero_last_bn && !builder.zeroed {
+        faults.push(nothing_zeroed(spec));
+    }
+    if faults.is_empty() { Ok(builder.graph) } else { Err(faults) }
+}
+
+fn nothing_zeroed(spec: &ResolvedSpec) -> Diagnostic {
+    let span = spec.keys.nearest("init.zero_last_bn").unwrap_or(spec.name.span);
+    let text = "no branch that is added to a shortcut ends in one";
+    let fault = Diagnostic::error("`zero_last_bn` finds no normalisation", span, text);
+    fault.help("end the main branch with `bn`, or take `zero_last_bn` out")
 }

@@ -1,16 +1,17 @@
 //! The network from its input to its results: stem, stages and their units, head, loss.
 
-use super::builder::{Builder, Item, Map, Result, numbers};
+use super::builder::{Bound, Builder, Item, Map, Result, numbers};
 use crate::diagnostic::Diagnostic;
 use crate::ir::graph::{Mode, Value};
 use crate::ir::op::{CrossEntropy, Input, Labels, Op};
 use crate::ir::origin::Part;
+use crate::ir::types::Shape;
 use crate::spec::language::place::Place;
 use crate::spec::language::tree::Call;
 use crate::spec::language::variables;
 use crate::spec::sections::stages::UnitSpec;
 
-impl Builder<'_> {
+impl<'s> Builder<'s> {
     /// All nodes, and what the network's results are.
     pub(super) fn network(&mut self, batch: usize) -> Result<()> {
         let spec = self.spec;
@@ -32,10 +33,34 @@ impl Builder<'_> {
             }
         }
         let logits = match &spec.head.layers {
-            Some(layers) => Some(self.straight(Part::Head, layers, map)?.value),
+            Some(layers) => Some(self.logits(layers, map)?),
             None => None,
         };
         self.outputs(logits, results, batch)
+    }
+
+    /// The head's result, which has to be one number for each class, in inference as in training. Where a mistake stands
+    /// before it, shape inference tells that one.
+    fn logits(&mut self, layers: &[Call], map: Map) -> Result<Value> {
+        let value = self.straight(Part::Head, layers, map)?.value;
+        let classes = &self.spec.classes;
+        let Some(shape) = self.type_of(value).map(|ty| &ty.shape) else { return Ok(value) };
+        let one = shape.0.get(1..).unwrap_or_default();
+        if one == [classes.value] {
+            return Ok(value);
+        }
+        let span = layers.last().map_or(self.spec.head.span, |call| call.span);
+        let text = format!("{} for one image", Shape(one.to_vec()));
+        let fault = Diagnostic::error("the head does not end in one number for each class", span, text);
+        let fault = fault.label(classes.span, format!("{} classes", classes.value));
+        Err(Box::new(
+            fault.help(match one {
+                &[c, 1, 1] if c == classes.value => "end the head with `-> flatten`".to_owned(),
+                [_] => "`linear(classes)` gives as many; or correct `classes`".to_owned(),
+                _ => "end the head with `global_avgpool -> linear(classes)`; `head: none` gives feature maps"
+                    .to_owned(),
+            }),
+        ))
     }
 
     fn outputs(&mut self, logits: Option<Value>, stages: Vec<(String, Value)>, batch: usize) -> Result<()> {
@@ -70,7 +95,7 @@ impl Builder<'_> {
         self.pipeline(calls, map, &scope)
     }
 
-    fn unit(&mut self, spec: &UnitSpec, x: Map) -> Result<Map> {
+    fn unit(&mut self, spec: &'s UnitSpec, x: Map) -> Result<Map> {
         self.enter(Part::Unit { stage: spec.place.stage, unit: spec.place.unit });
         self.place = Some(spec.place);
         let mut scope = numbers(spec.place.values());
@@ -80,6 +105,9 @@ impl Builder<'_> {
         scope.extend(spec.args.iter().map(|(name, value)| (name.clone(), Item::Number(*value))));
         for binding in &spec.unit.bindings {
             let item = self.value(&binding.value, &scope)?;
+            if let (Item::Map(map), true) = (item, self.spec.reaches_result(spec.place.stage)) {
+                self.bound.push(Bound { name: &binding.name, node: map.value.node });
+            }
             scope.insert(binding.name.text.clone(), item);
         }
         match scope.get("out") {

@@ -7,53 +7,65 @@ use crate::ir::op::{Init, Op, Param, Shortcut, ShortcutRule};
 use crate::ops::ShortcutChange;
 use crate::source::Span;
 use crate::spec::language::layer::Layer;
-use crate::spec::language::tree::{Arg, Call};
-use crate::spec::language::variables;
+use crate::spec::language::tree::{Arg, Call, Expr};
+use crate::spec::language::{functions, variables};
 use crate::spec::sections::shortcut::Rule;
 
 impl Builder<'_> {
-    /// `shortcut`, built once for a term of a sum, or `shortcut(pre)`.
+    /// `shortcut`, built once for a term of a sum, or that of another value.
     pub(super) fn shortcut_call(&mut self, call: &Call, scope: &Scope) -> Result<Map> {
         let like = self.like.expect("a mention of the shortcut waits for its sum");
-        let pre = match call.args.as_deref() {
-            Some([Arg { value, .. }]) => Some(self.map(value, scope)?),
-            _ => None,
-        };
-        if let (None, Some(made)) = (pre, like.made) {
+        let Some(&Item::Map(x)) = scope.get("x") else { unreachable!("every unit has an x") };
+        if let Some(value) = self.read_value(call, x, like) {
+            let value = self.map(value, scope)?;
+            return self.shortcut(value, like, call.span);
+        }
+        if let (None, Some(made)) = (&call.args, like.made) {
             return Ok(made);
         }
-        let made = self.shortcut(scope, pre, like, call.span)?;
-        if let (None, Some(like)) = (pre, &mut self.like) {
+        let made = self.shortcut(x, like, call.span)?;
+        if let (None, Some(like)) = (&call.args, &mut self.like) {
             like.made = Some(made);
         }
         Ok(made)
     }
 
-    /// What has parameters reads `pre`, where it is given; what has none reads the unit's input.
-    fn shortcut(&mut self, scope: &Scope, pre: Option<Map>, like: Like, span: Span) -> Result<Map> {
-        let Some(&Item::Map(x)) = scope.get("x") else { unreachable!("every unit has an x") };
+    /// What `shortcut(a)` reads: `a`; of `shortcut(same=a, changed=b)` the one of the case that the unit's input is in.
+    /// Nothing where it reads the input itself.
+    fn read_value<'c>(&self, call: &'c Call, x: Map, like: Like) -> Option<&'c Expr> {
+        let args = call.args.as_deref()?;
+        let case = if self.is_same(x, like) { functions::SAME } else { functions::CHANGED };
+        let wanted = |arg: &&Arg| arg.name.as_ref().is_none_or(|name| name.text == case);
+        args.iter().find(wanted).map(|arg| &arg.value)
+    }
+
+    /// A value through the rule that holds for it.
+    fn shortcut(&mut self, x: Map, like: Like, span: Span) -> Result<Map> {
         if self.spec.init.zero_last_bn {
             self.zero_scale(like.map.value.node);
         }
-        let sizes = self.size(x).zip(self.size(like.map));
-        let change = sizes.map(|(x, main)| ShortcutChange::between(x, main));
-        let same = x.channels == like.map.channels && change.flatten().is_none_or(|change| change.is_none());
+        let change = self.change(x, like);
         let spec = self.spec;
-        let rule = if same { &spec.shortcut.same } else { &spec.shortcut.changed };
+        let rule = if self.is_same(x, like) { &spec.shortcut.same } else { &spec.shortcut.changed };
         match rule {
-            Rule::Named(rule) => {
-                let projects = match rule {
-                    ShortcutRule::Identity | ShortcutRule::Pad => false,
-                    ShortcutRule::Projection => !same,
-                    ShortcutRule::AlwaysProject => true,
-                };
-                let x = pre.filter(|_| projects).unwrap_or(x);
-                self.named(*rule, x, like, span)
-            }
+            Rule::Named(rule) => self.named(*rule, x, like, span),
             // No stride leads there: shape inference says so.
             Rule::Layers(_) if change == Some(None) => self.named(ShortcutRule::Projection, x, like, span),
-            Rule::Layers(calls) => self.ruled(calls, pre.unwrap_or(x), like, change.flatten(), span),
+            Rule::Layers(calls) => self.ruled(calls, x, like, change.flatten(), span),
         }
+    }
+
+    /// What would make a value fit the main branch; the inner `None` where nothing does, the outer one where sizes are not
+    /// known.
+    fn change(&self, x: Map, like: Like) -> Option<Option<ShortcutChange>> {
+        let (x, main) = self.size(x).zip(self.size(like.map))?;
+        Some(ShortcutChange::between(x, main))
+    }
+
+    /// Whether a value has the main branch's shape.
+    fn is_same(&self, x: Map, like: Like) -> bool {
+        let change = self.change(x, like).flatten();
+        x.channels == like.map.channels && change.is_none_or(|change| change.is_none())
     }
 
     fn size(&self, map: Map) -> Option<[usize; 4]> {
@@ -127,6 +139,7 @@ impl Builder<'_> {
         let scale = self.graph.operands(node)[1].node;
         if let Op::Param(Param { init, .. }) = &mut self.graph.node_mut(scale).op {
             *init = Init::Constant(0.0);
+            self.zeroed = true;
         }
     }
 }
@@ -144,6 +157,8 @@ fn is_idle_pooling(layer: &Layer) -> bool {
         | Layer::GlobalMaxPool
         | Layer::ChannelConv { .. }
         | Layer::Eca { .. }
+        | Layer::Flatten
+        | Layer::PadChannels { .. }
         | Layer::Linear { .. }
         | Layer::Scale(_) => false,
     }

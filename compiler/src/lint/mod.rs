@@ -4,7 +4,12 @@
 //! Rules about training speak only of specs that say how they are trained.
 
 mod bf16_channels;
+mod identity;
+mod norm_bias;
 mod norm_decay;
+mod norm_momentum;
+mod one_value;
+mod pixels;
 mod shortcut;
 mod stem;
 mod subject;
@@ -12,6 +17,8 @@ mod warmup;
 mod zero_init;
 
 use crate::diagnostic::Diagnostic;
+use crate::spec::train::By;
+use crate::spec::train::effect::beyond_the_end;
 
 pub use subject::Subject;
 
@@ -43,6 +50,11 @@ pub const RULES: &[Rule] = &[
         check: shortcut::check,
     },
     Rule {
+        name: "no-identity",
+        source: "He et al. 2016, Identity Mappings in Deep Residual Networks, sections 3.1 and 4.1, tables 1 and 2",
+        check: identity::check,
+    },
+    Rule {
         name: "no-zero-init",
         source: "Goyal et al. 2017, Accurate, Large Minibatch SGD, section 5.1; He et al. 2018, Bag of Tricks, section 3.1",
         check: zero_init::check,
@@ -56,6 +68,31 @@ pub const RULES: &[Rule] = &[
         name: "no-warmup",
         source: "Goyal et al. 2017, Accurate, Large Minibatch SGD, section 2.2",
         check: warmup::check,
+    },
+    Rule {
+        name: "one-value",
+        source: "PyTorch, torch.nn.functional.batch_norm: expected more than 1 value per channel when training",
+        check: one_value::check,
+    },
+    Rule {
+        name: "norm-momentum",
+        source: "PyTorch, torch.nn.BatchNorm2d: the note on its momentum",
+        check: norm_momentum::check,
+    },
+    Rule {
+        name: "norm-bias",
+        source: "Ioffe and Szegedy 2015, Batch Normalization, section 3.2",
+        check: norm_bias::check,
+    },
+    Rule {
+        name: "pixel-statistics",
+        source: "PyTorch, torchvision.transforms.Normalize: of images that `ToTensor` has scaled to 0..1",
+        check: pixels::statistics,
+    },
+    Rule {
+        name: "augmentation-beyond-image",
+        source: "He et al. 2015, Deep Residual Learning, section 4.2; DeVries and Taylor 2017, Cutout, section 4",
+        check: pixels::augmentation,
     },
     Rule {
         name: "bf16-channels",
@@ -73,6 +110,16 @@ pub struct Finding {
     pub diagnostic: Diagnostic,
 }
 
+/// What only the number of the training's images shows: batches of one image, schedules in steps that end before they have an
+/// effect. It is told before the first step.
+pub fn before_training(subject: &Subject<'_>, images: usize) -> Vec<Diagnostic> {
+    let train = &subject.spec.train;
+    let steps = images.div_ceil(train.batch_size.max(1)).saturating_mul(train.epochs);
+    let mut warnings = one_value::in_training(subject, images);
+    warnings.extend(beyond_the_end(train, &subject.spec.keys, By::Step, steps));
+    warnings
+}
+
 /// Asks all rules.
 pub fn lint(subject: &Subject<'_>) -> Vec<Finding> {
     let ask = |rule: &'static Rule| {
@@ -80,3 +127,6 @@ pub fn lint(subject: &Subject<'_>) -> Vec<Finding> {
     };
     RULES.iter().flat_map(ask).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,6 +10,7 @@ mod channel_conv;
 mod concat;
 mod conv;
 mod drop;
+mod flatten;
 mod global_pool;
 pub mod gradient;
 mod group_norm;
@@ -19,6 +20,7 @@ pub mod lowering;
 mod mul;
 mod norm;
 pub mod operator;
+mod pad_channels;
 mod pool;
 mod scale_shift;
 mod shortcut;
@@ -67,6 +69,8 @@ pub fn operator(op: &Op) -> &dyn Operator {
         Op::Linear(op) => op,
         Op::Shortcut(op) => op,
         Op::PadShortcut(op) => op,
+        Op::PadChannels(op) => op,
+        Op::Flatten(op) => op,
         Op::Softmax(op) => op,
         Op::CrossEntropy(op) => op,
         Op::ConvBackwardData(op) => op,
@@ -87,6 +91,7 @@ pub fn operator(op: &Op) -> &dyn Operator {
         Op::LinearBackwardData(op) => op,
         Op::LinearBackwardFilter(op) => op,
         Op::PadShortcutBackward(op) => op,
+        Op::FlattenBackward(op) => op,
         Op::CrossEntropyBackward(op) => op,
         Op::Update(op) => op,
     }

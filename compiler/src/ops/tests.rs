@@ -3,9 +3,10 @@
 use super::*;
 use crate::ir::op::{
     Activation, Add, AvgPool, BatchNorm, BatchNormBackward, ChannelSum, Conv, ConvAttrs, ConvBackwardData,
-    ConvBackwardFilter, ConvInit, CrossEntropy, Epilogue, Fan, GlobalAvgPool, GroupNorm, GroupNormBackward,
-    Init, Linear, LinearBackwardData, LinearBackwardFilter, MaxPool, MaxPoolBackward, Norm, PadShortcut,
-    PadShortcutBackward, PoolAttrs, SgdAttrs, Shortcut, ShortcutRule, Update, UpdateRule,
+    ConvBackwardFilter, ConvInit, CrossEntropy, Epilogue, Fan, Flatten, FlattenBackward, GlobalAvgPool,
+    GroupNorm, GroupNormBackward, Init, Linear, LinearBackwardData, LinearBackwardFilter, MaxPool,
+    MaxPoolBackward, Norm, PadChannels, PadShortcut, PadShortcutBackward, PoolAttrs, SgdAttrs, Shortcut,
+    ShortcutRule, Update, UpdateRule,
 };
 use crate::ir::types::{DType, Shape, TensorType};
 
@@ -190,6 +191,26 @@ fn shortcuts_refuse_what_their_rule_cannot_do() {
     let backward =
         Op::PadShortcutBackward(PadShortcutBackward { stride: [2; 2], input: Shape::from([1, 8, 7, 7]) });
     assert_eq!(infers(&backward, &[map([1, 16, 4, 4])]), "f32 1x8x7x7");
+}
+
+#[test]
+fn channels_are_padded_where_they_fit() {
+    let pad = |before| Op::PadChannels(PadChannels { channels: 16, before });
+    assert_eq!(infers(&pad(0), &[map([1, 8, 7, 7])]), "f32 1x16x7x7");
+    assert_eq!(infers(&pad(8), &[map([1, 8, 7, 7])]), "f32 1x16x7x7");
+    assert!(infers(&pad(9), &[map([1, 8, 7, 7])]).contains("are more than 16"));
+    assert!(infers(&pad(usize::MAX), &[map([1, 8, 7, 7])]).contains("are more than 16"));
+}
+
+#[test]
+fn maps_of_one_pixel_are_flattened() {
+    let flatten = Op::Flatten(Flatten);
+    assert_eq!(infers(&flatten, &[map([2, 8, 1, 1])]), "f32 2x8");
+    assert_eq!(infers(&flatten, &[TensorType::f32([2, 8])]), "f32 2x8");
+    assert!(infers(&flatten, &[map([2, 8, 1, 2])]).contains("maps of one pixel"));
+    let backward = Op::FlattenBackward(FlattenBackward { input: Shape::from([2, 8, 1, 1]) });
+    assert_eq!(infers(&backward, &[TensorType::f32([2, 8])]), "f32 2x8x1x1");
+    assert!(infers(&backward, &[TensorType::f32([2, 9])]).contains("the gradient"));
 }
 
 #[test]

@@ -52,7 +52,7 @@ pub fn front() -> Vec<Pass> {
         Pass::new(PassId::InferShapes, Typed, infer_shapes::run),
         // Needs shapes: whether they change decides what a shortcut becomes.
         Pass::new(PassId::ExpandShortcuts, Expanded, expand_shortcuts::run),
-        // A binding of a unit that nothing uses is legal, and costs nothing from here on.
+        // What one unit binds and only others read, and stages behind the last output.
         Pass::new(PassId::DeadCode, Expanded, dead_code::run),
     ]
 }

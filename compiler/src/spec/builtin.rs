@@ -1,4 +1,4 @@
-//! What is compiled in: the units `basic` and `bottleneck`, the shortcut rule D, and the shipped specs.
+//! What is compiled in: the units `basic` and `bottleneck`, shortcut rules of layers, and the shipped specs.
 
 use crate::diagnostic::suggest::nearest_of;
 use crate::source::{SourceId, SourceMap};
@@ -36,15 +36,35 @@ pub const HEAD_NAME: &str = "<builtin>/head";
 /// The head of a spec that has none.
 pub const HEAD: &str = "global_avgpool -> linear(classes)";
 
-/// What a spec calls the shortcut rule D.
-pub const POOLED_RULE: &str = "pooled_projection";
-
-/// Name of the source with that rule.
-pub const RULE_NAME: &str = "<builtin>/shortcut";
+/// A shortcut rule that is made of layers. Where input and main branch have one shape, it is the identity.
+#[derive(Debug)]
+pub struct LayeredRule {
+    /// What a spec calls it.
+    pub name: &'static str,
+    /// Name of the source with its layers.
+    pub source: &'static str,
+    /// Its layers, in the unit language.
+    pub layers: &'static str,
+}
 
 /// He et al. 2018 ("Bag of Tricks"), ResNet-D, as timm pads it: mean of the pixels that a stride would skip, then the
 /// projection.
-pub const RULE: &str = "avgpool2x2(stride, ceil, count_padding=false) -> conv1x1(out) -> bn";
+pub const POOLED_PROJECTION: &LayeredRule = &LayeredRule {
+    name: "pooled_projection",
+    source: "<builtin>/shortcut",
+    layers: "avgpool2x2(stride, ceil, count_padding=false) -> conv1x1(out) -> bn",
+};
+
+/// Han et al. 2017 ("Deep Pyramidal Residual Networks"), as in the authors' code: mean of the pixels that a stride would
+/// skip, zeros behind the input's channels.
+pub const POOLED_PAD: &LayeredRule = &LayeredRule {
+    name: "pooled_pad",
+    source: "<builtin>/pooled_pad",
+    layers: "avgpool2x2(stride, ceil, count_padding=false) -> pad_channels(out)",
+};
+
+/// All of them.
+pub const LAYERED_RULES: [&LayeredRule; 2] = [POOLED_PROJECTION, POOLED_PAD];
 
 /// Sources of these texts, which spans point into.
 #[derive(Debug, Clone, Copy)]
@@ -53,8 +73,8 @@ pub struct Texts {
     pub units: SourceId,
     /// The head of a spec without one.
     pub head: SourceId,
-    /// The layers of the shortcut rule D.
-    pub rule: SourceId,
+    /// Those of [`LAYERED_RULES`].
+    pub rules: [SourceId; LAYERED_RULES.len()],
 }
 
 impl Texts {
@@ -63,7 +83,7 @@ impl Texts {
         Texts {
             units: sources.add(UNITS_NAME, UNITS),
             head: sources.add(HEAD_NAME, HEAD),
-            rule: sources.add(RULE_NAME, RULE),
+            rules: LAYERED_RULES.map(|rule| sources.add(rule.source, rule.layers)),
         }
     }
 }

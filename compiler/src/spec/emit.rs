@@ -5,14 +5,16 @@ use std::fmt::{self, Write};
 use super::language::print::Layers;
 use super::language::tree::Unit;
 use super::resolved::ResolvedSpec;
+use super::sections::init::InitSpec;
 use super::sections::shortcut::{self, Rule};
 use super::sections::stages::{StageSpec, UnitSpec};
 use super::sections::train::{Augment, By, Keep, Schedule, TrainConfig};
 use super::sections::units::STAGE_GIVEN;
+use super::used::Used;
 use crate::ir::op::{ConvInit, Fan, Init, Norm, UpdateRule};
 
 impl ResolvedSpec {
-    /// The whole spec, defaults written out; built-in units by name.
+    /// The whole spec, defaults written out where they have an effect; built-in units by name.
     pub fn to_yaml(&self) -> String {
         let mut out = String::new();
         self.write(&mut out).expect("a string takes all that is written");
@@ -24,8 +26,13 @@ impl ResolvedSpec {
         writeln!(out, "name: {}", quoted(&self.name.value))?;
         writeln!(out, "input: [{c}, {h}, {w}]\nclasses: {}", self.classes.value)?;
         writeln!(out, "stem: {}", Layers(&self.stem))?;
-        writeln!(out, "norm: {}", norm(self.norm))?;
-        self.write_shortcut(out)?;
+        let used = Used::of(self);
+        if used.plain_norm {
+            writeln!(out, "norm: {}", norm(self.norm))?;
+        }
+        if used.shortcut {
+            self.write_shortcut(out)?;
+        }
         writeln!(out, "stages:")?;
         for stage in &self.stages {
             write_stage(out, stage)?;
@@ -42,8 +49,7 @@ impl ResolvedSpec {
             writeln!(out, "outputs: [{}]", outputs.join(", "))?;
         }
         self.write_units(out)?;
-        let (conv, linear) = (distribution(self.init.conv), distribution(self.init.linear));
-        writeln!(out, "init: {{conv: {conv}, linear: {linear}, zero_last_bn: {}}}", self.init.zero_last_bn)?;
+        self.write_init(out, &used)?;
         self.write_expect(out)?;
         write_train(out, &self.train)
     }
@@ -87,6 +93,17 @@ impl ResolvedSpec {
             }
         }
         Ok(())
+    }
+
+    fn write_init(&self, out: &mut String, used: &Used) -> fmt::Result {
+        let InitSpec { conv, linear, zero_last_bn } = self.init;
+        let parts = [
+            used.conv.then(|| format!("conv: {}", distribution(conv))),
+            used.linear.then(|| format!("linear: {}", distribution(linear))),
+            Some(format!("zero_last_bn: {zero_last_bn}")),
+        ];
+        let parts: Vec<String> = parts.into_iter().flatten().collect();
+        writeln!(out, "init: {{{}}}", parts.join(", "))
     }
 
     fn write_expect(&self, out: &mut String) -> fmt::Result {

@@ -9,6 +9,7 @@
 
 pub mod builtin;
 pub mod default;
+mod effect;
 pub mod emit;
 pub mod language;
 pub mod limits;
@@ -20,6 +21,7 @@ pub mod schema;
 pub mod sections;
 #[cfg(test)]
 pub(crate) mod tests;
+mod used;
 pub mod yaml;
 
 pub use load::{load, load_builtin};

@@ -2,6 +2,7 @@
 //! all faults are returned together.
 
 use super::builtin::Texts;
+use super::effect;
 use super::limits::Limits;
 use super::resolved::ResolvedSpec;
 use super::sections::top::SPEC;
@@ -50,7 +51,7 @@ fn read(
     let stem = layers::stem(reader, tree);
     let head = layers::head(reader, tree, builtin.head);
     let norm = norm::read(reader, tree);
-    let shortcut = shortcut::read(reader, tree, builtin.rule);
+    let shortcut = shortcut::read(reader, tree, &builtin.rules);
     let transition = layers::transition(reader, tree);
     let stages = stages::read(reader, tree, units, &limits, stem.as_deref(), shortcut.as_ref());
     let outputs = network::outputs(reader, tree, stages.as_ref().map(Vec::len));
@@ -58,12 +59,18 @@ fn read(
     let known = classes.as_ref().map(|c| c.value);
     let expect = tree.get("expect").map(|node| expect::read(reader, node, known));
     let channels = input.as_ref().map_or(3, |i| i.value[0]);
+    let keys = KeySpans::of(tree);
     let train = train::read(reader, tree.get("train"), channels);
+    let (faults, warnings) = train::effect::check(&train, &keys);
+    reader.warnings.extend(warnings);
+    reader.faults.extend(faults);
     let (stages, head, mut outputs) = (stages?, head?, outputs?);
     if head.layers.is_none() && outputs.is_empty() {
         outputs.push(Spanned::new(stages.len(), head.span));
     }
-    Some(ResolvedSpec {
+    // Between one stage and no other stands nothing.
+    let transition = if stages.len() > 1 { transition? } else { Vec::new() };
+    let spec = ResolvedSpec {
         name: name?,
         input: input?,
         classes: classes?,
@@ -71,7 +78,7 @@ fn read(
         stages,
         norm: norm?,
         shortcut: shortcut?,
-        transition: transition?,
+        transition,
         head,
         outputs,
         init,
@@ -79,6 +86,8 @@ fn read(
         train,
         limits,
         warnings: Vec::new(),
-        keys: KeySpans::of(tree),
-    })
+        keys,
+    };
+    effect::check(reader, tree, units, &spec);
+    Some(spec)
 }

@@ -49,3 +49,10 @@ pub struct ResolvedSpec {
     /// Where each key was written.
     pub keys: KeySpans,
 }
+
+impl ResolvedSpec {
+    /// Whether a result depends on a stage, by its number from 1: without a head the last output is the last that counts.
+    pub fn reaches_result(&self, stage: usize) -> bool {
+        self.head.layers.is_some() || self.outputs.iter().any(|output| output.value >= stage)
+    }
+}

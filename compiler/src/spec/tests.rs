@@ -196,6 +196,22 @@ fn an_override_may_choose_another_kind_of_schedule() {
     assert_eq!(spec.train.schedule, Schedule::Step { every: 3, gamma: 0.1, by: By::Epoch });
 }
 
+/// The spec may mean a key that an override leaves without effect; one in the override itself nobody can mean.
+#[test]
+fn an_override_may_leave_a_key_without_effect() {
+    let warned = |name: &str, set: &str| -> Vec<String> {
+        get(name, &[set]).0.warnings.into_iter().map(|warning| warning.message).collect()
+    };
+    assert_eq!(warned("resnet50_v1", "unit=basic"), ["`style` has no effect"]);
+    let one = "stages=[{depth: 1, filters: 32, unit: basic}]";
+    assert!(warned("densenet121", one).contains(&"`transition` has no effect".to_owned()));
+    for set in ["style=v1", "train.schedule.cosine.min_lr=0.5"] {
+        let mut sources = SourceMap::default();
+        let loaded = load_builtin("resnet20", &[set.to_owned()], Limits::default(), &mut sources);
+        assert!(loaded.expect("compiled in").is_err(), "{set}");
+    }
+}
+
 /// All variants: their paths and texts.
 fn variants() -> Vec<(String, String)> {
     let mut folders =

@@ -119,7 +119,8 @@ pub struct ChannelConvBackwardFilter {
     pub kernel: usize,
 }
 
-/// Channels `start..start + channels` of a map, the gradient of one operand of [`Concat`](super::Concat): `dy`.
+/// Channels `start..start + channels` of a map, the gradient of one operand of [`Concat`](super::Concat), and of that of
+/// [`PadChannels`](super::PadChannels): `dy`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ChannelSlice {
     /// First channel taken.
@@ -144,6 +145,13 @@ pub struct LinearBackwardFilter;
 pub struct PadShortcutBackward {
     /// Of the forward operator.
     pub stride: [usize; 2],
+    /// Shape of the forward input.
+    pub input: Shape,
+}
+
+/// Gradient of [`Flatten`](super::Flatten), the same numbers in the given shape: `dy`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FlattenBackward {
     /// Shape of the forward input.
     pub input: Shape,
 }

@@ -205,6 +205,19 @@ pub struct PadShortcut {
     pub channels: usize,
 }
 
+/// Channels of zeros around those of the input: `x`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PadChannels {
+    /// Channels of the result.
+    pub channels: usize,
+    /// How many of them are zeros in front of the input's.
+    pub before: usize,
+}
+
+/// A map of one pixel, `[n, c, 1, 1]`, as a matrix `[n, c]`; a matrix stays one: `x`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Flatten;
+
 /// Softmax over the last dimension: `logits [n, classes]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Softmax;

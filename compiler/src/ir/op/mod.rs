@@ -15,13 +15,13 @@ pub use super::update::{AdamWAttrs, SgdAttrs, UpdateRule};
 pub use backward::{
     ActivateBackward, AvgPoolBackward, BatchNormBackward, BlurPoolBackward, ChannelConvBackwardData,
     ChannelConvBackwardFilter, ChannelSlice, ChannelSum, ConvBackwardData, ConvBackwardFilter,
-    CrossEntropyBackward, GlobalAvgPoolBackward, GlobalMaxPoolBackward, GroupNormBackward,
+    CrossEntropyBackward, FlattenBackward, GlobalAvgPoolBackward, GlobalMaxPoolBackward, GroupNormBackward,
     LinearBackwardData, LinearBackwardFilter, MaxPoolBackward, MulBackward, PadShortcutBackward, Update,
 };
 pub use forward::{
     Activate, Add, Affine, AvgPool, BatchNorm, BlurPool, ChannelConv, Concat, Conv, CrossEntropy, Drop,
-    GlobalAvgPool, GlobalMaxPool, GroupNorm, Input, Labels, Linear, MaxPool, Mul, PadShortcut, Param,
-    ScaleShift, Shortcut, Softmax,
+    Flatten, GlobalAvgPool, GlobalMaxPool, GroupNorm, Input, Labels, Linear, MaxPool, Mul, PadChannels,
+    PadShortcut, Param, ScaleShift, Shortcut, Softmax,
 };
 pub use norm::Norm;
 
@@ -71,6 +71,8 @@ operators! {
     Linear,
     Shortcut,
     PadShortcut,
+    PadChannels,
+    Flatten,
     Softmax,
     CrossEntropy,
     ConvBackwardData,
@@ -91,6 +93,7 @@ operators! {
     LinearBackwardData,
     LinearBackwardFilter,
     PadShortcutBackward,
+    FlattenBackward,
     CrossEntropyBackward,
     Update,
 }

@@ -1,6 +1,7 @@
 //! Checks of units and pipelines that need no numbers: names, arguments, kinds of values. They collect all faults.
 
 use super::layer;
+use super::live;
 use super::tree::{Arg, Call, Expr, ExprKind, Name, Unit, bare_name};
 use super::{functions, variables};
 use crate::diagnostic::Diagnostic;
@@ -33,6 +34,9 @@ pub const MAX_CONCAT: usize = 64;
 
 /// Most parameters and bindings of a unit: each is compared with those before it.
 pub const MAX_NAMES: usize = 1000;
+
+/// Most names that a fault shows beside the one that is never used.
+const MAX_LOST: usize = 4;
 
 /// After so many faults no more layers are checked: more faults than that repeat a few mistakes.
 pub const MAX_FAULTS: usize = 1000;
@@ -120,10 +124,23 @@ impl<'u> Checker<'u> {
             }
         };
         self.faults.extend(fault);
-        for left in self.scope.iter().filter(|v| !v.used) {
+        self.left_over(unit);
+    }
+
+    /// A fault for each name that nothing uses. The last one shows what else is lost with them.
+    fn left_over(&mut self, unit: &Unit) {
+        let left: Vec<&Variable<'_>> = self.scope.iter().filter(|v| !v.used).collect();
+        let tell = |left: &&Variable<'_>| {
             let fault = Diagnostic::error(format!("`{}` is never used", left.name), left.span, "bound here");
-            self.faults.push(fault.help("use it, or take it out"));
+            fault.help("use it, or take it out")
+        };
+        let mut faults: Vec<Diagnostic> = left.iter().map(tell).collect();
+        if let Some(last) = faults.pop() {
+            let lost = live::lost(unit).into_iter().filter(|name| left.iter().all(|v| v.name != name.text));
+            let show = |fault: Diagnostic, name: &Name| fault.label(name.span, "reaches no result either");
+            faults.push(lost.take(MAX_LOST).fold(last, show));
         }
+        self.faults.extend(faults);
     }
 
     /// The kind of an expression that has to be a number or a feature map, as which the shortcut counts; `None` after a
@@ -208,13 +225,31 @@ impl<'u> Checker<'u> {
         None
     }
 
-    /// `shortcut(pre)`: a projection reads `pre`, an identity reads `x`.
+    /// `shortcut(a)`, or `shortcut(same=a, changed=b)` with one of the two or both.
     fn shortcut(&mut self, call: &Call, args: &[Arg]) -> Option<Type> {
-        let [Arg { name: None, value }] = args else {
-            let fault = Diagnostic::error("`shortcut` takes one feature map", call.span, "given otherwise");
-            self.faults.push(fault.help("write `shortcut(pre)`, or `shortcut` for the unit's input"));
-            return None;
+        let kinds: Vec<_> = args.iter().map(|arg| self.read_by_shortcut(&arg.value)).collect();
+        let names: Option<Vec<&str>> =
+            args.iter().map(|arg| arg.name.as_ref().map(|n| n.text.as_str())).collect();
+        let fits = match names.as_deref() {
+            None => args.len() == 1,
+            Some([name]) => [functions::SAME, functions::CHANGED].contains(name),
+            Some([a, b]) => [[a, b], [b, a]].contains(&[&functions::SAME, &functions::CHANGED]),
+            Some(_) => false,
         };
+        if !fits {
+            let fault = Diagnostic::error("`shortcut` takes one feature map", call.span, "given otherwise");
+            let help = match args.iter().any(|arg| arg.name.is_some()) {
+                true => "write `shortcut(changed=pre)`, or `shortcut(same=a, changed=b)`",
+                false => "write `shortcut(pre)`, or `shortcut` for the unit's input",
+            };
+            self.faults.push(fault.help(help));
+            return None;
+        }
+        kinds.iter().all(Option::is_some).then_some(Type::Shortcut)
+    }
+
+    /// A feature map that has a shape of its own; `None` after a fault.
+    fn read_by_shortcut(&mut self, value: &Expr) -> Option<()> {
         match self.expect(value, Type::Map)? {
             Type::Shortcut => {
                 let fault =
@@ -222,7 +257,7 @@ impl<'u> Checker<'u> {
                 self.faults.push(fault.help("write `shortcut(pre)` with a value that is bound before"));
                 None
             }
-            Type::Map | Type::Number => Some(Type::Shortcut),
+            Type::Map | Type::Number => Some(()),
         }
     }
 

@@ -53,8 +53,22 @@ pub const CONCAT: Usage = Usage {
 pub const SHORTCUT: Usage = Usage {
     name: "shortcut",
     call: "shortcut(a)",
-    about: "the shortcut whose projection reads `a` instead of `x`; where the shortcut needs no projection, it is `x`",
+    about: "`a` instead of `x` after the rule under the key `shortcut`, whichever holds for it",
 };
+
+/// The shortcut that reads another value in one of the two cases.
+pub const SHORTCUT_OF_CASES: Usage = Usage {
+    name: "shortcut",
+    call: "shortcut(same=a, changed=b)",
+    about: "`shortcut(a)` where `x` and the main branch have one shape, `shortcut(b)` where they have not; the one that is left \
+            out is `x`",
+};
+
+/// The argument of `shortcut` that is read where input and main branch have one shape.
+pub const SAME: &str = "same";
+
+/// The argument of `shortcut` that is read where they have not.
+pub const CHANGED: &str = "changed";
 
 /// The function on numbers of that name.
 pub fn find(name: &str) -> Option<&'static Function> {

@@ -7,6 +7,7 @@
 pub mod check;
 pub mod functions;
 pub mod layer;
+mod live;
 pub mod number;
 pub mod parse;
 pub mod place;

@@ -69,7 +69,7 @@ fn variables(out: &mut String) {
 fn functions(out: &mut String) {
     let row = |usage: &Usage| (format!("`{}`", usage.call), usage.about);
     out.push_str("\n### Functions\n\n");
-    let maps = [&functions::CONCAT, &functions::SHORTCUT];
+    let maps = [&functions::CONCAT, &functions::SHORTCUT, &functions::SHORTCUT_OF_CASES];
     let all = functions::FUNCTIONS.iter().map(|function| &function.usage).chain(maps).map(row);
     pairs(out, ["function", "result"], all);
 }
@@ -84,8 +84,10 @@ fn named(out: &mut String) {
         ["rule", "what `shortcut` becomes"],
         RULES.iter().map(|rule| (format!("`{}`", rule.name), rule.about)),
     );
-    writeln!(out, "\nThe layers of `{}` are `{}`.", builtin::POOLED_RULE, builtin::RULE)
-        .expect("a string takes all that is written");
+    for rule in builtin::LAYERED_RULES {
+        writeln!(out, "\nThe layers of `{}` are `{}`.", rule.name, rule.layers)
+            .expect("a string takes all that is written");
+    }
     out.push_str("\n## Data sets\n\n");
     pairs(
         out,

@@ -23,7 +23,8 @@ stages:
 
 Where to write what:
 
-- `resnetc check FILE` reads a spec and tells all its faults at once, each with its place and the way out.
+- `resnetc check FILE` reads a spec and tells all its faults at once, each with its place and the way out. Keys that have no effect
+  beside the others are told too.
 - `extends` takes over all keys of another spec. Maps are merged key by key. Lists and single values are replaced. Where a spec
   changes the network of its base, it drops the base's `expect`.
 - `--set KEY=VALUE` changes a value from the command line: `--set train.epochs=20`, `--set stages.2.depth=5`. Items of lists
@@ -52,7 +53,8 @@ units:
 - A signature names the unit's parameters, which are numbers. `f`, `stride` and `dilation` come from the stage: `filters`,
   `stride`, `dilation`. The others are arguments of a call, `unit: wide(ratio=2)`, or have a default. A default may use
   parameters before it and the place of the unit.
-- A binding gives a name to a number or a feature map. Each name is bound once and used later. `out` is the unit's result.
+- A binding gives a name to a number or a feature map. Each name is bound once and used later. `out` is the unit's result; what it
+  does not depend on is a fault.
 - `x -> layer` applies a layer to a feature map. `->` binds weakest: `main + shortcut -> relu` applies `relu` to the sum.
 - `+ - * /` compute with numbers, `+ - *` with feature maps too. A sum of feature maps needs equal shapes. A product takes a
   map of one pixel as a gate: each of its channels multiplies that channel of the other map. A map may be divided by a number.
@@ -166,6 +168,7 @@ train:
 ```yaml
 extends: resnet20
 train:
+  epochs: 30
   schedule: {multistep: {milestones: [15, 25], gamma: 0.1}}
 ```
 ",

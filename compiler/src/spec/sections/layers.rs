@@ -20,7 +20,7 @@ pub const TRANSITION: Key =
 pub const HEAD: Key = Key::new(
     "head",
     Shape::Language,
-    "Layers after the last stage, which give the logits. `none` makes a feature extractor, whose results are feature maps.",
+    "Layers after the last stage, which give the logits, one for each class. `none` makes a feature extractor, whose results are feature maps.",
 )
 .default(builtin::HEAD);
 

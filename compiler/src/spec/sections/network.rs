@@ -34,6 +34,9 @@ pub const OUTPUTS: Key = Key::new(
 /// Largest side of an image, most channels of one.
 const MAX_SIDE: u64 = 1 << 14;
 
+/// Most channels of an image as cameras and files have it.
+pub(super) const MOST_COLORS: usize = 4;
+
 /// Reads `name`.
 pub(crate) fn name(reader: &mut Reader<'_>, spec: &Node) -> Option<Spanned<String>> {
     let node = reader.required(spec, &NAME)?;
@@ -66,7 +69,20 @@ pub(crate) fn input(reader: &mut Reader<'_>, spec: &Node) -> Option<Spanned<[usi
     }
     let sizes: Vec<_> =
         items.iter().map(|item| reader.count(item, "a size of `input`", INPUT.count())).collect();
-    Some(Spanned::new([sizes[0]?, sizes[1]?, sizes[2]?], node.span))
+    let sizes = [sizes[0]?, sizes[1]?, sizes[2]?];
+    if let [height, width, channels @ (1 | 3 | 4)] = sizes
+        && height.min(width) > MOST_COLORS
+        && (channels != 1 || height == width)
+    {
+        let text = format!("{height} channels of {width}x{channels} pixels");
+        let message = "`input` is `[channels, height, width]`, and looks like another order";
+        let warning = Diagnostic::warning(message, node.span, text);
+        let help = format!(
+            "images of {height}x{width} with {channels} channels are `[{channels}, {height}, {width}]`"
+        );
+        reader.warnings.push(warning.help(help));
+    }
+    Some(Spanned::new(sizes, node.span))
 }
 
 /// Reads `classes`.

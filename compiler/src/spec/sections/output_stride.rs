@@ -90,6 +90,8 @@ fn reduction(calls: &[Call]) -> usize {
             | Layer::GlobalMaxPool
             | Layer::ChannelConv { .. }
             | Layer::Eca { .. }
+            | Layer::Flatten
+            | Layer::PadChannels { .. }
             | Layer::Linear { .. }
             | Layer::Scale(_) => None,
         }

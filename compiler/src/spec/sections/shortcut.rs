@@ -26,7 +26,7 @@ const fn named(name: &'static str, rule: ShortcutRule, about: &'static str) -> N
 }
 
 /// All rules that have a name.
-pub const RULES: &[NamedRule; 5] = &[
+pub const RULES: &[NamedRule; 6] = &[
     named("identity", ShortcutRule::Identity, "the input itself; shapes have to agree"),
     named(
         "pad",
@@ -45,10 +45,16 @@ pub const RULES: &[NamedRule; 5] = &[
         "a 1x1 convolution with the stride, normalised, in every unit (option C)",
     ),
     NamedRule {
-        name: builtin::POOLED_RULE,
+        name: builtin::POOLED_PROJECTION.name,
         rule: None,
         about: "the input where shapes agree; elsewhere a mean over the pixels that a stride would skip, then a projection \
                 of stride 1 (He et al. 2018, ResNet-D)",
+    },
+    NamedRule {
+        name: builtin::POOLED_PAD.name,
+        rule: None,
+        about: "the input where shapes agree; elsewhere a mean over the pixels that a stride would skip, with channels of \
+                zeros behind for those that are missing (Han et al. 2017, PyramidNet)",
     },
 ];
 
@@ -144,20 +150,20 @@ fn graph_rule(default: Default) -> ShortcutRule {
     rule_of(default.text()).expect("the default is a rule of the graph")
 }
 
-/// Reads the section, by default the rule `projection`. `pooled` is the source of the built-in rule D.
-pub(crate) fn read(reader: &mut Reader<'_>, spec: &Node, pooled: SourceId) -> Option<Shortcuts> {
+/// Reads the section, by default the rule `projection`. `layered` are the sources of [`builtin::LAYERED_RULES`].
+pub(crate) fn read(reader: &mut Reader<'_>, spec: &Node, layered: &[SourceId]) -> Option<Shortcuts> {
     let Some(node) = spec.get(SHORTCUT.name) else {
         return Some(Shortcuts::named(graph_rule(SHORTCUT.default), spec.top()));
     };
     if !matches!(node.kind, Kind::Map(_)) {
-        return pair(reader, node, pooled);
+        return pair(reader, node, layered);
     }
     let default = |key: &str| Rule::Named(graph_rule(CASES.key(key).default));
     let mut rules = Shortcuts { same: default("same"), changed: default("changed"), span: node.span };
     let mut whole = true;
     for entry in reader.fields(node, &CASES)? {
         let same = entry.key == "same";
-        match pair(reader, &entry.value, pooled) {
+        match pair(reader, &entry.value, layered) {
             Some(read) if same => rules.same = read.same,
             Some(read) => rules.changed = read.changed,
             None => whole = false,
@@ -167,14 +173,15 @@ pub(crate) fn read(reader: &mut Reader<'_>, spec: &Node, pooled: SourceId) -> Op
 }
 
 /// A rule by name, which may do different things in the two cases, or layers, which do not.
-fn pair(reader: &mut Reader<'_>, node: &Node, pooled: SourceId) -> Option<Shortcuts> {
+fn pair(reader: &mut Reader<'_>, node: &Node, layered: &[SourceId]) -> Option<Shortcuts> {
     let text = reader.text(node, "`shortcut`")?;
     if let Some(rule) = rule_of(text) {
         return Some(Shortcuts::named(rule, node.span));
     }
-    if text == builtin::POOLED_RULE {
-        let text = reader.sources.get(pooled).map_or("", |s| &s.text);
-        let span = Span { source: pooled, start: 0, end: text.len() as u32 };
+    let builtin = builtin::LAYERED_RULES.iter().zip(layered).find(|(rule, _)| rule.name == text);
+    if let Some((_, &source)) = builtin {
+        let text = reader.sources.get(source).map_or("", |s| &s.text);
+        let span = Span { source, start: 0, end: text.len() as u32 };
         let changed = Rule::Layers(layers(reader, Text { text, span })?);
         return Some(Shortcuts { same: Rule::Named(ShortcutRule::Identity), changed, span: node.span });
     }

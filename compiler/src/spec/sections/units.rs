@@ -37,6 +37,9 @@ pub const STYLE: Key = Key::new(
 )
 .default("v1.5");
 
+/// The built-in unit that `bottleneck` means in style `v1`.
+const V1: &str = "bottleneck_v1";
+
 /// Parameters whose values come from the stage; keys of a stage and the names that units give them.
 pub const STAGE_GIVEN: [(&str, &str); 3] = [("filters", "f"), ("stride", "stride"), ("dilation", "dilation")];
 
@@ -82,6 +85,17 @@ impl<'t> Units<'t> {
         Ok(Units { known, own, v1: style(reader, spec) })
     }
 
+    /// Whether the spec has the style `v1`.
+    pub(crate) fn is_v1(&self) -> bool {
+        self.v1
+    }
+
+    /// Whether a unit is the built-in `bottleneck`, whichever `style` it has.
+    pub(crate) fn has_styles(&self, unit: &Unit) -> bool {
+        let meant = if self.v1 { V1 } else { "bottleneck" };
+        unit.builtin && unit.name.text == meant
+    }
+
     /// The unit that a text calls.
     pub(super) fn call(&self, reader: &mut Reader<'_>, node: &Node) -> Option<UnitCall> {
         let text = reader.language(node, "`unit`")?;
@@ -100,7 +114,7 @@ impl<'t> Units<'t> {
     fn find(&self, reader: &mut Reader<'_>, call: &Call) -> Option<Arc<Unit>> {
         let name = call.name.text.as_str();
         let shadowed = self.known.get("bottleneck").is_some_and(|u| !u.builtin);
-        let wanted = if self.v1 && name == "bottleneck" && !shadowed { "bottleneck_v1" } else { name };
+        let wanted = if self.v1 && name == "bottleneck" && !shadowed { V1 } else { name };
         let unit = self.known.get(wanted).cloned();
         // A unit with a fault in its own text is known all the same.
         let faulty = self.own.is_some_and(|u| match &u.kind {

@@ -9,7 +9,7 @@ use super::node::{Entry, Kind, Node};
 use super::request::Request;
 use super::shape::Section;
 use crate::diagnostic::Diagnostic;
-use crate::source::{SourceMap, Span};
+use crate::source::{SourceId, SourceMap, Span};
 use crate::spec::builtin;
 use crate::spec::limits::Limits;
 
@@ -86,12 +86,17 @@ fn changes_network(key: &str) -> bool {
     !matches!(key, "name" | "init" | "train" | "expect")
 }
 
+/// Whether a source is an override, `--set key=value`.
+pub(crate) fn is_override(sources: &SourceMap, id: SourceId) -> bool {
+    sources.get(id).is_some_and(|source| source.name.starts_with(SET))
+}
+
 /// Drops what files expect, not what overrides do.
 fn forget_expectations(tree: &mut Node, sources: &SourceMap) {
     let Kind::Map(entries) = &mut tree.kind else { return };
     let Some(expect) = entries.iter_mut().find(|e| e.key == "expect") else { return };
     if let Kind::Map(inner) = &mut expect.value.kind {
-        inner.retain(|e| sources.get(e.span.source).is_some_and(|s| s.name.starts_with(SET)));
+        inner.retain(|e| is_override(sources, e.span.source));
     }
 }
 

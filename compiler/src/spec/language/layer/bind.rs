@@ -104,7 +104,13 @@ impl<'c> Bound<'c> {
         faults
     }
 
-    pub(super) fn has(&self, name: &str) -> bool {
+    /// Which layer it is.
+    pub(crate) fn form(&self) -> Form {
+        self.entry.form
+    }
+
+    /// Whether an argument is given.
+    pub(crate) fn has(&self, name: &str) -> bool {
         self.args.iter().any(|(p, _)| p.name == name)
     }
 

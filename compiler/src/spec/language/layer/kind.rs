@@ -52,6 +52,15 @@ pub enum Layer {
         /// As in [`Layer::ChannelConv`].
         kernel: Option<usize>,
     },
+    /// A map of one pixel as a vector.
+    Flatten,
+    /// Channels of zeros beside the map's own.
+    PadChannels {
+        /// Channels of the result.
+        out: usize,
+        /// How many of zeros stand before the map's own.
+        before: usize,
+    },
     /// Affine map of all features.
     Linear {
         /// Features of the result.

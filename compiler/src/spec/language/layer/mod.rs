@@ -15,4 +15,5 @@ pub(crate) mod table;
 pub use bind::{Bound, bind, is_layer};
 pub use kind::Layer;
 pub use resolve::Eval;
+pub(crate) use table::Form;
 pub use table::{MAX_CHANNELS, names_alone};

@@ -48,6 +48,10 @@ impl Bound<'_> {
             Form::GlobalMaxPool => Layer::GlobalMaxPool,
             Form::ChannelConv => Layer::ChannelConv { kernel: self.odd(eval, "kernel")? },
             Form::Eca => Layer::Eca { kernel: self.odd(eval, "kernel")? },
+            Form::Flatten => Layer::Flatten,
+            Form::PadChannels => {
+                Layer::PadChannels { out: self.whole(eval, "out")?, before: self.whole(eval, "before")? }
+            }
             Form::Linear => Layer::Linear { out: self.whole(eval, "out")?, bias: self.flag(eval, "bias")? },
         })
     }

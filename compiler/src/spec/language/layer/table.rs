@@ -32,6 +32,8 @@ pub enum Form {
     ChannelConv,
     Eca,
     Linear,
+    PadChannels,
+    Flatten,
 }
 
 /// A layer.
@@ -204,7 +206,7 @@ const WEIGHTED: [Entry; 3] = [
 ];
 
 /// What stands behind the activations.
-const OTHERS: [Entry; 12] = [
+const OTHERS: [Entry; 14] = [
     Entry {
         name: "dropout",
         windows: &[],
@@ -303,6 +305,28 @@ const OTHERS: [Entry; 12] = [
             Parameter::value("bias", Kind::Flag, "true", "whether a bias is added"),
         ],
         about: "Fully connected layer, on a map of one pixel.",
+    },
+    Entry {
+        name: "flatten",
+        windows: &[],
+        form: Form::Flatten,
+        parameters: &[],
+        about: "A map of one pixel as a vector: what logits are.",
+    },
+    Entry {
+        name: "pad_channels",
+        windows: &[],
+        form: Form::PadChannels,
+        parameters: &[
+            Parameter::required("out", CHANNELS, "channels of the result"),
+            Parameter::value(
+                "before",
+                Kind::Whole(0, MAX_CHANNELS),
+                "0",
+                "how many of the zeros' channels stand before those of the map; the others stand behind",
+            ),
+        ],
+        about: "Channels of zeros beside those of the map (Han et al. 2017).",
     },
     Entry {
         name: "scale",

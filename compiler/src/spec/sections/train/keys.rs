@@ -183,7 +183,8 @@ pub const SCHEDULES: &[Choice] = &[
         settings: Section {
             what: "`cosine`",
             keys: &[
-                Key::new("min_lr", Shape::Number(0.0, 1e6), "Learning rate at the end.").default("0"),
+                Key::new("min_lr", Shape::Number(0.0, 1e6), "Learning rate at the end, `lr` at most.")
+                    .default("0"),
                 BY_STEP,
             ],
         },

@@ -1,6 +1,7 @@
 //! The `train:` section: how a network is trained.
 
 mod config;
+pub mod effect;
 mod keys;
 mod section;
 

@@ -7,6 +7,7 @@ use crate::diagnostic::Diagnostic;
 use crate::ir::types::DType;
 use crate::ir::update::{AdamWAttrs, SgdAttrs, UpdateRule};
 use crate::source::Span;
+use crate::spec::sections::network::MOST_COLORS;
 use crate::spec::yaml::fields::Fields;
 use crate::spec::yaml::node::{Entry, Kind, Node};
 use crate::spec::yaml::read::Reader;
@@ -215,7 +216,8 @@ fn per_channel(reader: &mut Reader<'_>, entry: &Entry, channels: usize) -> Optio
     if items.len() != channels {
         let fault = format!("{what} must have one number per channel");
         let fault = Diagnostic::error(fault, node.span, format!("{} of {channels}", items.len()));
-        reader.fault(fault.help(format!("`input` has {channels} channels")));
+        let order = if channels > MOST_COLORS { ": it is `[channels, height, width]`" } else { "" };
+        reader.fault(fault.help(format!("`input` has {channels} channels{order}")));
         return None;
     }
     items.iter().map(|item| reader.number(item, &what, NORMALIZE.number(&entry.key))).collect()
