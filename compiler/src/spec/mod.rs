@@ -9,7 +9,10 @@
 
 pub mod builtin;
 pub mod default;
+mod digits;
 pub mod emit;
+pub mod encoding;
+pub mod foreign;
 pub mod language;
 pub mod limits;
 mod load;

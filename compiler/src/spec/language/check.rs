@@ -1,11 +1,12 @@
 //! Checks of units and pipelines that need no numbers: names, arguments, kinds of values. They collect all faults.
 
 use super::layer;
-use super::tree::{Arg, Call, Expr, ExprKind, Name, Unit, bare_name};
+use super::tree::{Arg, Call, Expr, ExprKind, Name, Unit};
 use super::{functions, variables};
 use crate::diagnostic::Diagnostic;
-use crate::diagnostic::suggest::suggest;
+use crate::diagnostic::suggest::{listed, nearest, suggest};
 use crate::source::Span;
+use crate::spec::foreign;
 
 /// Kind of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -181,7 +182,7 @@ impl<'u> Checker<'u> {
                 }
                 None if name == "shortcut" => return self.shortcut(call, args),
                 None if name == functions::CONCAT.name => return self.concat(call, args),
-                None => self.no_function(call),
+                None => self.no_function(call, args),
             }
             return None;
         }
@@ -196,13 +197,8 @@ impl<'u> Checker<'u> {
             Diagnostic::error(format!("the layer `{name}` stands alone"), call.span, "a value is needed here")
                 .help(format!("apply it to a value: `x -> {name}`"))
         } else {
-            let known: Vec<&str> = self.scope.iter().map(|v| v.name).collect();
-            let help = match known.is_empty() {
-                true => "only numbers can stand here".to_owned(),
-                false => suggest(name, &known),
-            };
             Diagnostic::error(format!("unknown variable `{name}`"), call.span, "not bound before this")
-                .help(help)
+                .help(self.meant(name))
         };
         self.faults.push(fault);
         None
@@ -244,14 +240,33 @@ impl<'u> Checker<'u> {
         Some(Type::Map)
     }
 
-    fn no_function(&mut self, call: &Call) {
+    /// What an unknown variable was probably meant to be, which then is used.
+    fn meant(&mut self, name: &str) -> String {
+        let known: Vec<&str> = self.scope.iter().map(|v| v.name).collect();
+        let near = nearest(name, &known).map(|near| (format!("did you mean `{near}`?"), near));
+        let constant = |name: &str| variables::CONSTANTS.iter().any(|constant| constant.name == name);
+        let there =
+            |&(_, meant): &(String, &str)| meant.is_empty() || constant(meant) || known.contains(&meant);
+        let Some((help, meant)) = near.or_else(|| foreign::variable(name).filter(there)) else {
+            let numbers_only = known.is_empty();
+            return if numbers_only { "only numbers can stand here".to_owned() } else { listed(&known) };
+        };
+        if let Some(variable) = self.scope.iter_mut().find(|v| v.name == meant) {
+            variable.used = true;
+        }
+        help
+    }
+
+    fn no_function(&mut self, call: &Call, args: &[Arg]) {
+        // What is used in a wrong call is used all the same.
+        args.iter().for_each(|arg| self.touch(&arg.value));
         let name = call.name.text.as_str();
         let fault = if layer::is_layer(name) {
             Diagnostic::error(format!("the layer `{name}` stands alone"), call.span, "a value is needed here")
                 .help(format!("apply it to a value: `x -> {name}(...)`"))
         } else {
-            Diagnostic::error(format!("unknown function `{name}`"), call.name.span, "not known")
-                .help(suggest(name, &functions::names()))
+            let help = foreign::function(name).unwrap_or_else(|| suggest(name, &functions::names()));
+            Diagnostic::error(format!("unknown function `{name}`"), call.name.span, "not known").help(help)
         };
         self.faults.push(fault);
     }
@@ -317,10 +332,27 @@ impl<'u> Checker<'u> {
         }
     }
 
+    /// Counts all names in an expression as used, whatever is wrong with it.
     fn touch(&mut self, expr: &Expr) {
-        if let Some(variable) = self.scope.iter_mut().find(|v| Some(v.name) == bare_name(expr)) {
+        match &expr.kind {
+            ExprKind::Number(_) => {}
+            ExprKind::Negate(inner) => self.touch(inner),
+            ExprKind::Sum(parts) | ExprKind::Product(parts) => {
+                parts.iter().for_each(|(_, part)| self.touch(part));
+            }
+            ExprKind::Call(call) => self.touch_call(call),
+            ExprKind::Pipeline(start, calls) => {
+                self.touch(start);
+                calls.iter().for_each(|call| self.touch_call(call));
+            }
+        }
+    }
+
+    fn touch_call(&mut self, call: &Call) {
+        if let Some(variable) = self.scope.iter_mut().find(|v| v.name == call.name.text) {
             variable.used = true;
         }
+        call.args.iter().flatten().for_each(|arg| self.touch(&arg.value));
     }
 }
 

@@ -7,9 +7,11 @@
 pub mod check;
 pub mod functions;
 pub mod layer;
+mod mistake;
 pub mod number;
 pub mod parse;
 pub mod place;
 pub mod print;
+mod tokens;
 pub mod tree;
 pub mod variables;

@@ -1,0 +1,163 @@
+//! Words of PyTorch, timm, Keras and papers, with what they are called here: one table for each place of a spec. A word
+//! that means something else here, or nothing, is told as such. It is not taken for a misspelt one.
+
+mod arguments;
+mod keys;
+mod layers;
+mod values;
+
+/// Words from elsewhere with one meaning.
+struct Word {
+    /// In small letters, without `_`, `-` and dots, and without the window.
+    theirs: &'static [&'static str],
+    /// What to write here; nothing where there is no such thing. `KxK` stands for the window.
+    ours: &'static str,
+    /// What the change means; nothing where both are the same.
+    note: &'static str,
+}
+
+/// The same thing under another name.
+const fn same(theirs: &'static [&'static str], ours: &'static str) -> Word {
+    Word { theirs, ours, note: "" }
+}
+
+/// Something near, and how it differs.
+const fn near(theirs: &'static [&'static str], ours: &'static str, note: &'static str) -> Word {
+    Word { theirs, ours, note }
+}
+
+/// Something that is not there, and what to do.
+const fn none(theirs: &'static [&'static str], note: &'static str) -> Word {
+    Word { theirs, ours: "", note }
+}
+
+/// What to write for a layer, or a function on feature maps.
+pub fn layer(name: &str) -> Option<String> {
+    let last = name.rsplit('.').next().unwrap_or(name);
+    let (name, window) = split_window(last);
+    let plain = plain(name);
+    // `conv2d` has its dimensions behind it, as most layers of PyTorch have.
+    let stripped = plain.strip_suffix("2d").or_else(|| plain.strip_suffix("layer"));
+    let word = find(layers::LAYERS, &plain).or_else(|| find(layers::LAYERS, stripped?))?;
+    Some(word.help(window))
+}
+
+/// What to write for an argument of a layer or unit that takes those arguments.
+pub fn argument(name: &str, taken: &[&str]) -> Option<String> {
+    let word = find(arguments::ARGUMENTS, &plain(name))?;
+    (word.ours.is_empty() || taken.contains(&word.ours)).then(|| word.help("3x3"))
+}
+
+/// What to write for a function on numbers.
+pub fn function(name: &str) -> Option<String> {
+    Some(find(arguments::FUNCTIONS, &plain(name))?.help("3x3"))
+}
+
+/// What to write for a variable. With it the variable that is meant; an empty one where none is.
+pub fn variable(name: &str) -> Option<(String, &'static str)> {
+    let word = find(arguments::VARIABLES, &plain(name))?;
+    Some((word.help("3x3"), word.ours))
+}
+
+/// What to write for a key of a section, which is called as in messages: `a stage`. With it the key that is meant; an empty
+/// one where none is.
+pub fn key(section: &str, name: &str) -> Option<(String, &'static str)> {
+    let (_, words) = keys::KEYS.iter().find(|(known, _)| *known == section)?;
+    let word = find(words, &plain(name))?;
+    Some((word.help("3x3"), word.ours.split(':').next().unwrap_or("")))
+}
+
+/// What to write for a word under a key, whose kind is called as in messages: `data set`.
+pub fn value(kind: &str, name: &str) -> Option<String> {
+    let (_, words) = values::VALUES.iter().find(|(known, _)| *known == kind)?;
+    Some(find(words, &plain(name))?.help("3x3"))
+}
+
+fn find(words: &'static [Word], plain: &str) -> Option<&'static Word> {
+    words.iter().find(|word| word.theirs.contains(&plain))
+}
+
+/// `Batch_Norm` to `batchnorm`.
+fn plain(name: &str) -> String {
+    name.chars().filter(|c| !matches!(c, '_' | '-' | '.' | ' ')).flat_map(char::to_lowercase).collect()
+}
+
+/// `dwconv5x5` to `dwconv` and `5x5`; without a window, `3x3`.
+fn split_window(name: &str) -> (&str, &str) {
+    let at = name.trim_end_matches(|c: char| c.is_ascii_digit() || c == 'x').len();
+    match name[at..].split_once('x') {
+        Some((h, w)) if !h.is_empty() && !w.is_empty() && !w.contains('x') => {
+            (name[..at].trim_end_matches('_'), &name[at..])
+        }
+        _ => (name, "3x3"),
+    }
+}
+
+impl Word {
+    fn help(&self, window: &str) -> String {
+        let ours = self.ours.replace("KxK", window);
+        let note = self.note.replace("KxK", window);
+        match (ours.as_str(), note.as_str()) {
+            ("", note) => note.to_owned(),
+            (ours, "") => format!("it is called `{ours}` here"),
+            (ours, note) => format!("write `{ours}`: {note}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Word, argument, arguments, keys, layer, layers, plain, value, values};
+
+    fn tables() -> Vec<&'static [Word]> {
+        let tables = [layers::LAYERS, arguments::ARGUMENTS, arguments::FUNCTIONS, arguments::VARIABLES];
+        let keyed = keys::KEYS.iter().chain(values::VALUES).map(|(_, words)| *words);
+        tables.into_iter().chain(keyed).collect()
+    }
+
+    #[test]
+    fn words_are_plain_and_stand_once_in_a_table() {
+        for table in tables() {
+            let mut all: Vec<&str> = table.iter().flat_map(|word| word.theirs).copied().collect();
+            for word in &all {
+                assert_eq!(plain(word), **word);
+            }
+            let count = all.len();
+            all.sort_unstable();
+            all.dedup();
+            assert_eq!(all.len(), count, "{all:?}");
+        }
+    }
+
+    #[test]
+    fn words_say_what_to_do() {
+        for word in tables().into_iter().flatten() {
+            assert!(!word.ours.is_empty() || !word.note.is_empty(), "{:?}", word.theirs);
+        }
+    }
+
+    #[test]
+    fn names_are_known_however_they_are_spelt() {
+        for (name, part) in [
+            ("swish", "`silu`"),
+            ("BatchNorm", "`bn`"),
+            ("nn.BatchNorm2d", "`bn`"),
+            ("batch_norm", "`bn`"),
+            ("nn.ReLU", "`relu`"),
+            ("Conv2d", "`conv3x3(out)`"),
+            ("dwconv5x5", "`conv5x5(f, groups=f)`"),
+            ("deconv3x3", "transposed"),
+            ("instance_norm", "group_norm(groups=f)"),
+            ("PReLU", "learnt"),
+            ("MaxPool2d", "`maxpool3x3"),
+            ("F.gelu", "`gelu`"),
+        ] {
+            let help = layer(name).unwrap_or_else(|| panic!("{name}"));
+            assert!(help.contains(part), "{name}: {help}");
+        }
+        assert_eq!(argument("strides", &["stride"]).as_deref(), Some("it is called `stride` here"));
+        assert_eq!(argument("strides", &["eps"]), None);
+        assert_eq!(value("optimizer", "SGD").as_deref(), Some("it is called `sgd` here"));
+        assert_eq!(layer("covn3x3"), None);
+    }
+}
