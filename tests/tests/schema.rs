@@ -158,6 +158,7 @@ const FIXTURES: &[(Fault, &[&str])] = &[
             "two_dilations",
             "unit_cannot_dilate",
             "unit_needs_argument",
+            "unit_whose_name_begins_like_another",
             "unit_without_arguments",
             "unknown_outputs",
             "unknown_unit",

@@ -1,6 +1,6 @@
 //! Words of what stands in brackets: arguments, functions and variables.
 
-use super::{Word, near, none, same};
+use super::word::{Word, near, none, same};
 
 /// Arguments of layers.
 pub(super) const ARGUMENTS: &[Word] = &[

@@ -1,6 +1,6 @@
 //! Words for keys, section by section.
 
-use super::{Word, near, none, same};
+use super::word::{Word, near, none, same};
 
 /// Sections, as messages call them, with their words.
 pub(super) const KEYS: &[(&str, &[Word])] = &[

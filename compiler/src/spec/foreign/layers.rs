@@ -1,6 +1,6 @@
 //! Words for layers.
 
-use super::{Word, near, none, same};
+use super::word::{Word, near, none, same};
 
 /// Layers.
 pub(super) const LAYERS: &[Word] = &[

@@ -5,31 +5,9 @@ mod arguments;
 mod keys;
 mod layers;
 mod values;
+mod word;
 
-/// Words from elsewhere with one meaning.
-struct Word {
-    /// In small letters, without `_`, `-` and dots, and without the window.
-    theirs: &'static [&'static str],
-    /// What to write here; nothing where there is no such thing. `KxK` stands for the window.
-    ours: &'static str,
-    /// What the change means; nothing where both are the same.
-    note: &'static str,
-}
-
-/// The same thing under another name.
-const fn same(theirs: &'static [&'static str], ours: &'static str) -> Word {
-    Word { theirs, ours, note: "" }
-}
-
-/// Something near, and how it differs.
-const fn near(theirs: &'static [&'static str], ours: &'static str, note: &'static str) -> Word {
-    Word { theirs, ours, note }
-}
-
-/// Something that is not there, and what to do.
-const fn none(theirs: &'static [&'static str], note: &'static str) -> Word {
-    Word { theirs, ours: "", note }
-}
+use word::Word;
 
 /// What to write for a layer, or a function on feature maps.
 pub fn layer(name: &str) -> Option<String> {
@@ -90,18 +68,6 @@ fn split_window(name: &str) -> (&str, &str) {
             (name[..at].trim_end_matches('_'), &name[at..])
         }
         _ => (name, "3x3"),
-    }
-}
-
-impl Word {
-    fn help(&self, window: &str) -> String {
-        let ours = self.ours.replace("KxK", window);
-        let note = self.note.replace("KxK", window);
-        match (ours.as_str(), note.as_str()) {
-            ("", note) => note.to_owned(),
-            (ours, "") => format!("it is called `{ours}` here"),
-            (ours, note) => format!("write `{ours}`: {note}"),
-        }
     }
 }
 

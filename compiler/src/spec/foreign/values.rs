@@ -1,6 +1,6 @@
 //! Words for values that are chosen by a name: optimizers, schedules, shortcut rules and their like.
 
-use super::{Word, near, none, same};
+use super::word::{Word, near, none, same};
 
 /// Kinds of values, as messages call them, with their words.
 pub(super) const VALUES: &[(&str, &[Word])] = &[

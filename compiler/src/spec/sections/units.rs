@@ -105,7 +105,7 @@ impl<'t> Units<'t> {
         let unit = self.known.get(wanted).cloned();
         // A unit with a fault in its own text is known all the same.
         let faulty = self.own.is_some_and(|u| match &u.kind {
-            Kind::Map(entries) => entries.iter().any(|e| e.key.starts_with(name)),
+            Kind::Map(entries) => entries.iter().any(|e| called(&e.key) == name),
             Kind::Scalar { .. } | Kind::List(_) => false,
         });
         if unit.is_none() && !faulty {
@@ -116,6 +116,12 @@ impl<'t> Units<'t> {
         }
         unit
     }
+}
+
+/// The name at the head of a signature, whatever is wrong with the rest.
+fn called(signature: &str) -> &str {
+    let text = signature.trim_start();
+    &text[..text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(text.len())]
 }
 
 /// Formulas of the unit's parameters, for all but those that the stage gives.
