@@ -199,11 +199,11 @@ fn an_override_may_choose_another_kind_of_schedule() {
 #[test]
 fn nothing_takes_away_what_a_base_or_an_override_says() {
     let base = get("resnet20", &[]).0;
-    let (spec, _) = get("resnet20", &["train.schedule=~", "train.warmup.length=5", "train.warmup=null"]);
-    assert_eq!((spec.train.schedule, spec.train.warmup), (Schedule::Constant, None));
+    let (spec, _) = get("resnet20", &["shortcut=~", "train.warmup.length=5", "train.warmup=null"]);
+    assert_eq!((spec.shortcut.name(), spec.train.warmup), (Some("projection"), None));
     let (spec, _) = get("resnet20", &["train=~", "train.epochs=3"]);
     assert_eq!((spec.train.epochs, spec.train.dataset), (3, None));
-    assert_ne!(base.train.schedule, Schedule::Constant);
+    assert_eq!((base.shortcut.name(), base.train.dataset.is_some()), (Some("pad"), true));
     let faults = |text: &str, sets: &[&str]| {
         let sets: Vec<String> = sets.iter().map(|set| (*set).to_owned()).collect();
         let read = |path: &str| Err(std::io::Error::other(path.to_string()));

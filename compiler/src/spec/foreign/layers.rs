@@ -180,7 +180,7 @@ pub(super) const LAYERS: &[Word] = &[
         "leave it out: the loss takes logits, and `resnetc run --softmax` shows probabilities",
     ),
     none(
-        &["identity", "noop", "nop", "linearactivation", "passthrough"],
+        &["identity", "noop", "none", "nothing", "nop", "linearactivation", "passthrough"],
         "leave it out: a value that nothing changes needs no layer",
     ),
     // Pooling.

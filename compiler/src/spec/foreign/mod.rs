@@ -45,6 +45,12 @@ pub fn key(section: &str, name: &str) -> Option<(String, &'static str)> {
     Some((word.help("3x3"), word.ours.split(':').next().unwrap_or("")))
 }
 
+/// What to write for a section that is given as one word or number, which `{}` stands for.
+pub fn section(what: &str) -> Option<&'static str> {
+    let (_, help) = values::SECTIONS.iter().find(|(known, _)| *known == what)?;
+    Some(help)
+}
+
 /// What to write for a word under a key, whose kind is called as in messages: `data set`.
 pub fn value(kind: &str, name: &str) -> Option<String> {
     let (_, words) = values::VALUES.iter().find(|(known, _)| *known == kind)?;

@@ -16,6 +16,25 @@ pub(super) const VALUES: &[(&str, &[Word])] = &[
     ("style", STYLE),
 ];
 
+/// Sections, as messages call them, with what to write in place of one word or number.
+pub(super) const SECTIONS: &[(&str, &str)] = &[
+    ("`warmup`", "write `{length: {}}`; `by: step` counts steps instead of epochs"),
+    ("`init`", "write `{conv: {}}`; `linear` has a key of its own"),
+    (
+        "`normalize`",
+        "write the numbers, as ImageNet's: `{mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225]}`",
+    ),
+    ("`expect`", "write `{params: {}}`; `macs` and `output` have keys of their own"),
+    ("a stage", "write `{depth: {}, filters: 64}`"),
+    ("`sgd`", "write `{lr: {}}`"),
+    ("`adamw`", "write `{lr: {}}`"),
+    ("`step`", "write `{every: {}}`"),
+    ("`multistep`", "write `{milestones: [{}]}`"),
+    ("`crop`", "write `{padding: {}}`"),
+    ("`flip`", "write `{probability: {}}`"),
+    ("`cutout`", "write `{size: {}}`"),
+];
+
 const OPTIMIZER: &[Word] = &[
     same(&["sgd", "momentum", "sgdm", "momentumsgd"], "sgd"),
     near(&["nesterov", "nag"], "sgd: {nesterov: true}", "it is a setting of `sgd`"),

@@ -1,7 +1,7 @@
 //! Checks of units and pipelines that need no numbers: names, arguments, kinds of values. They collect all faults.
 
 use super::layer;
-use super::tree::{Arg, Call, Expr, ExprKind, Name, Unit};
+use super::tree::{Arg, Call, Expr, ExprKind, Name, Unit, bare_name};
 use super::{functions, variables};
 use crate::diagnostic::Diagnostic;
 use crate::diagnostic::suggest::{listed, nearest, suggest};
@@ -25,6 +25,8 @@ struct Variable<'u> {
 }
 
 struct Checker<'u> {
+    /// The unit's name; none outside of units.
+    unit: Option<&'u str>,
     scope: Vec<Variable<'u>>,
     faults: Vec<Diagnostic>,
 }
@@ -46,7 +48,7 @@ pub fn unit(unit: &Unit) -> Vec<Diagnostic> {
         let fault = Diagnostic::error("the unit has too many names", unit.name.span, text);
         return vec![fault.help(format!("{MAX_NAMES} are the limit: write longer pipelines"))];
     }
-    let mut checker = Checker { scope: Vec::new(), faults: Vec::new() };
+    let mut checker = Checker { unit: Some(&unit.name.text), scope: Vec::new(), faults: Vec::new() };
     for name in variables::names(variables::PLACE) {
         let number = Some(Type::Number);
         checker.scope.push(Variable { name, kind: number, span: unit.name.span, used: true });
@@ -75,7 +77,7 @@ pub fn unit(unit: &Unit) -> Vec<Diagnostic> {
 
 /// Checks layers after one another; the numbers of `constants` may be used.
 pub fn layers(calls: &[Call], constants: &[&str]) -> Vec<Diagnostic> {
-    let mut checker = Checker { scope: Vec::new(), faults: Vec::new() };
+    let mut checker = Checker { unit: None, scope: Vec::new(), faults: Vec::new() };
     for name in constants {
         checker.scope.push(Variable { name, kind: Some(Type::Number), span: Span::NONE, used: true });
     }
@@ -247,6 +249,11 @@ impl<'u> Checker<'u> {
         let constant = |name: &str| variables::CONSTANTS.iter().any(|constant| constant.name == name);
         let there =
             |&(_, meant): &(String, &str)| meant.is_empty() || constant(meant) || known.contains(&meant);
+        if let Some(unit) = self.unit.filter(|_| ["f", "stride", "dilation"].contains(&name)) {
+            return format!(
+                "the stage gives it to units that have the parameter: write `{unit}({name}, ...)`"
+            );
+        }
         let Some((help, meant)) = near.or_else(|| foreign::variable(name).filter(there)) else {
             let numbers_only = known.is_empty();
             return if numbers_only { "only numbers can stand here".to_owned() } else { listed(&known) };
@@ -263,7 +270,7 @@ impl<'u> Checker<'u> {
         let name = call.name.text.as_str();
         let fault = if layer::is_layer(name) {
             Diagnostic::error(format!("the layer `{name}` stands alone"), call.span, "a value is needed here")
-                .help(format!("apply it to a value: `x -> {name}(...)`"))
+                .help(applied(name, args))
         } else {
             let help = foreign::function(name).unwrap_or_else(|| suggest(name, &functions::names()));
             Diagnostic::error(format!("unknown function `{name}`"), call.name.span, "not known").help(help)
@@ -353,6 +360,16 @@ impl<'u> Checker<'u> {
             variable.used = true;
         }
         call.args.iter().flatten().for_each(|arg| self.touch(&arg.value));
+    }
+}
+
+/// How a layer is applied that is written as a function: `relu(x)`.
+fn applied(name: &str, args: &[Arg]) -> String {
+    match args {
+        [Arg { name: None, value }] if layer::is_complete(name) => {
+            format!("apply it to a value by an arrow: `{} -> {name}`", bare_name(value).unwrap_or("..."))
+        }
+        _ => format!("apply it to a value: `x -> {name}(...)`"),
     }
 }
 

@@ -45,6 +45,7 @@ pub fn explain(text: Text<'_>, at: usize, place: Place) -> Option<Diagnostic> {
         .or_else(|| refused.gap())
         .or_else(|| refused.missing_layer())
         .or_else(|| refused.comma())
+        .or_else(|| refused.sum())
         .or_else(|| refused.sign())
         .or_else(|| refused.no_name())
 }
@@ -162,7 +163,9 @@ impl Refused<'_> {
             left.ends_value() && right.begins_value() && !binding
         })?;
         let (left, right) = (self.tokens[index - 1], self.tokens[index]);
-        if let Some(fault) = self.keyword(right).or_else(|| self.glued(left, right)) {
+        if let Some(fault) =
+            self.keyword(left).or_else(|| self.keyword(right)).or_else(|| self.glued(left, right))
+        {
             return Some(fault);
         }
         let (from, to) = (self.call_start(index - 1), self.call_end(index));
@@ -180,12 +183,39 @@ impl Refused<'_> {
         }))
     }
 
+    /// A sum behind an arrow, which binds weaker.
+    fn sum(&self) -> Option<Diagnostic> {
+        let token = self.token().filter(|token| matches!(token.kind, Kind::Other('+' | '-' | '*' | '/')))?;
+        let begins = |before: &Token| {
+            before.depth < token.depth
+                || matches!(before.kind, Kind::Equals | Kind::Comma) && before.depth == token.depth
+        };
+        let start = self.tokens[..self.at].iter().rposition(begins).map_or(0, |index| index + 1);
+        let pipeline = &self.tokens[start..self.at];
+        let arrow = pipeline.iter().any(|token| token.kind == Kind::Arrow);
+        if self.place == Place::Layers || !arrow {
+            return None;
+        }
+        let text = short(self.str(pipeline.first()?.start, pipeline.last()?.end));
+        let sign = self.str(token.start, token.end);
+        let fault =
+            self.error(token.start, token.end, "`->` binds weaker than this sign", "cannot follow a layer");
+        Some(fault.help(format!("put the pipeline into brackets: `({text}) {sign} ...`")))
+    }
+
     /// A word of a programming language.
     fn keyword(&self, token: Token) -> Option<Diagnostic> {
         let word = self.str(token.start, token.end);
-        let known = ["if", "else", "for", "while", "in", "and", "or", "not"].contains(&word);
+        let help = match word {
+            "if" | "else" | "for" | "while" | "in" | "and" | "or" | "not" => OTHERWISE,
+            "return" | "yield" => "the result is bound to `out`: `out = x -> conv3x3(f)`",
+            "def" | "let" | "var" | "const" | "auto" | "fn" | "function" | "int" | "float" => {
+                "leave it out: `name = value` binds, and a signature is `name(f, stride)`"
+            }
+            _ => return None,
+        };
         let fault = format!("the unit language has no `{word}`");
-        known.then(|| self.error(token.start, token.end, fault, "not understood").help(OTHERWISE))
+        Some(self.error(token.start, token.end, fault, "not understood").help(help))
     }
 
     /// `2f`, `3x3(f)`
@@ -314,6 +344,10 @@ impl Refused<'_> {
     /// Signs that have no place where they stand.
     fn sign(&self) -> Option<Diagnostic> {
         let token = self.token()?;
+        if token.kind == Kind::Open && self.before().is_some_and(|before| before.kind == Kind::Close) {
+            let fault = self.error(token.start, token.end, "a call cannot be called again", "not understood");
+            return Some(fault.help("layers follow values by arrows: `x -> conv3x3(f) -> bn -> relu`"));
+        }
         let top = self.place == Place::Layers && token.depth == 0;
         let (fault, help) = match token.kind {
             Kind::Equals if top => (

@@ -173,7 +173,11 @@ fn none(call: &Call, init: ConvInit) -> Result<ConvInit, Box<Diagnostic>> {
 fn arity(call: &Call, wanted: usize, given: usize) -> Diagnostic {
     let plural = if wanted == 1 { "" } else { "s" };
     let fault = format!("`{}` takes {wanted} unnamed argument{plural}", call.name.text);
-    Diagnostic::error(fault, call.span, format!("given {given}"))
+    let fault = Diagnostic::error(fault, call.span, format!("given {given}"));
+    match DISTRIBUTIONS.iter().find(|known| known.name == call.name.text) {
+        Some(known) => fault.help(format!("write `{}`: {}", known.call, known.about)),
+        None => fault,
+    }
 }
 
 fn fan(expr: &Expr) -> Result<Fan, Box<Diagnostic>> {

@@ -5,7 +5,11 @@ use crate::spec::digits::ungrouped;
 
 /// The number that a plain scalar is.
 pub fn of(node: &Node) -> Option<f64> {
-    let text = node.plain()?;
+    of_text(node.plain()?)
+}
+
+/// The number that a text without quotes is.
+pub fn of_text(text: &str) -> Option<f64> {
     let numeric = text.starts_with(|c: char| c.is_ascii_digit() || "+-.".contains(c));
     let digits = if text.contains('_') { ungrouped(text)? } else { text.to_owned() };
     digits.parse::<f64>().ok().filter(|value| numeric && value.is_finite())

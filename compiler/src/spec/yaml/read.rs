@@ -100,6 +100,10 @@ impl<'s> Reader<'s> {
 
     /// The one entry of a map, `{sgd: {...}}`, or a name alone, whose settings are then all defaults.
     pub fn choice<'n>(&mut self, node: &'n Node, what: &str) -> Option<(&'n str, Span, Option<&'n Node>)> {
+        if let Some(fault) = choice_by_setting(node, what) {
+            self.fault(fault);
+            return None;
+        }
         match &node.kind {
             Kind::Scalar { text, .. } if !text.is_empty() => Some((text, node.span, None)),
             Kind::Map(entries) if entries.len() == 1 => {
@@ -239,6 +243,10 @@ impl<'s> Reader<'s> {
         let misspelt = |entry: &Entry| {
             self.meant.iter().any(|(span, meant)| (*span, meant.as_str()) == (entry.span, key))
         };
+        // That it is no map was told.
+        if map.is_some_and(|map| !matches!(map.kind, Kind::Map(_))) {
+            return;
+        }
         // A stage's unit may be the spec's.
         if key == "unit" && self.meant.iter().any(|(_, meant)| meant == key) {
             return;
@@ -265,12 +273,26 @@ fn glued<'k>(text: &str, known: &[&'k str]) -> Option<(String, &'k str)> {
     Some((format!("a colon and a space stand behind a key: `{key}: {value}`"), key))
 }
 
+/// `{type: sgd, lr: 0.1}` and `sgd(lr=0.1)`, where `{sgd: {lr: 0.1}}` is meant.
+fn choice_by_setting(node: &Node, what: &str) -> Option<Diagnostic> {
+    let (span, name) = match &node.kind {
+        Kind::Map(entries) => {
+            let kind = |entry: &&Entry| matches!(entry.key.as_str(), "name" | "type" | "kind" | "class");
+            let entry = entries.iter().find(kind)?;
+            (entry.span, entry.value.plain()?)
+        }
+        Kind::Scalar { text, .. } => (node.span, &text[..text.find('(')?]),
+        Kind::List(_) => return None,
+    };
+    let name = name.to_lowercase();
+    let fault = Diagnostic::error(format!("{what} names its kind by a key"), span, "not by this");
+    let key = what.trim_matches('`');
+    Some(fault.help(format!("write `{key}: {name}`, or `{key}: {{{name}: {{...}}}}` with its settings")))
+}
+
 /// What to write instead of a value of the wrong kind, where that is plain.
 fn way_out(node: &Node, what: &str, wanted: &str) -> Option<String> {
-    let Kind::Scalar { text, style } = &node.kind else {
-        let dashes = matches!(node.kind, Kind::List(_)) && wanted.starts_with("a map");
-        return dashes.then(|| "write the keys without dashes before them".into());
-    };
+    let Kind::Scalar { text, style } = &node.kind else { return instead_of_nodes(node, what, wanted) };
     let quoted = matches!(style, ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted);
     if text.is_empty() {
         let place = if what == "a spec" { "" } else { ", further to the right than the key" };
@@ -286,8 +308,44 @@ fn way_out(node: &Node, what: &str, wanted: &str) -> Option<String> {
             _ => number::way_out(text),
         };
     }
-    let pieces = text.contains(',') && wanted.starts_with("a list");
-    pieces.then(|| format!("write `[{}]`", text.trim()))
+    if wanted.starts_with("a list") {
+        let sizes = text.split(['x', 'X', '×', ',']).map(str::trim).collect::<Vec<_>>();
+        let numbers = sizes.iter().all(|size| number::of_text(size).is_some());
+        return match (numbers, sizes.len()) {
+            (true, 1) => None,
+            (true, _) => Some(format!("write `[{}]`", sizes.join(", "))),
+            (false, _) => Some(format!("write `[{}]`", text.trim())),
+        };
+    }
+    if wanted.starts_with("a map") {
+        return foreign::section(what).map(|settings| settings.replace("{}", text.trim()));
+    }
+    None
+}
+
+/// What to write instead of a list or a map.
+fn instead_of_nodes(node: &Node, what: &str, wanted: &str) -> Option<String> {
+    let layers = wanted.contains("unit language");
+    match &node.kind {
+        Kind::List(_) if wanted.starts_with("a map") => {
+            Some("write the keys without dashes before them".into())
+        }
+        Kind::List(items) if layers => {
+            let texts = items.iter().map(Node::plain).collect::<Option<Vec<&str>>>()?;
+            Some(match texts.as_slice() {
+                [text] => format!("take the brackets off: `{text}`"),
+                texts => format!("layers are one text, joined by arrows: `{}`", texts.join(" -> ")),
+            })
+        }
+        Kind::Map(_) if what == "a unit's body" => Some(
+            "bindings are one text: write `|` behind the signature, and `main = ...` on lines of their own"
+                .into(),
+        ),
+        Kind::Map(_) if wanted.starts_with("a list") => {
+            Some("write `- ` before its first key, or brackets around it: a list may have one item".into())
+        }
+        Kind::List(_) | Kind::Map(_) | Kind::Scalar { .. } => None,
+    }
 }
 
 /// The flag that is meant by a word which YAML 1.1, Python or a form has for one.

@@ -91,7 +91,17 @@ fn colon(before: &str) -> (String, String) {
     if let Some((open, line)) = open_bracket(before) {
         return not_closed(open, Some(line));
     }
-    match line_before(before).split_once(": ") {
+    let line = line_before(before);
+    let is_open = |text: &str| text.matches('(').count() > text.matches(')').count();
+    let colons = line.match_indices(": ").map(|(at, _)| &line[..at]).chain([line]);
+    if let Some(before) = colons.into_iter().find(|before| is_open(before)) {
+        let name = before.rsplit(['(', ',', ' ']).next().unwrap_or("");
+        return (
+            "a colon stands among the arguments of a layer or unit".to_owned(),
+            format!("an argument has its value behind `=`, `{name}=...`, and no type"),
+        );
+    }
+    match line.split_once(": ") {
         Some((key, value)) => (
             "a second `: ` stands in this line".to_owned(),
             format!("quote a text that has one: `{}: \"{}: ...\"`", key.trim(), value.trim()),

@@ -20,6 +20,11 @@ pub fn is_layer(name: &str) -> bool {
     find(name).is_some()
 }
 
+/// Whether a layer of that name needs no arguments.
+pub fn is_complete(name: &str) -> bool {
+    find(name).is_some_and(|(entry, _)| entry.parameters.iter().all(|parameter| !parameter.required))
+}
+
 fn find(name: &str) -> Option<(&'static Entry, [usize; 2])> {
     LAYERS.iter().find_map(|entry| {
         let rest = name.strip_prefix(entry.name)?;
