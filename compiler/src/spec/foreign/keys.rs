@@ -257,7 +257,12 @@ const TRAIN: &[Word] = &[
 
 const SGD: &[Word] = &[
     same(&["learningrate", "rate", "baselr", "initlr", "lr0", "stepsize"], "lr"),
-    same(&["wd", "l2", "l2reg", "decay", "l2regularization", "weightdecayrate"], "weight_decay"),
+    same(&["wd", "decay", "weightdecayrate"], "weight_decay"),
+    near(
+        &["l2", "l2reg", "l2regularization"],
+        "weight_decay",
+        "a penalty of `a` times the square of the weights is a weight decay of `2 * a`",
+    ),
     same(&["usenesterov", "nesterovmomentum"], "nesterov"),
     same(&["mu", "beta", "momentumfactor"], "momentum"),
     near(

@@ -210,8 +210,6 @@ pub(super) const LAYERS: &[Word] = &[
             "globalaveragepooling2d",
             "globalaveragepooling",
             "globalavgpool2d",
-            "adaptiveavgpool",
-            "adaptiveavgpool2d",
             "gap",
             "globalpool",
             "selectadaptivepool2d",
@@ -221,16 +219,18 @@ pub(super) const LAYERS: &[Word] = &[
         "global_avgpool",
     ),
     same(
-        &[
-            "globalmaxpool",
-            "globalmaxpooling2d",
-            "globalmaxpooling",
-            "globalmaxpool2d",
-            "adaptivemaxpool",
-            "adaptivemaxpool2d",
-            "gmp",
-        ],
+        &["globalmaxpool", "globalmaxpooling2d", "globalmaxpooling", "globalmaxpool2d", "gmp"],
         "global_maxpool",
+    ),
+    near(
+        &["adaptiveavgpool", "adaptiveavgpool2d"],
+        "global_avgpool",
+        "it leaves one pixel; other sizes are not there",
+    ),
+    near(
+        &["adaptivemaxpool", "adaptivemaxpool2d"],
+        "global_maxpool",
+        "it leaves one pixel; other sizes are not there",
     ),
     none(
         &[

@@ -37,12 +37,13 @@ pub fn variable(name: &str) -> Option<(String, &'static str)> {
     Some((word.help("3x3"), word.ours))
 }
 
-/// What to write for a key of a section, which is called as in messages: `a stage`. With it the key that is meant; an empty
-/// one where none is.
-pub fn key(section: &str, name: &str) -> Option<(String, &'static str)> {
+/// What to write for a key of a section, which is called as in messages, `a stage`, and has those keys. With it the key that
+/// is meant; an empty one where none is.
+pub fn key(section: &str, name: &str, known: &[&str]) -> Option<(String, &'static str)> {
     let (_, words) = keys::KEYS.iter().find(|(known, _)| *known == section)?;
     let word = find(words, &plain(name))?;
-    Some((word.help("3x3"), word.ours.split(':').next().unwrap_or("")))
+    let meant = word.key();
+    (meant.is_empty() || known.contains(&meant)).then(|| (word.help("3x3"), meant))
 }
 
 /// What to write for a section that is given as one word or number, which `{}` stands for.
@@ -79,6 +80,11 @@ fn split_window(name: &str) -> (&str, &str) {
 
 #[cfg(test)]
 mod tests {
+    use crate::spec::language::functions;
+    use crate::spec::language::layer::{is_layer, table::LAYERS};
+    use crate::spec::sections::top::SPEC;
+    use crate::spec::yaml::shape::{Section, Shape};
+
     use super::{Word, argument, arguments, keys, layer, layers, plain, value, values};
 
     fn tables() -> Vec<&'static [Word]> {
@@ -105,6 +111,73 @@ mod tests {
     fn words_say_what_to_do() {
         for word in tables().into_iter().flatten() {
             assert!(!word.ours.is_empty() || !word.note.is_empty(), "{:?}", word.theirs);
+        }
+    }
+
+    /// What is recommended is there: layers, arguments and functions by their tables.
+    #[test]
+    fn recommended_names_are_known() {
+        let name = |text: &'static str| &text[..text.find(['(', ' ']).unwrap_or(text.len())];
+        for word in layers::LAYERS.iter().filter(|word| !word.ours.is_empty()) {
+            for layer in word.ours.split(" -> ") {
+                let layer = layer.replace("KxK", "3x3");
+                let layer = &layer[..layer.find('(').unwrap_or(layer.len())];
+                assert!(is_layer(layer), "{layer}");
+            }
+        }
+        let arguments: Vec<&str> =
+            LAYERS.iter().flat_map(|layer| layer.parameters).map(|parameter| parameter.name).collect();
+        for word in arguments::ARGUMENTS.iter().filter(|word| !word.ours.is_empty()) {
+            assert!(arguments.contains(&word.ours), "{}", word.ours);
+        }
+        for word in arguments::FUNCTIONS.iter().filter(|word| !word.ours.is_empty()) {
+            assert!(functions::names().contains(&name(word.ours)), "{}", word.ours);
+        }
+    }
+
+    /// The keys of the tables' sections are keys, and what is recommended under them is one, too.
+    #[test]
+    fn recommended_keys_are_known() {
+        let sections = sections();
+        for (section, words) in keys::KEYS {
+            let known = sections.iter().find(|known| known.what == *section).expect(section);
+            // Schedules share their words, and so do augmentations.
+            let sharing = keys::KEYS.iter().filter(|(_, others)| others[0].theirs == words[0].theirs);
+            let of =
+                |name: &str| sections.iter().find(|known| known.what == name).expect("a section").names();
+            let shared: Vec<&str> = sharing.flat_map(|(name, _)| of(name)).collect();
+            for word in words.iter().filter(|word| !word.ours.is_empty()) {
+                assert!(shared.contains(&word.key()), "{section} has no {}", word.key());
+            }
+            for theirs in words.iter().flat_map(|word| word.theirs) {
+                assert!(!known.names().contains(theirs), "{theirs} is a key of {section}");
+            }
+        }
+        for (section, _) in values::SECTIONS {
+            assert!(sections.iter().any(|known| known.what == *section), "{section}");
+        }
+    }
+
+    /// All sections of a spec.
+    fn sections() -> Vec<&'static Section> {
+        let mut found = vec![&SPEC];
+        let mut at = 0;
+        while let Some(section) = found.get(at).copied() {
+            section.keys.iter().for_each(|key| inner(&key.shape, &mut found));
+            at += 1;
+        }
+        found
+    }
+
+    fn inner(shape: &'static Shape, found: &mut Vec<&'static Section>) {
+        match shape {
+            Shape::Section(section) => found.push(section),
+            Shape::Choice(choices) | Shape::Steps(choices) => {
+                found.extend(choices.iter().map(|choice| &choice.settings));
+            }
+            Shape::List(item, ..) => inner(item, found),
+            Shape::Any(shapes) => shapes.iter().for_each(|shape| inner(shape, found)),
+            _ => {}
         }
     }
 

@@ -204,10 +204,19 @@ const RULE: &[Word] = &[
 ];
 
 const DISTRIBUTION: &[Word] = &[
-    same(&["kaimingnormal", "henormal", "msra", "msrafill", "kaiming", "he"], "he_normal(fan_out)"),
-    same(&["kaiminguniform", "heuniform"], "he_uniform(fan_in)"),
-    same(&["xavier", "glorot", "xavieruniform", "glorotuniform"], "xavier_uniform"),
+    near(
+        &["kaimingnormal", "henormal", "msra", "msrafill", "kaiming", "he"],
+        "he_normal",
+        "alone it counts `fan_in`, PyTorch's default; torchvision's ResNets have `he_normal(fan_out)`",
+    ),
+    near(
+        &["kaiminguniform", "heuniform"],
+        "he_uniform",
+        "alone it counts `fan_in`, PyTorch's default; what PyTorch's layers start with is `uniform(1 / sqrt(fan_in))`",
+    ),
+    same(&["xavieruniform", "glorotuniform"], "xavier_uniform"),
     same(&["xaviernormal", "glorotnormal"], "xavier_normal"),
+    near(&["xavier", "glorot"], "xavier_uniform", "`xavier_normal` is there too"),
     near(
         &["truncnormal", "truncatednormal", "tn"],
         "truncated_normal(0.02)",

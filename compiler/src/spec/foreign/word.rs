@@ -26,6 +26,11 @@ pub(super) const fn none(theirs: &'static [&'static str], note: &'static str) ->
 }
 
 impl Word {
+    /// The key that is written first; an empty one where none is.
+    pub(super) fn key(&self) -> &'static str {
+        self.ours.split(':').next().unwrap_or("")
+    }
+
     /// The whole advice.
     pub(super) fn help(&self, window: &str) -> String {
         let ours = self.ours.replace("KxK", window);

@@ -57,7 +57,7 @@ impl<'s> Reader<'s> {
             if self.meant.len() == MAX_UNKNOWN {
                 continue;
             }
-            let found = foreign::key(what, &entry.key).or_else(|| glued(&entry.key, &known));
+            let found = foreign::key(what, &entry.key, &known).or_else(|| glued(&entry.key, &known));
             let near = found.as_ref().map(|&(_, meant)| meant).or_else(|| nearest(&entry.key, &known));
             self.meant.push((entry.span, near.unwrap_or_default().to_string()));
             let fault = Diagnostic::error(
