@@ -37,7 +37,7 @@ Examples:
   resnetc run --train shapes10               train ResNet-20 on the embedded data set
   resnetc check specs/*.yaml                 find all mistakes of specs
 
-A SPEC is a file or the name of a compiled-in network, such as resnet20.
+A SPEC is a file, `-` for standard input, or the name of a compiled-in network, such as resnet20.
 Exit status: 0 done, 1 failed, 2 wrong usage or a wrong spec; a training that a signal
 ends saves first, then exits with 130 (Ctrl-C), 143 (SIGTERM) or 129 (SIGHUP).";
 
@@ -97,7 +97,7 @@ pub enum Color {
 #[derive(Debug, Args)]
 #[command(after_help = BUILD_EXAMPLES)]
 pub struct BuildArgs {
-    /// A spec file, or the name of a compiled-in network.
+    /// A spec file, `-` for standard input, or the name of a compiled-in network.
     pub spec: String,
     /// Images per run [default: 1, with --train the spec's batch size].
     #[arg(long, value_name = "N", value_parser = positive)]
@@ -172,7 +172,7 @@ pub enum Emit {
 #[derive(Debug, Args)]
 #[command(after_help = RUN_EXAMPLES)]
 pub struct RunArgs {
-    /// A spec file, or the name of a compiled-in network [default with --train: the data set's].
+    /// A spec file, `-` for standard input, or the name of a compiled-in network [default with --train: the data set's].
     #[arg(required_unless_present = "train")]
     pub spec: Option<String>,
 
@@ -263,9 +263,9 @@ pub enum DeviceArg {
 #[derive(Debug, Args)]
 #[command(after_help = CHECK_EXAMPLES)]
 pub struct CheckArgs {
-    /// Spec files, or names of compiled-in networks.
+    /// Spec files, `-` for standard input, or names of compiled-in networks.
     #[arg(required = true, value_name = "SPEC")]
-    pub specs: Vec<String>,
+    pub specs: Vec<PathBuf>,
     /// Changes of each spec.
     #[command(flatten)]
     pub overrides: Overrides,
@@ -274,7 +274,10 @@ pub struct CheckArgs {
 const CHECK_EXAMPLES: &str = "\
 Examples:
   resnetc check specs/*.yaml
-  resnetc check my.yaml --set stages.0.depth=4";
+  resnetc check my.yaml --set stages.0.depth=4
+  generate-spec | resnetc check -
+Goes on after a spec that is wrong or cannot be read.
+Exit status: 0 all are right, 2 one is wrong or cannot be read.";
 
 #[cfg(test)]
 mod tests {

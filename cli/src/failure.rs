@@ -10,6 +10,8 @@ pub type Result<T = ()> = std::result::Result<T, Failure>;
 pub enum Failure {
     /// Specs are wrong, each with its mistakes. Exit code 2.
     Spec(Vec<Faults>),
+    /// Specs could not be read, which was told at each. Exit code 2.
+    Unreadable,
     /// The command was used wrongly. Exit code 2.
     Usage(String),
     /// The work itself failed. Exit code 1.

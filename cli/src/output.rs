@@ -52,6 +52,11 @@ impl Output {
         }
     }
 
+    /// What is wrong with one of several inputs, while the command goes on: to standard error, with `--quiet` too.
+    pub fn error(&self, text: &str) {
+        eprintln!("error: {text}");
+    }
+
     /// Says on standard error why a command stopped; the process' exit code.
     pub fn failure(&self, failure: &Failure) -> ExitCode {
         match failure {
@@ -60,6 +65,7 @@ impl Output {
                 eprintln!("{}", texts.join("\n").trim_end());
                 ExitCode::from(2)
             }
+            Failure::Unreadable => ExitCode::from(2),
             Failure::Usage(text) => {
                 eprintln!("error: {text}\n\nFor more information, try '--help'.");
                 ExitCode::from(2)

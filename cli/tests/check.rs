@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{resnetc, run, stderr, stdout};
+use common::{resnetc, run, run_with, stderr, stdout};
 
 #[test]
 fn right_specs_are_ok() {
@@ -155,4 +155,41 @@ fn colour_is_as_asked() {
     assert!(!colored(&check, ""), "standard error is no terminal here");
     assert!(colored(&[check[0], check[1], "--color", "always"], ""));
     assert!(!colored(&[check[0], check[1], "--color", "never"], ""));
+}
+
+/// Whatever one of them is, the others are checked.
+#[cfg(unix)]
+#[test]
+fn specs_that_cannot_be_read_do_not_stop_the_others() {
+    let (folder, names) = common::mixed_folder();
+    let output = resnetc(&["check"]).args(&names).current_dir(folder.path()).output().expect("it starts");
+    assert_eq!(output.status.code(), Some(2));
+    let ok = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(ok, "right.yml: ok\nn\u{fffd}me.yaml: ok\n");
+    insta::assert_snapshot!("mixed_folder", stderr(&output));
+    let one = resnetc(&["check", "wide.yaml"]).current_dir(folder.path()).output().expect("it starts");
+    assert_eq!(one.status.code(), Some(2));
+}
+
+#[test]
+fn a_spec_may_come_from_standard_input() {
+    let text = b"extends: resnet20\nclasses: 5\n";
+    let output = run_with(&["check", "-"], text);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "-: ok\n");
+    let output = run_with(&["check", "-"], b"extends: resnet20\nclases: 5\n");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("[<stdin>:2:1]"), "{}", stderr(&output));
+    for args in [&["build", "-"][..], &["explain", "-", "stem"], &["lint", "-"], &["verify", "-"]] {
+        let output = run_with(args, text);
+        assert!(output.status.success(), "{args:?}: {}", stderr(&output));
+    }
+    // It is one text, however often it is named.
+    let output = run_with(&["diff", "-", "-"], text);
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "the networks are equal\n");
+    let output = run_with(&["diff", "resnet20", "-"], text);
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    let output = run_with(&["check", "-"], b"\xff\xfen\0a\0");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("cannot read <stdin>: it is UTF-16"), "{}", stderr(&output));
 }

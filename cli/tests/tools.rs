@@ -49,6 +49,38 @@ fn a_failed_expectation_keeps_its_figures() {
     assert_eq!((&rows[0]["ok"], &rows[0]["params"]), (&Value::from(false), &Value::from(269_722)));
 }
 
+/// A folder's specs are all looked at: those that cannot be read have a row.
+#[cfg(unix)]
+#[test]
+fn unreadable_specs_have_a_row() {
+    let (folder, _) = common::mixed_folder();
+    let output = resnetc(&["verify", "."]).current_dir(folder.path()).output().expect("it starts");
+    assert_eq!(output.status.code(), Some(2));
+    insta::assert_snapshot!("verify_mixed", String::from_utf8_lossy(&output.stdout));
+    insta::assert_snapshot!("verify_mixed_reasons", stderr(&output));
+    let output = resnetc(&["verify", ".", "--json"]).current_dir(folder.path()).output().expect("it starts");
+    let rows = json(&String::from_utf8_lossy(&output.stdout));
+    let rows = rows.as_array().expect("a list");
+    let unreadable = rows.iter().filter(|row| row["unreadable"].is_string()).count();
+    let right = rows.iter().filter(|row| row["ok"] == true).count();
+    assert_eq!((rows.len(), unreadable, right), (6, 3, 2), "{rows:?}");
+}
+
+/// What would be waited for is not opened, where a folder has it; a command's own argument may be a pipe.
+#[cfg(unix)]
+#[test]
+fn pipes_in_folders_are_not_opened() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let pipe = folder.path().join("pipe.yaml");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    if !made.is_ok_and(|status| status.success()) {
+        return;
+    }
+    let output = run(&["verify", folder.path().to_str().expect("UTF-8")]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("pipe.yaml: it is no file"), "{}", stderr(&output));
+}
+
 #[test]
 fn without_a_folder_the_compiled_in_networks_are_verified() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -1,7 +1,7 @@
 //! Specs: from a file, a text or a compiled-in name to what the compiler takes, and to plans.
 
 use std::io::{ErrorKind, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use resnetc_compiler::backend::Backend;
@@ -13,7 +13,7 @@ use resnetc_compiler::plan::Plan;
 use resnetc_compiler::report::{Compiled, Network, Summary, Target};
 use resnetc_compiler::source::SourceMap;
 use resnetc_compiler::spec::limits::Limits;
-use resnetc_compiler::spec::{self, Request, ResolvedSpec, builtin};
+use resnetc_compiler::spec::{self, Request, ResolvedSpec, builtin, encoding};
 use resnetc_runtime::init;
 use resnetc_runtime::weights::ParamStore;
 
@@ -49,13 +49,20 @@ impl Spec {
     ///
     /// # Errors
     /// [`Error::Spec`] with all mistakes, or one that says that nothing of that name can be read.
-    pub fn open(name: &str, options: &SpecOptions) -> Result<Self> {
-        match read(name, &options.limits) {
-            Ok(text) => Self::from_text(name, &text, options),
-            Err(error) => match Self::builtin(name, options) {
-                Err(Error::UnknownSpec { .. }) => Err(missing(name, error)),
-                found => found,
-            },
+    pub fn open(name: impl AsRef<Path>, options: &SpecOptions) -> Result<Self> {
+        let path = name.as_ref();
+        let source = match read(path, &options.limits) {
+            Ok(text) => return Self::from_file(path, &text, options),
+            Err(source) => source,
+        };
+        let name = path.to_string_lossy();
+        // A file that cannot be read is never taken for a network of its name; a folder may be.
+        if !matches!(source.kind(), ErrorKind::NotFound | ErrorKind::IsADirectory) {
+            return Err(Error::UnreadableSpec { name: name.into_owned(), source });
+        }
+        match Self::builtin(&name, options) {
+            Err(Error::UnknownSpec { .. }) => Err(missing(path, source)),
+            found => found,
         }
     }
 
@@ -64,10 +71,34 @@ impl Spec {
     /// # Errors
     /// [`Error::Spec`] with all mistakes, [`Error::UnreadableSpec`].
     pub fn from_path(path: impl AsRef<Path>, options: &SpecOptions) -> Result<Self> {
-        let name = path.as_ref().to_string_lossy();
-        let text = read(&name, &options.limits);
-        let text = text.map_err(|source| Error::UnreadableSpec { name: name.to_string(), source })?;
-        Self::from_text(&name, &text, options)
+        let path = path.as_ref();
+        match read(path, &options.limits) {
+            Ok(text) => Self::from_file(path, &text, options),
+            Err(source) => Err(Error::UnreadableSpec { name: path.to_string_lossy().into_owned(), source }),
+        }
+    }
+
+    /// What a reader gives: standard input, say. `name` as in [`Spec::from_text`].
+    ///
+    /// # Errors
+    /// [`Error::Spec`] with all mistakes, [`Error::UnreadableSpec`].
+    pub fn from_reader(name: &str, reader: impl Read, options: &SpecOptions) -> Result<Self> {
+        let text = text(reader, &options.limits);
+        let text = text.map_err(|source| Error::UnreadableSpec { name: name.to_owned(), source })?;
+        Self::from_text(name, &text, options)
+    }
+
+    /// A file that was read. Its folder may have a name that is no text: bases are looked for in the folder itself.
+    fn from_file(path: &Path, text: &str, options: &SpecOptions) -> Result<Self> {
+        let name = path.to_string_lossy();
+        let folder = path.parent().map(|folder| (folder, format!("{}/", folder.to_string_lossy())));
+        let beside = |base: &str| match &folder {
+            Some((folder, told)) if !folder.as_os_str().is_empty() => {
+                base.strip_prefix(told).map_or_else(|| PathBuf::from(base), |base| folder.join(base))
+            }
+            _ => PathBuf::from(base),
+        };
+        Self::from_text_with(&name, text, options, &|base| read(&beside(base), &options.limits))
     }
 
     /// A text; `name` stands for its file in messages, and bases of `extends` are looked for beside it.
@@ -75,10 +106,18 @@ impl Spec {
     /// # Errors
     /// [`Error::Spec`] with all mistakes.
     pub fn from_text(name: &str, text: &str, options: &SpecOptions) -> Result<Self> {
+        Self::from_text_with(name, text, options, &|base| read(Path::new(base), &options.limits))
+    }
+
+    fn from_text_with(
+        name: &str,
+        text: &str,
+        options: &SpecOptions,
+        read: &dyn Fn(&str) -> std::io::Result<String>,
+    ) -> Result<Self> {
         let SpecOptions { set, limits } = options;
-        let read = |path: &str| read(path, limits);
         let mut sources = SourceMap::default();
-        let request = Request { name, text, overrides: set, read: &read, limits: *limits };
+        let request = Request { name, text, overrides: set, read, limits: *limits };
         let resolved = spec::load(&request, &mut sources);
         Self::resolved_with(resolved, sources)
     }
@@ -198,19 +237,26 @@ impl Spec {
     }
 }
 
-/// The text of a file, no more of it than tells the compiler that it is too long.
-fn read(path: &str, limits: &Limits) -> std::io::Result<String> {
-    let mut text = String::new();
-    let limit = (limits.bytes as u64).saturating_add(1);
-    std::fs::File::open(path)?.take(limit).read_to_string(&mut text)?;
-    Ok(text)
+/// The text of a file.
+fn read(path: &Path, limits: &Limits) -> std::io::Result<String> {
+    text(std::fs::File::open(path)?, limits)
+}
+
+/// What a reader gives, no more of it than tells the compiler that it is too long.
+fn text(reader: impl Read, limits: &Limits) -> std::io::Result<String> {
+    let mut bytes = Vec::new();
+    reader.take((limits.bytes as u64).saturating_add(1)).read_to_end(&mut bytes)?;
+    let cut = bytes.len() > limits.bytes;
+    encoding::decode(bytes, cut).map_err(|no_text| std::io::Error::new(ErrorKind::InvalidData, no_text))
 }
 
 /// Neither a file nor a compiled-in network.
-fn missing(name: &str, source: std::io::Error) -> Error {
-    let looks_like_path = Path::new(name).extension().is_some() || name.contains(std::path::MAIN_SEPARATOR);
+fn missing(path: &Path, source: std::io::Error) -> Error {
+    let name = path.to_string_lossy().into_owned();
+    let looks_like_path = path.extension().is_some() || name.contains(std::path::MAIN_SEPARATOR);
     if looks_like_path || source.kind() != ErrorKind::NotFound {
-        return Error::UnreadableSpec { name: name.to_owned(), source };
+        return Error::UnreadableSpec { name, source };
     }
-    Error::UnknownSpec { name: name.to_owned(), near: builtin::near(name) }
+    let near = builtin::near(&name);
+    Error::UnknownSpec { name, near }
 }

@@ -106,3 +106,33 @@ fn specs_that_are_not_there_are_told_with_near_names() {
     let wrong = Spec::builtin("resnet20", &SpecOptions::default().set("classes=none"));
     assert!(matches!(wrong, Err(Error::Spec(ref faults)) if !faults.diagnostics().is_empty()), "{wrong:?}");
 }
+
+/// A file that is there and cannot be read is never taken for the compiled-in network of its name.
+#[test]
+fn unreadable_files_are_no_names() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("resnet20");
+    std::fs::write(&file, b"name: gr\xf6sse\n").expect("written");
+    let error = Spec::open(&file, &SpecOptions::default()).expect_err("Latin-1");
+    assert!(matches!(&error, Error::UnreadableSpec { .. }), "{error}");
+    assert!(error.to_string().contains("line 1, column 9 is not UTF-8"), "{error}");
+    std::fs::write(folder.path().join("mine.yaml"), "extends: resnet20.yaml\n").expect("written");
+    std::fs::rename(&file, folder.path().join("resnet20.yaml")).expect("renamed");
+    let error = Spec::open(folder.path().join("mine.yaml"), &SpecOptions::default()).expect_err("its base");
+    assert!(error.to_string().contains("is not UTF-8"), "{error}");
+}
+
+/// Bases lie beside a spec, whatever its folder is called.
+#[cfg(unix)]
+#[test]
+fn bases_are_found_in_folders_whose_names_are_no_text() {
+    use std::os::unix::ffi::OsStrExt;
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let inner = folder.path().join(std::ffi::OsStr::from_bytes(b"f\xf6lder"));
+    std::fs::create_dir(&inner).expect("made");
+    std::fs::write(inner.join("base.yml"), "extends: resnet20\nclasses: 7\n").expect("written");
+    std::fs::write(inner.join("mine.yml"), "extends: base.yml\n").expect("written");
+    let spec = Spec::open(inner.join("mine.yml"), &SpecOptions::default()).expect("a right spec");
+    assert_eq!(spec.resolved().classes.value, 7);
+}

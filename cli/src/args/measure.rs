@@ -7,7 +7,7 @@ use super::overrides::{Overrides, positive};
 /// What runs, and how much of it at a time.
 #[derive(Debug, Args)]
 pub struct WorkloadArgs {
-    /// A spec file, or the name of a compiled-in network.
+    /// A spec file, `-` for standard input, or the name of a compiled-in network.
     pub spec: String,
     /// Take the training step (forward, loss, backward, update) instead of inference.
     #[arg(long)]

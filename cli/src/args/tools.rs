@@ -1,5 +1,7 @@
 //! Arguments of the commands that look at specs: verify, explain, diff, lint, new, list, schema.
 
+use std::path::PathBuf;
+
 use clap::Args;
 
 use super::overrides::{Bounds, Overrides, positive};
@@ -8,10 +10,10 @@ use super::overrides::{Bounds, Overrides, positive};
 #[derive(Debug, Args)]
 #[command(after_help = VERIFY_EXAMPLES)]
 pub struct VerifyArgs {
-    /// A spec, or a folder that is searched through for specs [default: specs, else the compiled-in networks].
+    /// A spec, or a folder that is searched through for .yaml and .yml files [default: specs, else the compiled-in networks].
     #[arg(value_name = "PATH")]
-    pub dir: Option<String>,
-    /// Print a list of `name`, `file`, `params`, `macs`, `expect` and `ok` as JSON.
+    pub dir: Option<PathBuf>,
+    /// Print a list of `name`, `file`, `params`, `macs`, `expect`, `ok` and `unreadable` as JSON.
     #[arg(long)]
     pub json: bool,
     /// How large a spec may be.
@@ -24,13 +26,13 @@ Examples:
   resnetc verify                       every spec under specs/
   resnetc verify my-networks --json
   resnetc verify mine.yaml
-Exit status: 0 all hold, 2 a spec is wrong or its `expect` does not hold.";
+Exit status: 0 all hold, 2 a spec is wrong, its `expect` does not hold, or it cannot be read.";
 
 /// `resnetc explain`
 #[derive(Debug, Args)]
 #[command(after_help = EXPLAIN_EXAMPLES)]
 pub struct ExplainArgs {
-    /// A spec file, or the name of a compiled-in network.
+    /// A spec file, `-` for standard input, or the name of a compiled-in network.
     pub spec: String,
     /// A node, such as stage3.unit0.conv1, or a part of the network, such as stage3.unit0.
     pub node: String,
@@ -57,7 +59,7 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = DIFF_EXAMPLES)]
 pub struct DiffArgs {
-    /// A spec file, or the name of a compiled-in network.
+    /// A spec file, `-` for standard input, or the name of a compiled-in network.
     pub a: String,
     /// The one to compare it with.
     pub b: String,
@@ -80,7 +82,7 @@ Exit status: 0 the networks are equal, 1 they differ, 2 a spec is wrong.";
 #[derive(Debug, Args)]
 #[command(after_help = LINT_EXAMPLES)]
 pub struct LintArgs {
-    /// A spec file, or the name of a compiled-in network.
+    /// A spec file, `-` for standard input, or the name of a compiled-in network.
     pub spec: String,
     /// Print a list of `rule`, `source`, `message`, `file`, `line`, `column` and `help` as JSON.
     #[arg(long)]

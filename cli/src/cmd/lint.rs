@@ -1,6 +1,5 @@
 //! `resnetc lint`: what publications advise against.
 
-use resnetc::Spec;
 use resnetc::error::WIDTH;
 use resnetc_compiler::diagnostic::{Diagnostic, render};
 use resnetc_compiler::lint::{Finding, Subject};
@@ -27,7 +26,7 @@ struct Row<'a> {
 /// Runs the command.
 pub fn lint(args: &LintArgs, output: &Output) -> Result {
     // What the spec itself warns of is a rule, and told with the others.
-    let spec = Spec::open(&args.spec, &spec::options(&args.overrides))?;
+    let spec = spec::open(&args.spec, &spec::options(&args.overrides))?;
     let (network, sources) = (spec.expand()?, spec.sources());
     let findings = resnetc_compiler::lint::lint(&Subject { spec: spec.resolved(), graph: &network.graph });
     if args.json {

@@ -96,7 +96,7 @@ fn find_dataset(name: Option<&str>, dataset: Option<&str>, args: &RunArgs) -> Re
     match (dataset, name) {
         (Some(dataset), _) => data::find(dataset),
         (None, Some(name)) => {
-            let spec = Spec::open(name, &spec::options(&args.overrides))?;
+            let spec = spec::open(name, &spec::options(&args.overrides))?;
             spec.resolved().train.dataset.as_deref().map_or(Ok(default), data::find)
         }
         (None, None) => Ok(default),

@@ -1,6 +1,6 @@
 //! `resnetc verify`: every spec of a folder, or one, compiles, and is what it expects itself to be.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use resnetc::SpecOptions;
 use resnetc_compiler::backend::Backend;
@@ -21,6 +21,8 @@ const DIR: &str = "specs";
 /// What was found of one spec; figures are none where it did not come so far.
 #[derive(Debug, Default, Serialize)]
 struct Row {
+    #[serde(skip)]
+    path: PathBuf,
     name: Option<String>,
     file: String,
     params: Option<u64>,
@@ -28,19 +30,26 @@ struct Row {
     /// Figures that the spec states.
     expect: Vec<&'static str>,
     ok: bool,
+    /// Why it cannot be read.
+    unreadable: Option<String>,
+}
+
+impl Row {
+    fn of(path: PathBuf) -> Self {
+        Row { file: path.to_string_lossy().into_owned(), path, ..Row::default() }
+    }
 }
 
 /// Runs the command: goes through all specs before it fails.
 pub fn verify(args: &VerifyArgs, output: &Output) -> Result {
-    let (mut rows, mut faults) = (Vec::new(), Vec::new());
-    for file in files(args)? {
-        let mut row = Row { file, ..Row::default() };
-        match examine(&mut row, args.bounds.limits(), output) {
+    let (mut rows, mut faults) = (rows(args)?, Vec::new());
+    for row in rows.iter_mut().filter(|row| row.unreadable.is_none()) {
+        match examine(row, args.bounds.limits(), output) {
             Ok(()) => row.ok = true,
             Err(Failure::Spec(more)) => faults.extend(more),
+            Err(Failure::Usage(reason)) => row.unreadable = Some(reason),
             Err(other) => return Err(other),
         }
-        rows.push(row);
     }
     if args.json {
         output.result(&serde_json::to_string_pretty(&rows).expect("rows have only string keys"))?;
@@ -49,45 +58,75 @@ pub fn verify(args: &VerifyArgs, output: &Output) -> Result {
         let right = rows.iter().filter(|row| row.ok).count();
         output.note(&format!("\n{right} of {} specs are right", rows.len()))?;
     }
-    if faults.is_empty() { Ok(()) } else { Err(Failure::Spec(faults)) }
+    let unreadable: Vec<&String> = rows.iter().filter_map(|row| row.unreadable.as_ref()).collect();
+    unreadable.iter().for_each(|reason| output.error(reason));
+    match (faults.is_empty(), unreadable.is_empty()) {
+        (true, true) => Ok(()),
+        (true, false) => Err(Failure::Unreadable),
+        (false, _) => Err(Failure::Spec(faults)),
+    }
 }
 
-/// The spec, those of the folder, or names of the compiled-in networks.
-fn files(args: &VerifyArgs) -> Result<Vec<String>> {
+/// The spec, those of the folder, or the compiled-in networks.
+fn rows(args: &VerifyArgs) -> Result<Vec<Row>> {
     if args.dir.is_none() && !Path::new(DIR).is_dir() {
-        return Ok(builtin::specs().map(|spec| spec.name.to_owned()).collect());
+        return Ok(builtin::specs().map(|spec| Row::of(spec.name.into())).collect());
     }
-    let dir = args.dir.as_deref().unwrap_or(DIR);
-    if Path::new(dir).is_file() {
-        return Ok(vec![dir.to_owned()]);
+    let dir = args.dir.as_deref().unwrap_or(Path::new(DIR));
+    if !dir.is_dir() {
+        let known = spec::is_stdin(dir) || dir.to_str().is_some_and(|name| builtin::spec(name).is_some());
+        if known || dir.symlink_metadata().is_ok() {
+            return Ok(vec![Row::of(dir.to_owned())]);
+        }
+        let text = format!("`{}` is neither a folder with specs nor a spec", dir.display());
+        return Err(Failure::Usage(text));
     }
-    let mut files = Vec::new();
-    collect(Path::new(dir), &mut files)
-        .map_err(|e| Failure::Usage(format!("`{dir}` is neither a folder with specs nor a spec: {e}")))?;
-    if files.is_empty() {
-        return Err(Failure::Usage(format!("there is no .yaml file under {dir}")));
+    let mut rows = Vec::new();
+    collect(dir, &mut rows);
+    if rows.is_empty() {
+        return Err(Failure::Usage(format!("there is no .yaml or .yml file under {}", dir.display())));
     }
-    files.sort();
-    Ok(files)
+    rows.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(rows)
 }
 
-fn collect(dir: &Path, files: &mut Vec<String>) -> std::io::Result<()> {
-    for entry in std::fs::read_dir(dir)? {
-        let entry = entry?;
+/// All specs below a folder, and all folders that cannot be read.
+fn collect(dir: &Path, rows: &mut Vec<Row>) {
+    let unreadable = |path: &Path, reason: &dyn std::fmt::Display| {
+        let reason = format!("cannot read {}: {reason}", path.display());
+        Row { unreadable: Some(reason), ..Row::of(path.to_owned()) }
+    };
+    let entries = match std::fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) => return rows.push(unreadable(dir, &error)),
+    };
+    for entry in entries {
+        let entry = match entry {
+            Ok(entry) => entry,
+            Err(error) => return rows.push(unreadable(dir, &error)),
+        };
         let path = entry.path();
         // Links are not followed: they may run in a circle.
-        if entry.file_type()?.is_dir() {
-            collect(&path, files)?;
-        } else if path.extension().is_some_and(|extension| extension == "yaml") {
-            files.push(path.to_string_lossy().into_owned());
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            collect(&path, rows);
+        } else if is_spec(&path) {
+            // A pipe in a folder would be waited for.
+            match path.metadata() {
+                Ok(found) if !found.is_file() => rows.push(unreadable(&path, &"it is no file")),
+                _ => rows.push(Row::of(path)),
+            }
         }
     }
-    Ok(())
+}
+
+fn is_spec(path: &Path) -> bool {
+    let extension = path.extension().map(|extension| extension.to_ascii_lowercase());
+    extension.is_some_and(|extension| extension == "yaml" || extension == "yml")
 }
 
 /// Compiles a spec for inference and for training, and notes its figures on the way.
 fn examine(row: &mut Row, limits: Limits, output: &Output) -> Result {
-    let spec = spec::load(&row.file, &SpecOptions { limits, ..SpecOptions::default() }, output)?;
+    let spec = spec::load(&row.path, &SpecOptions { limits, ..SpecOptions::default() }, output)?;
     row.name = Some(spec.name().to_owned());
     row.expect = stated(spec.resolved());
     let summary = spec.figures()?;
@@ -117,6 +156,7 @@ fn table(rows: &[Row]) -> String {
     let figure = |n: Option<u64>| n.map_or(String::new(), grouped);
     for row in rows {
         let expect = match (row.ok, row.expect.is_empty()) {
+            (false, _) if row.unreadable.is_some() => "cannot be read",
             (false, _) => "wrong",
             (true, true) => "none",
             (true, false) => "ok",

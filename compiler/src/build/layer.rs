@@ -65,7 +65,11 @@ impl Builder<'_> {
             {
                 fault = fault.label(place, "`bn` stands for this");
             }
-            return Err(Box::new(fault.help("the channels of a normalisation are a multiple of `groups`")));
+            let maker = self.graph.node(x.value.node);
+            if !maker.span.is_none() && maker.span != span {
+                fault = fault.label(maker.span, format!("`{}` gives {} channels", maker.name, x.channels));
+            }
+            return Err(Box::new(fault.help(divisors(x.channels, groups))));
         }
         let name = self.name(norm.name());
         let mut operands = vec![x.value];
@@ -203,4 +207,14 @@ fn drop_kind(part: DropPart) -> &'static str {
         DropPart::Image => "drop_path",
         DropPart::Block { .. } => "drop_block",
     }
+}
+
+/// What numbers of channels and groups fit together.
+fn divisors(channels: usize, groups: usize) -> String {
+    let all: Vec<usize> = (1..=channels.min(64)).filter(|n| channels.is_multiple_of(*n)).collect();
+    let all: Vec<String> = all.iter().map(usize::to_string).collect();
+    format!(
+        "{groups} groups need a multiple of {groups} channels; {channels} channels can have groups: {}",
+        all.join(", ")
+    )
 }

@@ -3,6 +3,7 @@
 //! Compiler code collects [`Diagnostic`]s and returns all of a file at once; the `render` module turns them into
 //! text with source lines and underlines.
 
+pub mod look_alikes;
 pub mod render;
 pub mod suggest;
 mod types;

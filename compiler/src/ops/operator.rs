@@ -173,10 +173,19 @@ pub(super) fn feature_map(operands: &[&TensorType], index: usize) -> Result<[usi
             Err(InferError::new(format!("needs numbers, gets {}", ty.dtype)).at(index))
         }
         (None, _) => {
-            Err(InferError::new(format!("needs a feature map [n, c, h, w], gets {}", ty.shape)).at(index))
+            let error =
+                InferError::new(format!("needs a feature map [n, c, h, w], gets {}", ty.shape)).at(index);
+            Err(match ty.shape.rank() {
+                2 => error.help(NO_IMAGE),
+                _ => error,
+            })
         }
     }
 }
+
+/// For layers of images behind a linear layer.
+const NO_IMAGE: &str = "a linear layer gives numbers without an image: put this layer before it, or write `conv1x1(out, bias)` in \
+                        place of `linear(out)`";
 
 /// That an operand has a certain shape; `what` names it.
 pub(super) fn same_shape(

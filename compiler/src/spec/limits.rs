@@ -1,5 +1,7 @@
 //! How large a spec and its network may be. Larger ones are refused before they cost memory or time.
 
+use super::digits::ungrouped;
+
 /// Caps, each raised by `--limit NAME=VALUE`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -83,8 +85,8 @@ impl Limits {
     /// What is wrong with it, for people; then nothing is taken over.
     pub fn set(&mut self, text: &str) -> Result<(), String> {
         let (name, value) = text.split_once('=').ok_or("a limit has the form `NAME=VALUE`")?;
-        let value = value.trim().replace('_', "").parse::<usize>();
-        let value = value.map_err(|_| format!("the limit `{name}` must be a whole number"))?;
+        let value = ungrouped(value.trim()).and_then(|digits| digits.parse::<usize>().ok());
+        let value = value.ok_or_else(|| format!("the limit `{name}` must be a whole number"))?;
         if name.trim() == "nesting" && value > DEEPEST {
             return Err(format!("the limit `nesting` is {DEEPEST} at most"));
         }
@@ -109,6 +111,7 @@ mod tests {
         for (wrong, part) in [
             ("units", "NAME=VALUE"),
             ("units=many", "whole number"),
+            ("units=1__0", "whole number"),
             ("unit=3", "there are bytes"),
             ("nesting=9999", "at most"),
         ] {

@@ -7,14 +7,19 @@ use super::resolved::ResolvedSpec;
 use super::sections::top::SPEC;
 use super::yaml::merge;
 use super::yaml::request::Request;
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, look_alikes};
 use crate::source::SourceMap;
 
 /// Reads a spec with its bases and overrides. All texts are added to `sources`; on failure, all faults are returned.
 pub fn load(request: &Request<'_>, sources: &mut SourceMap) -> Result<ResolvedSpec, Vec<Diagnostic>> {
-    let tree = merge::tree(request, &SPEC, sources)?;
-    let builtin = builtin::Texts::add(sources);
-    resolve::resolve(&tree, builtin, request.limits, sources)
+    let loaded = merge::tree(request, &SPEC, sources).and_then(|document| {
+        let builtin = builtin::Texts::add(sources);
+        resolve::resolve(document, builtin, request.limits, sources)
+    });
+    loaded.map_err(|mut faults| {
+        look_alikes::point_out(&mut faults, sources);
+        faults
+    })
 }
 
 /// Loads a compiled-in spec, for which no file is needed.

@@ -9,8 +9,11 @@
 
 pub mod builtin;
 pub mod default;
+mod digits;
 mod effect;
 pub mod emit;
+pub mod encoding;
+pub mod foreign;
 pub mod language;
 pub mod limits;
 mod load;

@@ -8,26 +8,35 @@ use super::resolved::ResolvedSpec;
 use super::sections::top::SPEC;
 use super::sections::units::Units;
 use super::sections::{expect, init, layers, network, norm, shortcut, stages, train};
+use super::yaml::compose::Document;
 use super::yaml::keys::KeySpans;
 use super::yaml::node::Node;
 use super::yaml::read::Reader;
 use crate::diagnostic::Diagnostic;
-use crate::source::{SourceMap, Spanned};
+use crate::source::{SourceMap, Span, Spanned};
 
-/// Reads a raw tree.
+/// Reads a raw tree. The faults that reading its text found are told with the others.
 pub(super) fn resolve(
-    tree: &Node,
+    document: Document,
     builtin: Texts,
     limits: Limits,
     sources: &SourceMap,
 ) -> Result<ResolvedSpec, Vec<Diagnostic>> {
+    let Document { node: tree, faults, spoilt } = &document;
     let mut reader = Reader::new(sources);
     reader.fields(tree, &SPEC);
     let units = Units::read(&mut reader, tree, builtin.units)?;
-    match read(&mut reader, tree, &units, builtin, limits) {
+    let spec = read(&mut reader, tree, &units, builtin, limits);
+    reader.faults.retain(|fault| fault.labels.first().is_none_or(|label| !lies_in(label.span, spoilt)));
+    reader.faults.extend(faults.iter().cloned());
+    match spec {
         Some(spec) if reader.faults.is_empty() => Ok(ResolvedSpec { warnings: reader.warnings, ..spec }),
         _ => Err(by_position(reader.faults)),
     }
+}
+
+fn lies_in(span: Span, spoilt: &[Span]) -> bool {
+    spoilt.iter().any(|s| s.source == span.source && s.start <= span.start && span.end <= s.end)
 }
 
 /// Sorts faults by place, so that they read like the file; the same fault at one place is reported once.
@@ -58,9 +67,8 @@ fn read(
     let init = tree.get("init").map(|node| init::read(reader, node)).unwrap_or_default();
     let known = classes.as_ref().map(|c| c.value);
     let expect = tree.get("expect").map(|node| expect::read(reader, node, known));
-    let channels = input.as_ref().map_or(3, |i| i.value[0]);
     let keys = KeySpans::of(tree);
-    let train = train::read(reader, tree.get("train"), channels);
+    let train = train::read(reader, tree.get("train"), input.as_ref());
     let (faults, warnings) = train::effect::check(&train, &keys);
     reader.warnings.extend(warnings);
     reader.faults.extend(faults);

@@ -30,7 +30,7 @@ pub fn schema() -> String {
 /// A map with these keys and no others.
 fn section(section: &Section) -> Map<String, Value> {
     let property = |key: &Key| {
-        let mut schema = shape(&key.shape);
+        let mut schema = or_null(shape(&key.shape));
         schema.insert("description".into(), key.about.into());
         if let Default::Value(text) = key.default {
             // A number or a flag as JSON, anything else is text.
@@ -83,7 +83,13 @@ fn needs(section: &Section) -> Map<String, Value> {
     });
     let inner: Map<String, Value> = inner.collect();
     let mut all = Map::new();
+    let mut inner = inner;
     if !required.is_empty() {
+        // `~` gives no value.
+        for key in &required {
+            let given = inner.entry(*key).or_insert_with(|| json!({}));
+            given["not"] = json!({"type": "null"});
+        }
         all.insert("required".into(), json!(required));
     }
     if !inner.is_empty() {
@@ -124,6 +130,7 @@ fn shape_needs(shape: &Shape) -> Map<String, Value> {
         | Shape::List(..)
         | Shape::Steps(_)
         | Shape::Units
+        | Shape::Anything
         | Shape::Any(_) => Map::new(),
     }
 }
@@ -157,10 +164,27 @@ fn shape(shape: &Shape) -> Map<String, Value> {
         Shape::Units => json!({
             "type": "object",
             "propertyNames": {"pattern": "^\\s*[A-Za-z_]\\w*\\s*(\\(.*\\))?\\s*$"},
-            "additionalProperties": shape_value(&Shape::Language),
+            "additionalProperties": or_null(object(shape_value(&Shape::Language))),
         }),
+        Shape::Anything => json!({}),
         Shape::Any(shapes) => json!({"anyOf": shapes.iter().map(shape_value).collect::<Vec<_>>()}),
     })
+}
+
+/// The same, or `~`, which takes away what a base says.
+fn or_null(mut schema: Map<String, Value>) -> Map<String, Value> {
+    if schema.is_empty() {
+        return schema;
+    }
+    if let Some(kind @ Value::String(_)) = schema.get_mut("type") {
+        *kind = json!([kind.take(), "null"]);
+        return schema;
+    }
+    if let Some(Value::Array(any)) = schema.get_mut("anyOf") {
+        any.push(json!({"type": "null"}));
+        return schema;
+    }
+    object(json!({"anyOf": [schema, {"type": "null"}]}))
 }
 
 fn shape_value(of: &Shape) -> Value {

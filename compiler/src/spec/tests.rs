@@ -212,6 +212,29 @@ fn an_override_may_leave_a_key_without_effect() {
     }
 }
 
+#[test]
+fn nothing_takes_away_what_a_base_or_an_override_says() {
+    let base = get("resnet20", &[]).0;
+    let (spec, _) = get("resnet20", &["shortcut=~", "train.warmup.length=5", "train.warmup=null"]);
+    assert_eq!((spec.shortcut.name(), spec.train.warmup), (Some("projection"), None));
+    let (spec, _) = get("resnet20", &["train=~", "train.epochs=3"]);
+    assert_eq!((spec.train.epochs, spec.train.dataset), (3, None));
+    assert_eq!((base.shortcut.name(), base.train.dataset.is_some()), (Some("pad"), true));
+    let faults = |text: &str, sets: &[&str]| {
+        let sets: Vec<String> = sets.iter().map(|set| (*set).to_owned()).collect();
+        let read = |path: &str| Err(std::io::Error::other(path.to_string()));
+        let request =
+            Request { name: "a.yaml", text, overrides: &sets, read: &read, limits: Limits::default() };
+        let faults = load(&request, &mut SourceMap::default()).err().unwrap_or_default();
+        faults.into_iter().map(|fault| fault.message).collect::<Vec<_>>()
+    };
+    let alone = "name: a\ninput: [3, 8, 8]\nclasses: 10\nstem: conv3x3(8)\nunit: basic\nstages: [{depth: 1, filters: 8}]\n";
+    assert_eq!(faults(&format!("extends: ~\n{alone}"), &[]), [""; 0]);
+    assert_eq!(faults(alone, &["stages=~"]), ["the spec has no `stages`"]);
+    assert_eq!(faults(alone, &["anchors.a=3"]), ["`anchors` cannot be set"]);
+    assert_eq!(faults(alone, &["train.epochs="]), ["`epochs` must be a whole number"]);
+}
+
 /// All variants: their paths and texts.
 fn variants() -> Vec<(String, String)> {
     let mut folders =

@@ -5,8 +5,9 @@ use super::live;
 use super::tree::{Arg, Call, Expr, ExprKind, Name, Unit, bare_name};
 use super::{functions, variables};
 use crate::diagnostic::Diagnostic;
-use crate::diagnostic::suggest::suggest;
+use crate::diagnostic::suggest::{listed, nearest, suggest};
 use crate::source::Span;
+use crate::spec::foreign;
 
 /// Kind of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +26,8 @@ struct Variable<'u> {
 }
 
 struct Checker<'u> {
+    /// The unit's name; none outside of units.
+    unit: Option<&'u str>,
     scope: Vec<Variable<'u>>,
     faults: Vec<Diagnostic>,
 }
@@ -49,7 +52,7 @@ pub fn unit(unit: &Unit) -> Vec<Diagnostic> {
         let fault = Diagnostic::error("the unit has too many names", unit.name.span, text);
         return vec![fault.help(format!("{MAX_NAMES} are the limit: write longer pipelines"))];
     }
-    let mut checker = Checker { scope: Vec::new(), faults: Vec::new() };
+    let mut checker = Checker { unit: Some(&unit.name.text), scope: Vec::new(), faults: Vec::new() };
     for name in variables::names(variables::PLACE) {
         let number = Some(Type::Number);
         checker.scope.push(Variable { name, kind: number, span: unit.name.span, used: true });
@@ -78,7 +81,7 @@ pub fn unit(unit: &Unit) -> Vec<Diagnostic> {
 
 /// Checks layers after one another; the numbers of `constants` may be used.
 pub fn layers(calls: &[Call], constants: &[&str]) -> Vec<Diagnostic> {
-    let mut checker = Checker { scope: Vec::new(), faults: Vec::new() };
+    let mut checker = Checker { unit: None, scope: Vec::new(), faults: Vec::new() };
     for name in constants {
         checker.scope.push(Variable { name, kind: Some(Type::Number), span: Span::NONE, used: true });
     }
@@ -198,7 +201,7 @@ impl<'u> Checker<'u> {
                 }
                 None if name == "shortcut" => return self.shortcut(call, args),
                 None if name == functions::CONCAT.name => return self.concat(call, args),
-                None => self.no_function(call),
+                None => self.no_function(call, args),
             }
             return None;
         }
@@ -213,13 +216,8 @@ impl<'u> Checker<'u> {
             Diagnostic::error(format!("the layer `{name}` stands alone"), call.span, "a value is needed here")
                 .help(format!("apply it to a value: `x -> {name}`"))
         } else {
-            let known: Vec<&str> = self.scope.iter().map(|v| v.name).collect();
-            let help = match known.is_empty() {
-                true => "only numbers can stand here".to_owned(),
-                false => suggest(name, &known),
-            };
             Diagnostic::error(format!("unknown variable `{name}`"), call.span, "not bound before this")
-                .help(help)
+                .help(self.meant(name))
         };
         self.faults.push(fault);
         None
@@ -279,14 +277,38 @@ impl<'u> Checker<'u> {
         Some(Type::Map)
     }
 
-    fn no_function(&mut self, call: &Call) {
+    /// What an unknown variable was probably meant to be, which then is used.
+    fn meant(&mut self, name: &str) -> String {
+        let known: Vec<&str> = self.scope.iter().map(|v| v.name).collect();
+        let near = nearest(name, &known).map(|near| (format!("did you mean `{near}`?"), near));
+        let constant = |name: &str| variables::CONSTANTS.iter().any(|constant| constant.name == name);
+        let there =
+            |&(_, meant): &(String, &str)| meant.is_empty() || constant(meant) || known.contains(&meant);
+        if let Some(unit) = self.unit.filter(|_| ["f", "stride", "dilation"].contains(&name)) {
+            return format!(
+                "the stage gives it to units that have the parameter: write `{unit}({name}, ...)`"
+            );
+        }
+        let Some((help, meant)) = near.or_else(|| foreign::variable(name).filter(there)) else {
+            let numbers_only = known.is_empty();
+            return if numbers_only { "only numbers can stand here".to_owned() } else { listed(&known) };
+        };
+        if let Some(variable) = self.scope.iter_mut().find(|v| v.name == meant) {
+            variable.used = true;
+        }
+        help
+    }
+
+    fn no_function(&mut self, call: &Call, args: &[Arg]) {
+        // What is used in a wrong call is used all the same.
+        args.iter().for_each(|arg| self.touch(&arg.value));
         let name = call.name.text.as_str();
         let fault = if layer::is_layer(name) {
             Diagnostic::error(format!("the layer `{name}` stands alone"), call.span, "a value is needed here")
-                .help(format!("apply it to a value: `x -> {name}(...)`"))
+                .help(applied(name, args))
         } else {
-            Diagnostic::error(format!("unknown function `{name}`"), call.name.span, "not known")
-                .help(suggest(name, &functions::names()))
+            let help = foreign::function(name).unwrap_or_else(|| suggest(name, &functions::names()));
+            Diagnostic::error(format!("unknown function `{name}`"), call.name.span, "not known").help(help)
         };
         self.faults.push(fault);
     }
@@ -352,10 +374,37 @@ impl<'u> Checker<'u> {
         }
     }
 
+    /// Counts all names in an expression as used, whatever is wrong with it.
     fn touch(&mut self, expr: &Expr) {
-        if let Some(variable) = self.scope.iter_mut().find(|v| Some(v.name) == bare_name(expr)) {
+        match &expr.kind {
+            ExprKind::Number(_) => {}
+            ExprKind::Negate(inner) => self.touch(inner),
+            ExprKind::Sum(parts) | ExprKind::Product(parts) => {
+                parts.iter().for_each(|(_, part)| self.touch(part));
+            }
+            ExprKind::Call(call) => self.touch_call(call),
+            ExprKind::Pipeline(start, calls) => {
+                self.touch(start);
+                calls.iter().for_each(|call| self.touch_call(call));
+            }
+        }
+    }
+
+    fn touch_call(&mut self, call: &Call) {
+        if let Some(variable) = self.scope.iter_mut().find(|v| v.name == call.name.text) {
             variable.used = true;
         }
+        call.args.iter().flatten().for_each(|arg| self.touch(&arg.value));
+    }
+}
+
+/// How a layer is applied that is written as a function: `relu(x)`.
+fn applied(name: &str, args: &[Arg]) -> String {
+    match args {
+        [Arg { name: None, value }] if layer::is_complete(name) => {
+            format!("apply it to a value by an arrow: `{} -> {name}`", bare_name(value).unwrap_or("..."))
+        }
+        _ => format!("apply it to a value: `x -> {name}(...)`"),
     }
 }
 

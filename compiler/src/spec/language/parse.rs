@@ -8,6 +8,7 @@ use pest::Parser;
 use pest::error::{ErrorVariant, InputLocation};
 use pest::iterators::Pair;
 
+use super::mistake::{self, Place};
 use super::tree::{Arg, Binding, Call, Expr, ExprKind, Name, Param};
 use crate::diagnostic::Diagnostic;
 use crate::source::{Span, Text};
@@ -67,7 +68,7 @@ fn take<'t>(pairs: &mut impl Iterator<Item = Pair<'t, Rule>>) -> Pair<'t, Rule> 
 
 fn parse(rule: Rule, text: Text<'_>) -> Parsed<Pairs<'_>> {
     check_bounds(text)?;
-    let mut found = Grammar::parse(rule, text.text).map_err(|e| syntax(text, &e))?;
+    let mut found = Grammar::parse(rule, text.text).map_err(|e| syntax(rule, text, &e))?;
     Ok(parts(take(&mut found)).collect::<Vec<_>>().into_iter())
 }
 
@@ -113,10 +114,19 @@ fn check_bounds(text: Text<'_>) -> Parsed<()> {
     Ok(())
 }
 
-fn syntax(text: Text<'_>, error: &pest::error::Error<Rule>) -> Box<Diagnostic> {
+fn syntax(rule: Rule, text: Text<'_>, error: &pest::error::Error<Rule>) -> Box<Diagnostic> {
     let at = match error.location {
         InputLocation::Pos(at) | InputLocation::Span((at, _)) => at,
     };
+    let place = match rule {
+        Rule::signature => Place::Signature,
+        Rule::body => Place::Body,
+        Rule::layers => Place::Layers,
+        _ => Place::Formula,
+    };
+    if let Some(cause) = mistake::explain(text, at, place) {
+        return Box::new(cause);
+    }
     let rest = &text.text[at..];
     let width = token(rest);
     let found = if width == 0 { "the text ends".to_string() } else { format!("found `{}`", &rest[..width]) };
@@ -124,15 +134,16 @@ fn syntax(text: Text<'_>, error: &pest::error::Error<Rule>) -> Box<Diagnostic> {
         ErrorVariant::ParsingError { positives, .. } => expected(positives),
         ErrorVariant::CustomError { message } => message.clone(),
     };
-    let span = text.at(at, at + width);
-    let fault = Diagnostic::error(format!("expected {expected}, {found}"), span, "not understood");
-    let open = |text: &str| text.matches('(').count() > text.matches(')').count();
-    let help = if expected.contains("`)`") && open(&text.text[..at]) {
-        "a bracket before it is not closed, or a comma is missing"
-    } else {
-        "a pipeline is `x -> conv3x3(f, stride) -> bn`, a unit a list of `name = value` that ends with `out`"
-    };
-    Box::new(fault.help(help))
+    let fault = format!("expected {expected}, {found}");
+    let fault = Diagnostic::error(fault, text.at(at, at + width), "not understood");
+    Box::new(fault.help(match place {
+        Place::Signature => "a signature is `name(f, stride, groups=1)`",
+        Place::Body => {
+            "a unit is a list of `name = value` that ends with `out`: `out = x -> conv3x3(f) -> bn`"
+        }
+        Place::Layers => "layers follow one another by arrows: `conv3x3(16) -> bn -> relu`",
+        Place::Formula => "a formula is a number, a name, or computed from them: `16 + 8 * unit`",
+    }))
 }
 
 /// Length of the token that a text begins with.
@@ -162,7 +173,7 @@ fn expected(rules: &[Rule]) -> String {
             Rule::comma => "`,`",
             Rule::close => "`)`",
             Rule::equals => "`=`",
-            Rule::number => "a number",
+            Rule::number | Rule::digits => "a number",
             Rule::formula | Rule::pipeline | Rule::sum | Rule::product | Rule::factor | Rule::negation => {
                 "a value"
             }

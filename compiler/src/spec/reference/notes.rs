@@ -29,8 +29,24 @@ Where to write what:
   changes the network of its base, it drops the base's `expect`.
 - `--set KEY=VALUE` changes a value from the command line: `--set train.epochs=20`, `--set stages.2.depth=5`. Items of lists
   count from 0. `--set train.optimizer.lr=0.1` means the optimizer that the spec has.
-- Whole numbers may be grouped, `25_557_032`. Each key may stand once.
+- `key: ~`, or `null`, takes away what the base says under the key. What holds by default holds then. `key:` with nothing behind
+  is a fault: there a line was forgotten.
+- `anchors` has room for values that a file uses several times, as below. Anchors hold within one file.
+- Whole numbers may be grouped by single underscores, `25_557_032`. Flags are `true` and `false`, without quotes. Each key may
+  stand once. Tags (`!!int`) have no meaning.
+- A file is text in UTF-8. Every command reads a spec from standard input where its name is `-`.
 - An editor with a YAML language server completes keys and checks values by `resnetc schema`.
+
+```yaml
+extends: resnet20
+anchors:
+  half: &half {depth: 2, stride: 2}
+stages:
+  - {depth: 2, filters: 16}
+  - {<<: *half, filters: 32}
+  - {<<: *half, filters: 64, depth: 4}
+train: {schedule: ~}
+```
 ";
 
 /// How the part on the unit language begins.

@@ -54,7 +54,8 @@ fn under(out: &mut String, path: &str, shape: &Shape) {
         | Shape::Word(_)
         | Shape::WordOrLayers(_)
         | Shape::Formula(..)
-        | Shape::Units => {}
+        | Shape::Units
+        | Shape::Anything => {}
     }
 }
 

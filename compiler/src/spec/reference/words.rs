@@ -60,6 +60,7 @@ pub(super) fn shape(of: &Shape) -> String {
             quoted(&names)
         }
         Shape::Units => "map from signatures to bodies".into(),
+        Shape::Anything => "anything".into(),
         Shape::Any(shapes) => shapes.iter().map(shape).collect::<Vec<_>>().join(", or "),
     }
 }

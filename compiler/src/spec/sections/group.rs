@@ -99,7 +99,13 @@ pub(super) fn read(
             let span = get("filters").map_or(node.span, |e| e.value.span);
             let fault =
                 Diagnostic::error("`filters` has one value for each unit, or one for all", span, text);
-            reader.fault(fault.label(entry.span, format!("{} units", depth.unwrap_or(0))));
+            reader.fault(fault.label(
+                entry.span,
+                match depth {
+                    Some(1) => "1 unit".to_owned(),
+                    depth => format!("{} units", depth.unwrap_or(0)),
+                },
+            ));
             return None;
         }
         (_, None) => reader.missing(Some(node), node.span, "the stage", &DEPTH),

@@ -1,9 +1,10 @@
 //! The `init:` section: formulas such as `he_normal(fan_out)` and `uniform(1 / sqrt(fan_in))` to distributions.
 
 use crate::diagnostic::Diagnostic;
-use crate::diagnostic::suggest::suggest;
+use crate::diagnostic::suggest::{listed, suggest};
 use crate::ir::op::{ConvInit, Fan, Init};
 use crate::source::{Span, Text};
+use crate::spec::foreign;
 use crate::spec::language::tree::{Call, Expr, ExprKind, bare_name};
 use crate::spec::language::{number, parse};
 use crate::spec::yaml::node::Node;
@@ -129,7 +130,7 @@ fn distribution(reader: &mut Reader<'_>, node: &Node, what: &str) -> Option<Conv
 fn formula(expr: &Expr) -> Result<ConvInit, Box<Diagnostic>> {
     let ExprKind::Call(call) = &expr.kind else {
         let fault = Diagnostic::error("an initial distribution has a name", expr.span, "not a name");
-        return Err(Box::new(fault.help(format!("known: {}", names().join(", ")))));
+        return Err(Box::new(fault.help(listed(&names()))));
     };
     let fan_of = |default| argument(call, fan, default);
     Ok(match call.name.text.as_str() {
@@ -144,7 +145,8 @@ fn formula(expr: &Expr) -> Result<ConvInit, Box<Diagnostic>> {
         other => {
             let fault =
                 Diagnostic::error(format!("unknown distribution `{other}`"), call.name.span, "not known");
-            return Err(Box::new(fault.help(suggest(other, &names()))));
+            let help = foreign::value("distribution", other);
+            return Err(Box::new(fault.help(help.unwrap_or_else(|| suggest(other, &names())))));
         }
     })
 }
@@ -171,7 +173,11 @@ fn none(call: &Call, init: ConvInit) -> Result<ConvInit, Box<Diagnostic>> {
 fn arity(call: &Call, wanted: usize, given: usize) -> Diagnostic {
     let plural = if wanted == 1 { "" } else { "s" };
     let fault = format!("`{}` takes {wanted} unnamed argument{plural}", call.name.text);
-    Diagnostic::error(fault, call.span, format!("given {given}"))
+    let fault = Diagnostic::error(fault, call.span, format!("given {given}"));
+    match DISTRIBUTIONS.iter().find(|known| known.name == call.name.text) {
+        Some(known) => fault.help(format!("write `{}`: {}", known.call, known.about)),
+        None => fault,
+    }
 }
 
 fn fan(expr: &Expr) -> Result<Fan, Box<Diagnostic>> {

@@ -35,7 +35,7 @@ pub const OUTPUTS: Key = Key::new(
 const MAX_SIDE: u64 = 1 << 14;
 
 /// Most channels of an image as cameras and files have it.
-pub(super) const MOST_COLORS: usize = 4;
+const MOST_COLORS: usize = 4;
 
 /// Reads `name`.
 pub(crate) fn name(reader: &mut Reader<'_>, spec: &Node) -> Option<Spanned<String>> {

@@ -23,6 +23,11 @@ pub(crate) fn read(reader: &mut Reader<'_>, spec: &Node) -> Option<Norm> {
         Some(node) => (reader.language(node, "`norm`")?, node.span),
         None => (Text { text: NORM.default.text(), span: Span::NONE }, Span::NONE),
     };
+    if matches!(text.text.trim(), "none" | "identity") {
+        let fault = Diagnostic::error("`norm` must be a normalisation", span, "none");
+        reader.fault(fault.help("a network without normalisations has no `bn` in its `stem` and units"));
+        return None;
+    }
     let calls = reader.keep(parse::layers(text))?;
     let faults = check::layers(&calls, &[]);
     if !faults.is_empty() {

@@ -1,6 +1,7 @@
 //! The keys of a whole spec.
 
 use super::{expect, init, layers, network, norm, output_stride, shortcut, stages, train, units};
+use crate::spec::yaml::merge;
 use crate::spec::yaml::shape::{Key, Section, Shape};
 
 /// The base of a spec.
@@ -10,11 +11,20 @@ const EXTENDS: Key = Key::new(
     "The spec that this one changes: the name of a compiled-in one, or a file, whose path counts from this file's folder.",
 );
 
-/// The whole spec. `extends` is taken out before it is read.
+/// Room for anchors.
+const ANCHORS: Key = Key::new(
+    merge::ANCHORS,
+    Shape::Anything,
+    "Values that this file uses several times: `anchors: {half: &half {stride: 2, depth: 2}}`, then `<<: *half` or `*half` below. \
+     Nothing else reads them.",
+);
+
+/// The whole spec. `extends` and `anchors` are taken out before it is read.
 pub const SPEC: Section = Section {
     what: "a spec",
     keys: &[
         EXTENDS,
+        ANCHORS,
         network::NAME,
         network::INPUT,
         network::CLASSES,

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::diagnostic::Diagnostic;
-use crate::diagnostic::suggest::suggest;
+use crate::diagnostic::suggest::{listed, suggest};
 use crate::source::{SourceId, SourceMap, Span, Text};
+use crate::spec::foreign;
 use crate::spec::language::tree::{Arg, Call, Expr, Param, Unit};
 use crate::spec::language::{check, parse};
 use crate::spec::limits::Limits;
@@ -77,7 +78,7 @@ impl<'t> Units<'t> {
     ) -> Result<Self, Vec<Diagnostic>> {
         let mut known = BTreeMap::new();
         let text = compose::parse(reader.sources, builtin, 0, &Limits::default())?;
-        read(reader, &text, true, &mut known);
+        read(reader, &text.node, true, &mut known);
         let own = spec.get(UNITS.name);
         if let Some(own) = own {
             read(reader, own, false, &mut known);
@@ -118,16 +119,23 @@ impl<'t> Units<'t> {
         let unit = self.known.get(wanted).cloned();
         // A unit with a fault in its own text is known all the same.
         let faulty = self.own.is_some_and(|u| match &u.kind {
-            Kind::Map(entries) => entries.iter().any(|e| e.key.starts_with(name)),
+            Kind::Map(entries) => entries.iter().any(|e| called(&e.key) == name),
             Kind::Scalar { .. } | Kind::List(_) => false,
         });
         if unit.is_none() && !faulty {
             let known: Vec<&str> = self.known.keys().map(String::as_str).collect();
             let fault = Diagnostic::error(format!("unknown unit `{name}`"), call.name.span, "not known");
-            reader.fault(fault.help(suggest(name, &known)));
+            let help = foreign::value("unit", name).unwrap_or_else(|| suggest(name, &known));
+            reader.fault(fault.help(help));
         }
         unit
     }
+}
+
+/// The name at the head of a signature, whatever is wrong with the rest.
+fn called(signature: &str) -> &str {
+    let text = signature.trim_start();
+    &text[..text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(text.len())]
 }
 
 /// Formulas of the unit's parameters, for all but those that the stage gives.
@@ -164,14 +172,29 @@ fn bind(reader: &mut Reader<'_>, unit: &Unit, call: &Call) -> Option<Vec<Option<
     (reader.faults.len() == before).then_some(values)
 }
 
+/// An argument that the unit does not take: the stage gives it, or it is not there.
 fn no_parameter(reader: &mut Reader<'_>, unit: &Unit, arg: &Arg, free: &[&Param]) {
     let names: Vec<&str> = free.iter().map(|p| p.name.text.as_str()).collect();
     let span = arg.name.as_ref().map_or(arg.value.span, |n| n.span);
-    let fault = format!("the unit `{}` has no such parameter", unit.name.text);
+    let name = arg.name.as_ref().map_or("", |name| name.text.as_str());
+    let unit = &unit.name.text;
+    if let Some((key, _)) = STAGE_GIVEN.iter().find(|&&(key, given)| name == key || name == given) {
+        let fault = format!("the stage gives its units `{name}`");
+        let fault = Diagnostic::error(fault, span, "not an argument");
+        let value = reader.sources.text(arg.value.span);
+        reader.fault(fault.help(format!("write it as a key of the stage: `{key}: {value}`")));
+        return;
+    }
+    let fault = match (name, names.is_empty()) {
+        (_, true) => format!("the unit `{unit}` takes no arguments"),
+        ("", false) => format!("too many arguments for the unit `{unit}`"),
+        _ => format!("the unit `{unit}` has no parameter `{name}`"),
+    };
     let fault = Diagnostic::error(fault, span, "not known");
-    let help = match &arg.name {
-        Some(name) => suggest(&name.text, &names),
-        None => format!("known: {}", names.join(", ")),
+    let help = match (name, names.is_empty()) {
+        (_, true) => format!("write `{unit}`; `filters`, `stride` and `dilation` are keys of the stage"),
+        ("", false) => listed(&names),
+        _ => foreign::argument(name, &names).unwrap_or_else(|| suggest(name, &names)),
     };
     reader.fault(fault.help(help));
 }

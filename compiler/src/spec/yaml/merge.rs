@@ -4,8 +4,9 @@
 //! texts before it expect is dropped; what it expects itself holds.
 
 use super::choices::Choices;
-use super::compose;
+use super::compose::{self, Document};
 use super::node::{Entry, Kind, Node};
+use super::nothing;
 use super::request::Request;
 use super::shape::Section;
 use crate::diagnostic::Diagnostic;
@@ -19,17 +20,25 @@ const MAX_CHAIN: usize = 8;
 /// What names of override sources begin with.
 const SET: &str = "--set ";
 
+/// Where a file keeps values that it uses several times: `anchors: {small: &small {depth: 2}}`. Read by YAML alone.
+pub const ANCHORS: &str = "anchors";
+
 /// Reads the spec, its bases and the overrides into one tree. `section` has the keys of a spec. Under a key with a choice,
-/// another kind replaces the kind that a base has; their settings do not join.
+/// another kind replaces the kind that a base has; their settings do not join. Faults that end the reading are an error; the
+/// others stand in the document.
 pub fn tree(
     request: &Request<'_>,
     section: &Section,
     sources: &mut SourceMap,
-) -> Result<Node, Vec<Diagnostic>> {
+) -> Result<Document, Vec<Diagnostic>> {
     let choices = Choices::of(section);
     let mut faults = Vec::new();
-    let mut chain = Vec::new();
-    let mut tree = file(request, &choices, request.name, request.text, sources, &mut chain)?;
+    let mut reading =
+        Reading { request, choices: &choices, chain: Vec::new(), faults: Vec::new(), spoilt: Vec::new() };
+    let mut tree = match reading.file(request.name, request.text, sources) {
+        Ok(tree) => tree,
+        Err(fatal) => return Err([reading.faults, fatal].concat()),
+    };
     for text in request.overrides {
         match set(text, &request.limits, sources) {
             Ok((path, value)) => {
@@ -43,43 +52,72 @@ pub fn tree(
             Err(found) => faults.extend(found),
         }
     }
-    if faults.is_empty() { Ok(tree) } else { Err(faults) }
+    if let Some(anchors) = take(&mut tree, ANCHORS) {
+        let fault = Diagnostic::error("`anchors` cannot be set", anchors.span, "without effect");
+        faults.push(fault.help("anchors hold within one file: set the keys that use them"));
+    }
+    if !faults.is_empty() {
+        return Err(reading.faults.into_iter().chain(faults).collect());
+    }
+    nothing::take_away(&mut tree, section);
+    Ok(Document { node: tree, faults: reading.faults, spoilt: reading.spoilt })
 }
 
-/// One file with what it extends.
-fn file(
-    request: &Request<'_>,
-    choices: &Choices,
-    name: &str,
-    text: &str,
-    sources: &mut SourceMap,
-    chain: &mut Vec<String>,
-) -> Result<Node, Vec<Diagnostic>> {
-    let id = sources.add(name, text);
-    chain.push(name.to_string());
-    let mut own = compose::parse(sources, id, 0, &request.limits)?;
-    let Some(base) = take(&mut own, "extends") else { return Ok(own) };
-    let Kind::Scalar { text: wanted, .. } = &base.value.kind else {
-        let found = format!("this is {}", base.value.describe());
-        return Err(vec![Diagnostic::error("`extends` must be the name of a spec", base.value.span, found)]);
-    };
-    let (base_name, base_text) = open(request, name, wanted, base.value.span)?;
-    if chain.contains(&base_name) || chain.len() > MAX_CHAIN {
-        chain.push(base_name);
-        let fault = if chain.len() > MAX_CHAIN {
+/// Files as they are read, each with what it extends.
+struct Reading<'r> {
+    request: &'r Request<'r>,
+    choices: &'r Choices,
+    /// The files so far.
+    chain: Vec<String>,
+    /// Faults that did not end the reading.
+    faults: Vec<Diagnostic>,
+    /// What they spoilt.
+    spoilt: Vec<Span>,
+}
+
+impl Reading<'_> {
+    /// One file with what it extends.
+    fn file(&mut self, name: &str, text: &str, sources: &mut SourceMap) -> Result<Node, Vec<Diagnostic>> {
+        let id = sources.add(name, text);
+        self.chain.push(name.to_string());
+        let Document { node: mut own, faults, spoilt } =
+            compose::parse(sources, id, 0, &self.request.limits)?;
+        self.faults.extend(faults);
+        self.spoilt.extend(spoilt);
+        take(&mut own, ANCHORS);
+        let Some(base) = take(&mut own, "extends").filter(|base| !base.value.is_null()) else {
+            return Ok(own);
+        };
+        let span = base.value.span;
+        let wanted = match &base.value.kind {
+            Kind::Scalar { text, .. } if !text.is_empty() => text,
+            _ => {
+                let found = format!("this is {}", base.value.describe());
+                return Err(vec![Diagnostic::error("`extends` must be the name of a spec", span, found)]);
+            }
+        };
+        let (base_name, base_text) = open(self.request, name, wanted, span)?;
+        if self.chain.contains(&base_name) || self.chain.len() > MAX_CHAIN {
+            return Err(vec![self.circle(base_name, span)]);
+        }
+        let mut tree = self.file(&base_name, &base_text, sources)?;
+        if matches!(&own.kind, Kind::Map(entries) if entries.iter().any(|e| changes_network(&e.key))) {
+            take(&mut tree, "expect");
+        }
+        merge(&mut tree, own, self.choices);
+        Ok(tree)
+    }
+
+    fn circle(&mut self, name: String, span: Span) -> Diagnostic {
+        self.chain.push(name);
+        let fault = if self.chain.len() > MAX_CHAIN {
             "the chain of `extends` is too long"
         } else {
             "`extends` runs in a circle"
         };
-        let fault = Diagnostic::error(fault, base.value.span, "closes it");
-        return Err(vec![fault.help(format!("the chain: {}", chain.join(" -> ")))]);
+        let fault = Diagnostic::error(fault, span, "closes it");
+        fault.help(format!("the chain: {}", self.chain.join(" -> ")))
     }
-    let mut tree = file(request, choices, &base_name, &base_text, sources, chain)?;
-    if matches!(&own.kind, Kind::Map(entries) if entries.iter().any(|e| changes_network(&e.key))) {
-        take(&mut tree, "expect");
-    }
-    merge(&mut tree, own, choices);
-    Ok(tree)
 }
 
 fn changes_network(key: &str) -> bool {
@@ -122,7 +160,7 @@ fn open(
         Ok(text) => Ok((path, text)),
         Err(error) => {
             let fault = Diagnostic::error(format!("cannot read `{path}`: {error}"), span, "extended here");
-            let help = match wanted.contains('/') || wanted.ends_with(".yaml") {
+            let help = match wanted.contains('/') || wanted.ends_with(".yaml") || wanted.ends_with(".yml") {
                 true => format!("`{wanted}` counts from the folder of this spec"),
                 false => format!("a file beside the spec, or a compiled-in name{}", builtin::near(wanted)),
             };
@@ -213,8 +251,8 @@ fn set(text: &str, limits: &Limits, sources: &mut SourceMap) -> Result<(Vec<Step
         steps.push((part.trim().to_string(), at(start, start + part.len())));
         start += part.len() + 1;
     }
-    let value = compose::parse(sources, id, path.len() + 1, limits)?;
-    Ok((steps, value))
+    let Document { node, faults, .. } = compose::parse(sources, id, path.len() + 1, limits)?;
+    if faults.is_empty() { Ok((steps, node)) } else { Err(faults) }
 }
 
 /// The kind that a section has chosen, by its only key or as a word, which becomes a map then.

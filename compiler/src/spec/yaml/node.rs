@@ -40,6 +40,18 @@ pub struct Entry {
     pub value: Node,
 }
 
+impl Kind {
+    /// What stands where nothing is written.
+    pub fn nothing() -> Self {
+        Kind::plain("")
+    }
+
+    /// A text without quotes.
+    pub fn plain(text: &str) -> Self {
+        Kind::Scalar { text: text.to_owned(), style: ScalarStyle::Plain }
+    }
+}
+
 impl Node {
     /// What people call such a value.
     pub fn describe(&self) -> String {
@@ -72,6 +84,20 @@ impl Node {
     /// Whether it is an empty plain scalar: `key:` with nothing behind.
     pub fn is_empty(&self) -> bool {
         matches!(&self.kind, Kind::Scalar { text, style: ScalarStyle::Plain } if text.is_empty())
+    }
+
+    /// Whether it is `~` or `null`, written out: a setting that is taken away. `key:` with nothing behind is none; there
+    /// a line was forgotten.
+    pub fn is_null(&self) -> bool {
+        self.is_empty() && self.span.start < self.span.end
+    }
+
+    /// The text, where it is a plain scalar: what YAML itself gives a meaning.
+    pub fn plain(&self) -> Option<&str> {
+        match &self.kind {
+            Kind::Scalar { text, style: ScalarStyle::Plain } => Some(text),
+            Kind::Scalar { .. } | Kind::List(_) | Kind::Map(_) => None,
+        }
     }
 
     /// Number of values, keys counted, and bytes of text in it.

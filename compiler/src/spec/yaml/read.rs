@@ -6,10 +6,12 @@ use std::ops::RangeInclusive;
 use granit_parser::ScalarStyle;
 
 use super::node::{Entry, Kind, Node};
+use super::number;
 use super::shape::{Key, Section};
 use crate::diagnostic::Diagnostic;
 use crate::diagnostic::suggest::{nearest, suggest};
 use crate::source::{SourceMap, Span, Text};
+use crate::spec::foreign;
 
 /// Number of unknown keys that are reported: a text with more of them is no spec.
 const MAX_UNKNOWN: usize = 100;
@@ -55,14 +57,16 @@ impl<'s> Reader<'s> {
             if self.meant.len() == MAX_UNKNOWN {
                 continue;
             }
-            let near = nearest(&entry.key, &known).unwrap_or_default();
-            self.meant.push((entry.span, near.to_string()));
+            let found = foreign::key(what, &entry.key, &known).or_else(|| glued(&entry.key, &known));
+            let near = found.as_ref().map(|&(_, meant)| meant).or_else(|| nearest(&entry.key, &known));
+            self.meant.push((entry.span, near.unwrap_or_default().to_string()));
             let fault = Diagnostic::error(
                 format!("unknown key `{}`", entry.key),
                 entry.span,
                 format!("not a key of {what}"),
             );
-            self.fault(fault.help(suggest(&entry.key, &known)));
+            let help = found.map(|(help, _)| help);
+            self.fault(fault.help(help.unwrap_or_else(|| suggest(&entry.key, &known))));
         }
         Some(kept)
     }
@@ -96,6 +100,10 @@ impl<'s> Reader<'s> {
 
     /// The one entry of a map, `{sgd: {...}}`, or a name alone, whose settings are then all defaults.
     pub fn choice<'n>(&mut self, node: &'n Node, what: &str) -> Option<(&'n str, Span, Option<&'n Node>)> {
+        if let Some(fault) = choice_by_setting(node, what) {
+            self.fault(fault);
+            return None;
+        }
         match &node.kind {
             Kind::Scalar { text, .. } if !text.is_empty() => Some((text, node.span, None)),
             Kind::Map(entries) if entries.len() == 1 => {
@@ -127,11 +135,11 @@ impl<'s> Reader<'s> {
         }
     }
 
-    /// `true` or `false`.
+    /// `true` or `false`, without quotes.
     pub fn boolean(&mut self, node: &Node, what: &str) -> Option<bool> {
-        match &node.kind {
-            Kind::Scalar { text, .. } if text == "true" => Some(true),
-            Kind::Scalar { text, .. } if text == "false" => Some(false),
+        match node.plain() {
+            Some("true") => Some(true),
+            Some("false") => Some(false),
             _ => {
                 self.wrong(node, what, "`true` or `false`");
                 None
@@ -141,16 +149,12 @@ impl<'s> Reader<'s> {
 
     /// A whole number within a range; `25_557_032` and `1e3` are ones.
     pub fn integer(&mut self, node: &Node, what: &str, range: RangeInclusive<u64>) -> Option<u64> {
-        let Some(value) = scalar_number(node).filter(|v| v.fract() == 0.0) else {
+        let Some(value) = number::of(node).filter(|v| v.fract() == 0.0) else {
             self.wrong(node, what, "a whole number");
             return None;
         };
         // 2^53: from there on f64 does not hold every integer, but the digits themselves may.
-        let exact = match &node.kind {
-            Kind::Scalar { text, .. } => text.replace('_', "").parse::<u64>().ok(),
-            Kind::List(_) | Kind::Map(_) => None,
-        };
-        let whole = exact.or((0.0..9e15).contains(&value).then_some(value as u64));
+        let whole = number::exact(node).or((0.0..9e15).contains(&value).then_some(value as u64));
         match whole.filter(|v| range.contains(v)) {
             Some(whole) => Some(whole),
             None => {
@@ -179,7 +183,9 @@ impl<'s> Reader<'s> {
 
     /// A finite number within a range.
     pub fn number(&mut self, node: &Node, what: &str, range: RangeInclusive<f64>) -> Option<f32> {
-        let Some(value) = scalar_number(node) else {
+        // Groups are for whole numbers.
+        let Some(value) = number::of(node).filter(|_| node.plain().is_none_or(|text| !text.contains('_')))
+        else {
             self.wrong(node, what, "a number");
             return None;
         };
@@ -220,7 +226,7 @@ impl<'s> Reader<'s> {
         let found =
             if node.is_empty() { "nothing here".into() } else { format!("this is {}", node.describe()) };
         let fault = Diagnostic::error(format!("{what} must be {wanted}"), node.span, found);
-        self.fault(match way_out(node, wanted) {
+        self.fault(match way_out(node, what, wanted) {
             Some(help) => fault.help(help),
             None => fault,
         });
@@ -237,6 +243,14 @@ impl<'s> Reader<'s> {
         let misspelt = |entry: &Entry| {
             self.meant.iter().any(|(span, meant)| (*span, meant.as_str()) == (entry.span, key))
         };
+        // That it is no map was told.
+        if map.is_some_and(|map| !matches!(map.kind, Kind::Map(_))) {
+            return;
+        }
+        // A stage's unit may be the spec's.
+        if key == "unit" && self.meant.iter().any(|(_, meant)| meant == key) {
+            return;
+        }
         if matches!(map.map(|m| &m.kind), Some(Kind::Map(entries)) if entries.iter().any(misspelt)) {
             return;
         }
@@ -247,33 +261,104 @@ impl<'s> Reader<'s> {
     /// Notes a name that is not one of the known.
     pub fn unknown(&mut self, what: &str, name: &str, span: Span, known: &[&str]) {
         let fault = Diagnostic::error(format!("unknown {what} `{name}`"), span, "not known");
-        self.fault(fault.help(suggest(name, known)));
+        self.fault(fault.help(foreign::value(what, name).unwrap_or_else(|| suggest(name, known))));
     }
+}
+
+/// The key that a text begins with, where only a space or a colon is missing: `{epochs:3}`, `{epochs 3}`, `{epochs=3}`.
+fn glued<'k>(text: &str, known: &[&'k str]) -> Option<(String, &'k str)> {
+    let end = text.find([':', ' ', '='])?;
+    let (key, value) = (&text[..end], text[end..].trim_start_matches([':', ' ', '=']));
+    let key = known.iter().find(|&&known| known == key).filter(|_| !value.is_empty())?;
+    Some((format!("a colon and a space stand behind a key: `{key}: {value}`"), key))
+}
+
+/// `{type: sgd, lr: 0.1}` and `sgd(lr=0.1)`, where `{sgd: {lr: 0.1}}` is meant.
+fn choice_by_setting(node: &Node, what: &str) -> Option<Diagnostic> {
+    let (span, name) = match &node.kind {
+        Kind::Map(entries) => {
+            let kind = |entry: &&Entry| matches!(entry.key.as_str(), "name" | "type" | "kind" | "class");
+            let entry = entries.iter().find(kind)?;
+            (entry.span, entry.value.plain()?)
+        }
+        Kind::Scalar { text, .. } => (node.span, &text[..text.find('(')?]),
+        Kind::List(_) => return None,
+    };
+    let name = name.to_lowercase();
+    let fault = Diagnostic::error(format!("{what} names its kind by a key"), span, "not by this");
+    let key = what.trim_matches('`');
+    Some(fault.help(format!("write `{key}: {name}`, or `{key}: {{{name}: {{...}}}}` with its settings")))
 }
 
 /// What to write instead of a value of the wrong kind, where that is plain.
-fn way_out(node: &Node, wanted: &str) -> Option<String> {
-    let Kind::Scalar { text, style } = &node.kind else {
-        let dashes = matches!(node.kind, Kind::List(_)) && wanted.starts_with("a map");
-        return dashes.then(|| "write the keys without dashes before them".into());
-    };
-    match (text.to_lowercase().as_str(), style) {
-        ("", _) if wanted.starts_with("a map") => Some("write a line `key: value` for each setting".into()),
-        ("yes" | "on" | "1", _) if wanted.contains("`true`") => Some("write `true`".into()),
-        ("no" | "off" | "0", _) if wanted.contains("`true`") => Some("write `false`".into()),
-        (text, ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted)
-            if wanted.contains("number") && text.parse::<f64>().is_ok() =>
-        {
-            Some("take the quotes off: in quotes it is a text".into())
+fn way_out(node: &Node, what: &str, wanted: &str) -> Option<String> {
+    let Kind::Scalar { text, style } = &node.kind else { return instead_of_nodes(node, what, wanted) };
+    let quoted = matches!(style, ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted);
+    if text.is_empty() {
+        let place = if what == "a spec" { "" } else { ", further to the right than the key" };
+        let help = format!("write a line `key: value` for each setting{place}");
+        return wanted.starts_with("a map").then_some(help);
+    }
+    if wanted.contains("`true`") {
+        return flag(text, quoted);
+    }
+    if wanted.contains("number") {
+        return match number::of(&Node { kind: Kind::plain(text), ..*node }) {
+            Some(_) if quoted => Some("take the quotes off: in quotes it is a text".into()),
+            _ => number::way_out(text),
+        };
+    }
+    if wanted.starts_with("a list") {
+        let sizes = text.split(['x', 'X', '×', ',']).map(str::trim).collect::<Vec<_>>();
+        let numbers = sizes.iter().all(|size| number::of_text(size).is_some());
+        return match (numbers, sizes.len()) {
+            (true, 1) => None,
+            (true, _) => Some(format!("write `[{}]`", sizes.join(", "))),
+            (false, _) => Some(format!("write `[{}]`", text.trim())),
+        };
+    }
+    if wanted.starts_with("a map") {
+        return foreign::section(what).map(|settings| settings.replace("{}", text.trim()));
+    }
+    None
+}
+
+/// What to write instead of a list or a map.
+fn instead_of_nodes(node: &Node, what: &str, wanted: &str) -> Option<String> {
+    let layers = wanted.contains("unit language");
+    match &node.kind {
+        Kind::List(_) if wanted.starts_with("a map") => {
+            Some("write the keys without dashes before them".into())
         }
-        _ => None,
+        Kind::List(items) if layers => {
+            let texts = items.iter().map(Node::plain).collect::<Option<Vec<&str>>>()?;
+            Some(match texts.as_slice() {
+                [text] => format!("take the brackets off: `{text}`"),
+                texts => format!("layers are one text, joined by arrows: `{}`", texts.join(" -> ")),
+            })
+        }
+        Kind::Map(_) if what == "a unit's body" => Some(
+            "bindings are one text: write `|` behind the signature, and `main = ...` on lines of their own"
+                .into(),
+        ),
+        Kind::Map(_) if wanted.starts_with("a list") => {
+            Some("write `- ` before its first key, or brackets around it: a list may have one item".into())
+        }
+        Kind::List(_) | Kind::Map(_) | Kind::Scalar { .. } => None,
     }
 }
 
-/// The number that a plain scalar is.
-fn scalar_number(node: &Node) -> Option<f64> {
-    let Kind::Scalar { text, style: ScalarStyle::Plain } = &node.kind else { return None };
-    let digits = text.replace('_', "");
-    let numeric = digits.starts_with(|c: char| c.is_ascii_digit() || "+-.".contains(c));
-    digits.parse::<f64>().ok().filter(|v| numeric && v.is_finite())
+/// The flag that is meant by a word which YAML 1.1, Python or a form has for one.
+fn flag(text: &str, quoted: bool) -> Option<String> {
+    let value = match text.to_lowercase().as_str() {
+        "true" | "yes" | "on" | "1" | "y" | "t" => "true",
+        "false" | "no" | "off" | "0" | "n" | "f" | "none" => "false",
+        _ => return None,
+    };
+    let reason = match text {
+        "true" | "false" if quoted => "; in quotes it is a text",
+        text if text.eq_ignore_ascii_case(value) => ", in small letters",
+        _ => "",
+    };
+    Some(format!("write `{value}`{reason}"))
 }

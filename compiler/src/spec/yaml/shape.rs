@@ -86,6 +86,8 @@ pub enum Shape {
     Steps(&'static [Choice]),
     /// A map from signatures of units, `mine(f, stride)`, to their bodies.
     Units,
+    /// Whatever YAML has.
+    Anything,
     /// Any of some kinds.
     Any(&'static [Shape]),
 }

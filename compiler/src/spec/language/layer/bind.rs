@@ -2,12 +2,9 @@
 
 use super::table::{Entry, Form, LAYERS, MAX_WINDOW, Parameter, examples};
 use crate::diagnostic::Diagnostic;
-use crate::diagnostic::suggest::suggest;
-use crate::source::Span;
-use crate::spec::language::tree::{Call, Expr, bare_name};
-
-/// Layers that other frameworks have and this language does not. They get a message of their own.
-const LATER: &[&str] = &["softmax", "identity"];
+use crate::diagnostic::suggest::{listed, nearest};
+use crate::spec::foreign;
+use crate::spec::language::tree::{Arg, Call, Expr, bare_name};
 
 /// A layer's call whose name and arguments fit together.
 #[derive(Debug)]
@@ -21,6 +18,11 @@ pub struct Bound<'c> {
 /// Whether a name is one of a layer.
 pub fn is_layer(name: &str) -> bool {
     find(name).is_some()
+}
+
+/// Whether a layer of that name needs no arguments.
+pub fn is_complete(name: &str) -> bool {
+    find(name).is_some_and(|(entry, _)| entry.parameters.iter().all(|parameter| !parameter.required))
 }
 
 fn find(name: &str) -> Option<(&'static Entry, [usize; 2])> {
@@ -45,21 +47,24 @@ fn window(text: &str) -> Option<[usize; 2]> {
 pub fn bind(call: &Call) -> Result<Bound<'_>, Vec<Diagnostic>> {
     let name = &call.name;
     let Some((entry, window)) = find(&name.text) else {
-        let fault = if LATER.contains(&name.text.as_str()) {
-            let fault = format!("the layer `{}` is not supported yet", name.text);
-            let help = "the loss takes logits, and a value that nothing changes needs no layer: leave it out";
-            Diagnostic::error(fault, name.span, "here").help(help)
-        } else {
-            let known = examples();
-            let known: Vec<&str> = known.iter().map(String::as_str).collect();
-            Diagnostic::error(format!("unknown layer `{}`", name.text), name.span, "not a layer")
-                .help(suggest(&name.text, &known))
-        };
-        return Err(vec![fault]);
+        let fault = Diagnostic::error(format!("unknown layer `{}`", name.text), name.span, "not a layer");
+        return Err(vec![fault.help(meant(&name.text))]);
     };
     let mut bound = Bound { call, entry, window, args: Vec::new() };
     let faults = bound.take(entry.parameters);
     if faults.is_empty() { Ok(bound) } else { Err(faults) }
+}
+
+/// What to write instead of a name that is none of a layer.
+fn meant(name: &str) -> String {
+    let small = name.to_lowercase().replace('_', "");
+    if let Some(layer) = [name.to_lowercase(), small].into_iter().find(|name| is_layer(name)) {
+        return format!("it is called `{layer}` here");
+    }
+    let known = examples();
+    let known: Vec<&str> = known.iter().map(String::as_str).collect();
+    let near = nearest(name, &known).map(|near| format!("did you mean `{near}`?"));
+    foreign::layer(name).or(near).unwrap_or_else(|| listed(&known))
 }
 
 impl<'c> Bound<'c> {
@@ -76,12 +81,7 @@ impl<'c> Bound<'c> {
                     .or_else(|| params.iter().find(|p| !p.is_flag() && !self.has(p.name))),
             };
             let Some(param) = param else {
-                faults.push(unfit(
-                    layer,
-                    arg.name.as_ref().map_or(arg.value.span, |n| n.span),
-                    arg.name.is_some(),
-                    params,
-                ));
+                faults.push(unfit(layer, arg, params));
                 continue;
             };
             if self.has(param.name) {
@@ -130,20 +130,28 @@ impl<'c> Bound<'c> {
     }
 }
 
-fn unfit(layer: &str, span: Span, named: bool, params: &'static [Parameter]) -> Diagnostic {
-    let fault = if named {
-        Diagnostic::error(format!("`{layer}` has no such argument"), span, "not known")
-    } else if params.is_empty() {
-        Diagnostic::error(format!("`{layer}` takes no arguments"), span, "one too many")
-    } else {
-        Diagnostic::error(format!("too many arguments for `{layer}`"), span, "one too many")
-    };
+/// An argument that the layer does not take.
+fn unfit(layer: &str, arg: &Arg, params: &'static [Parameter]) -> Diagnostic {
     let names: Vec<&str> = params.iter().map(|p| p.name).collect();
-    if names.is_empty() {
-        fault.help(format!("write `{layer}`"))
-    } else {
-        fault.help(format!("write {}", usage(layer, params)))
-    }
+    let Some(name) = &arg.name else {
+        let fault = match params.is_empty() {
+            true => format!("`{layer}` takes no arguments"),
+            false => format!("too many arguments for `{layer}`"),
+        };
+        return Diagnostic::error(fault, arg.value.span, "one too many").help(wanted(layer, params));
+    };
+    let fault = format!("`{layer}` has no argument `{}`", name.text);
+    let near = nearest(&name.text, &names).map(|near| format!("did you mean `{near}`?"));
+    let help = foreign::argument(&name.text, &names).or(near);
+    Diagnostic::error(fault, name.span, "not known").help(match help {
+        Some(help) => help,
+        None => wanted(layer, params),
+    })
+}
+
+/// How a layer is called.
+fn wanted(layer: &str, params: &[Parameter]) -> String {
+    if params.is_empty() { format!("write `{layer}`") } else { format!("write {}", usage(layer, params)) }
 }
 
 /// `` `conv3x3(out, stride, ...)` ``

@@ -12,7 +12,7 @@ mod kind;
 mod resolve;
 pub(crate) mod table;
 
-pub use bind::{Bound, bind, is_layer};
+pub use bind::{Bound, bind, is_complete, is_layer};
 pub use kind::Layer;
 pub use resolve::Eval;
 pub(crate) use table::Form;

@@ -113,8 +113,17 @@ impl Bound<'_> {
         if (low..=high).contains(&value) {
             return Ok(value as f32);
         }
-        let fault = format!("`{name}` of `{}` must lie between {low} and {high}", self.call.name.text);
-        Err(Box::new(Diagnostic::error(fault, expr.span, format!("this is {value}"))))
+        let layer = &self.call.name.text;
+        let low = if low > 0.0 && low < 1e-3 { format!("{low:e}") } else { low.to_string() };
+        let fault = format!("`{name}` of `{layer}` must lie between {low} and {high}");
+        let fault = Diagnostic::error(fault, expr.span, format!("this is {value}"));
+        Err(Box::new(match name {
+            // As PyTorch has it, where the number of channels comes first.
+            "eps" if value > high => {
+                fault.help(format!("`{layer}` takes its number of channels from what it reads: leave it out"))
+            }
+            _ => fault,
+        }))
     }
 
     /// A whole number, or what stands for it.

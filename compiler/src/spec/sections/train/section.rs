@@ -6,8 +6,7 @@ use crate::datasets::{self, Facts};
 use crate::diagnostic::Diagnostic;
 use crate::ir::types::DType;
 use crate::ir::update::{AdamWAttrs, SgdAttrs, UpdateRule};
-use crate::source::Span;
-use crate::spec::sections::network::MOST_COLORS;
+use crate::source::{Span, Spanned};
 use crate::spec::yaml::fields::Fields;
 use crate::spec::yaml::node::{Entry, Kind, Node};
 use crate::spec::yaml::read::Reader;
@@ -25,10 +24,15 @@ fn normalization(dataset: Option<&str>, channels: usize) -> Normalize {
 
 /// Reads the section; where there is none, all holds that its keys have by default. Faults go to the reader; where there
 /// are some, what returns is of no use.
-pub fn read(reader: &mut Reader<'_>, node: Option<&Node>, channels: usize) -> TrainConfig {
+pub fn read(
+    reader: &mut Reader<'_>,
+    node: Option<&Node>,
+    input: Option<&Spanned<[usize; 3]>>,
+) -> TrainConfig {
     let fields = Fields::read(reader, node, &TRAIN);
     let dataset = fields.get("dataset").and_then(|node| dataset(reader, node));
-    let given = fields.get("normalize").and_then(|node| normalize(reader, node, channels));
+    let given = fields.get("normalize").and_then(|node| normalize(reader, node, input));
+    let channels = input.map_or(3, |input| input.value[0]);
     let normalize = given.unwrap_or_else(|| normalization(dataset.as_deref(), channels));
     let seed = fields.get("seed").and_then(|node| reader.integer(node, "`seed`", TRAIN.count("seed")));
     let (lr, optimizer, decay_norm) = optimizer(reader, fields.get("optimizer"));
@@ -195,11 +199,11 @@ fn keep(reader: &mut Reader<'_>, node: &Node) -> Keep {
     Keep { best: fields.flag(reader, "best"), last: fields.count(reader, "last"), every }
 }
 
-fn normalize(reader: &mut Reader<'_>, node: &Node, channels: usize) -> Option<Normalize> {
+fn normalize(reader: &mut Reader<'_>, node: &Node, input: Option<&Spanned<[usize; 3]>>) -> Option<Normalize> {
     let entries = reader.fields(node, &NORMALIZE)?;
     let (mut mean, mut std) = (None, None);
     for entry in &entries {
-        let values = per_channel(reader, entry, channels);
+        let values = per_channel(reader, entry, input);
         if entry.key == "mean" { mean = values } else { std = values }
     }
     for key in ["mean", "std"] {
@@ -210,17 +214,37 @@ fn normalize(reader: &mut Reader<'_>, node: &Node, channels: usize) -> Option<No
     Some(Normalize { mean: mean?, std: std? })
 }
 
-fn per_channel(reader: &mut Reader<'_>, entry: &Entry, channels: usize) -> Option<Vec<f32>> {
+/// One number for each channel of the input. Where that is not known, another fault says so.
+fn per_channel(
+    reader: &mut Reader<'_>,
+    entry: &Entry,
+    input: Option<&Spanned<[usize; 3]>>,
+) -> Option<Vec<f32>> {
     let (node, what) = (&entry.value, format!("`{}`", entry.key));
     let items = reader.items(node, &what)?;
-    if items.len() != channels {
-        let fault = format!("{what} must have one number per channel");
-        let fault = Diagnostic::error(fault, node.span, format!("{} of {channels}", items.len()));
-        let order = if channels > MOST_COLORS { ": it is `[channels, height, width]`" } else { "" };
-        reader.fault(fault.help(format!("`input` has {channels} channels{order}")));
+    if let Some(input) = input.filter(|input| input.value[0] != items.len()) {
+        reader.fault(other_channels(&what, node.span, items.len(), input));
         return None;
     }
     items.iter().map(|item| reader.number(item, &what, NORMALIZE.number(&entry.key))).collect()
+}
+
+/// Which of the two is wrong, only the writer knows; but for channels that stand last, as other frameworks have them.
+fn other_channels(what: &str, span: Span, numbers: usize, input: &Spanned<[usize; 3]>) -> Diagnostic {
+    let [channels, height, width] = input.value;
+    let count = |n: usize, word: &str| if n == 1 { format!("1 {word}") } else { format!("{n} {word}s") };
+    let fault =
+        format!("{what} has {} for images of {}", count(numbers, "number"), count(channels, "channel"));
+    let fault = Diagnostic::error(fault, span, count(numbers, "number"));
+    let fault = fault.label(input.span, count(channels, "channel"));
+    fault.help(match width == numbers && width < channels {
+        true => {
+            format!(
+                "`input` is `[channels, height, width]`: perhaps `[{width}, {channels}, {height}]` is meant"
+            )
+        }
+        false => "write one number for each channel, or correct the channels of `input`".to_owned(),
+    })
 }
 
 /// `[{crop: {padding: 4}}, flip]`; a map with several keys is that many steps.
@@ -234,8 +258,12 @@ fn augment(reader: &mut Reader<'_>, node: &Node) -> Vec<Augment> {
                     steps.extend(augmentation(reader, &entry.key, entry.span, settings));
                 }
             }
-            Kind::Scalar { text, .. } => steps.extend(augmentation(reader, text, item.span, None)),
-            Kind::List(_) => reader.wrong(item, "an item of `augment`", "a name, or a map with one key"),
+            Kind::Scalar { text, .. } if !text.is_empty() => {
+                steps.extend(augmentation(reader, text, item.span, None))
+            }
+            Kind::Scalar { .. } | Kind::List(_) => {
+                reader.wrong(item, "an item of `augment`", "a name, or a map with one key")
+            }
         }
     }
     steps

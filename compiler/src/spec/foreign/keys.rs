@@ -1,0 +1,377 @@
+//! Words for keys, section by section.
+
+use super::word::{Word, near, none, same};
+
+/// Sections, as messages call them, with their words.
+pub(super) const KEYS: &[(&str, &[Word])] = &[
+    ("a spec", SPEC),
+    ("a stage", STAGE),
+    ("`train`", TRAIN),
+    ("`sgd`", SGD),
+    ("`adamw`", ADAMW),
+    ("`shortcut`", SHORTCUT),
+    ("`init`", INIT),
+    ("`expect`", EXPECT),
+    ("`normalize`", NORMALIZE),
+    ("`warmup`", WARMUP),
+    ("`step`", SCHEDULE),
+    ("`multistep`", SCHEDULE),
+    ("`cosine`", SCHEDULE),
+    ("`one_cycle`", SCHEDULE),
+    ("`crop`", AUGMENT),
+    ("`flip`", AUGMENT),
+    ("`cutout`", AUGMENT),
+];
+
+const SPEC: &[Word] = &[
+    same(
+        &[
+            "base",
+            "inherit",
+            "inherits",
+            "inheritsfrom",
+            "parent",
+            "from",
+            "include",
+            "includes",
+            "import",
+            "extend",
+            "defaults",
+        ],
+        "extends",
+    ),
+    same(&["numclasses", "nclasses", "nclass", "numlabels", "nc"], "classes"),
+    near(
+        &[
+            "inputshape",
+            "inputsize",
+            "imagesize",
+            "imgsize",
+            "inputdim",
+            "inchannels",
+            "inchans",
+            "resolution",
+        ],
+        "input: [3, 224, 224]",
+        "channels, height, width",
+    ),
+    near(
+        &["layers", "blocks", "depths", "body", "backbone", "groups", "repeats", "numblocks"],
+        "stages: [{depth: 3, filters: 64}]",
+        "one entry for each stage",
+    ),
+    same(&["block", "blocktype", "unittype"], "unit"),
+    same(&["classifier", "top", "fc", "neck"], "head"),
+    same(&["root", "entry", "preprocessing"], "stem"),
+    same(&["skip", "skips", "residual", "downsample", "identity", "shortcuttype", "shortcuts"], "shortcut"),
+    same(&["normlayer", "normalization", "normalisation", "batchnorm", "bn"], "norm"),
+    same(&["training", "trainer", "fit", "hyperparameters", "hparams"], "train"),
+    same(&["assert", "expected", "expects", "checks", "asserts"], "expect"),
+    same(&["output", "outindices", "returnlayers", "returns", "outfeatures"], "outputs"),
+    same(&["initializer", "initialization", "weightinit", "initweights", "initialisation"], "init"),
+    same(&["title", "id", "model", "modelname", "network", "arch", "architecture"], "name"),
+    same(&["transitions", "transitionlayer"], "transition"),
+    same(&["os"], "output_stride"),
+    none(
+        &["activation", "act", "actlayer", "nonlinearity"],
+        "an activation is a layer in `stem`, units and `head`: `-> silu`",
+    ),
+    none(
+        &["description", "comment", "comments", "notes", "author", "version", "license", "about"],
+        "write it as a comment: `# ...`",
+    ),
+    near(
+        &[
+            "epochs",
+            "batchsize",
+            "lr",
+            "learningrate",
+            "optimizer",
+            "schedule",
+            "dataset",
+            "seed",
+            "augment",
+            "warmup",
+            "precision",
+            "labelsmoothing",
+            "weightdecay",
+            "momentum",
+            "evaluateevery",
+            "checkpointevery",
+        ],
+        "train:",
+        "it stands under this key, indented",
+    ),
+    none(
+        &["definitions", "variables", "vars", "templates", "aliases", "constants"],
+        "values with anchors stand under `anchors`",
+    ),
+];
+
+const STAGE: &[Word] = &[
+    same(
+        &[
+            "blocks",
+            "repeat",
+            "repeats",
+            "numblocks",
+            "n",
+            "layers",
+            "units",
+            "num",
+            "count",
+            "times",
+            "nblocks",
+            "numlayers",
+            "numunits",
+        ],
+        "depth",
+    ),
+    same(
+        &[
+            "channels",
+            "width",
+            "widths",
+            "outchannels",
+            "planes",
+            "f",
+            "filter",
+            "features",
+            "numfilters",
+            "out",
+            "dim",
+            "outchs",
+        ],
+        "filters",
+    ),
+    same(&["strides", "s", "downsample", "subsample", "downsampling", "reduction"], "stride"),
+    same(&["block", "type", "kind", "blocktype", "name", "module"], "unit"),
+    same(&["dilations", "dilationrate", "atrous", "rate"], "dilation"),
+    near(
+        &["groups", "basewidth", "cardinality", "widthpergroup"],
+        "unit: \"bottleneck(groups=32, base_width=4)\"",
+        "it is an argument of the unit",
+    ),
+    none(
+        &["inchannels", "inplanes", "input"],
+        "leave it out: a stage takes its number of channels from the one before it",
+    ),
+    none(
+        &["kernel", "kernelsize", "activation", "norm", "bias", "dropout", "se", "expansion", "padding"],
+        "what a unit is made of stands under `units`; what differs between stages is an argument of the unit",
+    ),
+];
+
+const TRAIN: &[Word] = &[
+    near(
+        &["lr", "learningrate", "baselr", "initlr", "lr0"],
+        "optimizer: {sgd: {lr: 0.1}}",
+        "the rate belongs to the optimizer",
+    ),
+    near(
+        &["momentum", "weightdecay", "wd", "nesterov", "l2", "decaynorm", "dampening"],
+        "optimizer: {sgd: {momentum: 0.9, weight_decay: 1e-4}}",
+        "it belongs to the optimizer",
+    ),
+    near(
+        &["betas", "beta1", "beta2", "eps"],
+        "optimizer: {adamw: {beta1: 0.9, beta2: 0.999}}",
+        "they belong to the optimizer",
+    ),
+    same(&["optim", "opt", "optimiser", "solver"], "optimizer"),
+    same(&["scheduler", "lrscheduler", "lrschedule", "sched", "lrpolicy", "decay"], "schedule"),
+    near(
+        &["milestones", "gamma", "stepsize", "lrsteps"],
+        "schedule: {multistep: {milestones: [82, 123], gamma: 0.1}}",
+        "they belong to the schedule",
+    ),
+    same(&["numepochs", "maxepochs", "nepochs", "trainepochs", "totalepochs"], "epochs"),
+    near(
+        &["steps", "iterations", "iters", "maxiter", "maxsteps", "maxiters"],
+        "epochs",
+        "a training is counted in epochs",
+    ),
+    same(
+        &["batch", "batchsizes", "bs", "minibatch", "minibatchsize", "imagesperstep", "trainbatchsize"],
+        "batch_size",
+    ),
+    same(&["smoothing", "labelsmooth", "smooth"], "label_smoothing"),
+    same(&["data", "datasets", "trainset", "dataname"], "dataset"),
+    same(
+        &["augmentation", "augmentations", "transforms", "transform", "aug", "augs", "dataaugmentation"],
+        "augment",
+    ),
+    same(&["amp", "dtype", "mixedprecision", "type", "computedtype"], "precision"),
+    same(&["randomseed", "rngseed", "manualseed"], "seed"),
+    near(
+        &["warmupepochs", "warmupsteps", "warmuplength", "warmupiters", "warmuplr"],
+        "warmup: {length: 5, by: epoch}",
+        "length and unit stand side by side",
+    ),
+    same(
+        &["evalevery", "valevery", "validateevery", "evalinterval", "valinterval", "testevery"],
+        "evaluate_every",
+    ),
+    same(&["saveevery", "saveinterval", "ckptevery", "savefreq", "checkpointinterval"], "checkpoint_every"),
+    near(
+        &["mean", "std", "normalization", "normalise", "normalisation"],
+        "normalize: {mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5]}",
+        "mean and deviation stand side by side",
+    ),
+    none(&["loss", "criterion", "lossfn", "objective"], "the loss is cross-entropy, with `label_smoothing`"),
+    none(
+        &[
+            "device",
+            "gpu",
+            "gpus",
+            "cuda",
+            "threads",
+            "workers",
+            "numworkers",
+            "outdir",
+            "out",
+            "output",
+            "resume",
+            "datadir",
+            "root",
+        ],
+        "that is said on the command line: `resnetc run --help`",
+    ),
+    none(
+        &[
+            "ema",
+            "modelema",
+            "swa",
+            "mixup",
+            "cutmix",
+            "clipgrad",
+            "gradclip",
+            "clipgradnorm",
+            "accumulate",
+            "gradaccum",
+            "distill",
+        ],
+        "there is no such setting; `docs/language.md` lists those that are there",
+    ),
+];
+
+const SGD: &[Word] = &[
+    same(&["learningrate", "rate", "baselr", "initlr", "lr0", "stepsize"], "lr"),
+    same(&["wd", "decay", "weightdecayrate"], "weight_decay"),
+    near(
+        &["l2", "l2reg", "l2regularization"],
+        "weight_decay",
+        "a penalty of `a` times the square of the weights is a weight decay of `2 * a`",
+    ),
+    same(&["usenesterov", "nesterovmomentum"], "nesterov"),
+    same(&["mu", "beta", "momentumfactor"], "momentum"),
+    near(
+        &["bndecay", "normdecay", "bnweightdecay", "nobiasdecay", "biasdecay", "filterbiasandbn"],
+        "decay_norm: false",
+        "then normalisations and biases do not decay",
+    ),
+    none(&["beta1", "beta2", "betas", "eps"], "`adamw` has it, `sgd` has not"),
+    none(
+        &["maximize", "foreach", "fused", "differentiable", "clipnorm", "clipvalue"],
+        "leave it out: nothing depends on it here",
+    ),
+];
+
+const ADAMW: &[Word] = &[
+    same(&["learningrate", "rate", "baselr", "initlr", "lr0", "stepsize"], "lr"),
+    same(&["wd", "l2", "decay", "weightdecayrate"], "weight_decay"),
+    near(&["betas", "beta"], "beta1: 0.9, beta2: 0.999", "each has a key"),
+    same(&["b1"], "beta1"),
+    same(&["b2"], "beta2"),
+    same(&["epsilon", "epsilonhat"], "eps"),
+    near(
+        &["bndecay", "normdecay", "bnweightdecay", "nobiasdecay", "biasdecay"],
+        "decay_norm: false",
+        "then normalisations and biases do not decay",
+    ),
+    none(&["momentum", "nesterov", "dampening"], "`sgd` has it; `adamw` has `beta1` and `beta2`"),
+    none(
+        &["amsgrad", "maximize", "foreach", "fused", "capturable"],
+        "leave it out: nothing depends on it here",
+    ),
+];
+
+const SHORTCUT: &[Word] = &[
+    same(&["identity", "equal", "unchanged", "agree", "match"], "same"),
+    same(&["different", "differ", "downsample", "projection", "mismatch", "unequal"], "changed"),
+];
+
+const INIT: &[Word] = &[
+    same(&["conv2d", "convolution", "weight", "weights", "kernel"], "conv"),
+    same(&["fc", "dense", "classifier"], "linear"),
+    same(
+        &[
+            "zeroinitresidual",
+            "zeroinitlast",
+            "zerogamma",
+            "zeroinitlastbn",
+            "bnzero",
+            "zerobn",
+            "lastbnzero",
+            "zeroinit",
+        ],
+        "zero_last_bn",
+    ),
+    none(
+        &["bn", "norm", "batchnorm", "bias"],
+        "normalisations start with scale 1 and shift 0, biases as `linear` says; `zero_last_bn` is there, and `bias_init` of a convolution",
+    ),
+];
+
+const EXPECT: &[Word] = &[
+    same(&["parameters", "numparams", "nparams", "numparameters", "weights"], "params"),
+    near(
+        &["flops", "gflops", "gmacs", "multadds", "madds", "mults", "ops"],
+        "macs",
+        "multiply-accumulates of one image; a multiply and an add count as one, so that flops are twice as many",
+    ),
+    same(&["outputshape", "shape", "outshape", "logits", "outputs"], "output"),
+];
+
+const NORMALIZE: &[Word] = &[
+    same(&["means", "mu", "average"], "mean"),
+    same(&["stds", "stddev", "sigma", "deviation", "standarddeviation"], "std"),
+];
+
+const WARMUP: &[Word] = &[
+    near(&["epochs", "warmupepochs"], "length: 5, by: epoch", "the unit has a key of its own"),
+    near(
+        &["steps", "iters", "iterations", "warmupsteps"],
+        "length: 500, by: step",
+        "the unit has a key of its own",
+    ),
+    near(
+        &["startfactor", "factor", "start", "warmupfactor", "lr", "startlr", "warmuplr"],
+        "from: 0.01",
+        "it is a factor of the rate, not a rate",
+    ),
+    same(&["unit", "per"], "by"),
+];
+
+const SCHEDULE: &[Word] = &[
+    same(&["stepsize", "period", "interval", "epochs", "everyepochs"], "every"),
+    same(&["decay", "factor", "decayrate", "lrdecay"], "gamma"),
+    same(&["steps", "epochsat", "boundaries", "points"], "milestones"),
+    same(&["etamin", "minlr", "endlr", "finallr", "minimumlr"], "min_lr"),
+    none(&["tmax", "totalsteps", "maxepochs", "maxiter"], "leave it out: a schedule spans the training"),
+    none(&["maxlr", "lr", "peaklr", "lrmax", "initiallr"], "the full rate is the optimizer's `lr`"),
+    near(&["pctstart", "peakat"], "peak", "the part of the training at which the rate is highest"),
+    near(&["divfactor"], "start", "it is the factor itself, not its inverse"),
+    near(&["finaldivfactor"], "end", "it is the factor of the full rate, not an inverse"),
+    same(&["unit", "per"], "by"),
+    none(
+        &["warmup", "warmupepochs", "warmupsteps"],
+        "a warm-up stands beside the schedule: `warmup: {length: 5, by: epoch}`",
+    ),
+];
+
+const AUGMENT: &[Word] = &[
+    same(&["pad", "pixels", "margin"], "padding"),
+    same(&["p", "prob", "chance"], "probability"),
+    same(&["length", "width", "side", "holes"], "size"),
+];

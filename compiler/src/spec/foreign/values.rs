@@ -1,0 +1,319 @@
+//! Words for values that are chosen by a name: optimizers, schedules, shortcut rules and their like.
+
+use super::word::{Word, near, none, same};
+
+/// Kinds of values, as messages call them, with their words.
+pub(super) const VALUES: &[(&str, &[Word])] = &[
+    ("optimizer", OPTIMIZER),
+    ("schedule", SCHEDULE),
+    ("augmentation", AUGMENTATION),
+    ("precision", PRECISION),
+    ("unit of time", TIME),
+    ("shortcut rule", RULE),
+    ("distribution", DISTRIBUTION),
+    ("unit", UNIT),
+    ("data set", DATASET),
+    ("style", STYLE),
+];
+
+/// Sections, as messages call them, with what to write in place of one word or number.
+pub(super) const SECTIONS: &[(&str, &str)] = &[
+    ("`warmup`", "write `{length: {}}`; `by: step` counts steps instead of epochs"),
+    ("`init`", "write `{conv: {}}`; `linear` has a key of its own"),
+    (
+        "`normalize`",
+        "write the numbers, as ImageNet's: `{mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225]}`",
+    ),
+    ("`expect`", "write `{params: {}}`; `macs` and `output` have keys of their own"),
+    ("a stage", "write `{depth: {}, filters: 64}`"),
+    ("`sgd`", "write `{lr: {}}`"),
+    ("`adamw`", "write `{lr: {}}`"),
+    ("`step`", "write `{every: {}}`"),
+    ("`multistep`", "write `{milestones: [{}]}`"),
+    ("`crop`", "write `{padding: {}}`"),
+    ("`flip`", "write `{probability: {}}`"),
+    ("`cutout`", "write `{size: {}}`"),
+];
+
+const OPTIMIZER: &[Word] = &[
+    same(&["sgd", "momentum", "sgdm", "momentumsgd"], "sgd"),
+    near(&["nesterov", "nag"], "sgd: {nesterov: true}", "it is a setting of `sgd`"),
+    same(&["adamw"], "adamw"),
+    near(
+        &["adam", "nadam", "radam", "adamax"],
+        "adamw",
+        "its weight decay is taken off the weights, not added to the gradients; with `weight_decay: 0` it is Adam",
+    ),
+    none(
+        &[
+            "rmsprop",
+            "adagrad",
+            "adadelta",
+            "lars",
+            "lamb",
+            "lion",
+            "rprop",
+            "lbfgs",
+            "adafactor",
+            "sam",
+            "asgd",
+        ],
+        "there is no such optimizer; known: `sgd`, `adamw`",
+    ),
+];
+
+const SCHEDULE: &[Word] = &[
+    same(&["constant", "constantlr", "none", "fixed", "const"], "constant"),
+    same(&["step", "steplr", "stepdecay"], "step"),
+    same(&["multistep", "multisteplr", "piecewise", "piecewiseconstant", "milestones"], "multistep"),
+    same(&["cosine", "cosineannealing", "cosineannealinglr", "cosinedecay", "cosinelr", "cos"], "cosine"),
+    same(&["onecycle", "onecyclelr", "1cycle", "superconvergence"], "one_cycle"),
+    near(
+        &["exponential", "exponentiallr", "exp", "exponentialdecay"],
+        "step: {every: 1, gamma: 0.95}",
+        "the rate then falls by one factor after each epoch",
+    ),
+    near(
+        &["linear", "linearlr", "lineardecay"],
+        "one_cycle: {start: 1, peak: 0, end: 0}",
+        "the rate then falls linearly from the beginning",
+    ),
+    none(
+        &[
+            "poly",
+            "polynomial",
+            "polynomiallr",
+            "plateau",
+            "reducelronplateau",
+            "cosinerestarts",
+            "sgdr",
+            "cosineannealingwarmrestarts",
+            "cyclic",
+            "cycliclr",
+            "triangular",
+        ],
+        "there is no such schedule; known: `constant`, `step`, `multistep`, `cosine`, `one_cycle`",
+    ),
+    none(
+        &["warmup", "linearwarmup"],
+        "a warm-up stands beside the schedule: `warmup: {length: 5, by: epoch}`",
+    ),
+];
+
+const AUGMENTATION: &[Word] = &[
+    near(
+        &["randomcrop", "crop", "padcrop", "padandcrop"],
+        "crop: {padding: 4}",
+        "the window has the image's size",
+    ),
+    same(
+        &[
+            "randomhorizontalflip",
+            "hflip",
+            "horizontalflip",
+            "mirror",
+            "fliplr",
+            "randomflip",
+            "randommirror",
+            "flip",
+        ],
+        "flip",
+    ),
+    none(
+        &["verticalflip", "vflip", "randomverticalflip", "flipud"],
+        "images are mirrored left to right only, by `flip`",
+    ),
+    near(
+        &["cutout", "randomerasing", "erasing", "randomerase", "coarsedropout"],
+        "cutout",
+        "a square of one size, filled with zeros, in every image",
+    ),
+    none(
+        &[
+            "randomresizedcrop",
+            "resize",
+            "centercrop",
+            "colorjitter",
+            "autoaugment",
+            "randaugment",
+            "trivialaugment",
+            "mixup",
+            "cutmix",
+            "rotate",
+            "rotation",
+            "randomrotation",
+            "affine",
+            "lighting",
+            "grayscale",
+            "blur",
+            "gaussianblur",
+            "augmix",
+            "scale",
+        ],
+        "there is no such augmentation; known: `crop`, `flip`, `cutout`",
+    ),
+    none(
+        &["normalize", "normalise", "totensor", "standardize"],
+        "images are normalised by the key `normalize` of `train`",
+    ),
+];
+
+const PRECISION: &[Word] = &[
+    same(&["fp32", "float32", "float", "single", "f32", "32", "full"], "f32"),
+    same(&["bfloat16", "bfloat", "bf16"], "bf16"),
+    near(
+        &["fp16", "f16", "float16", "half", "16", "amp", "mixed"],
+        "bf16",
+        "it has the range of f32 and fewer digits than half precision, which is not there",
+    ),
+    none(
+        &["tf32", "fp8", "f8", "int8", "i8", "f64", "fp64", "float64", "double"],
+        "there is no such precision; known: `f32`, `bf16`",
+    ),
+];
+
+const TIME: &[Word] = &[
+    same(&["epochs", "epoch", "e"], "epoch"),
+    same(
+        &[
+            "steps",
+            "step",
+            "iteration",
+            "iterations",
+            "iter",
+            "iters",
+            "batch",
+            "batches",
+            "update",
+            "updates",
+        ],
+        "step",
+    ),
+];
+
+const RULE: &[Word] = &[
+    same(&["a", "optiona", "zeropad", "padding", "zeropadding", "zeros"], "pad"),
+    same(&["b", "optionb", "conv", "conv1x1", "downsample", "project", "1x1"], "projection"),
+    same(&["c", "optionc", "projectall", "alwaysprojection"], "always_project"),
+    same(&["d", "optiond", "avgdown", "avgpool", "resnetd", "avgprojection"], "pooled_projection"),
+    same(&["same", "skip", "residual", "copy"], "identity"),
+    none(
+        &["none", "false", "off", "no"],
+        "a network without shortcuts has units that do not say `shortcut`: `plain(f, stride): out = x -> conv3x3(f, stride) -> bn -> relu`",
+    ),
+];
+
+const DISTRIBUTION: &[Word] = &[
+    near(
+        &["kaimingnormal", "henormal", "msra", "msrafill", "kaiming", "he"],
+        "he_normal",
+        "alone it counts `fan_in`, PyTorch's default; torchvision's ResNets have `he_normal(fan_out)`",
+    ),
+    near(
+        &["kaiminguniform", "heuniform"],
+        "he_uniform",
+        "alone it counts `fan_in`, PyTorch's default; what PyTorch's layers start with is `uniform(1 / sqrt(fan_in))`",
+    ),
+    same(&["xavieruniform", "glorotuniform"], "xavier_uniform"),
+    same(&["xaviernormal", "glorotnormal"], "xavier_normal"),
+    near(&["xavier", "glorot"], "xavier_uniform", "`xavier_normal` is there too"),
+    near(
+        &["truncnormal", "truncatednormal", "tn"],
+        "truncated_normal(0.02)",
+        "the argument is the standard deviation",
+    ),
+    near(
+        &["gaussian", "randn", "randomnormal", "normal"],
+        "normal(0.01)",
+        "the argument is the standard deviation",
+    ),
+    near(
+        &["rand", "randomuniform", "uniform"],
+        "uniform(0.05)",
+        "the argument is the bound on either side of 0",
+    ),
+    near(&["zeros", "zero"], "constant(0)", "all weights that are equal stay equal"),
+    near(&["ones", "one"], "constant(1)", "all weights that are equal stay equal"),
+    near(
+        &["lecunnormal", "lecun"],
+        "uniform(1.732 / sqrt(fan_in))",
+        "it has the same deviation, `1 / sqrt(fan_in)`; that of `he_normal(fan_in)` is larger, `sqrt(2 / fan_in)`",
+    ),
+    near(&["lecununiform"], "uniform(1.732 / sqrt(fan_in))", "which is the same distribution"),
+    none(
+        &["orthogonal", "sparse", "dirac", "identity", "variancescaling", "delta"],
+        "there is no such distribution; known: `he_normal`, `he_uniform`, `xavier_normal`, `xavier_uniform`, `uniform`, `normal`, `truncated_normal`, `constant`",
+    ),
+];
+
+const UNIT: &[Word] = &[
+    same(&["basicblock", "basicunit", "basic", "residualblock", "resblock"], "basic"),
+    same(&["bottleneckblock", "bottleneckunit", "bottleneck"], "bottleneck"),
+    near(&["bottleneckv1", "bottlenecks"], "bottleneck_v1", "its stride is on the first 1x1"),
+    near(&["bottleneckv15"], "bottleneck", "its stride is on the 3x3, as v1.5 has it"),
+    near(
+        &["resnext", "resnextblock", "resnextbottleneck"],
+        "bottleneck(groups=32, base_width=4)",
+        "a ResNeXt unit is one with groups",
+    ),
+    near(
+        &["wide", "widebottleneck"],
+        "bottleneck(base_width=128)",
+        "a wide bottleneck has a larger inner width",
+    ),
+    none(
+        &[
+            "preact",
+            "preactblock",
+            "preactbottleneck",
+            "se",
+            "sebottleneck",
+            "sebasic",
+            "seblock",
+            "dense",
+            "densenet",
+            "denselayer",
+            "invertedresidual",
+            "mbconv",
+            "fusedmbconv",
+            "convnext",
+            "plain",
+        ],
+        "it is written under `units`: `resnetc list` shows networks that have such units, and `resnetc build NAME --emit spec` their texts",
+    ),
+];
+
+const DATASET: &[Word] = &[
+    same(&["cifar10", "cifar"], "cifar10"),
+    same(&["cifar100"], "cifar100"),
+    same(&["shapes10", "shapes"], "shapes10"),
+    none(
+        &[
+            "mnist",
+            "fashionmnist",
+            "fmnist",
+            "svhn",
+            "stl10",
+            "imagenet",
+            "imagenet1k",
+            "ilsvrc",
+            "ilsvrc2012",
+            "imagenet2012",
+            "tinyimagenet",
+            "imagenette",
+            "kmnist",
+            "emnist",
+            "food101",
+        ],
+        "there is no such data set; `resnetc list --datasets` shows those that are there",
+    ),
+];
+
+const STYLE: &[Word] = &[
+    same(&["15", "v15", "v1b", "pytorch", "torchvision"], "v1.5"),
+    same(&["1", "v10", "caffe", "paper", "original", "msra"], "v1"),
+    none(
+        &["v2", "2", "preact", "preactivation"],
+        "pre-activation is another unit: `resnetc list` shows the networks `preact...`",
+    ),
+];
