@@ -14,6 +14,7 @@ use resnetc_compiler::report::{Compiled, Network, Summary, Target};
 use resnetc_compiler::source::SourceMap;
 use resnetc_compiler::spec::limits::Limits;
 use resnetc_compiler::spec::{self, Request, ResolvedSpec, builtin, encoding};
+use resnetc_runtime::files;
 use resnetc_runtime::init;
 use resnetc_runtime::weights::ParamStore;
 
@@ -239,7 +240,7 @@ impl Spec {
 
 /// The text of a file.
 fn read(path: &Path, limits: &Limits) -> std::io::Result<String> {
-    text(std::fs::File::open(path)?, limits)
+    text(files::open(path)?.0, limits)
 }
 
 /// What a reader gives, no more of it than tells the compiler that it is too long.

@@ -8,11 +8,11 @@ use crate::training::{bring_to_the_end, last, training, undisturbed};
 #[test]
 fn at_random_points() {
     let expected = undisturbed();
-    // Spread over the training without a clock's help: the same points in every run, other ones on every machine.
-    for round in 0..6u64 {
+    // Spread over the training; where they fall hangs on the machine.
+    for round in 0..4u64 {
         let dir = tempfile::tempdir().expect("a folder");
         let mut child = training(dir.path(), &[]).stdout(Stdio::null()).spawn().expect("the binary starts");
-        std::thread::sleep(Duration::from_millis(150 + round * round * 60));
+        std::thread::sleep(Duration::from_millis(150 + round * round * 400));
         let _ = child.kill();
         child.wait().expect("it ends");
         bring_to_the_end(dir.path());
@@ -28,8 +28,8 @@ fn at_every_saving_system_call() {
         return;
     }
     let expected = undisturbed();
-    for call in ["fsync", "fdatasync", "rename,renameat,renameat2", "unlink,unlinkat"] {
-        for nth in 1..=5 {
+    for (call, times) in [("fsync", 4), ("fdatasync", 2), ("rename,renameat,renameat2", 3), ("ftruncate", 1)] {
+        for nth in 1..=times {
             let dir = tempfile::tempdir().expect("a folder");
             let plain = training(dir.path(), &[]);
             let mut traced = Command::new("strace");

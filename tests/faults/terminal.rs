@@ -22,7 +22,7 @@ fn a_reader_that_leaves_stops_nothing() {
 
 #[test]
 fn closed_and_full_streams_stop_nothing() {
-    for streams in [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"] {
+    for streams in ["2>&-", "<&- >&- 2>&-"] {
         let dir = tempfile::tempdir().expect("a folder");
         let plain = training(dir.path(), &[]);
         let mut shell = Command::new("sh");
