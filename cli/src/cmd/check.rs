@@ -15,7 +15,8 @@ pub fn check(args: &CheckArgs, output: &Output) -> Result {
             Ok(()) => output.note(&format!("{}: ok", name.display()))?,
             Err(Failure::Spec(more)) => faults.extend(more),
             Err(Failure::Usage(reason)) => {
-                output.error(&reason);
+                let folder = if name.is_dir() { "; `resnetc verify` goes through a folder" } else { "" };
+                output.error(&format!("{reason}{folder}"));
                 unreadable = true;
             }
             Err(other) => return Err(other),

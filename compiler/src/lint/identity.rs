@@ -26,9 +26,8 @@ pub(super) fn check(subject: &Subject<'_>) -> Vec<Diagnostic> {
     let graph = subject.graph;
     let mut found: BTreeMap<Span, usize> = BTreeMap::new();
     for (part, unit) in units(graph) {
-        let keeps = unit.input == unit.output;
-        let last = unit.sums.last().filter(|_| keeps);
-        if let Some(&last) = last.filter(|_| !unit.sums.iter().any(|&sum| passes(graph, part, sum))) {
+        let Some(&last) = unit.sums.last().filter(|_| unit.input == unit.output) else { continue };
+        if !passes(graph, part, unit.sums) {
             *found.entry(graph.node(last).span).or_default() += 1;
         }
     }
@@ -62,9 +61,9 @@ fn units(graph: &Graph) -> Vec<(Part, Unit)> {
     units
 }
 
-/// Whether a way leads from a sum to the unit's input past all weights and normalisations.
-fn passes(graph: &Graph, unit: Part, sum: NodeId) -> bool {
-    let (mut seen, mut next) = (HashSet::new(), vec![sum]);
+/// Whether a way leads from one of the sums to the unit's input past all weights and normalisations.
+fn passes(graph: &Graph, unit: Part, sums: Vec<NodeId>) -> bool {
+    let (mut seen, mut next) = (HashSet::new(), sums);
     while let Some(id) = next.pop() {
         let node = graph.node(id);
         if node.part != unit {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::language::tree::Unit;
 use super::resolved::ResolvedSpec;
-use super::sections::layers::{HEAD, TRANSITION};
+use super::sections::layers::TRANSITION;
 use super::sections::network::OUTPUTS;
 use super::sections::norm::NORM;
 use super::sections::shortcut::SHORTCUT;
@@ -159,7 +159,9 @@ impl Check<'_> {
                 .warnings
                 .push(warning.label(self.spec.head.span, "no head").help("add an output, or leave them out"));
         }
-        if let (Some(span), Some(_)) = (self.own(reader, &["train"]), self.own(reader, &[HEAD.name])) {
+        if let Some(span) =
+            self.own(reader, &["train"]).filter(|span| span.source == self.spec.head.span.source)
+        {
             let warning =
                 Diagnostic::warning("`train` has no effect", span, "without a head nothing is trained");
             reader.warnings.push(warning.label(self.spec.head.span, "no head"));

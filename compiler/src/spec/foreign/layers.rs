@@ -279,7 +279,6 @@ pub(super) const LAYERS: &[Word] = &[
         &["reshape", "view", "squeeze", "permute", "transpose", "rearrange"],
         "leave it out: `linear` reads a map of one pixel, which `global_avgpool` gives",
     ),
-    none(&["flatten"], "leave it out: `linear` reads a map of one pixel, which `global_avgpool` gives"),
     // Gates.
     none(
         &[

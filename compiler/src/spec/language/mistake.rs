@@ -1,6 +1,7 @@
 //! Why the grammar refuses a text, and what was probably meant. The grammar itself says only which signs it could have read
 //! next, at the place where it gave up.
 
+use super::signs;
 use super::tokens::{Kind, Token, tokens, word};
 use crate::diagnostic::Diagnostic;
 use crate::source::{Span, Text};
@@ -206,14 +207,7 @@ impl Refused<'_> {
     /// A word of a programming language.
     fn keyword(&self, token: Token) -> Option<Diagnostic> {
         let word = self.str(token.start, token.end);
-        let help = match word {
-            "if" | "else" | "for" | "while" | "in" | "and" | "or" | "not" => OTHERWISE,
-            "return" | "yield" => "the result is bound to `out`: `out = x -> conv3x3(f)`",
-            "def" | "let" | "var" | "const" | "auto" | "fn" | "function" | "int" | "float" => {
-                "leave it out: `name = value` binds, and a signature is `name(f, stride)`"
-            }
-            _ => return None,
-        };
+        let help = signs::keyword(word)?;
         let fault = format!("the unit language has no `{word}`");
         Some(self.error(token.start, token.end, fault, "not understood").help(help))
     }
@@ -297,23 +291,26 @@ impl Refused<'_> {
                     "arrows lead to layers, `x -> relu`; sums and products stand before them, or in brackets";
                 Some(fault.label(self.span(arrow.start, arrow.end), "this arrow").help(help))
             }
-            (None, Some(arrow))
-                if arrow.kind == Kind::Arrow && !self.before().is_some_and(|b| b.ends_value()) =>
-            {
-                let (fault, help) = match self.place {
-                    Place::Layers => (
-                        "a layer is missing before this arrow",
-                        "begin with the first layer: what it reads needs no name",
-                    ),
-                    _ => (
-                        "a value is missing before this arrow",
-                        "pipelines begin with a value: `x -> conv3x3(f)`",
-                    ),
-                };
-                Some(self.error(arrow.start, arrow.end, fault, "comes from nowhere").help(help))
-            }
+            (None, Some(arrow)) if arrow.kind == Kind::Arrow => self.without_source(arrow),
             _ => None,
         }
+    }
+
+    /// An arrow with nothing before it.
+    fn without_source(&self, arrow: Token) -> Option<Diagnostic> {
+        if self.before().is_some_and(|before| before.ends_value()) {
+            return None;
+        }
+        let (fault, help) = match self.place {
+            Place::Layers => (
+                "a layer is missing before this arrow",
+                "begin with the first layer: what it reads needs no name",
+            ),
+            Place::Signature | Place::Body | Place::Formula => {
+                ("a value is missing before this arrow", "pipelines begin with a value: `x -> conv3x3(f)`")
+            }
+        };
+        Some(self.error(arrow.start, arrow.end, fault, "comes from nowhere").help(help))
     }
 
     /// Commas without a value, pairs of numbers.
@@ -338,7 +335,7 @@ impl Refused<'_> {
             && self.tokens[..open].last().is_none_or(|name| name.kind != Kind::Word);
         let fault =
             self.error(self.tokens[open].start, token.end, "a number is needed here", "these are several");
-        pair.then(|| fault.help(ONE_NUMBER))
+        pair.then(|| fault.help(signs::ONE_NUMBER))
     }
 
     /// Signs that have no place where they stand.
@@ -348,49 +345,11 @@ impl Refused<'_> {
             let fault = self.error(token.start, token.end, "a call cannot be called again", "not understood");
             return Some(fault.help("layers follow values by arrows: `x -> conv3x3(f) -> bn -> relu`"));
         }
-        let top = self.place == Place::Layers && token.depth == 0;
-        let (fault, help) = match token.kind {
-            Kind::Equals if top => (
-                "layers are not bound to names here",
-                "leave the name and the `=` out; values have names in `units`",
-            ),
-            Kind::Other('+' | '-' | '*' | '/') if top => (
-                "layers cannot be computed with here",
-                "only layers after one another stand here; sums and products have their place in `units`",
-            ),
-            Kind::Other(';') if top => ("`;` joins no layers", "layers follow one another by `->`"),
-            Kind::Other(';') => (
-                "bindings need no sign between them",
-                "take it out: a binding ends where the next one begins",
-            ),
-            Kind::Other(':') if token.depth > 0 => ("`=` gives an argument its value", "write `stride=2`"),
-            Kind::Other(':') => ("`=` binds a value to a name", "write `main = x -> conv3x3(f)`"),
-            _ => return self.operator(token),
-        };
-        Some(self.error(token.start, token.end, fault, "not understood").help(help))
-    }
-
-    /// Operators of other languages, and numbers as they write them.
-    fn operator(&self, token: Token) -> Option<Diagnostic> {
-        let rest = &self.text.text[token.end..];
         let before = self.before().map_or("", |before| self.str(before.start, token.start));
-        let (fault, help) = match token.kind {
-            Kind::Other('*') if before == "*" => ("there are no powers", "write the product out: `f * f`"),
-            Kind::Other('/') if before == "/" => ("there is no `//`", "write `floor(a / b)`"),
-            Kind::Other('%') => ("there is no `%`", "write `a - b * floor(a / b)`"),
-            Kind::Other('.') if rest.starts_with(|c: char| c.is_ascii_digit()) => {
-                ("a number begins with a digit", "write the 0 before the point: `0.5`")
-            }
-            Kind::Other('.') if before.ends_with(|c: char| c.is_ascii_digit()) => {
-                ("digits are missing behind the point", "write them, or take the point out")
-            }
-            Kind::Other('[' | '{') => ("lists have no place here", ONE_NUMBER),
-            Kind::Other('"' | '\'') => {
-                ("quotes have no place here", "names and numbers stand without quotes")
-            }
-            Kind::Other('=' | '<' | '!' | '&' | '?') => ("there are no comparisons", OTHERWISE),
-            _ => return None,
-        };
+        let rest = &self.text.text[token.end..];
+        let among_layers = self.place == Place::Layers && token.depth == 0;
+        let known = if among_layers { signs::among_layers(token.kind) } else { None };
+        let (fault, help) = known.or_else(|| signs::anywhere(token, before, rest))?;
         Some(self.error(token.start, token.end, fault, "not understood").help(help))
     }
 
@@ -409,12 +368,6 @@ impl Refused<'_> {
         Some(fault.help("bind it to `out`: `out = x -> conv3x3(f)`"))
     }
 }
-
-/// For those who look for conditions.
-const OTHERWISE: &str = "stages that differ name units of their own, or give their unit another argument";
-
-/// For those who give both directions.
-const ONE_NUMBER: &str = "an argument is one number, which holds for both directions; only windows have two, in the layer's name: `conv3x1`";
 
 /// A text of at most some words.
 fn short(text: &str) -> String {

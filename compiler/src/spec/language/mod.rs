@@ -13,6 +13,7 @@ pub mod number;
 pub mod parse;
 pub mod place;
 pub mod print;
+mod signs;
 mod tokens;
 pub mod tree;
 pub mod variables;

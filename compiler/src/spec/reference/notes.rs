@@ -202,6 +202,19 @@ train:
 ",
     ),
     (
+        "train.keep",
+        "`last.safetensors` always stays. `best.safetensors` is the checkpoint of the best evaluation. Those of epochs are called
+`epoch-007.safetensors`: here those of the newest three epochs and of every tenth.
+
+```yaml
+extends: resnet20
+train:
+  keep: {last: 3, every: 10}
+```
+
+",
+    ),
+    (
         "train.normalize",
         "A pixel becomes `(pixel / 255 - mean) / std`, with one number per channel of `input`.
 
