@@ -28,7 +28,8 @@ fn at_every_saving_system_call() {
         return;
     }
     let expected = undisturbed();
-    for (call, times) in [("fsync", 4), ("fdatasync", 2), ("rename,renameat,renameat2", 3), ("ftruncate", 1)] {
+    for (call, times) in [("fsync", 4), ("fdatasync", 2), ("rename,renameat,renameat2", 3), ("ftruncate", 1)]
+    {
         for nth in 1..=times {
             let dir = tempfile::tempdir().expect("a folder");
             let plain = training(dir.path(), &[]);

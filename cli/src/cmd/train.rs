@@ -252,7 +252,19 @@ fn resume_command(args: impl Iterator<Item = OsString>) -> String {
 mod tests {
     use std::ffi::OsString;
 
-    use super::resume_command;
+    use clap::Parser;
+
+    use super::{overrides, resume_command};
+    use crate::args::{Cli, Command};
+
+    /// Naming a rule would turn another optimizer into that one.
+    #[test]
+    fn a_rate_leaves_the_optimizer_alone() {
+        let cli =
+            Cli::try_parse_from(["resnetc", "run", "--train", "shapes10", "--lr", "0.5"]).expect("valid");
+        let Command::Run(args) = cli.command else { panic!("another command") };
+        assert!(overrides("shapes10", &args).contains(&"train.optimizer.lr=0.5".to_owned()));
+    }
 
     #[test]
     fn the_command_to_resume_survives_a_shell() {
