@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use super::{Event, StepEvent, Trainer};
+use super::event::{Event, StepEvent};
+use super::trainer::{Pace, Trainer};
 use crate::data::loader::{Batch, Epoch, Loader};
 use crate::data::order::{Rank, shuffled};
 use crate::error::{NotFinite, Result};
@@ -19,13 +20,6 @@ pub(super) struct Pass {
     images: usize,
     /// Steps that were submitted and not yet collected, with their images.
     submitted: Vec<(usize, usize)>,
-}
-
-/// How long an epoch's steps took, and for how many images.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Pace {
-    seconds: f64,
-    images: usize,
 }
 
 impl Trainer {

@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
+use super::event::Event;
 use super::folder::{BEST, LAST, epoch_file};
-use super::{Event, Trainer, health};
+use super::health;
+use super::trainer::Trainer;
 use crate::checkpoint::Checkpoint;
 use crate::error::{Divergence, Error, NotFinite, Result};
 use crate::weights::file::{write_atomic, write_atomic_after};

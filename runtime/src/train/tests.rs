@@ -3,6 +3,8 @@
 mod faults;
 mod late;
 
+use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use resnetc_compiler::compile;
@@ -13,15 +15,19 @@ use resnetc_compiler::plan::Plan;
 use resnetc_compiler::report::Target;
 use resnetc_compiler::source::SourceMap;
 use resnetc_compiler::spec::limits::Limits;
-use resnetc_compiler::spec::train::{Augment, By, Keep, Normalize, Schedule};
+use resnetc_compiler::spec::train::{Augment, By, Keep, Normalize, Schedule, TrainConfig};
 use resnetc_compiler::spec::{Request, load};
 
+use super::fit::check_fit;
 use super::*;
+use crate::checkpoint::Checkpoint;
+use crate::data::Dataset;
 use crate::data::memory::InMemory;
 use crate::data::shapes10;
-use crate::error::{Divergence, NotFinite};
+use crate::error::{Divergence, Error, NotFinite, Result};
 use crate::metrics::EpochRecord;
 use crate::reference::ReferenceDevice;
+use crate::settings::Settings;
 
 /// A plausible training configuration for the tests of this crate.
 pub(crate) fn config() -> TrainConfig {

@@ -1,10 +1,9 @@
 //! The checksum of a weights file's content: a flipped bit is found.
 
+use std::collections::BTreeMap;
 use std::io::{self, Read};
 
 use sha2::{Digest as _, Sha256};
-
-use super::read::Metadata;
 
 /// Key of the checksum in the metadata.
 pub(super) const KEY: &str = "sha256";
@@ -26,7 +25,7 @@ impl Digest {
     }
 
     /// The checksum in hexadecimal digits; `metadata` without the checksum itself.
-    pub fn finish(mut self, metadata: &Metadata) -> String {
+    pub fn finish(mut self, metadata: &BTreeMap<String, String>) -> String {
         for (key, value) in metadata.iter().filter(|(key, _)| *key != KEY) {
             self.part(key.as_bytes());
             self.part(value.as_bytes());

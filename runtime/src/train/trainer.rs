@@ -1,0 +1,238 @@
+//! A training from its beginning to its end; what happens within an epoch is in `epoch`, what is written in `save`.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use resnetc_compiler::spec::train::TrainConfig;
+
+use super::batches::BatchExecutor;
+use super::eval::Evaluator;
+use super::event::{Event, Outcome};
+use super::fit::{check_fit, input_size};
+use super::folder::{Folder, LAST, LOG, Start};
+use super::health;
+use crate::checkpoint::{Checkpoint, Progress};
+use crate::data::Dataset;
+use crate::data::transform::Transform;
+use crate::error::{Error, NotFinite, Result};
+use crate::exec::Executor;
+use crate::identity::Identity;
+use crate::metrics::Log;
+use crate::settings::{Change, Settings};
+use crate::weights::ParamStore;
+
+/// What is not in the spec.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Folder of checkpoints and log; made where it is missing.
+    pub out: PathBuf,
+    /// How the training begins.
+    pub start: Start,
+    /// Digest of the network's operators ([`crate::identity::digest`]); nothing where checkpoints need not know it.
+    pub network: String,
+    /// Threads of the device, noted in checkpoints.
+    pub threads: usize,
+    /// Threads that prepare batches.
+    pub workers: usize,
+    /// Set from outside (Ctrl-C): the step is finished, a checkpoint written.
+    pub stop: Arc<AtomicBool>,
+}
+
+/// A training, at some step.
+pub struct Trainer {
+    pub(super) config: TrainConfig,
+    pub(super) options: Options,
+    pub(super) dataset: Dataset,
+    pub(super) transform: Arc<Transform>,
+    pub(super) network: BatchExecutor,
+    pub(super) evaluator: Evaluator,
+    pub(super) progress: Progress,
+    /// What the training was resumed from.
+    pub(super) resumed: Option<Resumed>,
+    pub(super) log: Log,
+    /// A checkpoint of finite numbers: the newest.
+    pub(super) last_good: Option<PathBuf>,
+    /// The place that the last checkpoint has.
+    pub(super) saved: Option<Place>,
+    pub(super) folder: Folder,
+}
+
+/// Epochs, steps, and whether the last epoch is evaluated and logged.
+pub(super) type Place = (usize, usize, bool);
+
+/// How long an epoch's steps took, and for how many images.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Pace {
+    pub seconds: f64,
+    pub images: usize,
+}
+
+/// Where a training goes on from.
+pub(super) struct Resumed {
+    checkpoint: PathBuf,
+    threads: usize,
+    /// Of settings, data and device.
+    changes: Vec<Change>,
+}
+
+impl Trainer {
+    /// Sets the weights, first ones from the seed or those of a checkpoint. `train` has training plans for all training images at
+    /// the configured batch size, `test` inference plans for all test images. The folder is this training's as long as it lives.
+    ///
+    /// # Errors
+    /// Where the data do not fit the network, the checkpoint is of another training, the folder holds a training that
+    /// [`Options::start`] does not name, another process trains there, or it cannot be written.
+    pub fn new(
+        config: &TrainConfig,
+        dataset: Dataset,
+        mut train: BatchExecutor,
+        test: BatchExecutor,
+        options: Options,
+    ) -> Result<Trainer> {
+        if dataset.train.is_empty() || dataset.test.is_empty() {
+            return Err(Error::Data(format!("{} has no images to train or to test on", dataset.name)));
+        }
+        check_fit(train.plan(), &*dataset.train)?;
+        let size = input_size(train.plan())?;
+        let transform = Arc::new(Transform::new(size, &config.normalize, &config.augment, config.seed)?);
+        let evaluator = Evaluator::new(test, Arc::clone(&dataset.test), &config.normalize, options.workers)?;
+        let (folder, from) = Folder::take(&options.out, &options.start)?;
+        let (progress, resumed) = begin(&mut train.exec, config, &dataset, &options, from)?;
+        // A log with lines that no checkpoint stands for is cut; another training's stays until it is replaced.
+        let logged = progress.epoch - usize::from(progress.open.is_some());
+        let log = Log::new(&options.out.join(LOG), logged);
+        let mut trainer = Trainer {
+            config: config.clone(),
+            dataset,
+            transform,
+            network: train,
+            evaluator,
+            last_good: resumed.as_ref().map(|resumed| resumed.checkpoint.clone()),
+            saved: None,
+            progress,
+            resumed,
+            log,
+            options,
+            folder,
+        };
+        if trainer
+            .resumed
+            .as_ref()
+            .is_some_and(|resumed| resumed.checkpoint == trainer.folder.path.join(LAST))
+        {
+            trainer.saved = Some(trainer.place());
+        }
+        if !trainer.folder.replaces() {
+            trainer.log.begin()?;
+        }
+        Ok(trainer)
+    }
+
+    /// How far the training is.
+    pub fn progress(&self) -> &Progress {
+        &self.progress
+    }
+
+    /// Parameters and running statistics as they are now.
+    pub fn params(&self) -> Result<ParamStore> {
+        self.network.exec.store_params()
+    }
+
+    /// Trains to the end, or until the stop flag is set.
+    ///
+    /// # Errors
+    /// [`Error::Diverged`] where loss, parameters or statistics are not finite any more; the device's and the disk's. What was
+    /// done before an error is saved where that is possible: [`Error::Saved`].
+    pub fn run(&mut self, observe: &mut dyn FnMut(Event<'_>)) -> Result<Outcome> {
+        self.announce(observe);
+        self.epochs(observe).map_err(|error| self.rescue(error, observe))
+    }
+
+    fn epochs(&mut self, observe: &mut dyn FnMut(Event<'_>)) -> Result<Outcome> {
+        // Of a training that stopped between an epoch's last step and its evaluation.
+        let mut go_on = self.close_epoch(Pace::default(), observe)?;
+        while go_on && self.progress.epoch < self.config.epochs {
+            go_on = self.epoch(observe)? && !self.stopped();
+        }
+        if self.progress.epoch >= self.config.epochs && self.progress.open.is_none() {
+            let checkpoint = self.options.out.join(LAST);
+            return Ok(Outcome::Finished { checkpoint, best: self.progress.best });
+        }
+        let checkpoint = self.save_last(observe)?;
+        let Progress { epoch, step, .. } = self.progress;
+        Ok(Outcome::Interrupted { checkpoint, epoch, step })
+    }
+
+    fn announce(&self, observe: &mut dyn FnMut(Event<'_>)) {
+        observe(Event::Started {
+            device: &self.network.exec.describe(),
+            epochs: self.config.epochs,
+            steps_per_epoch: self.steps(),
+            images: self.dataset.train.len(),
+        });
+        if let Some(Resumed { checkpoint, threads, changes }) = &self.resumed {
+            let Progress { epoch, step, .. } = self.progress;
+            observe(Event::Resumed { checkpoint, epoch, step, threads_before: *threads });
+            changes.iter().for_each(|change| observe(Event::Changed(change)));
+        }
+    }
+
+    pub(super) fn place(&self) -> Place {
+        (self.progress.epoch, self.progress.step, self.progress.open.is_none())
+    }
+}
+
+/// Sets the weights a training starts or goes on with.
+fn begin(
+    exec: &mut Executor,
+    config: &TrainConfig,
+    dataset: &Dataset,
+    options: &Options,
+    from: Option<PathBuf>,
+) -> Result<(Progress, Option<Resumed>)> {
+    let network = exec.plan(0).name.clone();
+    let mut fresh = Progress::start(&network, &dataset.name, config.seed, config.batch_size, options.threads);
+    fresh.settings = Settings::of(config);
+    fresh.identity = Identity::of(&options.network, dataset, exec)?;
+    let Some(path) = from else {
+        let params = crate::init::initial(exec.plan(0), config.seed)?;
+        exec.load_params(&params)?;
+        return Ok((fresh, None));
+    };
+    let Checkpoint { progress, params, optimizer } = restore(&path, exec, config, dataset, &fresh)?;
+    exec.load_params(&params)?;
+    exec.load_optimizer(&optimizer)?;
+    let mut changes = progress.settings.changes(&fresh.settings);
+    changes.extend(progress.identity.changes(&fresh.identity));
+    let resumed = Resumed { checkpoint: path, threads: progress.threads, changes };
+    let Progress { settings, identity, .. } = fresh;
+    Ok((Progress { settings, identity, ..progress }, Some(resumed)))
+}
+
+/// Reads a checkpoint that this training can go on from.
+fn restore(
+    path: &Path,
+    exec: &Executor,
+    config: &TrainConfig,
+    dataset: &Dataset,
+    fresh: &Progress,
+) -> Result<Checkpoint> {
+    let checkpoint = Checkpoint::load(path)?;
+    checkpoint.check(path, exec.plan(0), fresh)?;
+    check_position(path, &checkpoint.progress, dataset.train.len().div_ceil(config.batch_size))?;
+    if let Some(NotFinite::Tensor { name, value, .. }) = health::examine(&checkpoint, exec.plan(0)) {
+        let reason = format!("its `{name}` is {value}: the training had diverged when it was written");
+        return Err(Error::Checkpoint { path: path.to_path_buf(), reason });
+    }
+    Ok(checkpoint)
+}
+
+/// A step beyond the epoch's end is a checkpoint of a larger data set.
+fn check_position(path: &Path, progress: &Progress, steps: usize) -> Result<()> {
+    if progress.step >= steps.max(1) {
+        let reason = format!("it stopped at step {}, an epoch has {steps} here", progress.step);
+        return Err(Error::Checkpoint { path: path.to_path_buf(), reason });
+    }
+    Ok(())
+}
