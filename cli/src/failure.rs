@@ -16,8 +16,6 @@ pub enum Failure {
     Failed(String),
     /// What was looked for is there, and told: networks differ, warnings. Exit code 1.
     Found,
-    /// Whoever read standard output has closed it: nothing left to say. Exit code 0.
-    Closed,
 }
 
 impl Failure {
