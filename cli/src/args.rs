@@ -4,6 +4,7 @@ mod measure;
 mod overrides;
 mod tools;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -16,7 +17,7 @@ pub use overrides::Overrides;
 pub use tools::{DiffArgs, ExplainArgs, LintArgs, ListArgs, NewArgs, SchemaArgs, VerifyArgs};
 
 use crate::picture::Fold;
-use overrides::positive;
+use overrides::{positive, seed, threads};
 
 /// A compiler and runtime for residual networks.
 #[derive(Debug, Parser)]
@@ -93,6 +94,16 @@ pub enum Color {
     Never,
 }
 
+/// What `--color` says, of a command line that may be wrong otherwise.
+pub fn color(args: &[OsString]) -> Option<Color> {
+    let mut words =
+        args.iter().map_while(|arg| arg.to_str().map_or(Some(""), |arg| (arg != "--").then_some(arg)));
+    words.find(|word| word.starts_with("--color")).and_then(|word| match word.strip_prefix("--color=") {
+        Some(value) => Color::from_str(value, false).ok(),
+        None => words.next().and_then(|value| Color::from_str(value, false).ok()),
+    })
+}
+
 /// `resnetc build`
 #[derive(Debug, Args)]
 #[command(after_help = BUILD_EXAMPLES)]
@@ -100,7 +111,7 @@ pub struct BuildArgs {
     /// A spec file, `-` for standard input, or the name of a compiled-in network.
     pub spec: String,
     /// Images per run [default: 1, with --train the spec's batch size].
-    #[arg(long, value_name = "N", value_parser = positive)]
+    #[arg(long, value_name = "N", value_parser = positive, allow_negative_numbers = true)]
     pub batch: Option<usize>,
     /// Compile the training step (forward, loss, backward, update) instead of inference.
     #[arg(long)]
@@ -185,13 +196,21 @@ pub struct RunArgs {
     pub eval: Option<String>,
 
     /// Epochs to train.
-    #[arg(long, value_name = "N", requires = "train", value_parser = positive, help_heading = "Training")]
+    #[arg(long, value_name = "N", requires = "train", value_parser = positive, allow_negative_numbers = true)]
+    #[arg(help_heading = "Training")]
     pub epochs: Option<usize>,
     /// Images per step.
-    #[arg(long, value_name = "N", requires = "train", value_parser = positive, help_heading = "Training")]
+    #[arg(long, value_name = "N", requires = "train", value_parser = positive, allow_negative_numbers = true)]
+    #[arg(help_heading = "Training")]
     pub batch_size: Option<usize>,
     /// Learning rate before the schedule.
-    #[arg(long, value_name = "RATE", requires = "train", help_heading = "Training")]
+    #[arg(
+        long,
+        value_name = "RATE",
+        requires = "train",
+        allow_negative_numbers = true,
+        help_heading = "Training"
+    )]
     pub lr: Option<f32>,
     /// Where checkpoints and the log go [default: out/NETWORK-DATASET].
     #[arg(long, value_name = "DIR", requires = "train", help_heading = "Training")]
@@ -211,17 +230,17 @@ pub struct RunArgs {
     pub json: bool,
 
     /// Images per run [default: 1, evaluating 100].
-    #[arg(long, value_name = "N", conflicts_with = "train", value_parser = positive)]
+    #[arg(long, value_name = "N", conflicts_with = "train", value_parser = positive, allow_negative_numbers = true)]
     #[arg(help_heading = "Running")]
     pub batch: Option<usize>,
     /// Turn the logits into probabilities.
     #[arg(long, conflicts_with_all = ["train", "eval"], help_heading = "Running")]
     pub softmax: bool,
     /// Seed of weights, order and augmentation; without data, of the random image too.
-    #[arg(long, value_name = "SEED", help_heading = "Running")]
+    #[arg(long, value_name = "SEED", value_parser = seed, allow_negative_numbers = true, help_heading = "Running")]
     pub seed: Option<u64>,
     /// Threads of the CPU kernels [default: all cores].
-    #[arg(long, value_name = "N", value_parser = positive, help_heading = "Running")]
+    #[arg(long, value_name = "N", value_parser = threads, allow_negative_numbers = true, help_heading = "Running")]
     pub threads: Option<usize>,
     /// What to run on.
     #[arg(long, value_enum, value_name = "DEVICE", default_value_t = DeviceArg::Cpu, help_heading = "Running")]
@@ -283,11 +302,21 @@ Exit status: 0 all are right, 2 one is wrong or cannot be read.";
 mod tests {
     use clap::{CommandFactory, Parser};
 
-    use super::{Cli, Command};
+    use super::{Cli, Color, Command};
 
     #[test]
     fn definition_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_colour_of_a_wrong_command_line_is_found() {
+        let named = |args: &[&str]| super::color(&args.iter().map(Into::into).collect::<Vec<_>>());
+        assert_eq!(named(&["resnetc", "biuld", "--color", "always"]), Some(Color::Always));
+        assert_eq!(named(&["resnetc", "--color=never", "--wrong"]), Some(Color::Never));
+        assert_eq!(named(&["resnetc", "build", "--", "--color=never"]), None);
+        assert_eq!(named(&["resnetc", "--color"]), None);
+        assert_eq!(named(&["resnetc", "--color", "blue"]), None);
     }
 
     #[test]

@@ -27,6 +27,7 @@ pub struct Environment {
     cache: Option<OsString>,
     home: Option<OsString>,
     no_color: bool,
+    dumb: bool,
 }
 
 impl Environment {
@@ -41,12 +42,18 @@ impl Environment {
             cache: value("XDG_CACHE_HOME"),
             home: value("HOME"),
             no_color: value("NO_COLOR").is_some(),
+            dumb: value("TERM").is_some_and(|terminal| terminal == "dumb"),
         }
     }
 
-    /// Whether nothing is to be coloured.
-    pub fn no_color(&self) -> bool {
-        self.no_color
+    /// Whether a terminal is to be coloured.
+    pub fn colors(&self) -> bool {
+        !self.no_color && !self.dumb
+    }
+
+    /// Whether a terminal can draw over what it shows.
+    pub fn draws(&self) -> bool {
+        !self.dumb
     }
 
     /// The instruction set that kernels have to use.

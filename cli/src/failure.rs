@@ -20,8 +20,6 @@ pub enum Failure {
     Found,
     /// A signal asked for an end, and what was done is saved. The exit code says which: 128 and its number.
     Signal(u8),
-    /// Whoever read standard output has closed it: nothing left to say. Exit code 0.
-    Closed,
 }
 
 impl Failure {

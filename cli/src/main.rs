@@ -9,24 +9,27 @@ mod cmd;
 mod contest;
 mod environment;
 mod failure;
+mod files;
 mod output;
 mod picture;
 mod progress;
 mod report;
 mod signals;
+mod terminal;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{ColorChoice, CommandFactory, FromArgMatches};
 
-use args::{Cli, Command};
+use args::{Cli, Color, Command};
 use environment::Environment;
 use failure::Failure;
 use output::Output;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
     let environment = Environment::read();
+    let cli = parse(std::env::args_os().collect(), &environment).unwrap_or_else(|error| error.exit());
     let output = Output::new(&cli.global, &environment);
     let done = match &cli.command {
         Command::Build(args) => cmd::build::build(args, &output),
@@ -46,4 +49,15 @@ fn main() -> ExitCode {
         Command::Schema(_) => output.result(&resnetc_compiler::spec::schema::schema()),
     };
     done.map_or_else(|failure: Failure| output.failure(&failure), |()| ExitCode::SUCCESS)
+}
+
+/// Reads the command line. What is wrong with it is coloured as it says itself, where it can be understood.
+fn parse(args: Vec<OsString>, environment: &Environment) -> Result<Cli, clap::Error> {
+    let choice = match args::color(&args).unwrap_or(Color::Auto) {
+        Color::Always => ColorChoice::Always,
+        Color::Auto if environment.colors() => ColorChoice::Auto,
+        Color::Auto | Color::Never => ColorChoice::Never,
+    };
+    let matches = Cli::command().color(choice).try_get_matches_from(args)?;
+    Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut Cli::command().color(choice)))
 }

@@ -30,6 +30,7 @@ pub mod device;
 pub mod error;
 pub mod logits;
 pub mod model;
+mod overrides;
 pub mod spec;
 pub mod train;
 

@@ -19,6 +19,7 @@ use resnetc_runtime::init;
 use resnetc_runtime::weights::ParamStore;
 
 use crate::error::{Error, Faults, Result};
+use crate::overrides;
 
 /// How a spec is read.
 #[derive(Debug, Clone, Default)]
@@ -119,7 +120,7 @@ impl Spec {
         let SpecOptions { set, limits } = options;
         let mut sources = SourceMap::default();
         let request = Request { name, text, overrides: set, read, limits: *limits };
-        let resolved = spec::load(&request, &mut sources);
+        let resolved = overrides::check(set, &mut sources).and_then(|()| spec::load(&request, &mut sources));
         Self::resolved_with(resolved, sources)
     }
 
@@ -130,6 +131,9 @@ impl Spec {
     pub fn builtin(name: &str, options: &SpecOptions) -> Result<Self> {
         let mut sources = SourceMap::default();
         let unknown = || Error::UnknownSpec { name: name.to_owned(), near: builtin::near(name) };
+        if let Err(faults) = overrides::check(&options.set, &mut sources) {
+            return Self::resolved_with(Err(faults), sources);
+        }
         let resolved = spec::load_builtin(name, &options.set, options.limits, &mut sources);
         Self::resolved_with(resolved.ok_or_else(unknown)?, sources)
     }

@@ -1,5 +1,6 @@
 //! What all calls share, and how they say how far they are.
 
+use std::io::Write;
 use std::path::PathBuf;
 
 use crate::rows::Row;
@@ -25,5 +26,10 @@ pub struct Args {
 
 /// Progress.
 pub fn say(row: &Row, text: &str) {
-    eprintln!("{}: {text}", row.name);
+    tell(&format!("{}: {text}", row.name));
+}
+
+/// A line on standard error; where nobody can read it there is nobody to tell so.
+pub fn tell(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
 }

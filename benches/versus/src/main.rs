@@ -12,13 +12,14 @@ mod rows;
 mod run;
 mod table;
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
 
-use args::{Args, say};
+use args::{Args, say, tell};
 use calm::Calm;
 use rows::{ROWS, Row};
 
@@ -62,13 +63,13 @@ struct Options {
 fn main() -> ExitCode {
     let options = Options::parse();
     if options.list {
-        ROWS.iter().for_each(|row| println!("{:28} {}", row.name, row.title()));
-        return ExitCode::SUCCESS;
+        let lines: String = ROWS.iter().map(|row| format!("{:28} {}\n", row.name, row.title())).collect();
+        return print(&lines);
     }
     let rows = match chosen(&options.only) {
         Ok(rows) => rows,
         Err(fault) => {
-            eprintln!("{fault}");
+            tell(&fault);
             return ExitCode::from(2);
         }
     };
@@ -93,10 +94,22 @@ fn main() -> ExitCode {
             }
         }
     }
-    if !outcomes.is_empty() {
-        print!("{}", table::render(&args, &calm, &outcomes));
+    let printed = match outcomes.as_slice() {
+        [] => ExitCode::SUCCESS,
+        outcomes => print(&table::render(&args, &calm, outcomes)),
+    };
+    if failed { ExitCode::FAILURE } else { printed }
+}
+
+/// A result, to standard output; fails where it cannot be written.
+fn print(text: &str) -> ExitCode {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fault) => {
+            tell(&format!("standard output: {fault}"));
+            ExitCode::FAILURE
+        }
     }
-    if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
 /// The rows named, all when none is.

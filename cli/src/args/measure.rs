@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::overrides::{Overrides, positive};
+use super::overrides::{Overrides, positive, threads, whole};
 
 /// What runs, and how much of it at a time.
 #[derive(Debug, Args)]
@@ -13,10 +13,10 @@ pub struct WorkloadArgs {
     #[arg(long)]
     pub train: bool,
     /// Images per run [default: 1, with --train the spec's batch size].
-    #[arg(long, value_name = "N", value_parser = positive)]
+    #[arg(long, value_name = "N", value_parser = positive, allow_negative_numbers = true)]
     pub batch: Option<usize>,
     /// Threads of the CPU kernels [default: all cores].
-    #[arg(long, value_name = "N", value_parser = positive)]
+    #[arg(long, value_name = "N", value_parser = threads, allow_negative_numbers = true)]
     pub threads: Option<usize>,
     /// Changes of the spec.
     #[command(flatten)]
@@ -31,10 +31,10 @@ pub struct BenchArgs {
     #[command(flatten)]
     pub workload: WorkloadArgs,
     /// Timed runs, after the warm-up.
-    #[arg(long, value_name = "N", value_parser = positive, default_value_t = 20)]
+    #[arg(long, value_name = "N", value_parser = positive, allow_negative_numbers = true, default_value_t = 20)]
     pub runs: usize,
     /// Runs before the timed ones.
-    #[arg(long, value_name = "N", default_value_t = 3)]
+    #[arg(long, value_name = "N", value_parser = whole, allow_negative_numbers = true, default_value_t = 3)]
     pub warmup: usize,
     /// Say of each step with several algorithms what the cost model expects of them.
     #[arg(long)]
@@ -60,7 +60,7 @@ pub struct TuneArgs {
     #[command(flatten)]
     pub workload: WorkloadArgs,
     /// Times that each algorithm has its turn, with four runs.
-    #[arg(long, value_name = "N", value_parser = positive, default_value_t = 5)]
+    #[arg(long, value_name = "N", value_parser = positive, allow_negative_numbers = true, default_value_t = 5)]
     pub rounds: usize,
     /// Print the figures as one JSON object.
     #[arg(long)]

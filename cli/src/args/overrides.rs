@@ -2,6 +2,7 @@
 
 use clap::{ArgAction, Args, ValueEnum};
 use resnetc_compiler::spec::limits::Limits;
+use resnetc_runtime::cpu::threads::MOST_THREADS;
 
 /// Changes of a spec from the command line.
 #[derive(Debug, Args)]
@@ -66,11 +67,49 @@ fn limit(text: &str) -> Result<String, String> {
     Limits::default().set(text).map(|()| text.to_owned())
 }
 
+/// A whole number.
+pub fn whole(text: &str) -> Result<usize, String> {
+    number(text, 0, usize::MAX as u64).map(|n| n as usize)
+}
+
 /// A number of at least 1.
 pub fn positive(text: &str) -> Result<usize, String> {
-    match text.parse::<usize>() {
-        Ok(0) => Err("must be at least 1".into()),
-        Ok(n) => Ok(n),
-        Err(error) => Err(error.to_string()),
+    number(text, 1, usize::MAX as u64).map(|n| n as usize)
+}
+
+/// How many threads.
+pub fn threads(text: &str) -> Result<usize, String> {
+    number(text, 1, MOST_THREADS as u64).map(|n| n as usize)
+}
+
+/// A seed.
+pub fn seed(text: &str) -> Result<u64, String> {
+    number(text, 0, u64::MAX)
+}
+
+/// A whole number within bounds; the reason says them.
+fn number(text: &str, least: u64, most: u64) -> Result<u64, String> {
+    let reason = || match most {
+        most if most == usize::MAX as u64 => format!("a whole number from {least} on is needed"),
+        most => format!("a whole number from {least} to {most} is needed"),
+    };
+    text.parse().ok().filter(|n| (least..=most).contains(n)).ok_or_else(reason)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_outside_their_bounds_are_told_them() {
+        assert_eq!((positive("3"), whole("0"), seed("0")), (Ok(3), Ok(0), Ok(0)));
+        assert_eq!(threads("1024"), Ok(1024));
+        for wrong in ["0", "-1", "1.5", "many", "", "99999999999999999999999"] {
+            assert_eq!(positive(wrong), Err("a whole number from 1 on is needed".into()), "{wrong}");
+        }
+        for wrong in ["0", "1025", "1000000000"] {
+            assert_eq!(threads(wrong), Err("a whole number from 1 to 1024 is needed".into()), "{wrong}");
+        }
+        assert!(seed("-1").is_err_and(|reason| reason.contains("from 0")));
     }
 }

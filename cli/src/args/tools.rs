@@ -40,7 +40,7 @@ pub struct ExplainArgs {
     #[arg(long)]
     pub train: bool,
     /// Images per run [default: 1, with --train the spec's batch size].
-    #[arg(long, value_name = "N", value_parser = positive)]
+    #[arg(long, value_name = "N", value_parser = positive, allow_negative_numbers = true)]
     pub batch: Option<usize>,
     /// Changes of the spec.
     #[command(flatten)]

@@ -9,14 +9,13 @@ use resnetc_compiler::backend::Backend;
 use resnetc_compiler::ir::graph::{Graph, Mode};
 use resnetc_compiler::report::{Compiled, Dump, Target};
 use resnetc_compiler::{build, ir, pass};
-use resnetc_runtime::weights::file::write_atomic;
 
 use super::spec;
 use crate::args::{BuildArgs, Emit};
 use crate::failure::{Failure, Result};
 use crate::output::Output;
 use crate::picture::{Fold, Subject};
-use crate::{picture, report};
+use crate::{files, picture, report};
 
 /// Runs the command.
 pub fn build(args: &BuildArgs, output: &Output) -> Result {
@@ -40,7 +39,7 @@ pub fn build(args: &BuildArgs, output: &Output) -> Result {
         output.result(&product.form(form))?;
     }
     match filed {
-        Some((form, path)) => Ok(write_atomic(path, product.form(form).as_bytes())?),
+        Some((form, path)) => files::write(path, product.form(form).as_bytes()),
         None => Ok(()),
     }
 }

@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::setup::Setup;
 use super::{data, spec};
 use crate::args::RunArgs;
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
 use crate::output::Output;
 use crate::progress::Progress;
 use crate::report::training::percent;
@@ -49,7 +49,15 @@ pub fn eval(
     output.result(&match args.json {
         true => serde_json::to_string(&report).expect("a report has only string keys"),
         false => format!("{report}, {}", duration(started.elapsed())),
-    })
+    })?;
+    match report.loss.is_finite() {
+        true => Ok(()),
+        false => Err(Failure::Failed(format!(
+            "the loss is {}: weights of {} that are not finite, or too large, leave logits that say nothing",
+            report.loss,
+            checkpoint.display()
+        ))),
+    }
 }
 
 #[derive(Debug, Serialize)]

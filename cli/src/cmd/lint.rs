@@ -36,7 +36,12 @@ pub fn lint(args: &LintArgs, output: &Output) -> Result {
         output.note(&format!("{}: nothing to warn of", args.spec))?;
     } else {
         let warnings: Vec<Diagnostic> = findings.iter().map(with_source).collect();
-        output.result(&render(&warnings, sources, output.color, WIDTH))?;
+        output.result(&render(
+            &warnings,
+            sources,
+            output.page.color,
+            output.page.columns.unwrap_or(WIDTH),
+        ))?;
     }
     if args.strict && !findings.is_empty() { Err(Failure::Found) } else { Ok(()) }
 }

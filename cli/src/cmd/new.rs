@@ -4,11 +4,11 @@ use std::fmt::Write;
 use std::path::Path;
 
 use resnetc::SpecOptions;
-use resnetc_runtime::weights::file::write_atomic;
 
 use super::spec;
 use crate::args::NewArgs;
 use crate::failure::{Failure, Result};
+use crate::files;
 use crate::output::Output;
 
 /// Runs the command.
@@ -25,7 +25,7 @@ pub fn new(args: &NewArgs, output: &Output) -> Result {
     }
     let options = SpecOptions { limits: args.bounds.limits(), ..SpecOptions::default() };
     let base = spec::load(&args.from, &options, output)?;
-    write_atomic(path, text(args, &base.resolved().to_yaml()).as_bytes())?;
+    files::write(path, text(args, &base.resolved().to_yaml()).as_bytes())?;
     output.note(&format!("wrote {file}; `resnetc build {file}` shows what it is"))
 }
 

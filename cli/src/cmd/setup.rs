@@ -1,6 +1,7 @@
 //! What arguments and environment say together: the device, and where data are.
 
 use resnetc::{DeviceKind, DeviceOptions};
+use resnetc_runtime::cpu::threads::available_threads;
 use resnetc_runtime::data::Places;
 
 use crate::args::{DeviceArg, RunArgs};
@@ -42,15 +43,23 @@ pub fn tuned_cpu(
     environment: &Environment,
     output: &Output,
 ) -> Result<DeviceOptions> {
-    let device = cpu(threads, environment)?;
+    let device = cpu(threads, environment, output)?;
     if let Some(Err(error)) = device.tuning_cache().map(|cache| cache.load()) {
         output.warn(&format!("warning: {error}\nIt is ignored; `resnetc tune` writes it anew."));
     }
     Ok(device)
 }
 
-/// The CPU, whatever its measurements are.
-pub fn cpu(threads: Option<usize>, environment: &Environment) -> Result<DeviceOptions> {
+/// The CPU, whatever its measurements are. Says so where threads would wait for each other's cores.
+pub fn cpu(threads: Option<usize>, environment: &Environment, output: &Output) -> Result<DeviceOptions> {
+    let cores = available_threads();
+    if let Some(threads) = threads.filter(|&threads| threads > cores) {
+        let plural = if cores == 1 { "" } else { "s" };
+        output.warn(&format!(
+            "warning: {threads} threads on {cores} core{plural}: they wait for each other, which may take many times as long; \
+             leave --threads out to take all cores"
+        ));
+    }
     environment.guard()?;
     let (isa, tuning) = (environment.isa()?, environment.tuning());
     Ok(DeviceOptions { kind: DeviceKind::Cpu, threads, isa, tuning })

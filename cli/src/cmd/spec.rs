@@ -4,7 +4,6 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::OnceLock;
 
-use resnetc::error::WIDTH;
 use resnetc::{Spec, SpecOptions};
 
 use crate::args::Overrides;
@@ -17,7 +16,7 @@ const STDIN: [&str; 2] = ["-", "<stdin>"];
 /// Reads and resolves a spec, and tells its warnings.
 pub fn load(name: impl AsRef<Path>, options: &SpecOptions, output: &Output) -> Result<Spec> {
     let spec = open(name, options)?;
-    if let Some(warnings) = spec.warnings(output.color, WIDTH) {
+    if let Some(warnings) = spec.warnings(output.color, output.width) {
         output.warn(&warnings);
     }
     Ok(spec)

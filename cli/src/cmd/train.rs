@@ -4,7 +4,6 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use resnetc::error::WIDTH;
 use resnetc::train::Start;
 use resnetc::{Spec, SpecOptions, Trainer};
 use resnetc_compiler::datasets::{DEFAULT, Facts};
@@ -46,7 +45,7 @@ pub fn train(
     // Before the pictures, which may take long.
     check_folder(&out, &start).map_err(advise)?;
     let images = data::load(dataset, &setup.places, output)?;
-    if let Some(warnings) = spec.training_warnings(images.train.len(), output.color, WIDTH)? {
+    if let Some(warnings) = spec.training_warnings(images.train.len(), output.color, output.width)? {
         output.warn(&warnings);
     }
 
@@ -195,15 +194,14 @@ impl Watcher<'_> {
         if self.mute {
             return;
         }
-        if let Err(failure) = self.output.note(text) {
-            self.mute = true;
-            let why = match failure {
-                Failure::Failed(why) => why,
-                _ => "standard output is closed".to_owned(),
-            };
-            let log = self.out.join(LOG);
-            self.output.warn(&format!("warning: {why}; the training goes on, and writes {}", log.display()));
-        }
+        let why = match self.output.note(text) {
+            Err(Failure::Failed(why)) => why,
+            _ if self.output.is_closed() => "standard output is closed".to_owned(),
+            _ => return,
+        };
+        self.mute = true;
+        let log = self.out.join(LOG);
+        self.output.warn(&format!("warning: {why}; the training goes on, and writes {}", log.display()));
     }
 
     fn end(mut self, outcome: Outcome) -> Result {

@@ -25,7 +25,7 @@ const RUNS: usize = 4;
 
 /// Runs the command.
 pub fn tune(args: &TuneArgs, environment: &Environment, output: &Output) -> Result {
-    let device = setup::cpu(args.workload.threads, environment)?;
+    let device = setup::cpu(args.workload.threads, environment, output)?;
     let subject = Subject::new(Workload::compile(&args.workload, device, output)?)?;
     let workload = &subject.workload;
     let Some(cache) = workload.options().tuning_cache() else {

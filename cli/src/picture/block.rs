@@ -113,16 +113,19 @@ fn unfolded(subject: &Subject<'_>) -> Vec<Block> {
     let graph = subject.graph;
     let ids = drawn(graph);
     let mut members: Vec<(String, Vec<NodeId>)> = Vec::new();
+    let mut numbers: HashMap<String, usize> = HashMap::new();
     for &id in &ids {
         let (region, _) = region(graph.node(id));
-        match members.iter_mut().find(|(name, _)| *name == region) {
+        let number = *numbers.entry(region.clone()).or_insert(members.len());
+        match members.get_mut(number) {
             Some((_, nodes)) => nodes.push(id),
             None => members.push((region, vec![id])),
         }
     }
+    let rows = Rows::of(subject);
     let mut last = None;
     let block = |(name, nodes): &(String, Vec<NodeId>)| {
-        let block = build(subject, name, nodes, last);
+        let block = build(subject, &rows, name, nodes, last);
         last = nodes.last().copied();
         block
     };
@@ -130,22 +133,29 @@ fn unfolded(subject: &Subject<'_>) -> Vec<Block> {
 }
 
 /// One block. `before` is the result of the block before it.
-fn build(subject: &Subject<'_>, name: &str, nodes: &[NodeId], before: Option<NodeId>) -> Block {
+fn build(
+    subject: &Subject<'_>,
+    rows: &Rows<'_>,
+    name: &str,
+    nodes: &[NodeId],
+    before: Option<NodeId>,
+) -> Block {
     let graph = subject.graph;
     let index: HashMap<NodeId, usize> = nodes.iter().enumerate().map(|(i, &id)| (id, i)).collect();
     let mut sources: Vec<NodeId> = Vec::new();
+    let mut ports: HashMap<NodeId, usize> = HashMap::new();
     let mut links = Vec::new();
     for (to, &id) in nodes.iter().enumerate() {
         for from in operands(graph, id) {
-            let inner = index.get(&from).copied();
-            if inner.is_none() && !sources.contains(&from) {
+            if !index.contains_key(&from) && !ports.contains_key(&from) {
+                ports.insert(from, sources.len());
                 sources.push(from);
             }
             links.push((from, to));
         }
     }
-    let place = |from: &NodeId| match sources.iter().position(|source| source == from) {
-        Some(port) => port,
+    let place = |from: &NodeId| match ports.get(from) {
+        Some(&port) => port,
         None => sources.len() + index[from],
     };
     let edges = links.iter().map(|(from, to)| (place(from), sources.len() + to)).collect();
@@ -162,7 +172,7 @@ fn build(subject: &Subject<'_>, name: &str, nodes: &[NodeId], before: Option<Nod
         ports: sources.iter().map(port).collect(),
         items: nodes.iter().map(|&id| item(subject, id)).collect(),
         edges,
-        facts: facts(&rows(subject, &[name.to_owned()])),
+        facts: facts(&rows.named(&[name.to_owned()])),
         line: stage_line(subject, first),
     }
 }
@@ -239,8 +249,17 @@ fn stage_line(subject: &Subject<'_>, node: &Node) -> Option<String> {
     subject.sources.place(stage.span)
 }
 
-fn rows<'a>(subject: &Subject<'a>, units: &[String]) -> Vec<&'a UnitRow> {
-    subject.summary.units.iter().filter(|row| units.contains(&row.name)).collect()
+/// The figures of all units, by their names.
+struct Rows<'a>(HashMap<&'a str, &'a UnitRow>);
+
+impl<'a> Rows<'a> {
+    fn of(subject: &Subject<'a>) -> Self {
+        Rows(subject.summary.units.iter().map(|row| (row.name.as_str(), row)).collect())
+    }
+
+    fn named(&self, units: &[String]) -> Vec<&'a UnitRow> {
+        units.iter().filter_map(|name| self.0.get(name.as_str()).copied()).collect()
+    }
 }
 
 /// `bottleneck`, `1,117,184 params, 218 M MACs`
@@ -265,8 +284,9 @@ fn fold_runs(subject: &Subject<'_>, blocks: Vec<Block>) -> Vec<Block> {
             _ => folded.push(block),
         }
     }
+    let rows = Rows::of(subject);
     for block in folded.iter_mut().filter(|block| block.units.len() > 1) {
-        block.facts = facts(&rows(subject, &block.units));
+        block.facts = facts(&rows.named(&block.units));
     }
     folded
 }
@@ -283,11 +303,12 @@ fn fold_stages(subject: &Subject<'_>, blocks: Vec<Block>) -> Vec<Block> {
             _ => folded.push(block),
         }
     }
+    let rows = Rows::of(subject);
     for block in folded.iter_mut().filter(|block| block.stage().is_some()) {
         // The last operator stays as the carrier of the result's shape; nothing of it is drawn.
         block.items.drain(..block.items.len() - 1);
         (block.ports, block.edges) = (Vec::new(), Vec::new());
-        block.facts = facts(&rows(subject, &block.units));
+        block.facts = facts(&rows.named(&block.units));
         block.facts[0] = format!("{} \u{d7} {}", block.count(), block.facts[0]);
         block.facts.push(format!("to {}", block.items[0].shape));
     }

@@ -4,10 +4,15 @@
 //! part in the layered layout: it becomes an arc in a lane to the right of what it jumps over. So the main branch
 //! stays one straight column.
 
+use std::collections::HashSet;
+
 use rust_sugiyama::configure::Config;
 
 /// Space between two boxes in both directions.
 const SPACING: f64 = 22.0;
+/// Edges, each counted once for every rank that it crosses, above which boxes are set in plain rows: beyond it the layered layout takes
+/// cubic time.
+const LARGE: usize = 300;
 /// From the widest jumped-over box to the first lane, and from lane to lane.
 const LANE: f64 = 14.0;
 
@@ -55,7 +60,7 @@ pub struct Link {
 }
 
 /// All places, and links in the order of the edges.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Layout {
     /// One per box.
     pub places: Vec<Place>,
@@ -65,42 +70,82 @@ pub struct Layout {
 
 /// Lays out boxes of the given sizes. Edges `(from, to)` form no cycle, and boxes come in topological order.
 pub fn layout(sizes: &[(f64, f64)], edges: &[(usize, usize)]) -> Layout {
-    let jumps = jumps(sizes.len(), edges);
+    let ranks = ranks(sizes.len(), edges);
+    let jumps = jumps(&ranks, edges);
     let direct: Vec<_> = edges
         .iter()
         .zip(&jumps)
         .filter(|&(_, jump)| !jump)
         .map(|(&(a, b), _)| (a as u32, b as u32))
         .collect();
-    let places = place(sizes, &direct);
+    let long: usize = direct.iter().map(|&(a, b)| ranks[b as usize] - ranks[a as usize]).sum();
+    let places = if long > LARGE { rows(sizes, &ranks) } else { place(sizes, &direct) };
     let lanes = lanes(&places, edges, &jumps);
     let links = edges.iter().zip(lanes).map(|(&(from, to), lane)| Link { from, to, lane }).collect();
     Layout { places, links }
 }
 
+/// The length of the longest way to each box.
+fn ranks(count: usize, edges: &[(usize, usize)]) -> Vec<usize> {
+    let mut operands = vec![Vec::new(); count];
+    for &(from, to) in edges {
+        operands[to].push(from);
+    }
+    let mut ranks = vec![0; count];
+    for to in 0..count {
+        ranks[to] = operands[to].iter().map(|&from| ranks[from] + 1).max().unwrap_or(0);
+    }
+    ranks
+}
+
 /// Which edges are implied by a longer way (the complement of the transitive reduction), or doubled.
-fn jumps(count: usize, edges: &[(usize, usize)]) -> Vec<bool> {
-    let mut successors = vec![Vec::new(); count];
+fn jumps(ranks: &[usize], edges: &[(usize, usize)]) -> Vec<bool> {
+    let mut successors = vec![Vec::new(); ranks.len()];
     for &(from, to) in edges {
         successors[from].push(to);
     }
     let longer = |&(from, to): &(usize, usize)| {
-        let mut seen = vec![false; to + 1];
-        let mut open: Vec<_> = successors[from].iter().copied().filter(|&next| next < to).collect();
+        // There is no longer way to the next rank, and none through ranks behind it.
+        if ranks[to] == ranks[from] + 1 {
+            return false;
+        }
+        let mut seen = HashSet::new();
+        let mut open: Vec<_> = successors[from].iter().copied().filter(|&next| next != to).collect();
         while let Some(at) = open.pop() {
-            for &next in &successors[at] {
-                if next == to {
-                    return true;
-                }
-                if next < to && !std::mem::replace(&mut seen[next], true) {
-                    open.push(next);
-                }
+            if ranks[at] >= ranks[to] || !seen.insert(at) {
+                continue;
             }
+            if successors[at].contains(&to) {
+                return true;
+            }
+            open.extend(&successors[at]);
         }
         false
     };
-    let doubled = |i: usize| edges[..i].contains(&edges[i]);
-    edges.iter().enumerate().map(|(i, edge)| longer(edge) || doubled(i)).collect()
+    let mut met = HashSet::new();
+    edges.iter().map(|edge| !met.insert(edge) || longer(edge)).collect()
+}
+
+/// A row for each rank, its boxes side by side in the order that they have.
+fn rows(sizes: &[(f64, f64)], ranks: &[usize]) -> Vec<Place> {
+    let mut rows: Vec<Vec<usize>> = vec![Vec::new(); ranks.iter().max().map_or(0, |last| last + 1)];
+    for (i, &rank) in ranks.iter().enumerate() {
+        rows[rank].push(i);
+    }
+    let mut places: Vec<_> = sizes.iter().map(|&(w, h)| Place { x: 0.0, y: 0.0, w, h }).collect();
+    let mut top = 0.0;
+    for row in rows {
+        let height = row.iter().map(|&i| sizes[i].1).fold(0.0, f64::max);
+        let width: f64 = row.iter().map(|&i| sizes[i].0 + SPACING).sum::<f64>() - SPACING;
+        let mut left = -width / 2.0;
+        for i in row {
+            places[i].x = (left + sizes[i].0 / 2.0).round();
+            places[i].y = (top + height / 2.0_f64).round();
+            left += sizes[i].0 + SPACING;
+        }
+        top += height + SPACING;
+    }
+    places
 }
 
 fn place(sizes: &[(f64, f64)], edges: &[(u32, u32)]) -> Vec<Place> {
@@ -153,6 +198,43 @@ mod tests {
         assert_eq!(lanes, [false, false, true, false, false, true]);
         let right = drawn.places[0].right();
         assert!(drawn.links.iter().filter_map(|l| l.lane).all(|lane| lane > right));
+    }
+
+    /// A chain of so many boxes, whose first is used by every other once more; and a sum of so many terms.
+    fn large(count: usize) -> [Vec<(usize, usize)>; 2] {
+        let chain = (1..count).flat_map(|i| [(i - 1, i), (0, i)]).collect();
+        let half = count / 2;
+        let sum = (1..half).flat_map(|i| [(0, i), (i, half + i), (half + i - 1, half + i)]).skip(3).collect();
+        [chain, sum]
+    }
+
+    #[test]
+    fn large_blocks_are_rows_without_overlaps() {
+        for edges in large(400) {
+            let drawn = layout(&vec![(80.0, 30.0); 400], &edges);
+            for (i, a) in drawn.places.iter().enumerate() {
+                for b in &drawn.places[i + 1..] {
+                    let apart = a.right() < b.left()
+                        || b.right() < a.left()
+                        || a.bottom() < b.top()
+                        || b.bottom() < a.top();
+                    assert!(apart, "{a:?} {b:?}");
+                }
+            }
+            for link in drawn.links.iter().filter(|link| link.lane.is_none()) {
+                assert!(drawn.places[link.from].bottom() < drawn.places[link.to].top(), "{link:?}");
+            }
+        }
+    }
+
+    /// The layered layout took hours for the larger ones.
+    #[test]
+    fn blocks_of_thousands_of_boxes_are_laid_out() {
+        for count in [500, 2000] {
+            large(count).iter().for_each(|edges| {
+                assert_eq!(layout(&vec![(80.0, 30.0); count], edges).places.len(), count);
+            });
+        }
     }
 
     #[test]

@@ -67,7 +67,7 @@ impl Tuned<'_> {
             "name": self.plan.name, "batch": self.plan.batch, "dtype": self.plan.precision().to_string(),
             "device": self.device, "layers": self.contests.iter().map(layer).collect::<Vec<_>>(),
             "different": self.different(), "ms_expected": medians.map(|ms| ms[0]),
-            "ms_measured": medians.map(|ms| ms[1]), "file": self.file,
+            "ms_measured": medians.map(|ms| ms[1]), "file": self.file.map(|file| file.to_string_lossy()),
         });
         format!("{object:#}")
     }

@@ -1,5 +1,7 @@
 //! Units for matrices of 16-bit numbers take eight or more of them at once; other channel counts leave a part idle.
 
+use std::collections::HashSet;
+
 use super::subject::Subject;
 use crate::diagnostic::Diagnostic;
 use crate::ir::op::Op;
@@ -14,9 +16,10 @@ pub(super) fn check(subject: &Subject<'_>) -> Vec<Diagnostic> {
         return Vec::new();
     }
     let mut found: Vec<(Span, usize)> = Vec::new();
+    let mut known = HashSet::new();
     for node in subject.nodes().filter(|node| matches!(node.op, Op::Conv(_))) {
         let Some([_, channels, ..]) = node.types.first().and_then(|ty| ty.shape.nchw()) else { continue };
-        if !channels.is_multiple_of(MULTIPLE) && !found.contains(&(node.span, channels)) {
+        if !channels.is_multiple_of(MULTIPLE) && known.insert((node.span, channels)) {
             found.push((node.span, channels));
         }
     }

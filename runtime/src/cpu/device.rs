@@ -1,5 +1,6 @@
 //! The CPU as a device: the memory that outlives a run, and the plans that are loaded.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use resnetc_compiler::backend::Backend;
@@ -12,7 +13,7 @@ use super::memory::Memory;
 use super::simd::Isa;
 use super::step::dispatch::{ALL_REGIONS, Bases, Bound, OPTIMIZER_REGIONS, Operands, REGIONS, region_index};
 use super::step::prepare::Prepared;
-use super::threads::{ThreadPool, available_threads};
+use super::threads::{ThreadPool, available_threads, check_count};
 use super::tune::{Tuning, roofline};
 use crate::device::{Choice, ProgramId};
 use crate::error::{Error, Result};
@@ -53,6 +54,8 @@ pub(super) struct Shared {
 pub struct CpuDevice {
     isa: Isa,
     threads: usize,
+    /// Threads that the system granted to the session that it granted the fewest.
+    granted: AtomicUsize,
     /// See [`Machine::amx_slowness`].
     amx_slowness: Option<f64>,
     tuning: Tuning,
@@ -70,12 +73,14 @@ impl CpuDevice {
 
     /// A device with the given instruction set.
     pub fn with_isa(threads: usize, isa: Isa) -> Result<Self> {
+        check_count(threads)?;
         if !isa.available() {
             return Err(Error::Device(format!("this machine has no {} instructions", isa.name())));
         }
         Ok(CpuDevice {
             isa,
             threads,
+            granted: AtomicUsize::new(threads),
             amx_slowness: None,
             tuning: Tuning::default(),
             shared: RwLock::new(Shared { regions: Default::default(), programs: Vec::new(), written: 1 }),
@@ -88,7 +93,6 @@ impl CpuDevice {
     /// may then differ from another process's in the last bits.
     #[must_use]
     pub fn with_amx_measured(mut self) -> Self {
-        // Where threads cannot be had, sessions will say so.
         if self.isa == Isa::Amx
             && let Ok(threads) = ThreadPool::new(self.threads)
         {
@@ -109,9 +113,11 @@ impl CpuDevice {
         self.isa
     }
 
-    /// Threads of each session.
-    pub(super) fn threads(&self) -> usize {
-        self.threads
+    /// The threads of a session. Remembers how many the system grants.
+    pub(super) fn start_threads(&self) -> Result<ThreadPool> {
+        let threads = ThreadPool::new(self.threads)?;
+        self.granted.fetch_min(threads.granted(), Ordering::Relaxed);
+        Ok(threads)
     }
 
     fn machine(&self) -> Machine {
@@ -147,7 +153,13 @@ impl CpuDevice {
         let threads = self.threads;
         let slow = self.amx_slowness.filter(|&slow| slow >= REPORTED_AMX_SLOWNESS);
         let slow = slow.map_or(String::new(), |slow| format!(" {slow:.1} times as slow as usual"));
-        format!("cpu ({}{slow}, {threads} thread{})", self.isa.name(), if threads == 1 { "" } else { "s" })
+        let granted = self.granted.load(Ordering::Relaxed);
+        let refused = match granted < threads {
+            true => format!(", the system grants {granted}"),
+            false => String::new(),
+        };
+        let plural = if threads == 1 { "" } else { "s" };
+        format!("cpu ({}{slow}, {threads} thread{plural}{refused})", self.isa.name())
     }
 
     /// Checks a plan, decides about each of its steps, and makes the persistent regions.

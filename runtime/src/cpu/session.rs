@@ -28,7 +28,7 @@ pub struct CpuSession {
 
 impl CpuSession {
     fn new(device: Arc<CpuDevice>) -> Result<Self> {
-        let threads = ThreadPool::new(device.threads())?;
+        let threads = device.start_threads()?;
         let [arena, control, scratch] = std::array::from_fn(|_| Memory::default());
         Ok(CpuSession { device, threads, arena, control, scratch, kept: Vec::new() })
     }

@@ -6,8 +6,12 @@
 //! a thread that is done take over what others have left, which evens out threads that the machine runs at different
 //! speeds. A run costs one barrier: nothing is allocated, nothing is locked, and threads that wait spin for a hundred
 //! microseconds before they park.
+//!
+//! An index is not a thread of the system. Where the system refuses some threads, those that it grants run the others' indices
+//! too, one after the other: slower, and the same bits. So no task may wait for another index of its run.
 
 use std::cell::UnsafeCell;
+use std::io;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -23,6 +27,9 @@ pub const BLOCKS: usize = 4;
 /// Waking a parked thread costs tens of them, which with one wait a step was a fifth of ResNet-50's inference
 /// (`benches/NOTES.md`).
 const SPINS: usize = 8192;
+
+/// Most threads that a pool is asked for: more than any machine has, and few enough for their stacks and shares of scratch memory.
+pub const MOST_THREADS: usize = 1024;
 
 /// What the threads run; the lifetime is erased while a run lasts.
 type Task = *const (dyn Fn(usize) + Sync);
@@ -56,10 +63,13 @@ pub fn available_threads() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// Threads that live as long as the pool: the caller of [`ThreadPool::run`] and `threads - 1` workers.
+/// Threads that live as long as the pool: the caller of [`ThreadPool::run`] and `threads - 1` workers, or as many as the
+/// system grants.
 pub struct ThreadPool {
     shared: Arc<Shared>,
     workers: Vec<JoinHandle<()>>,
+    /// Indices of a run.
+    count: usize,
     /// Guards against a second run while one lasts.
     busy: AtomicBool,
     /// Of each thread, when items are handed out.
@@ -165,10 +175,21 @@ impl Iterator for Part<'_> {
 
 impl ThreadPool {
     /// Starts `threads - 1` workers, and waits for them; `threads` counts the caller.
+    ///
+    /// # Errors
+    /// Where there are no threads at all to be, or more than [`MOST_THREADS`]. One that the system refuses is no error.
     pub fn new(threads: usize) -> Result<Self> {
-        if threads == 0 {
-            return Err(Error::Device("the number of threads must be at least 1".to_owned()));
-        }
+        Self::start(threads, |index, work| {
+            thread::Builder::new().name(format!("resnetc-{index}")).spawn(work)
+        })
+    }
+
+    /// As [`ThreadPool::new`] does, with workers that `spawn` starts. The first that it refuses is the last that is asked for.
+    fn start(
+        threads: usize,
+        mut spawn: impl FnMut(usize, Box<dyn FnOnce() + Send>) -> io::Result<JoinHandle<()>>,
+    ) -> Result<Self> {
+        check_count(threads)?;
         let shared = Arc::new(Shared {
             epoch: AtomicUsize::new(0),
             remaining: AtomicUsize::new(0),
@@ -179,37 +200,43 @@ impl ThreadPool {
         let mut pool = ThreadPool {
             shared,
             workers: Vec::with_capacity(threads - 1),
+            count: threads,
             busy: AtomicBool::new(false),
             left: (0..threads).map(|_| Left(AtomicU64::new(0))).collect(),
         };
         for index in 1..threads {
             let shared = Arc::clone(&pool.shared);
-            let worker = thread::Builder::new()
-                .name(format!("resnetc-{index}"))
-                .spawn(move || work(&shared, index))
-                .map_err(|e| {
-                    Error::Device(format!("cannot start kernel thread {index} of {threads}: {e}"))
-                })?;
-            pool.workers.push(worker);
+            match spawn(index, Box::new(move || work(&shared, index))) {
+                Ok(worker) => pool.workers.push(worker),
+                Err(_) => break,
+            }
         }
         // A thread that begins allocates what the standard library keeps for it: not in the first step.
         pool.run(&|_| ());
         Ok(pool)
     }
 
-    /// Threads that run a task, the caller included.
+    /// Indices that a task is run with.
     pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Threads of the system that run them, the caller included: fewer where the system refused some.
+    pub fn granted(&self) -> usize {
         self.workers.len() + 1
     }
 
-    /// Runs `task(index)` once for each index in `0..threads`, index 0 on the calling thread; returns when all are done.
+    /// Runs `task(index)` once for each index in `0..count`, index 0 on the calling thread; returns when all are done.
     ///
     /// # Panics
     /// When the task panics on any thread, or when it is called from within a task.
     pub fn run(&self, task: &(dyn Fn(usize) + Sync)) {
-        if self.workers.is_empty() {
-            return task(0);
+        let granted = self.granted();
+        if granted == 1 {
+            return (0..self.count).for_each(task);
         }
+        let share = |thread: usize| (thread..self.count).step_by(granted).for_each(task);
+        let task: &(dyn Fn(usize) + Sync) = if granted == self.count { task } else { &share };
         assert!(!self.busy.swap(true, Ordering::Acquire), "a task must not start another run of its threads");
         let erased: *const (dyn Fn(usize) + Sync + '_) = task;
         // SAFETY: only the lifetime changes; this function returns after all threads are done with the task.
@@ -243,6 +270,15 @@ impl ThreadPool {
             left.0.store(Left::pack(&chunk(count, 1, thread, self.count())), Ordering::Relaxed);
         }
         self.run(&|thread| task(thread, Part::Handed(Items { left: &self.left, thread })));
+    }
+}
+
+/// Refuses a number of threads that no pool can have.
+pub fn check_count(threads: usize) -> Result<()> {
+    match threads {
+        0 => Err(Error::Device("the number of threads must be at least 1".to_owned())),
+        1..=MOST_THREADS => Ok(()),
+        _ => Err(Error::Device(format!("{threads} threads are too many: at most {MOST_THREADS}"))),
     }
 }
 
@@ -335,6 +371,44 @@ mod tests {
         }
     }
 
+    /// A pool of `threads` indices for which the system grants no more than `granted` threads.
+    fn refused(threads: usize, granted: usize) -> ThreadPool {
+        let pool = ThreadPool::start(threads, |index, work| match index < granted {
+            true => thread::Builder::new().spawn(work),
+            false => Err(io::ErrorKind::WouldBlock.into()),
+        });
+        pool.unwrap()
+    }
+
+    #[test]
+    fn indices_of_refused_threads_are_run_by_the_others() {
+        for (threads, granted) in [(5, 1), (5, 2), (5, 3), (4, 2)] {
+            let pool = refused(threads, granted);
+            assert_eq!((pool.count(), pool.granted()), (threads, granted));
+            let counts: Vec<AtomicUsize> = (0..threads).map(|_| AtomicUsize::new(0)).collect();
+            let items: Vec<AtomicUsize> = (0..97).map(|_| AtomicUsize::new(0)).collect();
+            for _ in 0..50 {
+                pool.run(&|i| {
+                    counts[i].fetch_add(1, Ordering::Relaxed);
+                });
+                pool.hand_out(items.len(), &|_, part| {
+                    part.for_each(|item| {
+                        items[item].fetch_add(1, Ordering::Relaxed);
+                    })
+                });
+            }
+            let even = |counts: &[AtomicUsize]| counts.iter().all(|c| c.load(Ordering::Relaxed) == 50);
+            assert!(even(&counts) && even(&items), "{granted} of {threads}: {counts:?} {items:?}");
+        }
+    }
+
+    #[test]
+    fn a_panic_among_refused_threads_reaches_the_caller() {
+        let pool = refused(3, 2);
+        let result = catch_unwind(AssertUnwindSafe(|| pool.run(&|i| assert_ne!(i, 2))));
+        assert!(result.is_err());
+    }
+
     #[test]
     fn every_item_is_handed_out_once() {
         for threads in [1, 2, 5] {
@@ -409,5 +483,9 @@ mod tests {
     #[test]
     fn no_threads_is_an_error() {
         assert!(ThreadPool::new(0).is_err());
+        for many in [MOST_THREADS + 1, 1_000_000_000, usize::MAX] {
+            let error = ThreadPool::new(many).err().expect("too many").to_string();
+            assert!(error.contains("at most 1024"), "{error}");
+        }
     }
 }
