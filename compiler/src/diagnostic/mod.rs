@@ -6,6 +6,7 @@
 pub mod render;
 pub mod suggest;
 mod types;
+pub mod visible;
 
 pub use render::render;
 pub use types::{Diagnostic, Label, Severity};
