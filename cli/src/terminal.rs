@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
+use resnetc_compiler::diagnostic::visible::steers;
 use terminal_size::{Width, terminal_size_of};
 
 /// Columns below which nothing is narrowed further.
@@ -23,7 +24,7 @@ pub fn columns(stream: impl std::os::windows::io::AsHandle) -> Option<usize> {
 /// The text with control characters written out: texts from specs, checkpoints and names of files must not steer a terminal.
 /// Where the text is `styled`, colours stay.
 pub fn safe(text: &str, styled: bool) -> Cow<'_, str> {
-    if !text.contains(|c| c != '\n' && steers(c)) {
+    if !text.contains(steers) {
         return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len());
@@ -40,12 +41,6 @@ pub fn safe(text: &str, styled: bool) -> Cow<'_, str> {
         rest = &rest[length..];
     }
     Cow::Owned(out)
-}
-
-/// Whether a terminal does anything but show it: control characters, and those that turn the direction of writing.
-fn steers(c: char) -> bool {
-    let turns = matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    turns || (c.is_control() && c != '\n' && c != '\t')
 }
 
 /// Bytes of the sequence for a colour, or another style, that the text begins with.

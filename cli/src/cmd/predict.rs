@@ -15,7 +15,7 @@ use resnetc_runtime::init;
 
 use super::spec;
 use crate::args::RunArgs;
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
 use crate::output::Output;
 use crate::report::units::{duration, grouped, shape, si};
 
@@ -46,7 +46,14 @@ pub fn predict(name: &str, args: &RunArgs, device: &DeviceOptions, output: &Outp
     let rows = values.len() / classes.max(1);
     let logits = Logits::new(values, rows);
     let logits = if args.softmax { logits.softmax() } else { logits };
-    output.result(&report(&compiled.summary, &plan, &executor, &logits, &times))
+    let finite = logits.values().iter().all(|value| value.is_finite());
+    output.result(&report(&compiled.summary, &plan, &executor, &logits, &times))?;
+    match finite {
+        true => Ok(()),
+        false => Err(Failure::Failed(
+            "the results are not finite: in this network, sums grow beyond what numbers hold".into(),
+        )),
+    }
 }
 
 /// The first run, then the others. The images are written before each: later steps reuse their memory.

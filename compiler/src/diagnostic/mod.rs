@@ -7,6 +7,7 @@ pub mod look_alikes;
 pub mod render;
 pub mod suggest;
 mod types;
+pub mod visible;
 
 pub use render::render;
 pub use types::{Diagnostic, Label, Severity};

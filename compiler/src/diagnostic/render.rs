@@ -5,6 +5,7 @@ use std::fmt::{self, Write};
 use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode};
 
 use super::types::{Diagnostic, Label, Severity};
+use super::visible::{drawable, written_out};
 use crate::source::{Source, SourceId, SourceMap};
 
 /// Number of diagnostics, and of bytes of text, that are printed: more have few causes.
@@ -61,11 +62,13 @@ impl Report {
             match sources.get(*id) {
                 Some(source) if is_drawable(source, &labels) => {
                     let marks = labels.iter().map(|label| mark(label, source.text.len())).collect();
-                    let source = Some(NamedSource::new(&source.name, source.text.to_string()));
+                    let text = drawable(&source.text);
+                    let source = Some(NamedSource::new(written_out(&source.name), text));
                     Report { severity, message, help, source, labels: marks, related }
                 }
                 _ => {
-                    let help = places(&labels, sources).chain(help).collect::<Vec<_>>().join("\n");
+                    let places = places(&labels, sources).map(|place| written_out(&place));
+                    let help = places.chain(help).collect::<Vec<_>>().join("\n");
                     let help = (!help.is_empty()).then_some(help);
                     Report { severity, message, help, source: None, labels: Vec::new(), related }
                 }
@@ -77,8 +80,8 @@ impl Report {
             .iter()
             .map(|id| part(id, miette::Severity::Advice, "which comes from here".into(), None))
             .collect();
-        let help = diagnostic.help.clone();
-        Report { related, ..part(first, severity, diagnostic.message.clone(), help) }
+        let help = diagnostic.help.as_deref().map(written_out);
+        Report { related, ..part(first, severity, written_out(&diagnostic.message), help) }
     }
 }
 
@@ -105,7 +108,7 @@ fn places<'a>(labels: &'a [&'a Label], sources: &'a SourceMap) -> impl Iterator<
 fn mark(label: &Label, length: usize) -> LabeledSpan {
     let end = (label.span.end as usize).min(length);
     let start = (label.span.start as usize).min(end);
-    LabeledSpan::new(Some(label.text.clone()), start, end - start)
+    LabeledSpan::new(Some(written_out(&label.text)), start, end - start)
 }
 
 impl fmt::Display for Report {

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use arrows::{Arrows, arrows};
 use circles::circles;
 use modules::{Tree, files};
+use tokens::Token;
 
 /// Folders whose files and folders have arrows in a circle, to be mended. Nothing may be added.
 const KNOWN_CIRCLES: &[&str] = &[];
@@ -228,6 +229,19 @@ fn the_library_prints_nothing() {
             for line in code {
                 assert!(!says.iter().any(|call| line.contains(call)), "{path}: {line}");
             }
+        }
+    }
+}
+
+/// `println!` and its kin panic where standard output or standard error is closed or full.
+#[test]
+fn no_macro_prints() {
+    let macros = ["print", "println", "eprint", "eprintln"];
+    for (path, code) in code("") {
+        for pair in tokens::tokens(&code.join("\n")).windows(2) {
+            let prints =
+                matches!(pair, [Token::Word(word), Token::Sign('!')] if macros.contains(&word.as_str()));
+            assert!(!prints, "{path} prints by a macro: {pair:?}");
         }
     }
 }
