@@ -1,5 +1,6 @@
 //! Killed at any moment, a training goes on to the very bytes that it would have ended with.
 
+use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -48,6 +49,7 @@ fn at_every_saving_system_call() {
                 // The training has fewer calls of this kind.
                 break;
             }
+            assert_eq!(output.status.signal(), Some(9), "{}", String::from_utf8_lossy(&output.stderr));
             bring_to_the_end(dir.path());
             assert!(last(dir.path()) == expected, "killed at {call} {nth}");
         }
