@@ -115,3 +115,47 @@ fn nothing_of_a_spec_is_markup() {
     assert!(!page.contains("<b>\"") && !page.contains("\" onload="));
     assert!(!svg(path, &[]).contains("<b>\""));
 }
+
+/// Seconds that a command takes, of three times the least.
+fn seconds(args: &[&str]) -> f64 {
+    let time = || {
+        let started = std::time::Instant::now();
+        stdout(args);
+        started.elapsed().as_secs_f64()
+    };
+    (0..3).map(|_| time()).fold(f64::INFINITY, f64::min)
+}
+
+/// Pictures were cubic in units, and the lint in summands quadratic: four times as many took 64 and 16 times as long.
+#[test]
+fn time_grows_with_size() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |name: String, text: String| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).expect("written");
+        path.to_str().expect("UTF-8").to_owned()
+    };
+    let head = "input: [3, 8, 8]\nclasses: 10\nstem: conv3x3(16) -> bn -> relu\n";
+    let deep = |units: usize| {
+        let text = format!("name: deep\n{head}unit: basic\nstages:\n  - {{depth: {units}, filters: 16}}\n");
+        write(format!("deep{units}.yaml"), text)
+    };
+    let wide = |terms: usize| {
+        let sum = " + 0.5 * x".repeat(terms);
+        let unit = format!("units:\n  wide(f, stride): |\n    out = (x -> conv3x3(f, stride) -> bn){sum}\n");
+        let text = format!("name: wide\n{head}{unit}unit: wide\nstages:\n  - {{depth: 1, filters: 16}}\n");
+        write(format!("wide{terms}.yaml"), text)
+    };
+    let picture = |units| {
+        let spec = deep(units);
+        seconds(&["build", &spec, "--emit", "svg", "--fold", "none"])
+    };
+    let lint = |terms| {
+        let spec = wide(terms);
+        seconds(&["lint", &spec])
+    };
+    for (few, many, what) in [(picture(200), picture(800), "pictures"), (lint(1000), lint(4000), "lint")] {
+        // What takes so little time is noise.
+        assert!(many < 12.0 * few.max(0.05), "{what}: {few:.3} s, then {many:.3} s");
+    }
+}

@@ -182,7 +182,7 @@ fn new_specs_follow_links() {
 fn an_evaluation_without_a_loss_fails() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("nan.safetensors");
-    let spec = Spec::open(&format!("{}/{TINY}", env!("CARGO_MANIFEST_DIR")), &SpecOptions::default());
+    let spec = Spec::open(format!("{}/{TINY}", env!("CARGO_MANIFEST_DIR")), &SpecOptions::default());
     let weights = spec.expect("right").initial_weights(0).expect("weights");
     let mut broken = ParamStore::new();
     for (name, tensor) in weights.iter() {
@@ -247,6 +247,34 @@ fn texts_of_others_do_not_steer_the_terminal() {
                 assert!(!text.contains(bad), "{args:?}: {text:?}");
             }
             assert!(color == "always" || !text.contains('\u{1b}'), "{args:?}: {text:?}");
+        }
+    }
+}
+
+/// What a command shows at a terminal of so many columns; none where there is no `script` to make one.
+fn at_terminal(columns: usize, args: &str, term: &str) -> Option<String> {
+    let command = format!("stty cols {columns} rows 40; {} {args}", env!("CARGO_BIN_EXE_resnetc"));
+    let mut script = Command::new("script");
+    script.args(["-qec", &command, "/dev/null"]).current_dir(env!("CARGO_MANIFEST_DIR"));
+    let output = script.env("TERM", term).env_remove("NO_COLOR").stdin(Stdio::null()).output().ok()?;
+    Some(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+#[test]
+fn widths_and_colours_follow_the_terminal() {
+    let widest = |text: &str| text.lines().map(|line| line.trim_end().chars().count()).max().unwrap_or(0);
+    let wide = widest(&stdout(&["list"]));
+    assert!(wide > 80);
+    let Some(narrow) = at_terminal(80, "list", "dumb").filter(|text| text.contains("resnet50")) else {
+        return;
+    };
+    assert!(widest(&narrow) <= 80, "{narrow}");
+    assert_eq!(at_terminal(300, "list", "dumb").as_deref().map(widest), Some(wide));
+    for (term, coloured) in [("dumb", false), ("xterm", true)] {
+        for args in ["check tests/specs/wrong.yaml", "biuld", "build no/such.yaml"] {
+            let text = at_terminal(60, args, term).expect("a terminal");
+            assert_eq!(text.contains('\u{1b}'), coloured, "{term}, {args}: {text}");
+            assert!(coloured || widest(&text) <= 60 || !args.starts_with("check"), "{text}");
         }
     }
 }

@@ -45,7 +45,7 @@ pub fn bench(args: &BenchArgs, environment: &Environment, output: &Output) -> Re
     let measured = Measured { plan, device, roofline, runs, steps, choices, peak_bytes };
     output.result(&match args.json {
         true => measured.json(),
-        false => bench::text(&measured, args.warmup, args.explain),
+        false => bench::text(&measured, args.warmup, args.explain, output.page.columns),
     })
 }
 

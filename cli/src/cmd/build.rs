@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use resnetc::Spec;
 use resnetc_compiler::backend::Backend;
 use resnetc_compiler::ir::graph::{Graph, Mode};
-use resnetc_compiler::report::{Compiled, Dump, Target};
+use resnetc_compiler::report::{Compiled, Dump, PassReport, Target};
 use resnetc_compiler::{build, ir, pass};
 
 use super::spec;
@@ -21,13 +21,19 @@ use crate::{files, picture, report};
 pub fn build(args: &BuildArgs, output: &Output) -> Result {
     let (beside, filed) = destinations(args)?;
     let mode = if args.train { Mode::Train } else { Mode::Infer };
-    let dump = dump(args, mode)?;
+    let dump = match dump(args, mode)? {
+        // The page shows the graph after every pass.
+        Dump::Never if args.emit.contains(&Emit::Html) => Dump::All,
+        dump => dump,
+    };
     let started = Instant::now();
     let spec = spec::load(&args.spec, &spec::options(&args.overrides), output)?;
     let batch = args.batch.unwrap_or(if args.train { spec.resolved().train.batch_size } else { 1 });
     let compiled = spec.compile(&Target { mode, batch, backend: args.backend, dump })?;
     let time = started.elapsed();
-    let product = Product { spec, compiled, fold: args.fold, backend: args.backend, time };
+    // What goes to a file is as wide as it is.
+    let width = output.page.columns.filter(|_| !filed.is_some_and(|(form, _)| form == Emit::Summary));
+    let product = Product { spec, compiled, fold: args.fold, backend: args.backend, time, width };
 
     if args.explain_passes {
         output.result(&report::passes::explain(&product.compiled.passes))?;
@@ -86,13 +92,15 @@ struct Product {
     fold: Option<Fold>,
     backend: Backend,
     time: Duration,
+    /// Columns of the terminal, where it goes to one.
+    width: Option<usize>,
 }
 
 impl Product {
     fn form(&self, form: Emit) -> String {
         let Compiled { graph, plan, summary, .. } = &self.compiled;
         match form {
-            Emit::Summary => report::summary::text(summary, plan, self.time),
+            Emit::Summary => report::summary::text(summary, plan, self.time, self.width),
             Emit::Json => report::summary::json(summary, plan, self.time),
             Emit::Spec => self.spec.resolved().to_yaml(),
             Emit::Ir => graph.to_string(),
@@ -108,14 +116,17 @@ impl Product {
         Subject { graph, summary, spec: self.spec.resolved(), sources: self.spec.sources() }
     }
 
-    /// The page shows the graph after every pass, which only another compilation tells.
+    /// The graph after every pass is told by another compilation, where the first was asked for that after one alone.
     fn page(&self) -> String {
-        let Graph { mode, .. } = self.compiled.graph;
-        let batch = self.compiled.summary.output_shape.first().copied().unwrap_or(1);
-        let target = Target { mode, batch, backend: self.backend, dump: Dump::All };
-        let built = build::build(self.spec.resolved(), mode, batch).map(|graph| graph.to_string());
-        let passes = self.spec.compile(&target).map(|compiled| compiled.passes);
         let expect = "what was compiled compiles again";
-        picture::html(&self.subject(), self.fold, &built.expect(expect), &passes.expect(expect))
+        let Graph { mode, .. } = self.compiled.graph;
+        let batch = self.compiled.plan.batch;
+        let built = build::build(self.spec.resolved(), mode, batch).expect(expect).to_string();
+        let page = |passes: &[PassReport]| picture::html(&self.subject(), self.fold, &built, passes);
+        if self.compiled.passes.iter().all(|pass| pass.dump.is_some()) {
+            return page(&self.compiled.passes);
+        }
+        let target = Target { mode, batch, backend: self.backend, dump: Dump::All };
+        page(&self.spec.compile(&target).expect(expect).passes)
     }
 }

@@ -33,7 +33,7 @@ pub fn diff(args: &DiffArgs, output: &Output) -> Result {
     } else if equal {
         output.note("the networks are equal")?;
     } else {
-        output.result(&report::diff::text(&differences, &args.a, &args.b))?;
+        output.result(&report::diff::text(&differences, &args.a, &args.b, output.page.columns))?;
     }
     if equal { Ok(()) } else { Err(Failure::Found) }
 }

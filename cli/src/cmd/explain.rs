@@ -20,7 +20,7 @@ pub fn explain(args: &ExplainArgs, output: &Output) -> Result {
     let batch = args.batch.unwrap_or(if args.train { spec.train.batch_size } else { 1 });
     let target = Target::new(mode, batch);
     let trace = explain::trace(spec, &target).map_err(|faults| loaded.faults(faults))?;
-    let explainer = Explainer { trace: &trace, spec, sources: loaded.sources() };
+    let explainer = Explainer { trace: &trace, spec, sources: loaded.sources(), width: output.page.columns };
     match explainer.text(&args.node) {
         Some(text) => output.result(&text),
         None => {

@@ -43,7 +43,7 @@ fn datasets(args: &ListArgs, output: &Output) -> Result {
     for facts in DATASETS {
         table.row([facts.name.into(), facts.classes.to_string(), shape(&facts.input), facts.about.into()]);
     }
-    output.result(&table.render())
+    output.result(&table.within(output.page.columns))
 }
 
 fn networks(args: &ListArgs, output: &Output) -> Result {
@@ -62,7 +62,7 @@ fn networks(args: &ListArgs, output: &Output) -> Result {
         let cells = [row.name.into(), grouped(row.params), si(row.macs), shape(&row.input), row.about.into()];
         table.row(cells);
     }
-    output.result(&table.render())
+    output.result(&table.within(output.page.columns))
 }
 
 fn row(shipped: Shipped) -> Result<Row> {

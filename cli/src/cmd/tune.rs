@@ -62,7 +62,7 @@ pub fn tune(args: &TuneArgs, environment: &Environment, output: &Output) -> Resu
     let device = workload.device(Tuning::default())?.describe();
     let tuned =
         Tuned { plan: &workload.plan, device, contests, race: times, file: kept.then(|| cache.path()) };
-    output.result(&if args.json { tuned.json() } else { tune::text(&tuned) })
+    output.result(&if args.json { tuned.json() } else { tune::text(&tuned, output.page.columns) })
 }
 
 /// What is tuned.

@@ -54,7 +54,7 @@ pub fn verify(args: &VerifyArgs, output: &Output) -> Result {
     if args.json {
         output.result(&serde_json::to_string_pretty(&rows).expect("rows have only string keys"))?;
     } else {
-        output.result(&table(&rows))?;
+        output.result(&table(&rows).within(output.page.columns))?;
         let right = rows.iter().filter(|row| row.ok).count();
         output.note(&format!("\n{right} of {} specs are right", rows.len()))?;
     }
@@ -145,7 +145,7 @@ fn stated(spec: &ResolvedSpec) -> Vec<&'static str> {
     stated.into_iter().filter(|(_, there)| *there).map(|(name, _)| name).collect()
 }
 
-fn table(rows: &[Row]) -> String {
+fn table(rows: &[Row]) -> Table {
     let mut table = Table::new(&[
         ("name", Align::Left),
         ("file", Align::Left),
@@ -164,5 +164,5 @@ fn table(rows: &[Row]) -> String {
         let name = row.name.clone().unwrap_or_default();
         table.row([name, row.file.clone(), figure(row.params), figure(row.macs), expect.to_owned()]);
     }
-    table.render()
+    table
 }

@@ -114,14 +114,14 @@ fn estimate(estimate: &Estimate) -> Value {
 }
 
 /// Every step, the reasons for its algorithm if asked for, sums by kernel, the totals.
-pub fn text(measured: &Measured<'_>, warmup: usize, explain: bool) -> String {
-    let mut text = steps(measured).render();
+pub fn text(measured: &Measured<'_>, warmup: usize, explain: bool, width: Option<usize>) -> String {
+    let mut text = steps(measured).within(width);
     text.push('\n');
     if explain {
-        text += &reasons(measured).render();
+        text += &reasons(measured).within(width);
         text.push('\n');
     }
-    text += &kernels(measured).render();
+    text += &kernels(measured).within(width);
     let Roofline { arithmetic: Arithmetic { gflops, bf16 }, gb_s } = measured.roofline;
     let narrow = bf16.map_or(String::new(), |Ceiling { instructions, gflops }| {
         format!(", {gflops:.0} in bf16 by {instructions}")

@@ -5,8 +5,8 @@ use resnetc_compiler::diff::Difference;
 use super::table::{Align, Table};
 use super::units::grouped;
 
-/// A row per difference; `a` and `b` head the columns of the two networks.
-pub fn text(differences: &[Difference], a: &str, b: &str) -> String {
+/// A row per difference; `a` and `b` head the columns of the two networks. In so many columns of a terminal, if it is one.
+pub fn text(differences: &[Difference], a: &str, b: &str, width: Option<usize>) -> String {
     let columns = [("", Align::Left), ("where", Align::Left), (a, Align::Left), (b, Align::Left)];
     let mut table = Table::new(&columns);
     for difference in differences {
@@ -23,7 +23,7 @@ pub fn text(differences: &[Difference], a: &str, b: &str) -> String {
             table.row([if i == 0 { difference.aspect.into() } else { String::new() }, places, a, b]);
         }
     }
-    table.render()
+    table.within(width)
 }
 
 /// Columns of a cell, where its parts let it be so narrow.

@@ -21,6 +21,8 @@ pub struct Explainer<'e> {
     pub spec: &'e ResolvedSpec,
     /// Its texts.
     pub sources: &'e SourceMap,
+    /// Columns of the terminal, if it goes to one.
+    pub width: Option<usize>,
 }
 
 impl Explainer<'_> {
@@ -54,7 +56,7 @@ impl Explainer<'_> {
             table.row([node.name.clone(), node.op.to_string(), result, macs, self.fate(node)]);
         }
         text.push('\n');
-        text += &table.render();
+        text += &table.within(self.width);
         let shortcut = format!("{name}.shortcut");
         let said: Vec<&Event> = self.trace.events(&shortcut).filter(|e| e.node == shortcut).collect();
         if !said.is_empty() {
@@ -165,7 +167,7 @@ impl Explainer<'_> {
                 }
             }
         }
-        *text += &format!("\n{}\n{}", table.render(), self.buffers(steps, &buffers));
+        *text += &format!("\n{}\n{}", table.within(self.width), self.buffers(steps, &buffers));
     }
 
     fn buffers(&self, steps: &[usize], buffers: &[BufferId]) -> String {
@@ -192,7 +194,7 @@ impl Explainer<'_> {
                 plan.slice_text(buffer).or_else(|| Some(below?.name.clone())).unwrap_or_default(),
             ]);
         }
-        table.render()
+        table.within(self.width)
     }
 }
 

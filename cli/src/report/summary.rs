@@ -11,10 +11,10 @@ use serde::Serialize;
 use super::table::{Align, Table};
 use super::units::{bytes, duration, grouped, shape, si};
 
-/// The table of units, then one line for each total.
-pub fn text(summary: &Summary, plan: &Plan, compile: Duration) -> String {
+/// The table of units, then one line for each total. In so many columns of a terminal, if it is one.
+pub fn text(summary: &Summary, plan: &Plan, compile: Duration, width: Option<usize>) -> String {
     let mut text = heading(summary, plan);
-    text += &units(&summary.units, summary);
+    text += &units(&summary.units, summary, width);
     text.push('\n');
     let mut line = |name: &str, value: String| {
         writeln!(text, "{name:<12}{value}").expect("writing to a string");
@@ -37,7 +37,7 @@ fn heading(summary: &Summary, plan: &Plan) -> String {
     format!("{} for {mode}, input {}\n\n", summary.name, shape(input))
 }
 
-fn units(rows: &[UnitRow], summary: &Summary) -> String {
+fn units(rows: &[UnitRow], summary: &Summary, width: Option<usize>) -> String {
     let mut table = Table::new(&[
         ("unit", Align::Left),
         ("kind", Align::Left),
@@ -58,7 +58,7 @@ fn units(rows: &[UnitRow], summary: &Summary) -> String {
     }
     table.rule();
     table.row(["total".into(), String::new(), String::new(), grouped(summary.params), si(summary.macs)]);
-    table.render()
+    table.within(width)
 }
 
 fn memory(plan: &Plan) -> String {

@@ -16,6 +16,9 @@ pub struct Table {
     rows: Vec<Row>,
 }
 
+/// Columns that a text has at least, however narrow the terminal is.
+const NARROWEST: usize = 12;
+
 #[derive(Debug)]
 enum Row {
     Cells(Vec<String>),
@@ -43,17 +46,36 @@ impl Table {
 
     /// The text, without spaces at the ends of lines. Widths count characters.
     pub fn render(&self) -> String {
-        let widths = self.widths();
-        let rule = "─".repeat(widths.iter().sum::<usize>() + 2 * (widths.len().saturating_sub(1)));
+        self.within(None)
+    }
+
+    /// The text in so many columns of a terminal, if it can be: texts are wrapped, the widest ones first; numbers never are.
+    pub fn within(&self, columns: Option<usize>) -> String {
+        let mut widths = self.widths();
+        if let Some(columns) = columns {
+            self.narrow(&mut widths, columns);
+        }
+        let rule = "─".repeat(total(&widths));
         let head: Vec<_> = self.columns.iter().map(|(name, _)| name.clone()).collect();
-        let mut text = self.line(&head, &widths) + &rule + "\n";
+        let mut text = self.lines(&head, &widths) + &rule + "\n";
         for row in &self.rows {
             match row {
-                Row::Cells(cells) => text += &self.line(cells, &widths),
+                Row::Cells(cells) => text += &self.lines(cells, &widths),
                 Row::Rule => text += &format!("{rule}\n"),
             }
         }
         text
+    }
+
+    /// Takes from the widest text until all is narrow enough, or nothing is left to take.
+    fn narrow(&self, widths: &mut [usize], columns: usize) {
+        while total(widths) > columns {
+            let texts = widths.iter_mut().zip(&self.columns).filter(|(_, (_, align))| *align == Align::Left);
+            match texts.map(|(width, _)| width).max() {
+                Some(width) if *width > NARROWEST => *width -= 1,
+                _ => return,
+            }
+        }
     }
 
     fn widths(&self) -> Vec<usize> {
@@ -68,6 +90,17 @@ impl Table {
         widths
     }
 
+    /// A row, in as many lines as its cell with the most.
+    fn lines(&self, cells: &[String], widths: &[usize]) -> String {
+        let wrapped: Vec<Vec<String>> =
+            widths.iter().zip(cells).map(|(&width, cell)| wrapped(cell, width)).collect();
+        let count = wrapped.iter().map(Vec::len).max().unwrap_or(0).max(1);
+        let line = |i: usize| -> Vec<String> {
+            wrapped.iter().map(|lines| lines.get(i).cloned().unwrap_or_default()).collect()
+        };
+        (0..count).map(|i| self.line(&line(i), widths)).collect()
+    }
+
     fn line(&self, cells: &[String], widths: &[usize]) -> String {
         let set = |(i, &width): (usize, &usize)| {
             let cell = cells.get(i).map_or("", String::as_str);
@@ -79,6 +112,31 @@ impl Table {
         let line: Vec<_> = widths.iter().enumerate().map(set).collect();
         line.join("  ").trim_end().to_owned() + "\n"
     }
+}
+
+/// Columns of a table whose cells are so wide.
+fn total(widths: &[usize]) -> usize {
+    widths.iter().sum::<usize>() + 2 * widths.len().saturating_sub(1)
+}
+
+/// A text in lines of at most so many characters, broken at spaces where there are some.
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    if text.chars().count() <= width {
+        return vec![text.to_owned()];
+    }
+    let mut lines = vec![String::new()];
+    for word in text.split(' ').filter(|word| !word.is_empty()) {
+        let line = lines.last_mut().expect("there is one from the start");
+        if !line.is_empty() && line.chars().count() + 1 + word.chars().count() <= width {
+            line.push(' ');
+            line.push_str(word);
+            continue;
+        }
+        let letters: Vec<char> = word.chars().collect();
+        lines.extend(letters.chunks(width.max(1)).map(|part| part.iter().collect::<String>()));
+    }
+    lines.retain(|line| !line.is_empty());
+    lines
 }
 
 #[cfg(test)]
@@ -99,5 +157,24 @@ a          1
 total  1,234  ×
 ";
         assert_eq!(table.render(), expected);
+    }
+
+    #[test]
+    fn texts_are_wrapped_where_the_terminal_is_narrow() {
+        let mut table = Table::new(&[("name", Align::Left), ("count", Align::Right), ("about", Align::Left)]);
+        table.row(["a".into(), "1,234,567".into(), "what it is, in several words".into()]);
+        table.row(["b".into(), "8".into(), "averyveryverylongword".into()]);
+        let expected = "\
+name      count  about
+────────────────────────────────
+a     1,234,567  what it is, in
+                 several words
+b             8  averyveryverylo
+                 ngword
+";
+        assert_eq!(table.within(Some(32)), expected);
+        assert_eq!(table.within(Some(200)), table.render());
+        let least = table.within(Some(1));
+        assert!(least.lines().all(|line| line.chars().count() <= 29), "{least}");
     }
 }

@@ -74,8 +74,8 @@ impl Tuned<'_> {
 }
 
 /// Layers, the race, where it went.
-pub fn text(tuned: &Tuned<'_>) -> String {
-    let mut text = layers(tuned).render();
+pub fn text(tuned: &Tuned<'_>, width: Option<usize>) -> String {
+    let mut text = layers(tuned).within(width);
     let (plan, different) = (tuned.plan, tuned.different());
     let (kinds, device) = (tuned.contests.len(), &tuned.device);
     writeln!(text, "\n{}, batch {}, on {device}", plan.name, plan.batch).expect("writing to a string");

@@ -100,7 +100,8 @@ fn stage(folder: &Path, bytes: &[u8]) -> io::Result<tempfile::NamedTempFile> {
     let mut file = builder.tempfile_in(folder).map_err(unnamed)?;
     // Tells others that somebody is at work; where there are no locks, its age does.
     let _ = file.as_file().try_lock();
-    file.write_all(bytes)?;
+    // By the file itself: the error of the other would end with a name that says nothing to anyone.
+    file.as_file_mut().write_all(bytes)?;
     file.as_file().sync_all()?;
     Ok(file)
 }
