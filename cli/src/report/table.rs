@@ -44,12 +44,8 @@ impl Table {
         self.rows.push(Row::Rule);
     }
 
-    /// The text, without spaces at the ends of lines. Widths count characters.
-    pub fn render(&self) -> String {
-        self.within(None)
-    }
-
-    /// The text in so many columns of a terminal, if it can be: texts are wrapped, the widest ones first; numbers never are.
+    /// The text, without spaces at the ends of lines. Widths count characters. In so many columns of a terminal, if it can be:
+    /// texts are wrapped, the widest ones first; numbers never are.
     pub fn within(&self, columns: Option<usize>) -> String {
         let mut widths = self.widths();
         if let Some(columns) = columns {
@@ -156,7 +152,7 @@ a          1
 ──────────────────
 total  1,234  ×
 ";
-        assert_eq!(table.render(), expected);
+        assert_eq!(table.within(None), expected);
     }
 
     #[test]
@@ -173,7 +169,7 @@ b             8  averyveryverylo
                  ngword
 ";
         assert_eq!(table.within(Some(32)), expected);
-        assert_eq!(table.within(Some(200)), table.render());
+        assert_eq!(table.within(Some(200)), table.within(None));
         let least = table.within(Some(1));
         assert!(least.lines().all(|line| line.chars().count() <= 29), "{least}");
     }
