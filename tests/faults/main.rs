@@ -9,6 +9,9 @@
 mod common;
 mod disk;
 mod folder;
+// With the `script` of util-linux.
+#[cfg(target_os = "linux")]
+mod hangup;
 mod kill;
 mod signal;
 mod terminal;
