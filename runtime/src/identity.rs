@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use crate::data::{Dataset, Source};
 use crate::error::Result;
 use crate::exec::Executor;
+use crate::hex::hex;
 use crate::settings::Change;
 
 /// Each part is a text that differs where the thing does; empty in checkpoints of programs that did not remember it.
@@ -106,10 +107,6 @@ fn algorithms(exec: &Executor) -> String {
 fn short(mut digest: String) -> String {
     digest.truncate(8);
     digest
-}
-
-fn hex(bytes: impl AsRef<[u8]>) -> String {
-    bytes.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ pub mod device;
 pub mod error;
 pub mod exec;
 pub mod files;
+mod hex;
 pub mod identity;
 pub mod init;
 mod lock;

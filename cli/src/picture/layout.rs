@@ -208,19 +208,23 @@ mod tests {
         [chain, sum]
     }
 
+    fn assert_apart(drawn: &super::Layout) {
+        for (i, a) in drawn.places.iter().enumerate() {
+            for b in &drawn.places[i + 1..] {
+                let apart = a.right() < b.left()
+                    || b.right() < a.left()
+                    || a.bottom() < b.top()
+                    || b.bottom() < a.top();
+                assert!(apart, "{a:?} {b:?}");
+            }
+        }
+    }
+
     #[test]
     fn large_blocks_are_rows_without_overlaps() {
         for edges in large(400) {
             let drawn = layout(&vec![(80.0, 30.0); 400], &edges);
-            for (i, a) in drawn.places.iter().enumerate() {
-                for b in &drawn.places[i + 1..] {
-                    let apart = a.right() < b.left()
-                        || b.right() < a.left()
-                        || a.bottom() < b.top()
-                        || b.bottom() < a.top();
-                    assert!(apart, "{a:?} {b:?}");
-                }
-            }
+            assert_apart(&drawn);
             for link in drawn.links.iter().filter(|link| link.lane.is_none()) {
                 assert!(drawn.places[link.from].bottom() < drawn.places[link.to].top(), "{link:?}");
             }
@@ -248,14 +252,6 @@ mod tests {
     fn boxes_never_overlap() {
         let edges = [(0, 1), (0, 2), (0, 3), (1, 4), (2, 4), (3, 5), (4, 6), (5, 6), (0, 6)];
         let drawn = layout(&[(90.0, 30.0); 7], &edges);
-        for (i, a) in drawn.places.iter().enumerate() {
-            for b in &drawn.places[i + 1..] {
-                let apart = a.right() < b.left()
-                    || b.right() < a.left()
-                    || a.bottom() < b.top()
-                    || b.bottom() < a.top();
-                assert!(apart, "{a:?} {b:?}");
-            }
-        }
+        assert_apart(&drawn);
     }
 }

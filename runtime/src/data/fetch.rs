@@ -9,6 +9,7 @@ use md5::{Digest, Md5};
 
 use crate::error::{Error, Result};
 use crate::files;
+use crate::hex::hex;
 
 /// A file on a server.
 #[derive(Debug, Clone, Copy)]
@@ -196,7 +197,7 @@ pub(super) fn check(remote: &Remote<'_>, path: &Path) -> Result<Option<String>> 
         }
         hash.update(&buffer[..n]);
     }
-    let md5: String = hash.finalize().iter().map(|b| format!("{b:02x}")).collect();
+    let md5 = hex(hash.finalize());
     Ok((md5 != remote.md5).then(|| format!("its MD5 is {md5}, {} was expected", remote.md5)))
 }
 

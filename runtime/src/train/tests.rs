@@ -108,6 +108,19 @@ fn trainer_on(data: Dataset, config: &TrainConfig, options: Options) -> Result<T
     Trainer::new(config, data, train, test, options)
 }
 
+/// A training that is stopped after so many steps.
+fn stopped_after(steps: usize, config: &TrainConfig, options: Options) -> Outcome {
+    let stop = Arc::clone(&options.stop);
+    let mut left = steps;
+    let mut observe = |event: Event<'_>| {
+        if let Event::Step(_) = event {
+            left -= 1;
+            stop.store(left == 0, Ordering::Relaxed);
+        }
+    };
+    trainer(config, options).expect("fits").run(&mut observe).expect("stops")
+}
+
 /// The whole training in a folder: its last checkpoint, and its log without times.
 fn trained(dir: &Path) -> (Checkpoint, Vec<EpochRecord>) {
     let outcome = trainer(&config(), options(dir)).expect("fits").run(&mut |_| ()).expect("trains");
@@ -164,16 +177,7 @@ fn interrupted_at_any_step_it_ends_bit_for_bit_the_same() {
     // Within an epoch, before its last step, after it (that is, after the epoch).
     for steps in [1, 8, 11, 12] {
         let dir = folder();
-        let options = options(dir.path());
-        let stop = Arc::clone(&options.stop);
-        let mut left = steps;
-        let mut observe = |event: Event<'_>| {
-            if let Event::Step(_) = event {
-                left -= 1;
-                stop.store(left == 0, Ordering::Relaxed);
-            }
-        };
-        let outcome = trainer(&config(), options).expect("fits").run(&mut observe).expect("stops");
+        let outcome = stopped_after(steps, &config(), options(dir.path()));
         let checkpoint = dir.path().join(LAST);
         let expected =
             Outcome::Interrupted { checkpoint: checkpoint.clone(), epoch: steps / 6, step: steps % 6 };

@@ -5,6 +5,8 @@ use std::io::{self, Read};
 
 use sha2::{Digest as _, Sha256};
 
+use crate::hex::hex;
+
 /// Key of the checksum in the metadata.
 pub(super) const KEY: &str = "sha256";
 
@@ -30,7 +32,7 @@ impl Digest {
             self.part(key.as_bytes());
             self.part(value.as_bytes());
         }
-        self.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(self.0.finalize())
     }
 
     fn part(&mut self, bytes: &[u8]) {

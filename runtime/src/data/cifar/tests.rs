@@ -59,7 +59,7 @@ const CLASSES: &str = "a\nb\nc\nd\ne\nf\ng\nh\ni\nj\n";
 /// [`FEW`], its archive on a server that answers so often.
 fn served(times: usize) -> (&'static Cifar, Receiver<usize>) {
     let archive = archive();
-    let md5: String = Md5::digest(&archive).iter().map(|byte| format!("{byte:02x}")).collect();
+    let md5 = crate::hex::hex(Md5::digest(&archive));
     let size = archive.len() as u64;
     let (url, requests) = serve(vec![Answer::Whole(archive); times]);
     let archive = Remote { url: url.leak(), size, md5: md5.leak() };

@@ -6,19 +6,6 @@ use super::*;
 use crate::data::memory::InMemory;
 use crate::data::{Picture, Source};
 
-/// A training that is stopped after so many steps.
-fn stopped_after(steps: usize, config: &TrainConfig, options: Options) -> Outcome {
-    let stop = Arc::clone(&options.stop);
-    let mut left = steps;
-    let mut observe = |event: Event<'_>| {
-        if let Event::Step(_) = event {
-            left -= 1;
-            stop.store(left == 0, Ordering::Relaxed);
-        }
-    };
-    trainer(config, options).expect("fits").run(&mut observe).expect("stops")
-}
-
 fn names(dir: &Path) -> Vec<String> {
     let entries = fs::read_dir(dir).expect("readable").map(|entry| entry.expect("an entry").file_name());
     let mut names: Vec<String> = entries.map(|name| name.to_string_lossy().into_owned()).collect();
