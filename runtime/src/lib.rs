@@ -2,6 +2,8 @@
 
 pub mod checkpoint;
 pub mod cpu;
+#[cfg(any(feature = "cuda", feature = "cuda-emulated"))]
+pub mod cuda;
 pub mod data;
 pub mod device;
 pub mod error;
@@ -13,6 +15,7 @@ pub mod init;
 mod lock;
 pub mod metrics;
 pub mod optim;
+mod placement;
 pub mod random;
 pub mod reference;
 pub mod settings;

@@ -217,7 +217,31 @@ pub fn check_kernel(
     kernel: &Kernel,
     seed: u64,
 ) -> std::result::Result<(), String> {
-    stored_signatures(kernel).iter().try_for_each(|stored| check_stored(new_device, kernel, stored, seed))
+    let check = |stored: &Signature| check_stored(new_device, kernel, stored, seed, Products::Whole);
+    stored_signatures(kernel).iter().try_for_each(check)
+}
+
+/// What a device does to a convolution's result before what comes behind it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Products {
+    /// It adds residual and bias to the sum.
+    Whole,
+    /// It stores the sum, rounded as the result is.
+    Stored,
+}
+
+/// As [`check_kernel`], for a device that may store products.
+///
+/// # Errors
+/// As there.
+pub fn check_kernel_with(
+    new_device: &dyn Fn() -> Box<dyn Session>,
+    kernel: &Kernel,
+    seed: u64,
+    products: Products,
+) -> std::result::Result<(), String> {
+    let check = |stored: &Signature| check_stored(new_device, kernel, stored, seed, products);
+    stored_signatures(kernel).iter().try_for_each(check)
 }
 
 /// The same with maps stored as one of the kernel's signatures says. The oracle computes on the same numbers, but
@@ -227,6 +251,7 @@ fn check_stored(
     kernel: &Kernel,
     stored: &Signature,
     seed: u64,
+    products: Products,
 ) -> std::result::Result<(), String> {
     let mut rng = Rng::new(seed);
     let data: Vec<Vec<f32>> = stored.inputs.iter().map(|o| o.generate(&mut rng)).collect();
@@ -234,6 +259,9 @@ fn check_stored(
     let exact = run_kernel(&mut oracle(), kernel, &data, &[]).map_err(fail)?;
     let mut bounds = bounds(kernel, &data, &exact).map_err(fail)?;
     allow_rounding(stored, &exact, &mut bounds);
+    if products == Products::Stored {
+        allow_stored_product(kernel, stored, &data, &mut bounds).map_err(fail)?;
+    }
     for in_place in placements(kernel) {
         let mut device = new_device();
         let got = run_stored(&mut *device, kernel, stored, &data, &in_place).map_err(fail)?;
@@ -267,4 +295,30 @@ fn allow_rounding(stored: &Signature, exact: &Results, bounds: &mut Results) {
             }
         }
     }
+}
+
+/// A product in bf16 that is stored before residual and bias are added is rounded once more, by as much as bf16 rounds *it*;
+/// activations have slopes of at most 1.5.
+fn allow_stored_product(
+    kernel: &Kernel,
+    stored: &Signature,
+    data: &[Vec<f32>],
+    bounds: &mut Results,
+) -> Result<()> {
+    let product: Kernel = match *kernel {
+        Kernel::Conv(Conv { geometry, .. }) => {
+            Conv { geometry, bias: false, epilogue: Epilogue::default() }.into()
+        }
+        Kernel::ConvBackwardData(ConvBackwardData { geometry, .. }) => {
+            ConvBackwardData { geometry, residual: false }.into()
+        }
+        _ => return Ok(()),
+    };
+    if product != *kernel && stored.outputs[0].dtype == Element::Bf16 {
+        let sums = run_kernel(&mut oracle(), &product, &data[..2], &[])?;
+        for (bound, sum) in bounds.outputs[0].iter_mut().zip(&sums.outputs[0]) {
+            *bound += 1.5 * sum.abs() / 256.0;
+        }
+    }
+    Ok(())
 }

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod bounds;
+pub mod emulated;
 pub mod evaluate;
 pub mod generate;
 pub mod kernels;

@@ -1,5 +1,6 @@
 //! Random data for the operands of a kernel, whose names, sizes and contents its own table gives.
 
+use resnetc_compiler::backend::Backend;
 use resnetc_compiler::ir::op::Epilogue;
 use resnetc_compiler::ir::types::{DType, Layout, Shape};
 use resnetc_compiler::plan::{self, Content, Kernel, PoolGeometry, Region};
@@ -184,6 +185,16 @@ impl Signature {
             operands.iter().map(|o| o.dtype.to_string()).collect::<Vec<_>>().join(", ")
         };
         format!("[{}] -> [{}]", list(&self.inputs), list(&self.outputs))
+    }
+
+    /// The same with weights in the order of a backend.
+    pub fn laid_out(&self, backend: &Backend) -> Self {
+        let laid_out = |operand: &Operand| match operand.layout {
+            Layout::Hwio => Operand { layout: backend.layouts.weights, ..operand.clone() },
+            _ => operand.clone(),
+        };
+        let all = |operands: &[Operand]| operands.iter().map(laid_out).collect();
+        Signature { inputs: all(&self.inputs), outputs: all(&self.outputs) }
     }
 }
 

@@ -5,9 +5,7 @@ use std::sync::Arc;
 use resnetc_compiler::backend::Backend;
 use resnetc_compiler::ir::graph::Mode;
 use resnetc_compiler::ir::types::{DType, Layout};
-use resnetc_compiler::plan::{
-    ALIGN, Buffer, BufferId, Controls, Kernel, Plan, Region, RegionSizes, Slice, Step,
-};
+use resnetc_compiler::plan::{Buffer, BufferId, Controls, Kernel, Plan, Region, RegionSizes, Slice, Step};
 use resnetc_runtime::cpu::CpuDevice;
 use resnetc_runtime::cpu::simd::Isa;
 use resnetc_runtime::device::{Device, ProgramId, Session};
@@ -18,12 +16,18 @@ use crate::operands::{Operand, Signature, signature};
 /// Collects buffers and steps; every buffer gets memory of its own unless told otherwise.
 #[derive(Debug, Default)]
 pub struct PlanBuilder {
+    backend: Backend,
     buffers: Vec<Buffer>,
     steps: Vec<Step>,
     optimizer: Vec<String>,
 }
 
 impl PlanBuilder {
+    /// Of a plan for a backend; by default it is the CPU's.
+    pub fn new(backend: Backend) -> Self {
+        PlanBuilder { backend, ..PlanBuilder::default() }
+    }
+
     /// A new buffer behind all others of its region.
     pub fn buffer(&mut self, operand: &Operand) -> BufferId {
         let offset = self.end(operand.region);
@@ -67,7 +71,7 @@ impl PlanBuilder {
 
     fn end(&self, region: Region) -> usize {
         let ends = self.buffers.iter().filter(|b| b.region == region).map(|b| b.offset + b.bytes);
-        ends.max().unwrap_or(0).next_multiple_of(ALIGN)
+        ends.max().unwrap_or(0).next_multiple_of(self.backend.align)
     }
 
     /// The plan; every buffer of the arena lives from the first step to the last.
@@ -81,8 +85,8 @@ impl PlanBuilder {
         Plan {
             name: "by hand".into(),
             mode: Mode::Train,
-            align: ALIGN,
-            layouts: Backend::CPU.layouts,
+            align: self.backend.align,
+            layouts: self.backend.layouts,
             batch: 1,
             sizes: RegionSizes {
                 arena: self.end(Region::Arena),
@@ -123,6 +127,7 @@ pub enum Edge {
 /// Lays one buffer, and what lies exactly on it, at an edge of its region; the others keep away from it.
 pub fn lay_at_edge(plan: &mut Plan, id: BufferId, edge: Edge) {
     let Buffer { region, offset, .. } = *plan.buffer(id);
+    let align = plan.align;
     let here = |b: &Buffer| (b.region, b.offset) == (region, offset);
     let room = plan.buffers.iter().filter(|b| here(b)).map(|b| b.bytes).max().unwrap_or(0);
     let size = match region {
@@ -131,9 +136,9 @@ pub fn lay_at_edge(plan: &mut Plan, id: BufferId, edge: Edge) {
         Region::State => &mut plan.sizes.state,
         Region::Control => &mut plan.sizes.control,
     };
-    let end = size.next_multiple_of(ALIGN);
+    let end = size.next_multiple_of(align);
     let moved = match edge {
-        Edge::Start => room.next_multiple_of(ALIGN),
+        Edge::Start => room.next_multiple_of(align),
         Edge::End => 0,
     };
     *size = end + if edge == Edge::Start { moved } else { room };
@@ -178,18 +183,20 @@ pub fn run_kernel(
     run_stored(device, kernel, &signature(kernel), data, in_place)
 }
 
-/// The same with operands as one of the kernel's signatures says.
+/// The same with operands as one of the kernel's signatures says, in the orders in memory that the device takes.
 ///
 /// # Errors
 /// Those of the device.
 pub fn run_stored(
     device: &mut dyn Session,
     kernel: &Kernel,
-    Signature { inputs, outputs }: &Signature,
+    signature: &Signature,
     data: &[Vec<f32>],
     in_place: &[(usize, usize)],
 ) -> Result<Results> {
-    let mut builder = PlanBuilder::default();
+    let backend = device.device().backend();
+    let Signature { inputs, outputs } = &signature.laid_out(&backend);
+    let mut builder = PlanBuilder::new(backend);
     let read: Vec<BufferId> = inputs.iter().map(|o| builder.buffer(o)).collect();
     let mut written = Vec::with_capacity(outputs.len());
     for (i, output) in outputs.iter().enumerate() {

@@ -17,14 +17,10 @@ use super::threads::{ThreadPool, available_threads, check_count};
 use super::tune::{Tuning, roofline};
 use crate::device::{Choice, ProgramId};
 use crate::error::{Error, Result};
+use crate::placement::{self, is_transient, persistent, writes_persistent};
 
 /// From when on [`CpuDevice::describe`] says that AMX is slow.
 const REPORTED_AMX_SLOWNESS: f64 = 1.5;
-
-/// Whether a region is a session's: it holds nothing between runs.
-pub(super) fn is_transient(region: Region) -> bool {
-    matches!(region, Region::Arena | Region::Control)
-}
 
 /// A plan, ready to run.
 pub(super) struct Program {
@@ -200,20 +196,12 @@ impl Shared {
         self.programs.get(program.0).ok_or_else(|| Error::Device("no such program on this device".to_owned()))
     }
 
-    /// Region and offset of a buffer, `len` being the size that the caller has for it.
+    /// See [`placement::place`].
     pub fn place(&self, program: ProgramId, buffer: BufferId, len: usize) -> Result<(Region, usize)> {
-        let buffers = &self.program(program)?.plan.buffers;
-        let b = buffers.get(buffer.0 as usize).ok_or_else(|| Error::Device("no such buffer".to_owned()))?;
-        if b.slice.is_some() {
-            return Err(Error::Device(format!("{}: it is a part of another buffer", b.name)));
-        }
-        if len != b.bytes {
-            return Err(Error::Device(format!("{}: {len} bytes given, the buffer has {}", b.name, b.bytes)));
-        }
-        Ok((b.region, b.offset))
+        placement::place(&self.program(program)?.plan, buffer, len)
     }
 
-    /// The same of a tensor of the optimizer's state: at the parameter's offset.
+    /// See [`placement::optimizer_place`].
     pub fn optimizer_place(
         &self,
         program: ProgramId,
@@ -221,13 +209,7 @@ impl Shared {
         tensor: u8,
         len: usize,
     ) -> Result<(Region, usize)> {
-        let (region, offset) = self.place(program, param, len)?;
-        let plan = &self.program(program)?.plan;
-        if region != Region::Params || usize::from(tensor) >= plan.optimizer.len() {
-            let name = &plan.buffer(param).name;
-            return Err(Error::Device(format!("{name} has no tensor {tensor} of an optimizer")));
-        }
-        Ok((Region::Optimizer(tensor), offset))
+        placement::optimizer_place(&self.program(program)?.plan, param, tensor, len)
     }
 
     /// Bytes of a persistent region.
@@ -251,8 +233,7 @@ impl Shared {
             if self.programs.is_empty() {
                 *memory = Memory::zeroed(size)?;
             } else if memory.len() != size {
-                let text = "the persistent tensors of this plan are not those of the plans already loaded";
-                return Err(Error::Device(format!("{}: {text}", plan.name)));
+                return Err(placement::other_persistent(plan));
             }
         }
         Ok(())
@@ -291,32 +272,13 @@ fn broken() -> Error {
     Error::Device("a run has failed in the midst of this device's memory".to_owned())
 }
 
-fn persistent(region: Region) -> Result<()> {
-    match is_transient(region) {
-        false => Ok(()),
-        true => Err(Error::Device(format!("{region:?} is a session's, not the device's"))),
-    }
-}
-
-/// Refuses a plan that would touch memory outside of its buffers, or is compiled for another backend.
+/// Refuses a plan that cannot run here.
 fn check(plan: &Plan) -> Result<()> {
-    let refuse = |text: String| Err(Error::Device(format!("{}: {text}", plan.name)));
     if plan.optimizer.len() > OPTIMIZER_REGIONS {
-        return refuse(format!("no room for an optimizer of {} tensors a parameter", plan.optimizer.len()));
+        let (name, tensors) = (&plan.name, plan.optimizer.len());
+        return Err(Error::Device(format!(
+            "{name}: no room for an optimizer of {tensors} tensors a parameter"
+        )));
     }
-    let Backend { align, layouts, .. } = Backend::CPU;
-    if plan.layouts != layouts || !plan.align.is_multiple_of(align) {
-        return refuse("the plan is compiled for another backend".to_owned());
-    }
-    plan.check_memory().into_iter().next().map_or(Ok(()), refuse)
-}
-
-/// Whether a step writes what outlives the run.
-fn writes_persistent(plan: &Plan) -> bool {
-    plan.steps.iter().any(|step| {
-        let operands = step.operands();
-        let updated = step.inputs.iter().zip(&operands.inputs).filter(|(_, operand)| operand.updated);
-        let written = updated.map(|(&id, _)| id).chain(step.outputs.iter().copied());
-        written.into_iter().any(|id| !is_transient(plan.buffer(id).region))
-    })
+    placement::check(plan, &Backend::CPU)
 }

@@ -7,13 +7,14 @@ use resnetc_compiler::backend::Backend;
 use resnetc_compiler::plan::{BufferId, Plan, Region};
 
 use super::ctx::Ctx;
-use super::device::{CpuDevice, Program, is_transient};
+use super::device::{CpuDevice, Program};
 use super::memory::Memory;
 use super::step::dispatch::{Bases, Operands};
 use super::step::prepare;
 use super::threads::ThreadPool;
 use crate::device::{Choice, Device, Inputs, ProgramId, Session, run_at_once};
 use crate::error::{Error, Result};
+use crate::placement::is_transient;
 
 /// Arena, workspace and threads of its own, over a device's weights.
 pub struct CpuSession {

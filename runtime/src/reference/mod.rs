@@ -17,6 +17,8 @@ mod group_norm;
 mod loss;
 mod memory;
 mod norm;
+#[cfg(feature = "cuda-emulated")]
+pub(crate) mod once;
 mod pointwise;
 mod pool;
 mod product;

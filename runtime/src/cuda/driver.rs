@@ -1,0 +1,115 @@
+//! The seam between what a plan comes to and what carries it out: a GPU, or its emulation.
+
+use std::any::Any;
+use std::time::{Duration, Instant};
+
+use super::launch::{Call, Launch, Prepared, Task};
+use crate::error::Result;
+
+/// Memory of the driver, given back when it is dropped.
+pub struct Memory {
+    /// Its first byte; a multiple of 256.
+    pub address: u64,
+    /// Its size.
+    pub bytes: usize,
+    /// Whatever gives it back.
+    pub owner: Box<dyn Any + Send + Sync>,
+}
+
+/// What new memory holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fill {
+    /// Zeros.
+    Zeros,
+    /// Anything: whoever reads it has written it before.
+    Anything,
+}
+
+/// Calls that were recorded to be repeated at once: a CUDA graph.
+pub trait Recording: Send {
+    /// Hands the calls over once more, in order behind what was handed over before.
+    ///
+    /// # Errors
+    /// The driver's.
+    fn replay(&self) -> Result<()>;
+}
+
+/// Carries out calls in the order in which they are handed over; they may still be under way when a function returns.
+pub trait Driver: Send + Sync {
+    /// What it is, for reports: `cuda:0 (NVIDIA H100 80GB HBM3, cuDNN 9.13)`.
+    fn describe(&self) -> String;
+
+    /// Memory.
+    ///
+    /// # Errors
+    /// Where there is not that much.
+    fn allocate(&self, bytes: usize, fill: Fill) -> Result<Memory>;
+
+    /// Writes bytes, in order with calls; they are the caller's again on return.
+    ///
+    /// # Errors
+    /// Where the device has failed.
+    fn upload(&self, address: u64, bytes: &[u8]) -> Result<()>;
+
+    /// Reads bytes, after all calls.
+    ///
+    /// # Errors
+    /// Where the device has failed, in one of the calls before too.
+    fn download(&self, address: u64, bytes: &mut [u8]) -> Result<()>;
+
+    /// Copies bytes from one place of its memory to another, in order with calls.
+    ///
+    /// # Errors
+    /// Where the device has failed.
+    fn copy(&self, from: u64, to: u64, bytes: usize) -> Result<()>;
+
+    /// Whether a launch fits its kernel: name and kinds of arguments.
+    ///
+    /// # Errors
+    /// Says what does not fit.
+    fn check(&self, function: &str, signature: &str) -> Result<()>;
+
+    /// Makes a convolution ready; nothing where the driver has no way to compute all of its epilogue with it.
+    ///
+    /// # Errors
+    /// Where it has no way to compute the plain convolution either.
+    fn prepare(&self, task: &Task) -> Result<Option<Prepared>>;
+
+    /// Carries out calls.
+    ///
+    /// # Errors
+    /// Where one cannot be handed over.
+    fn play(&self, calls: &[Call<u64>]) -> Result<()>;
+
+    /// Records calls, without carrying them out.
+    ///
+    /// # Errors
+    /// Where one cannot be recorded.
+    fn record(&self, calls: &[Call<u64>]) -> Result<Box<dyn Recording>>;
+
+    /// Waits for all that was handed over.
+    ///
+    /// # Errors
+    /// Where something of it has failed.
+    fn wait(&self) -> Result<()>;
+
+    /// Carries out calls, waits for them, and tells the time that they took.
+    ///
+    /// # Errors
+    /// As [`Driver::play`] and [`Driver::wait`].
+    fn time(&self, calls: &[Call<u64>]) -> Result<Duration> {
+        self.wait()?;
+        let start = Instant::now();
+        self.play(calls)?;
+        self.wait()?;
+        Ok(start.elapsed())
+    }
+}
+
+/// Checks a launch, places or addresses.
+///
+/// # Errors
+/// As [`Driver::check`].
+pub fn check<A>(driver: &dyn Driver, launch: &Launch<A>) -> Result<()> {
+    driver.check(&launch.function, &launch.signature())
+}

@@ -1,0 +1,180 @@
+//! A driver without a GPU: kernels compiled for the CPU (`host.h`, `library.cpp`), convolutions by the reference.
+//!
+//! It shows that launches, arguments, sizes, offsets and arithmetic are right, whatever the order of threads and blocks; that
+//! barriers and alignment are; that memory is written before it is read (new memory begins as NaNs) and not outside of what was
+//! asked for (every piece lies between bytes that must not change). It does not show what only a GPU has: its memory model
+//! between blocks, engines of cuDNN, speed.
+
+mod convolve;
+mod library;
+mod memory;
+
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use resnetc_compiler::ir::types::DType;
+
+use super::driver::{Driver, Fill, Memory, Recording};
+use super::launch::{Call, Direction, Prepared, Task};
+use crate::error::{Error, Result};
+use library::Library;
+use memory::Piece;
+
+/// What the emulation can choose, where a GPU's driver would have its own ways.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Choices {
+    /// Orders threads and blocks.
+    pub seed: u64,
+    /// Whether convolutions take in what comes behind them, as some of cuDNN's engines do.
+    pub fuses: bool,
+}
+
+/// The emulated GPU.
+#[derive(Clone)]
+pub struct Emulated {
+    state: Arc<State>,
+}
+
+struct State {
+    library: Library,
+    choices: Choices,
+    tasks: Mutex<Vec<Task>>,
+    pieces: Mutex<Vec<Arc<Piece>>>,
+    /// Launches so far: each has an order of its own.
+    launches: AtomicU64,
+    name: String,
+}
+
+impl Emulated {
+    /// A GPU of the kernels in a library that `library.cpp` was compiled to.
+    ///
+    /// # Errors
+    /// Where the file is no such library.
+    pub fn open(library: &Path, choices: Choices) -> Result<Self> {
+        let state = State {
+            library: Library::open(library)?,
+            choices,
+            tasks: Mutex::default(),
+            pieces: Mutex::default(),
+            launches: AtomicU64::new(0),
+            name: format!("cuda emulated on the CPU (seed {})", choices.seed),
+        };
+        Ok(Emulated { state: Arc::new(state) })
+    }
+
+    /// Launches so far.
+    pub fn launches(&self) -> u64 {
+        self.state.launches.load(Ordering::Relaxed)
+    }
+
+    fn call(&self, call: &Call<u64>) -> Result<()> {
+        match call {
+            Call::Launch(launch) => {
+                let count = self.state.launches.fetch_add(1, Ordering::Relaxed);
+                self.state.library.launch(launch, self.state.choices.seed.wrapping_add(count))?;
+                self.check_pieces(&launch.function)
+            }
+            Call::Convolve(conv) => {
+                let task = self.tasks()?[conv.id];
+                memory::bytes_mut(conv.workspace, WORKSPACE).fill(0xff);
+                convolve::convolve(&task, conv)?;
+                self.check_pieces("a convolution")
+            }
+        }
+    }
+
+    fn tasks(&self) -> Result<std::sync::MutexGuard<'_, Vec<Task>>> {
+        self.state.tasks.lock().map_err(|_| broken())
+    }
+
+    /// Whether something was written outside of all memory.
+    fn check_pieces(&self, by: &str) -> Result<()> {
+        let mut pieces = self.state.pieces.lock().map_err(|_| broken())?;
+        pieces.retain(|piece| Arc::strong_count(piece) > 1);
+        match pieces.iter().all(|piece| piece.intact()) {
+            true => Ok(()),
+            false => Err(Error::Device(format!("cuda emulated: {by} has written outside of its memory"))),
+        }
+    }
+}
+
+/// Bytes that the emulated convolutions ask for, though they need none: they are spoiled, as a workspace is.
+const WORKSPACE: usize = 64;
+
+fn broken() -> Error {
+    Error::Device("cuda emulated: a thread has failed".to_owned())
+}
+
+impl Driver for Emulated {
+    fn describe(&self) -> String {
+        self.state.name.clone()
+    }
+
+    fn allocate(&self, bytes: usize, fill: Fill) -> Result<Memory> {
+        let piece = Arc::new(Piece::new(bytes, fill)?);
+        let address = piece.address();
+        self.state.pieces.lock().map_err(|_| broken())?.push(Arc::clone(&piece));
+        Ok(Memory { address, bytes, owner: Box::new(piece) })
+    }
+
+    fn upload(&self, address: u64, bytes: &[u8]) -> Result<()> {
+        memory::bytes_mut(address, bytes.len()).copy_from_slice(bytes);
+        Ok(())
+    }
+
+    fn download(&self, address: u64, bytes: &mut [u8]) -> Result<()> {
+        bytes.copy_from_slice(memory::bytes(address, bytes.len()));
+        Ok(())
+    }
+
+    fn copy(&self, from: u64, to: u64, bytes: usize) -> Result<()> {
+        memory::bytes_mut(to, bytes).copy_from_slice(memory::bytes(from, bytes));
+        Ok(())
+    }
+
+    fn check(&self, function: &str, signature: &str) -> Result<()> {
+        let known = self.state.library.signature(function);
+        match known.as_deref() {
+            Some(known) if known == signature => Ok(()),
+            Some(known) => Err(Error::Device(format!(
+                "cuda: the kernel {function} takes arguments {known}, it is given {signature}"
+            ))),
+            None => Err(Error::Device(format!("cuda: there is no kernel {function}"))),
+        }
+    }
+
+    fn prepare(&self, task: &Task) -> Result<Option<Prepared>> {
+        if task.has_epilogue() && !self.state.choices.fuses {
+            return Ok(None);
+        }
+        let mut tasks = self.tasks()?;
+        tasks.push(*task);
+        let result = if task.direction == Direction::BackwardFilter { DType::F32 } else { task.element };
+        Ok(Some(Prepared { id: tasks.len() - 1, workspace: WORKSPACE, result }))
+    }
+
+    fn play(&self, calls: &[Call<u64>]) -> Result<()> {
+        calls.iter().try_for_each(|call| self.call(call))
+    }
+
+    fn record(&self, calls: &[Call<u64>]) -> Result<Box<dyn Recording>> {
+        Ok(Box::new(Tape { driver: self.clone(), calls: calls.to_vec() }))
+    }
+
+    fn wait(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Calls, with the arguments that they had when they were recorded.
+struct Tape {
+    driver: Emulated,
+    calls: Vec<Call<u64>>,
+}
+
+impl Recording for Tape {
+    fn replay(&self) -> Result<()> {
+        self.driver.play(&self.calls)
+    }
+}

@@ -1,0 +1,175 @@
+//! Convolutions: what the driver multiplies, and what own kernels do before and behind it.
+//!
+//! A driver takes packed maps and weights of one element type. Where a network multiplies in a narrow type, its parameters lie
+//! there in that type too ([`Base::Narrow`]). A map that stays `f32` in such a network (one whose channels lie side by side with
+//! others', a pooled one, the logits) is rounded; where it is the result, factors are multiplied as `f32` that were rounded: TF32
+//! holds each of them whole, so that nothing more is lost, and the result is not rounded.
+
+use resnetc_compiler::ir::activation::Activation;
+use resnetc_compiler::ir::types::DType;
+use resnetc_compiler::plan::kernel::{Conv, ConvBackwardData, ConvBackwardFilter};
+use resnetc_compiler::plan::{ConvGeometry, Region};
+
+use super::activation;
+use super::channels::{copy, round};
+use super::elementwise::flat;
+use super::site::{Operand, Site};
+use crate::cuda::launch::{Arg, Base, Call, Convolve, Direction, Place, Prepared, Task};
+use crate::error::Result;
+
+/// `y = act(conv(x, weight) + bias + residual)`
+pub(super) fn forward(site: &mut Site<'_>, k: &Conv) -> Result<()> {
+    let (x, y) = (site.get("x")?, site.get("y")?);
+    let element = product_type(&k.geometry, &y);
+    let task = Task::plain(Direction::Forward, k.geometry, element, exact(&k.geometry, element));
+    let tail = Tail { bias: site.find("bias"), residual: site.find("residual"), act: k.epilogue.act };
+    let x = factor(site, &k.geometry, &x, element)?;
+    let weight = weight(site, &k.geometry, element)?;
+    product(site, task, [x.place, weight], &y, &tail)
+}
+
+/// `dx = conv^T(dy, weight) + residual`
+pub(super) fn backward_data(site: &mut Site<'_>, k: &ConvBackwardData) -> Result<()> {
+    let (dy, dx) = (site.get("dy")?, site.get("dx")?);
+    let element = product_type(&k.geometry, &dx);
+    let task = Task::plain(Direction::BackwardData, k.geometry, element, exact(&k.geometry, element));
+    let tail = Tail { bias: None, residual: site.find("residual"), act: None };
+    let dy = factor(site, &k.geometry, &dy, element)?;
+    let weight = weight(site, &k.geometry, element)?;
+    product(site, task, [dy.place, weight], &dx, &tail)
+}
+
+/// `dweight = x * dy`, summed over pixels and images.
+pub(super) fn backward_filter(site: &mut Site<'_>, k: &ConvBackwardFilter) -> Result<()> {
+    let (x, dy, dweight) = (site.get("x")?, site.get("dy")?, site.get("dweight")?);
+    let element = k.geometry.precision;
+    let x = factor(site, &k.geometry, &x, element)?;
+    let dy = factor(site, &k.geometry, &dy, element)?;
+    let task = Task::plain(Direction::BackwardFilter, k.geometry, element, false);
+    let prepared = prepare(site, &task)?.ok_or_else(|| site.fault("the driver has no such convolution"))?;
+    let workspace = site.scratch(prepared.workspace);
+    let wanted = flat(dweight);
+    let made =
+        if prepared.result == wanted.dtype { wanted } else { site.scratch_map(&wanted, prepared.result) };
+    let operands = [x.place, made.place, dy.place];
+    site.call(Call::Convolve(convolve(&prepared, operands, &Tail::default(), workspace)));
+    if made.place == wanted.place { Ok(()) } else { copy(site, &made, &wanted) }
+}
+
+/// What is computed behind a product.
+#[derive(Default)]
+struct Tail {
+    bias: Option<Operand>,
+    residual: Option<Operand>,
+    act: Option<Activation>,
+}
+
+impl Tail {
+    fn is_empty(&self) -> bool {
+        self.bias.is_none() && self.residual.is_none() && self.act.is_none()
+    }
+}
+
+/// The type that factors are multiplied in and the result `y` is stored in.
+fn product_type(g: &ConvGeometry, y: &Operand) -> DType {
+    if y.dtype == g.precision { g.precision } else { DType::F32 }
+}
+
+/// Whether factors are multiplied as `f32` that TF32 holds whole.
+fn exact(g: &ConvGeometry, element: DType) -> bool {
+    element == DType::F32 && g.precision != DType::F32
+}
+
+/// A map as the driver takes it: packed, rounded as the network multiplies, in the product's type.
+fn factor(site: &mut Site<'_>, g: &ConvGeometry, map: &Operand, element: DType) -> Result<Operand> {
+    let rounds = g.precision != DType::F32 && map.dtype == DType::F32;
+    if map.packed() && map.dtype == element && !(rounds && element == DType::F32) {
+        return Ok(*map);
+    }
+    let taken = site.scratch_map(map, element);
+    if rounds && element == DType::F32 {
+        round(site, g.precision, map, &taken)?;
+    } else {
+        copy(site, map, &taken)?;
+    }
+    Ok(taken)
+}
+
+/// The weight in the product's type.
+fn weight(site: &mut Site<'_>, g: &ConvGeometry, element: DType) -> Result<Place> {
+    let weight = site.get("weight")?;
+    if g.precision == DType::F32 {
+        return Ok(weight.place);
+    }
+    if element == g.precision && weight.place.base == Base::Region(Region::Params) {
+        return Ok(Place { base: Base::Narrow, offset: weight.place.offset / 2 });
+    }
+    Ok(factor(site, g, &flat(weight), element)?.place)
+}
+
+fn prepare(site: &Site<'_>, task: &Task) -> Result<Option<Prepared>> {
+    site.driver.prepare(task).map_err(|e| site.fault(&e.to_string()))
+}
+
+fn convolve(
+    prepared: &Prepared,
+    [x, weight, y]: [Place; 3],
+    tail: &Tail,
+    workspace: Place,
+) -> Convolve<Place> {
+    let place = |operand: Option<Operand>| operand.map(|operand| operand.place);
+    Convolve {
+        id: prepared.id,
+        x,
+        weight,
+        y,
+        bias: place(tail.bias),
+        residual: place(tail.residual),
+        workspace,
+    }
+}
+
+/// A product into a map, with what comes behind it: all at once where the driver can, else by a kernel of its own.
+fn product(
+    site: &mut Site<'_>,
+    task: Task,
+    [from, weight]: [Place; 2],
+    to: &Operand,
+    tail: &Tail,
+) -> Result<()> {
+    let operands = |to: Place| match task.direction {
+        Direction::BackwardData => [to, weight, from],
+        Direction::Forward | Direction::BackwardFilter => [from, weight, to],
+    };
+    let fits = to.packed() && to.dtype == task.element;
+    let (bias, residual) = (tail.bias.is_some(), tail.residual.is_some());
+    let whole = Task { bias, residual, act: tail.act, ..task };
+    if fits
+        && !tail.is_empty()
+        && let Some(prepared) = prepare(site, &whole)?
+    {
+        let workspace = site.scratch(prepared.workspace);
+        site.call(Call::Convolve(convolve(&prepared, operands(to.place), tail, workspace)));
+        return Ok(());
+    }
+    // What is added behind the product may lie where the result does.
+    let covers = tail.residual.is_some_and(|residual| residual.place == to.place);
+    let plain = if fits && !covers { *to } else { site.scratch_map(to, task.element) };
+    let prepared = prepare(site, &task)?.ok_or_else(|| site.fault("the driver has no such convolution"))?;
+    let workspace = site.scratch(prepared.workspace);
+    let call = convolve(&prepared, operands(plain.place), &Tail::default(), workspace);
+    site.call(Call::Convolve(call));
+    if tail.is_empty() && plain.place == to.place { Ok(()) } else { epilogue(site, &plain, to, tail) }
+}
+
+/// `to = act(from + bias + residual)`
+fn epilogue(site: &mut Site<'_>, from: &Operand, to: &Operand, tail: &Tail) -> Result<()> {
+    let maps: Vec<Operand> = [*from, *to].into_iter().chain(tail.residual).collect();
+    let lanes = site.lanes(to.channels, &maps);
+    let (rows, packs) = (to.numel / to.channels, to.channels / lanes);
+    let at = |operand: Option<Operand>| operand.map_or(Arg::Null, |operand| Arg::At(operand.place));
+    let mut args = vec![Arg::At(from.place), at(tail.bias), at(tail.residual), Arg::At(to.place)];
+    args.extend([site.count(rows)?, site.count(packs)?, site.count(to.pitch)?]);
+    args.extend(activation::arguments(tail.act));
+    site.launch_flat(site.entry("epilogue", to.dtype, lanes), rows * packs, args)
+}

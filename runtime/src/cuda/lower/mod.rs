@@ -1,0 +1,114 @@
+//! From a plan to calls: which kernels are launched for each step, on how many threads, with which arguments. What comes out does
+//! not know what carries it out.
+
+mod activation;
+mod channels;
+mod conv;
+mod drop;
+mod elementwise;
+mod group;
+mod loss;
+mod norm;
+mod pooling;
+mod product;
+mod site;
+mod update;
+
+use resnetc_compiler::ir::types::DType;
+use resnetc_compiler::plan::{Kernel, Plan};
+
+use super::driver::{self, Driver};
+use super::launch::{Arg, Base, Call, Launch, Place};
+use crate::error::{Error, Result};
+use site::Site;
+
+/// A plan as calls.
+pub struct Lowered {
+    /// Of each step.
+    pub steps: Vec<Vec<Call<Place>>>,
+    /// Bytes of scratch memory that its steps need; each has all of it.
+    pub scratch: usize,
+    /// The type that parameters are wanted in beside `f32`.
+    pub narrow: Option<DType>,
+}
+
+/// Lowers all steps of a plan that has been found sound.
+///
+/// # Errors
+/// Where a step is too large to be counted in 32 bits, or the driver cannot compute it.
+pub fn lower(plan: &Plan, driver: &dyn Driver) -> Result<Lowered> {
+    let mut lowered = Lowered { steps: Vec::new(), scratch: 0, narrow: None };
+    for step in &plan.steps {
+        let mut site = Site::new(plan, step, driver);
+        lower_step(&mut site, &step.kernel)?;
+        let (calls, scratch) = site.finish();
+        for call in &calls {
+            if let Call::Launch(launch) = call {
+                driver::check(driver, launch).map_err(|e| Error::Device(format!("{}: {e}", step.name)))?;
+            }
+        }
+        lowered.steps.push(calls);
+        lowered.scratch = lowered.scratch.max(scratch);
+    }
+    lowered.narrow = Some(plan.precision()).filter(|&precision| precision != DType::F32);
+    Ok(lowered)
+}
+
+/// The launch that makes the narrow parameters from the others.
+pub fn narrowing(plan: &Plan, to: DType) -> Launch<Place> {
+    const LANES: usize = 4;
+    let packs = plan.sizes.params / DType::F32.size() / LANES;
+    let at = |base| Arg::At(Place { base, offset: 0 });
+    let params = Base::Region(resnetc_compiler::plan::Region::Params);
+    let [packs, one, lanes] = [packs, 1, LANES].map(|size| Arg::Int(size as u32));
+    Launch {
+        function: format!("convert_f32_{to}x{LANES}"),
+        grid: [(plan.sizes.params / DType::F32.size() / LANES).div_ceil(site::THREADS).max(1) as u32, 1, 1],
+        block: [site::THREADS as u32, 1, 1],
+        shared: 0,
+        args: vec![at(params), at(Base::Narrow), packs, one, lanes, lanes],
+    }
+}
+
+fn lower_step(site: &mut Site<'_>, kernel: &Kernel) -> Result<()> {
+    match kernel {
+        Kernel::Conv(k) => conv::forward(site, k),
+        Kernel::ConvBackwardData(k) => conv::backward_data(site, k),
+        Kernel::ConvBackwardFilter(k) => conv::backward_filter(site, k),
+        Kernel::ChannelSum(k) => norm::channel_sum(site, k),
+        Kernel::BnStats(k) => norm::statistics(site, k),
+        Kernel::BnApply(k) => norm::apply(site, k),
+        Kernel::BnBackwardReduce(k) => norm::backward_reduce(site, k),
+        Kernel::BnBackwardApply(k) => norm::backward_apply(site, k),
+        Kernel::GroupStats(k) => group::statistics(site, k),
+        Kernel::GroupApply(k) => group::apply(site, k),
+        Kernel::GroupBackwardReduce(k) => group::backward_reduce(site, k),
+        Kernel::GroupBackwardApply(k) => group::backward_apply(site, k),
+        Kernel::Affine(k) => norm::affine(site, k),
+        Kernel::Activate(k) => elementwise::activate(site, k),
+        Kernel::ActivateBackward(k) => elementwise::activate_backward(site, k),
+        Kernel::Add(k) => elementwise::add(site, k),
+        Kernel::Mul(k) => product::mul(site, k),
+        Kernel::MulBackward(k) => product::mul_backward(site, k),
+        Kernel::ScaleShift(k) => elementwise::scale_shift(site, k),
+        Kernel::Drop(k) => drop::drop(site, k),
+        Kernel::MaxPool(k) => pooling::max(site, k),
+        Kernel::MaxPoolBackward(k) => pooling::max_backward(site, k),
+        Kernel::AvgPool(k) => pooling::avg(site, k),
+        Kernel::AvgPoolBackward(k) => pooling::avg_backward(site, k),
+        Kernel::GlobalAvgPool(k) => pooling::global_avg(site, k),
+        Kernel::GlobalAvgPoolBackward(k) => pooling::global_avg_backward(site, k),
+        Kernel::GlobalMaxPool(k) => pooling::global_max(site, k),
+        Kernel::GlobalMaxPoolBackward(k) => pooling::global_max_backward(site, k),
+        Kernel::BlurPool(k) => pooling::blurred(site, k),
+        Kernel::BlurPoolBackward(k) => pooling::blurred_backward(site, k),
+        Kernel::Concat(k) => channels::concat(site, k),
+        Kernel::ChannelSlice(k) => channels::slice(site, k),
+        Kernel::PadShortcut(k) => channels::pad_shortcut(site, k),
+        Kernel::PadShortcutBackward(k) => channels::pad_shortcut_backward(site, k),
+        Kernel::Softmax(k) => loss::softmax(site, k),
+        Kernel::CrossEntropy(k) => loss::cross_entropy(site, k),
+        Kernel::CrossEntropyBackward(k) => loss::cross_entropy_backward(site, k),
+        Kernel::Update(k) => update::update(site, k),
+    }
+}

@@ -1,0 +1,115 @@
+//! Batch normalisation, affine maps, sums over channels.
+
+use resnetc_compiler::ir::attrs::Epilogue;
+use resnetc_compiler::plan::kernel::{
+    Affine, BnApply, BnBackwardApply, BnBackwardReduce, BnStats, ChannelSum,
+};
+
+use super::activation;
+use super::site::{Columns, Operand, Site};
+use crate::cuda::launch::{Arg, Place};
+use crate::error::Result;
+
+pub(super) fn statistics(site: &mut Site<'_>, k: &BnStats) -> Result<()> {
+    let x = site.get("x")?;
+    let lanes = site.lanes(k.channels, &[x]);
+    let packs = k.channels / lanes;
+    let columns = Columns::of_rows(k.rows, packs);
+    let partial = site.scratch(columns.parts * 2 * k.channels * size_of::<f32>());
+    let (rows, pitch) = (site.count(k.rows)?, site.count(x.pitch)?);
+    let args = vec![Arg::At(x.place), Arg::At(partial), rows, site.count(packs)?, pitch];
+    site.launch_columns(site.entry("bn_stats", x.dtype, lanes), &columns, 2 * lanes, args)?;
+    let [running_mean, running_var] = [site.at("running_mean")?, site.at("running_var")?];
+    let [mean, rstd] = [site.at("mean")?, site.at("rstd")?];
+    let (parts, channels) = (site.count(columns.parts)?, site.count(k.channels)?);
+    let constants = [Arg::Float(k.eps), Arg::Float(k.momentum)];
+    let args =
+        [Arg::At(x.place), Arg::At(partial), parts, running_mean, running_var, mean, rstd, rows, channels];
+    let function = site.entry("bn_stats_finish", x.dtype, 1);
+    site.launch_flat(function, k.channels, args.into_iter().chain(constants).collect())
+}
+
+pub(super) fn apply(site: &mut Site<'_>, k: &BnApply) -> Result<()> {
+    let statistics = [site.at("mean")?, site.at("rstd")?];
+    scale(site, [k.rows, k.channels], statistics, k.epilogue)
+}
+
+pub(super) fn affine(site: &mut Site<'_>, k: &Affine) -> Result<()> {
+    scale(site, [k.rows, k.channels], [Arg::Null, Arg::Null], k.epilogue)
+}
+
+fn scale(
+    site: &mut Site<'_>,
+    [rows, channels]: [usize; 2],
+    statistics: [Arg<Place>; 2],
+    epilogue: Epilogue,
+) -> Result<()> {
+    let (x, y, residual) = (site.get("x")?, site.get("y")?, site.find("residual"));
+    let maps: Vec<Operand> = [x, y].into_iter().chain(residual).collect();
+    let lanes = site.lanes(channels, &maps);
+    let packs = channels / lanes;
+    let mut args = vec![Arg::At(x.place)];
+    args.extend(statistics);
+    args.extend([site.at("scale")?, site.at("shift")?, site.maybe("residual"), Arg::At(y.place)]);
+    args.extend([site.count(rows)?, site.count(packs)?, site.count(x.pitch)?, site.count(y.pitch)?]);
+    args.extend(activation::arguments(epilogue.act));
+    site.launch_flat(site.entry("bn_apply", x.dtype, lanes), rows * packs, args)
+}
+
+pub(super) fn backward_reduce(site: &mut Site<'_>, k: &BnBackwardReduce) -> Result<()> {
+    let (dy, x, y) = (site.get("dy")?, site.get("x")?, site.find("y"));
+    let maps: Vec<Operand> = [dy, x].into_iter().chain(y).collect();
+    let lanes = site.lanes(k.channels, &maps);
+    let packs = k.channels / lanes;
+    let columns = Columns::of_rows(k.rows, packs);
+    let partial = site.scratch(columns.parts * 2 * k.channels * size_of::<f32>());
+    let mut args = vec![Arg::At(dy.place), Arg::At(x.place), site.at("mean")?, site.at("rstd")?];
+    args.extend([site.maybe("scale"), site.maybe("shift"), site.maybe("y"), Arg::At(partial)]);
+    args.extend([site.count(k.rows)?, site.count(packs)?, site.count(x.pitch)?]);
+    args.extend(activation::arguments(k.epilogue.act));
+    site.launch_columns(site.entry("bn_backward_reduce", dy.dtype, lanes), &columns, 2 * lanes, args)?;
+    let sums = [site.get("dscale")?.place, site.get("dshift")?.place];
+    sum_parts(site, partial, columns.parts, k.channels, sums)
+}
+
+/// Adds up the partial sums `[parts][N][channels]`, each of the `N` to its own place.
+pub(super) fn sum_parts<const N: usize>(
+    site: &mut Site<'_>,
+    partial: Place,
+    parts: usize,
+    channels: usize,
+    sums: [Place; N],
+) -> Result<()> {
+    for (i, sum) in sums.into_iter().enumerate() {
+        let from = Place { offset: partial.offset + i * channels * size_of::<f32>(), ..partial };
+        let pitch = site.count(N * channels)?;
+        let args = vec![Arg::At(from), site.count(parts)?, pitch, Arg::At(sum), site.count(channels)?];
+        site.launch_flat("sum_parts".to_owned(), channels, args)?;
+    }
+    Ok(())
+}
+
+pub(super) fn backward_apply(site: &mut Site<'_>, k: &BnBackwardApply) -> Result<()> {
+    let (dy, x, dx) = (site.get("dy")?, site.get("x")?, site.get("dx")?);
+    let maps: Vec<Operand> = [dy, x, dx].into_iter().chain(site.find("y")).collect();
+    let lanes = site.lanes(k.channels, &maps);
+    let packs = k.channels / lanes;
+    let mut args = vec![Arg::At(dy.place), Arg::At(x.place), site.at("mean")?, site.at("rstd")?];
+    args.extend([site.at("scale")?, site.at("dscale")?, site.at("dshift")?, site.maybe("shift")]);
+    args.extend([site.maybe("y"), Arg::At(dx.place), site.maybe("dresidual")]);
+    args.extend([site.count(k.rows)?, site.count(packs)?, site.count(x.pitch)?]);
+    args.extend(activation::arguments(k.epilogue.act));
+    site.launch_flat(site.entry("bn_backward_apply", dy.dtype, lanes), k.rows * packs, args)
+}
+
+pub(super) fn channel_sum(site: &mut Site<'_>, k: &ChannelSum) -> Result<()> {
+    let dy = site.get("dy")?;
+    let lanes = site.lanes(k.channels, &[dy]);
+    let packs = k.channels / lanes;
+    let columns = Columns::of_rows(k.rows, packs);
+    let partial = site.scratch(columns.parts * k.channels * size_of::<f32>());
+    let args = vec![Arg::At(dy.place), Arg::At(partial), site.count(k.rows)?, site.count(packs)?];
+    site.launch_columns(site.entry("channel_sum", dy.dtype, lanes), &columns, lanes, args)?;
+    let db = site.get("db")?.place;
+    sum_parts(site, partial, columns.parts, k.channels, [db])
+}

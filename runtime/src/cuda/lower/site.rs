@@ -1,0 +1,221 @@
+//! A step on its way to calls: its operands by name, the calls so far, memory of its own.
+
+use resnetc_compiler::ir::types::DType;
+use resnetc_compiler::plan::{BufferId, Operands, Plan, Step};
+
+use crate::cuda::driver::Driver;
+use crate::cuda::launch::{Arg, Base, Call, Launch, Place};
+use crate::error::{Error, Result};
+
+/// Threads of a block, everywhere.
+pub(super) const THREADS: usize = 256;
+/// Bytes that a thread moves at once, where it can.
+const WIDE: usize = 16;
+/// Memory of a step begins at multiples of it, as buffers do.
+const ALIGN: usize = 256;
+/// Partial results of a sum over rows, at most: their sum has a thread per channel.
+const MAX_PARTS: usize = 256;
+/// Rows that a thread adds up at least.
+const ROWS_OF_A_THREAD: usize = 8;
+
+/// An operand.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Operand {
+    pub place: Place,
+    pub dtype: DType,
+    /// Elements from one pixel to the next.
+    pub pitch: usize,
+    /// Channels; all elements of a vector.
+    pub channels: usize,
+    pub numel: usize,
+}
+
+impl Operand {
+    /// Whether nothing lies between its pixels.
+    pub fn packed(&self) -> bool {
+        self.pitch == self.channels
+    }
+
+    /// Whether vectors of so many elements of its pixels are aligned.
+    fn aligned(&self, lanes: usize) -> bool {
+        let bytes = lanes * self.dtype.size();
+        self.place.offset.is_multiple_of(bytes) && self.pitch.is_multiple_of(lanes)
+    }
+}
+
+/// A step that calls are made for.
+pub(super) struct Site<'a> {
+    plan: &'a Plan,
+    step: &'a Step,
+    table: Operands,
+    pub driver: &'a dyn Driver,
+    calls: Vec<Call<Place>>,
+    /// Bytes of scratch memory handed out.
+    scratch: usize,
+}
+
+impl<'a> Site<'a> {
+    pub fn new(plan: &'a Plan, step: &'a Step, driver: &'a dyn Driver) -> Self {
+        Site { plan, step, table: step.operands(), driver, calls: Vec::new(), scratch: 0 }
+    }
+
+    /// The calls, and the scratch memory that they need.
+    pub fn finish(self) -> (Vec<Call<Place>>, usize) {
+        (self.calls, self.scratch)
+    }
+
+    fn operand(&self, id: BufferId) -> Operand {
+        let buffer = self.plan.buffer(id);
+        let numel = buffer.shape.numel().unwrap_or(0);
+        let channels = match buffer.shape.0.as_slice() {
+            [_, channels, ..] => *channels,
+            _ => numel,
+        };
+        let place = Place { base: Base::Region(buffer.region), offset: buffer.offset };
+        Operand { place, dtype: buffer.dtype, pitch: channels + self.plan.gap(id), channels, numel }
+    }
+
+    /// An operand that may be absent.
+    pub fn find(&self, name: &str) -> Option<Operand> {
+        let named = self.table.all().zip(self.step.buffers()).find(|(operand, _)| operand.name == name);
+        named.map(|(_, id)| self.operand(id))
+    }
+
+    /// An operand that is always there.
+    pub fn get(&self, name: &str) -> Result<Operand> {
+        self.find(name).ok_or_else(|| self.fault(&format!("its kernel has no operand `{name}`")))
+    }
+
+    /// All inputs, of kernels with any number of them.
+    pub fn inputs(&self) -> Vec<Operand> {
+        self.step.inputs.iter().map(|&id| self.operand(id)).collect()
+    }
+
+    /// An error of this step.
+    pub fn fault(&self, why: &str) -> Error {
+        Error::Device(format!("cuda: step {} ({}): {why}", self.step.name, self.step.kernel.name()))
+    }
+
+    /// A pointer to an operand.
+    pub fn at(&self, name: &str) -> Result<Arg<Place>> {
+        Ok(Arg::At(self.get(name)?.place))
+    }
+
+    /// A pointer to an operand; to nothing where it is absent.
+    pub fn maybe(&self, name: &str) -> Arg<Place> {
+        self.find(name).map_or(Arg::Null, |operand| Arg::At(operand.place))
+    }
+
+    /// A number of elements, rows or packs, which kernels count in 32 bits.
+    pub fn count(&self, count: usize) -> Result<Arg<Place>> {
+        // A loop's next index may lie a grid beyond the last, hence not all of them.
+        let fits = u32::try_from(count).ok().filter(|&count| count <= u32::MAX / 2);
+        let text = "it has too many elements: a smaller batch, or smaller images, are the way out";
+        fits.map(Arg::Int).ok_or_else(|| self.fault(text))
+    }
+
+    /// Memory for the step alone.
+    pub fn scratch(&mut self, bytes: usize) -> Place {
+        let offset = self.scratch;
+        self.scratch += bytes.next_multiple_of(ALIGN);
+        Place { base: Base::Scratch, offset }
+    }
+
+    /// Memory for a map, packed.
+    pub fn scratch_map(&mut self, like: &Operand, dtype: DType) -> Operand {
+        let place = self.scratch(like.numel * dtype.size());
+        Operand { place, dtype, pitch: like.channels, ..*like }
+    }
+
+    /// Elements that a thread takes at once of maps with so many channels, all of one type.
+    pub fn lanes(&self, channels: usize, maps: &[Operand]) -> usize {
+        let lanes = maps.first().map_or(1, |map| WIDE / map.dtype.size());
+        let fits = channels.is_multiple_of(lanes) && maps.iter().all(|map| map.aligned(lanes));
+        if fits { lanes } else { 1 }
+    }
+
+    /// The entry of a kernel for maps of a type.
+    pub fn entry(&self, kernel: &str, dtype: DType, lanes: usize) -> String {
+        format!("{kernel}_{dtype}x{lanes}")
+    }
+
+    /// Adds a call.
+    pub fn call(&mut self, call: Call<Place>) {
+        self.calls.push(call);
+    }
+
+    /// Adds a launch of a thread per item.
+    pub fn launch_flat(&mut self, function: String, items: usize, args: Vec<Arg<Place>>) -> Result<()> {
+        self.count(items)?;
+        let blocks = items.div_ceil(THREADS).max(1) as u32;
+        self.launch(function, [blocks, 1, 1], [THREADS as u32, 1, 1], 0, args);
+        Ok(())
+    }
+
+    /// Adds a launch with a block of threads for each of so many rows, which has a float of shared memory for each thread.
+    pub fn launch_rows(&mut self, function: String, grid: [usize; 2], args: Vec<Arg<Place>>) -> Result<()> {
+        let [x, y] = self.grid(grid)?;
+        let shared = THREADS * size_of::<f32>();
+        self.launch(function, [x, y, 1], [THREADS as u32, 1, 1], shared, args);
+        Ok(())
+    }
+
+    /// Adds a launch of blocks of packs of channels by rows, with so many words of shared memory for each thread.
+    pub fn launch_columns(
+        &mut self,
+        function: String,
+        columns: &Columns,
+        words: usize,
+        args: Vec<Arg<Place>>,
+    ) -> Result<()> {
+        let [x, y] = self.grid([columns.parts, columns.blocks])?;
+        let block = [columns.width as u32, (THREADS / columns.width) as u32, 1];
+        self.launch(function, [x, y, 1], block, THREADS * words * size_of::<f32>(), args);
+        Ok(())
+    }
+
+    fn grid(&self, [x, y]: [usize; 2]) -> Result<[u32; 2]> {
+        match (u32::try_from(x), u16::try_from(y)) {
+            (Ok(x), Ok(y)) if x <= u32::MAX / 2 => Ok([x, u32::from(y)]),
+            _ => Err(self.fault("it has more channels or rows than a launch has blocks")),
+        }
+    }
+
+    fn launch(
+        &mut self,
+        function: String,
+        grid: [u32; 3],
+        block: [u32; 3],
+        shared: usize,
+        args: Vec<Arg<Place>>,
+    ) {
+        let shared = shared as u32;
+        self.call(Call::Launch(Launch { function, grid, block, shared, args }));
+    }
+}
+
+/// How sums over the rows of a map are cut: the same on every GPU, so that they have the same bits.
+pub(super) struct Columns {
+    /// Packs of channels side by side in a block, a power of two.
+    pub width: usize,
+    /// Blocks side by side.
+    pub blocks: usize,
+    /// Blocks that share the rows.
+    pub parts: usize,
+}
+
+impl Columns {
+    /// Of all rows of a map.
+    pub fn of_rows(rows: usize, packs: usize) -> Self {
+        let whole = Self::of_parts(1, packs);
+        let in_flight = THREADS / whole.width;
+        let parts = rows.div_ceil(in_flight * ROWS_OF_A_THREAD);
+        Columns { parts: parts.clamp(1, (MAX_PARTS / whole.blocks).max(1)), ..whole }
+    }
+
+    /// Of so many parts with the same number of rows: images.
+    pub fn of_parts(parts: usize, packs: usize) -> Self {
+        let width = packs.next_power_of_two().min(32);
+        Columns { width, blocks: packs.div_ceil(width), parts }
+    }
+}
