@@ -2,6 +2,8 @@
 
 pub mod checkpoint;
 pub mod cpu;
+#[cfg(feature = "cudnn")]
+pub mod cuda;
 pub mod data;
 pub mod device;
 pub mod error;
