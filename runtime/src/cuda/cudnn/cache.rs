@@ -45,8 +45,8 @@ pub struct Key {
 pub struct Kept {
     /// The first is the one to take.
     pub plans: Vec<Stored>,
-    /// Whether the first was found to be the fastest, on such a GPU.
-    pub measured: bool,
+    /// Whether nothing is left to find out: the first was the fastest of all on such a GPU, or is the only one there can be.
+    pub settled: bool,
 }
 
 /// What was found.
@@ -66,7 +66,7 @@ struct File {
     format: u32,
     #[serde(flatten)]
     key: Key,
-    measured: bool,
+    settled: bool,
     /// Checksum of the plans: a kernel with one wrong bit must not run.
     sha256: String,
     plans: Vec<Stored>,
@@ -113,8 +113,8 @@ impl Cache {
             None => Found::Nothing,
             Some(plan) => {
                 // Where the fastest is forbidden, the next one is not known to be the fastest of the rest.
-                let measured = file.measured && Some(&plan.engine) == first.as_ref();
-                Found::Plans(Kept { plans, measured })
+                let settled = file.settled && Some(&plan.engine) == first.as_ref();
+                Found::Plans(Kept { plans, settled })
             }
         }
     }
@@ -126,9 +126,9 @@ impl Cache {
     pub fn save(&self, key: &Key, kept: &Kept) -> Result<()> {
         std::fs::create_dir_all(&self.folder)
             .map_err(|source| Error::Io { path: self.folder.clone(), source })?;
-        let Kept { plans, measured } = kept.clone();
+        let Kept { plans, settled } = kept.clone();
         let sha256 = digest(&plans);
-        let file = File { format: FORMAT, key: key.clone(), measured, sha256, plans };
+        let file = File { format: FORMAT, key: key.clone(), settled, sha256, plans };
         let path = self.path(key);
         let text = serde_json::to_string(&file)
             .map_err(|error| Error::Io { path: path.clone(), source: error.into() })?;
@@ -200,7 +200,7 @@ mod tests {
 
     fn kept() -> Kept {
         let plans = vec![stored(7, &[Note::Nondeterministic], 4096), stored(4, &[Note::RuntimeCompiled], 0)];
-        Kept { plans, measured: true }
+        Kept { plans, settled: true }
     }
 
     fn cache() -> (tempfile::TempDir, Cache) {
@@ -242,10 +242,10 @@ mod tests {
     fn rules_hold_for_what_was_kept() {
         let (_folder, cache) = cache();
         cache.save(&key(), &kept()).expect("writable");
-        let second = Found::Plans(Kept { plans: kept().plans[1..].to_vec(), measured: false });
+        let second = Found::Plans(Kept { plans: kept().plans[1..].to_vec(), settled: false });
         assert_eq!(cache.load(&key(), &Rules { deterministic: true, ..FREE }), second);
         assert_eq!(cache.load(&key(), &Rules { workspace: 100, ..FREE }), second);
-        cache.save(&key(), &Kept { plans: kept().plans[..1].to_vec(), measured: true }).expect("writable");
+        cache.save(&key(), &Kept { plans: kept().plans[..1].to_vec(), settled: true }).expect("writable");
         assert_eq!(cache.load(&key(), &Rules { workspace: 100, ..FREE }), Found::Nothing);
     }
 

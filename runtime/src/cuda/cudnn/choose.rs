@@ -65,6 +65,8 @@ pub struct Choice<P> {
     pub seconds: Vec<(usize, f64)>,
     /// What could not be made or run, by number, and why.
     pub refused: Vec<(usize, String)>,
+    /// Whether nothing is left to find out: each had its turn, or there is only one.
+    pub settled: bool,
 }
 
 impl<P> Choice<P> {
@@ -106,44 +108,43 @@ pub fn fastest<P>(
 ) -> Result<Choice<P>> {
     let mut best: Option<(usize, P, Option<f64>)> = None;
     let (mut seconds, mut refused) = (Vec::new(), Vec::new());
+    let mut settled = true;
     for index in 0..count {
         if best.is_some() && budget.left().is_zero() {
+            settled = false;
             break;
         }
-        let plan = match budget.spend(|| make(index)) {
-            Ok(plan) => plan,
+        let made = budget.spend(|| make(index));
+        let timed = made.and_then(|plan| {
+            // With one candidate there is nothing to find out.
+            if count == 1 || budget.left().is_zero() {
+                return Ok((plan, None));
+            }
+            let time = budget.spend(|| time(&plan)).and_then(sensible)?;
+            Ok((plan, Some(time)))
+        });
+        let (plan, measured) = match timed {
+            Ok(timed) => timed,
             Err(error) => {
                 refused.push((index, error.to_string()));
                 continue;
             }
         };
-        // With one candidate there is nothing to find out.
-        let measured = if count == 1 || budget.left().is_zero() {
-            None
-        } else {
-            match budget.spend(|| time(&plan)).and_then(sensible) {
-                Ok(time) => Some(time),
-                Err(error) => {
-                    refused.push((index, error.to_string()));
-                    continue;
-                }
-            }
-        };
+        settled &= count == 1 || measured.is_some();
         seconds.extend(measured.map(|time| (index, time)));
-        let better = match (&best, measured) {
-            (None, _) => true,
-            (Some((_, _, Some(before))), Some(time)) => time < *before,
-            (Some((_, _, None)), Some(_)) => true,
-            (Some(_), None) => false,
-        };
-        if better {
+        if best.as_ref().is_none_or(|(_, _, before)| is_faster(measured, *before)) {
             best = Some((index, plan, measured));
         }
     }
     match best {
-        Some((index, plan, _)) => Ok(Choice { plan, index, seconds, refused }),
+        Some((index, plan, _)) => Ok(Choice { plan, index, seconds, refused, settled }),
         None => Err(none(count, &refused)),
     }
+}
+
+/// Whether one is taken for another that was met before; what was not measured is as slow as can be.
+fn is_faster(time: Option<f64>, before: Option<f64>) -> bool {
+    time.is_some_and(|time| before.is_none_or(|before| time < before))
 }
 
 /// A time that can be compared.
@@ -196,6 +197,13 @@ mod tests {
         let choice = chosen(&[3.0, 1.0, 2.0], 100).expect("one of them");
         assert_eq!((choice.plan, choice.index, choice.time()), (1, 1, Some(1.0)));
         assert_eq!(choice.seconds, [(0, 3.0), (1, 1.0), (2, 2.0)]);
+        assert!(choice.settled);
+    }
+
+    #[test]
+    fn of_one_nothing_is_measured() {
+        let choice = chosen(&[3.0], 100).expect("the one");
+        assert_eq!((choice.plan, choice.time(), choice.settled), (0, None, true));
     }
 
     #[test]
@@ -214,16 +222,16 @@ mod tests {
     fn when_the_time_is_spent_nothing_more_is_tried() {
         // Two seconds for each: the third is not made.
         let choice = chosen(&[3.0, 2.0, 1.0], 4).expect("one of them");
-        assert_eq!((choice.plan, choice.seconds.len()), (1, 2));
+        assert_eq!((choice.plan, choice.seconds.len(), choice.settled), (1, 2, false));
         // The second is made, but there is no time to measure it.
         let choice = chosen(&[3.0, 2.0, 1.0], 3).expect("one of them");
-        assert_eq!((choice.plan, choice.seconds.len()), (0, 1));
+        assert_eq!((choice.plan, choice.seconds.len(), choice.settled), (0, 1, false));
     }
 
     #[test]
     fn without_time_the_first_that_can_be_made_is_taken() {
         let choice = chosen(&[-1.0, 2.0, 1.0], 0).expect("one of them");
-        assert_eq!((choice.plan, choice.time()), (1, None));
+        assert_eq!((choice.plan, choice.time(), choice.settled), (1, None, false));
     }
 
     #[test]

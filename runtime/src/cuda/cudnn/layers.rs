@@ -150,3 +150,71 @@ impl Finder<'_> {
         self.plan.steps.iter().filter(move |step| step.inputs.contains(&id))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use resnetc_compiler::backend::Backend;
+    use resnetc_compiler::ir::graph::Mode;
+    use resnetc_compiler::report::Target;
+    use resnetc_compiler::source::SourceMap;
+    use resnetc_compiler::spec::limits::Limits;
+    use resnetc_compiler::spec::load_builtin;
+
+    use super::*;
+
+    fn plan(name: &str, mode: Mode, precision: &str) -> Plan {
+        let set = [format!("train.precision={precision}")];
+        let spec = load_builtin(name, &set, Limits::default(), &mut SourceMap::default());
+        let spec = spec.expect("compiled in").expect("a right spec");
+        let target = Target { backend: Backend::CUDA, ..Target::new(mode, 8) };
+        resnetc_compiler::compile(&spec, &target).expect("a right network").plan
+    }
+
+    fn of(plan: &Plan, layers: &[Layer], name: &str) -> Vec<(Pattern, Element, Element)> {
+        let layer = layers.iter().find(|layer| plan.steps[layer.step].name == name);
+        let works = &layer.unwrap_or_else(|| panic!("no layer {name}")).works;
+        works.iter().map(|work| (work.pattern, work.input, work.output)).collect()
+    }
+
+    const HALVES: Types = Types { narrow: Element::F16, math: Math::Full };
+
+    #[test]
+    fn a_training_step_has_its_statistics_and_gradients_fused() {
+        let plan = plan("resnet20", Mode::Train, "bf16");
+        let layers = layers(&plan, HALVES);
+        let half = |pattern| (pattern, Element::F16, Element::F16);
+        let conv = of(&plan, &layers, "stage1.unit0.conv2");
+        let forward = [Pattern::Forward, Pattern::ForwardStats];
+        assert_eq!(conv[..2], forward.map(half));
+        assert_eq!(conv[2..], [half(Pattern::NormedForward { residual: false, stats: true })]);
+        let filter = of(&plan, &layers, "grad.stage1.unit0.conv2.weight");
+        assert_eq!(filter[0], (Pattern::BackwardFilter, Element::F16, Element::F32));
+        assert_eq!(filter[1], half(Pattern::BackwardFilter));
+        let gradients = layers
+            .iter()
+            .flat_map(|layer| &layer.works)
+            .filter(|work| matches!(work.pattern, Pattern::BackwardDataReluSums { .. }));
+        assert!(gradients.count() > 5, "each unit's second convolution, at least");
+    }
+
+    #[test]
+    fn inference_has_epilogues() {
+        let plan = plan("resnet20", Mode::Infer, "f32");
+        let layers = layers(&plan, HALVES);
+        assert_eq!(layers.len(), 20, "convolutions and the linear layer");
+        let act = Some(Activation::Relu);
+        let conv = of(&plan, &layers, "stage1.unit0.conv2");
+        let pattern = Pattern::ForwardEpilogue { bias: true, residual: true, act };
+        assert_eq!(conv, [(pattern, Element::F32, Element::F32)]);
+        assert!(distinct(&layers).len() < 15, "units repeat");
+    }
+
+    #[test]
+    fn slices_have_the_pitch_of_the_map_that_they_are_part_of() {
+        let plan = plan("densenet121", Mode::Train, "f32");
+        let works = distinct(&layers(&plan, HALVES));
+        let sliced = |work: &&Work| work.sizes.y.pitch > work.sizes.cout;
+        let work = works.iter().find(sliced).expect("a unit's results are slices of the stage's last");
+        assert_eq!((work.sizes.cout, work.sizes.y.pitch, work.sizes.y.align), (32, 256, 16));
+    }
+}

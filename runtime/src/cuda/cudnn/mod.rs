@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! Work           pattern, sizes, types                            work.rs
-//!   -> Graph     tensors and operations, as data                  graph.rs
+//!   -> Graph     tensors and operations, as data                  patterns.rs, graph.rs
 //!   -> Offer     engines that the heuristics name, by the rules   candidates.rs, engine.rs
 //!   -> Choice    the fastest of them, or the first                choose.rs
 //!   -> Plan      an engine ready to run; as text in a file        plan.rs, cache.rs
@@ -16,7 +16,7 @@
 //! The library has to be loaded before the first call here; where it is missing, cudarc panics. cuDNN itself needs NVRTC and
 //! cuBLASLt: without the first it offers no fusions (9.13), without the second it ends the process.
 //!
-//! What is unsafe lies in [`Descriptor`](descriptor), [`Handle`], the older calls, and where a plan is run.
+//! What is unsafe lies in the files of descriptors, of [`Handle`], of the older calls, and of plans.
 
 mod build;
 pub mod cache;
@@ -30,6 +30,7 @@ mod graph;
 pub mod handle;
 pub mod layers;
 mod legacy;
+mod patterns;
 pub mod plan;
 pub mod prepare;
 pub mod target;

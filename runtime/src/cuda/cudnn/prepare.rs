@@ -2,9 +2,9 @@
 //! them ahead of time.
 
 use super::cache::{Cache, Found, Kept, Key};
-use super::candidates::{Candidate, candidates};
-use super::choose::{Budget, fastest};
-use super::engine::Rules;
+use super::candidates::candidates;
+use super::choose::{Budget, Choice, fastest};
+use super::engine::{Rules, Source};
 use super::fault::version;
 use super::plan::{Plan, Stored};
 use super::target::Target;
@@ -12,7 +12,7 @@ use super::work::Work;
 use crate::error::{Error, Result};
 
 /// Times a run of a plan, in seconds.
-pub type Time<'t> = &'t mut dyn FnMut(&Plan) -> Result<f64>;
+pub type Time<'t, P = Plan> = &'t mut dyn FnMut(&P) -> Result<f64>;
 
 /// What works are prepared with.
 #[derive(Debug)]
@@ -85,7 +85,7 @@ impl Prepare<'_> {
                 false
             }
         });
-        kept.measured &= kept.plans.first().is_some_and(|plan| plan.engine == first);
+        kept.settled &= kept.plans.first().is_some_and(|plan| plan.engine == first);
         (!plans.is_empty()).then_some((kept, plans))
     }
 
@@ -97,29 +97,42 @@ impl Prepare<'_> {
     pub fn plan(&self, work: &Work, time: Option<Time<'_>>, budget: &mut Budget) -> Result<Prepared> {
         let key = self.key(work);
         let mut remarks = Vec::new();
-        let Some((kept, plans)) = self.kept(&key, &mut remarks) else {
-            return self.make(&key, time, budget, remarks);
-        };
-        let measured = kept.measured || budget.left().is_zero();
-        let (Some(time), false) = (time, measured) else {
-            let (seconds, plan) = (kept.plans[0].seconds, plans.into_iter().next());
-            let plan = plan.expect("at least one, as its text");
-            return Ok(Prepared { plan, seconds: seconds.filter(|_| kept.measured), kept: true, remarks });
-        };
+        // What one process took without measuring, another with time measures.
+        let open = |kept: &Kept| time.is_some() && !kept.settled && !budget.left().is_zero();
+        match self.kept(&key, &mut remarks) {
+            Some((kept, plans)) if !open(&kept) => {
+                let (seconds, plan) = (kept.plans[0].seconds, plans.into_iter().next());
+                let plan = plan.ok_or_else(|| Error::Device(format!("no plan is kept of {key}")))?;
+                Ok(Prepared { plan, seconds, kept: true, remarks })
+            }
+            Some((kept, plans)) if plans.len() > 1 => self.measure(&key, kept, plans, time, budget, remarks),
+            _ => self.make(&key, time, budget, remarks),
+        }
+    }
+
+    /// Of plans that were compiled ahead of time.
+    fn measure(
+        &self,
+        key: &Key,
+        kept: Kept,
+        plans: Vec<Plan>,
+        time: Option<Time<'_>>,
+        budget: &mut Budget,
+        mut remarks: Vec<String>,
+    ) -> Result<Prepared> {
         let mut plans: Vec<Option<Plan>> = plans.into_iter().map(Some).collect();
         let count = plans.len();
-        let taken = |index: usize| Error::Device(format!("plan {index} is asked for twice"));
-        let make = |index: usize| plans[index].take().ok_or_else(|| taken(index));
-        let choice = fastest(count, make, time, budget)?;
-        let seconds = choice.time();
+        let make = |index: usize| {
+            plans[index].take().ok_or_else(|| Error::Device(format!("plan {index} is asked for twice")))
+        };
+        let choice = choose_by(count, make, time, budget)?;
         let mut order = kept.plans;
         for (index, seconds) in &choice.seconds {
             order[*index].seconds = Some(*seconds);
         }
         order[..=choice.index].rotate_right(1);
-        // All of them had their turn, or the next process may find a faster one.
-        let measured = choice.seconds.len() + choice.refused.len() == count;
-        self.keep(&key, Kept { plans: order, measured }, &mut remarks);
+        let seconds = choice.time();
+        self.keep(key, Kept { plans: order, settled: choice.settled }, &mut remarks);
         Ok(Prepared { plan: choice.plan, seconds, kept: true, remarks })
     }
 
@@ -133,21 +146,15 @@ impl Prepare<'_> {
         let offer = candidates(self.target, &key.work, &self.rules)?;
         let ways = &offer.candidates;
         let make = |index: usize| ways[index].plan(self.target).map_err(Error::from);
-        let choice = match time {
-            Some(time) => fastest(ways.len(), make, time, budget),
-            // One is enough where nothing is measured.
-            None => first(ways.len(), make),
-        };
-        let choice = choice.map_err(|error| {
+        let choice = choose_by(ways.len(), make, time, budget).map_err(|error| {
             let reason = offer.reason.as_ref().map_or(String::new(), |reason| format!(": {reason}"));
             Error::Device(format!("{key}: {error}{reason}"))
         })?;
         let failed = choice.refused.iter().map(|(index, why)| format!("{}: {why}", ways[*index].engine));
         remarks.extend(failed);
         let seconds = choice.time();
-        let measured = choice.seconds.len() + choice.refused.len() == ways.len();
         match choice.plan.store(seconds) {
-            Ok(stored) => self.keep(key, Kept { plans: vec![stored], measured }, &mut remarks),
+            Ok(stored) => self.keep(key, Kept { plans: vec![stored], settled: choice.settled }, &mut remarks),
             Err(fault) => remarks.push(format!("the plan of {key} cannot be kept: {fault}")),
         }
         Ok(Prepared { plan: choice.plan, seconds, kept: false, remarks })
@@ -181,8 +188,11 @@ impl Prepare<'_> {
         compiled.offered = offer.offered;
         compiled.forbidden = offer.dropped.len();
         compiled.reason = offer.reason.map(|reason| reason.to_string());
-        for way in one_of_each(&offer.candidates) {
+        let mut settled = true;
+        let engines: Vec<Source> = offer.candidates.iter().map(|way| way.engine.source).collect();
+        for way in one_of_each(&engines).into_iter().map(|index| &offer.candidates[index]) {
             if compiled.plans.len() == most {
+                settled = false;
                 break;
             }
             match way.plan(self.target).and_then(|plan| plan.store(None)) {
@@ -191,24 +201,43 @@ impl Prepare<'_> {
             }
         }
         if let (Some(cache), false) = (self.cache, compiled.plans.is_empty()) {
-            cache.save(&key, &Kept { plans: compiled.plans.clone(), measured: false })?;
+            let settled = settled && compiled.plans.len() == 1;
+            cache.save(&key, &Kept { plans: compiled.plans.clone(), settled })?;
         }
         Ok(compiled)
     }
 }
 
-/// The first that can be made.
-fn first<P>(count: usize, make: impl FnMut(usize) -> Result<P>) -> Result<super::choose::Choice<P>> {
+/// The fastest, or the first that can be made where there is no way to measure.
+fn choose_by<P>(
+    count: usize,
+    make: impl FnMut(usize) -> Result<P>,
+    time: Option<Time<'_, P>>,
+    budget: &mut Budget,
+) -> Result<Choice<P>> {
     let mut never = |_: &P| Err(Error::Device("nothing is measured".into()));
-    fastest(count, make, &mut never, &mut Budget::none())
+    match time {
+        Some(time) => fastest(count, make, time, budget),
+        None => fastest(count, make, &mut never, &mut Budget::none()),
+    }
 }
 
-/// The best ways of each engine come first, then the others, in the heuristics' order.
-fn one_of_each(candidates: &[Candidate]) -> impl Iterator<Item = &Candidate> {
-    let is_first = |index: usize| {
-        let source = candidates[index].engine.source;
-        candidates[..index].iter().all(|earlier| earlier.engine.source != source)
-    };
-    let (first, later): (Vec<usize>, Vec<usize>) = (0..candidates.len()).partition(|&index| is_first(index));
-    first.into_iter().chain(later).map(|index| &candidates[index])
+/// Numbers of ways by their engines: the best way of each engine first, then the others, in the heuristics' order.
+fn one_of_each(engines: &[Source]) -> Vec<usize> {
+    let is_first = |&index: &usize| !engines[..index].contains(&engines[index]);
+    let (mut order, later): (Vec<usize>, Vec<usize>) = (0..engines.len()).partition(is_first);
+    order.extend(later);
+    order
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_engine_has_its_turn_before_one_has_two() {
+        let engines = [4, 4, 7, 4, 2, 7].map(Source::Graph);
+        assert_eq!(one_of_each(&engines), [0, 2, 4, 1, 3, 5]);
+        assert_eq!(one_of_each(&[]), [0; 0]);
+    }
 }
