@@ -1,5 +1,5 @@
 //! Which engines cuDNN has for the networks' convolutions, as a page: `cargo run -p resnetc-tests --features cudnn --example
-//! cudnn_engines -- DEVICE FOLDER`. The device need not be there: plans are made for its description, and kept in the folder. `scripts/cudnn-table`
+//! cudnn_engines -- DEVICE FOLDER [NETWORK...]`. The device need not be there: plans are made for its description, and kept in the folder. `scripts/cudnn-table`
 //! sets up the libraries and writes `docs/cudnn-engines.md`.
 
 use std::collections::BTreeMap;
@@ -15,7 +15,7 @@ use resnetc_compiler::spec::limits::Limits;
 use resnetc_compiler::spec::load_builtin;
 use resnetc_runtime::cuda::cudnn::{
     Cache, Compiled, Device, Element, Math, Note, Prepare, Rules, Source, Stored, Target, Types, Work,
-    distinct, layers, version,
+    candidates, distinct, layers, version,
 };
 
 /// The networks, with images per training step.
@@ -46,8 +46,10 @@ type Rows = BTreeMap<(String, String), [Option<Compiled>; 3]>;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [device, folder] = arguments.as_slice() else {
-        return Err("it takes the name of a device, as sm_90, and a folder for plans".into());
+    let [device, folder, only @ ..] = arguments.as_slice() else {
+        return Err(
+            "it takes the name of a device, as sm_90, a folder for plans, and networks [default: all]".into(),
+        );
     };
     let device = Device::named(device)?;
     let target = Target::described(device)?;
@@ -56,7 +58,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut page = Vec::new();
     head(&mut page, target.device())?;
     let mut tables = Vec::new();
-    for &(name, batch) in NETWORKS {
+    let taken = |name: &str| only.is_empty() || only.iter().any(|only| only == name);
+    for &(name, batch) in NETWORKS.iter().filter(|(name, _)| taken(name)) {
         let rows = network(&prepare, name, batch)?;
         tables.push((name, batch, rows));
     }
@@ -98,7 +101,13 @@ fn network(prepare: &Prepare<'_>, name: &str, batch: usize) -> Result<Rows, Box<
                 work.sizes
             );
             writeln!(std::io::stderr(), "{label}")?;
-            let compiled = prepare.compile(work, 1)?;
+            // Asked anew also where the plan is kept, which does not say what else was offered.
+            let offer = candidates(prepare.target, work, &RULES)?;
+            let compiled = Compiled {
+                offered: offer.offered,
+                forbidden: offer.dropped.len(),
+                ..prepare.compile(work, 1)?
+            };
             let widened = if work.output == work.input || index == 0 { "" } else { ", f32 out" };
             let row = (format!("{}{widened}", work.pattern.text()), work.sizes.to_string());
             rows.entry(row).or_default()[index] = Some(compiled);
@@ -212,11 +221,7 @@ fn cell(compiled: &Compiled) -> String {
     let offered: usize = compiled.offered.iter().sum();
     match compiled.plans.first() {
         Some(plan) => {
-            let ways = if compiled.kept {
-                String::new()
-            } else {
-                format!("; {} of {offered}", offered - compiled.forbidden)
-            };
+            let ways = format!("; {} of {offered}", offered - compiled.forbidden);
             let workspace =
                 if plan.workspace == 0 { String::new() } else { format!("; {} MiB", mib(plan.workspace)) };
             format!("{}{ways}{workspace}", number(plan))

@@ -137,8 +137,18 @@ impl Descriptor {
 
     /// One whole number.
     pub fn int(&self, attribute: Attribute) -> Result<i64> {
-        let mut value = [0i64];
-        match self.read(attribute, Kind::CUDNN_TYPE_INT64, &mut value)? {
+        self.one(attribute, Kind::CUDNN_TYPE_INT64, 0)
+    }
+
+    /// One member of an enumeration.
+    pub fn code(&self, attribute: Attribute, kind: Kind) -> Result<i32> {
+        self.one(attribute, kind, 0)
+    }
+
+    /// The element of an attribute that has one: cuDNN wants no more to be asked for.
+    fn one<T: Copy>(&self, attribute: Attribute, kind: Kind, empty: T) -> Result<T> {
+        let mut value = [empty];
+        match self.read(attribute, kind, &mut value)? {
             0 => Err(Fault::refused(format!("{}: it has none", self.unreadable(attribute)))),
             _ => Ok(value[0]),
         }
@@ -167,6 +177,11 @@ impl Descriptor {
     pub fn parts(&self, attribute: Attribute, kind: Type) -> Result<Vec<Arc<Descriptor>>> {
         let count = self.count(attribute, Kind::CUDNN_TYPE_BACKEND_DESCRIPTOR)?;
         self.fill(attribute, kind, count)
+    }
+
+    /// The same where cuDNN does not tell the count, which is `most` at most.
+    pub fn parts_up_to(&self, most: usize, attribute: Attribute, kind: Type) -> Result<Vec<Arc<Descriptor>>> {
+        self.fill(attribute, kind, most)
     }
 
     /// The one descriptor of an attribute that has always one.

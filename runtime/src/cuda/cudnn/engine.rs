@@ -135,6 +135,9 @@ const KNOBS: &[&str] = &[
     "swap_ab",
 ];
 
+/// An engine has fewer choices.
+const MOST_KNOBS: usize = 2 * KNOBS.len();
+
 /// What engines are taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rules {
@@ -153,8 +156,8 @@ impl Engine {
         let mut notes: Vec<Note> = behaviour.into_iter().map(Note::behaviour).collect();
         notes.extend(numerical.into_iter().map(Note::numerical));
         notes.dedup();
-        let choices =
-            config.parts(A::CUDNN_ATTR_ENGINECFG_KNOB_CHOICES, Type::CUDNN_BACKEND_KNOB_CHOICE_DESCRIPTOR)?;
+        let kind = Type::CUDNN_BACKEND_KNOB_CHOICE_DESCRIPTOR;
+        let choices = config.parts_up_to(MOST_KNOBS, A::CUDNN_ATTR_ENGINECFG_KNOB_CHOICES, kind)?;
         let knobs = choices.iter().map(|choice| knob(choice)).collect::<Result<_>>()?;
         let source = Source::Graph(engine.int(A::CUDNN_ATTR_ENGINE_GLOBAL_INDEX)?);
         Ok(Engine { source, knobs, notes })
@@ -180,8 +183,7 @@ impl Engine {
 }
 
 fn knob(choice: &Descriptor) -> Result<(String, i64)> {
-    let kind = choice.codes(A::CUDNN_ATTR_KNOB_CHOICE_KNOB_TYPE, Kind::CUDNN_TYPE_KNOB_TYPE)?;
-    let kind = kind.first().copied().unwrap_or(-1);
+    let kind = choice.code(A::CUDNN_ATTR_KNOB_CHOICE_KNOB_TYPE, Kind::CUDNN_TYPE_KNOB_TYPE)?;
     let name = usize::try_from(kind).ok().and_then(|index| KNOBS.get(index));
     let name = name.map_or_else(|| format!("knob_{kind}"), |name| (*name).to_owned());
     Ok((name, choice.int(A::CUDNN_ATTR_KNOB_CHOICE_KNOB_VALUE)?))
