@@ -13,20 +13,29 @@ use resnetc_compiler::report::{Dump, Target as Subject};
 use resnetc_compiler::source::SourceMap;
 use resnetc_compiler::spec::limits::Limits;
 use resnetc_compiler::spec::load_builtin;
+use resnetc_runtime::cuda::cudnn::library::{present, version, version_text};
 use resnetc_runtime::cuda::cudnn::{
     Cache, Compiled, Device, Element, Math, Note, Prepare, Rules, Source, Stored, Target, Types, Work,
-    candidates, distinct, layers, version,
+    candidates, distinct, layers,
 };
 
-/// The networks, with images per training step.
-const NETWORKS: &[(&str, usize)] = &[
-    ("resnet50", 256),
-    ("resnet18", 256),
-    ("resnet20", 128),
-    ("cifar_resnet18", 512),
-    ("resnext50_32x4d", 256),
-    ("densenet121", 256),
-    ("densenet_bc_100_k12", 64),
+/// A network, and what is asked of it.
+struct Network {
+    name: &'static str,
+    /// Images per training step.
+    batch: usize,
+    /// Of how many layers one is taken: in a DenseNet each has another width, and all fare alike.
+    every: usize,
+}
+
+const NETWORKS: &[Network] = &[
+    Network { name: "resnet50", batch: 256, every: 1 },
+    Network { name: "resnet18", batch: 256, every: 1 },
+    Network { name: "resnet20", batch: 128, every: 1 },
+    Network { name: "cifar_resnet18", batch: 512, every: 1 },
+    Network { name: "resnext50_32x4d", batch: 256, every: 1 },
+    Network { name: "densenet121", batch: 256, every: 15 },
+    Network { name: "densenet_bc_100_k12", batch: 64, every: 15 },
 ];
 
 /// How numbers are stored and multiplied: the spec's precision, and what stands for its bf16.
@@ -51,6 +60,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             "it takes the name of a device, as sm_90, a folder for plans, and networks [default: all]".into(),
         );
     };
+    present()?;
     let device = Device::named(device)?;
     let target = Target::described(device)?;
     let cache = Cache::in_folder(Path::new(folder));
@@ -59,20 +69,20 @@ fn main() -> Result<(), Box<dyn Error>> {
     head(&mut page, target.device())?;
     let mut tables = Vec::new();
     let taken = |name: &str| only.is_empty() || only.iter().any(|only| only == name);
-    for &(name, batch) in NETWORKS.iter().filter(|(name, _)| taken(name)) {
-        let rows = network(&prepare, name, batch)?;
-        tables.push((name, batch, rows));
+    for subject in NETWORKS.iter().filter(|subject| taken(subject.name)) {
+        tables.push((subject, network(&prepare, subject)?));
     }
     summary(&mut page, &tables)?;
-    for (name, batch, rows) in &tables {
-        table(&mut page, name, *batch, rows)?;
+    for (subject, rows) in &tables {
+        table(&mut page, subject, rows)?;
     }
     refusals(&mut page, &tables)?;
     Ok(std::io::stdout().write_all(&page)?)
 }
 
 /// The distinct works of a network's training step and inference.
-fn works(name: &str, batch: usize, types: usize) -> Result<Vec<Work>, Box<dyn Error>> {
+fn works(subject: &Network, types: usize) -> Result<Vec<Work>, Box<dyn Error>> {
+    let &Network { name, batch, every } = subject;
     let (precision, types) = TYPES[types];
     let set = [format!("train.precision={precision}")];
     let spec = load_builtin(name, &set, Limits::default(), &mut SourceMap::default());
@@ -80,21 +90,22 @@ fn works(name: &str, batch: usize, types: usize) -> Result<Vec<Work>, Box<dyn Er
     let spec = spec.map_err(|faults| format!("{name}: {faults:?}"))?;
     let mut all = Vec::new();
     for mode in [Mode::Train, Mode::Infer] {
-        let subject = Subject { mode, batch, backend: Backend::CUDA, dump: Dump::Never };
-        let compiled = resnetc_compiler::compile(&spec, &subject);
+        let target = Subject { mode, batch, backend: Backend::CUDA, dump: Dump::Never };
+        let compiled = resnetc_compiler::compile(&spec, &target);
         let compiled = compiled.map_err(|faults| format!("{name}: {faults:?}"))?;
-        all.extend(layers(&compiled.plan, types));
+        all.extend(layers(&compiled.plan, types).into_iter().step_by(every));
     }
     Ok(distinct(&all))
 }
 
-fn network(prepare: &Prepare<'_>, name: &str, batch: usize) -> Result<Rows, Box<dyn Error>> {
+fn network(prepare: &Prepare<'_>, subject: &Network) -> Result<Rows, Box<dyn Error>> {
     let mut rows = Rows::new();
     for (index, types) in NAMES.into_iter().enumerate() {
-        let works = works(name, batch, index)?;
+        let works = works(subject, index)?;
         for (number, work) in works.iter().enumerate() {
             let label = format!(
-                "{name} {types} {}/{}: {} {}",
+                "{} {types} {}/{}: {} {}",
+                subject.name,
                 number + 1,
                 works.len(),
                 work.pattern.text(),
@@ -117,8 +128,7 @@ fn network(prepare: &Prepare<'_>, name: &str, batch: usize) -> Result<Rows, Box<
 }
 
 fn head(page: &mut impl Write, device: &Device) -> std::io::Result<()> {
-    let version = version();
-    let version = format!("{}.{}.{}", version / 10000, version / 100 % 100, version % 100);
+    let version = version_text(version());
     write!(
         page,
         "# cuDNN's engines\n\n\
@@ -158,9 +168,9 @@ impl Count {
     }
 }
 
-fn summary(page: &mut impl Write, tables: &[(&str, usize, Rows)]) -> std::io::Result<()> {
+fn summary(page: &mut impl Write, tables: &[(&Network, Rows)]) -> std::io::Result<()> {
     let mut counts: BTreeMap<(&str, usize), Count> = BTreeMap::new();
-    for ((pattern, _), made) in tables.iter().flat_map(|(_, _, rows)| rows) {
+    for ((pattern, _), made) in tables.iter().flat_map(|(_, rows)| rows) {
         for (index, compiled) in made.iter().enumerate() {
             if let Some(compiled) = compiled {
                 counts.entry((pattern, index)).or_default().add(compiled);
@@ -197,8 +207,10 @@ fn mib(bytes: u64) -> String {
     if bytes == 0 { "0".into() } else { format!("{:.1}", bytes as f64 / f64::from(1 << 20)) }
 }
 
-fn table(page: &mut impl Write, name: &str, batch: usize, rows: &Rows) -> std::io::Result<()> {
-    writeln!(page, "## {name}, {batch} images\n")?;
+fn table(page: &mut impl Write, subject: &Network, rows: &Rows) -> std::io::Result<()> {
+    let Network { name, batch, every } = subject;
+    let part = if *every == 1 { String::new() } else { format!(", one of {every} layers") };
+    writeln!(page, "## {name}, {batch} images{part}\n")?;
     writeln!(
         page,
         "Number of the engine, `c` where its kernel is compiled when the plan is made; ways that the rules leave of those"
@@ -239,16 +251,16 @@ fn number(plan: &Stored) -> String {
     }
 }
 
-fn refusals(page: &mut impl Write, tables: &[(&str, usize, Rows)]) -> std::io::Result<()> {
+fn refusals(page: &mut impl Write, tables: &[(&Network, Rows)]) -> std::io::Result<()> {
     let mut reasons: BTreeMap<(String, String, String), Vec<String>> = BTreeMap::new();
-    for (name, _, rows) in tables {
+    for (subject, rows) in tables {
         for ((pattern, sizes), made) in rows {
             for (compiled, types) in made.iter().zip(NAMES) {
                 let Some(compiled) = compiled.as_ref().filter(|compiled| compiled.plans.is_empty()) else {
                     continue;
                 };
                 let key = (pattern.clone(), types.to_owned(), reason(compiled));
-                reasons.entry(key).or_default().push(format!("{name} {sizes}"));
+                reasons.entry(key).or_default().push(format!("{} {sizes}", subject.name));
             }
         }
     }

@@ -83,9 +83,3 @@ fn last_message() -> String {
     let text = CStr::from_bytes_until_nul(&bytes).unwrap_or_default().to_string_lossy();
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
-
-/// The library's version: 92800 is 9.28.0.
-pub fn version() -> usize {
-    // SAFETY: a function without arguments or conditions.
-    unsafe { sys::cudnnGetVersion() }
-}

@@ -11,13 +11,15 @@
 //!
 //! a plan of the compiler -> its works                             layers.rs
 //! a work -> its plan, by way of the kept ones                     prepare.rs
+//! a whole network's plans, ahead of time                          ahead.rs
 //! ```
 //!
-//! The library has to be loaded before the first call here; where it is missing, cudarc panics. cuDNN itself needs NVRTC and
+//! The library has to be there before the first call here ([`library::present`]); where it is missing, cudarc panics. cuDNN itself needs NVRTC and
 //! cuBLASLt: without the first it offers no fusions (9.13), without the second it ends the process.
 //!
 //! What is unsafe lies in the files of descriptors, of [`Handle`], of the older calls, and of plans.
 
+pub mod ahead;
 mod build;
 pub mod cache;
 pub mod candidates;
@@ -30,6 +32,7 @@ mod graph;
 pub mod handle;
 pub mod layers;
 mod legacy;
+pub mod library;
 mod patterns;
 pub mod plan;
 pub mod prepare;
@@ -41,9 +44,10 @@ pub use candidates::{Candidate, Offer, candidates};
 pub use choose::{Budget, Choice, choose};
 pub use device::Device;
 pub use engine::{Engine, Note, Rules, Source};
-pub use fault::{Fault, version};
+pub use fault::Fault;
 pub use handle::Handle;
 pub use layers::{Layer, Types, distinct, layers};
+pub use library::version;
 pub use plan::{Bound, Plan, Stored};
 pub use prepare::{Compiled, Prepare, Prepared};
 pub use target::Target;

@@ -5,7 +5,7 @@ use super::cache::{Cache, Found, Kept, Key};
 use super::candidates::candidates;
 use super::choose::{Budget, Choice, fastest};
 use super::engine::{Rules, Source};
-use super::fault::version;
+use super::library::version;
 use super::plan::{Plan, Stored};
 use super::target::Target;
 use super::work::Work;

@@ -6,8 +6,9 @@ use cudarc::cudnn::sys;
 
 use super::descriptor::{Attribute as A, Descriptor, Type, Value};
 use super::device::Device;
-use super::fault::{Fault, Result, version};
+use super::fault::{Fault, Result};
 use super::handle::Handle;
+use super::library::{version, version_text};
 
 /// The first version of cuDNN with descriptions of devices.
 const OLDEST: usize = 90800;
@@ -92,6 +93,6 @@ fn new_enough() -> Result<()> {
     if found >= OLDEST {
         return Ok(());
     }
-    let text = |version: usize| format!("{}.{}.{}", version / 10000, version / 100 % 100, version % 100);
-    Err(Fault::refused(format!("cuDNN {} is too old: {} or newer is needed", text(found), text(OLDEST))))
+    let [found, oldest] = [found, OLDEST].map(version_text);
+    Err(Fault::refused(format!("cuDNN {found} is too old: {oldest} or newer is needed")))
 }
