@@ -1,5 +1,6 @@
 //! The command line, as clap types. No meaning here: commands read these, nothing writes them.
 
+mod compile;
 mod measure;
 mod overrides;
 mod tools;
@@ -12,6 +13,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use resnetc_compiler::backend::Backend;
 use resnetc_compiler::datasets;
 
+pub use compile::CompileArgs;
 pub use measure::{BenchArgs, TuneArgs, WorkloadArgs};
 pub use overrides::Overrides;
 pub use tools::{DiffArgs, ExplainArgs, LintArgs, ListArgs, NewArgs, SchemaArgs, VerifyArgs};
@@ -53,6 +55,8 @@ pub enum Command {
     Bench(BenchArgs),
     /// Measure which algorithms are the fastest here, and keep that for later runs.
     Tune(TuneArgs),
+    /// Make a GPU's plans of convolutions ahead of time, without the GPU.
+    Compile(CompileArgs),
     /// Report all mistakes of specs; print nothing else.
     Check(CheckArgs),
     /// Compile every spec of a folder; check what each expects of itself.

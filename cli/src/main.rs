@@ -36,6 +36,7 @@ fn main() -> ExitCode {
         Command::Run(args) => cmd::run::run(args, &environment, &output),
         Command::Bench(args) => cmd::bench::bench(args, &environment, &output),
         Command::Tune(args) => cmd::tune::tune(args, &environment, &output),
+        Command::Compile(args) => cmd::compile::compile(args, &output),
         Command::Check(args) => cmd::check::check(args, &output),
         Command::Verify(args) => cmd::verify::verify(args, &output),
         Command::Explain(args) => cmd::explain::explain(args, &output),

@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod build;
 pub mod check;
+pub mod compile;
 pub mod data;
 pub mod diff;
 pub mod eval;

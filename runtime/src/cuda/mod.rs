@@ -8,6 +8,8 @@
 //! and the reference's convolutions. What makes calls does not know which of them it talks to, so that all but the card's own
 //! behaviour is tested on any machine.
 
+#[cfg(feature = "cudnn")]
+pub mod cudnn;
 pub mod device;
 pub mod driver;
 #[cfg(feature = "cuda-emulated")]

@@ -1,0 +1,247 @@
+//! Which of several ways is taken: measured where there is time, else the one that the heuristics name first.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use super::candidates::Candidate;
+use super::plan::Plan;
+use super::target::Target;
+use crate::error::{Error, Result};
+
+/// Time for measurements, shared by all works of a network.
+pub struct Budget {
+    left: Duration,
+    now: Box<dyn Fn() -> Duration>,
+}
+
+/// Seconds that measurements take in all where nobody says otherwise.
+pub const DEFAULT: Duration = Duration::from_secs(10);
+
+impl Budget {
+    /// So much by the clock.
+    pub fn new(time: Duration) -> Self {
+        let start = Instant::now();
+        Budget::by(time, move || start.elapsed())
+    }
+
+    /// So much by another clock: `now` says what has passed since some point.
+    pub fn by(time: Duration, now: impl Fn() -> Duration + 'static) -> Self {
+        Budget { left: time, now: Box::new(now) }
+    }
+
+    /// Nothing.
+    pub fn none() -> Self {
+        Budget::by(Duration::ZERO, || Duration::ZERO)
+    }
+
+    /// What is left.
+    pub fn left(&self) -> Duration {
+        self.left
+    }
+
+    /// Does something on this time.
+    fn spend<T>(&mut self, doing: impl FnOnce() -> T) -> T {
+        let before = (self.now)();
+        let done = doing();
+        self.left = self.left.saturating_sub((self.now)().saturating_sub(before));
+        done
+    }
+}
+
+impl fmt::Debug for Budget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} left", self.left)
+    }
+}
+
+/// What was taken, and why.
+#[derive(Debug)]
+pub struct Choice<P> {
+    /// The plan to run.
+    pub plan: P,
+    /// Its number among the candidates.
+    pub index: usize,
+    /// Measured seconds, by number; those that were not measured are missing.
+    pub seconds: Vec<(usize, f64)>,
+    /// What could not be made or run, by number, and why.
+    pub refused: Vec<(usize, String)>,
+    /// Whether nothing is left to find out: each had its turn, or there is only one.
+    pub settled: bool,
+}
+
+impl<P> Choice<P> {
+    /// Measured seconds of what was taken.
+    pub fn time(&self) -> Option<f64> {
+        self.seconds.iter().find(|(index, _)| *index == self.index).map(|(_, seconds)| *seconds)
+    }
+}
+
+/// Makes plans of candidates in their order and times them, as long as there is time; takes the fastest. The first that can be
+/// made is taken where none was timed. `time` answers with the seconds of a run.
+///
+/// # Errors
+/// Where none of them can be made; each reason is told.
+pub fn choose(
+    target: &Target<'_>,
+    candidates: &[Candidate],
+    time: &mut dyn FnMut(&Plan) -> Result<f64>,
+    budget: &mut Budget,
+) -> Result<Choice<Plan>> {
+    let make = |index: usize| candidates[index].plan(target).map_err(Error::from);
+    fastest(candidates.len(), make, time, budget)
+}
+
+/// The candidate whose engine has this text: one that a training is pinned to.
+pub fn pinned<'c>(candidates: &'c [Candidate], engine: &str) -> Option<&'c Candidate> {
+    candidates.iter().find(|candidate| candidate.engine.to_string() == engine)
+}
+
+/// See [`choose`]: of `count` plans, each made by its number. Among plans that are kept it chooses just the same.
+///
+/// # Errors
+/// As there.
+pub fn fastest<P>(
+    count: usize,
+    mut make: impl FnMut(usize) -> Result<P>,
+    time: &mut dyn FnMut(&P) -> Result<f64>,
+    budget: &mut Budget,
+) -> Result<Choice<P>> {
+    let mut best: Option<(usize, P, Option<f64>)> = None;
+    let (mut seconds, mut refused) = (Vec::new(), Vec::new());
+    let mut settled = true;
+    for index in 0..count {
+        if best.is_some() && budget.left().is_zero() {
+            settled = false;
+            break;
+        }
+        let made = budget.spend(|| make(index));
+        let timed = made.and_then(|plan| {
+            // With one candidate there is nothing to find out.
+            if count == 1 || budget.left().is_zero() {
+                return Ok((plan, None));
+            }
+            let time = budget.spend(|| time(&plan)).and_then(sensible)?;
+            Ok((plan, Some(time)))
+        });
+        let (plan, measured) = match timed {
+            Ok(timed) => timed,
+            Err(error) => {
+                refused.push((index, error.to_string()));
+                continue;
+            }
+        };
+        settled &= count == 1 || measured.is_some();
+        seconds.extend(measured.map(|time| (index, time)));
+        if best.as_ref().is_none_or(|(_, _, before)| is_faster(measured, *before)) {
+            best = Some((index, plan, measured));
+        }
+    }
+    match best {
+        Some((index, plan, _)) => Ok(Choice { plan, index, seconds, refused, settled }),
+        None => Err(none(count, &refused)),
+    }
+}
+
+/// Whether one is taken for another that was met before; what was not measured is as slow as can be.
+fn is_faster(time: Option<f64>, before: Option<f64>) -> bool {
+    time.is_some_and(|time| before.is_none_or(|before| time < before))
+}
+
+/// A time that can be compared.
+fn sensible(seconds: f64) -> Result<f64> {
+    if seconds.is_finite() && seconds > 0.0 {
+        return Ok(seconds);
+    }
+    Err(Error::Device(format!("a run that took {seconds} seconds was not timed")))
+}
+
+fn none(count: usize, refused: &[(usize, String)]) -> Error {
+    let mut reasons: Vec<&str> = refused.iter().map(|(_, reason)| reason.as_str()).collect();
+    reasons.dedup();
+    let reasons = if reasons.is_empty() { String::new() } else { format!(": {}", reasons.join("; ")) };
+    Error::Device(format!("none of the {count} ways that cuDNN offers can be taken{reasons}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::rc::Rc;
+
+    use super::*;
+
+    /// A clock that runs only when it is told to, and a budget by it.
+    fn clock(time: u64) -> (Rc<Cell<u64>>, Budget) {
+        let clock = Rc::new(Cell::new(0));
+        let now = Rc::clone(&clock);
+        let budget = Budget::by(Duration::from_secs(time), move || Duration::from_secs(now.get()));
+        (clock, budget)
+    }
+
+    /// Times of plans, each of which takes a second to make and one to measure.
+    fn chosen(times: &[f64], time: u64) -> Result<Choice<usize>> {
+        let (clock, mut budget) = clock(time);
+        let pass = || clock.set(clock.get() + 1);
+        let make = |index: usize| {
+            pass();
+            if times[index] < 0.0 { Err(Error::Device(format!("plan {index} fails"))) } else { Ok(index) }
+        };
+        let mut measure = |index: &usize| {
+            pass();
+            Ok(times[*index])
+        };
+        fastest(times.len(), make, &mut measure, &mut budget)
+    }
+
+    #[test]
+    fn the_fastest_is_taken() {
+        let choice = chosen(&[3.0, 1.0, 2.0], 100).expect("one of them");
+        assert_eq!((choice.plan, choice.index, choice.time()), (1, 1, Some(1.0)));
+        assert_eq!(choice.seconds, [(0, 3.0), (1, 1.0), (2, 2.0)]);
+        assert!(choice.settled);
+    }
+
+    #[test]
+    fn of_one_nothing_is_measured() {
+        let choice = chosen(&[3.0], 100).expect("the one");
+        assert_eq!((choice.plan, choice.time(), choice.settled), (0, None, true));
+    }
+
+    #[test]
+    fn what_cannot_be_made_or_timed_is_told() {
+        let choice = chosen(&[-1.0, f64::NAN, 2.0, 0.0], 100).expect("one of them");
+        assert_eq!((choice.plan, choice.time()), (2, Some(2.0)));
+        let refused: Vec<usize> = choice.refused.iter().map(|(index, _)| *index).collect();
+        assert_eq!(refused, [0, 1, 3]);
+        let error = chosen(&[-1.0, -1.0], 100).expect_err("none").to_string();
+        assert_eq!(error, "none of the 2 ways that cuDNN offers can be taken: plan 0 fails; plan 1 fails");
+        let error = chosen(&[], 100).expect_err("none").to_string();
+        assert_eq!(error, "none of the 0 ways that cuDNN offers can be taken");
+    }
+
+    #[test]
+    fn when_the_time_is_spent_nothing_more_is_tried() {
+        // Two seconds for each: the third is not made.
+        let choice = chosen(&[3.0, 2.0, 1.0], 4).expect("one of them");
+        assert_eq!((choice.plan, choice.seconds.len(), choice.settled), (1, 2, false));
+        // The second is made, but there is no time to measure it.
+        let choice = chosen(&[3.0, 2.0, 1.0], 3).expect("one of them");
+        assert_eq!((choice.plan, choice.seconds.len(), choice.settled), (0, 1, false));
+    }
+
+    #[test]
+    fn without_time_the_first_that_can_be_made_is_taken() {
+        let choice = chosen(&[-1.0, 2.0, 1.0], 0).expect("one of them");
+        assert_eq!((choice.plan, choice.time(), choice.settled), (1, None, false));
+    }
+
+    #[test]
+    fn time_is_shared() {
+        let (clock, mut budget) = clock(5);
+        let step = |seconds: u64| clock.set(clock.get() + seconds);
+        budget.spend(|| step(2));
+        step(100);
+        assert_eq!(budget.left(), Duration::from_secs(3), "what others did is not counted");
+        budget.spend(|| step(9));
+        assert_eq!(budget.left(), Duration::ZERO);
+    }
+}

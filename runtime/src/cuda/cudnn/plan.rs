@@ -1,0 +1,194 @@
+//! Plans: a work's engine, ready to run; as text, they outlive the process.
+
+use std::ffi::c_void;
+use std::sync::Arc;
+
+use cudarc::cudnn::sys;
+use serde::{Deserialize, Serialize};
+
+use super::descriptor::{Attribute as A, Descriptor, Type, Value};
+use super::engine::{Engine, Source};
+use super::fault::{Fault, Result, check};
+use super::graph::Graph;
+use super::handle::Handle;
+use super::legacy;
+use super::target::Target;
+use super::work::{Role, Work};
+
+/// An engine, ready to run.
+#[derive(Debug)]
+pub struct Plan {
+    engine: Engine,
+    workspace: u64,
+    how: How,
+    roles: Vec<i64>,
+}
+
+#[derive(Debug, Clone)]
+enum How {
+    Graph(Arc<Descriptor>),
+    Legacy(Arc<legacy::Call>),
+}
+
+/// A plan as it is kept.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Stored {
+    /// Which engine.
+    #[serde(flatten)]
+    pub engine: Engine,
+    /// Bytes that it needs besides the tensors.
+    pub workspace: u64,
+    /// Measured seconds of a run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<f64>,
+    /// cuDNN's text of it, with its kernel where one was compiled; legacy algorithms have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub json: Option<String>,
+}
+
+impl Plan {
+    pub(super) fn of_config(
+        target: &Target<'_>,
+        config: &Arc<Descriptor>,
+        engine: &Engine,
+        roles: &[i64],
+    ) -> Result<Self> {
+        let config = (A::CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, Value::Parts(std::slice::from_ref(config)));
+        let made = Descriptor::with(Type::CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR, &[target.plan(), config])?;
+        Plan::of_descriptor(made, engine, roles)
+    }
+
+    pub(super) fn of_legacy(algorithm: legacy::Algorithm, work: &Work, roles: &[i64]) -> Result<Self> {
+        let call = legacy::Call::new(algorithm, work)?;
+        let how = How::Legacy(Arc::new(call));
+        Ok(Plan { engine: algorithm.engine(), workspace: algorithm.workspace, how, roles: roles.to_vec() })
+    }
+
+    fn of_descriptor(made: Arc<Descriptor>, engine: &Engine, roles: &[i64]) -> Result<Self> {
+        let workspace = made.int(A::CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE)?;
+        let workspace = u64::try_from(workspace)
+            .map_err(|_| Fault::refused(format!("{engine} wants {workspace} bytes of workspace")))?;
+        Ok(Plan { engine: engine.clone(), workspace, how: How::Graph(made), roles: roles.to_vec() })
+    }
+
+    /// Which engine.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Bytes that it needs besides the tensors, at an address that is a multiple of 256.
+    pub fn workspace(&self) -> u64 {
+        self.workspace
+    }
+
+    /// As it is kept, with the measured seconds.
+    ///
+    /// # Errors
+    /// Where cuDNN does not write it.
+    pub fn store(&self, seconds: Option<f64>) -> Result<Stored> {
+        let json = match &self.how {
+            How::Graph(made) => Some(made.text(A::CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION)?),
+            How::Legacy(_) => None,
+        };
+        Ok(Stored { engine: self.engine.clone(), workspace: self.workspace, seconds, json })
+    }
+
+    /// From what was kept; nothing is compiled.
+    ///
+    /// # Errors
+    /// Where it is of another GPU, driver or version than cuDNN takes, or no such text.
+    pub fn restore(target: &Target<'_>, work: &Work, stored: &Stored) -> Result<Self> {
+        let roles = Graph::of(work)?.roles();
+        match (stored.engine.source, &stored.json) {
+            (Source::Legacy(number), _) => Plan::of_legacy(
+                legacy::Algorithm::restored(number, &stored.engine, stored.workspace),
+                work,
+                &roles,
+            ),
+            (Source::Graph(_), Some(json)) => {
+                let json = (A::CUDNN_ATTR_EXECUTION_PLAN_JSON_REPRESENTATION, Value::Text(json));
+                let made =
+                    Descriptor::with(Type::CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR, &[target.plan(), json])?;
+                Plan::of_descriptor(made, &stored.engine, &roles)
+            }
+            (Source::Graph(_), None) => {
+                Err(Fault::refused(format!("{} was kept without its text", stored.engine)))
+            }
+        }
+    }
+
+    /// Binds device memory to the plan's tensors, once for any number of runs.
+    ///
+    /// # Errors
+    /// Where a tensor has no address, or an address no tensor.
+    pub fn bind(&self, tensors: &[(Role, u64)], workspace: u64) -> Result<Bound> {
+        let mut found: Vec<i64> = tensors.iter().map(|&(role, _)| role as i64).collect();
+        let mut wanted = self.roles.clone();
+        found.sort_unstable();
+        wanted.sort_unstable();
+        if found != wanted {
+            return Err(Fault::refused(format!(
+                "memory is bound to the tensors {found:?}, the plan has {wanted:?}"
+            )));
+        }
+        let how = match &self.how {
+            How::Graph(plan) => Binding::Graph { plan: Arc::clone(plan), pack: pack(tensors, workspace)? },
+            How::Legacy(call) => {
+                Binding::Legacy { call: Arc::clone(call), tensors: tensors.to_vec(), workspace }
+            }
+        };
+        Ok(Bound { how, engine: self.engine.clone() })
+    }
+}
+
+fn pack(tensors: &[(Role, u64)], workspace: u64) -> Result<Arc<Descriptor>> {
+    let ids: Vec<i64> = tensors.iter().map(|&(role, _)| role as i64).collect();
+    let pointers: Vec<*mut c_void> = tensors.iter().map(|&(_, address)| address as *mut c_void).collect();
+    Descriptor::with(
+        Type::CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR,
+        &[
+            (A::CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, Value::Ints(&ids)),
+            (A::CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS, Value::Pointers(&pointers)),
+            (A::CUDNN_ATTR_VARIANT_PACK_WORKSPACE, Value::Pointers(&[workspace as *mut c_void])),
+        ],
+    )
+}
+
+/// A plan with its memory.
+#[derive(Debug)]
+pub struct Bound {
+    how: Binding,
+    engine: Engine,
+}
+
+#[derive(Debug)]
+enum Binding {
+    Graph { plan: Arc<Descriptor>, pack: Arc<Descriptor> },
+    Legacy { call: Arc<legacy::Call>, tensors: Vec<(Role, u64)>, workspace: u64 },
+}
+
+impl Bound {
+    /// Puts it onto the handle's stream; it has not run when this returns. A stream that is captured takes it up.
+    ///
+    /// # Errors
+    /// What cuDNN answers. That a kernel failed shows when the stream is next waited for.
+    ///
+    /// # Safety
+    /// The plan was made, or restored, for the handle's GPU. The addresses are of its memory; each tensor's is aligned as its
+    /// place in the work says and has room for all of it, the workspace is a multiple of 256 and as large as
+    /// [`Plan::workspace`]. All of it stays allocated until the stream is past the work, and nobody else uses it meanwhile in a way
+    /// that would be a race.
+    pub unsafe fn run(&self, handle: &Handle) -> Result<()> {
+        match &self.how {
+            Binding::Graph { plan, pack } => {
+                // SAFETY: handle and descriptors live and are final; the memory is as the caller promises.
+                let status = unsafe { sys::cudnnBackendExecute(handle.raw(), plan.raw(), pack.raw()) };
+                check(status, || format!("cannot run {}", self.engine))
+            }
+            Binding::Legacy { call, tensors, workspace } => {
+                // SAFETY: the memory is as the caller promises.
+                unsafe { call.run(handle, tensors, *workspace) }
+            }
+        }
+    }
+}

@@ -1,0 +1,283 @@
+//! Which engines cuDNN has for the networks' convolutions, as a page: `cargo run -p resnetc-tests --features cudnn --example
+//! cudnn_engines -- DEVICE FOLDER [NETWORK...]`. The device need not be there: plans are made for its description, and kept in the folder. `scripts/cudnn-table`
+//! sets up the libraries and writes `docs/cudnn-engines.md`.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::io::Write;
+use std::path::Path;
+
+use resnetc_compiler::backend::Backend;
+use resnetc_compiler::ir::graph::Mode;
+use resnetc_compiler::report::{Dump, Target as Subject};
+use resnetc_compiler::source::SourceMap;
+use resnetc_compiler::spec::limits::Limits;
+use resnetc_compiler::spec::load_builtin;
+use resnetc_runtime::cuda::cudnn::library::{present, version, version_text};
+use resnetc_runtime::cuda::cudnn::{
+    Cache, Compiled, Device, Element, Math, Note, Prepare, Rules, Source, Stored, Target, Types, Work,
+    candidates, distinct, layers,
+};
+
+/// A network, and what is asked of it.
+struct Network {
+    name: &'static str,
+    /// Images per training step.
+    batch: usize,
+    /// Of how many layers one is taken: in a DenseNet each has another width, and all fare alike.
+    every: usize,
+}
+
+const NETWORKS: &[Network] = &[
+    Network { name: "resnet50", batch: 256, every: 1 },
+    Network { name: "resnet18", batch: 256, every: 1 },
+    Network { name: "resnet20", batch: 128, every: 1 },
+    Network { name: "cifar_resnet18", batch: 512, every: 1 },
+    Network { name: "resnext50_32x4d", batch: 256, every: 1 },
+    Network { name: "densenet121", batch: 256, every: 15 },
+    Network { name: "densenet_bc_100_k12", batch: 64, every: 15 },
+];
+
+/// How numbers are stored and multiplied: the spec's precision, and what stands for its bf16.
+const TYPES: &[(&str, Types)] = &[
+    ("f32", Types { narrow: Element::Bf16, math: Math::Full }),
+    ("bf16", Types { narrow: Element::Bf16, math: Math::Full }),
+    ("bf16", Types { narrow: Element::F16, math: Math::Full }),
+];
+
+/// The names of [`TYPES`].
+const NAMES: [&str; 3] = ["f32", "bf16", "fp16"];
+
+const RULES: Rules = Rules { deterministic: false, workspace: 1 << 30 };
+
+/// A pattern on sizes, with what was made of it by type.
+type Rows = BTreeMap<(String, String), [Option<Compiled>; 3]>;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [device, folder, only @ ..] = arguments.as_slice() else {
+        return Err(
+            "it takes the name of a device, as sm_90, a folder for plans, and networks [default: all]".into(),
+        );
+    };
+    present()?;
+    let device = Device::named(device)?;
+    let target = Target::described(device)?;
+    let cache = Cache::in_folder(Path::new(folder));
+    let prepare = Prepare { target: &target, rules: RULES, cache: Some(&cache) };
+    let mut page = Vec::new();
+    head(&mut page, target.device())?;
+    let mut tables = Vec::new();
+    let taken = |name: &str| only.is_empty() || only.iter().any(|only| only == name);
+    for subject in NETWORKS.iter().filter(|subject| taken(subject.name)) {
+        tables.push((subject, network(&prepare, subject)?));
+    }
+    summary(&mut page, &tables)?;
+    for (subject, rows) in &tables {
+        table(&mut page, subject, rows)?;
+    }
+    refusals(&mut page, &tables)?;
+    Ok(std::io::stdout().write_all(&page)?)
+}
+
+/// The distinct works of a network's training step and inference.
+fn works(subject: &Network, types: usize) -> Result<Vec<Work>, Box<dyn Error>> {
+    let &Network { name, batch, every } = subject;
+    let (precision, types) = TYPES[types];
+    let set = [format!("train.precision={precision}")];
+    let spec = load_builtin(name, &set, Limits::default(), &mut SourceMap::default());
+    let spec = spec.ok_or_else(|| format!("no network is called {name}"))?;
+    let spec = spec.map_err(|faults| format!("{name}: {faults:?}"))?;
+    let mut all = Vec::new();
+    for mode in [Mode::Train, Mode::Infer] {
+        let target = Subject { mode, batch, backend: Backend::CUDA, dump: Dump::Never };
+        let compiled = resnetc_compiler::compile(&spec, &target);
+        let compiled = compiled.map_err(|faults| format!("{name}: {faults:?}"))?;
+        all.extend(layers(&compiled.plan, types).into_iter().step_by(every));
+    }
+    Ok(distinct(&all))
+}
+
+fn network(prepare: &Prepare<'_>, subject: &Network) -> Result<Rows, Box<dyn Error>> {
+    let mut rows = Rows::new();
+    for (index, types) in NAMES.into_iter().enumerate() {
+        let works = works(subject, index)?;
+        for (number, work) in works.iter().enumerate() {
+            let label = format!(
+                "{} {types} {}/{}: {} {}",
+                subject.name,
+                number + 1,
+                works.len(),
+                work.pattern.text(),
+                work.sizes
+            );
+            writeln!(std::io::stderr(), "{label}")?;
+            // Asked anew also where the plan is kept, which does not say what else was offered.
+            let offer = candidates(prepare.target, work, &RULES)?;
+            let compiled = Compiled {
+                offered: offer.offered,
+                forbidden: offer.dropped.len(),
+                ..prepare.compile(work, 1)?
+            };
+            let widened = if work.output == work.input || index == 0 { "" } else { ", f32 out" };
+            let row = (format!("{}{widened}", work.pattern.text()), work.sizes.to_string());
+            rows.entry(row).or_default()[index] = Some(compiled);
+        }
+    }
+    Ok(rows)
+}
+
+fn head(page: &mut impl Write, device: &Device) -> std::io::Result<()> {
+    let version = version_text(version());
+    write!(
+        page,
+        "# cuDNN's engines\n\n\
+         Which engine of cuDNN {version} the convolutions of some networks get on an {} ({}), and what can be fused with them. Written by \
+         `scripts/cudnn-table`, without a GPU: the plans are made, with their kernels compiled, for a description of the GPU that was \
+         written by hand. **None of them has run**, and the first choice of cuDNN's heuristics is not the fastest for sure: on a GPU the \
+         choice is measured.\n\n\
+         `f32` means f32: engines that multiply as TF32 are left out. Engines may need {} MiB of workspace. \
+         The older calls, for what has no engine here, can only be asked on a GPU.\n\n",
+        device.name(),
+        device.key(),
+        RULES.workspace >> 20,
+    )
+}
+
+/// Counts of one pattern in one type.
+#[derive(Default)]
+struct Count {
+    works: usize,
+    library: usize,
+    compiled: usize,
+    native: usize,
+    racy: usize,
+    workspace: u64,
+}
+
+impl Count {
+    fn add(&mut self, compiled: &Compiled) {
+        self.works += 1;
+        let Some(plan) = compiled.plans.first() else { return };
+        let has = |note| usize::from(plan.engine.has(note));
+        self.compiled += has(Note::RuntimeCompiled);
+        self.library += 1 - has(Note::RuntimeCompiled);
+        self.native += has(Note::NativeGraph);
+        self.racy += has(Note::Nondeterministic);
+        self.workspace = self.workspace.max(plan.workspace);
+    }
+}
+
+fn summary(page: &mut impl Write, tables: &[(&Network, Rows)]) -> std::io::Result<()> {
+    let mut counts: BTreeMap<(&str, usize), Count> = BTreeMap::new();
+    for ((pattern, _), made) in tables.iter().flat_map(|(_, rows)| rows) {
+        for (index, compiled) in made.iter().enumerate() {
+            if let Some(compiled) = compiled {
+                counts.entry((pattern, index)).or_default().add(compiled);
+            }
+        }
+    }
+    writeln!(page, "## All networks\n")?;
+    writeln!(
+        page,
+        "Layers, each size once a network; of their first plans: where the kernel comes from, whether it can be made a"
+    )?;
+    writeln!(
+        page,
+        "CUDA graph without capture, whether it gives other bits each time, the most workspace.\n"
+    )?;
+    writeln!(
+        page,
+        "| pattern | type | layers | in the library | compiled | no plan | native graph | nondeterministic | MiB |"
+    )?;
+    writeln!(page, "|---|---|--:|--:|--:|--:|--:|--:|--:|")?;
+    for ((pattern, index), count) in &counts {
+        let Count { works, library, compiled, native, racy, workspace } = count;
+        let none = works - library - compiled;
+        let (name, workspace) = (NAMES[*index], mib(*workspace));
+        writeln!(
+            page,
+            "| {pattern} | {name} | {works} | {library} | {compiled} | {none} | {native} | {racy} | {workspace} |"
+        )?;
+    }
+    writeln!(page)
+}
+
+fn mib(bytes: u64) -> String {
+    if bytes == 0 { "0".into() } else { format!("{:.1}", bytes as f64 / f64::from(1 << 20)) }
+}
+
+fn table(page: &mut impl Write, subject: &Network, rows: &Rows) -> std::io::Result<()> {
+    let Network { name, batch, every } = subject;
+    let part = if *every == 1 { String::new() } else { format!(", one of {every} layers") };
+    writeln!(page, "## {name}, {batch} images{part}\n")?;
+    writeln!(
+        page,
+        "Number of the engine, `c` where its kernel is compiled when the plan is made; ways that the rules leave of those"
+    )?;
+    writeln!(page, "offered; MiB of workspace.\n")?;
+    writeln!(page, "| pattern | layer | f32 | bf16 | fp16 |\n|---|---|---|---|---|")?;
+    let suffix = format!(", n {batch}");
+    for ((pattern, sizes), made) in rows {
+        let sizes = sizes.strip_suffix(&suffix).unwrap_or(sizes);
+        write!(page, "| {pattern} | {sizes} |")?;
+        for compiled in made {
+            write!(page, " {} |", compiled.as_ref().map_or(String::new(), cell))?;
+        }
+        writeln!(page)?;
+    }
+    writeln!(page)
+}
+
+fn cell(compiled: &Compiled) -> String {
+    let offered: usize = compiled.offered.iter().sum();
+    match compiled.plans.first() {
+        Some(plan) => {
+            let ways = format!("; {} of {offered}", offered - compiled.forbidden);
+            let workspace =
+                if plan.workspace == 0 { String::new() } else { format!("; {} MiB", mib(plan.workspace)) };
+            format!("{}{ways}{workspace}", number(plan))
+        }
+        None if offered == 0 => "none offered".into(),
+        None => format!("none of {offered}"),
+    }
+}
+
+fn number(plan: &Stored) -> String {
+    let compiled = if plan.engine.has(Note::RuntimeCompiled) { "c" } else { "" };
+    match plan.engine.source {
+        Source::Graph(index) => format!("{index}{compiled}"),
+        Source::Legacy(number) => format!("legacy {number}"),
+    }
+}
+
+fn refusals(page: &mut impl Write, tables: &[(&Network, Rows)]) -> std::io::Result<()> {
+    let mut reasons: BTreeMap<(String, String, String), Vec<String>> = BTreeMap::new();
+    for (subject, rows) in tables {
+        for ((pattern, sizes), made) in rows {
+            for (compiled, types) in made.iter().zip(NAMES) {
+                let Some(compiled) = compiled.as_ref().filter(|compiled| compiled.plans.is_empty()) else {
+                    continue;
+                };
+                let key = (pattern.clone(), types.to_owned(), reason(compiled));
+                reasons.entry(key).or_default().push(format!("{} {sizes}", subject.name));
+            }
+        }
+    }
+    writeln!(page, "## Without a plan\n")?;
+    for ((pattern, types, reason), layers) in &reasons {
+        writeln!(page, "- {pattern}, {types}: {reason}. {} layers, as {}", layers.len(), layers[0])?;
+    }
+    Ok(())
+}
+
+fn reason(compiled: &Compiled) -> String {
+    let failed: Vec<String> =
+        compiled.failed.iter().map(|(engine, why)| format!("{engine}: {why}")).collect();
+    match (&compiled.reason, failed.is_empty(), compiled.forbidden) {
+        (_, false, _) => failed.join("; "),
+        (Some(reason), true, _) => reason.clone(),
+        (None, true, 0) => "the heuristics offer nothing".into(),
+        (None, true, forbidden) => format!("all {forbidden} that are offered are against the rules"),
+    }
+}
