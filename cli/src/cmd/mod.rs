@@ -4,6 +4,7 @@ pub mod bench;
 pub mod build;
 pub mod check;
 pub mod data;
+pub mod devices;
 pub mod diff;
 pub mod eval;
 pub mod explain;
