@@ -6,6 +6,7 @@
 #[cfg(all(feature = "cuda", not(target_os = "linux")))]
 compile_error!("the feature `cuda` finds CUDA's libraries as Linux does: build without it elsewhere");
 
+pub mod cubins;
 pub mod found;
 #[cfg(feature = "cuda")]
 mod gpus;
