@@ -39,9 +39,11 @@ pub fn load(search: &Search) -> Result<Loaded> {
 fn load_all(search: &Search) -> Result<Loaded> {
     let mut libraries = Vec::new();
     let (driver, found) = find(&DRIVER, search)?;
-    start(&driver, &found)?;
-    libraries.push(found.clone());
+    let started = start(&driver, &found);
+    // A driver that was asked to start is not unloaded, whatever it answered.
     driver.keep();
+    started?;
+    libraries.push(found);
     for entry in BETWEEN {
         match find(&entry, search) {
             Ok((handle, found)) => {
