@@ -3,6 +3,7 @@
 #![cfg(all(feature = "cuda", target_os = "linux"))]
 
 #[path = "../common/mod.rs"]
+#[allow(dead_code, reason = "not every suite needs all of it")]
 mod common;
 
 use std::path::{Path, PathBuf};

@@ -165,7 +165,7 @@ fn open_if_there(entry: &Entry, name: &Path) -> Result<Option<Handle>> {
 
 /// A loaded library with its file and version.
 fn described(entry: &Entry, handle: Handle) -> Result<(Handle, Library)> {
-    let path = handle.path(entry.version.symbol()).unwrap_or_else(|| entry.file().into());
+    let path = handle.path(entry.version.symbol()).unwrap_or_else(|| handle.opened_as.clone());
     load_parts(entry, &path)?;
     let version = handle.version(entry.version).map_err(|reason| broken(entry, &path, reason))?;
     Ok((handle, Library { name: entry.name, version: version.to_string(), path }))

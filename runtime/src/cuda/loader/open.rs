@@ -9,7 +9,11 @@ use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_LOCAL, RTLD_NOW};
 use super::table::{Asked, Version};
 
 /// A library that stays loaded as long as the process lives.
-pub struct Handle(Library);
+pub struct Handle {
+    library: Library,
+    /// The path or name that it was loaded by.
+    pub opened_as: PathBuf,
+}
 
 /// `cuInit`'s answer where all is well.
 const SUCCESS: c_int = 0;
@@ -38,13 +42,13 @@ fn opened(name: &Path, flags: c_int) -> Result<Handle, String> {
     let library = unsafe { Library::open(Some(name), flags) };
     let words =
         |error: libloading::Error| error.source().map_or_else(|| error.to_string(), ToString::to_string);
-    library.map(Handle).map_err(words)
+    library.map(|library| Handle { library, opened_as: name.to_owned() }).map_err(words)
 }
 
 impl Handle {
     /// Keeps the library for as long as the process lives: cudarc and cuDNN find it by its name.
     pub fn keep(self) {
-        std::mem::forget(self.0);
+        std::mem::forget(self.library);
     }
 
     /// A function of the signature that `T` is.
@@ -53,7 +57,7 @@ impl Handle {
     /// `T` is the function's signature, as a pointer to it.
     unsafe fn function<T: Copy>(&self, name: &str) -> Result<T, String> {
         // SAFETY: as this function's own.
-        let symbol = unsafe { self.0.get::<T>(name.as_bytes()) };
+        let symbol = unsafe { self.library.get::<T>(name.as_bytes()) };
         symbol.map(|symbol| *symbol).map_err(|_| format!("it has no function `{name}`"))
     }
 
