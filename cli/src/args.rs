@@ -1,6 +1,7 @@
 //! The command line, as clap types. No meaning here: commands read these, nothing writes them.
 
 mod compile;
+mod device;
 mod measure;
 mod overrides;
 mod tools;
@@ -14,9 +15,10 @@ use resnetc_compiler::backend::Backend;
 use resnetc_compiler::datasets;
 
 pub use compile::CompileArgs;
+pub use device::DeviceArg;
 pub use measure::{BenchArgs, TuneArgs, WorkloadArgs};
 pub use overrides::Overrides;
-pub use tools::{DiffArgs, ExplainArgs, LintArgs, ListArgs, NewArgs, SchemaArgs, VerifyArgs};
+pub use tools::{DevicesArgs, DiffArgs, ExplainArgs, LintArgs, ListArgs, NewArgs, SchemaArgs, VerifyArgs};
 
 use crate::picture::Fold;
 use overrides::{positive, seed, threads};
@@ -71,6 +73,8 @@ pub enum Command {
     New(NewArgs),
     /// List the compiled-in networks, or the data sets.
     List(ListArgs),
+    /// List what networks can run on here: the CPU, and GPUs or why there are none.
+    Devices(DevicesArgs),
     /// Print the JSON schema of specs, for editors.
     Schema(SchemaArgs),
 }
@@ -246,8 +250,8 @@ pub struct RunArgs {
     /// Threads of the CPU kernels [default: all cores].
     #[arg(long, value_name = "N", value_parser = threads, allow_negative_numbers = true, help_heading = "Running")]
     pub threads: Option<usize>,
-    /// What to run on.
-    #[arg(long, value_enum, value_name = "DEVICE", default_value_t = DeviceArg::Cpu, help_heading = "Running")]
+    /// What to run on: auto, cpu, reference, cuda or cuda:N.
+    #[arg(long, value_name = "DEVICE", default_value = "cpu", long_help = device::HELP, help_heading = "Running")]
     pub device: DeviceArg,
     /// Folder with data sets [default: $RESNETC_DATA, else downloaded once into a cache].
     #[arg(long, value_name = "DIR", help_heading = "Running")]
@@ -270,17 +274,6 @@ Examples:
   resnetc run --train shapes10 --resume              go on after Ctrl-C
   resnetc run resnet20 --eval shapes10 --checkpoint out/resnet20-shapes10/best.safetensors
   resnetc run resnet18 --softmax                     a random image through fresh weights";
-
-/// What kernels run on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum DeviceArg {
-    /// The vectorised kernels.
-    Cpu,
-    /// Plain Candle tensor operations on the CPU: slow, and what the others are checked against.
-    Reference,
-    /// Plain Candle tensor operations on an NVIDIA GPU; needs a build with `--features cuda`.
-    Cuda,
-}
 
 /// `resnetc check`
 #[derive(Debug, Args)]

@@ -1,10 +1,11 @@
 //! The environment variables that the program obeys. Nothing else in the workspace reads any.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use resnetc_runtime::cpu::memory::{Side, guard_memory};
 use resnetc_runtime::cpu::simd::Isa;
+use resnetc_runtime::cuda::search::{Root, Search};
 
 use crate::failure::{Failure, Result};
 
@@ -17,6 +18,13 @@ const DATA: &str = "RESNETC_DATA";
 /// Asks for guard pages around the CPU device's memory: `after` or `before`.
 const GUARD: &str = "RESNETC_GUARD";
 
+/// Names the folders that CUDA's libraries are looked for in, and no others.
+const CUDA: &str = "RESNETC_CUDA";
+/// Name installations of CUDA's toolkit, in the order in which they are asked.
+const TOOLKITS: [&str; 2] = ["CUDA_PATH", "CUDA_HOME"];
+/// Name installations of Python.
+const PYTHONS: [&str; 2] = ["VIRTUAL_ENV", "CONDA_PREFIX"];
+
 /// The variables' values; one that is set to nothing counts as not set, but for [`ISA`].
 #[derive(Debug, Clone, Default)]
 pub struct Environment {
@@ -26,6 +34,10 @@ pub struct Environment {
     guard: Option<OsString>,
     cache: Option<OsString>,
     home: Option<OsString>,
+    cuda: Option<OsString>,
+    toolkits: [Option<OsString>; 2],
+    pythons: [Option<OsString>; 2],
+    path: Option<OsString>,
     no_color: bool,
     dumb: bool,
 }
@@ -41,6 +53,10 @@ impl Environment {
             guard: value(GUARD),
             cache: value("XDG_CACHE_HOME"),
             home: value("HOME"),
+            cuda: value(CUDA),
+            toolkits: TOOLKITS.map(value),
+            pythons: PYTHONS.map(value),
+            path: value("PATH"),
             no_color: value("NO_COLOR").is_some(),
             dumb: value("TERM").is_some_and(|terminal| terminal == "dumb"),
         }
@@ -83,6 +99,35 @@ impl Environment {
         Some(self.cache.as_ref().map(PathBuf::from).or_else(home)?.join("resnetc"))
     }
 
+    /// Where CUDA's libraries are looked for.
+    pub fn cuda(&self) -> Search {
+        let root = |path: PathBuf, named_by| Root { path, named_by };
+        let only = self.cuda.iter().flat_map(std::env::split_paths).map(|path| root(path, CUDA));
+        let named = |values: &[Option<OsString>; 2], names: [&'static str; 2]| -> Vec<Root> {
+            let pairs = values.iter().zip(names);
+            pairs.filter_map(|(value, name)| Some(root(value.as_ref()?.into(), name))).collect()
+        };
+        let mut pythons = named(&self.pythons, PYTHONS);
+        pythons.extend(self.pythons_in_path().into_iter().map(|path| root(path, "python in PATH")));
+        pythons.extend(
+            self.home.iter().map(|home| root(Path::new(home).join(".local"), "packages of the user")),
+        );
+        Search { only: only.collect(), toolkits: named(&self.toolkits, TOOLKITS), pythons }
+    }
+
+    /// Installations of the Pythons that can be called: `/usr` of `/usr/bin/python3`, and what that is a link to.
+    fn pythons_in_path(&self) -> Vec<PathBuf> {
+        let folders = self.path.iter().flat_map(std::env::split_paths);
+        let programs = folders.flat_map(|folder| ["python3", "python"].map(|name| folder.join(name)));
+        let prefix = |program: &Path| Some(program.parent()?.parent()?.to_owned());
+        let mut prefixes = Vec::new();
+        for program in programs.filter(|program| program.is_file()) {
+            prefixes.extend(prefix(&program));
+            prefixes.extend(program.canonicalize().ok().and_then(|program| prefix(&program)));
+        }
+        prefixes
+    }
+
     /// Guards the CPU device's memory if that was asked for.
     pub fn guard(&self) -> Result {
         let Some(value) = &self.guard else { return Ok(()) };
@@ -113,6 +158,30 @@ mod tests {
         let with = |tuning: &str| Environment { tuning: Some(tuning.into()), ..Environment::default() };
         assert_eq!(with("here").tuning(), Some("here".into()));
         assert_eq!(Environment { home: Some("/home/me".into()), ..with("off") }.tuning(), None);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn cuda_is_looked_for_where_variables_say() {
+        let temporary = tempfile::tempdir().expect("a folder");
+        let bin = temporary.path().join("bin");
+        std::fs::create_dir(&bin).expect("made");
+        std::fs::write(bin.join("python3"), "").expect("written");
+        let environment = Environment {
+            toolkits: [None, Some("/opt/cuda".into())],
+            pythons: [Some("/venv".into()), None],
+            path: Some(std::env::join_paths([Path::new("/nothing"), &bin]).expect("no colon")),
+            ..Environment::default()
+        };
+        let search = environment.cuda();
+        assert_eq!(search.toolkits, [Root { path: "/opt/cuda".into(), named_by: "CUDA_HOME" }]);
+        assert_eq!(search.pythons[0], Root { path: "/venv".into(), named_by: "VIRTUAL_ENV" });
+        assert_eq!(search.pythons[1].path, temporary.path());
+        let only = Environment { cuda: Some("/a:/b".into()), ..environment }.cuda().only;
+        assert_eq!(
+            only.iter().map(|root| root.path.as_path()).collect::<Vec<_>>(),
+            [Path::new("/a"), Path::new("/b")]
+        );
     }
 
     #[test]

@@ -44,6 +44,7 @@ fn main() -> ExitCode {
         Command::Lint(args) => cmd::lint::lint(args, &output),
         Command::New(args) => cmd::new::new(args, &output),
         Command::List(args) => cmd::list::list(args, &output),
+        Command::Devices(args) => cmd::devices::devices(args, &environment, &output),
         Command::Schema(args) if args.markdown => {
             output.result(&resnetc_compiler::spec::reference::markdown())
         }

@@ -52,9 +52,52 @@ fn the_reference_agrees() {
 #[cfg(not(feature = "cuda"))]
 #[test]
 fn cuda_says_how_to_get_it() {
-    let output = run(&["run", "tests/specs/tiny.yaml", "--device", "cuda"]);
+    for command in ["run", "bench"] {
+        let output = run(&[command, "tests/specs/tiny.yaml", "--device", "cuda:1"]);
+        assert_eq!(output.status.code(), Some(2));
+        assert!(stderr(&output).contains("--features cuda"));
+    }
+}
+
+#[cfg(not(feature = "cuda"))]
+#[test]
+fn auto_is_the_cpu_where_the_build_has_no_cuda() {
+    let output = run(&["run", "tests/specs/tiny.yaml", "--device", "auto"]);
+    assert!(output.status.success());
+    let expected = "--device auto takes cpu: this build has no CUDA: build with `--features cuda`\n";
+    assert_eq!(stderr(&output), expected);
+    let listed = stdout(&["devices"]);
+    assert!(listed.starts_with("cpu        ") && listed.contains("\nreference  "), "{listed}");
+    assert!(
+        listed.ends_with("\ncuda       this build has no CUDA: build with `--features cuda`\n"),
+        "{listed}"
+    );
+}
+
+#[test]
+fn unknown_devices_are_told_the_known() {
+    let output = run(&["run", "tests/specs/tiny.yaml", "--device", "gpu"]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(stderr(&output).contains("--features cuda"));
+    assert!(stderr(&output).contains("auto, cpu, reference, cuda or cuda:N"), "{}", stderr(&output));
+}
+
+#[test]
+fn devices_are_listed_for_programs() {
+    let listed: serde_json::Value = serde_json::from_str(&stdout(&["devices", "--json"])).expect("JSON");
+    assert!(listed["cpu"]["threads"].as_u64().is_some_and(|threads| threads > 0), "{listed}");
+    let instructions = listed["cpu"]["available"].as_array().expect("a list");
+    assert!(instructions.contains(&listed["cpu"]["instructions"]), "{listed}");
+    assert!(listed["cuda"].is_object(), "{listed}");
+}
+
+#[test]
+fn the_reference_is_timed_without_the_cpus_ceilings() {
+    let args = ["bench", "tests/specs/tiny.yaml", "--device", "reference", "--runs", "2", "--warmup", "0"];
+    let text = stdout(&args);
+    assert!(text.contains("on reference (candle") && !text.contains("ceilings"), "{text}");
+    let json = stdout(&[&args[..], &["--json"]].concat());
+    let figures: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    assert!(figures["peak_gb_s"].is_null() && figures["ms"].as_f64().is_some_and(|ms| ms > 0.0), "{figures}");
 }
 
 /// One epoch in three commands: begun and interrupted, resumed, its weights evaluated.

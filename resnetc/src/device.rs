@@ -1,5 +1,6 @@
 //! What networks run on, as options.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -10,7 +11,10 @@ use resnetc_runtime::cpu::CpuDevice;
 use resnetc_runtime::cpu::simd::Isa;
 use resnetc_runtime::cpu::threads::available_threads;
 use resnetc_runtime::cpu::tune::{Cache, Tuning};
+use resnetc_runtime::cuda;
+use resnetc_runtime::cuda::search::Search;
 use resnetc_runtime::device::Device;
+use resnetc_runtime::error as runtime;
 use resnetc_runtime::exec::Executor;
 use resnetc_runtime::reference::ReferenceDevice;
 use resnetc_runtime::weights::ParamStore;
@@ -29,6 +33,33 @@ pub enum DeviceKind {
     Cuda(usize),
 }
 
+impl DeviceKind {
+    /// The first GPU where CUDA can be used, else the CPU; and why.
+    pub fn fastest(search: &Search) -> (Self, String) {
+        match cuda::find(search).map(|found| found.gpus) {
+            Ok(gpus) => match gpus.first() {
+                Some(gpu) if gpus.len() == 1 => (DeviceKind::Cuda(gpu.ordinal), gpu.name.clone()),
+                Some(gpu) => {
+                    (DeviceKind::Cuda(gpu.ordinal), format!("{}, the first of {} GPUs", gpu.name, gpus.len()))
+                }
+                None => (DeviceKind::Cpu, "CUDA has no GPU".to_owned()),
+            },
+            Err(runtime::Error::NoCuda(why)) => (DeviceKind::Cpu, why.brief()),
+            Err(error) => (DeviceKind::Cpu, error.to_string()),
+        }
+    }
+}
+
+impl fmt::Display for DeviceKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DeviceKind::Cpu => f.write_str("cpu"),
+            DeviceKind::Reference => f.write_str("reference"),
+            DeviceKind::Cuda(ordinal) => write!(f, "cuda:{ordinal}"),
+        }
+    }
+}
+
 /// What a network runs on. By default: the CPU, all its threads, its fastest instructions, no measurements.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct DeviceOptions {
@@ -40,6 +71,8 @@ pub struct DeviceOptions {
     pub isa: Option<Isa>,
     /// Folder with the measurements of `resnetc tune`; `None` to leave the choice of algorithms to the cost model.
     pub tuning: Option<PathBuf>,
+    /// Where CUDA's libraries are looked for.
+    pub cuda: Search,
 }
 
 impl DeviceOptions {
@@ -69,12 +102,15 @@ impl DeviceOptions {
     /// Opens a device. One device holds plans of one mode, so a training opens two.
     ///
     /// # Errors
-    /// Where the machine has no such instructions, threads or GPU.
+    /// Where the machine has no such instructions, threads or GPU, or what CUDA needs is missing.
     pub fn open(&self, mode: Mode) -> Result<Arc<dyn Device>> {
         match self.kind {
             DeviceKind::Cpu => Ok(Arc::new(self.open_cpu(mode, self.tuning())?)),
             DeviceKind::Reference => Ok(Arc::new(ReferenceDevice::cpu()?)),
-            DeviceKind::Cuda(ordinal) => Ok(Arc::new(ReferenceDevice::cuda(ordinal)?)),
+            DeviceKind::Cuda(ordinal) => {
+                cuda::require(&self.cuda, ordinal)?;
+                Ok(Arc::new(ReferenceDevice::cuda(ordinal)?))
+            }
         }
     }
 

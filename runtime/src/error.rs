@@ -72,6 +72,9 @@ pub enum Error {
     /// A device or its kernels failed.
     #[error("{0}")]
     Device(String),
+    /// CUDA cannot be used.
+    #[error("{0}")]
+    NoCuda(Box<NoCuda>),
     /// A checkpoint lacks a tensor.
     #[error("the checkpoint has no tensor `{name}`, which the network needs")]
     MissingTensor {
@@ -117,6 +120,133 @@ pub enum Error {
     /// Two things that should fit together do not: plans, buffers, values.
     #[error("{0}")]
     Incompatible(String),
+}
+
+/// Why CUDA cannot be used: what was looked for, where, what is there instead, and what to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NoCuda {
+    /// The build has none.
+    NotBuilt,
+    /// A library is in none of the places.
+    Missing {
+        /// `cuDNN`
+        library: &'static str,
+        /// `libcudnn.so.9`
+        file: String,
+        /// Where it was looked for, a line each.
+        places: Vec<String>,
+        /// Files of other versions of it that lie there.
+        others: Vec<PathBuf>,
+        /// How to get it.
+        advice: String,
+    },
+    /// A library is there and cannot be loaded, or is not whole.
+    Broken {
+        /// `cuDNN`
+        library: &'static str,
+        /// Its file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+        /// What to do.
+        advice: String,
+    },
+    /// A library's version is none that this build can use.
+    Version {
+        /// `driver`
+        library: &'static str,
+        /// Its file.
+        path: PathBuf,
+        /// Its version: `CUDA 12.8`.
+        found: String,
+        /// What this build needs: `CUDA 13.0`.
+        needed: String,
+        /// How to get it.
+        advice: String,
+    },
+    /// Calls by name would reach another file of a library than the one that was found.
+    Shadowed {
+        /// `cuBLAS`
+        library: &'static str,
+        /// What was found.
+        path: PathBuf,
+        /// What the loader has by that name.
+        other: PathBuf,
+    },
+    /// The driver is there, and has no GPU for this process.
+    NoGpu {
+        /// The driver's library.
+        driver: PathBuf,
+        /// What the driver says.
+        reason: String,
+    },
+    /// There are GPUs, and none of that number.
+    NoSuchGpu {
+        /// The number.
+        ordinal: usize,
+        /// Names of those that there are.
+        gpus: Vec<String>,
+    },
+}
+
+impl fmt::Display for NoCuda {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            NoCuda::NotBuilt => f.write_str("this build has no CUDA: build with `--features cuda`"),
+            NoCuda::Missing { library, file, places, others, advice } => {
+                writeln!(f, "CUDA cannot be used: no {library} ({file}) in")?;
+                places.iter().try_for_each(|place| writeln!(f, "  {place}"))?;
+                for other in others {
+                    writeln!(f, "There is {}, which is of another version.", other.display())?;
+                }
+                f.write_str(advice)
+            }
+            NoCuda::Broken { library, path, reason, advice } => {
+                write!(f, "CUDA cannot be used: the {library} in {}: {reason}\n{advice}", path.display())
+            }
+            NoCuda::Version { library, path, found, needed, advice } => {
+                let path = path.display();
+                write!(
+                    f,
+                    "CUDA cannot be used: the {library} in {path} is of {found}, this build needs {needed}\n{advice}"
+                )
+            }
+            NoCuda::Shadowed { library, path, other } => {
+                let (path, other) = (path.display(), other.display());
+                writeln!(
+                    f,
+                    "CUDA cannot be used: {library} was found in {path}, but the loader takes {other} for it"
+                )?;
+                write!(
+                    f,
+                    "Take {other} off the loader's path (LD_LIBRARY_PATH, /etc/ld.so.conf), or put the other's folder on it."
+                )
+            }
+            NoCuda::NoGpu { driver, reason } => {
+                writeln!(f, "CUDA cannot be used: the driver ({}) has no GPU: {reason}", driver.display())?;
+                f.write_str("`nvidia-smi` shows what it has; CUDA_VISIBLE_DEVICES may hide GPUs, a container must be given them.")
+            }
+            NoCuda::NoSuchGpu { ordinal, gpus } => {
+                write!(f, "there is no GPU {ordinal}: ")?;
+                let line = |(number, name): (usize, &String)| format!("cuda:{number} is {name}");
+                f.write_str(&gpus.iter().enumerate().map(line).collect::<Vec<_>>().join(", "))
+            }
+        }
+    }
+}
+
+impl NoCuda {
+    /// The first line alone.
+    pub fn brief(&self) -> String {
+        match self {
+            NoCuda::Missing { library, file, .. } => format!("no {library} ({file})"),
+            other => {
+                let text = other.to_string();
+                let line = text.lines().next().unwrap_or_default();
+                line.trim_start_matches("CUDA cannot be used: ").to_owned()
+            }
+        }
+    }
 }
 
 /// Where and how a training came to numbers that are not finite.

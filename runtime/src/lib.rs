@@ -2,7 +2,6 @@
 
 pub mod checkpoint;
 pub mod cpu;
-#[cfg(any(feature = "cudnn", feature = "cuda-emulated"))]
 pub mod cuda;
 pub mod data;
 pub mod device;

@@ -2,6 +2,7 @@
 
 use clap::Args;
 
+use super::device::{self, DeviceArg};
 use super::overrides::{Overrides, positive, threads, whole};
 
 /// What runs, and how much of it at a time.
@@ -30,6 +31,9 @@ pub struct BenchArgs {
     /// What runs.
     #[command(flatten)]
     pub workload: WorkloadArgs,
+    /// What to run on: auto, cpu, reference, cuda or cuda:N.
+    #[arg(long, value_name = "DEVICE", default_value = "cpu", long_help = device::HELP)]
+    pub device: DeviceArg,
     /// Timed runs, after the warm-up.
     #[arg(long, value_name = "N", value_parser = positive, allow_negative_numbers = true, default_value_t = 20)]
     pub runs: usize,

@@ -158,3 +158,21 @@ Examples:
   resnetc list
   resnetc list --datasets
   resnetc build $(resnetc list --json | jq -r '.[0].name')";
+
+/// `resnetc devices`
+#[derive(Debug, Args)]
+#[command(after_help = DEVICES_EXAMPLES)]
+pub struct DevicesArgs {
+    /// Print `cpu` and `cuda` as one JSON object; `cuda` has `gpus`, `libraries`, `cuda` and `driver`, or `error`.
+    #[arg(long)]
+    pub json: bool,
+}
+
+const DEVICES_EXAMPLES: &str = "\
+Examples:
+  resnetc devices
+  resnetc devices --json | jq -r '.cuda.gpus[].name'
+CUDA's libraries are looked for on the loader's path (LD_LIBRARY_PATH), in CUDA_PATH, CUDA_HOME
+and /usr/local/cuda*, and in the packages of Python of VIRTUAL_ENV, CONDA_PREFIX and PATH. Where
+RESNETC_CUDA names folders, they are looked for in those alone.
+Exit status: 0, also where there is no GPU.";

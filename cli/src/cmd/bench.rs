@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use resnetc::DeviceKind;
 use resnetc_compiler::ir::graph::Mode;
 use resnetc_runtime::cpu::tune::Tuning;
 
@@ -15,10 +16,10 @@ use crate::report::bench::{self, Measured};
 
 /// Runs the command.
 pub fn bench(args: &BenchArgs, environment: &Environment, output: &Output) -> Result {
-    let device = setup::tuned_cpu(args.workload.threads, environment, output)?;
+    let device = setup::device(args.device, args.workload.threads, environment, output)?;
     let workload = Workload::compile(&args.workload, device, output)?;
-    let tuning = workload.options().tuning();
-    let mut executor = workload.executor(workload.device(tuning)?, &workload.weights()?)?;
+    let device = workload.options().open(workload.mode())?;
+    let mut executor = workload.executor(device, &workload.weights()?)?;
     let plan = &*workload.plan;
 
     for _ in 0..args.warmup {
@@ -40,7 +41,10 @@ pub fn bench(args: &BenchArgs, environment: &Environment, output: &Output) -> Re
     let choices = (0..plan.steps.len()).map(|step| executor.choice(0, step)).collect();
     // Measuring the ceilings takes memory that is none of the network's.
     let peak_bytes = peak_resident();
-    let roofline = workload.options().open_cpu(Mode::Train, Tuning::default())?.roofline()?;
+    let roofline = match workload.options().kind {
+        DeviceKind::Cpu => Some(workload.options().open_cpu(Mode::Train, Tuning::default())?.roofline()?),
+        DeviceKind::Reference | DeviceKind::Cuda(_) => None,
+    };
     let device = executor.describe();
     let measured = Measured { plan, device, roofline, runs, steps, choices, peak_bytes };
     output.result(&match args.json {

@@ -2,7 +2,9 @@
 
 use resnetc::{DeviceKind, DeviceOptions};
 use resnetc_runtime::cpu::threads::available_threads;
+use resnetc_runtime::cuda;
 use resnetc_runtime::data::Places;
+use resnetc_runtime::error::NoCuda;
 
 use crate::args::{DeviceArg, RunArgs};
 use crate::environment::Environment;
@@ -21,19 +23,40 @@ pub struct Setup {
 impl Setup {
     /// Refuses a device that this build has not, before anything expensive.
     pub fn new(args: &RunArgs, environment: &Environment, output: &Output) -> Result<Self> {
-        let other = |kind| DeviceOptions { kind, threads: args.threads, ..DeviceOptions::default() };
-        let device = match args.device {
-            DeviceArg::Cpu => tuned_cpu(args.threads, environment, output)?,
-            DeviceArg::Reference => other(DeviceKind::Reference),
-            DeviceArg::Cuda if cfg!(feature = "cuda") => other(DeviceKind::Cuda(0)),
-            DeviceArg::Cuda => {
-                let text = "this build has no CUDA: build with `--features cuda`, or choose `--device cpu`";
-                return Err(Failure::Usage(text.into()));
-            }
-        };
+        let device = device(args.device, args.threads, environment, output)?;
         let data_dir = args.data_dir.clone().or_else(|| environment.data());
         let places = Places { data_dir, cache: environment.cache(), download: true };
         Ok(Setup { device, places })
+    }
+}
+
+/// The device that was asked for. Refuses a GPU that cannot be used; which one is taken where any would do is told.
+pub fn device(
+    wanted: DeviceArg,
+    threads: Option<usize>,
+    environment: &Environment,
+    output: &Output,
+) -> Result<DeviceOptions> {
+    let cuda = environment.cuda();
+    let kind = match wanted {
+        DeviceArg::Cpu => DeviceKind::Cpu,
+        DeviceArg::Reference => DeviceKind::Reference,
+        DeviceArg::Cuda(_) if !cfg!(feature = "cuda") => {
+            return Err(Failure::Usage(format!("{}, or choose `--device cpu`", NoCuda::NotBuilt)));
+        }
+        DeviceArg::Cuda(ordinal) => {
+            cuda::require(&cuda, ordinal)?;
+            DeviceKind::Cuda(ordinal)
+        }
+        DeviceArg::Auto => {
+            let (kind, why) = DeviceKind::fastest(&cuda);
+            output.warn(&format!("--device auto takes {kind}: {why}"));
+            kind
+        }
+    };
+    match kind {
+        DeviceKind::Cpu => tuned_cpu(threads, environment, output),
+        kind => Ok(DeviceOptions { kind, threads, cuda, ..DeviceOptions::default() }),
     }
 }
 
@@ -62,5 +85,5 @@ pub fn cpu(threads: Option<usize>, environment: &Environment, output: &Output) -
     }
     environment.guard()?;
     let (isa, tuning) = (environment.isa()?, environment.tuning());
-    Ok(DeviceOptions { kind: DeviceKind::Cpu, threads, isa, tuning })
+    Ok(DeviceOptions { kind: DeviceKind::Cpu, threads, isa, tuning, cuda: environment.cuda() })
 }

@@ -2,6 +2,7 @@
 //! faster than what the cost model takes.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use resnetc_runtime::cpu::conv::plausible;
@@ -59,7 +60,7 @@ pub fn tune(args: &TuneArgs, environment: &Environment, output: &Output) -> Resu
     if before.map_or(true, |before| before != after) {
         cache.save(&after)?;
     }
-    let device = workload.device(Tuning::default())?.describe();
+    let device = workload.options().open_cpu(workload.mode(), Tuning::default())?.describe();
     let tuned =
         Tuned { plan: &workload.plan, device, contests, race: times, file: kept.then(|| cache.path()) };
     output.result(&if args.json { tuned.json() } else { tune::text(&tuned, output.page.columns) })
@@ -78,7 +79,8 @@ impl Subject {
     }
 
     fn executor(&self, tuning: Tuning) -> Result<Executor> {
-        self.workload.executor(self.workload.device(tuning)?, &self.weights)
+        let device = self.workload.options().open_cpu(self.workload.mode(), tuning)?;
+        self.workload.executor(Arc::new(device), &self.weights)
     }
 
     /// Layers with several algorithms that are not hopeless.

@@ -7,8 +7,7 @@ use resnetc::{DeviceOptions, Spec};
 use resnetc_compiler::ir::graph::Mode;
 use resnetc_compiler::ir::op::Init;
 use resnetc_compiler::plan::Plan;
-use resnetc_runtime::cpu::CpuDevice;
-use resnetc_runtime::cpu::tune::Tuning;
+use resnetc_runtime::device::Device;
 use resnetc_runtime::exec::Executor;
 use resnetc_runtime::exec::RunArgs as StepArgs;
 use resnetc_runtime::init;
@@ -57,9 +56,9 @@ impl Workload {
         &self.device
     }
 
-    /// The device as the commands that run networks open it, with given measurements.
-    pub fn device(&self, tuning: Tuning) -> Result<CpuDevice> {
-        Ok(self.device.open_cpu(self.mode, tuning)?)
+    /// What it compiles for: training or inference.
+    pub fn mode(&self) -> Mode {
+        self.mode
     }
 
     /// First weights. Not kept here: those who measure memory want none of theirs in it.
@@ -68,8 +67,8 @@ impl Workload {
     }
 
     /// Loads the plan and weights into a device.
-    pub fn executor(&self, device: CpuDevice, weights: &ParamStore) -> Result<Executor> {
-        let executor = Executor::new(Arc::new(device), Arc::clone(&self.plan))?;
+    pub fn executor(&self, device: Arc<dyn Device>, weights: &ParamStore) -> Result<Executor> {
+        let executor = Executor::new(device, Arc::clone(&self.plan))?;
         executor.load_params(weights)?;
         Ok(executor)
     }

@@ -18,8 +18,8 @@ pub struct Measured<'a> {
     pub plan: &'a Plan,
     /// On what.
     pub device: String,
-    /// Its ceilings.
-    pub roofline: Roofline,
+    /// Its ceilings, of the CPU.
+    pub roofline: Option<Roofline>,
     /// Each timed run.
     pub runs: Vec<Duration>,
     /// Mean time of each step of the plan.
@@ -35,7 +35,7 @@ struct Rates {
     gflops: f64,
     gb_s: f64,
     /// Time that the roofline allows over the time taken.
-    share: f64,
+    share: Option<f64>,
 }
 
 impl Measured<'_> {
@@ -53,14 +53,15 @@ impl Measured<'_> {
         let seconds = time.as_secs_f64().max(1e-9);
         let gflops = step.kernel.flops() as f64 / 1e9;
         let gb = self.plan.traffic(step) as f64 / 1e9;
-        let least = (gflops / self.ceiling(index)).max(gb / self.roofline.gb_s);
-        Rates { gflops: gflops / seconds, gb_s: gb / seconds, share: least / seconds }
+        let least = |roofline: &Roofline| (gflops / self.ceiling(roofline, index)).max(gb / roofline.gb_s);
+        let share = self.roofline.as_ref().map(|roofline| least(roofline) / seconds);
+        Rates { gflops: gflops / seconds, gb_s: gb / seconds, share }
     }
 
     /// Operations of a step's algorithm, in 10^9 per second at most.
-    fn ceiling(&self, index: usize) -> f64 {
+    fn ceiling(&self, roofline: &Roofline, index: usize) -> f64 {
         let multiplier = self.choices[index].as_ref().and_then(|choice| choice.multiplier);
-        self.roofline.arithmetic.ceiling(multiplier)
+        roofline.arithmetic.ceiling(multiplier)
     }
 
     /// Name of the kernel and of its algorithm.
@@ -94,13 +95,16 @@ impl Measured<'_> {
                 })
             })
             .collect();
+        let roofline = self.roofline.as_ref();
+        let bf16 = roofline.and_then(|roofline| roofline.arithmetic.bf16);
         let object = json!({
             "name": self.plan.name, "mode": self.mode(), "batch": self.plan.batch, "dtype": self.plan.precision().to_string(),
             "device": self.device, "runs": self.runs.len(),
             "ms": ms(&self.median()), "img_s": self.images_per_second(),
             "ms_min": self.runs.iter().min().map(ms), "ms_max": self.runs.iter().max().map(ms),
-            "peak_gflop_s": self.roofline.arithmetic.gflops, "peak_bf16_gflop_s": self.roofline.arithmetic.bf16.map(|ceiling| ceiling.gflops),
-            "bf16_instructions": self.roofline.arithmetic.bf16.map(|ceiling| ceiling.instructions), "peak_gb_s": self.roofline.gb_s,
+            "peak_gflop_s": roofline.map(|roofline| roofline.arithmetic.gflops),
+            "peak_bf16_gflop_s": bf16.map(|ceiling| ceiling.gflops), "bf16_instructions": bf16.map(|ceiling| ceiling.instructions),
+            "peak_gb_s": roofline.map(|roofline| roofline.gb_s),
             "peak_resident_bytes": self.peak_bytes, "steps": steps,
         });
         format!("{object:#}")
@@ -122,10 +126,7 @@ pub fn text(measured: &Measured<'_>, warmup: usize, explain: bool, width: Option
         text.push('\n');
     }
     text += &kernels(measured).within(width);
-    let Roofline { arithmetic: Arithmetic { gflops, bf16 }, gb_s } = measured.roofline;
-    let narrow = bf16.map_or(String::new(), |Ceiling { instructions, gflops }| {
-        format!(", {gflops:.0} in bf16 by {instructions}")
-    });
+    let ceilings = measured.roofline.as_ref().map_or(String::new(), ceilings);
     let (median, runs) = (measured.median(), &measured.runs);
     let fastest = runs.iter().min().copied().unwrap_or_default();
     let slowest = runs.iter().max().copied().unwrap_or_default();
@@ -136,8 +137,7 @@ pub fn text(measured: &Measured<'_>, warmup: usize, explain: bool, width: Option
         .map_or(String::new(), |peak| format!("memory     {} resident at most\n", bytes(peak)));
     write!(
         text,
-        "\n{}, {mode}, batch {}, on {}\nceilings   {gflops:.0} GFLOP/s in registers{narrow}, {gb_s:.1} GB/s to memory\n\
-         time       {}, median of {count} runs after {warmup} ({} to {}), {:.1} images/s\n{memory}",
+        "\n{}, {mode}, batch {}, on {}\n{ceilings}time       {}, median of {count} runs after {warmup} ({} to {}), {:.1} images/s\n{memory}",
         plan.name,
         plan.batch,
         measured.device,
@@ -148,6 +148,14 @@ pub fn text(measured: &Measured<'_>, warmup: usize, explain: bool, width: Option
     )
     .expect("writing to a string");
     text
+}
+
+fn ceilings(roofline: &Roofline) -> String {
+    let Roofline { arithmetic: Arithmetic { gflops, bf16 }, gb_s } = roofline;
+    let narrow = bf16.map_or(String::new(), |Ceiling { instructions, gflops }| {
+        format!(", {gflops:.0} in bf16 by {instructions}")
+    });
+    format!("ceilings   {gflops:.0} GFLOP/s in registers{narrow}, {gb_s:.1} GB/s to memory\n")
 }
 
 fn steps(measured: &Measured<'_>) -> Table {
@@ -171,7 +179,7 @@ fn steps(measured: &Measured<'_>) -> Table {
             duration(*time),
             arithmetic,
             format!("{:.1}", rates.gb_s),
-            format!("{:.0} %", rates.share * 100.0),
+            rates.share.map_or(String::new(), |share| format!("{:.0} %", share * 100.0)),
         ]);
     }
     table

@@ -59,10 +59,10 @@ impl ReferenceDevice {
         Self::new(candle_core::Device::Cpu, DType::F32)
     }
 
-    /// On an NVIDIA GPU, in `f32`.
+    /// On an NVIDIA GPU, in `f32`. What it needs has to be there: `cuda::require` says so before.
     ///
     /// # Errors
-    /// Without the feature `cuda`, a driver, or a GPU of that number.
+    /// Without the feature `cuda`, or where the GPU fails.
     pub fn cuda(ordinal: usize) -> Result<Self> {
         Self::new(candle_core::Device::new_cuda(ordinal)?, DType::F32)
     }
@@ -272,10 +272,12 @@ impl ReferenceSession {
             let start = Instant::now();
             self.step(&shared.persistent, &plan, id, step)?;
             if let Some(time) = times.as_deref_mut().and_then(|t| t.get_mut(i)) {
+                // A GPU has only been told by then.
+                self.device.device.synchronize()?;
                 *time += start.elapsed();
             }
         }
-        Ok(())
+        Ok(self.device.device.synchronize()?)
     }
 }
 

@@ -183,7 +183,7 @@ impl Cache {
 }
 
 /// What the processor calls itself.
-fn processor() -> String {
+pub fn processor() -> String {
     #[cfg(target_arch = "x86_64")]
     {
         use std::arch::x86_64::__cpuid;

@@ -34,25 +34,27 @@ INLINE int end_window(int at, int step, int border, int windows) { return smalle
 template <class T, int V> INLINE void max_pool(const void* x, void* y, unsigned char* positions, unsigned pitch, POOL) {
     for (unsigned i = first(); i < n * oh * ow * packs; i += stride()) {
         const Place p(i, packs, oh, ow);
+        const int top = p.y * sh - ph, left = p.x * sw - pw;
+        const unsigned step = packs * V;
         float best[V], v[V];
-        unsigned char at[V];
+        Pack<unsigned char, V> taps;
         for (int k = 0; k < V; k++) {
             best[k] = -INFINITY_F;
-            at[k] = (unsigned char)(greater(0, ph - p.y * sh) * kw + greater(0, pw - p.x * sw));
+            taps.at[k] = (unsigned char)(greater(0, -top) * kw + greater(0, -left));
         }
-        for (int ky = greater(0, ph - p.y * sh); ky < smaller(kh, (int)h + ph - p.y * sh); ky++)
-            for (int kx = greater(0, pw - p.x * sw); kx < smaller(kw, (int)w + pw - p.x * sw); kx++) {
-                const u64 pixel = ((u64)p.image * h + (p.y * sh - ph + ky)) * w + (p.x * sw - pw + kx);
-                load<V>((const T*)x + (pixel * packs + p.pack) * V, v);
+        for (int ky = greater(0, -top); ky < smaller(kh, (int)h - top); ky++) {
+            const T* line = (const T*)x + ((u64)p.image * h + (top + ky)) * w * step + p.pack * V;
+            for (int kx = greater(0, -left); kx < smaller(kw, (int)w - left); kx++) {
+                load<V>(line + (u64)(left + kx) * step, v);
                 for (int k = 0; k < V; k++)
                     if (v[k] > best[k] || v[k] != v[k]) {
                         best[k] = v[k];
-                        at[k] = (unsigned char)(ky * kw + kx);
+                        taps.at[k] = (unsigned char)(ky * kw + kx);
                     }
             }
+        }
         store<V>((T*)y + (u64)(i / packs) * pitch + p.pack * V, best);
-        if (positions)
-            for (int k = 0; k < V; k++) positions[(u64)i * V + k] = at[k];
+        if (positions) reinterpret_cast<Pack<unsigned char, V>*>(positions)[i] = taps;
     }
 }
 MAPS(max_pool, (const void* x, void* y, unsigned char* positions, unsigned pitch, POOL), (x, y, positions, pitch, POOL_ARGS))
@@ -87,12 +89,15 @@ template <class T, int V> INLINE void avg_pool(const void* x, void* y, unsigned 
         const Place p(i, packs, oh, ow);
         float s[V], v[V];
         for (int k = 0; k < V; k++) s[k] = 0.0f;
-        for (int ky = greater(0, ph - p.y * sh); ky < smaller(kh, (int)h + ph - p.y * sh); ky++)
-            for (int kx = greater(0, pw - p.x * sw); kx < smaller(kw, (int)w + pw - p.x * sw); kx++) {
-                const u64 pixel = ((u64)p.image * h + (p.y * sh - ph + ky)) * w + (p.x * sw - pw + kx);
-                load<V>((const T*)x + (pixel * packs + p.pack) * V, v);
+        const int top = p.y * sh - ph, left = p.x * sw - pw;
+        const unsigned step = packs * V;
+        for (int ky = greater(0, -top); ky < smaller(kh, (int)h - top); ky++) {
+            const T* line = (const T*)x + ((u64)p.image * h + (top + ky)) * w * step + p.pack * V;
+            for (int kx = greater(0, -left); kx < smaller(kw, (int)w - left); kx++) {
+                load<V>(line + (u64)(left + kx) * step, v);
                 for (int k = 0; k < V; k++) s[k] += v[k];
             }
+        }
         const float divisor = (float)(covered(p.y, kh, sh, ph, h, counted) * covered(p.x, kw, sw, pw, w, counted));
         for (int k = 0; k < V; k++) s[k] /= divisor;
         store<V>((T*)y + (u64)(i / packs) * pitch + p.pack * V, s);

@@ -9,7 +9,8 @@
 #ifdef RESNETC_HOST
 #include "../emulated/host.h"
 #else
-#define ENTRY(name, params) extern "C" __global__ void __launch_bounds__(256) name params
+// Two blocks a multiprocessor at least: without that number ptxas spills registers, to fit more blocks than are asked for.
+#define ENTRY(name, params) extern "C" __global__ void __launch_bounds__(256, 2) name params
 #define SHARED(T, name) extern __shared__ __align__(16) T name[]
 #define ALIGNED(p, size) ((void)0)
 #define INFINITY_F __int_as_float(0x7f800000)

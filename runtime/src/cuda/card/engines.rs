@@ -1,0 +1,169 @@
+//! Convolutions by cuDNN: which engine does each, measured when it is prepared.
+
+use std::sync::Arc;
+
+use candle_core::CudaDevice as Candle;
+use candle_core::cuda_backend::cudarc::driver::{CudaSlice, CudaStream, DevicePtr, sys};
+use resnetc_compiler::ir::types::DType;
+
+use super::fault::fault;
+use super::options::Options;
+use crate::cuda::cudnn::{
+    Budget, Cache, Element, Handle, Math, Pattern, Plan, Prepare, Role, Rules, Sizes, Target, Work, version,
+};
+use crate::cuda::launch::{Convolve, Direction, Prepared, Task};
+use crate::error::{Error, Result};
+
+/// Workspace of an engine, at most.
+const MAX_WORKSPACE: u64 = 1 << 30;
+/// Runs that are timed together; one before them warms up.
+const TIMED_RUNS: u32 = 4;
+
+/// Prepared convolutions.
+pub(super) struct Engines {
+    handle: Handle,
+    stream: Arc<CudaStream>,
+    rules: Rules,
+    cache: Option<Cache>,
+    budget: Budget,
+    ready: Vec<Ready>,
+}
+
+struct Ready {
+    task: Task,
+    result: DType,
+    plan: Plan,
+}
+
+impl Engines {
+    pub fn new(stream: &Arc<CudaStream>, options: &Options) -> Result<Self> {
+        Ok(Engines {
+            handle: Handle::new(stream)?,
+            stream: Arc::clone(stream),
+            rules: Rules { deterministic: options.deterministic, workspace: MAX_WORKSPACE },
+            cache: options.plans.as_deref().map(Cache::in_folder),
+            budget: Budget::new(options.measuring),
+            ready: Vec::new(),
+        })
+    }
+
+    /// Of cuDNN: `9.13.0`.
+    pub fn version(&self) -> String {
+        let version = version();
+        format!("{}.{}.{}", version / 10000, version / 100 % 100, version % 100)
+    }
+
+    /// Makes a convolution ready; see `Driver::prepare`.
+    pub fn prepare(&mut self, task: &Task, candle: &Candle) -> Result<Option<Prepared>> {
+        if let Some(id) = self.ready.iter().position(|ready| ready.task == *task) {
+            return Ok(Some(self.prepared(id)));
+        }
+        let mut failed = Vec::new();
+        for (work, result) in works(task)? {
+            match self.plan(&work, candle) {
+                Ok(plan) => {
+                    self.ready.push(Ready { task: *task, result, plan });
+                    return Ok(Some(self.prepared(self.ready.len() - 1)));
+                }
+                Err(error) => failed.push(format!("{}: {error}", work.types())),
+            }
+        }
+        match task.has_epilogue() {
+            true => Ok(None),
+            false => Err(Error::Device(format!("cuDNN has no engine: {}", failed.join("; ")))),
+        }
+    }
+
+    fn prepared(&self, id: usize) -> Prepared {
+        let Ready { result, plan, .. } = &self.ready[id];
+        Prepared { id, workspace: usize::try_from(plan.workspace()).unwrap_or(usize::MAX), result: *result }
+    }
+
+    fn plan(&mut self, work: &Work, candle: &Candle) -> Result<Plan> {
+        let target = Target::here(&self.handle)?;
+        let prepare = Prepare { target: &target, rules: self.rules, cache: self.cache.as_ref() };
+        let bench = Bench { work, candle, stream: &self.stream, handle: &self.handle };
+        let mut time = |plan: &Plan| bench.time(plan);
+        Ok(prepare.plan(work, Some(&mut time), &mut self.budget)?.plan)
+    }
+
+    /// Puts a convolution onto the stream.
+    pub fn run(&self, conv: &Convolve<u64>) -> Result<()> {
+        let Ready { task, plan, .. } = &self.ready[conv.id];
+        let [x, weight, y] = roles(task.direction);
+        let mut tensors = vec![(x, conv.x), (weight, conv.weight), (y, conv.y)];
+        tensors.extend(conv.bias.map(|address| (Role::Bias, address)));
+        tensors.extend(conv.residual.map(|address| (Role::Residual, address)));
+        let bound = plan.bind(&tensors, conv.workspace)?;
+        // SAFETY: the plan is for this handle's GPU. Operands are packed maps and weights of the task's sizes, at multiples of 16
+        // bytes, in memory that device and session hold; the workspace is as large as the plan wants. The stream orders all uses.
+        unsafe { bound.run(&self.handle) }.map_err(Error::from)
+    }
+}
+
+/// Names of the operands `x`, `weight`, `y` of a [`Convolve`].
+fn roles(direction: Direction) -> [Role; 3] {
+    match direction {
+        Direction::Forward => [Role::X, Role::Weight, Role::Y],
+        Direction::BackwardData => [Role::Dx, Role::Weight, Role::Dy],
+        Direction::BackwardFilter => [Role::X, Role::Dweight, Role::Dy],
+    }
+}
+
+/// What cuDNN may be asked for, best first, with the type that the result then has. The gradient of a weight is rounded to the
+/// factors' type where they are narrow, as PyTorch's autocast has it: engines that keep it `f32` are few and slow.
+fn works(task: &Task) -> Result<Vec<(Work, DType)>> {
+    let of = |dtype| Element::of(dtype).ok_or_else(|| Error::Device(format!("cuDNN multiplies no {dtype}")));
+    let element = of(task.element)?;
+    let math = if task.tf32 { Math::Tf32 } else { Math::Full };
+    let pattern = match task.direction {
+        Direction::Forward if task.has_epilogue() => {
+            Pattern::ForwardEpilogue { bias: task.bias, residual: task.residual, act: task.act }
+        }
+        Direction::Forward => Pattern::Forward,
+        Direction::BackwardData => Pattern::BackwardData { residual: task.residual },
+        Direction::BackwardFilter => Pattern::BackwardFilter,
+    };
+    let work = Work::new(pattern, Sizes::from(&task.geometry), element, math);
+    let mut works = vec![(work, task.element)];
+    if task.direction == Direction::BackwardFilter && element != Element::F32 {
+        works.push((Work { output: Element::F32, ..work }, DType::F32));
+    }
+    Ok(works)
+}
+
+/// Memory and events to time plans of a work with.
+struct Bench<'a> {
+    work: &'a Work,
+    candle: &'a Candle,
+    stream: &'a Arc<CudaStream>,
+    handle: &'a Handle,
+}
+
+impl Bench<'_> {
+    /// Seconds of a run, on zeros.
+    fn time(&self, plan: &Plan) -> Result<f64> {
+        let mut memory: Vec<CudaSlice<u8>> = Vec::new();
+        let mut tensors = Vec::new();
+        for (role, bytes) in self.work.tensors() {
+            let slice = self.candle.alloc_zeros(bytes)?;
+            tensors.push((role, slice.device_ptr(self.stream).0));
+            memory.push(slice);
+        }
+        let workspace: CudaSlice<u8> = self.candle.alloc_zeros(plan.workspace().max(1) as usize)?;
+        let bound = plan.bind(&tensors, workspace.device_ptr(self.stream).0)?;
+        // SAFETY: the memory above is as large as the work's tensors and the plan's workspace, and lives until the wait below.
+        let run = || unsafe { bound.run(self.handle) }.map_err(Error::from);
+        let event = || {
+            let timed = sys::CUevent_flags::CU_EVENT_DEFAULT;
+            self.stream.record_event(Some(timed)).map_err(|e| fault("an event", &e))
+        };
+        run()?;
+        let start = event()?;
+        (0..TIMED_RUNS).try_for_each(|_| run())?;
+        let end = event()?;
+        self.stream.synchronize().map_err(|e| fault("an engine that was measured", &e))?;
+        let milliseconds = start.elapsed_ms(&end).map_err(|e| fault("an event", &e))?;
+        Ok(f64::from(milliseconds) / 1e3 / f64::from(TIMED_RUNS))
+    }
+}

@@ -1,0 +1,206 @@
+//! The driver of a real GPU. Candle owns the device: its context, its stream, its memory; cuDNN computes convolutions, own kernels all
+//! else, all of it on that stream.
+
+mod engines;
+mod fault;
+mod functions;
+mod options;
+mod staging;
+
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use candle_core::CudaDevice as Candle;
+use candle_core::cuda_backend::cudarc::driver::{CudaGraph, CudaSlice, CudaStream, DevicePtr, result, sys};
+
+use super::driver::{Driver, Fill, Memory, Recording};
+use super::launch::{Call, Launch, Prepared, Task};
+use crate::error::{Error, Result};
+use engines::Engines;
+use fault::{broken, fault};
+use functions::Functions;
+pub use options::Options;
+use staging::Staging;
+
+/// A GPU.
+#[derive(Clone)]
+pub struct Card {
+    state: Arc<State>,
+}
+
+struct State {
+    candle: Candle,
+    stream: Arc<CudaStream>,
+    functions: Functions,
+    engines: Mutex<Engines>,
+    staging: Mutex<Staging>,
+    name: String,
+}
+
+impl Card {
+    /// Opens a GPU. The libraries have to be loaded (`loader`): where one is missing, Candle and cudarc end the thread.
+    ///
+    /// # Errors
+    /// Where there is no such GPU, or no kernels for it.
+    pub fn open(options: &Options) -> Result<Self> {
+        let candle = Candle::new_with_stream(options.ordinal)?;
+        // SAFETY: everything here runs on one stream, whose order is all that memory needs.
+        unsafe { candle.disable_event_tracking() };
+        let stream = candle.cuda_stream();
+        let context = stream.context();
+        let text = |what: &str, e: result::DriverError| fault(what, &e);
+        let gpu = context.name().map_err(|e| text("its name", e))?;
+        let functions = Functions::load(context)?;
+        let engines = Engines::new(&stream, options)?;
+        let name = format!("cuda:{} ({gpu}, cuDNN {})", options.ordinal, engines.version());
+        let staging = Mutex::new(Staging::new(Arc::clone(&stream)));
+        let state = State { candle, stream, functions, engines: Mutex::new(engines), staging, name };
+        Ok(Card { state: Arc::new(state) })
+    }
+
+    /// Candle's device: tensors made on it live beside the plan's memory, in order with its work.
+    pub fn candle(&self) -> &Candle {
+        &self.state.candle
+    }
+
+    /// Free and total bytes of memory.
+    ///
+    /// # Errors
+    /// Where the driver does not tell.
+    pub fn memory(&self) -> Result<(usize, usize)> {
+        self.state.stream.context().mem_get_info().map_err(|e| fault("its free memory", &e))
+    }
+
+    fn engines(&self) -> Result<MutexGuard<'_, Engines>> {
+        self.state.engines.lock().map_err(|_| broken())
+    }
+
+    fn bind(&self) -> Result<()> {
+        self.state.stream.context().bind_to_thread().map_err(|e| fault("this thread", &e))
+    }
+
+    fn call(&self, engines: &Engines, call: &Call<u64>) -> Result<()> {
+        match call {
+            Call::Launch(launch) => self.launch(launch),
+            Call::Convolve(conv) => engines.run(conv),
+        }
+    }
+
+    fn launch(&self, launch: &Launch<u64>) -> Result<()> {
+        let function = self.state.functions.get(&launch.function)?;
+        let mut slots: Vec<u64> = launch.args.iter().map(super::launch::Arg::slot).collect();
+        let mut pointers: Vec<_> = slots.iter_mut().map(|slot| std::ptr::from_mut(slot).cast()).collect();
+        let ([gx, gy, gz], [bx, by, bz]) = (launch.grid, launch.block);
+        // SAFETY: the function lives as long as its module, which `functions` holds; the slots are as many and of the kinds that the
+        // kernel takes (the emulation compares every launch with the kernels' own parameters), and pointers are to operands with
+        // the sizes that the arguments tell.
+        let done = unsafe {
+            let stream = self.state.stream.cu_stream();
+            result::launch_kernel(function, (gx, gy, gz), (bx, by, bz), launch.shared, stream, &mut pointers)
+        };
+        done.map_err(|e| fault(&format!("the launch of {}", launch.function), &e))
+    }
+}
+
+impl Driver for Card {
+    fn describe(&self) -> String {
+        self.state.name.clone()
+    }
+
+    fn allocate(&self, bytes: usize, fill: Fill) -> Result<Memory> {
+        self.bind()?;
+        // SAFETY: whoever asks for `Anything` writes the memory before it is read.
+        let slice: CudaSlice<u8> = match fill {
+            Fill::Zeros => self.state.candle.alloc_zeros(bytes.max(1))?,
+            Fill::Anything => unsafe { self.state.candle.alloc(bytes.max(1))? },
+        };
+        let address = slice.device_ptr(&self.state.stream).0;
+        Ok(Memory { address, bytes, owner: Box::new(slice) })
+    }
+
+    fn upload(&self, address: u64, bytes: &[u8]) -> Result<()> {
+        self.bind()?;
+        self.state.staging.lock().map_err(|_| broken())?.upload(address, bytes)
+    }
+
+    fn download(&self, address: u64, bytes: &mut [u8]) -> Result<()> {
+        self.bind()?;
+        // SAFETY: the address is of memory that a device or session holds, with so many bytes; `bytes` outlives the wait below.
+        unsafe { result::memcpy_dtoh_async(bytes, address, self.state.stream.cu_stream()) }
+            .map_err(|e| fault("a copy from the GPU", &e))?;
+        self.wait()
+    }
+
+    fn copy(&self, from: u64, to: u64, bytes: usize) -> Result<()> {
+        self.bind()?;
+        // SAFETY: both addresses are of memory that a device or session holds, with so many bytes.
+        unsafe { result::memcpy_dtod_async(to, from, bytes, self.state.stream.cu_stream()) }
+            .map_err(|e| fault("a copy on the GPU", &e))
+    }
+
+    fn check(&self, function: &str, _signature: &str) -> Result<()> {
+        self.state.functions.get(function).map(|_| ())
+    }
+
+    fn prepare(&self, task: &Task) -> Result<Option<Prepared>> {
+        self.bind()?;
+        self.engines()?.prepare(task, &self.state.candle)
+    }
+
+    fn play(&self, calls: &[Call<u64>]) -> Result<()> {
+        self.bind()?;
+        let engines = self.engines()?;
+        calls.iter().try_for_each(|call| self.call(&engines, call))
+    }
+
+    fn record(&self, calls: &[Call<u64>]) -> Result<Box<dyn Recording>> {
+        self.bind()?;
+        let stream = &self.state.stream;
+        let mode = sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL;
+        stream.begin_capture(mode).map_err(|e| fault("the recording of a step", &e))?;
+        let played = self.play(calls);
+        // The capture ends whether or not all calls were taken, or the stream could not be used again.
+        let flags = sys::CUgraphInstantiate_flags::CUDA_GRAPH_INSTANTIATE_FLAG_AUTO_FREE_ON_LAUNCH;
+        let graph = stream.end_capture(flags);
+        played?;
+        let graph = graph.map_err(|e| fault("the recording of a step", &e))?;
+        let graph = graph.ok_or_else(|| Error::Device("cuda: an empty step was recorded".to_owned()))?;
+        graph.upload().map_err(|e| fault("the recording of a step", &e))?;
+        Ok(Box::new(Graph { graph, card: self.clone() }))
+    }
+
+    fn wait(&self) -> Result<()> {
+        self.state.stream.synchronize().map_err(|e| fault("work that was under way has failed", &e))
+    }
+
+    fn time(&self, calls: &[Call<u64>]) -> Result<Duration> {
+        self.bind()?;
+        let event = || {
+            let timed = sys::CUevent_flags::CU_EVENT_DEFAULT;
+            let event = self.state.stream.record_event(Some(timed));
+            event.map_err(|e| fault("an event", &e))
+        };
+        let start = event()?;
+        self.play(calls)?;
+        let end = event()?;
+        self.wait()?;
+        let milliseconds = start.elapsed_ms(&end).map_err(|e| fault("an event", &e))?;
+        Ok(Duration::from_secs_f64(f64::from(milliseconds) / 1e3))
+    }
+}
+
+/// A captured step.
+struct Graph {
+    graph: CudaGraph,
+    card: Card,
+}
+
+// SAFETY: a graph is not synchronised by itself: it is reached through its session alone, which one thread uses at a time.
+unsafe impl Send for Graph {}
+
+impl Recording for Graph {
+    fn replay(&self) -> Result<()> {
+        self.card.bind()?;
+        self.graph.launch().map_err(|e| fault("a recorded step", &e))
+    }
+}

@@ -1,0 +1,25 @@
+//! How a GPU is opened.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::cuda::cudnn::choose;
+
+/// What a GPU is opened with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// Its number, as the driver counts those that are visible.
+    pub ordinal: usize,
+    /// Time for measuring engines of convolutions, in all.
+    pub measuring: Duration,
+    /// Whether only engines that give the same bits each time are taken.
+    pub deterministic: bool,
+    /// Folder where plans of convolutions are kept; `None` to make them anew each time.
+    pub plans: Option<PathBuf>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options { ordinal: 0, measuring: choose::DEFAULT, deterministic: false, plans: None }
+    }
+}
