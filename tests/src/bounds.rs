@@ -22,7 +22,7 @@ use resnetc_runtime::device::Session;
 use resnetc_runtime::error::Result;
 use resnetc_runtime::reference::{ReferenceDevice, ReferenceSession};
 
-use crate::operands::{Signature, in_place, signature, stored_signatures};
+use crate::operands::{Signature, in_each_type, in_place, signature, stored_signatures};
 use crate::plans::{Results, run_kernel, run_stored};
 use crate::rng::Rng;
 
@@ -90,6 +90,8 @@ fn terms(kernel: &Kernel) -> usize {
         | Kernel::ChannelSlice(_)
         | Kernel::PadShortcut(_)
         | Kernel::PadShortcutBackward(_)
+        | Kernel::AllFinite(_)
+        | Kernel::LossScaleUpdate(_)
         | Kernel::Update(_) => 1,
     }
 }
@@ -116,8 +118,8 @@ fn linear_part(kernel: &Kernel) -> Kernel {
             Kernel::Mul(Mul { images, pixels, channels, gate, epilogue: bare(epilogue) })
         }
         // The decay's term has the other sign than the parameter.
-        Kernel::Update(Update { len, rule: rule @ UpdateRule::Sgd(_) }) => {
-            Kernel::Update(Update { len, rule: rule.with_weight_decay(-rule.weight_decay()) })
+        Kernel::Update(Update { len, rule: rule @ UpdateRule::Sgd(_), scaled }) => {
+            Kernel::Update(Update { len, rule: rule.with_weight_decay(-rule.weight_decay()), scaled })
         }
         other => other,
     }
@@ -138,8 +140,9 @@ fn floor(kernel: &Kernel, data: &[Vec<f32>]) -> f32 {
         // The derivatives of silu and gelu have zeros, near which their terms cancel.
         Kernel::ActivateBackward(ActivateBackward { act, .. }) => smooth(Some(act)) * largest(&data[0]),
         Kernel::Softmax(_) | Kernel::CrossEntropy(_) => 1.0 + 2.0 * largest(&data[0]),
-        Kernel::CrossEntropyBackward(CrossEntropyBackward { rows, .. }) => {
-            (1.0 + 2.0 * largest(&data[0])) / rows as f32
+        Kernel::CrossEntropyBackward(CrossEntropyBackward { rows, scaled, .. }) => {
+            let scale = if scaled { data[2][0] } else { 1.0 };
+            (1.0 + 2.0 * largest(&data[0])) / rows as f32 * scale
         }
         _ => 0.0,
     }
@@ -208,7 +211,8 @@ fn placements(kernel: &Kernel) -> Vec<Vec<(usize, usize)>> {
     placements
 }
 
-/// Runs a kernel on random data on a device and on the oracle, and compares all it wrote; also in place where it may.
+/// Runs a kernel on random data on a device and on the oracle, and compares all it wrote; also in place where it may, and in each
+/// narrow type that the device multiplies in.
 ///
 /// # Errors
 /// Says the kernel and the first element that differs by more than its bound.
@@ -217,7 +221,13 @@ pub fn check_kernel(
     kernel: &Kernel,
     seed: u64,
 ) -> std::result::Result<(), String> {
-    stored_signatures(kernel).iter().try_for_each(|stored| check_stored(new_device, kernel, stored, seed))
+    let narrow = new_device().device().backend().narrow;
+    for kernel in in_each_type(kernel, narrow) {
+        for stored in stored_signatures(&kernel, narrow) {
+            check_stored(new_device, &kernel, &stored, seed)?;
+        }
+    }
+    Ok(())
 }
 
 /// The same with maps stored as one of the kernel's signatures says. The oracle computes on the same numbers, but
@@ -244,7 +254,8 @@ fn check_stored(
         for (tensor, ((exact, got), bounds)) in pairs.into_iter().enumerate() {
             for (i, ((e, g), bound)) in exact.iter().zip(got).zip(bounds).enumerate() {
                 let error = (e - g).abs();
-                if error.is_nan() || error > *bound {
+                // Infinite ones are equal, though they have no difference.
+                if e != g && (error.is_nan() || error > *bound) {
                     return Err(format!(
                         "{kernel:?} on {}, {}, in place {in_place:?}: tensor {tensor}, element {i}: {g}, not {e} +- {bound:e}",
                         device.device().describe(),
@@ -257,14 +268,17 @@ fn check_stored(
     Ok(())
 }
 
-/// Results in bf16 are rounded to 8 bits: by at most half of the last of them, `2^-8` of the number.
+/// Results in narrow types are rounded by at most half of the last of their 8 or 11 bits: `2^-8` or `2^-11` of the number.
 fn allow_rounding(stored: &Signature, exact: &Results, bounds: &mut Results) {
     for ((operand, exact), bounds) in stored.outputs.iter().zip(&exact.outputs).zip(&mut bounds.outputs) {
-        if operand.dtype == Element::Bf16 {
-            for (e, bound) in exact.iter().zip(bounds) {
-                // What is subnormal may become zero.
-                *bound += (e.abs() + *bound) / 256.0 + f32::MIN_POSITIVE;
-            }
+        // What is subnormal may become zero in bf16, and has a fixed last bit in f16.
+        let (share, least) = match operand.dtype {
+            Element::Bf16 => (1.0 / 256.0, f32::MIN_POSITIVE),
+            Element::F16 => (1.0 / 2048.0, f32::from(half::f16::MIN_POSITIVE_SUBNORMAL)),
+            Element::F32 | Element::U8 | Element::U32 | Element::U64 => continue,
+        };
+        for (e, bound) in exact.iter().zip(bounds) {
+            *bound += (e.abs() + *bound) * share + least;
         }
     }
 }

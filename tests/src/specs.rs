@@ -3,6 +3,7 @@
 use std::io::{Error, ErrorKind};
 use std::sync::Arc;
 
+use resnetc_compiler::backend::Backend;
 use resnetc_compiler::compile;
 use resnetc_compiler::ir::graph::Mode;
 use resnetc_compiler::plan::Plan;
@@ -26,6 +27,14 @@ pub fn resolve(text: &str) -> ResolvedSpec {
 /// # Panics
 /// Where it cannot be compiled.
 pub fn plan(spec: &ResolvedSpec, mode: Mode, batch: usize) -> Arc<Plan> {
-    let compiled = compile(spec, &Target::new(mode, batch));
+    plan_for(spec, mode, batch, Backend::CPU)
+}
+
+/// The same for another backend.
+///
+/// # Panics
+/// As [`plan`].
+pub fn plan_for(spec: &ResolvedSpec, mode: Mode, batch: usize, backend: Backend) -> Arc<Plan> {
+    let compiled = compile(spec, &Target { backend, ..Target::new(mode, batch) });
     Arc::new(compiled.unwrap_or_else(|faults| panic!("{faults:?}")).plan)
 }

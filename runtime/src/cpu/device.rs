@@ -5,6 +5,7 @@ use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use resnetc_compiler::backend::Backend;
 use resnetc_compiler::ir::graph::Mode;
+use resnetc_compiler::ir::types::DType;
 use resnetc_compiler::plan::{ALIGN, BufferId, Plan, Region};
 
 use super::ctx::Ctx;
@@ -304,9 +305,14 @@ fn check(plan: &Plan) -> Result<()> {
     if plan.optimizer.len() > OPTIMIZER_REGIONS {
         return refuse(format!("no room for an optimizer of {} tensors a parameter", plan.optimizer.len()));
     }
-    let Backend { align, layouts, .. } = Backend::CPU;
+    let Backend { align, layouts, narrow, .. } = Backend::CPU;
     if plan.layouts != layouts || !plan.align.is_multiple_of(align) {
         return refuse("the plan is compiled for another backend".to_owned());
+    }
+    let stored = plan.buffers.iter().map(|buffer| buffer.dtype);
+    let unknown = |ty: &DType| ty.is_narrow() && !narrow.contains(ty);
+    if let Some(ty) = stored.chain([plan.precision()]).find(unknown) {
+        return refuse(format!("the plan multiplies in {ty}, which this device does not"));
     }
     plan.check_memory().into_iter().next().map_or(Ok(()), refuse)
 }
