@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ir::types::Layout;
+use crate::ir::types::{DType, Layout};
 
 /// The orders in memory that a backend's kernels take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,8 +60,11 @@ pub struct Backend {
     pub fusions: Fusions,
     /// Whether kernels step over the gaps of slices, as their operand tables say; else channels are copied.
     pub slices: bool,
-    /// Whether maps are stored as bf16 where the network multiplies in bf16, as the operand tables say.
-    pub bf16_maps: bool,
+    /// The narrow types that it multiplies in. Where the network multiplies in one, maps are stored so, as the operand tables
+    /// say.
+    pub narrow: &'static [DType],
+    /// Whether what multiplies in `f32` may round its factors to TF32, where the spec allows it.
+    pub tf32: bool,
 }
 
 /// A cache line, and a 512-bit vector.
@@ -77,7 +80,8 @@ impl Backend {
         layouts: CHANNELS_INNERMOST,
         fusions: Fusions::ALL,
         slices: true,
-        bf16_maps: true,
+        narrow: &[DType::Bf16],
+        tf32: false,
     };
 
     /// Plain tensor operations, one per operator: nothing is fused, so that what fusion changes can be seen beside it.
@@ -87,7 +91,8 @@ impl Backend {
         layouts: CHANNELS_INNERMOST,
         fusions: Fusions::NONE,
         slices: false,
-        bf16_maps: true,
+        narrow: &DType::NARROW,
+        tf32: false,
     };
 
     /// NVIDIA GPUs: cuDNN's weights have their input channels innermost, and buffers begin where a warp's widest loads may.
@@ -97,11 +102,26 @@ impl Backend {
         layouts: Layouts { maps: Layout::Nhwc, weights: Layout::Ohwi },
         fusions: Fusions::ALL,
         slices: true,
-        bf16_maps: true,
+        narrow: &DType::NARROW,
+        tf32: true,
     };
 
     /// All.
     pub const ALL: [Backend; 3] = [Backend::CPU, Backend::REFERENCE, Backend::CUDA];
+
+    /// Whether it multiplies in a type.
+    pub fn multiplies_in(&self, precision: DType) -> bool {
+        precision == DType::F32 || self.narrow.contains(&precision)
+    }
+
+    /// One that multiplies in a type, for those who want to know of a network what no device changes.
+    ///
+    /// # Panics
+    /// Where there is none: no spec can ask for such a type.
+    pub fn that_multiplies_in(precision: DType) -> Backend {
+        let found = Backend::ALL.into_iter().find(|backend| backend.multiplies_in(precision));
+        found.unwrap_or_else(|| panic!("no backend multiplies in {precision}"))
+    }
 }
 
 impl Default for Backend {

@@ -25,6 +25,7 @@ pub mod source;
 pub mod spec;
 mod summary;
 
+use backend::Backend;
 use diagnostic::Diagnostic;
 use ir::graph::{Graph, Mode};
 use pass::{PassContext, PassId};
@@ -38,6 +39,7 @@ use spec::train::TrainConfig;
 /// All mistakes of the spec that only its shapes and figures show: maps that cannot be added, an `expect` that fails.
 pub fn compile(spec: &ResolvedSpec, target: &Target) -> Result<Compiled, Vec<Diagnostic>> {
     let context = context(spec, target);
+    check_precision(spec, &target.backend)?;
 
     // What the network is.
     let Network { graph: expanded, mut summary, mut passes } = expand(spec, target)?;
@@ -68,6 +70,26 @@ pub fn expand(spec: &ResolvedSpec, target: &Target) -> Result<Network, Vec<Diagn
     let (graph, passes) = pass::run_list(built, &pass::front(), &context(spec, target))?;
     let summary = summary::summarize(spec, &graph, &passes, target.batch);
     Ok(Network { graph, summary, passes })
+}
+
+/// Refuses what the backend cannot multiply in.
+fn check_precision(spec: &ResolvedSpec, backend: &Backend) -> Result<(), Vec<Diagnostic>> {
+    let TrainConfig { precision, .. } = spec.train;
+    if backend.multiplies_in(precision) {
+        return Ok(());
+    }
+    let word = spec.train.precision_word();
+    let place = spec.keys.nearest("train.precision").unwrap_or(spec.name.span);
+    let able = Backend::ALL.into_iter().filter(|other| other.multiplies_in(precision));
+    let devices: Vec<String> = able.map(|other| format!("`--device {}`", other.name)).collect();
+    let fault = Diagnostic::error(
+        format!("the device `{}` does not multiply in {word}", backend.name),
+        place,
+        "asked for here",
+    );
+    Err(vec![
+        fault.help(format!("write `precision: bf16`, or take a device that can: {}", devices.join(" or "))),
+    ])
 }
 
 fn context(spec: &ResolvedSpec, target: &Target) -> PassContext {

@@ -229,7 +229,7 @@ impl Spec {
     /// See [`Spec::compile`].
     pub fn check(&self) -> Result<()> {
         let mode = if self.resolved.head.layers.is_some() { Mode::Train } else { Mode::Infer };
-        self.plan(mode, self.resolved.train.batch_size, Backend::CPU).map(drop)
+        self.plan(mode, self.resolved.train.batch_size, self.any_backend()).map(drop)
     }
 
     /// First weights, as the spec's distributions and a seed give them. Distributions belong to the tensors of the training
@@ -238,7 +238,12 @@ impl Spec {
     /// # Errors
     /// See [`Spec::compile`].
     pub fn initial_weights(&self, seed: u64) -> Result<ParamStore> {
-        Ok(init::initial(&*self.plan(Mode::Train, 1, Backend::CPU)?, seed)?)
+        Ok(init::initial(&*self.plan(Mode::Train, 1, self.any_backend())?, seed)?)
+    }
+
+    /// A backend for what does not depend on it.
+    fn any_backend(&self) -> Backend {
+        Backend::that_multiplies_in(self.resolved.train.precision)
     }
 }
 

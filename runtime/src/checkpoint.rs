@@ -7,7 +7,7 @@
 use std::path::Path;
 
 use resnetc_compiler::ir::types::Shape;
-use resnetc_compiler::plan::Plan;
+use resnetc_compiler::plan::{LOSS_SCALE, Plan};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -203,7 +203,7 @@ fn split(all: &ParamStore) -> (ParamStore, ParamStore) {
 fn differences(params: &ParamStore, optimizer: &ParamStore, plan: &Plan) -> Vec<String> {
     let mut found = Vec::new();
     let mut expected = Vec::new();
-    for slot in &plan.slots {
+    for slot in plan.slots.iter().filter(|slot| slot.role.of_network()) {
         let buffer = plan.buffer(slot.buffer);
         compare(params, &buffer.name, &buffer.name, &buffer.shape, &mut found);
         for (tensor, buffer) in plan.optimizer_tensors(slot) {
@@ -214,7 +214,9 @@ fn differences(params: &ParamStore, optimizer: &ParamStore, plan: &Plan) -> Vec<
     }
     let known = |name: &str| plan.slots.iter().any(|s| plan.buffer(s.buffer).name == name);
     found.extend(params.iter().filter(|(name, _)| !known(name)).map(|(n, _)| format!("`{n}` is not in it")));
-    let extra = optimizer.iter().filter(|(name, _)| !expected.iter().any(|e| e == name));
+    // A training may go on in another precision: with a scaled loss that starts anew, or without one.
+    let known = |name: &str| name.starts_with(LOSS_SCALE) || expected.iter().any(|e| e == name);
+    let extra = optimizer.iter().filter(|(name, _)| !known(name));
     found.extend(extra.map(|(name, _)| format!("`{OPTIMIZER}{name}` is not in it")));
     found
 }

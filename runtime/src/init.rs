@@ -12,11 +12,11 @@ use sha2::{Digest, Sha256};
 use crate::error::{Error, Result};
 use crate::weights::ParamStore;
 
-/// The first values of all persistent tensors of a plan: of a training plan, since one for inference has folded
+/// The first values of all persistent tensors of a plan's network: of a training plan, since one for inference has folded
 /// tensors, which have no distribution.
 pub fn initial(plan: &Plan, seed: u64) -> Result<ParamStore> {
     let mut store = ParamStore::new();
-    for slot in &plan.slots {
+    for slot in plan.slots.iter().filter(|slot| slot.role.of_network()) {
         let buffer = plan.buffer(slot.buffer);
         if slot.recipe != Recipe::Own {
             return Err(Error::Incompatible(format!(

@@ -1,6 +1,7 @@
 //! Where a plan's buffers lie, as every device with memory of its own has to know it.
 
 use resnetc_compiler::backend::Backend;
+use resnetc_compiler::ir::types::DType;
 use resnetc_compiler::plan::{BufferId, Plan, Region};
 
 use crate::error::{Error, Result};
@@ -63,6 +64,11 @@ pub(crate) fn check(plan: &Plan, backend: &Backend) -> Result<()> {
     let refuse = |text: String| Err(Error::Device(format!("{}: {text}", plan.name)));
     if plan.layouts != backend.layouts || !plan.align.is_multiple_of(backend.align) {
         return refuse("the plan is compiled for another backend".to_owned());
+    }
+    let stored = plan.buffers.iter().map(|buffer| buffer.dtype);
+    let unknown = |ty: &DType| ty.is_narrow() && !backend.narrow.contains(ty);
+    if let Some(ty) = stored.chain([plan.precision()]).find(unknown) {
+        return refuse(format!("the plan multiplies in {ty}, which this device does not"));
     }
     plan.check_memory().into_iter().next().map_or(Ok(()), refuse)
 }

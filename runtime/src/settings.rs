@@ -49,9 +49,11 @@ fn compare(place: &str, was: &Value, is: &Value, changes: &mut Vec<Change>) {
     }
     match (was, is) {
         (Value::Object(before), Value::Object(now)) if place.is_empty() || before.keys().eq(now.keys()) => {
-            for (key, is) in now.iter().filter(|(key, _)| !CHANGES_NOT_TOLD.contains(&key.as_str())) {
+            let gone = before.keys().filter(|key| !now.contains_key(*key));
+            for key in now.keys().chain(gone).filter(|key| !CHANGES_NOT_TOLD.contains(&key.as_str())) {
                 let place = if place.is_empty() { key.clone() } else { format!("{place}.{key}") };
-                compare(&place, before.get(key).unwrap_or(&Value::Null), is, changes);
+                let [was, is] = [before, now].map(|settings| settings.get(key).unwrap_or(&Value::Null));
+                compare(&place, was, is, changes);
             }
         }
         _ => changes.push(Change { setting: place.to_owned(), was: was.to_string(), is: is.to_string() }),

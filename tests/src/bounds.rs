@@ -22,7 +22,7 @@ use resnetc_runtime::device::Session;
 use resnetc_runtime::error::Result;
 use resnetc_runtime::reference::{ReferenceDevice, ReferenceSession};
 
-use crate::operands::{Signature, in_place, signature, stored_signatures};
+use crate::operands::{Signature, in_each_type, in_place, signature, stored_signatures};
 use crate::plans::{Results, run_kernel, run_stored};
 use crate::rng::Rng;
 
@@ -90,6 +90,8 @@ fn terms(kernel: &Kernel) -> usize {
         | Kernel::ChannelSlice(_)
         | Kernel::PadShortcut(_)
         | Kernel::PadShortcutBackward(_)
+        | Kernel::AllFinite(_)
+        | Kernel::LossScaleUpdate(_)
         | Kernel::Update(_) => 1,
     }
 }
@@ -116,8 +118,8 @@ fn linear_part(kernel: &Kernel) -> Kernel {
             Kernel::Mul(Mul { images, pixels, channels, gate, epilogue: bare(epilogue) })
         }
         // The decay's term has the other sign than the parameter.
-        Kernel::Update(Update { len, rule: rule @ UpdateRule::Sgd(_) }) => {
-            Kernel::Update(Update { len, rule: rule.with_weight_decay(-rule.weight_decay()) })
+        Kernel::Update(Update { len, rule: rule @ UpdateRule::Sgd(_), scaled }) => {
+            Kernel::Update(Update { len, rule: rule.with_weight_decay(-rule.weight_decay()), scaled })
         }
         other => other,
     }
@@ -138,8 +140,9 @@ fn floor(kernel: &Kernel, data: &[Vec<f32>]) -> f32 {
         // The derivatives of silu and gelu have zeros, near which their terms cancel.
         Kernel::ActivateBackward(ActivateBackward { act, .. }) => smooth(Some(act)) * largest(&data[0]),
         Kernel::Softmax(_) | Kernel::CrossEntropy(_) => 1.0 + 2.0 * largest(&data[0]),
-        Kernel::CrossEntropyBackward(CrossEntropyBackward { rows, .. }) => {
-            (1.0 + 2.0 * largest(&data[0])) / rows as f32
+        Kernel::CrossEntropyBackward(CrossEntropyBackward { rows, scaled, .. }) => {
+            let scale = if scaled { data[2][0] } else { 1.0 };
+            (1.0 + 2.0 * largest(&data[0])) / rows as f32 * scale
         }
         _ => 0.0,
     }
@@ -208,7 +211,8 @@ fn placements(kernel: &Kernel) -> Vec<Vec<(usize, usize)>> {
     placements
 }
 
-/// Runs a kernel on random data on a device and on the oracle, and compares all it wrote; also in place where it may.
+/// Runs a kernel on random data on a device and on the oracle, and compares all it wrote; also in place where it may, and in each
+/// narrow type that the device multiplies in.
 ///
 /// # Errors
 /// Says the kernel and the first element that differs by more than its bound.
@@ -217,8 +221,7 @@ pub fn check_kernel(
     kernel: &Kernel,
     seed: u64,
 ) -> std::result::Result<(), String> {
-    let check = |stored: &Signature| check_stored(new_device, kernel, stored, seed, Products::Whole);
-    stored_signatures(kernel).iter().try_for_each(check)
+    check_kernel_with(new_device, kernel, seed, Products::Whole)
 }
 
 /// What a device does to a convolution's result before what comes behind it.
@@ -240,8 +243,13 @@ pub fn check_kernel_with(
     seed: u64,
     products: Products,
 ) -> std::result::Result<(), String> {
-    let check = |stored: &Signature| check_stored(new_device, kernel, stored, seed, products);
-    stored_signatures(kernel).iter().try_for_each(check)
+    let narrow = new_device().device().backend().narrow;
+    for kernel in in_each_type(kernel, narrow) {
+        for stored in stored_signatures(&kernel, narrow) {
+            check_stored(new_device, &kernel, &stored, seed, products)?;
+        }
+    }
+    Ok(())
 }
 
 /// The same with maps stored as one of the kernel's signatures says. The oracle computes on the same numbers, but
@@ -272,7 +280,8 @@ fn check_stored(
         for (tensor, ((exact, got), bounds)) in pairs.into_iter().enumerate() {
             for (i, ((e, g), bound)) in exact.iter().zip(got).zip(bounds).enumerate() {
                 let error = (e - g).abs();
-                if error.is_nan() || error > *bound {
+                // Infinite ones are equal, though they have no difference.
+                if e != g && (error.is_nan() || error > *bound) {
                     return Err(format!(
                         "{kernel:?} on {}, {}, in place {in_place:?}: tensor {tensor}, element {i}: {g}, not {e} +- {bound:e}",
                         device.device().describe(),
@@ -285,20 +294,28 @@ fn check_stored(
     Ok(())
 }
 
-/// Results in bf16 are rounded to 8 bits: by at most half of the last of them, `2^-8` of the number.
+/// By what share of a number a narrow type rounds it at most, half of the last of its 8 or 11 bits, and by how much at least: what is
+/// subnormal may become zero in bf16, and has a fixed last bit in f16. Nothing for types that hold all.
+fn rounding(dtype: Element) -> Option<(f32, f32)> {
+    match dtype {
+        Element::Bf16 => Some((1.0 / 256.0, f32::MIN_POSITIVE)),
+        Element::F16 => Some((1.0 / 2048.0, f32::from(half::f16::MIN_POSITIVE_SUBNORMAL))),
+        Element::F32 | Element::U8 | Element::U32 | Element::U64 => None,
+    }
+}
+
+/// Results in narrow types are rounded.
 fn allow_rounding(stored: &Signature, exact: &Results, bounds: &mut Results) {
     for ((operand, exact), bounds) in stored.outputs.iter().zip(&exact.outputs).zip(&mut bounds.outputs) {
-        if operand.dtype == Element::Bf16 {
-            for (e, bound) in exact.iter().zip(bounds) {
-                // What is subnormal may become zero.
-                *bound += (e.abs() + *bound) / 256.0 + f32::MIN_POSITIVE;
-            }
+        let Some((share, least)) = rounding(operand.dtype) else { continue };
+        for (e, bound) in exact.iter().zip(bounds) {
+            *bound += (e.abs() + *bound) * share + least;
         }
     }
 }
 
-/// A product in bf16 that is stored before residual and bias are added is rounded once more, by as much as bf16 rounds *it*;
-/// activations have slopes of at most 1.5.
+/// A product in a narrow type that is stored before residual and bias are added is rounded once more, by as much as that type rounds
+/// *it*; activations have slopes of at most 1.5.
 fn allow_stored_product(
     kernel: &Kernel,
     stored: &Signature,
@@ -314,10 +331,12 @@ fn allow_stored_product(
         }
         _ => return Ok(()),
     };
-    if product != *kernel && stored.outputs[0].dtype == Element::Bf16 {
+    if product != *kernel
+        && let Some((share, least)) = rounding(stored.outputs[0].dtype)
+    {
         let sums = run_kernel(&mut oracle(), &product, &data[..2], &[])?;
         for (bound, sum) in bounds.outputs[0].iter_mut().zip(&sums.outputs[0]) {
-            *bound += 1.5 * sum.abs() / 256.0;
+            *bound += 1.5 * (sum.abs() * share + least);
         }
     }
     Ok(())

@@ -1,16 +1,17 @@
 //! Random kernels of every kind: small sizes, every attribute, channel counts on and off the widths of vectors.
 
+use resnetc_compiler::ir::loss_scale::DynamicScale;
 use resnetc_compiler::ir::op::{
     Activation, AdamWAttrs, ConvAttrs, DropPart, Epilogue, GradFrom, PoolAttrs, SgdAttrs, UpdateRule,
 };
 use resnetc_compiler::ir::types::DType;
 use resnetc_compiler::plan::kernel::{
-    Activate, ActivateBackward, Add, Affine, AvgPool, AvgPoolBackward, BlurPool, BlurPoolBackward, BnApply,
-    BnBackwardApply, BnBackwardReduce, BnStats, ChannelSlice, ChannelSum, Concat, Conv, ConvBackwardData,
-    ConvBackwardFilter, CrossEntropy, CrossEntropyBackward, Drop, GlobalAvgPool, GlobalAvgPoolBackward,
-    GlobalMaxPool, GlobalMaxPoolBackward, GroupApply, GroupBackwardApply, GroupBackwardReduce, GroupStats,
-    MaxPool, MaxPoolBackward, Mul, MulBackward, PadShortcut, PadShortcutBackward, ScaleShift, Softmax,
-    Update,
+    Activate, ActivateBackward, Add, Affine, AllFinite, AvgPool, AvgPoolBackward, BlurPool, BlurPoolBackward,
+    BnApply, BnBackwardApply, BnBackwardReduce, BnStats, ChannelSlice, ChannelSum, Concat, Conv,
+    ConvBackwardData, ConvBackwardFilter, CrossEntropy, CrossEntropyBackward, Drop, GlobalAvgPool,
+    GlobalAvgPoolBackward, GlobalMaxPool, GlobalMaxPoolBackward, GroupApply, GroupBackwardApply,
+    GroupBackwardReduce, GroupStats, LossScaleUpdate, MaxPool, MaxPoolBackward, Mul, MulBackward,
+    PadShortcut, PadShortcutBackward, ScaleShift, Softmax, Update,
 };
 use resnetc_compiler::plan::{
     BlurGeometry, ConvGeometry, DropGeometry, GroupGeometry, Kernel, PadGeometry, PoolGeometry,
@@ -155,10 +156,20 @@ pub const MAKERS: &[(&str, Maker)] = &[
             rows: r.range(1, 9),
             classes: classes(r),
             smoothing: r.pick(&[0.0, 0.1]),
+            scaled: r.flip(),
         })
     }),
-    ("sgd_update", |r| Kernel::Update(Update { len: len(r), rule: UpdateRule::Sgd(sgd(r)) })),
-    ("adamw_update", |r| Kernel::Update(Update { len: len(r), rule: UpdateRule::AdamW(adamw(r)) })),
+    ("all_finite", |r| Kernel::AllFinite(AllFinite { len: len(r) })),
+    ("sgd_update", |r| {
+        Kernel::Update(Update { len: len(r), rule: UpdateRule::Sgd(sgd(r)), scaled: r.flip() })
+    }),
+    ("adamw_update", |r| {
+        Kernel::Update(Update { len: len(r), rule: UpdateRule::AdamW(adamw(r)), scaled: r.flip() })
+    }),
+    ("loss_scale_update", |r| {
+        let dynamic = DynamicScale { interval: r.pick(&[1, 2, 3, 4]), ..DynamicScale::DEFAULT };
+        Kernel::LossScaleUpdate(LossScaleUpdate { dynamic: r.flip().then_some(dynamic) })
+    }),
 ];
 
 /// Of kernels that are quick on many channels: now and then more than a thread's share is small.

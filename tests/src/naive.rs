@@ -1,7 +1,8 @@
 //! Forward kernels by their definition, in loops over every index, to hold the oracle itself against.
 
-use resnetc_compiler::ir::types::DType;
 use resnetc_compiler::plan::{ConvGeometry, PoolGeometry};
+
+use crate::operands::stored;
 
 /// Index in the image of a window's tap along one axis; `None` in the border.
 pub(crate) fn source(
@@ -19,10 +20,7 @@ pub(crate) fn source(
 pub fn conv(g: &ConvGeometry, x: &[f32], weight: &[f32]) -> Vec<f64> {
     let a = &g.attrs;
     let (depth, width) = (g.cin / a.groups, g.cout / a.groups);
-    let factor = |number: f32| match g.precision {
-        DType::Bf16 => half::bf16::from_f32(number).to_f64(),
-        _ => f64::from(number),
-    };
+    let factor = |number: f32| f64::from(stored(g.precision, number));
     let mut y = Vec::with_capacity(g.n * g.cout * g.out[0] * g.out[1]);
     for index in 0..g.n * g.cout * g.out[0] * g.out[1] {
         let (oy, ox) = (index / g.out[1] % g.out[0], index % g.out[1]);

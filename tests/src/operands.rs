@@ -27,6 +27,8 @@ pub enum Data {
     Index(usize),
     /// A tap of the window that lies in the image.
     Tap(PoolGeometry),
+    /// Normal around 0.25 but, in half of the operands, for an infinite one or more.
+    PerhapsInfinite,
     /// A learning rate: 0.1.
     Rate,
 }
@@ -82,9 +84,23 @@ impl Operand {
             }
             Data::Index(bound) => r.range(0, bound - 1) as f32,
             Data::Tap(g) => tap(&g, index, r) as f32,
+            Data::PerhapsInfinite => {
+                let numel = self.shape.numel().expect("generated shapes are small");
+                let number = r.normal() + 0.25;
+                if r.range(0, 2 * numel) == 0 { f32::INFINITY.copysign(number) } else { number }
+            }
             Data::Rate => 0.1,
         };
-        if self.dtype == DType::Bf16 { half::bf16::from_f32(number).to_f32() } else { number }
+        stored(self.dtype, number)
+    }
+}
+
+/// What a number is in memory.
+pub fn stored(dtype: DType, number: f32) -> f32 {
+    match dtype {
+        DType::Bf16 => half::bf16::from_f32(number).to_f32(),
+        DType::F16 => half::f16::from_f32(number).to_f32(),
+        DType::F32 | DType::U8 | DType::U32 | DType::U64 => number,
     }
 }
 
@@ -109,7 +125,7 @@ fn region(operand: &plan::Operand, read: bool) -> Region {
         Content::Weight | Content::Bias | Content::Scale | Content::Shift | Content::Param => Region::Params,
         Content::Sum if operand.sizes.shape().rank() == 1 => Region::Grads,
         Content::Grad => Region::Grads,
-        Content::RunningMean | Content::RunningVar => Region::State,
+        Content::RunningMean | Content::RunningVar | Content::LossScale | Content::StepCount => Region::State,
         Content::OptimizerState(tensor) => Region::Optimizer(tensor),
         Content::Rate | Content::StepNumber | Content::Seed => Region::Control,
         Content::Map
@@ -121,6 +137,7 @@ fn region(operand: &plan::Operand, read: bool) -> Region {
         | Content::Tap(_)
         | Content::Index(_)
         | Content::Logits
+        | Content::Finite
         | Content::Scalar => Region::Arena,
     }
 }
@@ -144,8 +161,10 @@ fn data(operand: &plan::Operand, kernel: &Kernel, read: bool) -> (Data, i8) {
         Content::Compared => (Data::Rectified, 0),
         Content::Activated(act) if act.info().bounded => (Data::Fraction, 0),
         Content::Activated(_) | Content::Logits => (Data::Normal, 0),
+        Content::Grad if matches!(kernel, Kernel::AllFinite(_)) => (Data::PerhapsInfinite, 0),
         Content::Mean | Content::Grad => (Data::Normal, -1),
-        Content::Rstd | Content::RunningVar => (Data::Positive, 1),
+        Content::Rstd | Content::RunningVar | Content::LossScale => (Data::Positive, 1),
+        Content::Finite => (Data::Index(2), 0),
         Content::Sum => (Data::Normal, if read { -1 } else { 1 }),
         Content::Tap(geometry) => (Data::Tap(geometry), 1),
         Content::Index(bound) => (Data::Index(bound), 1),
@@ -154,7 +173,7 @@ fn data(operand: &plan::Operand, kernel: &Kernel, read: bool) -> (Data, i8) {
         Content::OptimizerState(_) => (Data::Normal, -1),
         Content::Rate => (Data::Rate, 0),
         // Often the first step, which is a special one.
-        Content::StepNumber => (Data::Index(3), 0),
+        Content::StepNumber | Content::StepCount => (Data::Index(3), 0),
         Content::Seed => (Data::Index(1 << 24), 0),
     }
 }
@@ -216,18 +235,41 @@ pub fn signature(kernel: &Kernel) -> Signature {
     Signature { inputs: all(&table.inputs, true), outputs: all(&table.outputs, false) }
 }
 
-/// The same, with each choice of the maps that may be stored as bf16; that of none comes first.
-pub fn stored_signatures(kernel: &Kernel) -> Vec<Signature> {
+/// The same, with each choice of the maps that may be stored in one of these narrow types; that of none comes first.
+pub fn stored_signatures(kernel: &Kernel, narrow: &[DType]) -> Vec<Signature> {
     let table = table(kernel);
-    let choice = |chosen: u32| {
+    let choice = |ty: DType, chosen: u32| {
         let mut signature = signature(kernel);
         let operands = signature.inputs.iter_mut().chain(&mut signature.outputs);
         for (operand, entry) in operands.zip(table.all()) {
-            if entry.bf16.is_some_and(|group| chosen & 1 << group != 0) {
-                operand.dtype = DType::Bf16;
+            if entry.narrow.is_some_and(|group| chosen & 1 << group != 0) {
+                operand.dtype = ty;
             }
         }
         signature
     };
-    (0..1 << table.bf16_groups()).map(choice).collect()
+    let types = kernel.narrow_types().iter().filter(|ty| narrow.contains(ty));
+    let choices = 1..1 << table.narrow_groups();
+    let chosen = types.flat_map(|&ty| choices.clone().map(move |chosen| (ty, chosen)));
+    let narrow = chosen.map(|(ty, chosen)| choice(ty, chosen));
+    [signature(kernel)].into_iter().chain(narrow).collect()
+}
+
+/// A kernel with its factors in each of these narrow types, where it multiplies in one; else the kernel as it is.
+pub fn in_each_type(kernel: &Kernel, narrow: &[DType]) -> Vec<Kernel> {
+    let rounds = kernel.conv_geometry().is_some_and(|geometry| geometry.precision.is_narrow());
+    if !rounds {
+        return vec![kernel.clone()];
+    }
+    let with = |&precision: &DType| {
+        let mut kernel = kernel.clone();
+        match &mut kernel {
+            Kernel::Conv(conv) => conv.geometry.precision = precision,
+            Kernel::ConvBackwardData(conv) => conv.geometry.precision = precision,
+            Kernel::ConvBackwardFilter(conv) => conv.geometry.precision = precision,
+            other => unreachable!("{other:?} has no geometry of a convolution"),
+        }
+        kernel
+    };
+    narrow.iter().map(with).collect()
 }

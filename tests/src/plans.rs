@@ -87,6 +87,7 @@ impl PlanBuilder {
             mode: Mode::Train,
             align: self.backend.align,
             layouts: self.backend.layouts,
+            tf32: false,
             batch: 1,
             sizes: RegionSizes {
                 arena: self.end(Region::Arena),
@@ -267,6 +268,7 @@ pub fn to_bytes(operand: &Operand, values: &[f32]) -> Vec<u8> {
         match operand.dtype {
             DType::F32 => element.copy_from_slice(&value.to_ne_bytes()),
             DType::Bf16 => element.copy_from_slice(&((value.to_bits() >> 16) as u16).to_ne_bytes()),
+            DType::F16 => element.copy_from_slice(&half::f16::from_f32(value).to_ne_bytes()),
             DType::U8 => element[0] = value as u8,
             DType::U32 => element.copy_from_slice(&(value as u32).to_ne_bytes()),
             DType::U64 => element.copy_from_slice(&(value as u64).to_ne_bytes()),
@@ -285,6 +287,10 @@ pub fn from_bytes(operand: &Operand, bytes: &[u8]) -> Vec<f32> {
         DType::Bf16 => {
             let half = element(at).try_into().expect("elements of two bytes");
             f32::from_bits(u32::from(u16::from_ne_bytes(half)) << 16)
+        }
+        DType::F16 => {
+            let half = element(at).try_into().expect("elements of two bytes");
+            half::f16::from_ne_bytes(half).to_f32()
         }
         DType::U8 => f32::from(element(at)[0]),
         DType::U32 => u32::from_ne_bytes(four(at)) as f32,

@@ -13,6 +13,7 @@ use resnetc_compiler::plan::{BufferId, Plan, Region, Slot};
 use resnetc_compiler::report::Dump;
 use resnetc_runtime::device::{self as runtime, ProgramId, Session as _};
 use resnetc_runtime::exec::RunArgs;
+use resnetc_runtime::init::values;
 use resnetc_runtime::reference::ReferenceSession;
 
 use crate::bounds::oracle;
@@ -86,6 +87,9 @@ impl Session {
                 Role::NormScale | Role::RunningVar => 0.5 + f64::from(r.uniform()),
                 Role::ConvWeight | Role::LinearWeight => 0.4 * f64::from(r.normal()),
                 Role::Bias | Role::NormShift | Role::RunningMean => 0.2 * f64::from(r.normal()),
+                Role::LossScale | Role::StaticLossScale | Role::GoodSteps | Role::SkippedSteps => {
+                    f64::from(values(slot.init, 1, seed, "")[0])
+                }
             });
         }
         session

@@ -17,6 +17,7 @@ const FIXTURES: &[(Fault, &[&str])] = &[
             "bad_augment",
             "bad_init",
             "bad_input",
+            "bad_loss_scale",
             "bad_milestones",
             "bad_name",
             "bad_normalize",
@@ -36,6 +37,7 @@ const FIXTURES: &[(Fault, &[&str])] = &[
             "foreign_words",
             "glued_keys",
             "look_alikes",
+            "loss_scale_of_nothing",
             "missing_depth",
             "missing_filters",
             "missing_keys",
@@ -177,6 +179,8 @@ const FIXTURES: &[(Fault, &[&str])] = &[
     ),
     // The fault is in another file.
     (Fault::Base, &["extends_cycle", "extends_cycle_b", "extends_fault_in_base", "extends_missing"]),
+    // Not every device can do it.
+    (Fault::Device, &["half_precision_on_the_cpu"]),
     // Only the shapes and sizes of the network show it.
     (
         Fault::Network,
@@ -220,6 +224,7 @@ enum Fault {
     Language,
     Together,
     Base,
+    Device,
     Network,
 }
 

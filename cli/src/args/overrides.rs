@@ -26,6 +26,8 @@ pub enum Precision {
     F32,
     /// bfloat16: half the bits, the same range.
     Bf16,
+    /// IEEE half precision: half the bits, for GPUs; training scales the loss.
+    Fp16,
 }
 
 impl Overrides {
@@ -34,6 +36,7 @@ impl Overrides {
         let precision = self.dtype.map(|precision| match precision {
             Precision::F32 => "train.precision=f32".to_owned(),
             Precision::Bf16 => "train.precision=bf16".to_owned(),
+            Precision::Fp16 => "train.precision=fp16".to_owned(),
         });
         precision.into_iter().chain(self.set.iter().cloned()).collect()
     }

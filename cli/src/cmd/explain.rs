@@ -1,5 +1,6 @@
 //! `resnetc explain`: what became of a node, or of a part of the network.
 
+use resnetc_compiler::backend::Backend;
 use resnetc_compiler::explain;
 use resnetc_compiler::ir::graph::Mode;
 use resnetc_compiler::report::Target;
@@ -18,7 +19,8 @@ pub fn explain(args: &ExplainArgs, output: &Output) -> Result {
     let spec = loaded.resolved();
     let mode = if args.train { Mode::Train } else { Mode::Infer };
     let batch = args.batch.unwrap_or(if args.train { spec.train.batch_size } else { 1 });
-    let target = Target::new(mode, batch);
+    let backend = Backend::that_multiplies_in(spec.train.precision);
+    let target = Target { backend, ..Target::new(mode, batch) };
     let trace = explain::trace(spec, &target).map_err(|faults| loaded.faults(faults))?;
     let explainer = Explainer { trace: &trace, spec, sources: loaded.sources(), width: output.page.columns };
     match explainer.text(&args.node) {

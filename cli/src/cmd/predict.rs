@@ -29,12 +29,12 @@ const LARGEST: usize = 5;
 /// Runs the command.
 pub fn predict(name: &str, args: &RunArgs, device: &DeviceOptions, output: &Output) -> Result {
     let spec = spec::load(name, &spec::options(&args.overrides), output)?;
-    let seed = args.seed.unwrap_or(spec.resolved().train.seed);
-    let weights = spec.initial_weights(seed)?;
     let compiled = spec.compile(&Target {
         backend: device.backend(),
         ..Target::new(Mode::Infer, args.batch.unwrap_or(1))
     })?;
+    let seed = args.seed.unwrap_or(spec.resolved().train.seed);
+    let weights = spec.initial_weights(seed)?;
     let plan = Arc::new(compiled.plan);
     let mut executor = device.executor(Arc::clone(&plan), &weights)?;
     let input = &plan.buffer(plan.input).shape;

@@ -37,7 +37,8 @@ pub fn train(
     set.extend(overrides(dataset, args));
     let options = SpecOptions { set, limits: args.overrides.bounds.limits() };
     let spec = spec::load(name.unwrap_or(data::NETWORK), &options, output)?;
-    let target = Target::new(Mode::Train, spec.resolved().train.batch_size);
+    let backend = setup.device.backend();
+    let target = Target { backend, ..Target::new(Mode::Train, spec.resolved().train.batch_size) };
     let summary = spec.compile(&target)?.summary;
     let out = args.out.clone();
     let out = out.unwrap_or_else(|| Path::new("out").join(format!("{}-{dataset}", spec.name())));

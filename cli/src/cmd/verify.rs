@@ -131,7 +131,7 @@ fn examine(row: &mut Row, limits: Limits, output: &Output) -> Result {
     row.expect = stated(spec.resolved());
     let summary = spec.figures()?;
     (row.params, row.macs) = (Some(summary.params), Some(summary.macs));
-    spec.plan(Mode::Infer, 1, Backend::CPU)?;
+    spec.plan(Mode::Infer, 1, Backend::that_multiplies_in(spec.resolved().train.precision))?;
     Ok(spec.check()?)
 }
 

@@ -84,6 +84,8 @@ impl<'s> Builder<'s> {
     pub(super) fn new(spec: &'s ResolvedSpec, mode: Mode, batch: usize) -> Self {
         let mut graph = Graph::new(spec.name.value.clone(), mode);
         graph.precision = spec.train.precision;
+        graph.tf32 = spec.train.rounds_to_tf32();
+        graph.loss_scale = spec.train.scale().filter(|_| mode == Mode::Train);
         Builder {
             spec,
             graph,

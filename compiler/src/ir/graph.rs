@@ -7,6 +7,7 @@ use petgraph::stable_graph::{NodeIndex, StableDiGraph};
 use petgraph::visit::EdgeRef;
 use serde::{Deserialize, Serialize};
 
+use super::loss_scale::LossScale;
 use super::op::Op;
 use super::origin::{Origin, Part};
 use super::types::{DType, TensorType};
@@ -98,6 +99,10 @@ pub struct Graph {
     pub mode: Mode,
     /// What convolutions and linear layers round their factors to; sums, statistics and weights are `f32` always.
     pub precision: DType,
+    /// Whether factors in `f32` may be rounded to TF32.
+    pub tf32: bool,
+    /// The factor that the gradient of the loss is multiplied with, and updates divide by; in training alone.
+    pub loss_scale: Option<LossScale>,
     /// How far it has come.
     pub stage: Stage,
     /// Named results, kept alive: `logits`; in training also `loss` and `correct`.
@@ -112,6 +117,8 @@ impl Graph {
             name: name.into(),
             mode,
             precision: DType::F32,
+            tf32: false,
+            loss_scale: None,
             stage: Stage::Built,
             outputs: Vec::new(),
             nodes: StableDiGraph::default(),
@@ -190,9 +197,16 @@ impl Graph {
             renamed[id.index()] = nodes.add_node(node);
         }
         let outputs = self.outputs.into_iter().map(|(name, v)| (name, moved(&renamed, v))).collect();
-        let mut graph =
-            Graph { nodes, outputs, precision: self.precision, ..Graph::new(self.name, self.mode) };
-        graph.stage = self.stage;
+        let mut graph = Graph {
+            name: self.name,
+            mode: self.mode,
+            precision: self.precision,
+            tf32: self.tf32,
+            loss_scale: self.loss_scale,
+            stage: self.stage,
+            outputs,
+            nodes,
+        };
         for (id, operands) in order.iter().zip(&operands) {
             let operands: Vec<Value> = operands.iter().map(|&v| moved(&renamed, v)).collect();
             graph.connect(renamed[id.index()], &operands);

@@ -6,6 +6,7 @@ pub mod dot;
 pub mod erf;
 pub mod graph;
 pub mod init;
+pub mod loss_scale;
 pub mod op;
 pub mod origin;
 pub mod patch;

@@ -22,12 +22,34 @@ pub enum Role {
     RunningMean,
     /// Running variance, `[c]`: likewise.
     RunningVar,
+    /// The factor of the loss that training adapts, a scalar: the optimizer's, as the next two.
+    LossScale,
+    /// Steps since it last changed, a scalar.
+    GoodSteps,
+    /// Steps that were left out, a scalar.
+    SkippedSteps,
+    /// A factor of the loss that the spec sets, a scalar: checkpoints do not hold it.
+    StaticLossScale,
 }
 
 impl Role {
-    /// Whether gradients flow into it; the others are running statistics.
+    /// Whether gradients flow into it.
     pub fn trained(self) -> bool {
-        !matches!(self, Role::RunningMean | Role::RunningVar)
+        match self {
+            Role::ConvWeight | Role::LinearWeight | Role::Bias | Role::NormScale | Role::NormShift => true,
+            Role::RunningMean | Role::RunningVar => false,
+            Role::LossScale | Role::GoodSteps | Role::SkippedSteps | Role::StaticLossScale => false,
+        }
+    }
+
+    /// Whether it is a part of the network: a parameter or a running statistic.
+    pub fn of_network(self) -> bool {
+        self.trained() || matches!(self, Role::RunningMean | Role::RunningVar)
+    }
+
+    /// Whether it is a part of the optimizer's state.
+    pub fn of_optimizer(self) -> bool {
+        matches!(self, Role::LossScale | Role::GoodSteps | Role::SkippedSteps)
     }
 }
 
@@ -85,6 +107,10 @@ impl fmt::Display for Role {
             Role::NormShift => "norm_shift",
             Role::RunningMean => "running_mean",
             Role::RunningVar => "running_var",
+            Role::LossScale => "loss_scale",
+            Role::GoodSteps => "good_steps",
+            Role::SkippedSteps => "skipped_steps",
+            Role::StaticLossScale => "static_loss_scale",
         })
     }
 }

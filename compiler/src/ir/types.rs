@@ -12,6 +12,8 @@ pub enum DType {
     F32,
     /// bfloat16: the upper half of an `F32`.
     Bf16,
+    /// IEEE half precision.
+    F16,
     /// Unsigned byte: indices within a pooling window.
     U8,
     /// Class indices.
@@ -21,12 +23,20 @@ pub enum DType {
 }
 
 impl DType {
+    /// The types of 16 bits that maps may be stored as where a network multiplies in them.
+    pub const NARROW: [DType; 2] = [DType::Bf16, DType::F16];
+
+    /// Whether it is one of [`DType::NARROW`].
+    pub fn is_narrow(self) -> bool {
+        DType::NARROW.contains(&self)
+    }
+
     /// Bytes of one element.
     pub fn size(self) -> usize {
         match self {
             DType::F32 | DType::U32 => 4,
             DType::U64 => 8,
-            DType::Bf16 => 2,
+            DType::Bf16 | DType::F16 => 2,
             DType::U8 => 1,
         }
     }
@@ -37,6 +47,7 @@ impl fmt::Display for DType {
         f.write_str(match self {
             DType::F32 => "f32",
             DType::Bf16 => "bf16",
+            DType::F16 => "f16",
             DType::U8 => "u8",
             DType::U32 => "u32",
             DType::U64 => "u64",

@@ -5,14 +5,14 @@ use std::collections::HashSet;
 use super::subject::Subject;
 use crate::diagnostic::Diagnostic;
 use crate::ir::op::Op;
-use crate::ir::types::DType;
 use crate::source::Span;
 
 /// Channels that are multiples of this fill the units.
 const MULTIPLE: usize = 8;
 
 pub(super) fn check(subject: &Subject<'_>) -> Vec<Diagnostic> {
-    if !subject.trains() || subject.spec.train.precision != DType::Bf16 {
+    let train = &subject.spec.train;
+    if !subject.trains() || !train.precision.is_narrow() {
         return Vec::new();
     }
     let mut found: Vec<(Span, usize)> = Vec::new();
@@ -23,11 +23,11 @@ pub(super) fn check(subject: &Subject<'_>) -> Vec<Diagnostic> {
             found.push((node.span, channels));
         }
     }
-    let precision = subject.place("train.precision");
+    let (place, precision) = (subject.place("train.precision"), train.precision_word());
     let warn = |(span, channels): (Span, usize)| {
-        let message = format!("{channels} channels of bf16 are no multiple of {MULTIPLE}");
+        let message = format!("{channels} channels of {precision} are no multiple of {MULTIPLE}");
         Diagnostic::warning(message, span, format!("{channels} channels"))
-            .label(precision, "bf16")
+            .label(place, precision)
             .help(format!("take {} channels", channels.next_multiple_of(MULTIPLE)))
     };
     found.into_iter().map(warn).collect()

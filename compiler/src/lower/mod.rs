@@ -3,8 +3,12 @@
 //! Each operator adds the steps that compute it (`ops/`); here is in which order, and where persistent memory lies. All updates
 //! with the same constants are one step.
 
+mod loss_scale;
 mod order;
 mod persistent;
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 
@@ -23,16 +27,19 @@ pub fn lower(graph: &Graph, backend: &Backend) -> Plan {
     assert_eq!(graph.stage, Stage::LaidOut, "only graphs with layouts are lowered");
     let mut plan = Plan::new(&graph.name, graph.mode, backend);
     let mut values = HashMap::new();
+    plan.tf32 = graph.tf32 && backend.tf32;
     let persistent = Persistent::place(graph, &mut plan, &mut values);
     add_sources(graph, &mut plan, &mut values);
     for node in order::order(graph) {
         let (plan, values, gradients) = (&mut plan, &mut values, persistent.gradients());
+        let loss_scale = persistent.loss_scale();
         let inputs = graph.operands(node);
         ops::operator(&graph.node(node).op).lower(&mut Lowering {
             graph,
             plan,
             values,
             gradients,
+            loss_scale,
             node,
             inputs,
         });

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 
+use super::loss_scale::Scaling;
 use crate::ir::graph::{Graph, NodeId, Value};
 use crate::ir::op::{self, Op, UpdateRule};
 use crate::ir::types::{DType, TensorType};
@@ -24,6 +25,8 @@ pub(super) struct Persistent {
     groups: Vec<Group>,
     /// Parameter's offset of each gradient.
     gradients: HashMap<Value, usize>,
+    /// Of a scaled loss.
+    loss_scale: Option<Scaling>,
 }
 
 impl Persistent {
@@ -58,7 +61,13 @@ impl Persistent {
         }
         add_slots(graph, plan, values, &offsets);
         let gradients = updates.iter().map(|(param, (_, grad))| (*grad, offsets[&param.node])).collect();
-        Persistent { groups, gradients }
+        let loss_scale = graph.loss_scale.map(|scale| Scaling::place(scale, plan));
+        Persistent { groups, gradients, loss_scale }
+    }
+
+    /// The buffer of the loss' factor.
+    pub(super) fn loss_scale(&self) -> Option<BufferId> {
+        self.loss_scale.as_ref().map(|scaling| scaling.scale)
     }
 
     /// Where the parameters' gradients lie in [`Region::Grads`].
@@ -66,8 +75,20 @@ impl Persistent {
         &self.gradients
     }
 
-    /// Adds one update per group, over buffers that span it.
+    /// Adds one update per group, over buffers that span it. Those of a scaled loss stand between the step that looks whether all
+    /// gradients are finite, and the one that finds the next scale.
     pub(super) fn add_updates(&self, plan: &mut Plan) {
+        let end = self.groups.iter().map(|group| group.range.1).max();
+        let scaling = self.loss_scale.as_ref().zip(end);
+        let scaled = scaling.map(|(scaling, end)| (scaling, scaling.add_check(plan, end)));
+        self.add_rules(plan, scaled.map(|(scaling, finite)| [scaling.scale, finite, scaling.skipped]));
+        if let Some((scaling, finite)) = scaled {
+            scaling.add_update(plan, finite);
+        }
+    }
+
+    /// Adds the updates themselves; `scaled` is what those of a scaled loss read besides.
+    fn add_rules(&self, plan: &mut Plan, scaled: Option<[BufferId; 3]>) {
         for (index, Group { rule, range }) in self.groups.iter().enumerate() {
             let name = format!("update{index}");
             let len = (range.1 - range.0) / DType::F32.size();
@@ -79,9 +100,10 @@ impl Persistent {
                 inputs.push(plan.add_buffer(format!("{name}.{part}"), &ty, region, range.0));
             }
             inputs.extend([plan.rate(), plan.step_number()]);
+            inputs.extend(scaled.iter().flatten());
             plan.steps.push(Step {
                 name,
-                kernel: Update { len, rule: *rule }.into(),
+                kernel: Update { len, rule: *rule, scaled: scaled.is_some() }.into(),
                 inputs,
                 outputs: Vec::new(),
             });

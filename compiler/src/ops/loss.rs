@@ -122,7 +122,16 @@ impl Operator for CrossEntropyBackward {
 
     fn lower(&self, l: &mut Lowering<'_>) {
         let (rows, classes) = matrix(l.shape(0));
-        l.step(kernel::CrossEntropyBackward { rows, classes, smoothing: self.smoothing });
+        let scale = l.loss_scale;
+        let kernel = kernel::CrossEntropyBackward {
+            rows,
+            classes,
+            smoothing: self.smoothing,
+            scaled: scale.is_some(),
+        };
+        let (mut inputs, output) = (l.operands(), l.define(0));
+        inputs.extend(scale);
+        l.push(kernel, inputs, vec![output]);
     }
 
     fn legal(&self, mode: Mode) -> Legal {

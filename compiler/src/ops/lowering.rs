@@ -20,6 +20,8 @@ pub struct Lowering<'a> {
     pub values: &'a mut HashMap<Value, BufferId>,
     /// Where the gradients of parameters lie in [`Region::Grads`].
     pub gradients: &'a HashMap<Value, usize>,
+    /// The factor of the loss, in memory.
+    pub loss_scale: Option<BufferId>,
     /// The node.
     pub node: NodeId,
     /// Its operands.

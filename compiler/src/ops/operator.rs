@@ -168,7 +168,7 @@ pub(super) fn mask_fault(epilogue: &Epilogue, mode: Mode) -> Option<String> {
 pub(super) fn feature_map(operands: &[&TensorType], index: usize) -> Result<[usize; 4], InferError> {
     let ty = operands[index];
     match (ty.shape.nchw(), ty.dtype) {
-        (Some(sizes), DType::F32 | DType::Bf16) => Ok(sizes),
+        (Some(sizes), DType::F32 | DType::Bf16 | DType::F16) => Ok(sizes),
         (Some(_), DType::U8 | DType::U32 | DType::U64) => {
             Err(InferError::new(format!("needs numbers, gets {}", ty.dtype)).at(index))
         }

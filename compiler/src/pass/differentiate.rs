@@ -155,6 +155,7 @@ fn rule(role: Role, context: &PassContext) -> UpdateRule {
         Role::ConvWeight | Role::LinearWeight => true,
         Role::Bias | Role::NormScale | Role::NormShift => context.decay_norm,
         Role::RunningMean | Role::RunningVar => false,
+        Role::LossScale | Role::GoodSteps | Role::SkippedSteps | Role::StaticLossScale => false,
     };
     let weight_decay = if decays { context.optimizer.weight_decay() } else { 0.0 };
     context.optimizer.with_weight_decay(weight_decay)

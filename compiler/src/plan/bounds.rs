@@ -4,7 +4,8 @@
 //! 1. Every buffer lies inside its region at a multiple of the plan's alignment, and its size is its shape's. A slice lies at its
 //!    channels of a map that is none, and has its pixels.
 //! 2. Every step has the operands that its kernel's table says: as many, of those sizes and types, slices only where the
-//!    kernel steps over gaps. Maps of one group are all `f32` or all bf16.
+//!    kernel steps over gaps. Maps of one group are all `f32` or all of one narrow type, that of the factors
+//!    where the kernel multiplies.
 //! 3. An output overlaps no operand of its step; it may lie exactly on an input where the table allows it. Slices of one map
 //!    overlap where their channels do; to anything else a slice is its whole map.
 
@@ -130,14 +131,12 @@ impl Plan {
         Ok(())
     }
 
-    /// What an operand is stored as: bf16 where all of its group are.
+    /// What an operand is stored as: the narrow type that all of its group have, if it is one that the kernel takes.
     fn stored_type(&self, step: &Step, operands: &Operands, operand: &Operand) -> DType {
-        let Some(group) = operand.bf16 else { return operand.content.dtype() };
-        let mut members = step.buffers().zip(operands.all()).filter(|(_, other)| other.bf16 == Some(group));
-        match members.all(|(id, _)| self.buffer(id).dtype == DType::Bf16) {
-            true => DType::Bf16,
-            false => operand.content.dtype(),
-        }
+        let Some(group) = operand.narrow else { return operand.content.dtype() };
+        let members = || step.buffers().zip(operands.all()).filter(|(_, other)| other.narrow == Some(group));
+        let all_are = |ty: &&DType| members().all(|(id, _)| self.buffer(id).dtype == **ty);
+        step.kernel.narrow_types().iter().find(all_are).copied().unwrap_or(operand.content.dtype())
     }
 
     fn check_overlap(&self, step: &Step, operands: &Operands) -> Result<(), String> {

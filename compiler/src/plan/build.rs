@@ -14,6 +14,7 @@ impl Plan {
             mode,
             align: backend.align,
             layouts: backend.layouts,
+            tf32: false,
             batch: 0,
             sizes: RegionSizes::default(),
             buffers: Vec::new(),
@@ -27,14 +28,12 @@ impl Plan {
         }
     }
 
-    /// Decides what is a slice, what is stored as bf16, and where everything in the arena lies, once all steps are there.
+    /// Decides what is a slice, what is stored in a narrow type, and where everything in the arena lies, once all steps are there.
     pub(crate) fn place(&mut self, backend: &Backend) {
         if backend.slices {
             slices::remove_copies(self);
         }
-        if backend.bf16_maps {
-            storage::choose(self);
-        }
+        storage::choose(self, backend);
         self.sizes.arena = liveness::plan_arena(self);
     }
 

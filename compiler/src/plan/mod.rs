@@ -36,6 +36,9 @@ use crate::ir::types::DType;
 /// Alignment of the CPU's buffers, in bytes: a cache line, and a 512-bit vector.
 pub use crate::backend::CACHE_LINE as ALIGN;
 
+/// Before the names of a scaled loss' tensors.
+pub const LOSS_SCALE: &str = "loss_scale.";
+
 /// One kernel call.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Step {
@@ -84,7 +87,7 @@ pub struct RegionSizes {
     pub arena: usize,
     /// Parameters. Their gradients, and each tensor of the optimizer's state, have the same size.
     pub params: usize,
-    /// Running statistics.
+    /// Running statistics, and the state of a scaled loss.
     pub state: usize,
     /// What changes from step to step: see [`Controls`].
     #[serde(default, skip_serializing_if = "is_zero")]
@@ -134,6 +137,9 @@ pub struct Plan {
     /// Orders in memory of maps and weights.
     #[serde(default = "channels_innermost")]
     pub layouts: Layouts,
+    /// Whether devices may round the factors of what multiplies in `f32` to TF32.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub tf32: bool,
     /// Images per run.
     pub batch: usize,
     /// Bytes of each region.
@@ -173,8 +179,10 @@ impl Plan {
     /// What convolutions and linear layers multiply in.
     pub fn precision(&self) -> DType {
         let geometries = self.steps.iter().filter_map(|step| step.kernel.conv_geometry());
-        let rounded = geometries.map(|geometry| geometry.precision).any(|precision| precision == DType::Bf16);
-        if rounded { DType::Bf16 } else { DType::F32 }
+        geometries
+            .map(|geometry| geometry.precision)
+            .find(|precision| precision.is_narrow())
+            .unwrap_or(DType::F32)
     }
 
     /// The optimizer's tensors of a trained parameter: name, and the buffer it would be. Nothing for running statistics.

@@ -31,7 +31,9 @@ impl fmt::Display for Region {
 pub fn print(plan: &Plan) -> String {
     let mut text = String::new();
     let mode = format!("{:?}", plan.mode).to_lowercase();
-    let _ = writeln!(text, "plan {}, {mode}, batch {}: {} steps", plan.name, plan.batch, plan.steps.len());
+    let tf32 = if plan.tf32 { ", tf32" } else { "" };
+    let _ =
+        writeln!(text, "plan {}, {mode}, batch {}{tf32}: {} steps", plan.name, plan.batch, plan.steps.len());
     text += "memory:";
     let memory: Vec<String> =
         plan.memory().iter().map(|(region, bytes)| format!(" {region} {bytes}")).collect();

@@ -1,16 +1,18 @@
-//! Which feature maps, and gradients of maps, are stored as bf16: those whose makers and readers all take them so, where the
-//! network multiplies in bf16.
+//! Which feature maps, and gradients of maps, are stored in the narrow type that the network multiplies in: those whose makers
+//! and readers all take them so.
 //!
-//! Convolutions round what they read to bf16 anyway, so what only they read is the same in half the bytes. Everything else is
+//! Convolutions round what they read to that type anyway, so what only they read is the same in half the bytes. Everything else is
 //! rounded where it is stored, as in mixed training elsewhere; within a kernel all sums are `f32`, and so are statistics,
 //! parameters, and their gradients.
 
 use super::{BufferId, Operands, Plan, Region, Step};
+use crate::backend::Backend;
 use crate::ir::types::DType;
 
 /// Gives maps their element type; to be called before lifetimes are known.
-pub(super) fn choose(plan: &mut Plan) {
-    if plan.precision() != DType::Bf16 {
+pub(super) fn choose(plan: &mut Plan, backend: &Backend) {
+    let stored = plan.precision();
+    if !backend.narrow.contains(&stored) {
         return;
     }
     let operands: Vec<Operands> = plan.steps.iter().map(Step::operands).collect();
@@ -23,15 +25,15 @@ pub(super) fn choose(plan: &mut Plan) {
     }
     for (step, operands) in plan.steps.iter().zip(&operands) {
         for (id, operand) in step.buffers().zip(operands.all()) {
-            narrow[id.0 as usize] &= operand.bf16.is_some();
+            narrow[id.0 as usize] &= operand.narrow.is_some();
         }
     }
     let mut settled = false;
     while !settled {
         settled = true;
         for (step, operands) in plan.steps.iter().zip(&operands) {
-            for group in 0..operands.bf16_groups() {
-                let members = || step.buffers().zip(operands.all()).filter(|(_, o)| o.bf16 == Some(group));
+            for group in 0..operands.narrow_groups() {
+                let members = || step.buffers().zip(operands.all()).filter(|(_, o)| o.narrow == Some(group));
                 if members().any(|(id, _)| !narrow[id.0 as usize]) {
                     members().for_each(|(id, _)| settled &= !std::mem::take(&mut narrow[id.0 as usize]));
                 }
@@ -39,8 +41,8 @@ pub(super) fn choose(plan: &mut Plan) {
         }
     }
     for (buffer, _) in plan.buffers.iter_mut().zip(narrow).filter(|(_, narrow)| *narrow) {
-        buffer.bytes = buffer.bytes / buffer.dtype.size() * DType::Bf16.size();
-        buffer.dtype = DType::Bf16;
+        buffer.bytes = buffer.bytes / buffer.dtype.size() * stored.size();
+        buffer.dtype = stored;
     }
 }
 

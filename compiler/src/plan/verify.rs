@@ -80,7 +80,7 @@ impl Plan {
                 faults.push(format!("`{}` and `{}` overlap", pair[0].name, pair[1].name));
             }
         }
-        for step in self.steps.iter().filter(|step| !matches!(step.kernel, Kernel::Update(_))) {
+        for step in self.steps.iter().filter(|step| !step.kernel.is_of_optimizer()) {
             for gradient in step.outputs.iter().map(|&id| self.buffer(id)) {
                 let fits = |slot: &&Buffer| slot.region == Region::Params && same_place(slot, gradient);
                 if gradient.region == Region::Grads && !slots.iter().any(fits) {
@@ -100,8 +100,10 @@ impl Plan {
             written[whole.0 as usize].push(channels);
         }
         for (index, step) in self.steps.iter().enumerate() {
-            let is_update = matches!(step.kernel, Kernel::Update(_));
-            for &id in step.inputs.iter().filter(|_| !is_update) {
+            // The optimizer's kernels read the gradients of many parameters, and what lies between them, as one buffer.
+            let spans =
+                |id: BufferId| step.kernel.is_of_optimizer() && self.buffer(id).region == Region::Grads;
+            for &id in step.inputs.iter().filter(|&&id| !spans(id)) {
                 let (whole, channels) = self.channels(id);
                 if !covers(&mut written[whole.0 as usize], channels) {
                     faults
@@ -132,7 +134,7 @@ impl Plan {
     fn check_updates(&self, faults: &mut Vec<String>) {
         let is_update = |kernel: &Kernel| matches!(kernel, Kernel::Update(_));
         let first = self.steps.iter().position(|step| is_update(&step.kernel)).unwrap_or(self.steps.len());
-        for step in self.steps[first..].iter().filter(|step| !is_update(&step.kernel)) {
+        for step in self.steps[first..].iter().filter(|step| !step.kernel.is_of_optimizer()) {
             faults.push(format!("`{}` runs after an update", step.name));
         }
     }

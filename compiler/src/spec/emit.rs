@@ -189,7 +189,11 @@ fn write_train(out: &mut String, train: &TrainConfig) -> fmt::Result {
     let Keep { best, last, every } = train.keep;
     let every = every.map_or(String::new(), |every| format!(", every: {every}"));
     writeln!(out, "  keep: {{best: {best}, last: {last}{every}}}")?;
-    writeln!(out, "  seed: {}\n  precision: {}", train.seed, train.precision)
+    writeln!(out, "  seed: {}\n  precision: {}", train.seed, train.precision_word())?;
+    if let Some(scale) = train.scale() {
+        writeln!(out, "  loss_scale: {scale}")?;
+    }
+    if train.rounds_to_tf32() { writeln!(out, "  tf32: true") } else { Ok(()) }
 }
 
 fn norm(norm: Norm) -> String {

@@ -284,3 +284,17 @@ fn every_variant_is_short_is_what_it_expects_and_survives_emission() {
         assert_eq!(graph(&again), graph(&spec), "{name}");
     }
 }
+
+#[test]
+fn precision_with_its_settings_survives_emission() {
+    for (overrides, lines) in [
+        (&["train.precision=fp16"][..], "  precision: fp16\n  loss_scale: dynamic\n"),
+        (&["train.precision=fp16", "train.loss_scale=512"], "  precision: fp16\n  loss_scale: 512\n"),
+        (&["train.tf32=true"], "  precision: f32\n  tf32: true\n"),
+    ] {
+        let (spec, _) = get("resnet20", overrides);
+        let yaml = spec.to_yaml();
+        assert!(yaml.contains(lines), "{overrides:?}: {yaml}");
+        assert_eq!(reload(&yaml).train, spec.train);
+    }
+}

@@ -10,17 +10,28 @@ use resnetc_compiler::plan::{Buffer, BufferId, Plan, Slot};
 use super::Executor;
 use crate::device::{Device, ProgramId};
 use crate::error::{Error, Result};
+use crate::init;
 use crate::weights::recipe::{self, Tensors};
 use crate::weights::{ParamStore, layout};
 
 /// Sets all parameters and running statistics of a loaded plan, folded where the plan has them folded; tensors that the network
-/// does not have are refused.
+/// does not have are refused. The state of a scaled loss starts anew.
 ///
 /// # Errors
 /// Where a tensor is missing, one too many, or of another shape; the device's.
 pub fn load_params(device: &dyn Device, program: ProgramId, plan: &Plan, store: &ParamStore) -> Result<()> {
     store.check_names(plan)?;
-    plan.slots.iter().try_for_each(|slot| load_slot(device, program, plan, slot, store))
+    plan.slots.iter().try_for_each(|slot| match slot.role.of_network() {
+        true => load_slot(device, program, plan, slot, store),
+        false => reset_slot(device, program, plan, slot),
+    })
+}
+
+/// Gives a tensor that is none of the network's its first value.
+fn reset_slot(device: &dyn Device, program: ProgramId, plan: &Plan, slot: &Slot) -> Result<()> {
+    let buffer = plan.buffer(slot.buffer);
+    let first = init::values(slot.init, buffer.shape.numel().unwrap_or(0), 0, &buffer.name);
+    device.write(program, slot.buffer, &layout::encode(buffer, &first)?)
 }
 
 fn load_slot(
@@ -54,7 +65,7 @@ impl Executor {
         let (from_program, from_plan) = from.first();
         let source = OnDevice::new(&*from.device, from_program, &from_plan);
         let mut bytes = Vec::new();
-        for slot in &plan.slots {
+        for slot in plan.slots.iter().filter(|slot| slot.role.of_network()) {
             let buffer = plan.buffer(slot.buffer);
             let twin = source.buffer(slot, &buffer.name);
             let Some((id, twin)) = twin.filter(|(_, twin)| lie_alike(buffer, twin)) else {
@@ -75,12 +86,19 @@ impl Executor {
             let name = &plan.buffer(slot.buffer).name;
             return Err(Error::Incompatible(format!("`{name}` is folded: its parts cannot be read back")));
         }
-        collect(&plan, plan.slots.iter(), |slot, bytes| self.device.read(program, slot.buffer, bytes))
+        let network = plan.slots.iter().filter(|slot| slot.role.of_network());
+        collect(&plan, network, |slot, bytes| self.device.read(program, slot.buffer, bytes))
     }
 
-    /// Sets the optimizer's state of every trained parameter; names as [`Executor::store_optimizer`] gives them.
+    /// Sets the optimizer's state of every trained parameter, and the state of a scaled loss where there is one on both sides; names
+    /// as [`Executor::store_optimizer`] gives them.
     pub fn load_optimizer(&self, store: &ParamStore) -> Result<()> {
         let (program, plan) = self.first();
+        for slot in plan.slots.iter().filter(|slot| slot.role.of_optimizer()) {
+            if store.get(&plan.buffer(slot.buffer).name).is_some() {
+                load_slot(&*self.device, program, &plan, slot, store)?;
+            }
+        }
         for slot in &plan.slots {
             for (index, (name, buffer)) in (0..).zip(plan.optimizer_tensors(slot)) {
                 let name = format!("{name}.{}", buffer.name);
@@ -91,10 +109,11 @@ impl Executor {
         Ok(())
     }
 
-    /// The optimizer's state: `<tensor>.<parameter>`, as in `velocity.stem.conv1.weight`.
+    /// The optimizer's state: `<tensor>.<parameter>`, as in `velocity.stem.conv1.weight`, and that of a scaled loss.
     pub fn store_optimizer(&self) -> Result<ParamStore> {
         let (program, plan) = self.first();
-        let mut store = ParamStore::new();
+        let own = plan.slots.iter().filter(|slot| slot.role.of_optimizer());
+        let mut store = collect(&plan, own, |slot, bytes| self.device.read(program, slot.buffer, bytes))?;
         for slot in &plan.slots {
             for (index, (name, buffer)) in (0..).zip(plan.optimizer_tensors(slot)) {
                 let mut bytes = vec![0; buffer.bytes];

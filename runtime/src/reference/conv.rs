@@ -4,7 +4,6 @@
 //! `Y = W X`, `dX = W^T dY`, `dW = dY X^T`.
 
 use candle_core::{Result, Tensor};
-use resnetc_compiler::ir::types::DType;
 use resnetc_compiler::plan::ConvGeometry;
 use resnetc_compiler::plan::kernel::{Conv, ConvBackwardData, ConvBackwardFilter};
 
@@ -47,10 +46,7 @@ fn results(g: &ConvGeometry, y: &Tensor) -> Result<Tensor> {
 
 /// A factor as the kernel multiplies it: rounded, but held in the device's own precision.
 fn factor(g: &ConvGeometry, tensor: &Tensor) -> Result<Tensor> {
-    match g.precision {
-        DType::Bf16 => rounded(tensor),
-        _ => Ok(tensor.clone()),
-    }
+    rounded(tensor, g.precision)
 }
 
 /// `x, weight [, bias] [, residual] -> y`

@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use candle_core::{DType, Tensor};
 use resnetc_compiler::backend::Backend;
 use resnetc_compiler::ir::graph::Mode;
-use resnetc_compiler::ir::types::DType as Element;
 use resnetc_compiler::plan::{Buffer, BufferId, Plan, Slice, Step};
 
 use super::effects::{Given, made};
@@ -85,7 +84,7 @@ impl ReferenceDevice {
         let value = value.reshape(buffer.shape.0.as_slice())?.to_device(&self.device)?;
         let is_whole = matches!(value.dtype(), DType::U32 | DType::I64);
         let value = if is_whole { value } else { value.to_dtype(self.dtype)? };
-        Ok(if buffer.dtype == Element::Bf16 { rounded(&value)? } else { value })
+        Ok(rounded(&value, buffer.dtype)?)
     }
 }
 
@@ -171,7 +170,7 @@ impl ReferenceSession {
         self.get(&shared.persistent, shared.plan(program)?, program, buffer)
     }
 
-    /// Sets a buffer's value, given in logical order: rounded where the buffer is `bf16`, else without passing through the
+    /// Sets a buffer's value, given in logical order: rounded where the buffer's type is narrow, else without passing through the
     /// buffer's own type.
     ///
     /// # Errors

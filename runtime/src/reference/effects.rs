@@ -1,6 +1,6 @@
 //! What kernels are given and what they make, both by the names of their operand tables.
 
-use candle_core::{Result, Tensor, bail};
+use candle_core::{DType, Result, Tensor, bail};
 use resnetc_compiler::plan::Operands;
 
 use crate::error::Error;
@@ -53,6 +53,11 @@ impl<'a> Given<'a> {
         Ok(self.get(name)?.flatten_all()?.get(0)?.to_scalar::<i64>()? as u64)
     }
 
+    /// An input that is one number.
+    pub fn number(&self, name: &str) -> Result<f64> {
+        self.get(name)?.flatten_all()?.get(0)?.to_dtype(DType::F64)?.to_scalar::<f64>()
+    }
+
     /// Whether the kernel has an optional output.
     pub fn wants(&self, name: &str) -> bool {
         self.table.outputs.iter().any(|operand| operand.name == name)
@@ -69,7 +74,7 @@ pub(super) fn made<'a>(effects: &'a Effects, name: &str) -> Result<&'a Tensor> {
 
 #[cfg(test)]
 mod tests {
-    use candle_core::{DType, Device};
+    use candle_core::Device;
     use resnetc_compiler::ir::op::PoolAttrs;
     use resnetc_compiler::plan::Kernel;
     use resnetc_compiler::plan::PoolGeometry;

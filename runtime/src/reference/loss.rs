@@ -36,9 +36,10 @@ pub(super) fn forward(k: &CrossEntropy, given: &Given<'_>) -> Result<Effects> {
     Ok(vec![("loss", loss), ("correct", hits.to_dtype(logits.dtype())?.sum_all()?)])
 }
 
-/// `logits, labels -> dlogits`: `(softmax(logits) - target) / rows`
+/// `logits, labels [, scale] -> dlogits`: `(softmax(logits) - target) / rows * scale`
 pub(super) fn backward(k: &CrossEntropyBackward, given: &Given<'_>) -> Result<Effects> {
     let logits = given.get("logits")?.reshape((k.rows, k.classes))?;
     let target = target(given.get("labels")?, k.classes, k.smoothing, logits.dtype())?;
-    Ok(vec![("dlogits", ((log_softmax(&logits)?.exp()? - target)? / k.rows as f64)?)])
+    let scale = if k.scaled { given.number("scale")? } else { 1.0 };
+    Ok(vec![("dlogits", ((log_softmax(&logits)?.exp()? - target)? * (scale / k.rows as f64))?)])
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use candle_core::{DType, Device, Tensor};
-use half::bf16;
+use half::{bf16, f16};
 use resnetc_compiler::ir::types::{DType as Element, Layout};
 use resnetc_compiler::plan::{Buffer, BufferId, Plan, Region};
 
@@ -117,10 +117,15 @@ fn to_stored(buffer: &Buffer, value: &Tensor) -> Result<Tensor> {
     Ok(logical.permute(storage_order(buffer.layout, buffer.shape.rank()))?.contiguous()?.flatten_all()?)
 }
 
-/// Numbers rounded to bf16, to nearest, ties to even. By way of `f32`, as kernels see them: Candle's own conversion from
-/// `f64` overlooks the lowest bits where it decides ties.
-pub(super) fn rounded(tensor: &Tensor) -> candle_core::Result<Tensor> {
-    tensor.to_dtype(DType::F32)?.to_dtype(DType::BF16)?.to_dtype(tensor.dtype())
+/// Numbers rounded to a type, to nearest, ties to even; as they are where it is not a narrow one. By way of `f32`, as kernels see
+/// them: Candle's own conversion from `f64` overlooks the lowest bits where it decides ties.
+pub(super) fn rounded(tensor: &Tensor, to: Element) -> candle_core::Result<Tensor> {
+    let narrow = match to {
+        Element::Bf16 => DType::BF16,
+        Element::F16 => DType::F16,
+        Element::F32 | Element::U8 | Element::U32 | Element::U64 => return Ok(tensor.clone()),
+    };
+    tensor.to_dtype(DType::F32)?.to_dtype(narrow)?.to_dtype(tensor.dtype())
 }
 
 /// Bytes of a buffer to a tensor in logical order: numbers in `dtype`, indices in `U32`.
@@ -134,6 +139,10 @@ pub(super) fn decode(buffer: &Buffer, bytes: &[u8], dtype: DType, device: &Devic
         }
         Element::Bf16 => {
             let values: Vec<f32> = words(bytes).map(|b| bf16::from_ne_bytes(b).to_f32()).collect();
+            Tensor::from_vec(values, numel, device)?.to_dtype(dtype)?
+        }
+        Element::F16 => {
+            let values: Vec<f32> = words(bytes).map(|b| f16::from_ne_bytes(b).to_f32()).collect();
             Tensor::from_vec(values, numel, device)?.to_dtype(dtype)?
         }
         Element::U8 => Tensor::from_vec(bytes.iter().map(|&b| u32::from(b)).collect(), numel, device)?,
@@ -152,6 +161,10 @@ pub(super) fn encode(buffer: &Buffer, value: &Tensor, bytes: &mut [u8]) -> Resul
         Element::Bf16 => {
             let values = stored.to_dtype(DType::F32)?.to_vec1::<f32>()?;
             fill(bytes, values, |v| bf16::from_f32(v).to_ne_bytes());
+        }
+        Element::F16 => {
+            let values = stored.to_dtype(DType::F32)?.to_vec1::<f32>()?;
+            fill(bytes, values, |v| f16::from_f32(v).to_ne_bytes());
         }
         Element::U8 => bytes.copy_from_slice(&stored.to_dtype(DType::U8)?.to_vec1::<u8>()?),
         Element::U32 => fill(bytes, stored.to_dtype(DType::U32)?.to_vec1::<u32>()?, u32::to_ne_bytes),

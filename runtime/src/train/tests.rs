@@ -1,14 +1,17 @@
 //! Whole trainings of a small network on the reference device: repeated, resumed, interrupted, diverged.
 
 mod faults;
+mod half;
 mod late;
 
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use resnetc_compiler::backend::Backend;
 use resnetc_compiler::compile;
 use resnetc_compiler::ir::graph::Mode;
+use resnetc_compiler::ir::loss_scale::LossScale;
 use resnetc_compiler::ir::types::DType;
 use resnetc_compiler::ir::update::{SgdAttrs, UpdateRule};
 use resnetc_compiler::plan::Plan;
@@ -48,6 +51,8 @@ pub(crate) fn config() -> TrainConfig {
         keep: Keep { every: Some(1), ..Keep::default() },
         seed: 5,
         precision: DType::F32,
+        loss_scale: LossScale::default(),
+        tf32: false,
     }
 }
 
@@ -66,17 +71,20 @@ stages: [{depth: 1, filters: 8}]
 head: global_avgpool -> linear(classes)
 ";
 
-fn plan(mode: Mode, batch: usize) -> Plan {
+/// A plan of it in the configuration's precision.
+fn plan(config: &TrainConfig, mode: Mode, batch: usize) -> Plan {
     let none = |path: &str| Err(std::io::Error::new(std::io::ErrorKind::NotFound, path.to_owned()));
     let limits = Limits::default();
     let request = Request { name: "tiny.yaml", text: TINY, overrides: &[], read: &none, limits };
-    let spec = load(&request, &mut SourceMap::default()).expect("the spec is right");
-    compile(&spec, &Target::new(mode, batch)).expect("it compiles").plan
+    let mut spec = load(&request, &mut SourceMap::default()).expect("the spec is right");
+    (spec.train.precision, spec.train.loss_scale) = (config.precision, config.loss_scale);
+    let backend = Backend::that_multiplies_in(config.precision);
+    compile(&spec, &Target { backend, ..Target::new(mode, batch) }).expect("it compiles").plan
 }
 
 /// The training plan of the tests' network.
 pub(crate) fn tiny_plan(n: usize) -> Plan {
-    plan(Mode::Train, n)
+    plan(&config(), Mode::Train, n)
 }
 
 /// 44 images: five steps of eight and one of four.
@@ -102,7 +110,8 @@ fn trainer(config: &TrainConfig, options: Options) -> Result<Trainer> {
 fn trainer_on(data: Dataset, config: &TrainConfig, options: Options) -> Result<Trainer> {
     let load = |images, mode| {
         let device = Arc::new(ReferenceDevice::cpu()?);
-        BatchExecutor::load(device, images, config.batch_size, |n| Ok::<_, Error>(Arc::new(plan(mode, n))))
+        let plan = |n| Ok::<_, Error>(Arc::new(plan(config, mode, n)));
+        BatchExecutor::load(device, images, config.batch_size, plan)
     };
     let (train, test) = (load(data.train.len(), Mode::Train)?, load(data.test.len(), Mode::Infer)?);
     Trainer::new(config, data, train, test, options)

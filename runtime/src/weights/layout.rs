@@ -1,7 +1,7 @@
 //! Between logical row-major order and the order in memory, and between `f32` and a buffer's element type.
 
 use bytemuck::AnyBitPattern;
-use half::bf16;
+use half::{bf16, f16};
 use resnetc_compiler::ir::types::{DType, Layout, Shape};
 use resnetc_compiler::plan::Buffer;
 
@@ -25,6 +25,10 @@ pub fn encode(buffer: &Buffer, data: &[f32]) -> Result<Vec<u8>> {
             let halves: Vec<bf16> = stored.into_iter().map(bf16::from_f32).collect();
             Ok(bytemuck::cast_slice(&halves).to_vec())
         }
+        DType::F16 => {
+            let halves: Vec<f16> = stored.into_iter().map(f16::from_f32).collect();
+            Ok(bytemuck::cast_slice(&halves).to_vec())
+        }
         DType::U8 | DType::U32 | DType::U64 => Err(no_floats(buffer)),
     }
 }
@@ -36,6 +40,10 @@ pub fn decode(buffer: &Buffer, bytes: &[u8]) -> Result<Vec<f32>> {
         DType::Bf16 => {
             let halves: Vec<bf16> = elements(bytes);
             halves.into_iter().map(bf16::to_f32).collect()
+        }
+        DType::F16 => {
+            let halves: Vec<f16> = elements(bytes);
+            halves.into_iter().map(f16::to_f32).collect()
         }
         DType::U8 | DType::U32 | DType::U64 => return Err(no_floats(buffer)),
     };

@@ -159,6 +159,7 @@ mod tests {
             mode: Mode::Infer,
             align: Backend::CPU.align,
             layouts: Backend::CPU.layouts,
+            tf32: false,
             batch: 1,
             sizes: RegionSizes { params: bytes, ..RegionSizes::default() },
             buffers: vec![buffer],

@@ -115,9 +115,9 @@ impl KernelInfo for PadShortcutBackward {
     }
 }
 
-/// A matrix of channels. There may be any number of parts, so none is stored as bf16.
+/// A matrix of channels. There may be any number of parts, so none is stored in a narrow type.
 fn rows(name: &'static str, rows: usize, channels: usize) -> Operand {
-    Operand::map(name, [rows, channels, 1, 1]).bf16(None)
+    Operand::map(name, [rows, channels, 1, 1]).narrow(None)
 }
 
 fn maps(g: &PadGeometry) -> Option<[Operand; 2]> {

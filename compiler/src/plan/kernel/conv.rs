@@ -59,8 +59,8 @@ impl KernelInfo for ConvBackwardData {
     fn operands(&self) -> Option<Operands> {
         let [x, weight, y] = maps(&self.geometry)?;
         // What is multiplied is in group 0, what is added and stored in group 1.
-        let dy = Operand { name: "dy", bf16: x.bf16, ..y };
-        let dx = Operand { name: "dx", bf16: y.bf16, ..x };
+        let dy = Operand { name: "dy", narrow: x.narrow, ..y };
+        let dx = Operand { name: "dx", narrow: y.narrow, ..x };
         let residual = Operand { name: "residual", ..dx };
         let operands = Operands::new([dy, weight], [dx]).input(self.residual.then_some(residual));
         Some(operands.in_place(&[("dx", "residual")]))
@@ -127,8 +127,8 @@ impl KernelInfo for ChannelSum {
     }
 }
 
-/// `x, weight, y`; where factors are rounded to bf16, `x` (and a gradient that is multiplied) may be stored so, and what is
-/// added or stored as a group of its own.
+/// `x, weight, y`; where factors are rounded to a narrow type, `x` (and a gradient that is multiplied) may be stored so, and
+/// what is added or stored as a group of its own.
 fn maps(g: &ConvGeometry) -> Option<[Operand; 3]> {
     let a = &g.attrs;
     let out = |i: usize, size| conv_out(size, a.kernel[i], a.stride[i], a.padding[i], a.dilation[i]);
@@ -140,13 +140,13 @@ fn maps(g: &ConvGeometry) -> Option<[Operand; 3]> {
     if !fits || product([g.n, g.h, g.w, g.cin, g.out[0], g.out[1], g.cout]).is_none_or(|len| len == 0) {
         return None;
     }
-    let group = |group: u8| (g.precision == DType::Bf16).then_some(group);
+    let group = |group: u8| g.precision.is_narrow().then_some(group);
     let weight = [g.cout, g.cin / a.groups, a.kernel[0], a.kernel[1]];
     product(weight)?;
     Some([
-        Operand::map("x", [g.n, g.cin, g.h, g.w]).bf16(group(0)),
+        Operand::map("x", [g.n, g.cin, g.h, g.w]).narrow(group(0)),
         Operand::new("weight", Content::Weight, weight),
-        Operand::map("y", [g.n, g.cout, g.out[0], g.out[1]]).bf16(group(1)),
+        Operand::map("y", [g.n, g.cout, g.out[0], g.out[1]]).narrow(group(1)),
     ])
 }
 

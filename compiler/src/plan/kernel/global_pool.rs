@@ -117,7 +117,7 @@ impl KernelInfo for GlobalMaxPoolBackward {
 /// `x, y`; the few numbers of `y` stay `f32`.
 fn maps([images, pixels, channels]: [usize; 3]) -> Option<[Operand; 2]> {
     product([images, pixels, channels])?;
-    let y = Operand::map("y", [images, channels, 1, 1]).bf16(None);
+    let y = Operand::map("y", [images, channels, 1, 1]).narrow(None);
     Some([Operand::map("x", [images, channels, pixels, 1]), y])
 }
 

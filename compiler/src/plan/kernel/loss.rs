@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::info::KernelInfo;
+use super::loss_scale::loss_scale;
 use super::operand::{Content, Operand, Operands, product};
-use super::text::matrix;
+use super::text::{flag, matrix};
 
 /// Softmax of every row.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -66,6 +67,9 @@ pub struct CrossEntropyBackward {
     pub classes: usize,
     /// Label smoothing.
     pub smoothing: f32,
+    /// Whether the gradient is multiplied with a `scale` from memory.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub scaled: bool,
 }
 
 impl KernelInfo for CrossEntropyBackward {
@@ -76,11 +80,13 @@ impl KernelInfo for CrossEntropyBackward {
     fn operands(&self) -> Option<Operands> {
         let logits = logits("logits", self.rows, self.classes)?;
         let dlogits = Operand { name: "dlogits", ..logits };
-        Some(Operands::new([logits, labels(self.rows, self.classes)], [dlogits]))
+        let operands = Operands::new([logits, labels(self.rows, self.classes)], [dlogits]);
+        Some(operands.input(self.scaled.then(loss_scale)))
     }
 
     fn geometry(&self) -> String {
-        format!("{} smoothing {}", matrix(self.rows, self.classes), self.smoothing)
+        let scaled = flag(self.scaled, "scaled");
+        format!("{} smoothing {}{scaled}", matrix(self.rows, self.classes), self.smoothing)
     }
 }
 

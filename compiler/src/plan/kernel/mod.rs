@@ -12,6 +12,7 @@ mod global_pool;
 mod group_norm;
 mod info;
 mod loss;
+mod loss_scale;
 mod multiply;
 pub mod operand;
 mod pointwise;
@@ -26,6 +27,7 @@ pub use global_pool::{GlobalAvgPool, GlobalAvgPoolBackward, GlobalMaxPool, Globa
 pub use group_norm::{GroupApply, GroupBackwardApply, GroupBackwardReduce, GroupStats};
 pub use info::KernelInfo;
 pub use loss::{CrossEntropy, CrossEntropyBackward, Softmax};
+pub use loss_scale::{AllFinite, LossScaleUpdate};
 pub use multiply::{Mul, MulBackward};
 pub use pointwise::{Activate, ActivateBackward, Add, Drop, ScaleShift};
 pub use pooling::{AvgPool, AvgPoolBackward, BlurPool, BlurPoolBackward, MaxPool, MaxPoolBackward};
@@ -35,6 +37,8 @@ use serde::{Deserialize, Serialize};
 
 use geometry::ConvGeometry;
 use operand::Operands;
+
+use crate::ir::types::DType;
 
 /// Writes the enum and all that has to name every kernel.
 macro_rules! kernels {
@@ -103,7 +107,9 @@ kernels! {
     Softmax,
     CrossEntropy,
     CrossEntropyBackward,
+    AllFinite,
     Update,
+    LossScaleUpdate,
 }
 
 impl Kernel {
@@ -125,6 +131,22 @@ impl Kernel {
     /// See [`KernelInfo::flops`].
     pub fn flops(&self) -> u64 {
         self.info().flops()
+    }
+
+    /// Whether it belongs to the optimizer: it runs when all gradients are there, and takes those of many parameters at once.
+    pub fn is_of_optimizer(&self) -> bool {
+        matches!(self, Kernel::AllFinite(_) | Kernel::Update(_) | Kernel::LossScaleUpdate(_))
+    }
+
+    /// The narrow types that its maps may be stored in, where the operand table names such maps: that of its factors where it
+    /// multiplies, else any.
+    pub fn narrow_types(&self) -> &'static [DType] {
+        match self.conv_geometry().map(|geometry| geometry.precision) {
+            Some(precision) => {
+                DType::NARROW.iter().find(|&&ty| ty == precision).map_or(&[], std::slice::from_ref)
+            }
+            None => &DType::NARROW,
+        }
     }
 
     /// Sizes of a convolution or linear layer, forward or backward.

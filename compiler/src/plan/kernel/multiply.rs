@@ -94,7 +94,7 @@ fn factors([images, pixels, channels]: [usize; 3], gate: bool) -> Option<[Operan
         return None;
     }
     let map = Operand::map("a", [images, channels, pixels, 1]);
-    let gated = Operand::map("b", [images, channels, 1, 1]).bf16(None);
+    let gated = Operand::map("b", [images, channels, 1, 1]).narrow(None);
     Some([map, if gate { gated } else { Operand { name: "b", ..map } }])
 }
 

@@ -49,6 +49,12 @@ pub enum Content {
     Grad,
     /// A tensor of the optimizer's state, of that number in the rule's list.
     OptimizerState(u8),
+    /// The factor of the loss: positive.
+    LossScale,
+    /// A flag: 1 where all gradients of the step are finite, else 0.
+    Finite,
+    /// A number of steps, as a whole number in `f32`.
+    StepCount,
     /// The step's learning rate.
     Rate,
     /// The number of the step, from 0.
@@ -58,11 +64,11 @@ pub enum Content {
 }
 
 impl Content {
-    /// The element type, unless the map is stored as bf16.
+    /// The element type, unless the map is stored in a narrow type.
     pub fn dtype(self) -> DType {
         match self {
             Content::Tap(_) => DType::U8,
-            Content::Index(_) => DType::U32,
+            Content::Index(_) | Content::Finite => DType::U32,
             Content::StepNumber | Content::Seed => DType::U64,
             Content::Map
             | Content::Compared
@@ -81,6 +87,8 @@ impl Content {
             | Content::Param
             | Content::Grad
             | Content::OptimizerState(_)
+            | Content::LossScale
+            | Content::StepCount
             | Content::Rate => DType::F32,
         }
     }
@@ -142,25 +150,25 @@ pub struct Operand {
     pub updated: bool,
     /// Whether it may be a slice of a wider map: the kernel steps over the gaps.
     pub slice: bool,
-    /// The group of maps that are all stored as `f32` or all as bf16; `None` where `f32` is the only way.
-    pub bf16: Option<u8>,
+    /// The group of maps that are all stored as `f32` or all in one narrow type; `None` where `f32` is the only way.
+    pub narrow: Option<u8>,
 }
 
 impl Operand {
     /// An operand that is read (or written, among outputs), whole, in its own type.
     pub(super) fn new<const N: usize>(name: &'static str, content: Content, sizes: [usize; N]) -> Self {
         let sizes = Sizes::new(sizes);
-        Operand { name, content, sizes, updated: false, slice: false, bf16: None }
+        Operand { name, content, sizes, updated: false, slice: false, narrow: None }
     }
 
-    /// A feature map that may be stored as bf16 with all others of group 0.
+    /// A feature map that may be stored in a narrow type with all others of group 0.
     pub(super) fn map<const N: usize>(name: &'static str, sizes: [usize; N]) -> Self {
-        Operand { bf16: Some(0), ..Operand::new(name, Content::Map, sizes) }
+        Operand { narrow: Some(0), ..Operand::new(name, Content::Map, sizes) }
     }
 
     /// Of another group of maps; `None` where the map stays `f32`.
-    pub(super) fn bf16(self, group: Option<u8>) -> Self {
-        Operand { bf16: group, ..self }
+    pub(super) fn narrow(self, group: Option<u8>) -> Self {
+        Operand { narrow: group, ..self }
     }
 
     /// With other contents.
@@ -223,8 +231,8 @@ impl Operands {
         self.inputs.iter().chain(&self.outputs)
     }
 
-    /// The groups of maps that may be stored as bf16.
-    pub fn bf16_groups(&self) -> u8 {
-        self.all().filter_map(|operand| operand.bf16).max().map_or(0, |last| last + 1)
+    /// The groups of maps that may be stored in a narrow type.
+    pub fn narrow_groups(&self) -> u8 {
+        self.all().filter_map(|operand| operand.narrow).max().map_or(0, |last| last + 1)
     }
 }

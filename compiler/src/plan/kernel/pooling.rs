@@ -184,7 +184,7 @@ pub(super) fn sized(x: [usize; 4], y: [usize; 4]) -> Option<[Operand; 2]> {
 }
 
 fn taps(g: &PoolGeometry, y: Operand) -> Operand {
-    Operand { name: "positions", ..y }.content(Content::Tap(*g)).bf16(None)
+    Operand { name: "positions", ..y }.content(Content::Tap(*g)).narrow(None)
 }
 
 fn pool(geometry: &PoolGeometry) -> String {

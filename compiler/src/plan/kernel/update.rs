@@ -3,18 +3,26 @@
 use serde::{Deserialize, Serialize};
 
 use super::info::KernelInfo;
+use super::loss_scale::loss_scale;
 use super::operand::{Content, Operand, Operands};
+use super::text::flag;
 use crate::ir::update::UpdateRule;
 
 /// One step of the optimizer, in place. Operands may span many parameters that lie side by side with the same constants,
 /// padding between them included. The state follows the gradient, a tensor for each name in
 /// [`UpdateRule::state`], then the rate and the number of the step.
+///
+/// Gradients of a scaled loss are divided by its scale first; where `finite` is 0 nothing changes. Steps that were left out so
+/// (`skipped`) do not count for the rule.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Update {
     /// Elements.
     pub len: usize,
     /// What is done, with its constants.
     pub rule: UpdateRule,
+    /// Whether the gradients are those of a scaled loss: `scale`, `finite` and `skipped` are operands then.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub scaled: bool,
 }
 
 impl KernelInfo for Update {
@@ -30,10 +38,15 @@ impl KernelInfo for Update {
             operands.inputs.push(vector(name, Content::OptimizerState(slot)).updated());
         }
         let rate = Operand::new("rate", Content::Rate, []);
-        Some(operands.input(rate).input(Operand::new("step", Content::StepNumber, [])))
+        operands = operands.input(rate).input(Operand::new("step", Content::StepNumber, []));
+        if self.scaled {
+            let finite = Operand::new("finite", Content::Finite, []);
+            operands.inputs.extend([loss_scale(), finite, Operand::new("skipped", Content::StepCount, [])]);
+        }
+        Some(operands)
     }
 
     fn geometry(&self) -> String {
-        format!("{} {}", self.len, self.rule.constants())
+        format!("{} {}{}", self.len, self.rule.constants(), flag(self.scaled, "scaled"))
     }
 }

@@ -202,6 +202,8 @@ const TRAIN: &[Word] = &[
         "augment",
     ),
     same(&["amp", "dtype", "mixedprecision", "type", "computedtype"], "precision"),
+    same(&["lossscale", "lossscaling", "gradscaler", "gradscale", "scaler", "initscale"], "loss_scale"),
+    same(&["allowtf32", "usetf32", "matmulprecision"], "tf32"),
     same(&["randomseed", "rngseed", "manualseed"], "seed"),
     near(
         &["warmupepochs", "warmupsteps", "warmuplength", "warmupiters", "warmuplr"],

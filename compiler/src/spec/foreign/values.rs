@@ -8,6 +8,7 @@ pub(super) const VALUES: &[(&str, &[Word])] = &[
     ("schedule", SCHEDULE),
     ("augmentation", AUGMENTATION),
     ("precision", PRECISION),
+    ("loss scale", SCALE),
     ("unit of time", TIME),
     ("shortcut rule", RULE),
     ("distribution", DISTRIBUTION),
@@ -161,14 +162,25 @@ const AUGMENTATION: &[Word] = &[
 const PRECISION: &[Word] = &[
     same(&["fp32", "float32", "float", "single", "f32", "32", "full"], "f32"),
     same(&["bfloat16", "bfloat", "bf16"], "bf16"),
+    same(&["fp16", "f16", "float16", "half", "16"], "fp16"),
     near(
-        &["fp16", "f16", "float16", "half", "16", "amp", "mixed"],
+        &["amp", "mixed"],
         "bf16",
-        "it has the range of f32 and fewer digits than half precision, which is not there",
+        "it needs no loss scale and runs on every device; `fp16` is the other one, for GPUs",
     ),
+    near(&["tf32", "tensorfloat32"], "tf32: true", "it is a key of its own, beside `precision: f32`"),
     none(
-        &["tf32", "fp8", "f8", "int8", "i8", "f64", "fp64", "float64", "double"],
-        "there is no such precision; known: `f32`, `bf16`",
+        &["fp8", "f8", "int8", "i8", "f64", "fp64", "float64", "double"],
+        "there is no such precision; known: `f32`, `bf16`, `fp16`",
+    ),
+];
+
+const SCALE: &[Word] = &[
+    same(&["auto", "automatic", "true", "on", "yes", "gradscaler", "adaptive"], "dynamic"),
+    near(&["static", "fixed", "constant"], "1024", "a number is a scale that never changes"),
+    none(
+        &["none", "false", "off", "no"],
+        "leave the key out, or write `1`: `f32` and `bf16` have no loss scale",
     ),
 ];
 

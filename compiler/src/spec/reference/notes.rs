@@ -164,6 +164,19 @@ train:
   precision: bf16
 ```
 
+`precision: fp16` is for GPUs: `--device cpu` refuses it. Gradients are small, and half precision ends at `6e-8`. So the loss is
+multiplied with `loss_scale` before gradients are computed, and updates divide by it. `dynamic` is PyTorch's `GradScaler`: the scale is
+65536 at first and doubles after 2000 good steps in a row; a step whose gradients are not all finite is left out, and halves the
+scale. A number is a scale that never changes; steps whose gradients are not all finite are left out with it, too. Checkpoints hold the
+scale. `tf32: true` lets GPUs round what they multiply in `f32` to 10 bits behind the point, which is faster. CPUs do not.
+
+```yaml
+extends: resnet20
+train:
+  precision: fp16
+  loss_scale: 1024
+```
+
 ",
     ),
     (

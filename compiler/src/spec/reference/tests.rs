@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::markdown;
+use crate::backend::Backend;
 use crate::compile;
 use crate::ir::activation::Activation;
 use crate::ir::graph::Mode;
@@ -93,7 +94,8 @@ fn examples_compile() {
     // The built-in units are no spec of their own.
     for example in blocks.into_iter().filter(|block| !block.starts_with("units:")) {
         let spec = read(example, &[]);
-        if let Err(faults) = compile(&spec, &Target::new(Mode::Infer, 1)) {
+        let backend = Backend::that_multiplies_in(spec.train.precision);
+        if let Err(faults) = compile(&spec, &Target { backend, ..Target::new(Mode::Infer, 1) }) {
             panic!("{example}\n{faults:#?}");
         }
     }

@@ -68,11 +68,12 @@ pub fn cross_entropy(
     (loss[0], correct[0]) = ((total[0] / rows as f64) as f32, total[1] as f32);
 }
 
-/// `dx = (softmax(x) - target) / rows` with `target = (1 - s) * onehot(label) + s / classes`.
+/// `dx = (softmax(x) - target) / rows * scale` with `target = (1 - s) * onehot(label) + s / classes`.
 pub fn cross_entropy_backward(
     ctx: &Ctx<'_>,
     classes: usize,
     smoothing: f32,
+    scale: f32,
     x: Src<'_, f32>,
     labels: Src<'_, u32>,
     dx: Dst<'_, f32>,
@@ -80,7 +81,7 @@ pub fn cross_entropy_backward(
     let rows = labels.len();
     expect_len(x.len(), rows * classes, "logits");
     expect_len(dx.len(), rows * classes, "dlogits");
-    let per_row = 1.0 / rows as f32;
+    let per_row = 1.0 / rows as f32 * scale;
     let [on, off] = targets(classes, smoothing).map(|t| t as f32);
     ctx.parallel(x.len(), &|thread| {
         for row in chunk(rows, 1, thread, ctx.threads.count()) {

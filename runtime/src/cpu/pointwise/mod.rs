@@ -5,6 +5,7 @@ pub mod concat;
 pub mod drop;
 pub mod elementwise;
 pub mod loss;
+pub mod loss_scale;
 pub mod product;
 pub mod shortcut;
 pub mod update;

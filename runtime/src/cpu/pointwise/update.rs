@@ -14,6 +14,8 @@ pub struct Now {
     pub rate: f32,
     /// Number of the step, from 0.
     pub step: u64,
+    /// Factor of the gradient before all else: what undoes the loss' scale, or 1.
+    pub unscale: f32,
 }
 
 /// One step of SGD on `param` and `velocity` in place; the formula is [`SgdAttrs`]'.
@@ -30,7 +32,15 @@ pub fn sgd(
 ) {
     expect_len(grad.len(), param.len(), "grad");
     expect_len(velocity.len(), param.len(), "velocity");
-    let op = Sgd { attrs: *attrs, lr: now.rate, first: now.step == 0, grad, param, velocity };
+    let op = Sgd {
+        attrs: *attrs,
+        lr: now.rate,
+        first: now.step == 0,
+        unscale: now.unscale,
+        grad,
+        param,
+        velocity,
+    };
     map_flat(ctx, param.len(), &op);
 }
 
@@ -39,6 +49,7 @@ struct Sgd<'a> {
     attrs: SgdAttrs,
     lr: f32,
     first: bool,
+    unscale: f32,
     grad: Src<'a, f32>,
     param: Dst<'a, f32>,
     velocity: Dst<'a, f32>,
@@ -53,6 +64,7 @@ struct Constants<V> {
     entry: V,
     /// `-lr`
     step: V,
+    unscale: V,
 }
 
 impl MapOp<0, 3, 2> for Sgd<'_> {
@@ -78,12 +90,13 @@ impl MapOp<0, 3, 2> for Sgd<'_> {
             // PyTorch subtracts in double precision.
             entry: simd.splat((1.0 - f64::from(self.attrs.dampening)) as f32),
             step: simd.splat(-self.lr),
+            unscale: simd.splat(self.unscale),
         }
     }
 
     #[inline(always)]
     fn apply<V: Vector>(&self, _: Place<V, impl Access>, k: Constants<V>, [p, g, v]: [V; 3]) -> [V; 2] {
-        let (mut g, mut v) = (g, v);
+        let (mut g, mut v) = (unscaled(g, self.unscale, k.unscale), v);
         if self.attrs.weight_decay != 0.0 {
             g = p.mul_add(k.decay, g);
         }
@@ -93,6 +106,12 @@ impl MapOp<0, 3, 2> for Sgd<'_> {
         }
         [g.mul_add(k.step, p), v]
     }
+}
+
+/// A gradient without the loss' scale; as it is where there is none.
+#[inline(always)]
+fn unscaled<V: Vector>(g: V, factor: f32, factors: V) -> V {
+    if factor == 1.0 { g } else { g.mul(factors) }
 }
 
 /// One step of AdamW on `param` and its means in place; the formula is [`AdamWAttrs`]'. What is the same for all elements is
@@ -117,6 +136,7 @@ pub fn adamw(
         eps: attrs.eps,
         rate: (rate / (1.0 - beta1.powf(t))) as f32,
         correction: (1.0 - beta2.powf(t)).sqrt() as f32,
+        unscale: now.unscale,
         grad,
         param,
         mean,
@@ -137,6 +157,7 @@ struct AdamW<'a> {
     rate: f32,
     /// `sqrt(1 - beta2^t)`
     correction: f32,
+    unscale: f32,
     grad: Src<'a, f32>,
     param: Dst<'a, f32>,
     mean: Dst<'a, f32>,
@@ -152,6 +173,7 @@ struct AdamWConstants<V> {
     eps: V,
     step: V,
     correction: V,
+    unscale: V,
 }
 
 impl MapOp<0, 4, 3> for AdamW<'_> {
@@ -177,6 +199,7 @@ impl MapOp<0, 4, 3> for AdamW<'_> {
             eps: simd.splat(self.eps),
             step: simd.splat(-self.rate),
             correction: simd.splat(self.correction),
+            unscale: simd.splat(self.unscale),
         }
     }
 
@@ -187,6 +210,7 @@ impl MapOp<0, 4, 3> for AdamW<'_> {
         k: AdamWConstants<V>,
         [p, g, m, v]: [V; 4],
     ) -> [V; 3] {
+        let g = unscaled(g, self.unscale, k.unscale);
         let m = g.sub(m).mul_add(k.entries[0], m);
         let v = g.mul(g).mul_add(k.entries[1], v.mul(k.beta2));
         let root = v.sqrt().div(k.correction).add(k.eps);

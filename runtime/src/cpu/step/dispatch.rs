@@ -2,6 +2,7 @@
 
 use resnetc_compiler::ir::op::{Epilogue, UpdateRule};
 use resnetc_compiler::ir::types::DType;
+use resnetc_compiler::plan::kernel::Update;
 use resnetc_compiler::plan::{BufferId, Kernel, Operand, Plan, Region, Step};
 
 use crate::cpu::ctx::Ctx;
@@ -12,7 +13,7 @@ use crate::cpu::norm::group_backward::GroupSumsOut;
 use crate::cpu::norm::stats::{StatsAttrs, StatsOut};
 use crate::cpu::norm::{BnMask, Gradients, MaskBy, Norm, Sums, group, group_backward, stats};
 use crate::cpu::pointwise::product::ProductGradients;
-use crate::cpu::pointwise::{concat, drop, elementwise, loss, product, shortcut, update};
+use crate::cpu::pointwise::{concat, drop, elementwise, loss, loss_scale, product, shortcut, update};
 use crate::cpu::pooling::{blur, global_average, global_max};
 use crate::cpu::simd::Element;
 use crate::cpu::{norm, pooling};
@@ -49,7 +50,7 @@ pub(in crate::cpu) fn region_index(region: Region) -> usize {
 pub(in crate::cpu) struct Bound {
     inputs: Vec<(&'static str, BufferId)>,
     outputs: Vec<(&'static str, BufferId)>,
-    /// Whether the maps that may be stored as bf16 are, where they are one group.
+    /// Whether the maps that may be stored as bf16 are, where they are one group: the only narrow type here.
     narrow: bool,
 }
 
@@ -60,7 +61,7 @@ impl Bound {
         let names = |operands: &[Operand], ids: &[BufferId]| {
             operands.iter().map(|operand| operand.name).zip(ids.iter().copied()).collect()
         };
-        let first_map = step.buffers().zip(operands.all()).find(|(_, operand)| operand.bf16 == Some(0));
+        let first_map = step.buffers().zip(operands.all()).find(|(_, operand)| operand.narrow == Some(0));
         Bound {
             narrow: first_map.is_some_and(|(id, _)| plan.buffer(id).dtype == DType::Bf16),
             inputs: names(&operands.inputs, &step.inputs),
@@ -394,16 +395,33 @@ fn run_stored<E: Element>(ctx: &Ctx<'_>, o: &Operands<'_>) {
         }
         Kernel::CrossEntropyBackward(k) => {
             let (logits, labels) = (o.input("logits"), o.input("labels"));
-            loss::cross_entropy_backward(ctx, k.classes, k.smoothing, logits, labels, o.output("dlogits"));
+            let (scale, dlogits) = (if k.scaled { o.value("scale") } else { 1.0 }, o.output("dlogits"));
+            loss::cross_entropy_backward(ctx, k.classes, k.smoothing, scale, logits, labels, dlogits);
         }
-        Kernel::Update(k) => run_update(ctx, k.rule, o),
+        Kernel::AllFinite(_) => loss_scale::all_finite(ctx, o.input("grad"), o.output("finite")),
+        Kernel::Update(k) => run_update(ctx, k, o),
+        Kernel::LossScaleUpdate(k) => {
+            let state = k.dynamic.map(|dynamic| {
+                let [scale, good_steps] = ["scale", "good_steps"].map(|name| o.update(name));
+                loss_scale::State { dynamic, scale, good_steps }
+            });
+            loss_scale::update(o.value::<u32>("finite") != 0, o.update("skipped"), state);
+        }
     }
 }
 
-fn run_update(ctx: &Ctx<'_>, rule: UpdateRule, o: &Operands<'_>) {
-    let at = update::Now { rate: o.value("rate"), step: o.value("step") };
+/// An update; where the gradients of a scaled loss are not all finite, the step is left out.
+fn run_update(ctx: &Ctx<'_>, k: &Update, o: &Operands<'_>) {
+    let mut at = update::Now { rate: o.value("rate"), step: o.value("step"), unscale: 1.0 };
+    if k.scaled {
+        if o.value::<u32>("finite") == 0 {
+            return;
+        }
+        at.step = at.step.saturating_sub(o.value::<f32>("skipped") as u64);
+        at.unscale = (1.0 / f64::from(o.value::<f32>("scale"))) as f32;
+    }
     let (grad, param) = (o.input("grad"), o.update("param"));
-    match rule {
+    match k.rule {
         UpdateRule::Sgd(sgd) => update::sgd(ctx, &sgd, at, grad, param, o.update("velocity")),
         UpdateRule::AdamW(adamw) => {
             let means = ["exp_avg", "exp_avg_sq"].map(|name| o.update(name));

@@ -71,15 +71,16 @@ ENTRY(cross_entropy_finish, (const float* rows, float* loss, float* correct, uns
     *correct = hits;
 }
 
-// dlogits = (softmax(logits) - target) / rows
-ENTRY(cross_entropy_backward,
-      (const float* logits, const unsigned* labels, float* dlogits, unsigned rows, unsigned classes, float smoothing)) {
+// dlogits = (softmax(logits) - target) / rows * scale; `scale` may be null, which is 1.
+ENTRY(cross_entropy_backward, (const float* logits, const unsigned* labels, const float* scale, float* dlogits, unsigned rows,
+                               unsigned classes, float smoothing)) {
     SHARED(float, shared);
+    const float factor = (scale ? *scale : 1.0f) / rows;
     const float* mine = logits + (u64)blockIdx.x * classes;
     const Row row = reduce_row(mine, classes, shared);
     const unsigned label = labels[blockIdx.x];
     for (unsigned c = threadIdx.x; c < classes; c += blockDim.x) {
         const float target = (c == label ? 1.0f - smoothing : 0.0f) + smoothing / classes;
-        dlogits[(u64)blockIdx.x * classes + c] = (expf(mine[c] - row.largest) / row.sum - target) / rows;
+        dlogits[(u64)blockIdx.x * classes + c] = (expf(mine[c] - row.largest) / row.sum - target) * factor;
     }
 }

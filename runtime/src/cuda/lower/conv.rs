@@ -21,7 +21,7 @@ use crate::error::Result;
 pub(super) fn forward(site: &mut Site<'_>, k: &Conv) -> Result<()> {
     let (x, y) = (site.get("x")?, site.get("y")?);
     let element = product_type(&k.geometry, &y);
-    let task = Task::plain(Direction::Forward, k.geometry, element, exact(&k.geometry, element));
+    let task = Task::plain(Direction::Forward, k.geometry, element, tf32(site, &k.geometry, element));
     let tail = Tail { bias: site.find("bias"), residual: site.find("residual"), act: k.epilogue.act };
     let x = factor(site, &k.geometry, &x, element)?;
     let weight = weight(site, &k.geometry, element)?;
@@ -32,7 +32,7 @@ pub(super) fn forward(site: &mut Site<'_>, k: &Conv) -> Result<()> {
 pub(super) fn backward_data(site: &mut Site<'_>, k: &ConvBackwardData) -> Result<()> {
     let (dy, dx) = (site.get("dy")?, site.get("dx")?);
     let element = product_type(&k.geometry, &dx);
-    let task = Task::plain(Direction::BackwardData, k.geometry, element, exact(&k.geometry, element));
+    let task = Task::plain(Direction::BackwardData, k.geometry, element, tf32(site, &k.geometry, element));
     let tail = Tail { bias: None, residual: site.find("residual"), act: None };
     let dy = factor(site, &k.geometry, &dy, element)?;
     let weight = weight(site, &k.geometry, element)?;
@@ -45,7 +45,7 @@ pub(super) fn backward_filter(site: &mut Site<'_>, k: &ConvBackwardFilter) -> Re
     let element = k.geometry.precision;
     let x = factor(site, &k.geometry, &x, element)?;
     let dy = factor(site, &k.geometry, &dy, element)?;
-    let task = Task::plain(Direction::BackwardFilter, k.geometry, element, false);
+    let task = Task::plain(Direction::BackwardFilter, k.geometry, element, tf32(site, &k.geometry, element));
     let prepared = prepare(site, &task)?.ok_or_else(|| site.fault("the driver has no such convolution"))?;
     let workspace = site.scratch(prepared.workspace);
     let wanted = flat(dweight);
@@ -75,9 +75,9 @@ fn product_type(g: &ConvGeometry, y: &Operand) -> DType {
     if y.dtype == g.precision { g.precision } else { DType::F32 }
 }
 
-/// Whether factors are multiplied as `f32` that TF32 holds whole.
-fn exact(g: &ConvGeometry, element: DType) -> bool {
-    element == DType::F32 && g.precision != DType::F32
+/// Whether factors of `f32` may be multiplied as TF32: where the spec allows it, and where it holds them whole, as they were rounded.
+fn tf32(site: &Site<'_>, g: &ConvGeometry, element: DType) -> bool {
+    element == DType::F32 && (site.allows_tf32() || g.precision != DType::F32)
 }
 
 /// A map as the driver takes it: packed, rounded as the network multiplies, in the product's type.

@@ -21,7 +21,7 @@ pub(super) fn cross_entropy(site: &mut Site<'_>, k: &CrossEntropy) -> Result<()>
 }
 
 pub(super) fn cross_entropy_backward(site: &mut Site<'_>, k: &CrossEntropyBackward) -> Result<()> {
-    let operands = [site.at("logits")?, site.at("labels")?, site.at("dlogits")?];
+    let operands = [site.at("logits")?, site.at("labels")?, site.maybe("scale"), site.at("dlogits")?];
     let sizes = [site.count(k.rows)?, site.count(k.classes)?, Arg::Float(k.smoothing)];
     let args = operands.into_iter().chain(sizes).collect();
     site.launch_rows("cross_entropy_backward".to_owned(), [k.rows, 1], args)

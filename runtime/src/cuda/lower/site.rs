@@ -86,6 +86,11 @@ impl<'a> Site<'a> {
         self.find(name).ok_or_else(|| self.fault(&format!("its kernel has no operand `{name}`")))
     }
 
+    /// Whether the spec allows TF32.
+    pub fn allows_tf32(&self) -> bool {
+        self.plan.tf32
+    }
+
     /// All inputs, of kernels with any number of them.
     pub fn inputs(&self) -> Vec<Operand> {
         self.step.inputs.iter().map(|&id| self.operand(id)).collect()

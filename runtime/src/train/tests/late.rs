@@ -113,7 +113,7 @@ impl Session for LateSession {
 fn late(config: &TrainConfig, options: Options) -> Trainer {
     let device = || Arc::new(ReferenceDevice::cpu().expect("Candle's CPU"));
     let load = |device, images, mode| {
-        let compile = |n| Ok::<_, Error>(Arc::new(plan(mode, n)));
+        let compile = |n| Ok::<_, Error>(Arc::new(plan(config, mode, n)));
         BatchExecutor::load(device, images, config.batch_size, compile).expect("it loads")
     };
     let data = dataset();

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::ir::loss_scale::LossScale;
 use crate::ir::op::UpdateRule;
 use crate::ir::types::DType;
 
@@ -42,6 +43,34 @@ pub struct TrainConfig {
     pub seed: u64,
     /// Element type of feature maps and of the convolutions' arithmetic; master weights stay `f32`.
     pub precision: DType,
+    /// Factor of the loss; see [`TrainConfig::scale`].
+    #[serde(default, skip_serializing_if = "LossScale::is_default")]
+    pub loss_scale: LossScale,
+    /// Whether devices that have TF32 may round the factors of what multiplies in `f32` to it; see
+    /// [`TrainConfig::rounds_to_tf32`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub tf32: bool,
+}
+
+impl TrainConfig {
+    /// The precision as specs spell it.
+    pub fn precision_word(&self) -> &'static str {
+        match self.precision {
+            DType::Bf16 => "bf16",
+            DType::F16 => "fp16",
+            DType::F32 | DType::U8 | DType::U32 | DType::U64 => "f32",
+        }
+    }
+
+    /// The factor of the loss where there is one: `f32` and bf16 have the range that gradients need.
+    pub fn scale(&self) -> Option<LossScale> {
+        (self.precision == DType::F16).then_some(self.loss_scale)
+    }
+
+    /// Whether factors may be rounded to TF32: those of narrow types have fewer bits already.
+    pub fn rounds_to_tf32(&self) -> bool {
+        self.tf32 && self.precision == DType::F32
+    }
 }
 
 /// Which checkpoints stay besides the last one.

@@ -3,6 +3,7 @@
 use super::config::{Augment, By, Schedule, TrainConfig};
 use crate::diagnostic::Diagnostic;
 use crate::ir::op::UpdateRule;
+use crate::ir::types::DType;
 use crate::source::Span;
 use crate::spec::yaml::keys::KeySpans;
 
@@ -12,6 +13,7 @@ pub(crate) fn check(train: &TrainConfig, keys: &KeySpans) -> (Vec<Diagnostic>, V
     let mut warnings = beyond_the_end(train, keys, By::Epoch, train.epochs);
     warnings.extend(optimizer(train, keys));
     warnings.extend(factors(train, keys));
+    warnings.extend(precision(train, keys));
     (rising(train, keys).into_iter().collect(), warnings)
 }
 
@@ -120,6 +122,25 @@ fn factors(train: &TrainConfig, keys: &KeySpans) -> Vec<Diagnostic> {
     }
     if train.augment.iter().any(|step| matches!(step, Augment::Flip { probability: 0.0 })) {
         idle("augment", "`flip` has no effect", "a probability of 0");
+    }
+    warnings
+}
+
+/// What belongs to another precision.
+fn precision(train: &TrainConfig, keys: &KeySpans) -> Vec<Diagnostic> {
+    let mut warnings = Vec::new();
+    let is = format!("the precision is {}", train.precision_word());
+    let mut idle = |key: &str, help: &str| {
+        if let Some(span) = keys.get(&format!("train.{key}")) {
+            let warning = Diagnostic::warning(format!("`{key}` has no effect"), span, is.clone());
+            warnings.push(warning.help(help));
+        }
+    };
+    if train.scale().is_none() {
+        idle("loss_scale", "it belongs to `precision: fp16`: take it out");
+    }
+    if train.tf32 && train.precision != DType::F32 {
+        idle("tf32", "it belongs to `precision: f32`: take it out");
     }
     warnings
 }

@@ -60,12 +60,30 @@ pub const TRAIN: Section = Section {
         .default("0"),
         Key::new(
             "precision",
-            Shape::Word(&["f32", "bf16"]),
-            "Element type of feature maps, and of what convolutions multiply.",
+            Shape::Word(&["f32", "bf16", "fp16"]),
+            "Element type of feature maps, and of what convolutions multiply. `fp16` needs a GPU.",
         )
         .default("f32"),
+        Key::new(
+            "loss_scale",
+            Shape::Any(&[Shape::Word(&[DYNAMIC]), Shape::Number(SCALES[0], SCALES[1])]),
+            "Factor of the loss with `precision: fp16`, which keeps small gradients from becoming zero.",
+        )
+        .default(DYNAMIC),
+        Key::new(
+            "tf32",
+            Shape::Flag,
+            "Whether GPUs may round what convolutions and linear layers multiply in `f32` to TF32.",
+        )
+        .default("false"),
     ],
 };
+
+/// The loss scale that follows the gradients.
+pub const DYNAMIC: &str = "dynamic";
+
+/// The least and the most of one that never changes.
+pub const SCALES: [f64; 2] = [1.0, 1e9];
 
 /// Optimizers by name.
 pub const OPTIMIZERS: &[Choice] = &[

@@ -1,9 +1,12 @@
 //! Reads the `train:` section into a [`TrainConfig`].
 
 use super::config::{Augment, By, Keep, Normalize, Schedule, TrainConfig, Warmup};
-use super::keys::{AUGMENTATIONS, KEEP, MILESTONES, NORMALIZE, OPTIMIZERS, SCHEDULES, TRAIN, WARMUP};
+use super::keys::{
+    AUGMENTATIONS, DYNAMIC, KEEP, MILESTONES, NORMALIZE, OPTIMIZERS, SCALES, SCHEDULES, TRAIN, WARMUP,
+};
 use crate::datasets::{self, Facts};
 use crate::diagnostic::Diagnostic;
+use crate::ir::loss_scale::LossScale;
 use crate::ir::types::DType;
 use crate::ir::update::{AdamWAttrs, SgdAttrs, UpdateRule};
 use crate::source::{Span, Spanned};
@@ -54,8 +57,24 @@ pub fn read(
         seed: seed.unwrap_or_else(|| TRAIN.default("seed")),
         precision: match fields.word(reader, "precision", "precision") {
             "bf16" => DType::Bf16,
+            "fp16" => DType::F16,
             _ => DType::F32,
         },
+        loss_scale: fields.get("loss_scale").map(|node| loss_scale(reader, node)).unwrap_or_default(),
+        tf32: fields.flag(reader, "tf32"),
+    }
+}
+
+fn loss_scale(reader: &mut Reader<'_>, node: &Node) -> LossScale {
+    match &node.kind {
+        Kind::Scalar { text, .. } if text == DYNAMIC => LossScale::default(),
+        Kind::Scalar { text, .. } if text.starts_with(char::is_alphabetic) => {
+            reader.unknown("loss scale", text, node.span, &[DYNAMIC]);
+            LossScale::default()
+        }
+        _ => reader
+            .number(node, "`loss_scale`", SCALES[0]..=SCALES[1])
+            .map_or_else(LossScale::default, LossScale::Static),
     }
 }
 

@@ -1,0 +1,117 @@
+//! Plans in half precision: their maps, and what a scaled loss adds.
+
+use crate::backend::Backend;
+use crate::compile;
+use crate::diagnostic::Diagnostic;
+use crate::ir::graph::Mode;
+use crate::ir::persistent::Role;
+use crate::ir::types::DType;
+use crate::plan::{Plan, Region, print};
+use crate::report::Target;
+use crate::source::SourceMap;
+use crate::spec::{Request, limits::Limits, load};
+
+const SMALL: &str = "name: small\ninput: [3, 16, 16]\nclasses: 10\nunit: basic\nstem: conv3x3(8) -> bn -> relu\n\
+                     stages:\n  - {depth: 1, filters: 8}\n  - {depth: 1, filters: 16, stride: 2}\n\
+                     head: global_avgpool -> linear(classes)\n";
+
+fn compiled(train: &str, backend: Backend, mode: Mode) -> Result<Plan, Vec<Diagnostic>> {
+    let text = format!("{SMALL}train: {{{train}}}\n");
+    let none = |path: &str| Err(std::io::Error::other(path.to_string()));
+    let limits = Limits::default();
+    let request = Request { name: "small.yaml", text: &text, overrides: &[], read: &none, limits };
+    let spec = load(&request, &mut SourceMap::default()).expect("a right spec");
+    Ok(compile(&spec, &Target { backend, ..Target::new(mode, 2) })?.plan)
+}
+
+fn plan(train: &str, mode: Mode) -> Plan {
+    compiled(train, Backend::CUDA, mode).expect("what CUDA multiplies in")
+}
+
+fn kernels(plan: &Plan) -> Vec<&'static str> {
+    plan.steps.iter().map(|step| step.kernel.name()).collect()
+}
+
+#[test]
+fn half_precision_with_a_dynamic_scale() {
+    let plan = plan("precision: fp16", Mode::Train);
+    assert_eq!(plan.check(), Vec::<String>::new());
+    insta::assert_snapshot!(print::print(&plan));
+}
+
+#[test]
+fn a_static_scale_has_no_state_but_a_count() {
+    let plan = plan("precision: fp16, loss_scale: 1024", Mode::Train);
+    assert_eq!(plan.check(), Vec::<String>::new());
+    let own = plan.slots.iter().filter(|slot| !slot.role.of_network()).map(|slot| slot.role);
+    assert_eq!(own.collect::<Vec<_>>(), [Role::StaticLossScale, Role::SkippedSteps]);
+    let last = plan.steps.last().expect("a training has steps");
+    assert_eq!((last.kernel.name(), last.kernel.geometry().as_str()), ("loss_scale_update", "static"));
+    let names: Vec<_> = last.operands().inputs.iter().map(|operand| operand.name).collect();
+    assert_eq!(names, ["finite", "skipped"]);
+}
+
+/// Other precisions have the range that gradients need; inference has no loss.
+#[test]
+fn only_training_in_half_precision_scales_its_loss() {
+    let cases = [("precision: fp16", Mode::Infer), ("precision: bf16", Mode::Train), ("", Mode::Train)];
+    for plan in cases.map(|(train, mode)| plan(train, mode)) {
+        assert!(plan.slots.iter().all(|slot| slot.role.of_network()));
+        assert!(!kernels(&plan).iter().any(|name| ["all_finite", "loss_scale_update"].contains(name)));
+    }
+}
+
+/// All plans of a training share the persistent regions.
+#[test]
+fn the_state_of_a_scaled_loss_lies_behind_the_statistics() {
+    let [scaled, plain] = ["precision: fp16", "precision: bf16"].map(|train| plan(train, Mode::Train));
+    let state = |plan: &Plan| {
+        let lie = plan.slots.iter().map(|slot| plan.buffer(slot.buffer));
+        let lie = lie.filter(|buffer| buffer.region == Region::State);
+        lie.map(|buffer| (buffer.name.clone(), buffer.offset)).collect::<Vec<_>>()
+    };
+    let (scaled, plain) = (state(&scaled), state(&plain));
+    assert_eq!(scaled[..plain.len()], plain);
+    assert_eq!(scaled.len(), plain.len() + 3);
+}
+
+/// A kernel that multiplies takes maps of its factors' type, and of no other.
+#[test]
+fn maps_have_the_type_of_the_factors() {
+    let mut plan = plan("precision: fp16", Mode::Train);
+    assert_eq!(plan.check_memory(), Vec::<String>::new());
+    for buffer in plan.buffers.iter_mut().filter(|buffer| buffer.dtype == DType::F16) {
+        buffer.dtype = DType::Bf16;
+    }
+    let faults = plan.check_memory();
+    assert!(faults.iter().any(|fault| fault.contains("bf16 is no `x` of")), "{faults:?}");
+}
+
+#[test]
+fn tf32_is_told_where_the_backend_has_it() {
+    let head = |train: &str, backend| {
+        let plan = compiled(train, backend, Mode::Infer).expect("a right spec");
+        (plan.tf32, print::print(&plan).lines().next().map(str::to_owned).expect("a first line"))
+    };
+    let (on, first) = head("tf32: true", Backend::CUDA);
+    assert!(on && first.starts_with("plan small, infer, batch 2, tf32: "), "{first}");
+    for (train, backend) in [
+        ("tf32: true", Backend::CPU),
+        ("tf32: true, precision: bf16", Backend::CUDA),
+        ("tf32: false", Backend::CUDA),
+    ] {
+        let (on, first) = head(train, backend);
+        assert!(!on && !first.contains("tf32"), "{train}, {}: {first}", backend.name);
+    }
+}
+
+#[test]
+fn what_a_backend_does_not_multiply_in_is_refused_with_the_ways_out() {
+    for mode in [Mode::Infer, Mode::Train] {
+        let faults = compiled("precision: fp16", Backend::CPU, mode).expect_err("not on the CPU");
+        let told: Vec<_> = faults.iter().map(|f| (f.message.as_str(), f.help.as_deref())).collect();
+        let help =
+            "write `precision: bf16`, or take a device that can: `--device reference` or `--device cuda`";
+        assert_eq!(told, [("the device `cpu` does not multiply in fp16", Some(help))]);
+    }
+}
