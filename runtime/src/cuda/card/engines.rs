@@ -145,8 +145,8 @@ impl Bench<'_> {
     fn time(&self, plan: &Plan) -> Result<f64> {
         let mut memory: Vec<CudaSlice<u8>> = Vec::new();
         let mut tensors = Vec::new();
-        for (role, bytes) in self.work.tensors() {
-            let slice = self.candle.alloc_zeros(bytes)?;
+        for role in plan.roles() {
+            let slice = self.candle.alloc_zeros(self.work.bytes(role))?;
             tensors.push((role, slice.device_ptr(self.stream).0));
             memory.push(slice);
         }

@@ -48,7 +48,6 @@ impl Functions {
             let found = found.ok_or_else(|| Error::Device(format!("cuda: there is no kernel {name}")))?;
             known.insert(name.to_owned(), found);
         }
-        // SAFETY: the handle is used while `self` holds the module.
-        Ok(unsafe { known[name].cu_function() })
+        Ok(known[name].cu_function())
     }
 }

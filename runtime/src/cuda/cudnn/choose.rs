@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 /// Time for measurements, shared by all works of a network.
 pub struct Budget {
     left: Duration,
-    now: Box<dyn Fn() -> Duration>,
+    now: Box<dyn Fn() -> Duration + Send>,
 }
 
 /// Seconds that measurements take in all where nobody says otherwise.
@@ -25,7 +25,7 @@ impl Budget {
     }
 
     /// So much by another clock: `now` says what has passed since some point.
-    pub fn by(time: Duration, now: impl Fn() -> Duration + 'static) -> Self {
+    pub fn by(time: Duration, now: impl Fn() -> Duration + Send + 'static) -> Self {
         Budget { left: time, now: Box::new(now) }
     }
 

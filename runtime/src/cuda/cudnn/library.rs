@@ -2,7 +2,9 @@
 
 use cudarc::cudnn::sys;
 
-use super::fault::{Fault, Result};
+#[cfg(not(feature = "cuda"))]
+use super::fault::Fault;
+use super::fault::Result;
 
 /// The library's version: 92801 is 9.28.1.
 pub fn version() -> usize {

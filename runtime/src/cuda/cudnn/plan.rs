@@ -81,6 +81,11 @@ impl Plan {
         self.workspace
     }
 
+    /// The tensors that have to be bound.
+    pub fn roles(&self) -> impl Iterator<Item = Role> {
+        Role::ALL.into_iter().filter(|&role| self.roles.contains(&(role as i64)))
+    }
+
     /// As it is kept, with the measured seconds.
     ///
     /// # Errors

@@ -45,6 +45,7 @@ impl Element {
         match dtype {
             DType::F32 => Some(Element::F32),
             DType::Bf16 => Some(Element::Bf16),
+            DType::F16 => Some(Element::F16),
             DType::U8 | DType::U32 | DType::U64 => None,
         }
     }
@@ -228,6 +229,26 @@ pub enum Role {
     SumProducts,
 }
 
+impl Role {
+    /// All.
+    pub const ALL: [Role; 14] = [
+        Role::X,
+        Role::Weight,
+        Role::Y,
+        Role::Bias,
+        Role::Residual,
+        Role::Scale,
+        Role::Shift,
+        Role::Dy,
+        Role::Dx,
+        Role::Dweight,
+        Role::Mask,
+        Role::Normed,
+        Role::Sum,
+        Role::SumProducts,
+    ];
+}
+
 /// A convolution's work.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Work {
@@ -252,6 +273,34 @@ impl Work {
     /// Whether factors have to be multiplied as `f32`.
     pub fn is_single(&self) -> bool {
         self.input == Element::F32 && self.math == Math::Full
+    }
+
+    /// Bytes from a tensor's first element to the end of its last.
+    pub fn bytes(&self, role: Role) -> usize {
+        let Sizes { n, h, w, cin, cout, out, attrs, x, y } = self.sizes;
+        let (from, to) = (n * h * w * x.pitch, n * out[0] * out[1] * y.pitch);
+        let weight = cout * attrs.kernel[0] * attrs.kernel[1] * (cin / attrs.groups);
+        let (input, output) = (self.input.size(), self.output.size());
+        let backward = matches!(
+            self.pattern,
+            Pattern::BackwardData { .. }
+                | Pattern::BackwardDataRelu { .. }
+                | Pattern::BackwardDataReluSums { .. }
+        );
+        match role {
+            Role::X => from * input,
+            Role::Weight => weight * input,
+            Role::Dweight => weight * output,
+            Role::Y => to * output,
+            Role::Dy => to * input,
+            Role::Dx | Role::Mask | Role::Normed => from * output,
+            Role::Residual if backward => from * output,
+            Role::Residual if matches!(self.pattern, Pattern::NormedForward { .. }) => from * input,
+            Role::Residual => to * output,
+            Role::Bias | Role::Scale | Role::Shift | Role::Sum | Role::SumProducts => {
+                cin.max(cout) * Element::F32.size()
+            }
+        }
     }
 
     /// Multiply-accumulates.
