@@ -33,7 +33,7 @@ const NETWORKS: &[Network] = &[
     Network { name: "resnet18", batch: 256, every: 1 },
     Network { name: "resnet20", batch: 128, every: 1 },
     Network { name: "cifar_resnet18", batch: 512, every: 1 },
-    Network { name: "resnext50_32x4d", batch: 256, every: 1 },
+    Network { name: "resnext50_32x4d", batch: 256, every: 3 },
     Network { name: "densenet121", batch: 256, every: 15 },
     Network { name: "densenet_bc_100_k12", batch: 64, every: 15 },
 ];
