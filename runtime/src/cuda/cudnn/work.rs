@@ -133,7 +133,7 @@ pub enum Pattern {
         /// Applied last; not all have a mode in cuDNN.
         act: Option<Activation>,
     },
-    /// `y = conv(x, weight)`, with the sums of `y` and of its squares by channel, before `y` is rounded.
+    /// `y = conv(x, weight)`, with the sums of `y` and of its squares by channel.
     ForwardStats,
     /// `y = conv(relu(scale * x + shift + residual), weight)`: the normalisation before it, on the way.
     NormedForward {
