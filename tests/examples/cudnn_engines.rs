@@ -8,15 +8,17 @@ use std::io::Write;
 use std::path::Path;
 
 use resnetc_compiler::backend::Backend;
+use resnetc_compiler::ir::activation::Activation;
 use resnetc_compiler::ir::graph::Mode;
+use resnetc_compiler::ir::op::ConvAttrs;
 use resnetc_compiler::report::{Dump, Target as Subject};
 use resnetc_compiler::source::SourceMap;
 use resnetc_compiler::spec::limits::Limits;
 use resnetc_compiler::spec::load_builtin;
 use resnetc_runtime::cuda::cudnn::library::{present, version, version_text};
 use resnetc_runtime::cuda::cudnn::{
-    Cache, Compiled, Device, Element, Math, Note, Prepare, Rules, Source, Stored, Target, Types, Work,
-    candidates, distinct, layers,
+    Cache, Compiled, Device, Element, Math, Note, Offer, Pattern, Place, Prepare, Rules, Sizes, Source,
+    Stored, Target, Types, Work, candidates, distinct, layers,
 };
 
 /// A network, and what is asked of it.
@@ -33,10 +35,13 @@ const NETWORKS: &[Network] = &[
     Network { name: "resnet18", batch: 256, every: 1 },
     Network { name: "resnet20", batch: 128, every: 1 },
     Network { name: "cifar_resnet18", batch: 512, every: 1 },
-    Network { name: "resnext50_32x4d", batch: 256, every: 1 },
+    Network { name: "resnext50_32x4d", batch: 256, every: 3 },
     Network { name: "densenet121", batch: 256, every: 15 },
     Network { name: "densenet_bc_100_k12", batch: 64, every: 15 },
 ];
+
+/// Not a network, but set as one.
+const ACTIVATIONS: Network = Network { name: "activations", batch: 32, every: 1 };
 
 /// How numbers are stored and multiplied: the spec's precision, and what stands for its bf16.
 const TYPES: &[(&str, Types)] = &[
@@ -70,7 +75,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut tables = Vec::new();
     let taken = |name: &str| only.is_empty() || only.iter().any(|only| only == name);
     for subject in NETWORKS.iter().filter(|subject| taken(subject.name)) {
-        tables.push((subject, network(&prepare, subject)?));
+        let works = |types| works(subject, types);
+        tables.push((subject, rows(&prepare, subject.name, &works)?));
+    }
+    if taken(ACTIVATIONS.name) {
+        tables.push((&ACTIVATIONS, rows(&prepare, ACTIVATIONS.name, &|types| Ok(activations(types)))?));
     }
     summary(&mut page, &tables)?;
     for (subject, rows) in &tables {
@@ -98,26 +107,38 @@ fn works(subject: &Network, types: usize) -> Result<Vec<Work>, Box<dyn Error>> {
     Ok(distinct(&all))
 }
 
-fn network(prepare: &Prepare<'_>, subject: &Network) -> Result<Rows, Box<dyn Error>> {
+/// Every activation behind a convolution of inference, of one size.
+fn activations(types: usize) -> Vec<Work> {
+    let attrs = ConvAttrs { kernel: [3, 3], stride: [1, 1], padding: [1, 1], dilation: [1, 1], groups: 1 };
+    let (x, y) = (Place::whole(64), Place::whole(64));
+    let sizes = Sizes { n: ACTIVATIONS.batch, h: 56, w: 56, cin: 64, cout: 64, out: [56, 56], attrs, x, y };
+    let element = [Element::F32, Element::Bf16, Element::F16][types];
+    let pattern =
+        |act: &Activation| Pattern::ForwardEpilogue { bias: true, residual: false, act: Some(*act) };
+    let work = |act: &Activation| Work::new(pattern(act), sizes, element, Math::Full);
+    Activation::ALL.iter().map(work).collect()
+}
+
+/// What is asked of a network, by type.
+type Works<'a> = &'a dyn Fn(usize) -> Result<Vec<Work>, Box<dyn Error>>;
+
+fn rows(prepare: &Prepare<'_>, name: &str, works: Works<'_>) -> Result<Rows, Box<dyn Error>> {
     let mut rows = Rows::new();
     for (index, types) in NAMES.into_iter().enumerate() {
-        let works = works(subject, index)?;
+        let works = works(index)?;
         for (number, work) in works.iter().enumerate() {
-            let label = format!(
-                "{} {types} {}/{}: {} {}",
-                subject.name,
-                number + 1,
-                works.len(),
-                work.pattern.text(),
-                work.sizes
-            );
+            let (number, of, pattern) = (number + 1, works.len(), work.pattern.text());
+            let label = format!("{name} {types} {number}/{of}: {pattern} {}", work.sizes);
             writeln!(std::io::stderr(), "{label}")?;
             // Asked anew also where the plan is kept, which does not say what else was offered.
-            let offer = candidates(prepare.target, work, &RULES)?;
-            let compiled = Compiled {
-                offered: offer.offered,
-                forbidden: offer.dropped.len(),
-                ..prepare.compile(work, 1)?
+            let compiled = match candidates(prepare.target, work, &RULES) {
+                Ok(Offer { offered, dropped, .. }) => {
+                    Compiled { offered, forbidden: dropped.len(), ..prepare.compile(work, 1)? }
+                }
+                Err(fault) if fault.is_unsupported() => {
+                    Compiled { reason: Some(fault.to_string()), ..Compiled::default() }
+                }
+                Err(fault) => return Err(fault.into()),
             };
             let widened = if work.output == work.input || index == 0 { "" } else { ", f32 out" };
             let row = (format!("{}{widened}", work.pattern.text()), work.sizes.to_string());

@@ -39,7 +39,7 @@ pub struct CompileArgs {
 const EXAMPLES: &str = "\
 Examples:
   resnetc compile resnet50 --device cuda:sm_90 -o plans --batch 32
-  resnetc compile resnet50 --device cuda:sm_90 -o plans --train --set train.precision=bf16
+  resnetc compile resnet50 --device cuda:sm_90 -o plans --train --dtype bf16
   resnetc compile resnet20 --device cuda:my-gpu.json -o plans --train --engines 1
 It needs a build with `--features cudnn`, and cuDNN 9.8 or newer with cuBLAS and NVRTC in the loader's path.
 A plan is taken by GPUs of the same kind, and by the same version of cuDNN.";

@@ -79,9 +79,14 @@ impl Builder<'_> {
     }
 
     /// A vector by channel.
-    fn vector(&mut self, role: Role, channels: usize) -> usize {
+    fn vector(&mut self, role: Role, channels: usize, element: Element) -> usize {
         let map = Map { dims: [1, channels, 1, 1], place: Place::whole(channels) };
-        self.map(role, map, Element::F32)
+        self.map(role, map, element)
+    }
+
+    /// Two sums by channel.
+    fn sums_of(&mut self, channels: usize) -> [usize; 2] {
+        [Role::Sum, Role::SumProducts].map(|role| self.vector(role, channels, Element::F32))
     }
 
     fn weight(&mut self, role: Role, element: Element) -> usize {
@@ -115,7 +120,7 @@ impl Builder<'_> {
         });
         let mut steps = Vec::new();
         if bias {
-            steps.push((Mode::Add, Some(self.vector(Role::Bias, self.work.sizes.cout))));
+            steps.push((Mode::Add, Some(self.vector(Role::Bias, self.work.sizes.cout, Element::F32))));
         }
         if residual {
             steps.push((Mode::Add, Some(self.map(Role::Residual, self.y(), self.work.output))));
@@ -149,8 +154,7 @@ impl Builder<'_> {
     fn stats(&mut self) {
         let y = self.graph.tensors.len() - 1;
         let channels = self.work.sizes.cout;
-        let sum = self.vector(Role::Sum, channels);
-        let squares = self.vector(Role::SumProducts, channels);
+        let [sum, squares] = self.sums_of(channels);
         self.graph.nodes.push(Node::Stats { x: y, sum, squares });
     }
 
@@ -158,9 +162,10 @@ impl Builder<'_> {
         let (x, y) = (self.x(), self.y());
         let channels = self.work.sizes.cin;
         let mut value = self.map(Role::X, x, self.work.input);
+        let affine = self.work.affine();
         let mut steps = vec![
-            (Mode::Mul, Some(self.vector(Role::Scale, channels))),
-            (Mode::Add, Some(self.vector(Role::Shift, channels))),
+            (Mode::Mul, Some(self.vector(Role::Scale, channels, affine))),
+            (Mode::Add, Some(self.vector(Role::Shift, channels, affine))),
         ];
         if residual {
             steps.push((Mode::Add, Some(self.map(Role::Residual, x, self.work.input))));
@@ -221,13 +226,12 @@ impl Builder<'_> {
         let dx = self.graph.tensors.len() - 1;
         let x = self.x();
         let channels = self.work.sizes.cin;
-        let sum = self.vector(Role::Sum, channels);
+        let [sum, products] = self.sums_of(channels);
         self.graph.nodes.push(Node::Sum { x: dx, sum });
         let normed = self.map(Role::Normed, x, self.work.output);
         let product = self.inner(x, Element::F32);
         self.pointwise(Mode::Mul, dx, Some(normed), product);
-        let sum = self.vector(Role::SumProducts, channels);
-        self.graph.nodes.push(Node::Sum { x: product, sum });
+        self.graph.nodes.push(Node::Sum { x: product, sum: products });
     }
 
     fn backward_filter(&mut self) {

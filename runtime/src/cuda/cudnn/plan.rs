@@ -197,3 +197,18 @@ impl Bound {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Sessions run on threads of their own.
+    #[test]
+    fn plans_are_shared_and_handles_move() {
+        fn shared<T: Send + Sync>() {}
+        fn moved<T: Send>() {}
+        shared::<Plan>();
+        shared::<Bound>();
+        moved::<Handle>();
+    }
+}

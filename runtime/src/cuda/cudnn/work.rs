@@ -134,7 +134,7 @@ pub enum Pattern {
         /// Applied last; not all have a mode in cuDNN.
         act: Option<Activation>,
     },
-    /// `y = conv(x, weight)`, with the sums of `y` and of its squares by channel, before `y` is rounded.
+    /// `y = conv(x, weight)`, with the sums of `y` and of its squares by channel.
     ForwardStats,
     /// `y = conv(relu(scale * x + shift + residual), weight)`: the normalisation before it, on the way.
     NormedForward {
@@ -209,9 +209,9 @@ pub enum Role {
     Bias,
     /// Added element by element.
     Residual,
-    /// Factors of a normalisation, by channel, of `f32`.
+    /// Factors of a normalisation, by channel, of the type [`Work::affine`].
     Scale,
-    /// Summands of a normalisation, by channel, of `f32`.
+    /// Summands of a normalisation, likewise.
     Shift,
     /// Gradient of the output map.
     Dy,
@@ -268,6 +268,15 @@ impl Work {
     /// With all maps and weights of one type.
     pub fn new(pattern: Pattern, sizes: Sizes, element: Element, math: Math) -> Self {
         Work { pattern, sizes, input: element, output: element, math }
+    }
+
+    /// Type of a normalisation's factors and summands: `f32`, but where `f16` is multiplied, for only then are the engines offered
+    /// that lie in the library (9.28).
+    pub fn affine(&self) -> Element {
+        match self.input {
+            Element::F32 | Element::Bf16 => Element::F32,
+            Element::F16 => Element::F16,
+        }
     }
 
     /// Whether factors have to be multiplied as `f32`.
