@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use resnetc::EMULATES_GPUS;
 use resnetc_runtime::cpu::memory::{Side, guard_memory};
 use resnetc_runtime::cpu::simd::Isa;
 use resnetc_runtime::cuda::search::{Root, Search};
@@ -20,6 +21,10 @@ const GUARD: &str = "RESNETC_GUARD";
 
 /// Names the folders that CUDA's libraries are looked for in, and no others.
 const CUDA: &str = "RESNETC_CUDA";
+/// Names the folder of cuDNN's plans.
+const PLANS: &str = "RESNETC_PLANS";
+/// Names the library of kernels that stands for a GPU, for tests: read in builds with the feature `cuda-emulated` alone.
+const EMULATED: &str = "RESNETC_CUDA_EMULATED";
 /// Name installations of CUDA's toolkit, in the order in which they are asked.
 const TOOLKITS: [&str; 2] = ["CUDA_PATH", "CUDA_HOME"];
 /// Name installations of Python.
@@ -35,6 +40,8 @@ pub struct Environment {
     cache: Option<OsString>,
     home: Option<OsString>,
     cuda: Option<OsString>,
+    plans: Option<OsString>,
+    emulated: Option<OsString>,
     toolkits: [Option<OsString>; 2],
     pythons: [Option<OsString>; 2],
     path: Option<OsString>,
@@ -54,6 +61,8 @@ impl Environment {
             cache: value("XDG_CACHE_HOME"),
             home: value("HOME"),
             cuda: value(CUDA),
+            plans: value(PLANS),
+            emulated: value(EMULATED).filter(|_| EMULATES_GPUS),
             toolkits: TOOLKITS.map(value),
             pythons: PYTHONS.map(value),
             path: value("PATH"),
@@ -97,6 +106,16 @@ impl Environment {
     pub fn cache(&self) -> Option<PathBuf> {
         let home = || self.home.as_ref().map(|home| PathBuf::from(home).join(".cache"));
         Some(self.cache.as_ref().map(PathBuf::from).or_else(home)?.join("resnetc"))
+    }
+
+    /// Where cuDNN's plans are kept, as `resnetc compile` writes them; none where no folder is known.
+    pub fn plans(&self) -> Option<PathBuf> {
+        self.plans.as_ref().map(PathBuf::from).or_else(|| Some(self.cache()?.join("plans")))
+    }
+
+    /// What stands for a GPU.
+    pub fn emulated(&self) -> Option<PathBuf> {
+        self.emulated.as_ref().map(PathBuf::from)
     }
 
     /// Where CUDA's libraries are looked for.

@@ -21,6 +21,9 @@ use resnetc_runtime::weights::ParamStore;
 
 use crate::error::Result;
 
+/// Whether this build takes a library of kernels for a GPU: see [`DeviceOptions::emulated`].
+pub const EMULATES_GPUS: bool = cfg!(feature = "cuda-emulated");
+
 /// Which kernels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum DeviceKind {
@@ -29,7 +32,7 @@ pub enum DeviceKind {
     Cpu,
     /// Plain Candle tensor operations on the CPU: slow, and what the others are checked against.
     Reference,
-    /// Plain Candle tensor operations on the NVIDIA GPU of that number; needs the feature `cuda`.
+    /// The NVIDIA GPU of that number; needs the feature `cuda`.
     Cuda(usize),
 }
 
@@ -73,6 +76,10 @@ pub struct DeviceOptions {
     pub tuning: Option<PathBuf>,
     /// Where CUDA's libraries are looked for.
     pub cuda: Search,
+    /// Folder where plans of convolutions on GPUs are kept; `None` to make and measure them anew in each process.
+    pub plans: Option<PathBuf>,
+    /// The library of kernels that stands for a GPU, in a build with the feature `cuda-emulated`: a testing aid.
+    pub emulated: Option<PathBuf>,
 }
 
 impl DeviceOptions {
@@ -95,7 +102,8 @@ impl DeviceOptions {
     pub fn backend(&self) -> Backend {
         match self.kind {
             DeviceKind::Cpu => CpuDevice::BACKEND,
-            DeviceKind::Reference | DeviceKind::Cuda(_) => ReferenceDevice::BACKEND,
+            DeviceKind::Reference => ReferenceDevice::BACKEND,
+            DeviceKind::Cuda(_) => Backend::CUDA,
         }
     }
 
@@ -107,11 +115,31 @@ impl DeviceOptions {
         match self.kind {
             DeviceKind::Cpu => Ok(Arc::new(self.open_cpu(mode, self.tuning())?)),
             DeviceKind::Reference => Ok(Arc::new(ReferenceDevice::cpu()?)),
-            DeviceKind::Cuda(ordinal) => {
-                cuda::require(&self.cuda, ordinal)?;
-                Ok(Arc::new(ReferenceDevice::cuda(ordinal)?))
-            }
+            DeviceKind::Cuda(ordinal) => self.open_cuda(ordinal),
         }
+    }
+
+    fn open_cuda(&self, ordinal: usize) -> Result<Arc<dyn Device>> {
+        #[cfg(feature = "cuda-emulated")]
+        if let Some(library) = &self.emulated {
+            let gpu = cuda::emulated::Emulated::open(library, cuda::emulated::Choices::default())?;
+            return Ok(Arc::new(cuda::CudaDevice::new(Arc::new(gpu))));
+        }
+        cuda::require(&self.cuda, ordinal)?;
+        self.open_card(ordinal)
+    }
+
+    /// The same seed has to give the same weights, so engines that do not give the same bits each time are left out.
+    #[cfg(feature = "cuda")]
+    fn open_card(&self, ordinal: usize) -> Result<Arc<dyn Device>> {
+        let plans = self.plans.clone();
+        let options = cuda::card::Options { ordinal, plans, ..cuda::card::Options::default() };
+        Ok(Arc::new(cuda::CudaDevice::new(Arc::new(cuda::card::Card::open(&options)?))))
+    }
+
+    #[cfg(not(feature = "cuda"))]
+    fn open_card(&self, _ordinal: usize) -> Result<Arc<dyn Device>> {
+        Err(runtime::Error::NoCuda(Box::new(runtime::NoCuda::NotBuilt)).into())
     }
 
     /// Opens the CPU, whatever [`DeviceOptions::kind`] says, with given measurements. For inference it may take what is fastest

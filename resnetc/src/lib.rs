@@ -37,7 +37,7 @@ pub mod train;
 pub use resnetc_compiler as compiler;
 pub use resnetc_runtime as runtime;
 
-pub use device::{DeviceKind, DeviceOptions};
+pub use device::{DeviceKind, DeviceOptions, EMULATES_GPUS};
 pub use error::{Error, Faults, Result};
 pub use logits::Logits;
 pub use model::{Model, Session};

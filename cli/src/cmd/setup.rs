@@ -37,10 +37,11 @@ pub fn device(
     environment: &Environment,
     output: &Output,
 ) -> Result<DeviceOptions> {
-    let cuda = environment.cuda();
+    let (cuda, emulated) = (environment.cuda(), environment.emulated());
     let kind = match wanted {
         DeviceArg::Cpu => DeviceKind::Cpu,
         DeviceArg::Reference => DeviceKind::Reference,
+        DeviceArg::Cuda(ordinal) if emulated.is_some() => DeviceKind::Cuda(ordinal),
         DeviceArg::Cuda(_) if !cfg!(feature = "cuda") => {
             return Err(Failure::Usage(format!("{}, or choose `--device cpu`", NoCuda::NotBuilt)));
         }
@@ -56,7 +57,10 @@ pub fn device(
     };
     match kind {
         DeviceKind::Cpu => tuned_cpu(threads, environment, output),
-        kind => Ok(DeviceOptions { kind, threads, cuda, ..DeviceOptions::default() }),
+        kind => {
+            let plans = environment.plans();
+            Ok(DeviceOptions { kind, threads, cuda, plans, emulated, ..DeviceOptions::default() })
+        }
     }
 }
 
@@ -85,5 +89,6 @@ pub fn cpu(threads: Option<usize>, environment: &Environment, output: &Output) -
     }
     environment.guard()?;
     let (isa, tuning) = (environment.isa()?, environment.tuning());
-    Ok(DeviceOptions { kind: DeviceKind::Cpu, threads, isa, tuning, cuda: environment.cuda() })
+    let kind = DeviceKind::Cpu;
+    Ok(DeviceOptions { kind, threads, isa, tuning, cuda: environment.cuda(), ..DeviceOptions::default() })
 }

@@ -58,14 +58,6 @@ impl ReferenceDevice {
         Self::new(candle_core::Device::Cpu, DType::F32)
     }
 
-    /// On an NVIDIA GPU, in `f32`. What it needs has to be there: `cuda::require` says so before.
-    ///
-    /// # Errors
-    /// Without the feature `cuda`, or where the GPU fails.
-    pub fn cuda(ordinal: usize) -> Result<Self> {
-        Self::new(candle_core::Device::new_cuda(ordinal)?, DType::F32)
-    }
-
     /// A session, which also shows values in the device's own precision.
     pub fn open_session(self: Arc<Self>) -> ReferenceSession {
         ReferenceSession { device: self, values: Vec::new(), kept: Vec::new() }

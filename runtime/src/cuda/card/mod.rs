@@ -109,10 +109,11 @@ impl Driver for Card {
 
     fn allocate(&self, bytes: usize, fill: Fill) -> Result<Memory> {
         self.bind()?;
-        // SAFETY: whoever asks for `Anything` writes the memory before it is read.
+        let bytes_there = bytes.max(1);
         let slice: CudaSlice<u8> = match fill {
-            Fill::Zeros => self.state.candle.alloc_zeros(bytes.max(1))?,
-            Fill::Anything => unsafe { self.state.candle.alloc(bytes.max(1))? },
+            Fill::Zeros => self.state.candle.alloc_zeros(bytes_there)?,
+            // SAFETY: whoever asks for `Anything` writes the memory before it is read.
+            Fill::Anything => unsafe { self.state.candle.alloc(bytes_there) }?,
         };
         let address = slice.device_ptr(&self.state.stream).0;
         Ok(Memory { address, bytes, owner: Box::new(slice) })

@@ -20,6 +20,6 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Options { ordinal: 0, measuring: choose::DEFAULT, deterministic: false, plans: None }
+        Options { ordinal: 0, measuring: choose::DEFAULT, deterministic: true, plans: None }
     }
 }

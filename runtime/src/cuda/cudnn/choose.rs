@@ -164,23 +164,24 @@ fn none(count: usize, refused: &[(usize, String)]) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use std::cell::Cell;
-    use std::rc::Rc;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering};
 
     use super::*;
 
     /// A clock that runs only when it is told to, and a budget by it.
-    fn clock(time: u64) -> (Rc<Cell<u64>>, Budget) {
-        let clock = Rc::new(Cell::new(0));
-        let now = Rc::clone(&clock);
-        let budget = Budget::by(Duration::from_secs(time), move || Duration::from_secs(now.get()));
+    fn clock(time: u64) -> (Arc<AtomicU64>, Budget) {
+        let clock = Arc::new(AtomicU64::new(0));
+        let now = Arc::clone(&clock);
+        let budget =
+            Budget::by(Duration::from_secs(time), move || Duration::from_secs(now.load(Ordering::Relaxed)));
         (clock, budget)
     }
 
     /// Times of plans, each of which takes a second to make and one to measure.
     fn chosen(times: &[f64], time: u64) -> Result<Choice<usize>> {
         let (clock, mut budget) = clock(time);
-        let pass = || clock.set(clock.get() + 1);
+        let pass = || clock.fetch_add(1, Ordering::Relaxed);
         let make = |index: usize| {
             pass();
             if times[index] < 0.0 { Err(Error::Device(format!("plan {index} fails"))) } else { Ok(index) }
@@ -237,7 +238,7 @@ mod tests {
     #[test]
     fn time_is_shared() {
         let (clock, mut budget) = clock(5);
-        let step = |seconds: u64| clock.set(clock.get() + seconds);
+        let step = |seconds: u64| clock.fetch_add(seconds, Ordering::Relaxed);
         budget.spend(|| step(2));
         step(100);
         assert_eq!(budget.left(), Duration::from_secs(3), "what others did is not counted");
