@@ -229,7 +229,7 @@ pub fn check_kernel(
 pub enum Products {
     /// It adds residual and bias to the sum.
     Whole,
-    /// It stores the sum, rounded as the result is.
+    /// It stores the sum, rounded as the result is; the weight's gradient, in a narrow product, rounded as the factors are.
     Stored,
 }
 
@@ -269,6 +269,7 @@ fn check_stored(
     allow_rounding(stored, &exact, &mut bounds);
     if products == Products::Stored {
         allow_stored_product(kernel, stored, &data, &mut bounds).map_err(fail)?;
+        allow_narrow_gradient(kernel, &exact, &mut bounds);
     }
     for in_place in placements(kernel) {
         let mut device = new_device();
@@ -340,4 +341,15 @@ fn allow_stored_product(
         }
     }
     Ok(())
+}
+
+/// A weight's gradient that is stored in the factors' type before it becomes `f32`.
+fn allow_narrow_gradient(kernel: &Kernel, exact: &Results, bounds: &mut Results) {
+    if let Kernel::ConvBackwardFilter(ConvBackwardFilter { geometry }) = kernel
+        && let Some((share, least)) = rounding(geometry.precision)
+    {
+        for (bound, e) in bounds.outputs[0].iter_mut().zip(&exact.outputs[0]) {
+            *bound += (e.abs() + *bound) * share + least;
+        }
+    }
 }
