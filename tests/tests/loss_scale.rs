@@ -152,7 +152,7 @@ fn trains_as_pytorch(rule: UpdateRule) {
     assert!(first >= 3, "the scale backs off at first: {made:?}");
     let later = made[first..].iter().filter(|&&made| !made).count();
     assert!(later >= 1, "the scale grows until it overflows again: {made:?}");
-    assert!(losses[STEPS as usize - 1] < 0.3 * losses[0], "it learns: {losses:?}");
+    assert!(losses[STEPS as usize - 1] < 0.5 * losses[0], "it learns: {losses:?}");
 }
 
 #[test]
