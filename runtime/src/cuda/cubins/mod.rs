@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use std::io::Read;
+use std::io;
 
 use flate2::read::GzDecoder;
 use tar::Archive;
@@ -52,7 +52,7 @@ impl Target {
 /// Where the GPU is older than all of it, or the archive cannot be read.
 pub fn for_gpu(archive: &[u8], (major, minor): (u32, u32)) -> Result<Vec<Module>> {
     let capability = major * 10 + minor;
-    let broken = |error: std::io::Error| Error::Device(format!("the archive of kernels: {error}"));
+    let broken = |error: io::Error| Error::Device(format!("the archive of kernels: {error}"));
     let mut best: Option<Target> = None;
     let mut modules = Vec::new();
     for entry in Archive::new(GzDecoder::new(archive)).entries().map_err(broken)? {
@@ -67,7 +67,7 @@ pub fn for_gpu(archive: &[u8], (major, minor): (u32, u32)) -> Result<Vec<Module>
             (best, modules) = (Some(target), Vec::new());
         }
         let mut image = Vec::new();
-        entry.read_to_end(&mut image).map_err(broken)?;
+        io::copy(&mut entry, &mut image).map_err(broken)?;
         let family = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         modules.push(Module { family, image });
     }

@@ -8,9 +8,13 @@ use super::plan::Plan;
 use super::target::Target;
 use crate::error::{Error, Result};
 
-/// Time for measurements, shared by all works of a network.
+/// Time for measurements, shared by all works of a network: each has an equal part of what the others before have left.
 pub struct Budget {
     left: Duration,
+    /// Works that still come.
+    works: u32,
+    /// What is left for the present one.
+    share: Duration,
     now: Box<dyn Fn() -> Duration + Send>,
 }
 
@@ -18,32 +22,46 @@ pub struct Budget {
 pub const DEFAULT: Duration = Duration::from_secs(10);
 
 impl Budget {
-    /// So much by the clock.
-    pub fn new(time: Duration) -> Self {
+    /// So much by the clock, for so many works.
+    pub fn new(time: Duration, works: usize) -> Self {
         let start = Instant::now();
-        Budget::by(time, move || start.elapsed())
+        Budget::by(time, works, move || start.elapsed())
     }
 
     /// So much by another clock: `now` says what has passed since some point.
-    pub fn by(time: Duration, now: impl Fn() -> Duration + Send + 'static) -> Self {
-        Budget { left: time, now: Box::new(now) }
+    pub fn by(time: Duration, works: usize, now: impl Fn() -> Duration + Send + 'static) -> Self {
+        let works = u32::try_from(works).unwrap_or(u32::MAX);
+        Budget { left: time, works, share: Duration::ZERO, now: Box::new(now) }
     }
 
     /// Nothing.
     pub fn none() -> Self {
-        Budget::by(Duration::ZERO, || Duration::ZERO)
+        Budget::by(Duration::ZERO, 0, || Duration::ZERO)
     }
 
-    /// What is left.
+    /// What is left in all.
     pub fn left(&self) -> Duration {
         self.left
+    }
+
+    /// The next work begins.
+    fn begin(&mut self) {
+        self.share = self.left / self.works.max(1);
+        self.works = self.works.saturating_sub(1);
+    }
+
+    /// Whether the present work has had its part.
+    fn is_spent(&self) -> bool {
+        self.share.is_zero()
     }
 
     /// Does something on this time.
     fn spend<T>(&mut self, doing: impl FnOnce() -> T) -> T {
         let before = (self.now)();
         let done = doing();
-        self.left = self.left.saturating_sub((self.now)().saturating_sub(before));
+        let passed = (self.now)().saturating_sub(before);
+        self.left = self.left.saturating_sub(passed);
+        self.share = self.share.saturating_sub(passed);
         done
     }
 }
@@ -65,7 +83,7 @@ pub struct Choice<P> {
     pub seconds: Vec<(usize, f64)>,
     /// What could not be made or run, by number, and why.
     pub refused: Vec<(usize, String)>,
-    /// Whether nothing is left to find out: each had its turn, or there is only one.
+    /// Whether the choice stands: each had its turn, or at least two within the time, or there is only one.
     pub settled: bool,
 }
 
@@ -108,16 +126,17 @@ pub fn fastest<P>(
 ) -> Result<Choice<P>> {
     let mut best: Option<(usize, P, Option<f64>)> = None;
     let (mut seconds, mut refused) = (Vec::new(), Vec::new());
-    let mut settled = true;
+    let mut all = true;
+    budget.begin();
     for index in 0..count {
-        if best.is_some() && budget.left().is_zero() {
-            settled = false;
+        if best.is_some() && budget.is_spent() {
+            all = false;
             break;
         }
         let made = budget.spend(|| make(index));
         let timed = made.and_then(|plan| {
             // With one candidate there is nothing to find out.
-            if count == 1 || budget.left().is_zero() {
+            if count == 1 || budget.is_spent() {
                 return Ok((plan, None));
             }
             let time = budget.spend(|| time(&plan)).and_then(sensible)?;
@@ -130,12 +149,13 @@ pub fn fastest<P>(
                 continue;
             }
         };
-        settled &= count == 1 || measured.is_some();
+        all &= count == 1 || measured.is_some();
         seconds.extend(measured.map(|time| (index, time)));
         if best.as_ref().is_none_or(|(_, _, before)| is_faster(measured, *before)) {
             best = Some((index, plan, measured));
         }
     }
+    let settled = all || seconds.len() > 1;
     match best {
         Some((index, plan, _)) => Ok(Choice { plan, index, seconds, refused, settled }),
         None => Err(none(count, &refused)),
@@ -173,8 +193,9 @@ mod tests {
     fn clock(time: u64) -> (Arc<AtomicU64>, Budget) {
         let clock = Arc::new(AtomicU64::new(0));
         let now = Arc::clone(&clock);
-        let budget =
-            Budget::by(Duration::from_secs(time), move || Duration::from_secs(now.load(Ordering::Relaxed)));
+        let budget = Budget::by(Duration::from_secs(time), 1, move || {
+            Duration::from_secs(now.load(Ordering::Relaxed))
+        });
         (clock, budget)
     }
 
@@ -223,7 +244,7 @@ mod tests {
     fn when_the_time_is_spent_nothing_more_is_tried() {
         // Two seconds for each: the third is not made.
         let choice = chosen(&[3.0, 2.0, 1.0], 4).expect("one of them");
-        assert_eq!((choice.plan, choice.seconds.len(), choice.settled), (1, 2, false));
+        assert_eq!((choice.plan, choice.seconds.len(), choice.settled), (1, 2, true));
         // The second is made, but there is no time to measure it.
         let choice = chosen(&[3.0, 2.0, 1.0], 3).expect("one of them");
         assert_eq!((choice.plan, choice.seconds.len(), choice.settled), (0, 1, false));
@@ -236,13 +257,34 @@ mod tests {
     }
 
     #[test]
-    fn time_is_shared() {
-        let (clock, mut budget) = clock(5);
-        let step = |seconds: u64| clock.fetch_add(seconds, Ordering::Relaxed);
-        budget.spend(|| step(2));
-        step(100);
-        assert_eq!(budget.left(), Duration::from_secs(3), "what others did is not counted");
-        budget.spend(|| step(9));
+    fn works_share_the_time_and_leave_each_other_what_they_do_not_need() {
+        let now = Arc::new(AtomicU64::new(0));
+        let clock = Arc::clone(&now);
+        let mut budget = Budget::by(Duration::from_secs(12), 3, move || {
+            Duration::from_secs(clock.load(Ordering::Relaxed))
+        });
+        // Each plan takes a second to make and one to measure.
+        let mut measured = |plans: usize| {
+            let pass = || now.fetch_add(1, Ordering::Relaxed);
+            let make = |index: usize| {
+                pass();
+                Ok(index)
+            };
+            let mut time = |_: &usize| {
+                pass();
+                Ok(1.0)
+            };
+            let choice = fastest(plans, make, &mut time, &mut budget).expect("one of them");
+            now.fetch_add(100, Ordering::Relaxed); // What others do is not counted.
+            choice.seconds.len()
+        };
+        // 4 of 12 seconds; then 4 of 8, of which 2 are made use of; then all that is left.
+        assert_eq!([measured(9), measured(2), measured(9)], [2, 2, 2]);
         assert_eq!(budget.left(), Duration::ZERO);
+        let mut budget = Budget::by(Duration::from_secs(12), 2, || Duration::ZERO);
+        budget.begin();
+        assert_eq!(budget.share, Duration::from_secs(6));
+        budget.begin();
+        assert_eq!(budget.share, Duration::from_secs(12), "nothing was spent");
     }
 }
