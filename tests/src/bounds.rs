@@ -140,6 +140,8 @@ fn floor(kernel: &Kernel, data: &[Vec<f32>]) -> f32 {
         // The derivatives of silu and gelu have zeros, near which their terms cancel.
         Kernel::ActivateBackward(ActivateBackward { act, .. }) => smooth(Some(act)) * largest(&data[0]),
         Kernel::Softmax(_) | Kernel::CrossEntropy(_) => 1.0 + 2.0 * largest(&data[0]),
+        // The mean gradient is moved towards the gradient, by a difference of the two.
+        Kernel::Update(Update { rule: UpdateRule::AdamW(_), .. }) => largest(&data[2]),
         Kernel::CrossEntropyBackward(CrossEntropyBackward { rows, scaled, .. }) => {
             let scale = if scaled { data[2][0] } else { 1.0 };
             (1.0 + 2.0 * largest(&data[0])) / rows as f32 * scale

@@ -23,7 +23,8 @@ impl Scaling {
         let role = if scale.dynamic().is_some() { Role::LossScale } else { Role::StaticLossScale };
         let first = scale.start();
         let scaling = Scaling {
-            scale: add_slot(plan, "scale", role, first),
+            // Not `scale`: readers of weights take that for an older name of a normalisation's tensor.
+            scale: add_slot(plan, "value", role, first),
             skipped: add_slot(plan, "skipped_steps", Role::SkippedSteps, 0.0),
             dynamic: None,
         };

@@ -24,7 +24,7 @@ fn resumed_with_a_scaled_loss_it_ends_bit_for_bit_the_same() {
     assert!(matches!(outcome, Outcome::Finished { .. }), "{outcome:?}");
     let whole = state(dir.path());
     assert!(number(&whole.0, "loss_scale.skipped_steps") > 2.0);
-    assert!(number(&whole.0, "loss_scale.scale") < SCALE.start / 4.0);
+    assert!(number(&whole.0, "loss_scale.value") < SCALE.start / 4.0);
     // While the scale still falls, and when it has found its place.
     for steps in [2, 20] {
         let dir = folder();
@@ -47,11 +47,11 @@ fn a_training_goes_on_in_another_precision() {
         state(dir.path()).0
     };
     let first = on(&config(), 1, Start::Replace);
-    assert!(first.optimizer.get("loss_scale.scale").is_none());
+    assert!(first.optimizer.get("loss_scale.value").is_none());
     let second = on(&half(), 2, Start::Resume);
-    assert!(number(&second, "loss_scale.scale") < SCALE.start);
+    assert!(number(&second, "loss_scale.value") < SCALE.start);
     let third = on(&static_scale, 3, Start::Resume);
-    assert!(third.optimizer.get("loss_scale.scale").is_none(), "the spec says it");
+    assert!(third.optimizer.get("loss_scale.value").is_none(), "the spec says it");
     assert!(number(&third, "loss_scale.skipped_steps") >= number(&second, "loss_scale.skipped_steps"));
     let last = on(&config(), 4, Start::Resume);
     assert!(last.optimizer.get("loss_scale.skipped_steps").is_none());
