@@ -141,8 +141,12 @@ impl Environment {
         let prefix = |program: &Path| Some(program.parent()?.parent()?.to_owned());
         let mut prefixes = Vec::new();
         for program in programs.filter(|program| program.is_file()) {
-            prefixes.extend(prefix(&program));
-            prefixes.extend(program.canonicalize().ok().and_then(|program| prefix(&program)));
+            let followed = program.canonicalize().ok().and_then(|program| prefix(&program));
+            for root in prefix(&program).into_iter().chain(followed) {
+                if !prefixes.contains(&root) {
+                    prefixes.push(root);
+                }
+            }
         }
         prefixes
     }

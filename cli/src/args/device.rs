@@ -19,7 +19,7 @@ pub enum DeviceArg {
 pub const HELP: &str = "\
 What to run on:
   cpu        the vectorised kernels
-  reference  plain Candle tensor operations on the CPU: slow, and what the others are checked against
+  reference  plain Candle operations on the CPU: slow, what the others are checked against
   cuda       an NVIDIA GPU; cuda:1 is the second. Needs a build with `--features cuda`
   auto       cuda where that can be used, else cpu; says which, and why
 `resnetc devices` lists what there is.";
