@@ -33,13 +33,13 @@ fn check_all(new_session: &dyn Fn() -> Box<dyn Session>, products: Products) {
 #[test]
 fn kernels_agree_whatever_the_order_of_threads() {
     for seed in [1, 2] {
-        let driver = driver(folder(), Threads::Fibers, Choices { seed, fuses: false });
+        let driver = driver(folder(), Threads::Fibers, Choices { seed, fuses: false, memory: None });
         check_all(&|| session(&driver), Products::Stored);
     }
 }
 
 #[test]
 fn kernels_agree_where_the_driver_fuses() {
-    let driver = driver(folder(), Threads::Fibers, Choices { seed: 3, fuses: true });
+    let driver = driver(folder(), Threads::Fibers, Choices { seed: 3, fuses: true, memory: None });
     check_all(&|| session(&driver), Products::Whole);
 }

@@ -31,7 +31,8 @@ fn faults(threads: Threads) -> PathBuf {
 /// The sum of 64 ones by a kernel of `faults.cpp`.
 fn sum(library: &Path, function: &str, seed: u64) -> Result<f32, String> {
     let driver: Arc<dyn Driver> = Arc::new(
-        Emulated::open(library, Choices { seed, fuses: false }).expect("the library was just compiled"),
+        Emulated::open(library, Choices { seed, fuses: false, memory: None })
+            .expect("the library was just compiled"),
     );
     let (x, result) = (driver.allocate(THREADS * 4, Fill::Anything), driver.allocate(4, Fill::Anything));
     let (x, result) = (x.expect("memory"), result.expect("memory"));
@@ -117,7 +118,7 @@ fn a_race_is_found() {
 #[test]
 fn kernels_have_no_races() {
     if is_sanitised() {
-        let driver = driver(folder(), Threads::System, Choices { seed: 1, fuses: false });
+        let driver = driver(folder(), Threads::System, Choices { seed: 1, fuses: false, memory: None });
         let mut rng = Rng::new(1);
         for (kind, make) in MAKERS {
             for case in 0..CASES {

@@ -129,22 +129,22 @@ fn trains_alike(text: &str, choices: Choices) {
 
 #[test]
 fn resnet20_trains_as_on_the_reference() {
-    trains_alike(RESNET20, Choices { seed: 1, fuses: false });
+    trains_alike(RESNET20, Choices { seed: 1, fuses: false, memory: None });
 }
 
 #[test]
 fn bottlenecks_train_as_on_the_reference() {
-    trains_alike(BOTTLENECK, Choices { seed: 2, fuses: true });
+    trains_alike(BOTTLENECK, Choices { seed: 2, fuses: true, memory: None });
 }
 
 #[test]
 fn a_densenet_trains_as_on_the_reference() {
-    trains_alike(DENSENET, Choices { seed: 3, fuses: false });
+    trains_alike(DENSENET, Choices { seed: 3, fuses: false, memory: None });
 }
 
 #[test]
 fn an_se_net_trains_as_on_the_reference() {
-    trains_alike(SENET, Choices { seed: 4, fuses: true });
+    trains_alike(SENET, Choices { seed: 4, fuses: true, memory: None });
 }
 
 /// In bf16 single elements fall on the other side of a tie, so that one step is compared, not twenty.
@@ -187,7 +187,7 @@ fn inference_is_the_references() {
             for text in [RESNET20, BOTTLENECK, DENSENET, SENET] {
                 let spec = resolve(&format!("{text}train: {{precision: {precision}}}\n"));
                 let plan = plan_for(&spec, Mode::Infer, BATCH, Backend::CUDA);
-                let found = logits(emulated(Choices { seed: 6, fuses }), &spec, &plan);
+                let found = logits(emulated(Choices { seed: 6, fuses, memory: None }), &spec, &plan);
                 let expected = logits(reference(), &spec, &plan);
                 let largest = expected.iter().fold(0.0f32, |m, v| m.max(v.abs()));
                 for (f, e) in found.iter().zip(&expected) {
@@ -196,4 +196,25 @@ fn inference_is_the_references() {
             }
         }
     }
+}
+
+/// What does not fit is refused before the first step, with a batch that fits: that one runs.
+#[test]
+fn memory_is_known_before_the_run() {
+    let spec = resolve(BOTTLENECK);
+    let of = |batch| plan_for(&spec, Mode::Train, batch, Backend::CUDA);
+    let load = |plan: Arc<Plan>, memory| {
+        let choices = Choices { memory: Some(memory), ..Choices::default() };
+        Executor::new(emulated(choices), plan).map(|_| ()).map_err(|e| e.to_string())
+    };
+    let memory = 3 << 20;
+    let error = load(of(64), memory).expect_err("64 images are too many");
+    assert!(error.starts_with("bottleneck: a batch of 64 needs "), "{error}");
+    let fit =
+        error.split("A batch of ").nth(1).and_then(|rest| rest.split(' ').next()?.parse::<usize>().ok());
+    let fit = fit.unwrap_or_else(|| panic!("it names a batch: {error}"));
+    assert!((1..64).contains(&fit), "{error}");
+    assert_eq!(load(of(fit), memory), Ok(()));
+    let error = load(of(64), 1000).expect_err("not even the weights have room");
+    assert!(error.contains("No batch fits"), "{error}");
 }

@@ -10,6 +10,7 @@ use resnetc_compiler::plan::{Plan, Region};
 use super::driver::{Driver, Fill, Memory};
 use super::launch::{Call, Place};
 use super::lower::{lower, narrowing};
+use super::room::Wanted;
 use crate::device::ProgramId;
 use crate::error::{Error, Result};
 use crate::placement;
@@ -72,6 +73,8 @@ impl CudaDevice {
         let narrowing = lowered.narrow.map(|narrow| Call::Launch(narrowing(&plan, narrow)));
         let writes_persistent = placement::writes_persistent(&plan);
         let mut shared = self.lock()?;
+        let wanted = Wanted::by(&plan, lowered.scratch, lowered.narrow.is_some(), shared.programs.is_empty());
+        wanted.check(&plan, self.driver.free()?)?;
         shared.reserve(&plan, lowered.narrow, &*self.driver)?;
         let (steps, scratch) = (lowered.steps, lowered.scratch);
         shared.programs.push(Program { plan, steps, scratch, narrowing, writes_persistent });

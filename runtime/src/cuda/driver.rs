@@ -45,6 +45,12 @@ pub trait Driver: Send + Sync {
     /// Where there is not that much.
     fn allocate(&self, bytes: usize, fill: Fill) -> Result<Memory>;
 
+    /// Bytes of memory that nobody has.
+    ///
+    /// # Errors
+    /// Where the device does not tell.
+    fn free(&self) -> Result<usize>;
+
     /// Writes bytes, in order with calls; they are the caller's again on return.
     ///
     /// # Errors

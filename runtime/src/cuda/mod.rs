@@ -36,6 +36,8 @@ pub mod launch;
 pub mod loader;
 #[cfg(any(feature = "cuda", feature = "cuda-emulated"))]
 mod lower;
+#[cfg(any(feature = "cuda", feature = "cuda-emulated"))]
+mod room;
 pub mod search;
 #[cfg(any(feature = "cuda", feature = "cuda-emulated"))]
 mod session;

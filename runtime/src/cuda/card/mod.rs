@@ -63,14 +63,6 @@ impl Card {
         &self.state.candle
     }
 
-    /// Free and total bytes of memory.
-    ///
-    /// # Errors
-    /// Where the driver does not tell.
-    pub fn memory(&self) -> Result<(usize, usize)> {
-        self.state.stream.context().mem_get_info().map_err(|e| fault("its free memory", &e))
-    }
-
     fn engines(&self) -> Result<MutexGuard<'_, Engines>> {
         self.state.engines.lock().map_err(|_| broken())
     }
@@ -117,6 +109,13 @@ impl Driver for Card {
         };
         let address = slice.device_ptr(&self.state.stream).0;
         Ok(Memory { address, bytes, owner: Box::new(slice) })
+    }
+
+    fn free(&self) -> Result<usize> {
+        self.bind()?;
+        let (free, _) =
+            self.state.stream.context().mem_get_info().map_err(|e| fault("its free memory", &e))?;
+        Ok(free)
     }
 
     fn upload(&self, address: u64, bytes: &[u8]) -> Result<()> {

@@ -45,6 +45,11 @@ impl Piece {
         (self.first.as_ptr().expose_provenance() + FENCE) as u64
     }
 
+    /// Bytes between the fences.
+    pub fn len(&self) -> usize {
+        self.bytes
+    }
+
     /// Whether both fences are as they were.
     pub fn intact(&self) -> bool {
         let below = bytes(self.first.as_ptr().addr() as u64, FENCE);

@@ -28,6 +28,8 @@ pub struct Choices {
     pub seed: u64,
     /// Whether convolutions take in what comes behind them, as some of cuDNN's engines do.
     pub fuses: bool,
+    /// Bytes of its memory; `None` for as many as the process gets.
+    pub memory: Option<usize>,
 }
 
 /// The emulated GPU.
@@ -116,6 +118,13 @@ impl Driver for Emulated {
         let address = piece.address();
         self.state.pieces.lock().map_err(|_| broken())?.push(Arc::clone(&piece));
         Ok(Memory { address, bytes, owner: Box::new(piece) })
+    }
+
+    fn free(&self) -> Result<usize> {
+        let Some(memory) = self.state.choices.memory else { return Ok(usize::MAX) };
+        let pieces = self.state.pieces.lock().map_err(|_| broken())?;
+        let taken = pieces.iter().filter(|piece| Arc::strong_count(piece) > 1).map(|piece| piece.len());
+        Ok(memory.saturating_sub(taken.sum()))
     }
 
     fn upload(&self, address: u64, bytes: &[u8]) -> Result<()> {
