@@ -2,8 +2,6 @@
 
 #![forbid(unsafe_code)]
 
-use std::io::Read;
-
 use flate2::read::GzDecoder;
 use tar::Archive;
 
@@ -67,7 +65,7 @@ pub fn for_gpu(archive: &[u8], (major, minor): (u32, u32)) -> Result<Vec<Module>
             (best, modules) = (Some(target), Vec::new());
         }
         let mut image = Vec::new();
-        entry.read_to_end(&mut image).map_err(broken)?;
+        std::io::copy(&mut entry, &mut image).map_err(broken)?;
         let family = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         modules.push(Module { family, image });
     }
