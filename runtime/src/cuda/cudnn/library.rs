@@ -2,7 +2,7 @@
 
 use cudarc::cudnn::sys;
 
-use super::fault::{Fault, Result};
+use super::fault::Result;
 
 /// The library's version: 92801 is 9.28.1.
 pub fn version() -> usize {
@@ -32,7 +32,7 @@ pub fn present() -> Result<()> {
         };
         for (library, found) in found {
             if !found {
-                return Err(Fault::refused(format!(
+                return Err(super::fault::Fault::refused(format!(
                     "{library} is not found: cuDNN 9 and cuBLAS have to lie in the loader's path, in LD_LIBRARY_PATH for one"
                 )));
             }
