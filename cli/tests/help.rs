@@ -10,7 +10,8 @@ fn help_of_every_command() {
     insta::assert_snapshot!("help_build", stdout(&["build", "--help"]));
     insta::assert_snapshot!("help_run", stdout(&["run", "--help"]));
     insta::assert_snapshot!("help_check", stdout(&["check", "--help"]));
-    for command in ["bench", "tune", "compile", "verify", "explain", "diff", "lint", "new", "list", "schema"] {
+    for command in ["bench", "tune", "compile", "verify", "explain", "diff", "lint", "new", "list", "schema"]
+    {
         insta::assert_snapshot!(format!("help_{command}"), stdout(&[command, "--help"]));
     }
 }
