@@ -223,7 +223,7 @@ fn summary(page: &mut impl Write, tables: &[(&Network, Rows)]) -> std::io::Resul
 }
 
 fn mib(bytes: u64) -> String {
-    if bytes == 0 { "0".into() } else { format!("{:.1}", bytes as f64 / f64::from(1 << 20)) }
+    if bytes < 1 << 16 { "0".into() } else { format!("{:.1}", bytes as f64 / f64::from(1 << 20)) }
 }
 
 fn table(page: &mut impl Write, subject: &Network, rows: &Rows) -> std::io::Result<()> {
@@ -253,8 +253,10 @@ fn cell(compiled: &Compiled) -> String {
     match compiled.plans.first() {
         Some(plan) => {
             let ways = format!("; {} of {offered}", offered - compiled.forbidden);
-            let workspace =
-                if plan.workspace == 0 { String::new() } else { format!("; {} MiB", mib(plan.workspace)) };
+            let workspace = match mib(plan.workspace).as_str() {
+                "0" => String::new(),
+                size => format!("; {size} MiB"),
+            };
             format!("{}{ways}{workspace}", number(plan))
         }
         None if offered == 0 => "none offered".into(),
@@ -291,10 +293,10 @@ fn refusals(page: &mut impl Write, tables: &[(&Network, Rows)]) -> std::io::Resu
 }
 
 fn reason(compiled: &Compiled) -> String {
-    let failed: Vec<String> =
-        compiled.failed.iter().map(|(engine, why)| format!("{engine}: {why}")).collect();
+    let mut failed: Vec<&str> = compiled.failed.iter().map(|(_, why)| why.as_str()).collect();
+    failed.dedup();
     match (&compiled.reason, failed.is_empty(), compiled.forbidden) {
-        (_, false, _) => failed.join("; "),
+        (_, false, _) => format!("all fail: {}", failed.join("; ")),
         (Some(reason), true, _) => reason.clone(),
         (None, true, 0) => "the heuristics offer nothing".into(),
         (None, true, forbidden) => format!("all {forbidden} that are offered are against the rules"),

@@ -2,8 +2,6 @@
 
 use cudarc::cudnn::sys;
 
-#[cfg(not(feature = "cuda"))]
-use super::fault::Fault;
 use super::fault::Result;
 
 /// The library's version: 92801 is 9.28.1.
@@ -34,7 +32,7 @@ pub fn present() -> Result<()> {
         };
         for (library, found) in found {
             if !found {
-                return Err(Fault::refused(format!(
+                return Err(super::fault::Fault::refused(format!(
                     "{library} is not found: cuDNN 9 and cuBLAS have to lie in the loader's path, in LD_LIBRARY_PATH for one"
                 )));
             }
