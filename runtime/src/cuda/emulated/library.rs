@@ -2,7 +2,7 @@
 
 use std::ffi::{CStr, CString, c_char};
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 
 use libloading::{Library as Loaded, Symbol};
 
@@ -13,10 +13,12 @@ type SignatureOf = unsafe extern "C" fn(*const c_char) -> *const c_char;
 type LaunchIt =
     unsafe extern "C" fn(*const c_char, *const u32, *const u32, u32, *const u64, u64) -> *const c_char;
 
+/// A library runs one launch at a time, and all drivers of a process that open the same file have the same one.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
 pub(super) struct Library {
     signature: SignatureOf,
-    /// The library runs one launch at a time.
-    launch: Mutex<LaunchIt>,
+    launch: LaunchIt,
     /// Holds the functions.
     _loaded: Loaded,
 }
@@ -30,7 +32,7 @@ impl Library {
         let signature: Symbol<'_, SignatureOf> = unsafe { loaded.get(b"resnetc_signature") }.map_err(fail)?;
         // SAFETY: likewise.
         let launch: Symbol<'_, LaunchIt> = unsafe { loaded.get(b"resnetc_launch") }.map_err(fail)?;
-        let (signature, launch) = (*signature, Mutex::new(*launch));
+        let (signature, launch) = (*signature, *launch);
         Ok(Library { signature, launch, _loaded: loaded })
     }
 
@@ -46,11 +48,12 @@ impl Library {
         let fail = |why: &str| Error::Device(format!("cuda emulated: {}: {why}", launch.function));
         let name = CString::new(launch.function.as_str()).map_err(|e| fail(&e.to_string()))?;
         let slots: Vec<u64> = launch.args.iter().map(crate::cuda::launch::Arg::slot).collect();
-        let call = self.launch.lock().map_err(|_| fail("an earlier launch has failed"))?;
+        // A launch that failed has left nothing behind.
+        let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         let (grid, block) = (launch.grid.as_ptr(), launch.block.as_ptr());
         // SAFETY: the slots are as many and of the kinds that the kernel takes, by `Driver::check`; its pointers are those of
         // operands with the sizes that the arguments tell.
-        let error = unsafe { (call)(name.as_ptr(), grid, block, launch.shared, slots.as_ptr(), seed) };
+        let error = unsafe { (self.launch)(name.as_ptr(), grid, block, launch.shared, slots.as_ptr(), seed) };
         text(error).map_or(Ok(()), |why| Err(fail(&why)))
     }
 }
