@@ -11,12 +11,8 @@ use resnetc_runtime::cuda::CudaDevice;
 use resnetc_runtime::cuda::driver::Driver;
 use resnetc_runtime::cuda::emulated::{Choices, Emulated};
 use resnetc_runtime::device::{Device, Session};
-use resnetc_tests::bounds::{Products, check_kernel_with};
+use resnetc_tests::bounds::{CASES, Products, faults_of_kind};
 use resnetc_tests::kernels::MAKERS;
-use resnetc_tests::rng::Rng;
-
-/// Kernels of each kind.
-const CASES: u64 = 40;
 
 type Result<T, E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
 
@@ -72,11 +68,7 @@ fn check(driver: &Arc<dyn Driver>) -> Result<bool> {
     };
     let mut agree = 0;
     for (kind, make) in MAKERS {
-        let faults = (0..CASES).filter_map(|case| {
-            let kernel = make(&mut Rng::new(case));
-            check_kernel_with(&session, &kernel, case, Products::Stored).err().map(|fault| (case, fault))
-        });
-        let faults: Vec<(u64, String)> = faults.collect();
+        let faults: Vec<(u64, String)> = faults_of_kind(&session, *make, Products::Stored).collect();
         agree += usize::from(faults.is_empty());
         match faults.first() {
             None => writeln!(out, "{kind}: {CASES} cases agree")?,

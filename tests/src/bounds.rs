@@ -22,6 +22,7 @@ use resnetc_runtime::device::Session;
 use resnetc_runtime::error::Result;
 use resnetc_runtime::reference::{ReferenceDevice, ReferenceSession};
 
+use crate::kernels::{MAKERS, Maker};
 use crate::operands::{Signature, in_each_type, in_place, signature, stored_signatures};
 use crate::plans::{Results, run_kernel, run_stored};
 use crate::rng::Rng;
@@ -252,6 +253,34 @@ pub fn check_kernel_with(
         }
     }
     Ok(())
+}
+
+/// Kernels of each kind that the suites run.
+pub const CASES: u64 = 40;
+
+/// Runs [`CASES`] random kernels of a kind: the numbers of those that disagree with the oracle, each with its fault.
+pub fn faults_of_kind(
+    new_device: &dyn Fn() -> Box<dyn Session>,
+    make: Maker,
+    products: Products,
+) -> impl Iterator<Item = (u64, String)> {
+    (0..CASES).filter_map(move |case| {
+        let kernel = make(&mut Rng::new(case));
+        Some((case, check_kernel_with(new_device, &kernel, case, products).err()?))
+    })
+}
+
+/// Runs every kind of kernel.
+///
+/// # Panics
+/// With the first fault of each kind that has one.
+pub fn check_all_kinds(new_device: &dyn Fn() -> Box<dyn Session>, products: Products) {
+    let first = |&(kind, make): &(&str, Maker)| {
+        let (case, fault) = faults_of_kind(new_device, make, products).next()?;
+        Some(format!("{kind}, case {case}: {fault}"))
+    };
+    let faults: Vec<String> = MAKERS.iter().filter_map(first).collect();
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
 /// The same with maps stored as one of the kernel's signatures says. The oracle computes on the same numbers, but

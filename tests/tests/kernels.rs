@@ -8,35 +8,20 @@ use resnetc_compiler::plan::kernel::{AvgPool, Conv, MaxPool};
 use resnetc_runtime::cpu::simd::Isa;
 use resnetc_runtime::device::Session;
 use resnetc_runtime::reference::ReferenceDevice;
-use resnetc_tests::bounds::{check_kernel, oracle};
-use resnetc_tests::kernels::{MAKERS, Maker, conv, pool};
+use resnetc_tests::bounds::{CASES, Products, check_all_kinds, oracle};
+use resnetc_tests::kernels::{conv, pool};
 use resnetc_tests::naive;
 use resnetc_tests::operands::signature;
 use resnetc_tests::plans::{cpu_session, run_kernel};
 use resnetc_tests::rng::Rng;
 
-/// Kernels of each kind, and devices they run on.
-const CASES: u64 = 40;
-
-/// Every kind of kernel; panics with the first fault of each kind that has one.
-fn check_all(new_device: &dyn Fn() -> Box<dyn Session>) {
-    let fault = |&(kind, make): &(&str, Maker)| {
-        let mut faults = (0..CASES).filter_map(|case| {
-            let kernel = make(&mut Rng::new(case));
-            check_kernel(new_device, &kernel, case).err().map(|fault| format!("{kind}, case {case}: {fault}"))
-        });
-        faults.next()
-    };
-    let faults: Vec<String> = MAKERS.iter().filter_map(fault).collect();
-    assert!(faults.is_empty(), "{}", faults.join("\n"));
-}
-
 #[test]
 fn reference_in_single_precision_agrees() {
-    check_all(&|| {
+    let single = || -> Box<dyn Session> {
         let single = ReferenceDevice::new(CandleDevice::Cpu, DType::F32).expect("f32 is supported");
         Box::new(Arc::new(single).open_session())
-    });
+    };
+    check_all_kinds(&single, Products::Whole);
 }
 
 /// With one thread and with more than there is work for in small cases.
@@ -45,7 +30,7 @@ fn cpu_agrees(isa: Isa) {
         return;
     }
     for threads in [1, 3] {
-        check_all(&|| cpu_session(threads, isa));
+        check_all_kinds(&|| cpu_session(threads, isa), Products::Whole);
     }
 }
 

@@ -28,9 +28,6 @@ pub struct CompileArgs {
     /// Engines of each convolution that a plan is made of; where the GPU is, the fastest is found.
     #[arg(long, value_name = "N", value_parser = positive, allow_negative_numbers = true, default_value_t = 3)]
     pub engines: usize,
-    /// Take engines only that give the same bits each time.
-    #[arg(long)]
-    pub deterministic: bool,
     /// Changes of the spec.
     #[command(flatten)]
     pub overrides: Overrides,

@@ -25,9 +25,7 @@ mod with_cudnn {
     use resnetc_compiler::ir::graph::Mode;
     use resnetc_compiler::report::{Dump, Target as Subject};
     use resnetc_runtime::cuda::cudnn::library::present;
-    use resnetc_runtime::cuda::cudnn::{
-        Cache, Compiled, Device, Element, Fault, Math, Prepare, Rules, Target, Types, Work, ahead,
-    };
+    use resnetc_runtime::cuda::cudnn::{Cache, Compiled, Device, Fault, Prepare, Rules, Target, Work, ahead};
     use resnetc_runtime::files;
 
     use super::super::spec;
@@ -37,8 +35,6 @@ mod with_cudnn {
     use crate::progress::Progress;
     use crate::report::table::{Align, Table};
 
-    /// Bytes of workspace, at most.
-    const WORKSPACE: u64 = 1 << 30;
     /// Bytes of a GPU's description, at most.
     const LARGEST: u64 = 1 << 16;
 
@@ -53,11 +49,9 @@ mod with_cudnn {
         present().map_err(failed)?;
         let target = Target::described(device).map_err(failed)?;
         let cache = Cache::in_folder(&args.output);
-        let rules = Rules { deterministic: args.deterministic, workspace: WORKSPACE };
-        let prepare = Prepare { target: &target, rules, cache: Some(&cache) };
-        let types = Types { narrow: Element::Bf16, math: Math::Full };
+        let prepare = Prepare { target: &target, rules: Rules::TAKEN, cache: Some(&cache) };
         let mut bar: Option<Progress> = None;
-        let compiled = ahead::compile(&prepare, &plan, types, args.engines, &mut |done, of| {
+        let compiled = ahead::compile(&prepare, &plan, args.engines, &mut |done, of| {
             bar.get_or_insert_with(|| Progress::count(output, "compiling", of as u64)).set(done as u64);
         })?;
         drop(bar);

@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::time::{Duration, Instant};
 
-use super::launch::{Call, Launch, Prepared, Task};
+use super::launch::{Call, Prepared, Task};
 use crate::error::Result;
 
 /// Memory of the driver, given back when it is dropped.
@@ -34,8 +34,23 @@ pub trait Recording: Send {
     fn replay(&self) -> Result<()>;
 }
 
+/// What a plan is lowered for: who knows the kernels, and makes convolutions ready. It need not be able to run them.
+pub trait Preparer {
+    /// Whether a launch fits its kernel: name and kinds of arguments.
+    ///
+    /// # Errors
+    /// Says what does not fit.
+    fn check(&self, function: &str, signature: &str) -> Result<()>;
+
+    /// Makes a convolution ready; nothing where the driver has no way to compute all of its epilogue with it.
+    ///
+    /// # Errors
+    /// Where it has no way to compute the plain convolution either.
+    fn prepare(&self, task: &Task) -> Result<Option<Prepared>>;
+}
+
 /// Carries out calls in the order in which they are handed over; they may still be under way when a function returns.
-pub trait Driver: Send + Sync {
+pub trait Driver: Preparer + Send + Sync {
     /// What it is, for reports: `cuda:0 (NVIDIA H100 80GB HBM3, cuDNN 9.13)`.
     fn describe(&self) -> String;
 
@@ -69,18 +84,6 @@ pub trait Driver: Send + Sync {
     /// Where the device has failed.
     fn copy(&self, from: u64, to: u64, bytes: usize) -> Result<()>;
 
-    /// Whether a launch fits its kernel: name and kinds of arguments.
-    ///
-    /// # Errors
-    /// Says what does not fit.
-    fn check(&self, function: &str, signature: &str) -> Result<()>;
-
-    /// Makes a convolution ready; nothing where the driver has no way to compute all of its epilogue with it.
-    ///
-    /// # Errors
-    /// Where it has no way to compute the plain convolution either.
-    fn prepare(&self, task: &Task) -> Result<Option<Prepared>>;
-
     /// Carries out calls.
     ///
     /// # Errors
@@ -110,12 +113,4 @@ pub trait Driver: Send + Sync {
         self.wait()?;
         Ok(start.elapsed())
     }
-}
-
-/// Checks a launch, places or addresses.
-///
-/// # Errors
-/// As [`Driver::check`].
-pub fn check<A>(driver: &dyn Driver, launch: &Launch<A>) -> Result<()> {
-    driver.check(&launch.function, &launch.signature())
 }

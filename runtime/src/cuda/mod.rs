@@ -21,28 +21,28 @@ pub mod card;
 pub mod cubins;
 #[cfg(feature = "cudnn")]
 pub mod cudnn;
-#[cfg(any(feature = "cuda", feature = "cuda-emulated"))]
+#[cfg(any(feature = "cudnn", feature = "cuda-emulated"))]
 pub mod device;
-#[cfg(any(feature = "cuda", feature = "cuda-emulated"))]
+#[cfg(any(feature = "cudnn", feature = "cuda-emulated"))]
 pub mod driver;
 #[cfg(feature = "cuda-emulated")]
 pub mod emulated;
 pub mod found;
 #[cfg(feature = "cuda")]
 mod gpus;
-#[cfg(any(feature = "cuda", feature = "cuda-emulated"))]
+#[cfg(any(feature = "cudnn", feature = "cuda-emulated"))]
 pub mod launch;
 #[cfg(feature = "cuda")]
 pub mod loader;
-#[cfg(any(feature = "cuda", feature = "cuda-emulated"))]
+#[cfg(any(feature = "cudnn", feature = "cuda-emulated"))]
 mod lower;
-#[cfg(any(feature = "cuda", feature = "cuda-emulated"))]
+#[cfg(any(feature = "cudnn", feature = "cuda-emulated"))]
 mod room;
 pub mod search;
-#[cfg(any(feature = "cuda", feature = "cuda-emulated"))]
+#[cfg(any(feature = "cudnn", feature = "cuda-emulated"))]
 mod session;
 
-#[cfg(any(feature = "cuda", feature = "cuda-emulated"))]
+#[cfg(any(feature = "cudnn", feature = "cuda-emulated"))]
 pub use device::CudaDevice;
 
 use crate::error::{Error, NoCuda, Result};

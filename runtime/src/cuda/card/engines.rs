@@ -8,14 +8,11 @@ use resnetc_compiler::ir::types::DType;
 
 use super::fault::fault;
 use super::options::Options;
-use crate::cuda::cudnn::{
-    Budget, Cache, Element, Handle, Math, Pattern, Plan, Prepare, Role, Rules, Sizes, Target, Work, version,
-};
+use crate::cuda::cudnn::library::version_text;
+use crate::cuda::cudnn::{Budget, Cache, Handle, Plan, Prepare, Role, Rules, Target, Work, version, works};
 use crate::cuda::launch::{Convolve, Direction, Prepared, Task};
 use crate::error::{Error, Result};
 
-/// Workspace of an engine, at most.
-const MAX_WORKSPACE: u64 = 1 << 30;
 /// Convolutions that share the time for measuring: those of ResNet-50's training are about as many, and cuDNN is asked for them one
 /// by one. What they leave is the others'.
 const EXPECTED_WORKS: usize = 64;
@@ -26,7 +23,6 @@ const TIMED_RUNS: u32 = 4;
 pub(super) struct Engines {
     handle: Handle,
     stream: Arc<CudaStream>,
-    rules: Rules,
     cache: Option<Cache>,
     budget: Budget,
     ready: Vec<Ready>,
@@ -43,7 +39,6 @@ impl Engines {
         Ok(Engines {
             handle: Handle::new(stream)?,
             stream: Arc::clone(stream),
-            rules: Rules { deterministic: options.deterministic, workspace: MAX_WORKSPACE },
             cache: options.plans.as_deref().map(Cache::in_folder),
             budget: Budget::new(options.measuring, EXPECTED_WORKS),
             ready: Vec::new(),
@@ -52,8 +47,7 @@ impl Engines {
 
     /// Of cuDNN: `9.13.0`.
     pub fn version(&self) -> String {
-        let version = version();
-        format!("{}.{}.{}", version / 10000, version / 100 % 100, version % 100)
+        version_text(version())
     }
 
     /// Makes a convolution ready; see `Driver::prepare`.
@@ -84,7 +78,7 @@ impl Engines {
 
     fn plan(&mut self, work: &Work, candle: &Candle) -> Result<Plan> {
         let target = Target::here(&self.handle)?;
-        let prepare = Prepare { target: &target, rules: self.rules, cache: self.cache.as_ref() };
+        let prepare = Prepare { target: &target, rules: Rules::TAKEN, cache: self.cache.as_ref() };
         let bench = Bench { work, candle, stream: &self.stream, handle: &self.handle };
         let mut time = |plan: &Plan| bench.time(plan);
         Ok(prepare.plan(work, Some(&mut time), &mut self.budget)?.plan)
@@ -111,28 +105,6 @@ fn roles(direction: Direction) -> [Role; 3] {
         Direction::BackwardData => [Role::Dx, Role::Weight, Role::Dy],
         Direction::BackwardFilter => [Role::X, Role::Dweight, Role::Dy],
     }
-}
-
-/// What cuDNN may be asked for, best first, with the type that the result then has. The gradient of a weight is rounded to the
-/// factors' type where they are narrow, as PyTorch's autocast has it: engines that keep it `f32` are few and slow.
-fn works(task: &Task) -> Result<Vec<(Work, DType)>> {
-    let of = |dtype| Element::of(dtype).ok_or_else(|| Error::Device(format!("cuDNN multiplies no {dtype}")));
-    let element = of(task.element)?;
-    let math = if task.tf32 { Math::Tf32 } else { Math::Full };
-    let pattern = match task.direction {
-        Direction::Forward if task.has_epilogue() => {
-            Pattern::ForwardEpilogue { bias: task.bias, residual: task.residual, act: task.act }
-        }
-        Direction::Forward => Pattern::Forward,
-        Direction::BackwardData => Pattern::BackwardData { residual: task.residual },
-        Direction::BackwardFilter => Pattern::BackwardFilter,
-    };
-    let work = Work::new(pattern, Sizes::from(&task.geometry), element, math);
-    let mut works = vec![(work, task.element)];
-    if task.direction == Direction::BackwardFilter && element != Element::F32 {
-        works.push((Work { output: Element::F32, ..work }, DType::F32));
-    }
-    Ok(works)
 }
 
 /// Memory and events to time plans of a work with.

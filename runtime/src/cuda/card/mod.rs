@@ -13,7 +13,7 @@ use std::time::Duration;
 use candle_core::CudaDevice as Candle;
 use candle_core::cuda_backend::cudarc::driver::{CudaGraph, CudaSlice, CudaStream, DevicePtr, result, sys};
 
-use super::driver::{Driver, Fill, Memory, Recording};
+use super::driver::{Driver, Fill, Memory, Preparer, Recording};
 use super::launch::{Call, Launch, Prepared, Task};
 use crate::error::{Error, Result};
 use engines::Engines;
@@ -94,6 +94,17 @@ impl Card {
     }
 }
 
+impl Preparer for Card {
+    fn check(&self, function: &str, _signature: &str) -> Result<()> {
+        self.state.functions.get(function).map(|_| ())
+    }
+
+    fn prepare(&self, task: &Task) -> Result<Option<Prepared>> {
+        self.bind()?;
+        self.engines()?.prepare(task, &self.state.candle)
+    }
+}
+
 impl Driver for Card {
     fn describe(&self) -> String {
         self.state.name.clone()
@@ -136,15 +147,6 @@ impl Driver for Card {
         // SAFETY: both addresses are of memory that a device or session holds, with so many bytes.
         unsafe { result::memcpy_dtod_async(to, from, bytes, self.state.stream.cu_stream()) }
             .map_err(|e| fault("a copy on the GPU", &e))
-    }
-
-    fn check(&self, function: &str, _signature: &str) -> Result<()> {
-        self.state.functions.get(function).map(|_| ())
-    }
-
-    fn prepare(&self, task: &Task) -> Result<Option<Prepared>> {
-        self.bind()?;
-        self.engines()?.prepare(task, &self.state.candle)
     }
 
     fn play(&self, calls: &[Call<u64>]) -> Result<()> {

@@ -12,14 +12,12 @@ pub struct Options {
     pub ordinal: usize,
     /// Time for measuring engines of convolutions, in all.
     pub measuring: Duration,
-    /// Whether only engines that give the same bits each time are taken.
-    pub deterministic: bool,
     /// Folder where plans of convolutions are kept; `None` to make them anew each time.
     pub plans: Option<PathBuf>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { ordinal: 0, measuring: choose::DEFAULT, deterministic: true, plans: None }
+        Options { ordinal: 0, measuring: choose::DEFAULT, plans: None }
     }
 }

@@ -1,31 +1,85 @@
-//! A whole network's plans, made ahead of time.
+//! A network's plans, made ahead of time: those that a GPU's driver asks for, since the plan is lowered as for a GPU.
+
+use std::cell::RefCell;
 
 use resnetc_compiler::plan::Plan;
 
-use super::layers::{Types, distinct, layers};
 use super::prepare::{Compiled, Prepare};
+use super::tasks::works;
 use super::work::Work;
+use crate::cuda::driver::Preparer;
+use crate::cuda::launch::{Prepared, Task};
+use crate::cuda::lower::lower;
 use crate::error::Result;
 
-/// Makes and keeps plans of all convolutions of a network's plan, alone and fused: of each the best ways, at most `most`. `told`
-/// hears how many works are done, of how many.
+/// Makes and keeps plans of all convolutions of a network's plan: of each the best ways, at most `most`. `told` hears how many
+/// convolutions are done, of how many.
 ///
 /// # Errors
 /// Where cuDNN fails, or a plan cannot be written. That a work has no plan is no error: its [`Compiled`] says why.
 pub fn compile(
     prepare: &Prepare<'_>,
     plan: &Plan,
-    types: Types,
     most: usize,
     told: &mut dyn FnMut(usize, usize),
 ) -> Result<Vec<(Work, Compiled)>> {
-    let works = distinct(&layers(plan, types));
-    let count = works.len();
-    let mut compiled = Vec::with_capacity(count);
-    for (done, work) in works.into_iter().enumerate() {
-        told(done, count);
-        compiled.push((work, prepare.compile(&work, most)?));
+    let of = plan.steps.iter().filter(|step| step.kernel.conv_geometry().is_some()).count();
+    told(0, of);
+    let state = RefCell::new(State { made: Vec::new(), asked: 0, of, told });
+    lower(plan, &Ahead { prepare, most, state: &state })?;
+    let State { made, told, .. } = state.into_inner();
+    told(of, of);
+    Ok(made)
+}
+
+/// Compiles what lowering asks for.
+struct Ahead<'a, 't> {
+    prepare: &'a Prepare<'a>,
+    most: usize,
+    state: &'a RefCell<State<'t>>,
+}
+
+struct State<'t> {
+    made: Vec<(Work, Compiled)>,
+    asked: usize,
+    of: usize,
+    told: &'t mut dyn FnMut(usize, usize),
+}
+
+impl Ahead<'_, '_> {
+    /// Whether a work has plans; makes them the first time.
+    fn has_plans(&self, work: &Work) -> Result<bool> {
+        let mut state = self.state.borrow_mut();
+        if let Some((_, compiled)) = state.made.iter().find(|(known, _)| known == work) {
+            return Ok(!compiled.plans.is_empty());
+        }
+        let compiled = self.prepare.compile(work, self.most)?;
+        let has = !compiled.plans.is_empty();
+        state.made.push((*work, compiled));
+        Ok(has)
     }
-    told(count, count);
-    Ok(compiled)
+}
+
+impl Preparer for Ahead<'_, '_> {
+    fn check(&self, _function: &str, _signature: &str) -> Result<()> {
+        Ok(())
+    }
+
+    fn prepare(&self, task: &Task) -> Result<Option<Prepared>> {
+        let (mut found, mut result) = (false, task.element);
+        for (work, made) in works(task)? {
+            if self.has_plans(&work)? {
+                (found, result) = (true, made);
+                break;
+            }
+        }
+        if !found && task.has_epilogue() {
+            return Ok(None);
+        }
+        let state = &mut *self.state.borrow_mut();
+        state.asked += 1;
+        (state.told)(state.asked.min(state.of), state.of);
+        // Nothing runs here: that a plain convolution has no plan either is told with the others.
+        Ok(Some(Prepared { id: 0, workspace: 0, result }))
+    }
 }

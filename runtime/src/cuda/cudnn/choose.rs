@@ -3,9 +3,6 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use super::candidates::Candidate;
-use super::plan::Plan;
-use super::target::Target;
 use crate::error::{Error, Result};
 
 /// Time for measurements, shared by all works of a network: each has an equal part of what the others before have left.
@@ -94,30 +91,11 @@ impl<P> Choice<P> {
     }
 }
 
-/// Makes plans of candidates in their order and times them, as long as there is time; takes the fastest. The first that can be
-/// made is taken where none was timed. `time` answers with the seconds of a run.
+/// Makes `count` plans, by their numbers, and times them, as long as there is time; takes the fastest. The first that can be made is
+/// taken where none was timed. `time` answers with the seconds of a run.
 ///
 /// # Errors
 /// Where none of them can be made; each reason is told.
-pub fn choose(
-    target: &Target<'_>,
-    candidates: &[Candidate],
-    time: &mut dyn FnMut(&Plan) -> Result<f64>,
-    budget: &mut Budget,
-) -> Result<Choice<Plan>> {
-    let make = |index: usize| candidates[index].plan(target).map_err(Error::from);
-    fastest(candidates.len(), make, time, budget)
-}
-
-/// The candidate whose engine has this text: one that a training is pinned to.
-pub fn pinned<'c>(candidates: &'c [Candidate], engine: &str) -> Option<&'c Candidate> {
-    candidates.iter().find(|candidate| candidate.engine.to_string() == engine)
-}
-
-/// See [`choose`]: of `count` plans, each made by its number. Among plans that are kept it chooses just the same.
-///
-/// # Errors
-/// As there.
 pub fn fastest<P>(
     count: usize,
     mut make: impl FnMut(usize) -> Result<P>,

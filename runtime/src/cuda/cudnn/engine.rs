@@ -147,6 +147,11 @@ pub struct Rules {
     pub workspace: u64,
 }
 
+impl Rules {
+    /// Those of plans that networks run by: the same seed has to give the same weights.
+    pub const TAKEN: Rules = Rules { deterministic: true, workspace: 1 << 30 };
+}
+
 impl Engine {
     /// The engine of a configuration.
     pub(super) fn of(config: &Descriptor) -> Result<Self> {

@@ -19,7 +19,7 @@ pub struct Layer {
 /// How numbers are stored and multiplied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Types {
-    /// What stands for the plan's bf16.
+    /// What stands for the plan's narrow type.
     pub narrow: Element,
     /// Arithmetic of what is multiplied as `f32`.
     pub math: Math,
@@ -120,9 +120,9 @@ impl Finder<'_> {
 
     fn element(&self, dtype: DType) -> Element {
         match Element::of(dtype) {
-            Some(Element::Bf16) => self.types.narrow,
+            Some(Element::Bf16 | Element::F16) => self.types.narrow,
             // Convolutions have no whole numbers.
-            Some(Element::F32 | Element::F16) | None => Element::F32,
+            Some(Element::F32) | None => Element::F32,
         }
     }
 

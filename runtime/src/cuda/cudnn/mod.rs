@@ -9,7 +9,8 @@
 //!   -> Plan      an engine ready to run; as text in a file        plan.rs, cache.rs
 //!   -> Bound     a plan with its memory                           plan.rs
 //!
-//! a plan of the compiler -> its works                             layers.rs
+//! a lowered plan's convolutions -> their works                    tasks.rs
+//! all that could be fused in a plan -> its works, for the page    layers.rs
 //! a work -> its plan, by way of the kept ones                     prepare.rs
 //! a whole network's plans, ahead of time                          ahead.rs
 //! ```
@@ -37,11 +38,12 @@ mod patterns;
 pub mod plan;
 pub mod prepare;
 pub mod target;
+pub mod tasks;
 pub mod work;
 
 pub use cache::Cache;
 pub use candidates::{Candidate, Offer, candidates};
-pub use choose::{Budget, Choice, choose};
+pub use choose::{Budget, Choice};
 pub use device::Device;
 pub use engine::{Engine, Note, Rules, Source};
 pub use fault::Fault;
@@ -51,4 +53,5 @@ pub use library::version;
 pub use plan::{Bound, Plan, Stored};
 pub use prepare::{Compiled, Prepare, Prepared};
 pub use target::Target;
+pub use tasks::works;
 pub use work::{Element, Math, Pattern, Place, Role, Sizes, Work};

@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex};
 
 use resnetc_compiler::ir::types::DType;
 
-use super::driver::{Driver, Fill, Memory, Recording};
+use super::driver::{Driver, Fill, Memory, Preparer, Recording};
 use super::launch::{Call, Direction, Prepared, Task};
 use crate::error::{Error, Result};
 use library::Library;
@@ -108,6 +108,29 @@ fn broken() -> Error {
     Error::Device("cuda emulated: a thread has failed".to_owned())
 }
 
+impl Preparer for Emulated {
+    fn check(&self, function: &str, signature: &str) -> Result<()> {
+        let known = self.state.library.signature(function);
+        match known.as_deref() {
+            Some(known) if known == signature => Ok(()),
+            Some(known) => Err(Error::Device(format!(
+                "cuda: the kernel {function} takes arguments {known}, it is given {signature}"
+            ))),
+            None => Err(Error::Device(format!("cuda: there is no kernel {function}"))),
+        }
+    }
+
+    fn prepare(&self, task: &Task) -> Result<Option<Prepared>> {
+        if task.has_epilogue() && !self.state.choices.fuses {
+            return Ok(None);
+        }
+        let mut tasks = self.tasks()?;
+        tasks.push(*task);
+        let result = if task.direction == Direction::BackwardFilter { DType::F32 } else { task.element };
+        Ok(Some(Prepared { id: tasks.len() - 1, workspace: WORKSPACE, result }))
+    }
+}
+
 impl Driver for Emulated {
     fn describe(&self) -> String {
         self.state.name.clone()
@@ -140,27 +163,6 @@ impl Driver for Emulated {
     fn copy(&self, from: u64, to: u64, bytes: usize) -> Result<()> {
         memory::bytes_mut(to, bytes).copy_from_slice(memory::bytes(from, bytes));
         Ok(())
-    }
-
-    fn check(&self, function: &str, signature: &str) -> Result<()> {
-        let known = self.state.library.signature(function);
-        match known.as_deref() {
-            Some(known) if known == signature => Ok(()),
-            Some(known) => Err(Error::Device(format!(
-                "cuda: the kernel {function} takes arguments {known}, it is given {signature}"
-            ))),
-            None => Err(Error::Device(format!("cuda: there is no kernel {function}"))),
-        }
-    }
-
-    fn prepare(&self, task: &Task) -> Result<Option<Prepared>> {
-        if task.has_epilogue() && !self.state.choices.fuses {
-            return Ok(None);
-        }
-        let mut tasks = self.tasks()?;
-        tasks.push(*task);
-        let result = if task.direction == Direction::BackwardFilter { DType::F32 } else { task.element };
-        Ok(Some(Prepared { id: tasks.len() - 1, workspace: WORKSPACE, result }))
     }
 
     fn play(&self, calls: &[Call<u64>]) -> Result<()> {

@@ -22,12 +22,8 @@ pub(super) fn round(site: &mut Site<'_>, by: DType, from: &Operand, to: &Operand
 }
 
 fn copy_by(site: &mut Site<'_>, kernel: &str, from: &Operand, to: &Operand) -> Result<()> {
-    let whole = |map: &Operand, lanes: usize| {
-        let bytes = lanes * map.dtype.size();
-        map.pitch.is_multiple_of(lanes) && map.place.offset.is_multiple_of(bytes)
-    };
     let channels = from.channels;
-    let wide = channels.is_multiple_of(LANES) && whole(from, LANES) && whole(to, LANES);
+    let wide = channels.is_multiple_of(LANES) && from.aligned(LANES) && to.aligned(LANES);
     let lanes = if wide { LANES } else { 1 };
     let (rows, packs) = (from.numel / channels.max(1), channels / lanes);
     let args = vec![Arg::At(from.place), Arg::At(to.place), site.count(rows)?, site.count(packs)?];

@@ -108,7 +108,7 @@ fn weight(site: &mut Site<'_>, g: &ConvGeometry, element: DType) -> Result<Place
 }
 
 fn prepare(site: &Site<'_>, task: &Task) -> Result<Option<Prepared>> {
-    site.driver.prepare(task).map_err(|e| site.fault(&e.to_string()))
+    site.preparer.prepare(task).map_err(|e| site.fault(&e.to_string()))
 }
 
 fn convolve(

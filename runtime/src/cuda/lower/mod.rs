@@ -15,9 +15,9 @@ mod site;
 mod update;
 
 use resnetc_compiler::ir::types::DType;
-use resnetc_compiler::plan::{Kernel, Plan};
+use resnetc_compiler::plan::{Kernel, Plan, Region};
 
-use super::driver::{self, Driver};
+use super::driver::Preparer;
 use super::launch::{Arg, Base, Call, Launch, Place};
 use crate::error::{Error, Result};
 use site::Site;
@@ -35,16 +35,17 @@ pub struct Lowered {
 /// Lowers all steps of a plan that has been found sound.
 ///
 /// # Errors
-/// Where a step is too large to be counted in 32 bits, or the driver cannot compute it.
-pub fn lower(plan: &Plan, driver: &dyn Driver) -> Result<Lowered> {
+/// Where a step is too large to be counted in 32 bits, or nobody can compute it.
+pub fn lower(plan: &Plan, preparer: &dyn Preparer) -> Result<Lowered> {
     let mut lowered = Lowered { steps: Vec::new(), scratch: 0, narrow: None };
     for step in &plan.steps {
-        let mut site = Site::new(plan, step, driver);
+        let mut site = Site::new(plan, step, preparer);
         lower_step(&mut site, &step.kernel)?;
         let (calls, scratch) = site.finish();
         for call in &calls {
             if let Call::Launch(launch) = call {
-                driver::check(driver, launch).map_err(|e| Error::Device(format!("{}: {e}", step.name)))?;
+                let fits = preparer.check(&launch.function, &launch.signature());
+                fits.map_err(|e| Error::Device(format!("{}: {e}", step.name)))?;
             }
         }
         lowered.steps.push(calls);
@@ -58,15 +59,15 @@ pub fn lower(plan: &Plan, driver: &dyn Driver) -> Result<Lowered> {
 pub fn narrowing(plan: &Plan, to: DType) -> Launch<Place> {
     const LANES: usize = 4;
     let packs = plan.sizes.params / DType::F32.size() / LANES;
+    let blocks = packs.div_ceil(site::THREADS).max(1) as u32;
     let at = |base| Arg::At(Place { base, offset: 0 });
-    let params = Base::Region(resnetc_compiler::plan::Region::Params);
     let [packs, one, lanes] = [packs, 1, LANES].map(|size| Arg::Int(size as u32));
     Launch {
         function: format!("convert_f32_{to}x{LANES}"),
-        grid: [(plan.sizes.params / DType::F32.size() / LANES).div_ceil(site::THREADS).max(1) as u32, 1, 1],
+        grid: [blocks, 1, 1],
         block: [site::THREADS as u32, 1, 1],
         shared: 0,
-        args: vec![at(params), at(Base::Narrow), packs, one, lanes, lanes],
+        args: vec![at(Base::Region(Region::Params)), at(Base::Narrow), packs, one, lanes, lanes],
     }
 }
 

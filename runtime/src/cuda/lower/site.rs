@@ -3,7 +3,7 @@
 use resnetc_compiler::ir::types::DType;
 use resnetc_compiler::plan::{BufferId, Operands, Plan, Step};
 
-use crate::cuda::driver::Driver;
+use crate::cuda::driver::Preparer;
 use crate::cuda::launch::{Arg, Base, Call, Launch, Place};
 use crate::error::{Error, Result};
 
@@ -37,7 +37,7 @@ impl Operand {
     }
 
     /// Whether vectors of so many elements of its pixels are aligned.
-    fn aligned(&self, lanes: usize) -> bool {
+    pub fn aligned(&self, lanes: usize) -> bool {
         let bytes = lanes * self.dtype.size();
         self.place.offset.is_multiple_of(bytes) && self.pitch.is_multiple_of(lanes)
     }
@@ -48,15 +48,15 @@ pub(super) struct Site<'a> {
     plan: &'a Plan,
     step: &'a Step,
     table: Operands,
-    pub driver: &'a dyn Driver,
+    pub preparer: &'a dyn Preparer,
     calls: Vec<Call<Place>>,
     /// Bytes of scratch memory handed out.
     scratch: usize,
 }
 
 impl<'a> Site<'a> {
-    pub fn new(plan: &'a Plan, step: &'a Step, driver: &'a dyn Driver) -> Self {
-        Site { plan, step, table: step.operands(), driver, calls: Vec::new(), scratch: 0 }
+    pub fn new(plan: &'a Plan, step: &'a Step, preparer: &'a dyn Preparer) -> Self {
+        Site { plan, step, table: step.operands(), preparer, calls: Vec::new(), scratch: 0 }
     }
 
     /// The calls, and the scratch memory that they need.
