@@ -12,7 +12,7 @@ use super::memory::Memory;
 use super::step::dispatch::{Bases, Operands};
 use super::step::prepare;
 use super::threads::ThreadPool;
-use crate::device::{Choice, Device, Inputs, ProgramId, Session, run_at_once};
+use crate::device::{Choice, Device, Inputs, ProgramId, Session, Until, run_at_once};
 use crate::error::{Error, Result};
 use crate::placement::is_transient;
 
@@ -142,13 +142,14 @@ impl Session for CpuSession {
     }
 
     fn submit(&mut self, program: ProgramId, inputs: &Inputs<'_>, keep: &[BufferId]) -> Result<()> {
+        let plan = Arc::clone(&self.device.read_lock()?.program(program)?.plan);
         let mut kept = std::mem::take(&mut self.kept);
-        let done = run_at_once(self, program, inputs, keep, &mut kept);
+        let done = run_at_once(self, program, &plan, inputs, keep, &mut kept);
         self.kept = kept;
         done
     }
 
-    fn collect(&mut self, kept: &mut Vec<f32>) -> Result<()> {
+    fn collect(&mut self, _until: Until, kept: &mut Vec<f32>) -> Result<()> {
         kept.append(&mut self.kept);
         Ok(())
     }

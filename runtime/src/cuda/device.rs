@@ -44,6 +44,7 @@ pub(super) struct Shared {
 pub struct CudaDevice {
     driver: Arc<dyn Driver>,
     shared: Mutex<Shared>,
+    runs_of_a_launch: Option<usize>,
 }
 
 impl CudaDevice {
@@ -54,7 +55,17 @@ impl CudaDevice {
     pub fn new(driver: Arc<dyn Driver>) -> Self {
         let (regions, programs) = (BTreeMap::new(), Vec::new());
         let shared = Shared { regions, narrow: None, programs, written: 1, narrowed: 0 };
-        CudaDevice { driver, shared: Mutex::new(shared) }
+        CudaDevice { driver, shared: Mutex::new(shared), runs_of_a_launch: None }
+    }
+
+    /// With so many submitted runs for each launch, 1 to 8, where otherwise their time decides: short runs are handed over together.
+    pub fn with_runs_of_a_launch(mut self, runs: usize) -> Self {
+        self.runs_of_a_launch = Some(runs);
+        self
+    }
+
+    pub(super) fn runs_of_a_launch(&self) -> Option<usize> {
+        self.runs_of_a_launch
     }
 
     pub(super) fn driver(&self) -> &Arc<dyn Driver> {

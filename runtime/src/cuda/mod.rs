@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! Plan  -> calls of kernels and convolutions over places    lower/
-//!       -> calls over addresses, recorded once               session.rs
+//!       -> calls over addresses, recorded once               session.rs, rounds.rs: inputs before, results behind by feed.rs
 //!       -> a driver                                          driver.rs
 //! ```
 //!
@@ -27,6 +27,8 @@ pub mod device;
 pub mod driver;
 #[cfg(feature = "cuda-emulated")]
 pub mod emulated;
+#[cfg(any(feature = "cudnn", feature = "cuda-emulated"))]
+mod feed;
 pub mod found;
 #[cfg(feature = "cuda")]
 mod gpus;
@@ -38,6 +40,8 @@ pub mod loader;
 mod lower;
 #[cfg(any(feature = "cudnn", feature = "cuda-emulated"))]
 mod room;
+#[cfg(any(feature = "cudnn", feature = "cuda-emulated"))]
+mod rounds;
 pub mod search;
 #[cfg(any(feature = "cudnn", feature = "cuda-emulated"))]
 mod session;

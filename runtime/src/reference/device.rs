@@ -12,7 +12,7 @@ use resnetc_compiler::plan::{Buffer, BufferId, Plan, Slice, Step};
 use super::effects::{Given, made};
 use super::evaluate::evaluate;
 use super::memory::{self, Persistent, decode, encode, rounded};
-use crate::device::{Device, Inputs, ProgramId, Session, run_at_once};
+use crate::device::{Device, Inputs, ProgramId, Session, Until, run_at_once};
 use crate::error::{Error, Result};
 
 /// What all sessions share.
@@ -308,13 +308,14 @@ impl Session for ReferenceSession {
     }
 
     fn submit(&mut self, program: ProgramId, inputs: &Inputs<'_>, keep: &[BufferId]) -> Result<()> {
+        let plan = Arc::clone(self.device.read_lock()?.plan(program)?);
         let mut kept = std::mem::take(&mut self.kept);
-        let done = run_at_once(self, program, inputs, keep, &mut kept);
+        let done = run_at_once(self, program, &plan, inputs, keep, &mut kept);
         self.kept = kept;
         done
     }
 
-    fn collect(&mut self, kept: &mut Vec<f32>) -> Result<()> {
+    fn collect(&mut self, _until: Until, kept: &mut Vec<f32>) -> Result<()> {
         kept.append(&mut self.kept);
         Ok(())
     }

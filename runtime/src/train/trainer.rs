@@ -14,6 +14,7 @@ use super::folder::{Folder, LAST, LOG, Start};
 use super::health;
 use crate::checkpoint::{Checkpoint, Progress};
 use crate::data::Dataset;
+use crate::data::batch::Form;
 use crate::data::transform::Transform;
 use crate::error::{Error, NotFinite, Result};
 use crate::exec::Executor;
@@ -45,6 +46,8 @@ pub struct Trainer {
     pub(super) options: Options,
     pub(super) dataset: Dataset,
     pub(super) transform: Arc<Transform>,
+    /// How the device takes images.
+    pub(super) form: Form,
     pub(super) network: BatchExecutor,
     pub(super) evaluator: Evaluator,
     pub(super) progress: Progress,
@@ -96,6 +99,7 @@ impl Trainer {
         check_fit(train.plan(), &*dataset.train)?;
         let size = input_size(train.plan())?;
         let transform = Arc::new(Transform::new(size, &config.normalize, &config.augment, config.seed)?);
+        let form = train.exec.prepare_images(&transform.preparation(&*dataset.train))?;
         let evaluator = Evaluator::new(test, Arc::clone(&dataset.test), &config.normalize, options.workers)?;
         let (folder, from) = Folder::take(&options.out, &options.start)?;
         let (progress, resumed) = begin(&mut train.exec, config, &dataset, &options, from)?;
@@ -106,6 +110,7 @@ impl Trainer {
             config: config.clone(),
             dataset,
             transform,
+            form,
             network: train,
             evaluator,
             last_good: resumed.as_ref().map(|resumed| resumed.checkpoint.clone()),
