@@ -8,6 +8,7 @@
 //! A [`Session`] runs the device's plans, in an arena and workspaces of its own. Many sessions share a device's weights;
 //! those that run inference do so at the same time.
 
+use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -112,6 +113,18 @@ pub trait Device: Send + Sync {
     /// As [`Device::write_optimizer`].
     fn read_optimizer(&self, program: ProgramId, param: BufferId, tensor: u8, bytes: &mut [u8])
     -> Result<()>;
+
+    /// Sets parameters and running statistics of a program to those of another device's, where that can be done without the host; whether
+    /// it was. Nothing of either device is under way.
+    ///
+    /// # Errors
+    /// The device's.
+    fn take_over(&self, _program: ProgramId, _from: &dyn Device, _from_program: ProgramId) -> Result<bool> {
+        Ok(false)
+    }
+
+    /// The device itself, for one of its kind to know it by.
+    fn as_any(&self) -> &dyn Any;
 
     /// How a step of a loaded plan is computed, where the device has several ways.
     fn choice(&self, _program: ProgramId, _step: usize) -> Option<Choice> {

@@ -1,5 +1,6 @@
 //! The CPU's sessions, and both behind the traits that the executor knows.
 
+use std::any::Any;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -166,6 +167,10 @@ impl Device for CpuDevice {
 
     fn backend(&self) -> Backend {
         CpuDevice::BACKEND
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
     }
 
     fn load(&self, plan: Arc<Plan>) -> Result<ProgramId> {

@@ -63,6 +63,9 @@ pub trait Driver: Preparer + Send + Sync {
     /// What it is, for reports: `cuda:0 (NVIDIA H100 80GB HBM3, cuDNN 9.13)`.
     fn describe(&self) -> String;
 
+    /// Which GPU it is: calls of drivers with the same number may name each other's memory.
+    fn ordinal(&self) -> usize;
+
     /// Memory.
     ///
     /// # Errors

@@ -127,12 +127,14 @@ pub(super) fn copies(pieces: &[(u64, u64, usize)]) -> Result<Vec<Call<u64>>> {
     pieces.chunks(PIECES).map(launch).collect()
 }
 
-fn flat(function: String, items: usize, args: Vec<Arg<u64>>) -> Result<Call<u64>> {
+/// A launch of a thread per item.
+pub(super) fn flat(function: String, items: usize, args: Vec<Arg<u64>>) -> Result<Call<u64>> {
     let grid = [count(items.div_ceil(THREADS).max(1))?, 1, 1];
     Ok(Call::Launch(Launch { function, grid, block: [THREADS as u32, 1, 1], shared: 0, args }))
 }
 
-fn count(of: usize) -> Result<u32> {
+/// A size as kernels take it.
+pub(super) fn count(of: usize) -> Result<u32> {
     u32::try_from(of)
         .map_err(|_| Error::Device("cuda: a batch has too many elements for one launch".to_owned()))
 }

@@ -45,6 +45,8 @@ mod rounds;
 pub mod search;
 #[cfg(any(feature = "cudnn", feature = "cuda-emulated"))]
 mod session;
+#[cfg(any(feature = "cudnn", feature = "cuda-emulated"))]
+mod take_over;
 
 #[cfg(any(feature = "cudnn", feature = "cuda-emulated"))]
 pub use device::CudaDevice;

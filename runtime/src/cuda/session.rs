@@ -1,6 +1,7 @@
 //! Sessions: the memory of a run, and its calls, recorded the first time and replayed from then on. With the device, both behind
 //! the traits that the executor knows.
 
+use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -340,6 +341,17 @@ impl Device for CudaDevice {
 
     fn session(self: Arc<Self>) -> Result<Box<dyn Session>> {
         Ok(Box::new(CudaSession::new(self)))
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn take_over(&self, program: ProgramId, from: &dyn Device, from_program: ProgramId) -> Result<bool> {
+        match from.as_any().downcast_ref::<CudaDevice>() {
+            Some(from) => self.take_over_from(program, from, from_program),
+            None => Ok(false),
+        }
     }
 
     fn write(&self, program: ProgramId, buffer: BufferId, bytes: &[u8]) -> Result<()> {

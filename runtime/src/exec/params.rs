@@ -63,6 +63,9 @@ impl Executor {
     pub fn copy_params(&self, from: &Executor) -> Result<()> {
         let (program, plan) = self.first();
         let (from_program, from_plan) = from.first();
+        if self.device.take_over(program, &*from.device, from_program)? {
+            return Ok(());
+        }
         let source = OnDevice::new(&*from.device, from_program, &from_plan);
         let mut bytes = Vec::new();
         for slot in plan.slots.iter().filter(|slot| slot.role.of_network()) {

@@ -1,5 +1,6 @@
 //! Candle's tensors as a device: plans run step by step, each value of the arena in a tensor of its own.
 
+use std::any::Any;
 use std::fmt;
 use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
@@ -95,6 +96,10 @@ impl Device for ReferenceDevice {
 
     fn backend(&self) -> Backend {
         ReferenceDevice::BACKEND
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
     }
 
     fn load(&self, plan: Arc<Plan>) -> Result<ProgramId> {

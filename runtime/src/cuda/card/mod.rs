@@ -118,6 +118,10 @@ impl Driver for Card {
         self.state.name.clone()
     }
 
+    fn ordinal(&self) -> usize {
+        self.state.stream.context().ordinal()
+    }
+
     fn allocate(&self, bytes: usize, fill: Fill) -> Result<Memory> {
         self.bind()?;
         let bytes_there = bytes.max(1);

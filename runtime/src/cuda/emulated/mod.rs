@@ -136,6 +136,10 @@ impl Driver for Emulated {
         self.state.name.clone()
     }
 
+    fn ordinal(&self) -> usize {
+        0
+    }
+
     fn allocate(&self, bytes: usize, fill: Fill) -> Result<Memory> {
         let piece = Arc::new(Piece::new(bytes, fill)?);
         let address = piece.address();

@@ -1,5 +1,6 @@
 //! A device whose runs end later than they are submitted, as a GPU's do: training on it ends bit for bit the same.
 
+use std::any::Any;
 use std::time::Duration;
 
 use resnetc_compiler::backend::Backend;
@@ -43,6 +44,10 @@ impl Device for Late {
     fn session(self: Arc<Self>) -> Result<Box<dyn Session>> {
         let inner = Arc::clone(&self.0).session()?;
         Ok(Box::new(LateSession { device: self, inner, queue: Vec::new() }))
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
     }
 
     fn write(&self, program: ProgramId, buffer: BufferId, bytes: &[u8]) -> Result<()> {
