@@ -17,6 +17,7 @@ use resnetc_compiler::plan::{BufferId, Plan};
 
 use crate::data::batch::{Form, Pictures, Preparation};
 use crate::error::{Error, Result};
+use crate::roofline::Roofline;
 
 /// Index of a plan loaded into a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -121,6 +122,14 @@ pub trait Device: Send + Sync {
     /// The device's.
     fn take_over(&self, _program: ProgramId, _from: &dyn Device, _from_program: ProgramId) -> Result<bool> {
         Ok(false)
+    }
+
+    /// Measures what it can do at most, for a plan's precision; takes about half a second. Nothing where that means nothing.
+    ///
+    /// # Errors
+    /// The device's, where it has no memory or threads for it.
+    fn roofline(&self, _plan: &Plan) -> Result<Option<Roofline>> {
+        Ok(None)
     }
 
     /// The device itself, for one of its kind to know it by.

@@ -16,6 +16,7 @@ use super::threads::ThreadPool;
 use crate::device::{Choice, Device, Inputs, ProgramId, Session, Until, run_at_once};
 use crate::error::{Error, Result};
 use crate::placement::is_transient;
+use crate::roofline::Roofline;
 
 /// Arena, workspace and threads of its own, over a device's weights.
 pub struct CpuSession {
@@ -167,6 +168,10 @@ impl Device for CpuDevice {
 
     fn backend(&self) -> Backend {
         CpuDevice::BACKEND
+    }
+
+    fn roofline(&self, _plan: &Plan) -> Result<Option<Roofline>> {
+        self.ceilings().map(Some)
     }
 
     fn as_any(&self) -> &dyn Any {

@@ -66,6 +66,9 @@ pub trait Driver: Preparer + Send + Sync {
     /// Which GPU it is: calls of drivers with the same number may name each other's memory.
     fn ordinal(&self) -> usize;
 
+    /// Rows and columns of matrices that are large to it: a product of two keeps all of it busy.
+    fn large(&self) -> usize;
+
     /// Memory.
     ///
     /// # Errors

@@ -18,6 +18,8 @@ compile_error!("the feature `cuda` finds CUDA's libraries as Linux does: build w
 
 #[cfg(feature = "cuda")]
 pub mod card;
+#[cfg(any(feature = "cudnn", feature = "cuda-emulated"))]
+mod ceilings;
 pub mod cubins;
 #[cfg(feature = "cudnn")]
 pub mod cudnn;

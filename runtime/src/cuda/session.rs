@@ -8,6 +8,7 @@ use std::time::Duration;
 use resnetc_compiler::backend::Backend;
 use resnetc_compiler::plan::{BufferId, Plan, Region};
 
+use super::ceilings;
 use super::device::{CudaDevice, Program, Shared};
 use super::driver::{Driver, Fill, Memory, Recording};
 use super::feed::{ImageMaker, Slot, copies};
@@ -17,6 +18,7 @@ use crate::data::batch::{Form, Preparation};
 use crate::device::{Device, Inputs, ProgramId, Session, Until};
 use crate::error::{Error, Result};
 use crate::placement;
+use crate::roofline::Roofline;
 
 /// Arena, control and scratch memory over a device's weights.
 pub struct CudaSession {
@@ -341,6 +343,14 @@ impl Device for CudaDevice {
 
     fn session(self: Arc<Self>) -> Result<Box<dyn Session>> {
         Ok(Box::new(CudaSession::new(self)))
+    }
+
+    fn roofline(&self, plan: &Plan) -> Result<Option<Roofline>> {
+        // Nothing of this device runs meanwhile.
+        let _shared = self.lock()?;
+        let driver = &**self.driver();
+        // A plan that leaves no memory for it is judged without.
+        Ok(ceilings::measure(driver, plan.precision(), plan.tf32, driver.large()).ok())
     }
 
     fn as_any(&self) -> &dyn Any {

@@ -122,6 +122,10 @@ impl Driver for Card {
         self.state.stream.context().ordinal()
     }
 
+    fn large(&self) -> usize {
+        4096
+    }
+
     fn allocate(&self, bytes: usize, fill: Fill) -> Result<Memory> {
         self.bind()?;
         let bytes_there = bytes.max(1);

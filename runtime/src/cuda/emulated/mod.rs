@@ -140,6 +140,10 @@ impl Driver for Emulated {
         0
     }
 
+    fn large(&self) -> usize {
+        64
+    }
+
     fn allocate(&self, bytes: usize, fill: Fill) -> Result<Memory> {
         let piece = Arc::new(Piece::new(bytes, fill)?);
         let address = piece.address();
