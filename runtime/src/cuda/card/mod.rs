@@ -194,7 +194,7 @@ impl Driver for Card {
     }
 
     fn wait(&self) -> Result<()> {
-        self.state.stream.synchronize().map_err(|e| fault("work that was under way has failed", &e))
+        self.state.stream.synchronize().map_err(|e| fault("work that was under way has failed (`resnetc bench` runs step by step, and names the step)", &e))
     }
 
     fn time(&self, calls: &[Call<u64>]) -> Result<Duration> {
