@@ -61,6 +61,8 @@ impl Multiplier {
 pub struct Choice {
     /// Name of the algorithm.
     pub algorithm: &'static str,
+    /// Which one of many that have this name: an engine of cuDNN with its settings.
+    pub variant: Option<String>,
     /// What it multiplies with; nothing for the device's usual arithmetic.
     pub multiplier: Option<Multiplier>,
     /// Whether it was chosen because it was measured to be the fastest.

@@ -69,6 +69,7 @@ impl Measured<'_> {
     fn kernel(&self, index: usize) -> String {
         let name = self.plan.steps[index].kernel.name();
         match &self.choices[index] {
+            Some(Choice { variant: Some(variant), .. }) => format!("{name}, {variant}"),
             Some(choice) => format!("{name}, {}", choice.algorithm),
             None => name.to_owned(),
         }
@@ -90,6 +91,7 @@ impl Measured<'_> {
                 json!({
                     "name": step.name, "kernel": step.kernel.name(), "shape": step.kernel.geometry(),
                     "algorithm": choice.as_ref().map(|choice| choice.algorithm),
+                    "variant": choice.as_ref().and_then(|choice| choice.variant.as_deref()),
                     "measured": choice.as_ref().map(|choice| choice.measured),
                     "estimates": choice.as_ref().map(|choice| choice.estimates.iter().map(estimate).collect::<Vec<_>>()),
                     "ms": ms(time), "gflop_s": rates.gflops, "gb_s": rates.gb_s, "share": rates.share,

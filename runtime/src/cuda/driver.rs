@@ -66,6 +66,9 @@ pub trait Driver: Preparer + Send + Sync {
     /// Which GPU it is: calls of drivers with the same number may name each other's memory.
     fn ordinal(&self) -> usize;
 
+    /// How it computes a prepared convolution: its algorithm, and which one of those.
+    fn engine(&self, id: usize) -> (&'static str, String);
+
     /// Rows and columns of matrices that are large to it: a product of two keeps all of it busy.
     fn large(&self) -> usize;
 

@@ -16,6 +16,8 @@
 #[cfg(all(feature = "cuda", not(target_os = "linux")))]
 compile_error!("the feature `cuda` finds CUDA's libraries as Linux does: build without it elsewhere");
 
+#[cfg(any(feature = "cudnn", feature = "cuda-emulated"))]
+mod as_device;
 #[cfg(feature = "cuda")]
 pub mod card;
 #[cfg(any(feature = "cudnn", feature = "cuda-emulated"))]

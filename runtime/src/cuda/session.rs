@@ -1,14 +1,11 @@
-//! Sessions: the memory of a run, and its calls, recorded the first time and replayed from then on. With the device, both behind
-//! the traits that the executor knows.
+//! Sessions: the memory of a run, and its calls, recorded the first time and replayed from then on; behind the trait that the executor
+//! knows.
 
-use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
-use resnetc_compiler::backend::Backend;
-use resnetc_compiler::plan::{BufferId, Plan, Region};
+use resnetc_compiler::plan::{BufferId, Region};
 
-use super::ceilings;
 use super::device::{CudaDevice, Program, Shared};
 use super::driver::{Driver, Fill, Memory, Recording};
 use super::feed::{ImageMaker, Slot, copies};
@@ -18,7 +15,6 @@ use crate::data::batch::{Form, Preparation};
 use crate::device::{Device, Inputs, ProgramId, Session, Until};
 use crate::error::{Error, Result};
 use crate::placement;
-use crate::roofline::Roofline;
 
 /// Arena, control and scratch memory over a device's weights.
 pub struct CudaSession {
@@ -326,73 +322,4 @@ impl Session for CudaSession {
 
 fn not_open() -> Error {
     Error::Device("cuda: the plan is not open in this session".to_owned())
-}
-
-impl Device for CudaDevice {
-    fn describe(&self) -> String {
-        self.driver().describe()
-    }
-
-    fn backend(&self) -> Backend {
-        CudaDevice::BACKEND
-    }
-
-    fn load(&self, plan: Arc<Plan>) -> Result<ProgramId> {
-        self.take_in(plan)
-    }
-
-    fn session(self: Arc<Self>) -> Result<Box<dyn Session>> {
-        Ok(Box::new(CudaSession::new(self)))
-    }
-
-    fn roofline(&self, plan: &Plan) -> Result<Option<Roofline>> {
-        // Nothing of this device runs meanwhile.
-        let _shared = self.lock()?;
-        let driver = &**self.driver();
-        // A plan that leaves no memory for it is judged without.
-        Ok(ceilings::measure(driver, plan.precision(), plan.tf32, driver.large()).ok())
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-
-    fn take_over(&self, program: ProgramId, from: &dyn Device, from_program: ProgramId) -> Result<bool> {
-        match from.as_any().downcast_ref::<CudaDevice>() {
-            Some(from) => self.take_over_from(program, from, from_program),
-            None => Ok(false),
-        }
-    }
-
-    fn write(&self, program: ProgramId, buffer: BufferId, bytes: &[u8]) -> Result<()> {
-        let mut shared = self.lock()?;
-        let place = placement::place(&shared.program(program)?.plan, buffer, bytes.len())?;
-        self.set(&mut shared, place, bytes)
-    }
-
-    fn read(&self, program: ProgramId, buffer: BufferId, bytes: &mut [u8]) -> Result<()> {
-        let shared = self.lock()?;
-        let place = placement::place(&shared.program(program)?.plan, buffer, bytes.len())?;
-        self.get(&shared, place, bytes)
-    }
-
-    fn write_optimizer(&self, program: ProgramId, param: BufferId, tensor: u8, bytes: &[u8]) -> Result<()> {
-        let mut shared = self.lock()?;
-        let plan = &shared.program(program)?.plan;
-        let place = placement::optimizer_place(plan, param, tensor, bytes.len())?;
-        self.set(&mut shared, place, bytes)
-    }
-
-    fn read_optimizer(
-        &self,
-        program: ProgramId,
-        param: BufferId,
-        tensor: u8,
-        bytes: &mut [u8],
-    ) -> Result<()> {
-        let shared = self.lock()?;
-        let plan = &shared.program(program)?.plan;
-        let place = placement::optimizer_place(plan, param, tensor, bytes.len())?;
-        self.get(&shared, place, bytes)
-    }
 }

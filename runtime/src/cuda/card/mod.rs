@@ -122,6 +122,10 @@ impl Driver for Card {
         self.state.stream.context().ordinal()
     }
 
+    fn engine(&self, id: usize) -> (&'static str, String) {
+        ("cudnn", self.engines().ok().and_then(|engines| engines.describe(id)).unwrap_or_default())
+    }
+
     fn large(&self) -> usize {
         4096
     }
@@ -194,7 +198,12 @@ impl Driver for Card {
     }
 
     fn wait(&self) -> Result<()> {
-        self.state.stream.synchronize().map_err(|e| fault("work that was under way has failed (`resnetc bench` runs step by step, and names the step)", &e))
+        self.state.stream.synchronize().map_err(|e| {
+            fault(
+                "work that was under way has failed (`resnetc bench` runs step by step, and names the step)",
+                &e,
+            )
+        })
     }
 
     fn time(&self, calls: &[Call<u64>]) -> Result<Duration> {

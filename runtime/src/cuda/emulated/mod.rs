@@ -140,6 +140,10 @@ impl Driver for Emulated {
         0
     }
 
+    fn engine(&self, _id: usize) -> (&'static str, String) {
+        ("reference", "the reference's convolution".to_owned())
+    }
+
     fn large(&self) -> usize {
         64
     }
