@@ -33,6 +33,7 @@ pub mod model;
 mod overrides;
 pub mod spec;
 pub mod train;
+pub mod weights;
 
 pub use resnetc_compiler as compiler;
 pub use resnetc_runtime as runtime;
@@ -43,3 +44,4 @@ pub use logits::Logits;
 pub use model::{Model, Session};
 pub use spec::{Spec, SpecOptions};
 pub use train::{Trainer, TrainerBuilder};
+pub use weights::{Weights, WeightsOptions};
