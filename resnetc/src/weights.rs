@@ -9,8 +9,8 @@ use resnetc_runtime::error::Error as RuntimeError;
 use resnetc_runtime::files;
 use resnetc_runtime::weights::ParamStore;
 use resnetc_runtime::weights::recipe::Tensors;
-use resnetc_weights::fit::{Fit, Wish, fit};
-use resnetc_weights::{Error as WeightsError, Network, TensorFile};
+use resnetc_weights::fit::{Fit, Listing, Wish, fit};
+use resnetc_weights::{DType, Listed, Network, TensorFile};
 
 use crate::device::DeviceOptions;
 use crate::error::Result;
@@ -51,7 +51,16 @@ enum Source {
     /// A file of this program, which was checked to be what was written.
     Own(ParamStore),
     /// Any other.
-    Foreign { file: TensorFile, fit: Fit, fresh: ParamStore },
+    Foreign(Box<Foreign>),
+}
+
+/// A file of another program's names.
+#[derive(Debug)]
+struct Foreign {
+    file: TensorFile,
+    fit: Fit,
+    /// What does not come from it.
+    fresh: ParamStore,
 }
 
 impl Weights {
@@ -68,7 +77,8 @@ impl Weights {
         // A training's checkpoint has more in it than weights, and a checksum. Only its own reader knows these.
         if is_own(&file) && matches!(wish.dialect, None | Some("auto" | "resnetc")) && !new_head {
             let store = model::weights(spec, path)?;
-            let told = vec![format!("{}: resnetc's own names", file.format())];
+            let fit = fit(&network, &listing(&store), Wish { dialect: Some("resnetc"), ..wish }, path)?;
+            let told = told(&file, &fit);
             return Ok(Weights { network, source: Source::Own(store), told });
         }
         let mut listing = file.list();
@@ -77,7 +87,8 @@ impl Weights {
         let fit = fit(&network, &listing, wish, path)?;
         let fresh = fresh(spec, &fit, *seed)?;
         let told = told(&file, &fit);
-        Ok(Weights { network, source: Source::Foreign { file, fit, fresh }, told })
+        let source = Source::Foreign(Box::new(Foreign { file, fit, fresh }));
+        Ok(Weights { network, source, told })
     }
 
     /// The tensors, in canonical form.
@@ -105,9 +116,9 @@ impl Weights {
 
 impl Tensors for Weights {
     fn tensor(&self, name: &str, shape: &Shape) -> Result<Cow<'_, [f32]>, RuntimeError> {
-        let (file, fit, fresh) = match &self.source {
+        let Foreign { file, fit, fresh } = match &self.source {
             Source::Own(store) => return store.tensor(name, shape),
-            Source::Foreign { file, fit, fresh } => (file, fit, fresh),
+            Source::Foreign(foreign) => &**foreign,
         };
         let Some(theirs) = fit.names.get(name) else { return fresh.tensor(name, shape) };
         // Shapes agree but for ones at the end; the number of elements is what is left to be checked.
@@ -127,7 +138,7 @@ impl Model {
         let weights = Weights::load(spec, weights)?;
         match &weights.source {
             Source::Own(store) => Model::new(spec, store, options),
-            Source::Foreign { .. } => Model::from_tensors(spec, &weights, options),
+            Source::Foreign(_) => Model::from_tensors(spec, &weights, options),
         }
     }
 }
@@ -156,6 +167,14 @@ pub fn dialect_names(spec: &Spec, dialect: &str) -> Result<BTreeMap<String, Stri
     let network = network(spec)?;
     let names = resnetc_weights::fit::names(&network, dialect)?;
     Ok(network.tensors.into_iter().map(|tensor| tensor.name).zip(names).collect())
+}
+
+/// A store's tensors, as a file's.
+fn listing(store: &ParamStore) -> Listing {
+    let listed = |shape: &Shape| Listed { dtype: DType::F32, shape: shape.0.clone() };
+    let floats = store.iter().map(|(name, tensor)| (name.to_owned(), listed(&tensor.shape)));
+    let whole = |name: &str| (name.to_owned(), Listed { dtype: DType::Whole("whole", 8), shape: Vec::new() });
+    floats.chain(store.left_out().map(|(name, _)| whole(name))).collect()
 }
 
 /// Whether this program wrote the file.

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-/// Most rows that are shown.
-const ROWS: usize = 20;
+/// Most rows that are shown of the network's tensors, and of those that only the file has.
+const ROWS: usize = 12;
 
 /// A tensor that does not fit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,8 +61,9 @@ impl fmt::Display for Misfit {
             "its tensors are not those of network `{network}`: by the names of {dialect}, {fitting} of {of} fit"
         )?;
         let head = ["in the network", "in the file", "network", "file", ""].map(str::to_owned);
-        let shown = std::iter::once(head).chain(rows.iter().take(ROWS).map(Row::cells));
-        let shown: Vec<[String; 5]> = shown.collect();
+        let (wanted, extra): (Vec<&Row>, Vec<&Row>) = rows.iter().partition(|row| row.wanted.is_some());
+        let shown = wanted.iter().take(ROWS).chain(extra.iter().take(ROWS)).map(|row| row.cells());
+        let shown: Vec<[String; 5]> = std::iter::once(head).chain(shown).collect();
         let width = |column: usize| shown.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
         let widths = [width(0), width(1), width(2), width(3)];
         for row in &shown {
@@ -71,8 +72,9 @@ impl fmt::Display for Misfit {
             let line = format!("  {ours:a$}  {theirs:b$}  {wanted:c$}  {found:d$}  {note}");
             writeln!(f, "{}", line.trim_end())?;
         }
-        if rows.len() > ROWS {
-            writeln!(f, "  and {} more", rows.len() - ROWS)?;
+        let more = (rows.len() + 1).saturating_sub(shown.len());
+        if more > 0 {
+            writeln!(f, "  and {more} more")?;
         }
         f.write_str(advice)
     }

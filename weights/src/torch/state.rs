@@ -31,9 +31,7 @@ pub(super) fn state(pickled: &Pickled<'_>, storages: &dyn Storages) -> Result<St
     let mut state = State::default();
     let mut dict = pickled.root();
     for _ in 0..DEEPEST {
-        let Value::Dict(entries) = dict else {
-            return Err(Fault::NoTensors("what was saved is no dictionary: save the `state_dict()`".into()));
-        };
+        let Value::Dict(entries) = dict else { break };
         let Some((key, inner)) = wrapped(pickled, entries) else { break };
         let others = texts(pickled, entries).filter(|(other, _)| *other != key);
         state.others.extend(others.map(|(other, _)| other.to_owned()));
@@ -41,8 +39,11 @@ pub(super) fn state(pickled: &Pickled<'_>, storages: &dyn Storages) -> Result<St
         dict = pickled.value(inner);
     }
     let Value::Dict(entries) = dict else {
-        return Err(Fault::NoTensors("its dictionaries are nested too deep".into()));
+        return Err(Fault::NoTensors("what was saved is no dictionary: save the `state_dict()`".into()));
     };
+    if wrapped(pickled, entries).is_some() {
+        return Err(Fault::NoTensors("its dictionaries are nested too deep".into()));
+    }
     for (name, id) in texts(pickled, entries) {
         match pickled.value(id) {
             Value::Tensor { .. } => {
