@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use resnetc_compiler::ir::types::Shape;
+use resnetc_compiler::spec::builtin;
 use resnetc_runtime::error::Error as RuntimeError;
 use resnetc_runtime::files;
 use resnetc_runtime::weights::ParamStore;
@@ -15,7 +16,7 @@ use resnetc_weights::{DType, Listed, Network, TensorFile};
 use crate::device::DeviceOptions;
 use crate::error::Result;
 use crate::model::{self, Model};
-use crate::spec::Spec;
+use crate::spec::{Spec, SpecOptions};
 
 /// Where a network's weights come from, and how they are read.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -81,10 +82,7 @@ impl Weights {
             let told = told(&file, &fit);
             return Ok(Weights { network, source: Source::Own(store), told });
         }
-        let mut listing = file.list();
-        // Of a checkpoint: what is the optimizer's.
-        listing.retain(|name, _| !is_own(&file) || !name.starts_with("optimizer."));
-        let fit = fit(&network, &listing, wish, path)?;
+        let fit = fit(&network, &weights_of(&file), wish, path)?;
         let fresh = fresh(spec, &fit, *seed)?;
         let told = told(&file, &fit);
         let source = Source::Foreign(Box::new(Foreign { file, fit, fresh }));
@@ -157,6 +155,44 @@ pub fn open(path: impl AsRef<Path>) -> Result<TensorFile> {
 /// See [`Spec::expand`].
 pub fn network(spec: &Spec) -> Result<Network> {
     Ok(Network::of(&spec.expand()?.graph))
+}
+
+/// The compiled-in networks whose tensors a file has, and how. Networks that differ in what has no weights, as activations and
+/// strides, have the same tensors. Where there is none, those that it fits but for the last layer, which [`Fit::fresh`] then names.
+///
+/// # Errors
+/// Where a compiled-in network cannot be compiled.
+pub fn fitting(file: &TensorFile) -> Result<Vec<(Spec, Fit)>> {
+    let listing = weights_of(file);
+    let trained = |name: &str| !name.ends_with("running_mean") && !name.ends_with("running_var");
+    let floats = listing.iter().filter(|(name, listed)| listed.dtype.is_float() && trained(name));
+    let parameters: usize = floats.map(|(_, listed)| listed.shape.iter().product::<usize>()).sum();
+    let mut all = Vec::new();
+    for new_head in [false, true] {
+        for shipped in builtin::specs() {
+            let spec = Spec::builtin(shipped.name, &SpecOptions::default())?;
+            let expected = spec.resolved().expect.params.as_ref().map(|params| params.value);
+            // What a network says of itself rules most of them out at no cost.
+            if !new_head && expected.is_some_and(|expected| expected != parameters as u64) {
+                continue;
+            }
+            let wish = Wish { dialect: None, new_head };
+            if let Ok(fit) = fit(&network(&spec)?, &listing, wish, file.path()) {
+                all.push((spec, fit));
+            }
+        }
+        if !all.is_empty() {
+            break;
+        }
+    }
+    Ok(all)
+}
+
+/// A file's tensors but those of an optimizer, which checkpoints have too.
+pub fn weights_of(file: &TensorFile) -> Listing {
+    let mut listing = file.list();
+    listing.retain(|name, _| !is_own(file) || !name.starts_with("optimizer."));
+    listing
 }
 
 /// The names that a dialect has for a network's tensors, by the network's own names.

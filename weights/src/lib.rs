@@ -20,6 +20,7 @@ mod pattern;
 mod safetensors;
 mod tensor;
 mod torch;
+pub mod write;
 
 pub use dtype::DType;
 pub use error::{Error, Fault, Result};

@@ -74,7 +74,7 @@ struct Subject {
 
 impl Subject {
     fn new(workload: Workload) -> Result<Self> {
-        let weights = workload.weights()?;
+        let weights = workload.weights(None, output)?;
         Ok(Subject { workload, weights })
     }
 
