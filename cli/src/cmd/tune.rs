@@ -74,7 +74,7 @@ struct Subject {
 
 impl Subject {
     fn new(workload: Workload) -> Result<Self> {
-        let weights = workload.weights(None, output)?;
+        let weights = workload.weights()?;
         Ok(Subject { workload, weights })
     }
 

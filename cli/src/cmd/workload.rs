@@ -61,12 +61,14 @@ impl Workload {
         self.mode
     }
 
-    /// The weights of a file, or first ones. Not kept here: those who measure memory want none of theirs in it.
-    pub fn weights(&self, file: Option<&WeightsOptions>, output: &Output) -> Result<ParamStore> {
-        match file {
-            Some(options) => weights::store(&self.spec, options, output),
-            None => Ok(self.spec.initial_weights(self.spec.resolved().train.seed)?),
-        }
+    /// First weights. Not kept here: those who measure memory want none of theirs in it.
+    pub fn weights(&self) -> Result<ParamStore> {
+        Ok(self.spec.initial_weights(self.spec.resolved().train.seed)?)
+    }
+
+    /// The weights of a file, or first ones where none is named.
+    pub fn weights_of(&self, file: Option<&WeightsOptions>, output: &Output) -> Result<ParamStore> {
+        file.map_or_else(|| self.weights(), |options| weights::store(&self.spec, options, output))
     }
 
     /// Loads the plan and weights into a device.

@@ -159,7 +159,10 @@ fn crates_depend_one_way() {
     assert_eq!(own_dependencies("runtime"), ["resnetc-compiler"]);
     assert_eq!(own_dependencies("weights"), ["resnetc-compiler"]);
     assert_eq!(own_dependencies("resnetc"), ["resnetc-compiler", "resnetc-weights", "resnetc-runtime"]);
-    assert_eq!(own_dependencies("cli"), ["resnetc", "resnetc-compiler", "resnetc-weights", "resnetc-runtime"]);
+    assert_eq!(
+        own_dependencies("cli"),
+        ["resnetc", "resnetc-compiler", "resnetc-weights", "resnetc-runtime"]
+    );
 }
 
 #[test]
