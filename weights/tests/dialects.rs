@@ -129,6 +129,10 @@ fn what_a_dialect_names_is_recognised() {
         builtin::specs().filter(|shipped| !shipped.name.contains("100") && shipped.name != "resnet1202")
     {
         let network = network(shipped.name, &[]);
+        // Deeper ones say nothing new.
+        if network.tensors.len() > 400 {
+            continue;
+        }
         for dialect in DIALECTS {
             let Ok(all) = names(&network, dialect.name) else { continue };
             let listing = listing(&network, dialect.name);

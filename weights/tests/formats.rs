@@ -89,6 +89,32 @@ fn parameters_and_every_type_are_read() {
     assert!(!file.list()["n"].dtype.is_float());
 }
 
+/// What fuzzing begins with (`scripts/fuzz`): one file of each format. UPDATE_SEEDS=1 writes them.
+#[test]
+fn seeds_of_the_fuzzer_are_files_that_are_read() {
+    let storages = [("7", FIRST), ("8", SECOND)];
+    let header = r#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}"#;
+    let entries = [Entry::new("n/data.pkl", &state(&two()[1..])), Entry::new("n/data/8", &bytes(SECOND))];
+    for (name, file) in [
+        ("legacy", legacy(&state(&two()), &storages)),
+        ("zip", archive(&state(&two()), &storages)),
+        ("zip64", zip::archive64(&entries)),
+        ("safetensors", safetensors(header, &bytes(SECOND))),
+    ] {
+        let path = format!("{}/../fuzz/seeds/weights/{name}", env!("CARGO_MANIFEST_DIR"));
+        if std::env::var_os("UPDATE_SEEDS").is_some() {
+            std::fs::create_dir_all(format!("{}/../fuzz/seeds/weights", env!("CARGO_MANIFEST_DIR")))
+                .expect("made");
+            std::fs::write(&path, &file).expect("written");
+        }
+        assert!(
+            std::fs::read(&path).expect("there") == file,
+            "{path} is out of date: run with UPDATE_SEEDS=1"
+        );
+        read(file).expect("whole");
+    }
+}
+
 /// Opens as the tests may: the library asks its caller how.
 fn open(path: &std::path::Path) -> std::io::Result<(std::fs::File, u64)> {
     let file = std::fs::File::open(path)?;
