@@ -37,6 +37,10 @@ impl From<Error> for Failure {
                 Failure::Usage(format!("{error}; `resnetc list` shows all networks"))
             }
             Error::UnreadableSpec { .. } => Failure::Usage(error.to_string()),
+            Error::Weights(error @ resnetc_weights::Error::UnknownDialect { .. }) => {
+                Failure::Usage(error.to_string())
+            }
+            Error::Weights(error) => Failure::failed(error),
             Error::Runtime(error) => Failure::failed(error),
         }
     }

@@ -34,6 +34,9 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
+    /// A file of weights, or what is in it.
+    #[error(transparent)]
+    Weights(#[from] resnetc_weights::Error),
     /// The device, the data, a checkpoint: everything behind the compiler.
     #[error(transparent)]
     Runtime(#[from] resnetc_runtime::error::Error),

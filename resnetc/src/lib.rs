@@ -33,9 +33,11 @@ pub mod model;
 mod overrides;
 pub mod spec;
 pub mod train;
+pub mod weights;
 
 pub use resnetc_compiler as compiler;
 pub use resnetc_runtime as runtime;
+pub use resnetc_weights;
 
 pub use device::{DeviceKind, DeviceOptions, EMULATES_GPUS};
 pub use error::{Error, Faults, Result};
@@ -43,3 +45,4 @@ pub use logits::Logits;
 pub use model::{Model, Session};
 pub use spec::{Spec, SpecOptions};
 pub use train::{Trainer, TrainerBuilder};
+pub use weights::{Weights, WeightsOptions};

@@ -19,4 +19,5 @@ pub mod spec;
 pub mod train;
 pub mod tune;
 pub mod verify;
+pub mod weights;
 pub mod workload;

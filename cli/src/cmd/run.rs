@@ -1,5 +1,7 @@
 //! `resnetc run`: which of its three works is wanted.
 
+use resnetc::WeightsOptions;
+
 use super::setup::Setup;
 use super::{eval, predict, train};
 use crate::args::RunArgs;
@@ -16,8 +18,9 @@ pub fn run(args: &RunArgs, environment: &Environment, output: &Output) -> Result
     let Some(spec) = args.spec.as_deref() else {
         return Err(Failure::Usage("a SPEC is needed, or --train".into()));
     };
-    match (&args.eval, &args.checkpoint) {
-        (Some(dataset), Some(checkpoint)) => eval::eval(spec, dataset, checkpoint, args, &setup, output),
-        _ => predict::predict(spec, args, &setup.device, output),
+    let checkpoint = args.checkpoint.as_ref().map(WeightsOptions::file);
+    match (&args.eval, args.weights.options(args.seed).or(checkpoint)) {
+        (Some(dataset), Some(weights)) => eval::eval(spec, dataset, &weights, args, &setup, output),
+        (_, weights) => predict::predict(spec, weights.as_ref(), args, &setup.device, output),
     }
 }
