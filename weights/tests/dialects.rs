@@ -31,10 +31,13 @@ fn fitted(network: &Network, listing: &Listing, dialect: Option<&str>, new_head:
     fit(network, listing, Wish { dialect, new_head }, Path::new("x.pth"))
 }
 
+/// A network, a dialect, and some of its tensors with their names there.
+type Case<'c> = (&'c str, &'c str, &'c [(&'c str, &'c str)]);
+
 /// Names in files that people have, read off them; a name for each rule.
 #[test]
 fn known_names_are_found() {
-    let cases: &[(&str, &str, &[(&str, &str)])] = &[
+    let cases: &[Case<'_>] = &[
         (
             "resnet50",
             "torchvision",
