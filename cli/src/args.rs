@@ -2,8 +2,10 @@
 
 mod compile;
 mod device;
+mod export;
 mod measure;
 mod overrides;
+mod tensors;
 mod tools;
 
 use std::ffi::OsString;
@@ -16,8 +18,10 @@ use resnetc_compiler::datasets;
 
 pub use compile::CompileArgs;
 pub use device::DeviceArg;
+pub use export::ExportArgs;
 pub use measure::{BenchArgs, TuneArgs, WorkloadArgs};
 pub use overrides::Overrides;
+pub use tensors::TensorArgs;
 pub use tools::{DevicesArgs, DiffArgs, ExplainArgs, LintArgs, ListArgs, NewArgs, SchemaArgs, VerifyArgs};
 
 use crate::picture::Fold;
@@ -59,6 +63,8 @@ pub enum Command {
     Tune(TuneArgs),
     /// Make a GPU's plans of convolutions ahead of time, without the GPU.
     Compile(CompileArgs),
+    /// Write a network with its weights as an ONNX file.
+    Export(ExportArgs),
     /// Report all mistakes of specs; print nothing else.
     Check(CheckArgs),
     /// Compile every spec of a folder; check what each expects of itself.
@@ -237,7 +243,11 @@ pub struct RunArgs {
     #[arg(long, requires = "eval", help_heading = "Evaluation")]
     pub json: bool,
 
-    /// Images per run [default: 1, evaluating 100].
+    /// Tensors in and out.
+    #[command(flatten)]
+    pub tensors: TensorArgs,
+
+    /// Images per run [default: 1, evaluating 100, of tensors 16].
     #[arg(long, value_name = "N", conflicts_with = "train", value_parser = positive, allow_negative_numbers = true)]
     #[arg(help_heading = "Running")]
     pub batch: Option<usize>,
@@ -273,7 +283,9 @@ Examples:
   resnetc run resnet50 --train cifar10 --epochs 3 --set train.schedule=cosine
   resnetc run --train shapes10 --resume              go on after Ctrl-C
   resnetc run resnet20 --eval shapes10 --checkpoint out/resnet20-shapes10/best.safetensors
-  resnetc run resnet18 --softmax                     a random image through fresh weights";
+  resnetc run resnet18 --softmax                     a random image through fresh weights
+  resnetc run resnet50 --weights w.safetensors --input x.npy --output y.npy
+  resnetc run resnet50 --input x.npy --output y.safetensors --emit-activations stage1.unit0.relu1,stage4.unit2.relu";
 
 /// `resnetc check`
 #[derive(Debug, Args)]
