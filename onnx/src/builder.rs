@@ -37,6 +37,7 @@ pub struct Builder<'g> {
     /// Names of tensors and values that are taken.
     taken: HashSet<String>,
     node_names: HashSet<String>,
+    tensors: HashSet<String>,
     bytes: u64,
 }
 
@@ -45,8 +46,8 @@ impl<'g> Builder<'g> {
     pub fn new(graph: &'g Graph, weights: &'g dyn Weights, opset: i64) -> Self {
         let made = proto::Graph { name: graph.name.clone(), ..proto::Graph::default() };
         let taken = graph.outputs.iter().map(|(name, _)| name.clone()).collect();
-        let (names, node_names) = (HashMap::new(), HashSet::new());
-        Builder { graph, opset, weights, made, names, taken, node_names, bytes: 0 }
+        let (names, node_names, tensors) = (HashMap::new(), HashSet::new(), HashSet::new());
+        Builder { graph, opset, weights, made, names, taken, node_names, tensors, bytes: 0 }
     }
 
     /// What was written.
@@ -142,7 +143,7 @@ impl<'g> Builder<'g> {
             true => node.name.clone(),
             false => format!("{}{dims:?}", node.name).replace(' ', ""),
         };
-        if self.made.initializers.iter().any(|tensor| tensor.name == name) {
+        if !self.tensors.insert(name.clone()) {
             return Ok(name);
         }
         self.bytes += shape.numel().unwrap_or(usize::MAX) as u64 * 4;
@@ -158,7 +159,7 @@ impl<'g> Builder<'g> {
 
     /// A tensor of constants, written once for each name.
     pub fn constant(&mut self, name: &str, dims: Vec<usize>, values: impl FnOnce() -> Values) -> String {
-        if !self.made.initializers.iter().any(|tensor| tensor.name == name) {
+        if self.tensors.insert(name.to_owned()) {
             self.taken.insert(name.to_owned());
             self.made.initializers.push(Tensor { name: name.to_owned(), dims, values: values() });
         }

@@ -11,7 +11,7 @@ mod builder;
 mod error;
 mod layers;
 mod operator;
-mod proto;
+pub mod proto;
 pub mod version;
 mod wire;
 
