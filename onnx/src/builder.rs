@@ -89,23 +89,18 @@ impl<'g> Builder<'g> {
         inputs: Vec<String>,
         attributes: Attributes,
     ) -> String {
-        let of = &self.graph.node(id).name;
-        let name = match self.node_names.contains(of) {
-            false => of.clone(),
-            true => format!("{of}/{op}"),
-        };
-        let name = fresh(&mut self.node_names, &name);
-        let output = self.free(&format!("{name}/result"));
+        let wanted = format!("{}/{op}", self.graph.node(id).name);
+        let name = fresh(&mut self.node_names, &wanted);
+        let output = self.free(&name);
         self.made.nodes.push(Node { name, op, inputs, output: output.clone(), attributes });
         output
     }
 
-    /// Says that the operator that was added last computes a value of the network: its result gets the value's name, that of
-    /// the network's result where it is one.
-    pub fn close(&mut self, value: impl Into<Value>, result: String) {
-        let value = value.into();
+    /// Says that the operator that was added last computes a node of the network: it gets the node's name, and so does its
+    /// result, unless that is a result of the network, which has a name of its own.
+    pub fn close(&mut self, id: NodeId, result: String) {
         let graph = self.graph;
-        let output = graph.outputs.iter().find(|(_, output)| *output == value);
+        let value = Value::from(id);
         let own = self.made.nodes.last().is_some_and(|node| node.output == result)
             && !self.names.values().any(|name| *name == result);
         if !own {
@@ -113,11 +108,11 @@ impl<'g> Builder<'g> {
             self.bind(value, result);
             return;
         }
-        let name = match output {
-            Some((name, _)) => name.clone(),
-            None => self.free(&graph.node(value.node).name),
-        };
+        let of = &graph.node(id).name;
+        let output = graph.outputs.iter().find(|(_, output)| *output == value);
+        let name = output.map_or_else(|| self.free(of), |(name, _)| name.clone());
         let last = self.made.nodes.last_mut().expect("just looked at");
+        last.name = fresh(&mut self.node_names, of);
         last.output.clone_from(&name);
         self.bind(value, name);
     }
