@@ -71,11 +71,11 @@ fn activations_are_written_by_their_names() {
     let (x, y) = (folder.text("x.npy"), folder.text("y.safetensors"));
     let args = ["run", TINY, "--input", &x, "--output", &y, "--emit-activations"];
     let told = stdout(&[&args[..], &["stem.relu1,stage1.unit0.relu2"]].concat());
-    assert!(told.contains("logits 5 x 10, stem.relu1 5 x 16 x 32 x 32"), "{told}");
+    assert!(told.contains("logits 5 x 10, stem.relu1 5 x 8 x 16 x 16"), "{told}");
     let bytes = std::fs::read(&y).expect("written");
     let length = u64::from_le_bytes(bytes[..8].try_into().expect("eight bytes")) as usize;
     let header: serde_json::Value = serde_json::from_slice(&bytes[8..8 + length]).expect("JSON");
-    assert_eq!(header["stem.relu1"]["shape"], serde_json::json!([5, 16, 32, 32]));
+    assert_eq!(header["stem.relu1"]["shape"], serde_json::json!([5, 8, 16, 16]));
     // What was written is read again: a tensor of several is found by its name alone.
     let z = folder.text("z.npy");
     let output = run(&["run", TINY, "--input", &y, "--output", &z]);

@@ -112,3 +112,67 @@ impl Names {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::ir::graph::Mode;
+    use crate::report::Target;
+    use crate::source::SourceMap;
+    use crate::spec::limits::Limits;
+    use crate::spec::{self, Request};
+
+    const SPEC: &str = "
+name: kept
+input: [3, 8, 8]
+classes: 4
+stem: conv3x3(4) -> bn -> relu
+unit: mine
+stages: [{depth: 1, filters: 4}]
+units:
+  mine(f): |
+    main = x -> bn -> relu -> dropout(0.5) -> conv3x3(f)
+    out = main + shortcut
+";
+
+    /// What is told of each name that cannot be kept, and the names of the plan's results.
+    fn keep(names: &[&str]) -> (Vec<String>, Vec<String>) {
+        let none = |path: &str| Err(std::io::Error::new(std::io::ErrorKind::NotFound, path.to_owned()));
+        let request =
+            Request { name: "<test>", text: SPEC, overrides: &[], read: &none, limits: Limits::default() };
+        let spec = spec::load(&request, &mut SourceMap::default()).expect("a right spec");
+        let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
+        let compiled = crate::compile_keeping(&spec, &Target::new(Mode::Infer, 2), &names);
+        let (compiled, missing) = compiled.expect("a right spec");
+        let outputs = compiled.plan.outputs.iter().map(|(name, _)| name.clone()).collect();
+        (missing.iter().map(ToString::to_string).collect(), outputs)
+    }
+
+    #[test]
+    fn what_a_kernel_leaves_is_kept_under_the_name_of_its_last_node() {
+        let names = ["stem.relu1", "stage1.unit0.relu1", "stage1.unit0.add", "input", "logits"];
+        let (missing, outputs) = keep(&names);
+        assert_eq!(missing, Vec::<String>::new());
+        assert_eq!(outputs, ["logits", "stem.relu1", "stage1.unit0.relu1", "stage1.unit0.add", "input"]);
+    }
+
+    /// A random layer hands on what it gets, so its name is another one for that.
+    #[test]
+    fn random_layers_are_what_they_read() {
+        let (missing, outputs) = keep(&["stage1.unit0.dropout1", "stage1.unit0.dropout1"]);
+        assert_eq!(missing, Vec::<String>::new());
+        assert_eq!(outputs, ["logits", "stage1.unit0.dropout1"]);
+    }
+
+    #[test]
+    fn what_is_fused_away_says_what_is_there_instead() {
+        let (missing, outputs) = keep(&["stem.conv1", "stem.bn1", "stem.bn1.weight", "stem.bn7"]);
+        let told = [
+            "`stem.conv1` is not kept: its kernel goes on to `stem.relu1`, whose result is there",
+            "`stem.bn1` is not kept: it was fused into `stem.conv1`, whose kernel leaves the result of `stem.relu1`",
+            "`stem.bn1.weight` is a tensor of the weights, no result of a run",
+            "the network has no node `stem.bn7`",
+        ];
+        assert_eq!(missing, told);
+        assert_eq!(outputs, ["logits"]);
+    }
+}
