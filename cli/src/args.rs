@@ -7,12 +7,13 @@ mod measure;
 mod overrides;
 mod tensors;
 mod tools;
+mod weights;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use resnetc_compiler::backend::Backend;
 use resnetc_compiler::datasets;
 
@@ -23,6 +24,8 @@ pub use measure::{BenchArgs, TuneArgs, WorkloadArgs};
 pub use overrides::Overrides;
 pub use tensors::TensorArgs;
 pub use tools::{DevicesArgs, DiffArgs, ExplainArgs, LintArgs, ListArgs, NewArgs, SchemaArgs, VerifyArgs};
+
+pub use weights::{ConvertArgs, InspectArgs, WeightsAction, WeightsArgs, WeightsCommand, WeightsDiffArgs};
 
 use crate::picture::Fold;
 use overrides::{positive, seed, threads};
@@ -65,6 +68,8 @@ pub enum Command {
     Compile(CompileArgs),
     /// Write a network with its weights as an ONNX file.
     Export(ExportArgs),
+    /// Look at files of weights, convert and compare them.
+    Weights(WeightsCommand),
     /// Report all mistakes of specs; print nothing else.
     Check(CheckArgs),
     /// Compile every spec of a folder; check what each expects of itself.
@@ -196,6 +201,7 @@ pub enum Emit {
 /// `resnetc run`
 #[derive(Debug, Args)]
 #[command(after_help = RUN_EXAMPLES)]
+#[command(group(ArgGroup::new("trained").args(["weights", "checkpoint"])))]
 pub struct RunArgs {
     /// A spec file, `-` for standard input, or the name of a compiled-in network [default with --train: the data set's].
     #[arg(required_unless_present = "train")]
@@ -205,7 +211,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "DATASET", num_args = 0..=1, help = train_help(), help_heading = "What to do")]
     pub train: Option<Option<String>>,
     /// Count right answers on a data set's test images.
-    #[arg(long, value_name = "DATASET", conflicts_with = "train", requires = "checkpoint")]
+    #[arg(long, value_name = "DATASET", conflicts_with = "train", requires = "trained")]
     #[arg(help_heading = "What to do")]
     pub eval: Option<String>,
 
@@ -236,7 +242,7 @@ pub struct RunArgs {
     #[arg(long, requires = "train", conflicts_with = "resume", help_heading = "Training")]
     pub overwrite: bool,
 
-    /// Weights to evaluate.
+    /// Weights to evaluate: the same as --weights.
     #[arg(long, value_name = "FILE", requires = "eval", help_heading = "Evaluation")]
     pub checkpoint: Option<PathBuf>,
     /// Print the counts as one JSON object.
@@ -246,6 +252,10 @@ pub struct RunArgs {
     /// Tensors in and out.
     #[command(flatten)]
     pub tensors: TensorArgs,
+
+    /// Weights to evaluate, or to begin a training with.
+    #[command(flatten)]
+    pub weights: WeightsArgs,
 
     /// Images per run [default: 1, evaluating 100, of tensors 16].
     #[arg(long, value_name = "N", conflicts_with = "train", value_parser = positive, allow_negative_numbers = true)]
@@ -285,7 +295,9 @@ Examples:
   resnetc run resnet20 --eval shapes10 --checkpoint out/resnet20-shapes10/best.safetensors
   resnetc run resnet18 --softmax                     a random image through fresh weights
   resnetc run resnet50 --weights w.safetensors --input x.npy --output y.npy
-  resnetc run resnet50 --input x.npy --output y.safetensors --emit-activations stage1.unit0.relu1,stage4.unit2.relu";
+  resnetc run resnet50 --input x.npy --output y.safetensors --emit-activations stem.relu1,stage4.unit2.relu3
+  resnetc run resnet50 --train cifar10 --weights resnet50-0676ba61.pth --head new
+  resnetc run resnet20 --eval cifar10 --weights resnet20-12fca82f.th";
 
 /// `resnetc check`
 #[derive(Debug, Args)]

@@ -39,6 +39,10 @@ impl From<Error> for Failure {
             Error::UnreadableSpec { .. } => Failure::Usage(error.to_string()),
             Error::NotKept(_) => Failure::Usage(error.to_string()),
             Error::Tensors { .. } | Error::Onnx(_) => Failure::failed(error),
+            Error::Weights(error @ resnetc_weights::Error::UnknownDialect { .. }) => {
+                Failure::Usage(error.to_string())
+            }
+            Error::Weights(error) => Failure::failed(error),
             Error::Runtime(error) => Failure::failed(error),
         }
     }

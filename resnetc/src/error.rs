@@ -49,6 +49,9 @@ pub enum Error {
     /// The network cannot be written as ONNX.
     #[error(transparent)]
     Onnx(#[from] resnetc_onnx::Error),
+    /// A file of weights, or what is in it.
+    #[error(transparent)]
+    Weights(#[from] resnetc_weights::Error),
     /// The device, the data, a checkpoint: everything behind the compiler.
     #[error(transparent)]
     Runtime(#[from] resnetc_runtime::error::Error),

@@ -40,6 +40,7 @@ pub mod weights;
 
 pub use resnetc_compiler as compiler;
 pub use resnetc_runtime as runtime;
+pub use resnetc_weights;
 
 pub use device::{DeviceKind, DeviceOptions, EMULATES_GPUS};
 pub use error::{Error, Faults, Result};

@@ -13,7 +13,7 @@ use crate::device::{Choice, Device, ProgramId, Session};
 use crate::error::{Error, Result};
 use crate::weights::layout;
 
-pub use params::load_params;
+pub use params::{load_params, load_tensors};
 
 /// What changes from run to run: the executor writes what the plan reads of it into memory.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]

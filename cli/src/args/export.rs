@@ -6,6 +6,7 @@ use clap::Args;
 use resnetc::onnx::version;
 
 use super::overrides::{Overrides, positive, seed};
+use super::weights::WeightsArgs;
 
 /// `resnetc export`
 #[derive(Debug, Args)]
@@ -14,8 +15,8 @@ pub struct ExportArgs {
     /// A spec file, `-` for standard input, or the name of a compiled-in network.
     pub spec: String,
     /// Weights of the network [default: fresh ones from the seed].
-    #[arg(long, value_name = "FILE")]
-    pub weights: Option<PathBuf>,
+    #[command(flatten)]
+    pub weights: WeightsArgs,
     /// The ONNX file [default: NETWORK-VERSION.onnx].
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<PathBuf>,
@@ -32,8 +33,8 @@ pub struct ExportArgs {
     /// Fold batch normalisations into the weights of the convolutions before them.
     #[arg(long)]
     pub fold_bn: bool,
-    /// Seed of fresh weights.
-    #[arg(long, value_name = "SEED", value_parser = seed, allow_negative_numbers = true, conflicts_with = "weights")]
+    /// Seed of fresh weights, or of a fresh last layer.
+    #[arg(long, value_name = "SEED", value_parser = seed, allow_negative_numbers = true)]
     pub seed: Option<u64>,
     /// Changes of the spec.
     #[command(flatten)]

@@ -17,7 +17,4 @@ pub struct TensorArgs {
     /// Nodes whose results are written too, as `resnetc explain` names them; the output is a .safetensors then.
     #[arg(long, value_name = "NODE", value_delimiter = ',', requires = "input", help_heading = "Tensors")]
     pub emit_activations: Vec<String>,
-    /// Weights of the network [default: fresh ones from the seed].
-    #[arg(long, value_name = "FILE", requires = "input", help_heading = "Tensors")]
-    pub weights: Option<PathBuf>,
 }

@@ -15,8 +15,11 @@ use crate::report::units::grouped;
 pub fn export(args: &ExportArgs, output: &Output) -> Result {
     let spec = spec::load(&args.spec, &spec::options(&args.overrides), output)?;
     let target = args.output.clone().unwrap_or_else(|| file_name(spec.name()));
-    let weights = weights::load(&spec, args.weights.as_deref(), args.seed, output)?;
-    let source = args.weights.as_deref().and_then(|path| path.file_name());
+    let weights = match args.weights.options(args.seed) {
+        Some(options) => weights::store(&spec, &options, output)?,
+        None => spec.initial_weights(args.seed.unwrap_or(spec.resolved().train.seed))?,
+    };
+    let source = args.weights.weights.as_deref().and_then(|path| path.file_name());
     let source = source.map_or("fresh".to_owned(), |name| name.to_string_lossy().into_owned());
     let options = OnnxOptions {
         opset: args.opset,

@@ -1,5 +1,7 @@
 //! `resnetc run`: which of its works is wanted.
 
+use resnetc::WeightsOptions;
+
 use super::setup::Setup;
 use super::{eval, predict, tensors, train};
 use crate::args::RunArgs;
@@ -16,11 +18,13 @@ pub fn run(args: &RunArgs, environment: &Environment, output: &Output) -> Result
     let Some(spec) = args.spec.as_deref() else {
         return Err(Failure::Usage("a SPEC is needed, or --train".into()));
     };
+    let checkpoint = args.checkpoint.as_ref().map(WeightsOptions::file);
+    let weights = args.weights.options(args.seed).or(checkpoint);
     if let (Some(input), Some(target)) = (&args.tensors.input, &args.tensors.output) {
-        return tensors::run(spec, input, target, args, &setup.device, output);
+        return tensors::run(spec, input, target, weights.as_ref(), args, &setup.device, output);
     }
-    match (&args.eval, &args.checkpoint) {
-        (Some(dataset), Some(checkpoint)) => eval::eval(spec, dataset, checkpoint, args, &setup, output),
-        _ => predict::predict(spec, args, &setup.device, output),
+    match (&args.eval, weights) {
+        (Some(dataset), Some(weights)) => eval::eval(spec, dataset, &weights, args, &setup, output),
+        (_, weights) => predict::predict(spec, weights.as_ref(), args, &setup.device, output),
     }
 }

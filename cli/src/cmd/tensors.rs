@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use resnetc::tensors::{self, Array, Format};
-use resnetc::{DeviceOptions, Logits, Runner};
+use resnetc::{DeviceOptions, Logits, Runner, WeightsOptions};
 
 use super::{spec, weights};
 use crate::args::RunArgs;
@@ -20,6 +20,7 @@ pub fn run(
     name: &str,
     input: &Path,
     target: &Path,
+    weights: Option<&WeightsOptions>,
     args: &RunArgs,
     device: &DeviceOptions,
     output: &Output,
@@ -27,7 +28,10 @@ pub fn run(
     check(target, &args.tensors.emit_activations)?;
     let spec = spec::load(name, &spec::options(&args.overrides), output)?;
     let images = tensors::read_images(input, spec.resolved().input.value)?;
-    let weights = weights::load(&spec, args.tensors.weights.as_deref(), args.seed, output)?;
+    let weights = match weights {
+        Some(options) => weights::store(&spec, options, output)?,
+        None => spec.initial_weights(args.seed.unwrap_or(spec.resolved().train.seed))?,
+    };
     let batch = args.batch.unwrap_or(BATCH).min(images.shape()[0]);
     let mut runner = Runner::new(&spec, &weights, device, &args.tensors.emit_activations, batch)?;
     let mut results = runner.run(images.data())?;

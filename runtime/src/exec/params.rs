@@ -21,8 +21,21 @@ use crate::weights::{ParamStore, layout};
 /// Where a tensor is missing, one too many, or of another shape; the device's.
 pub fn load_params(device: &dyn Device, program: ProgramId, plan: &Plan, store: &ParamStore) -> Result<()> {
     store.check_names(plan)?;
+    load_tensors(device, program, plan, store)
+}
+
+/// The same from wherever the tensors are; whether there are others too, nobody asks.
+///
+/// # Errors
+/// Where a tensor is missing, or of another shape; the device's.
+pub fn load_tensors(
+    device: &dyn Device,
+    program: ProgramId,
+    plan: &Plan,
+    source: &dyn Tensors,
+) -> Result<()> {
     plan.slots.iter().try_for_each(|slot| match slot.role.of_network() {
-        true => load_slot(device, program, plan, slot, store),
+        true => load_slot(device, program, plan, slot, source),
         false => reset_slot(device, program, plan, slot),
     })
 }

@@ -31,6 +31,8 @@ pub struct Options {
     pub start: Start,
     /// Digest of the network's operators ([`crate::identity::digest`]); nothing where checkpoints need not know it.
     pub network: String,
+    /// Weights that a new training starts with; `None` for those that the spec's distributions give. One that goes on has its own.
+    pub first: Option<Arc<ParamStore>>,
     /// Threads of the device, noted in checkpoints.
     pub threads: usize,
     /// Threads that prepare batches.
@@ -196,8 +198,10 @@ fn begin(
     fresh.settings = Settings::of(config);
     fresh.identity = Identity::of(&options.network, dataset, exec)?;
     let Some(path) = from else {
-        let params = crate::init::initial(exec.plan(0), config.seed)?;
-        exec.load_params(&params)?;
+        match &options.first {
+            Some(first) => exec.load_params(first)?,
+            None => exec.load_params(&crate::init::initial(exec.plan(0), config.seed)?)?,
+        }
         return Ok((fresh, None));
     };
     let Checkpoint { progress, params, optimizer } = restore(&path, exec, config, dataset, &fresh)?;
