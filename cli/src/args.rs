@@ -66,7 +66,7 @@ pub enum Command {
     Tune(TuneArgs),
     /// Make a GPU's plans of convolutions ahead of time, without the GPU.
     Compile(CompileArgs),
-    /// Write a network with its weights as an ONNX file.
+    /// Write a network with its weights for other programs: ONNX, PyTorch.
     Export(ExportArgs),
     /// Look at files of weights, convert and compare them.
     Weights(WeightsCommand),

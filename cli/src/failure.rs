@@ -38,7 +38,7 @@ impl From<Error> for Failure {
             }
             Error::UnreadableSpec { .. } => Failure::Usage(error.to_string()),
             Error::NotKept(_) => Failure::Usage(error.to_string()),
-            Error::Tensors { .. } | Error::Onnx(_) => Failure::failed(error),
+            Error::Tensors { .. } | Error::Onnx(_) | Error::Hub(_) => Failure::failed(error),
             Error::Weights(error @ resnetc_weights::Error::UnknownDialect { .. }) => {
                 Failure::Usage(error.to_string())
             }

@@ -46,6 +46,9 @@ pub enum Error {
     /// Results of nodes were asked for that are not there after a run; a line each.
     #[error("{}", .0.join("\n"))]
     NotKept(Vec<String>),
+    /// The network cannot be written as another program keeps it.
+    #[error("{0}")]
+    Hub(String),
     /// The network cannot be written as ONNX.
     #[error(transparent)]
     Onnx(#[from] resnetc_onnx::Error),

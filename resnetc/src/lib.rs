@@ -28,6 +28,7 @@
 
 pub mod device;
 pub mod error;
+pub mod hub;
 pub mod logits;
 pub mod model;
 pub mod onnx;

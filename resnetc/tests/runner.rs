@@ -60,6 +60,17 @@ fn devices_and_batches_agree_on_what_is_inside() {
     }
 }
 
+/// A network without a head has the first values that it would have with one.
+#[test]
+fn a_network_without_a_head_has_first_weights_too() {
+    let with =
+        |text: &str| Spec::from_text("kept.yaml", text, &SpecOptions::default()).expect("a right spec");
+    let (whole, cut) = (with(SPEC), with(&SPEC.replace("classes: 5", "classes: 5\nhead: none")));
+    let (whole, cut) = (whole.initial_weights(4).expect("weights"), cut.initial_weights(4).expect("weights"));
+    assert_eq!(whole.len(), cut.len() + 2, "a weight and a bias");
+    assert!(cut.iter().all(|(name, tensor)| whole.get(name) == Some(tensor)));
+}
+
 #[test]
 fn what_is_no_batch_of_images_is_refused() {
     let spec = Spec::from_text("kept.yaml", SPEC, &SpecOptions::default()).expect("a right spec");
