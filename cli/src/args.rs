@@ -2,8 +2,10 @@
 
 mod compile;
 mod device;
+mod export;
 mod measure;
 mod overrides;
+mod tensors;
 mod tools;
 mod weights;
 
@@ -17,8 +19,10 @@ use resnetc_compiler::datasets;
 
 pub use compile::CompileArgs;
 pub use device::DeviceArg;
+pub use export::ExportArgs;
 pub use measure::{BenchArgs, TuneArgs, WorkloadArgs};
 pub use overrides::Overrides;
+pub use tensors::TensorArgs;
 pub use tools::{DevicesArgs, DiffArgs, ExplainArgs, LintArgs, ListArgs, NewArgs, SchemaArgs, VerifyArgs};
 
 pub use weights::{ConvertArgs, InspectArgs, WeightsAction, WeightsArgs, WeightsCommand, WeightsDiffArgs};
@@ -62,6 +66,8 @@ pub enum Command {
     Tune(TuneArgs),
     /// Make a GPU's plans of convolutions ahead of time, without the GPU.
     Compile(CompileArgs),
+    /// Write a network with its weights for other programs: ONNX, PyTorch.
+    Export(ExportArgs),
     /// Look at files of weights, convert and compare them.
     Weights(WeightsCommand),
     /// Report all mistakes of specs; print nothing else.
@@ -243,11 +249,15 @@ pub struct RunArgs {
     #[arg(long, requires = "eval", help_heading = "Evaluation")]
     pub json: bool,
 
+    /// Tensors in and out.
+    #[command(flatten)]
+    pub tensors: TensorArgs,
+
     /// Weights to evaluate, or to begin a training with.
     #[command(flatten)]
     pub weights: WeightsArgs,
 
-    /// Images per run [default: 1, evaluating 100].
+    /// Images per run [default: 1, evaluating 100, of tensors 16].
     #[arg(long, value_name = "N", conflicts_with = "train", value_parser = positive, allow_negative_numbers = true)]
     #[arg(help_heading = "Running")]
     pub batch: Option<usize>,
@@ -283,9 +293,11 @@ Examples:
   resnetc run resnet50 --train cifar10 --epochs 3 --set train.schedule=cosine
   resnetc run --train shapes10 --resume              go on after Ctrl-C
   resnetc run resnet20 --eval shapes10 --checkpoint out/resnet20-shapes10/best.safetensors
+  resnetc run resnet18 --softmax                     a random image through fresh weights
+  resnetc run resnet50 --weights w.safetensors --input x.npy --output y.npy
+  resnetc run resnet50 --input x.npy --output y.safetensors --emit-activations stem.relu1,stage4.unit2.relu3
   resnetc run resnet50 --train cifar10 --weights resnet50-0676ba61.pth --head new
-  resnetc run resnet20 --eval cifar10 --weights resnet20-12fca82f.th
-  resnetc run resnet18 --softmax                     a random image through fresh weights";
+  resnetc run resnet20 --eval cifar10 --weights resnet20-12fca82f.th";
 
 /// `resnetc check`
 #[derive(Debug, Args)]

@@ -37,6 +37,8 @@ impl From<Error> for Failure {
                 Failure::Usage(format!("{error}; `resnetc list` shows all networks"))
             }
             Error::UnreadableSpec { .. } => Failure::Usage(error.to_string()),
+            Error::NotKept(_) => Failure::Usage(error.to_string()),
+            Error::Tensors { .. } | Error::Onnx(_) | Error::Hub(_) => Failure::failed(error),
             Error::Weights(error @ resnetc_weights::Error::UnknownDialect { .. }) => {
                 Failure::Usage(error.to_string())
             }

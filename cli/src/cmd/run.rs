@@ -1,9 +1,9 @@
-//! `resnetc run`: which of its three works is wanted.
+//! `resnetc run`: which of its works is wanted.
 
 use resnetc::WeightsOptions;
 
 use super::setup::Setup;
-use super::{eval, predict, train};
+use super::{eval, predict, tensors, train};
 use crate::args::RunArgs;
 use crate::environment::Environment;
 use crate::failure::{Failure, Result};
@@ -19,7 +19,11 @@ pub fn run(args: &RunArgs, environment: &Environment, output: &Output) -> Result
         return Err(Failure::Usage("a SPEC is needed, or --train".into()));
     };
     let checkpoint = args.checkpoint.as_ref().map(WeightsOptions::file);
-    match (&args.eval, args.weights.options(args.seed).or(checkpoint)) {
+    let weights = args.weights.options(args.seed).or(checkpoint);
+    if let (Some(input), Some(target)) = (&args.tensors.input, &args.tensors.output) {
+        return tensors::run(spec, input, target, weights.as_ref(), args, &setup.device, output);
+    }
+    match (&args.eval, weights) {
         (Some(dataset), Some(weights)) => eval::eval(spec, dataset, &weights, args, &setup, output),
         (_, weights) => predict::predict(spec, weights.as_ref(), args, &setup.device, output),
     }
