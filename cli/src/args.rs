@@ -4,13 +4,14 @@ mod compile;
 mod device;
 mod measure;
 mod overrides;
+mod pictures;
 mod tools;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use resnetc_compiler::backend::Backend;
 use resnetc_compiler::datasets;
 
@@ -18,6 +19,7 @@ pub use compile::CompileArgs;
 pub use device::DeviceArg;
 pub use measure::{BenchArgs, TuneArgs, WorkloadArgs};
 pub use overrides::Overrides;
+pub use pictures::PictureArgs;
 pub use tools::{DevicesArgs, DiffArgs, ExplainArgs, LintArgs, ListArgs, NewArgs, SchemaArgs, VerifyArgs};
 
 use crate::picture::Fold;
@@ -190,6 +192,7 @@ pub enum Emit {
 /// `resnetc run`
 #[derive(Debug, Args)]
 #[command(after_help = RUN_EXAMPLES)]
+#[command(group(ArgGroup::new("asked").args(["eval", "predict"])))]
 pub struct RunArgs {
     /// A spec file, `-` for standard input, or the name of a compiled-in network [default with --train: the data set's].
     #[arg(required_unless_present = "train")]
@@ -233,16 +236,20 @@ pub struct RunArgs {
     /// Weights to evaluate.
     #[arg(long, value_name = "FILE", requires = "eval", help_heading = "Evaluation")]
     pub checkpoint: Option<PathBuf>,
-    /// Print the counts as one JSON object.
-    #[arg(long, requires = "eval", help_heading = "Evaluation")]
+    /// Print the counts as one JSON object, or the answer to each picture as one on a line.
+    #[arg(long, requires = "asked", help_heading = "Evaluation")]
     pub json: bool,
 
-    /// Images per run [default: 1, evaluating 100].
+    /// Classifying pictures.
+    #[command(flatten)]
+    pub pictures: PictureArgs,
+
+    /// Images per run [default: 1, evaluating 100, of pictures 8].
     #[arg(long, value_name = "N", conflicts_with = "train", value_parser = positive, allow_negative_numbers = true)]
     #[arg(help_heading = "Running")]
     pub batch: Option<usize>,
     /// Turn the logits into probabilities.
-    #[arg(long, conflicts_with_all = ["train", "eval"], help_heading = "Running")]
+    #[arg(long, conflicts_with_all = ["train", "eval", "predict"], help_heading = "Running")]
     pub softmax: bool,
     /// Seed of weights, order and augmentation; without data, of the random image too.
     #[arg(long, value_name = "SEED", value_parser = seed, allow_negative_numbers = true, help_heading = "Running")]
@@ -273,6 +280,7 @@ Examples:
   resnetc run resnet50 --train cifar10 --epochs 3 --set train.schedule=cosine
   resnetc run --train shapes10 --resume              go on after Ctrl-C
   resnetc run resnet20 --eval shapes10 --checkpoint out/resnet20-shapes10/best.safetensors
+  resnetc run resnet20 --weights out/resnet20-shapes10/best.safetensors --predict photos/ --top 3
   resnetc run resnet18 --softmax                     a random image through fresh weights";
 
 /// `resnetc check`

@@ -81,6 +81,22 @@ impl Preparer {
         Ok(resized.crop(left, top, width, height))
     }
 
+    /// The part of the picture that the network sees, in the picture's own pixels.
+    pub fn seen(&self, picture: &Picture) -> Picture {
+        let [_, height, width] = self.input;
+        let Fit::Center { resize: shorter } = self.preprocess.fit else { return picture.clone() };
+        let [across, down] = by_shorter_side(picture, shorter);
+        let part = |whole: usize, resized: usize, cut: usize| {
+            let scale = whole as f64 / resized as f64;
+            let start = (middle(resized, cut) as f64 * scale) as usize;
+            let length = (cut as f64 * scale).round().max(1.0) as usize;
+            (start.min(whole - 1), length.min(whole - start.min(whole - 1)))
+        };
+        let (left, width) = part(picture.width(), across, width);
+        let (top, height) = part(picture.height(), down, height);
+        picture.crop(left, top, width, height)
+    }
+
     /// Writes what [`Preparer::fit`] gave as the network takes it: `[channels][height][width]`, normalised.
     ///
     /// # Panics
@@ -132,6 +148,25 @@ mod tests {
         for (length, at) in python {
             assert_eq!(middle(length, 224), at, "{length}");
         }
+    }
+
+    #[test]
+    fn what_is_seen_is_the_middle_of_the_picture() {
+        use resnetc_compiler::spec::preprocess::Interpolation;
+        use resnetc_compiler::spec::train::Normalize;
+        let preprocess = |fit| Preprocess {
+            fit,
+            interpolation: Interpolation::Bilinear,
+            normalize: Normalize { mean: vec![0.5; 3], std: vec![0.5; 3] },
+        };
+        let picture = Picture::new(640, 512, vec![0; 640 * 512 * 3]);
+        let preparer = |fit| Preparer::new([3, 224, 224], &preprocess(fit), &Limits::default()).expect("colours");
+        let seen = preparer(Fit::Center { resize: 256 }).seen(&picture);
+        assert_eq!([seen.width(), seen.height()], [448, 448]);
+        let seen = preparer(Fit::Squash).seen(&picture);
+        assert_eq!([seen.width(), seen.height()], [640, 512]);
+        let refused = Preparer::new([3, 224, 224], &preprocess(Fit::Center { resize: 223 }), &Limits::default());
+        assert!(refused.is_err());
     }
 
     #[test]

@@ -12,6 +12,7 @@ pub mod explain;
 pub mod lint;
 pub mod list;
 pub mod new;
+pub mod pictures;
 pub mod predict;
 pub mod run;
 pub mod setup;

@@ -1,7 +1,7 @@
-//! `resnetc run`: which of its three works is wanted.
+//! `resnetc run`: which of its works is wanted.
 
 use super::setup::Setup;
-use super::{eval, predict, train};
+use super::{eval, pictures, predict, train};
 use crate::args::RunArgs;
 use crate::environment::Environment;
 use crate::failure::{Failure, Result};
@@ -16,6 +16,9 @@ pub fn run(args: &RunArgs, environment: &Environment, output: &Output) -> Result
     let Some(spec) = args.spec.as_deref() else {
         return Err(Failure::Usage("a SPEC is needed, or --train".into()));
     };
+    if !args.pictures.predict.is_empty() {
+        return pictures::predict(spec, args, &setup, output);
+    }
     match (&args.eval, &args.checkpoint) {
         (Some(dataset), Some(checkpoint)) => eval::eval(spec, dataset, checkpoint, args, &setup, output),
         _ => predict::predict(spec, args, &setup.device, output),

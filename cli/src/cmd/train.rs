@@ -23,6 +23,10 @@ use crate::report;
 use crate::report::units::grouped;
 use crate::signals::Signals;
 
+/// What is said to the first signal that asks for an end.
+const STOPPING: &str =
+    "stopping: this step is finished and saved; Ctrl-C again ends at once, without saving";
+
 /// Runs the command.
 pub fn train(
     name: Option<&str>,
@@ -50,7 +54,7 @@ pub fn train(
         output.warn(&warnings);
     }
 
-    let signals = Signals::catch()?;
+    let signals = Signals::catch(STOPPING)?;
     let trainer = Trainer::builder(&spec, images).out(&out).start(start).stop(Arc::clone(&signals.stop));
     let heading = heading(&spec, &summary, dataset, &out, setup.device.threads());
     let epochs = spec.resolved().train.epochs;
