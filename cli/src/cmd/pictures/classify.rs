@@ -56,11 +56,12 @@ impl Classifier<'_> {
         // Decoding is less work than inference, which has threads of its own.
         let threads = threads.div_ceil(2).min(8);
         let mut failure = None;
+        let (items, limits, first) = (self.items, self.limits, self.preparer);
         ordered(
             self.items.len(),
             Crew { threads, ahead: 2 * batch + threads },
-            || self.preparer.clone(),
-            |preparer, index| self.prepare(preparer, index),
+            || first.clone(),
+            |preparer, index| prepare(&items[index], &limits, preparer),
             |index, input| {
                 let taken = desk.take(index, input);
                 bar.iter().for_each(|bar| bar.set(index as u64 + 1));
@@ -83,15 +84,14 @@ impl Classifier<'_> {
             None => Ok(desk.done),
         }
     }
+}
 
-    /// On a thread of its own: the input that a picture becomes.
-    fn prepare(&self, preparer: &mut Preparer, index: usize) -> resnetc_pictures::Result<Vec<f32>> {
-        let bytes = self.items[index].read(&self.limits)?;
-        let seen = preparer.fit(&decode(&bytes, &self.limits)?)?;
-        let mut input = vec![0.0; preparer.numbers()];
-        preparer.normalize(&seen, &mut input);
-        Ok(input)
-    }
+/// On a thread of its own: the input that a picture becomes.
+fn prepare(item: &Item, limits: &Limits, preparer: &mut Preparer) -> resnetc_pictures::Result<Vec<f32>> {
+    let seen = preparer.fit(&decode(&item.read(limits)?, limits)?)?;
+    let mut input = vec![0.0; preparer.numbers()];
+    preparer.normalize(&seen, &mut input);
+    Ok(input)
 }
 
 /// Where inputs gather until they are a batch.

@@ -41,7 +41,7 @@ pub fn list(paths: &[PathBuf], limits: &Limits, fault: &mut dyn FnMut(String)) -
     for path in paths {
         let name = path.to_string_lossy().into_owned();
         if is_stdin(path) {
-            match stdin(limits.bytes) {
+            match stdin(usize::try_from(limits.bytes).unwrap_or(usize::MAX)) {
                 Ok(bytes) => items.push(Item { name: "<stdin>".into(), source: Source::Bytes(bytes) }),
                 Err(error) => fault(format!("standard input: {error}")),
             }
@@ -96,7 +96,7 @@ fn is_picture(path: &Path) -> bool {
 }
 
 /// All of standard input, or as much of it as is too much.
-fn stdin(limit: u64) -> std::io::Result<Vec<u8>> {
+fn stdin(limit: usize) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     std::io::stdin().lock().take((limit as u64).saturating_add(1)).read_to_end(&mut bytes)?;
     Ok(bytes)
