@@ -142,6 +142,8 @@ fn limits_and_wrong_use_are_told() {
     let output = run(&predict(&weights, &[missing.to_str().expect("UTF-8"), picture, "--json"]));
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(String::from_utf8(output.stdout).expect("UTF-8").lines().count(), 1, "the other is answered");
+    let headless = run(&predict(&weights, &[picture, "--set", "head=none"]));
+    assert_eq!(headless.status.code(), Some(2), "no classes");
     let none = run(&["run", TINY, "--predict", picture]);
     assert_eq!(none.status.code(), Some(2), "no weights");
     let wide = run(&predict(&weights, &[picture, "--set", "input=[5, 32, 32]"]));

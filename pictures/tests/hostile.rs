@@ -36,7 +36,9 @@ fn what_is_no_picture_is_told() {
 fn a_file_that_is_cut_off_is_refused() {
     for path in files() {
         let bytes = fs::read(&path).expect("readable");
-        let error = failure(&bytes[..bytes.len() * 2 / 3], &Limits::default());
+        // Of a GIF only the first frame counts.
+        let parts = if path.ends_with("two_frames.gif") { 5 } else { 3 };
+        let error = failure(&bytes[..bytes.len() * 2 / parts], &Limits::default());
         assert!(matches!(error, Error::Damaged { .. }), "{}: {error}", path.display());
     }
     let jpeg = formats("420.jpg");

@@ -42,6 +42,10 @@ pub fn predict(name: &str, args: &RunArgs, setup: &Setup, output: &Output) -> Re
     let spec = spec::load(name, &options, output)?;
     let classes = Classes::find(wanted.classes.as_deref(), trained_on, &spec)?;
     let resolved = spec.resolved();
+    if resolved.head.layers.is_none() {
+        let text = format!("`{}` has no head: it gives feature maps, and says nothing of classes", spec.name());
+        return Err(Failure::Usage(text));
+    }
     let preparer = Preparer::new(resolved.input.value, &resolved.preprocess, &limits)
         .map_err(|error| Failure::Usage(error.to_string()))?;
 
