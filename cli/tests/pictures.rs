@@ -70,7 +70,10 @@ fn a_folder_is_answered_in_order_and_bad_pictures_are_told() {
     let output = run(&predict(&weights, &[at, "--top", "3", "--json"]));
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
     let told = stderr(&output);
-    assert_eq!(told, format!("error: {at}/05a.jpg: not a picture in a known format: JPEG, PNG, WebP, GIF, TIFF, BMP\n"));
+    assert_eq!(
+        told,
+        format!("error: {at}/05a.jpg: not a picture in a known format: JPEG, PNG, WebP, GIF, TIFF, BMP\n")
+    );
 
     let text = String::from_utf8(output.stdout).expect("UTF-8");
     let answers: Vec<serde_json::Value> =

@@ -4,16 +4,16 @@ use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use image::metadata::Orientation;
-use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader};
+use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, RgbImage};
 
 use crate::error::{Error, Result};
+use crate::halved;
 use crate::jpeg;
 use crate::limits::Limits;
 use crate::picture::Picture;
 
 /// Endings of files that are looked at in a folder, in small letters.
-pub const EXTENSIONS: [&str; 10] =
-    ["jpg", "jpeg", "jpe", "jfif", "png", "webp", "bmp", "gif", "tif", "tiff"];
+pub const EXTENSIONS: [&str; 10] = ["jpg", "jpeg", "jpe", "jfif", "png", "webp", "bmp", "gif", "tif", "tiff"];
 
 /// Decodes a picture. The format is told by the bytes. The picture stands as its EXIF orientation says; of a GIF it is the first
 /// frame. Grey becomes three equal channels, 16 bits are rounded to 8, a palette's colours are put in, and alpha is left out, as
@@ -91,7 +91,11 @@ fn decode_as(format: ImageFormat, bytes: &[u8], limits: &Limits) -> Result<Dynam
     }
     // What is wrong with metadata leaves the picture as it lies.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    let mut image = DynamicImage::from_decoder(decoder)?;
+    let halved = if format == ImageFormat::Jpeg { halved::decode(bytes) } else { None };
+    let mut image = match halved.and_then(|pixels| RgbImage::from_raw(width, height, pixels)) {
+        Some(image) => DynamicImage::ImageRgb8(image),
+        None => DynamicImage::from_decoder(decoder)?,
+    };
     image.apply_orientation(orientation);
     Ok(image)
 }

@@ -1,4 +1,4 @@
-//! Whether a JPEG is all there. The decoder fills what is missing with grey and says nothing.
+//! The segments of a JPEG, and whether it is all there: the decoder fills what is missing with grey and says nothing.
 
 /// Markers (T.81, table B.1).
 const START_OF_IMAGE: u8 = 0xd8;
@@ -13,22 +13,45 @@ pub fn is_whole(bytes: &[u8]) -> bool {
     scan.windows(2).any(|pair| pair == [0xff, END_OF_IMAGE])
 }
 
+/// The segments up to the first start of a scan, that one included: marker, where the content begins in the file, content.
+pub struct Segments<'b> {
+    bytes: &'b [u8],
+    at: usize,
+    done: bool,
+}
+
+impl<'b> Segments<'b> {
+    /// Of a file; `None` where it does not begin as one.
+    pub fn of(bytes: &'b [u8]) -> Option<Self> {
+        bytes.starts_with(&[0xff, START_OF_IMAGE]).then_some(Segments { bytes, at: 2, done: false })
+    }
+}
+
+impl<'b> Iterator for Segments<'b> {
+    type Item = (u8, usize, &'b [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let rest = self.bytes.get(self.at..).filter(|_| !self.done)?;
+        // Between segments there may be anything; decoders look for the next marker.
+        let found = rest.windows(2).position(|pair| pair[0] == 0xff && !matches!(pair[1], 0 | 0xff))?;
+        let marker = rest[found + 1];
+        let (start, length) = match marker {
+            0x01 | 0xd0..=END_OF_IMAGE => (self.at + found + 2, 0),
+            _ => {
+                let length = usize::from(u16::from_be_bytes(*rest[found + 2..].first_chunk()?));
+                (self.at + found + 4, length.checked_sub(2)?)
+            }
+        };
+        self.at = start + length;
+        self.done = marker == START_OF_SCAN;
+        Some((marker, start, self.bytes.get(start..self.at)?))
+    }
+}
+
 /// What follows the first start of a scan.
 fn first_scan(bytes: &[u8]) -> Option<&[u8]> {
-    let mut rest = bytes.strip_prefix(&[0xff, START_OF_IMAGE])?;
-    loop {
-        // Between segments there may be anything; decoders look for the next marker.
-        let at = rest.windows(2).position(|pair| pair[0] == 0xff && !matches!(pair[1], 0 | 0xff))?;
-        let (marker, after) = (rest[at + 1], &rest[at + 2..]);
-        let length = match marker {
-            0x01 | 0xd0..=END_OF_IMAGE => 0,
-            _ => usize::from(u16::from_be_bytes(*after.first_chunk()?)),
-        };
-        rest = after.get(length..)?;
-        if marker == START_OF_SCAN {
-            return Some(rest);
-        }
-    }
+    let scan = Segments::of(bytes)?.find(|(marker, ..)| *marker == START_OF_SCAN);
+    scan.and_then(|(_, start, content)| bytes.get(start + content.len()..))
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@
 
 pub mod decode;
 pub mod error;
+mod halved;
 pub mod heat;
 mod jpeg;
 pub mod limits;

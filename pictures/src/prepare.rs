@@ -112,7 +112,9 @@ impl Preparer {
             }
             return;
         }
-        for (channel, (table, plane)) in self.table.iter().zip(out.chunks_exact_mut(height * width)).enumerate() {
+        for (channel, (table, plane)) in
+            self.table.iter().zip(out.chunks_exact_mut(height * width)).enumerate()
+        {
             for (pixel, out) in fitted.pixels().chunks_exact(Picture::CHANNELS).zip(plane) {
                 *out = table[usize::from(pixel[channel])];
             }
@@ -160,12 +162,14 @@ mod tests {
             normalize: Normalize { mean: vec![0.5; 3], std: vec![0.5; 3] },
         };
         let picture = Picture::new(640, 512, vec![0; 640 * 512 * 3]);
-        let preparer = |fit| Preparer::new([3, 224, 224], &preprocess(fit), &Limits::default()).expect("colours");
+        let preparer =
+            |fit| Preparer::new([3, 224, 224], &preprocess(fit), &Limits::default()).expect("colours");
         let seen = preparer(Fit::Center { resize: 256 }).seen(&picture);
         assert_eq!([seen.width(), seen.height()], [448, 448]);
         let seen = preparer(Fit::Squash).seen(&picture);
         assert_eq!([seen.width(), seen.height()], [640, 512]);
-        let refused = Preparer::new([3, 224, 224], &preprocess(Fit::Center { resize: 223 }), &Limits::default());
+        let refused =
+            Preparer::new([3, 224, 224], &preprocess(Fit::Center { resize: 223 }), &Limits::default());
         assert!(refused.is_err());
     }
 

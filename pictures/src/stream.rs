@@ -100,8 +100,7 @@ impl<T> Desk<T> {
 
     /// The next piece of work, as soon as it is not too far ahead; `None` where there is none left.
     fn next(&self) -> Option<usize> {
-        let mut state =
-            self.wait(|state| state.next >= self.count || state.next < state.taken + self.ahead);
+        let mut state = self.wait(|state| state.next >= self.count || state.next < state.taken + self.ahead);
         let index = state.next;
         (!state.closed && index < self.count).then(|| state.next += 1).map(|()| index)
     }
@@ -174,11 +173,17 @@ mod tests {
                 std::thread::sleep(Duration::from_micros((index as u64 * 37) % 200));
                 index * index
             };
-            ordered(100, Crew { threads, ahead: 4 }, || 0, work, |index, result| {
-                taken.fetch_add(1, Ordering::SeqCst);
-                found.push((index, result));
-                ControlFlow::Continue(())
-            });
+            ordered(
+                100,
+                Crew { threads, ahead: 4 },
+                || 0,
+                work,
+                |index, result| {
+                    taken.fetch_add(1, Ordering::SeqCst);
+                    found.push((index, result));
+                    ControlFlow::Continue(())
+                },
+            );
             let all: Vec<_> = (0..100).map(|index| (index, index * index)).collect();
             assert_eq!(found, all, "{threads} threads");
         }
@@ -192,10 +197,16 @@ mod tests {
             done.fetch_add(1, Ordering::SeqCst);
             index
         };
-        ordered(1_000_000, Crew { threads: 3, ahead: 8 }, || (), work, |index, _| {
-            found.push(index);
-            if index == 10 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        });
+        ordered(
+            1_000_000,
+            Crew { threads: 3, ahead: 8 },
+            || (),
+            work,
+            |index, _| {
+                found.push(index);
+                if index == 10 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            },
+        );
         assert_eq!(found, (0..=10).collect::<Vec<_>>());
         assert!(done.into_inner() <= 20);
     }

@@ -109,7 +109,11 @@ fn files_of_all_kinds_are_decoded() {
                 continue;
             }
         };
-        assert_eq!([picture.width(), picture.height()], [number(case, "width"), number(case, "height")], "{name}");
+        assert_eq!(
+            [picture.width(), picture.height()],
+            [number(case, "width"), number(case, "height")],
+            "{name}"
+        );
         let lossy = name.ends_with("jpg") || name == "lossy.webp";
         let difference = largest(picture.pixels(), &bytes(case));
         if difference > if lossy { 4 } else { 0 } {
@@ -139,7 +143,8 @@ fn photographs_are_prepared_as_by_torchvision() {
         let Some(case) = cases.iter().find(|case| case["name"] == name) else { continue };
         let mut file = Vec::new();
         entry.read_to_end(&mut file).expect("readable");
-        let made = preparer.fit(&decode(&file, &Limits::default()).expect("a photograph")).expect("not narrow");
+        let made =
+            preparer.fit(&decode(&file, &Limits::default()).expect("a photograph")).expect("not narrow");
         let (left, top) = (number(case, "left"), number(case, "top"));
         let places = (0..grid).flat_map(|y| (0..grid).map(move |x| (top + y * step, left + x * step)));
         let found: Vec<u8> = places.flat_map(|(y, x)| made.crop(x, y, 1, 1).pixels().to_vec()).collect();

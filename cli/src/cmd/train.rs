@@ -24,8 +24,7 @@ use crate::report::units::grouped;
 use crate::signals::Signals;
 
 /// What is said to the first signal that asks for an end.
-const STOPPING: &str =
-    "stopping: this step is finished and saved; Ctrl-C again ends at once, without saving";
+const STOPPING: &str = "stopping: this step is finished and saved; Ctrl-C again ends at once, without saving";
 
 /// Runs the command.
 pub fn train(

@@ -28,9 +28,9 @@ impl Classes {
         let spec = spec.resolved();
         let count = spec.classes.value;
         if let Some(file) = file {
-            return read(file, count).map(Classes).map_err(|reason| {
-                Failure::Failed(format!("{}: {reason}", file.display()))
-            });
+            return read(file, count)
+                .map(Classes)
+                .map_err(|reason| Failure::Failed(format!("{}: {reason}", file.display())));
         }
         let dataset = || spec.train.dataset.as_deref().and_then(datasets::find);
         let imagenet = || {
@@ -39,7 +39,8 @@ impl Classes {
             photographs.then_some(&IMAGENET)
         };
         let fits = |facts: &&Facts| facts.classes == count;
-        let found = trained_on.filter(fits).or_else(|| dataset().filter(fits)).or_else(|| imagenet().filter(fits));
+        let found =
+            trained_on.filter(fits).or_else(|| dataset().filter(fits)).or_else(|| imagenet().filter(fits));
         Ok(Classes(found.map_or_else(Vec::new, |facts| facts.labels().map(str::to_owned).collect())))
     }
 }
@@ -47,7 +48,9 @@ impl Classes {
 fn read(file: &Path, count: usize) -> std::result::Result<Vec<String>, String> {
     let text = files::read_text(file, MOST).map_err(|error| error.to_string())?;
     let names = match text.trim_start().chars().next() {
-        Some('[') => serde_json::from_str(&text).map_err(|error| format!("no JSON list of names: {error}"))?,
+        Some('[') => {
+            serde_json::from_str(&text).map_err(|error| format!("no JSON list of names: {error}"))?
+        }
         Some('{') => of_map(&text)?,
         _ => text.lines().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()).collect(),
     };
@@ -71,7 +74,10 @@ fn of_map(text: &str) -> std::result::Result<Vec<String>, String> {
     for (key, name) in map {
         let place = key.parse::<usize>().ok().and_then(|class| names.get_mut(class));
         let Some(place) = place else {
-            return Err(format!("`{key}` is no number of one of {} classes, which count from 0", names.len()));
+            return Err(format!(
+                "`{key}` is no number of one of {} classes, which count from 0",
+                names.len()
+            ));
         };
         *place = match name {
             Name::One(name) => Some(name),
@@ -105,7 +111,10 @@ mod tests {
     fn wrong_names_are_refused() {
         let error = |text: &str| reads(text, 2).expect_err("refused");
         assert_eq!(error("a\nb\nc"), "it has 3 names, the network has 2 classes");
-        assert_eq!(error(r#"{"0": "a", "2": "b"}"#), "`2` is no number of one of 2 classes, which count from 0");
+        assert_eq!(
+            error(r#"{"0": "a", "2": "b"}"#),
+            "`2` is no number of one of 2 classes, which count from 0"
+        );
         assert_eq!(error(r#"{"0": "a", "00": "b"}"#), "class 1 has no name");
         assert!(error("[1, 2]").starts_with("no JSON list of names"));
         assert!(error("{").starts_with("no JSON map"));

@@ -131,8 +131,9 @@ impl Desk<'_> {
     }
 
     fn answer(&mut self, pictures: &[(usize, Vec<f32>)], logits: Logits) -> Result {
-        let finite: Vec<bool> =
-            (0..pictures.len()).map(|image| logits.image(image).iter().all(|value| value.is_finite())).collect();
+        let finite: Vec<bool> = (0..pictures.len())
+            .map(|image| logits.image(image).iter().all(|value| value.is_finite()))
+            .collect();
         let probabilities = logits.softmax();
         for (image, ((index, _), finite)) in pictures.iter().zip(finite).enumerate() {
             if !finite {

@@ -61,7 +61,8 @@ impl Subject<'_> {
         executor.run(0, &StepArgs::default(), None)?;
         let name = format!("stage{stages}");
         let maps = executor.output(0, &name)?;
-        let shape = plan.outputs.iter().find(|(output, _)| *output == name).map(|(_, id)| &plan.buffer(*id).shape.0);
+        let shape =
+            plan.outputs.iter().find(|(output, _)| *output == name).map(|(_, id)| &plan.buffer(*id).shape.0);
         let Some(&[1, channels, rows, columns]) = shape.map(Vec::as_slice) else {
             return Err(Failure::Failed(format!("the network has no feature maps called `{name}`")));
         };
@@ -85,15 +86,19 @@ fn of_class(weights: &ParamStore, classes: usize, channels: usize, class: usize)
         name.starts_with("head.") && name.ends_with(".weight") && tensor.shape.0 == [classes, channels]
     });
     linear.and_then(|(_, tensor)| tensor.data.chunks_exact(channels).nth(class)).ok_or_else(|| {
-        Failure::Failed(format!("the weights have no linear layer of {classes} classes and {channels} channels"))
+        Failure::Failed(format!(
+            "the weights have no linear layer of {classes} classes and {channels} channels"
+        ))
     })
 }
 
 /// Whether the logits are a linear layer's of the last stage's means. Dropout is nothing here.
 fn is_average_and_linear(spec: &ResolvedSpec) -> Result {
     let layers = spec.head.layers.iter().flatten();
-    let names: Vec<&str> =
-        layers.map(|call| call.name.text.as_str()).filter(|name| !matches!(*name, "dropout" | "flatten")).collect();
+    let names: Vec<&str> = layers
+        .map(|call| call.name.text.as_str())
+        .filter(|name| !matches!(*name, "dropout" | "flatten"))
+        .collect();
     match names[..] {
         ["global_avgpool", "linear"] => Ok(()),
         _ => Err(Failure::Failed(format!(

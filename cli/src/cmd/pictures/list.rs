@@ -82,10 +82,9 @@ fn below(folder: &Path, items: &mut Vec<Item>, fault: &mut dyn FnMut(String)) {
     files.sort();
     folders.sort();
     let pictures = files.into_iter().filter(|path| is_picture(path));
-    items.extend(pictures.map(|path| Item {
-        name: path.to_string_lossy().into_owned(),
-        source: Source::File(path),
-    }));
+    items.extend(
+        pictures.map(|path| Item { name: path.to_string_lossy().into_owned(), source: Source::File(path) }),
+    );
     folders.iter().for_each(|folder| below(folder, items, fault));
 }
 

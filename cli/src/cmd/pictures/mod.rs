@@ -43,7 +43,8 @@ pub fn predict(name: &str, args: &RunArgs, setup: &Setup, output: &Output) -> Re
     let classes = Classes::find(wanted.classes.as_deref(), trained_on, &spec)?;
     let resolved = spec.resolved();
     if resolved.head.layers.is_none() {
-        let text = format!("`{}` has no head: it gives feature maps, and says nothing of classes", spec.name());
+        let text =
+            format!("`{}` has no head: it gives feature maps, and says nothing of classes", spec.name());
         return Err(Failure::Usage(text));
     }
     let preparer = Preparer::new(resolved.input.value, &resolved.preprocess, &limits)
@@ -65,7 +66,8 @@ pub fn predict(name: &str, args: &RunArgs, setup: &Setup, output: &Output) -> Re
     };
     let answers = Answers { output, form, top: wanted.top.unwrap_or(TOP), classes };
     let load = || model(&spec, weights, &setup.device);
-    let classifier = Classifier { items: &items, limits, preparer: &preparer, answers: &answers, load: &load };
+    let classifier =
+        Classifier { items: &items, limits, preparer: &preparer, answers: &answers, load: &load };
     let done = classifier.run(args.batch, setup.device.threads())?;
     bad += done.bad;
     if let (Some(path), Some(class)) = (&wanted.explain_picture, done.first) {

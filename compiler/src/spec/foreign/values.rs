@@ -27,7 +27,10 @@ pub(super) const SECTIONS: &[(&str, &str)] = &[
         "`normalize`",
         "write the numbers, as ImageNet's: `{mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225]}`",
     ),
-    ("`preprocess`", "write `{resize: 256}`; `interpolation`, `crop`, `mean` and `std` have keys of their own"),
+    (
+        "`preprocess`",
+        "write `{resize: 256}`; `interpolation`, `crop`, `mean` and `std` have keys of their own",
+    ),
     ("`expect`", "write `{params: {}}`; `macs` and `output` have keys of their own"),
     ("a stage", "write `{depth: {}, filters: 64}`"),
     ("`sgd`", "write `{lr: {}}`"),

@@ -1,8 +1,6 @@
 //! The keys of a whole spec.
 
-use super::{
-    expect, init, layers, network, norm, output_stride, preprocess, shortcut, stages, train, units,
-};
+use super::{expect, init, layers, network, norm, output_stride, preprocess, shortcut, stages, train, units};
 use crate::spec::yaml::merge;
 use crate::spec::yaml::shape::{Key, Section, Shape};
 
