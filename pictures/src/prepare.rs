@@ -16,7 +16,7 @@ pub struct Preparer {
     preprocess: Preprocess,
     /// `[channel][byte]`: `(byte / 255 - mean) / std`.
     table: Vec<[f32; 256]>,
-    /// Most pixels that a resized picture may have.
+    /// Most pixels that a picture may have on the way.
     most: u64,
     resizer: Resizer,
 }
@@ -67,16 +67,10 @@ impl Preparer {
         let [_, height, width] = self.input;
         let by = self.preprocess.interpolation;
         let Fit::Center { resize: shorter } = self.preprocess.fit else {
-            return resize(picture, [width, height], by, &mut self.resizer);
+            return resize(picture, [width, height], by, self.most, &mut self.resizer);
         };
         let size = by_shorter_side(picture, shorter);
-        if (size[0] as u128 * size[1] as u128) > u128::from(self.most) {
-            let (is, most) = (format!("{}x{}", picture.width(), picture.height()), self.most);
-            let [w, h] = size;
-            let text = format!("{is} pixels would be resized to {w}x{h}, and {most} pixels are the limit");
-            return Err(Error::TooLarge(text));
-        }
-        let resized = resize(picture, size, by, &mut self.resizer)?;
+        let resized = resize(picture, size, by, self.most, &mut self.resizer)?;
         let (left, top) = (middle(resized.width(), width), middle(resized.height(), height));
         Ok(resized.crop(left, top, width, height))
     }
@@ -171,6 +165,29 @@ mod tests {
         let refused =
             Preparer::new([3, 224, 224], &preprocess(Fit::Center { resize: 223 }), &Limits::default());
         assert!(refused.is_err());
+    }
+
+    /// A line of pixels would become a thousand times as many.
+    #[test]
+    fn narrow_pictures_are_not_blown_up() {
+        use resnetc_compiler::spec::preprocess::Interpolation;
+        use resnetc_compiler::spec::train::Normalize;
+        let preprocess = |fit| Preprocess {
+            fit,
+            interpolation: Interpolation::Nearest,
+            normalize: Normalize { mean: vec![0.5; 3], std: vec![0.5; 3] },
+        };
+        let limits = Limits { pixels: 1 << 20, ..Limits::default() };
+        let mut fit = |fit, [width, height]: [usize; 2]| {
+            let mut preparer = Preparer::new([3, 32, 32], &preprocess(fit), &limits).expect("colours");
+            let picture = Picture::new(width, height, vec![0; width * height * 3]);
+            preparer.fit(&picture).map(drop).map_err(|error| error.to_string())
+        };
+        let text = "1x60000 pixels would be resized to 32x32, and 1048576 pixels are the limit";
+        assert_eq!(fit(Fit::Squash, [1, 60_000]), Err(text.to_owned()));
+        assert_eq!(fit(Fit::Squash, [60_000, 1]), Ok(()));
+        let text = "60000x1 pixels would be resized to 2160000x36, and 1048576 pixels are the limit";
+        assert_eq!(fit(Fit::Center { resize: 36 }, [60_000, 1]), Err(text.to_owned()));
     }
 
     #[test]

@@ -74,7 +74,7 @@ fn filters_are_pillows() {
         let word = case["interpolation"].as_str().expect("a word");
         let by = Interpolation::ALL.into_iter().find(|(name, _)| *name == word).expect("a filter").1;
         let size = [number(case, "width"), number(case, "height")];
-        let made = resize(&source, size, by, &mut Default::default()).expect("small");
+        let made = resize(&source, size, by, u64::MAX, &mut Default::default()).expect("small");
         let difference = largest(made.pixels(), &bytes(case));
         // A cubic's and a sinc's factors are below zero in part, and add up to more when they are rounded.
         let most = if matches!(by, Interpolation::Bicubic | Interpolation::Lanczos) { TOLERANCE } else { 1 };
