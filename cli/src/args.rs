@@ -2,10 +2,13 @@
 
 mod compile;
 mod device;
+mod export;
 mod measure;
 mod overrides;
 mod pictures;
+mod tensors;
 mod tools;
+mod weights;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -17,10 +20,14 @@ use resnetc_compiler::datasets;
 
 pub use compile::CompileArgs;
 pub use device::DeviceArg;
+pub use export::ExportArgs;
 pub use measure::{BenchArgs, TuneArgs, WorkloadArgs};
 pub use overrides::Overrides;
 pub use pictures::PictureArgs;
+pub use tensors::TensorArgs;
 pub use tools::{DevicesArgs, DiffArgs, ExplainArgs, LintArgs, ListArgs, NewArgs, SchemaArgs, VerifyArgs};
+
+pub use weights::{ConvertArgs, InspectArgs, WeightsAction, WeightsArgs, WeightsCommand, WeightsDiffArgs};
 
 use crate::picture::Fold;
 use overrides::{positive, seed, threads};
@@ -61,6 +68,10 @@ pub enum Command {
     Tune(TuneArgs),
     /// Make a GPU's plans of convolutions ahead of time, without the GPU.
     Compile(CompileArgs),
+    /// Write a network with its weights for other programs: ONNX, PyTorch.
+    Export(ExportArgs),
+    /// Look at files of weights, convert and compare them.
+    Weights(WeightsCommand),
     /// Report all mistakes of specs; print nothing else.
     Check(CheckArgs),
     /// Compile every spec of a folder; check what each expects of itself.
@@ -193,6 +204,7 @@ pub enum Emit {
 #[derive(Debug, Args)]
 #[command(after_help = RUN_EXAMPLES)]
 #[command(group(ArgGroup::new("asked").args(["eval", "predict"])))]
+#[command(group(ArgGroup::new("trained").args(["weights", "checkpoint"])))]
 pub struct RunArgs {
     /// A spec file, `-` for standard input, or the name of a compiled-in network [default with --train: the data set's].
     #[arg(required_unless_present = "train")]
@@ -202,7 +214,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "DATASET", num_args = 0..=1, help = train_help(), help_heading = "What to do")]
     pub train: Option<Option<String>>,
     /// Count right answers on a data set's test images.
-    #[arg(long, value_name = "DATASET", conflicts_with = "train", requires = "checkpoint")]
+    #[arg(long, value_name = "DATASET", conflicts_with = "train", requires = "trained")]
     #[arg(help_heading = "What to do")]
     pub eval: Option<String>,
 
@@ -233,7 +245,7 @@ pub struct RunArgs {
     #[arg(long, requires = "train", conflicts_with = "resume", help_heading = "Training")]
     pub overwrite: bool,
 
-    /// Weights to evaluate.
+    /// Weights to evaluate: the same as --weights.
     #[arg(long, value_name = "FILE", requires = "eval", help_heading = "Evaluation")]
     pub checkpoint: Option<PathBuf>,
     /// Print the counts as one JSON object, or the answer to each picture as one on a line.
@@ -244,7 +256,15 @@ pub struct RunArgs {
     #[command(flatten)]
     pub pictures: PictureArgs,
 
-    /// Images per run [default: 1, evaluating 100, of pictures 8].
+    /// Tensors in and out.
+    #[command(flatten)]
+    pub tensors: TensorArgs,
+
+    /// Weights to evaluate or classify with, or to begin a training with.
+    #[command(flatten)]
+    pub weights: WeightsArgs,
+
+    /// Images per run [default: 1, evaluating 100, of tensors 16, of pictures 8].
     #[arg(long, value_name = "N", conflicts_with = "train", value_parser = positive, allow_negative_numbers = true)]
     #[arg(help_heading = "Running")]
     pub batch: Option<usize>,
@@ -280,8 +300,12 @@ Examples:
   resnetc run resnet50 --train cifar10 --epochs 3 --set train.schedule=cosine
   resnetc run --train shapes10 --resume              go on after Ctrl-C
   resnetc run resnet20 --eval shapes10 --checkpoint out/resnet20-shapes10/best.safetensors
-  resnetc run resnet20 --weights out/resnet20-shapes10/best.safetensors --predict photos/ --top 3
-  resnetc run resnet18 --softmax                     a random image through fresh weights";
+  resnetc run resnet18 --softmax                     a random image through fresh weights
+  resnetc run resnet50 --weights w.safetensors --input x.npy --output y.npy
+  resnetc run resnet50 --input x.npy --output y.safetensors --emit-activations stem.relu1,stage4.unit2.relu3
+  resnetc run resnet50 --train cifar10 --weights resnet50-0676ba61.pth --head new
+  resnetc run resnet20 --eval cifar10 --weights resnet20-12fca82f.th
+  resnetc run resnet50 --weights w.safetensors --predict photos/ --top 3";
 
 /// `resnetc check`
 #[derive(Debug, Args)]

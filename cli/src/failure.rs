@@ -37,6 +37,12 @@ impl From<Error> for Failure {
                 Failure::Usage(format!("{error}; `resnetc list` shows all networks"))
             }
             Error::UnreadableSpec { .. } => Failure::Usage(error.to_string()),
+            Error::NotKept(_) => Failure::Usage(error.to_string()),
+            Error::Tensors { .. } | Error::Onnx(_) | Error::Hub(_) => Failure::failed(error),
+            Error::Weights(error @ resnetc_weights::Error::UnknownDialect { .. }) => {
+                Failure::Usage(error.to_string())
+            }
+            Error::Weights(error) => Failure::failed(error),
             Error::Runtime(error) => Failure::failed(error),
         }
     }

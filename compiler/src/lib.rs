@@ -15,6 +15,7 @@ pub mod diagnostic;
 pub mod diff;
 pub mod explain;
 pub mod ir;
+pub mod keep;
 pub mod lint;
 pub mod lower;
 pub mod ops;
@@ -28,6 +29,7 @@ mod summary;
 use backend::Backend;
 use diagnostic::Diagnostic;
 use ir::graph::{Graph, Mode};
+use keep::{Names, NotKept};
 use pass::{PassContext, PassId};
 use report::{Compiled, Dump, Network, Target};
 use spec::ResolvedSpec;
@@ -38,6 +40,19 @@ use spec::train::TrainConfig;
 /// # Errors
 /// All mistakes of the spec that only its shapes and figures show: maps that cannot be added, an `expect` that fails.
 pub fn compile(spec: &ResolvedSpec, target: &Target) -> Result<Compiled, Vec<Diagnostic>> {
+    compile_keeping(spec, target, &[]).map(|(compiled, _)| compiled)
+}
+
+/// Compiles a network so that the results of some nodes, by their names, are results of the plan too; those that a fused
+/// kernel does not leave are told.
+///
+/// # Errors
+/// See [`compile`].
+pub fn compile_keeping(
+    spec: &ResolvedSpec,
+    target: &Target,
+    keep: &[String],
+) -> Result<(Compiled, Vec<NotKept>), Vec<Diagnostic>> {
     let context = context(spec, target);
     check_precision(spec, &target.backend)?;
 
@@ -52,12 +67,30 @@ pub fn compile(spec: &ResolvedSpec, target: &Target) -> Result<Compiled, Vec<Dia
     if target.mode == Mode::Train {
         summary.kernels_before = summary::operators(&unfused(&expanded, &context)?);
     }
-    let (graph, more) = pass::run_list(expanded, &pass::back(target.mode), &context)?;
+    let names = (!keep.is_empty()).then(|| Names::of(&expanded));
+    let (mut graph, more) = pass::run_list(expanded, &pass::back(target.mode), &context)?;
     passes.extend(more);
+    let missing = names.map_or_else(Vec::new, |names| names.keep(&mut graph, keep));
     let plan = lower::lower(&graph, &target.backend);
     summary.kernels = plan.steps.len();
     summary.arena_bytes = plan.sizes.arena;
-    Ok(Compiled { graph, plan, summary, passes })
+    Ok((Compiled { graph, plan, summary, passes }, missing))
+}
+
+/// The network in operators that every framework has, one for each layer: random layers are gone, nothing is fused and nothing
+/// laid out. With `fold`, what a convolution can take in of the normalisation behind it is in its weights, and other normalisations
+/// are [`ir::op::Affine`] maps.
+///
+/// # Errors
+/// All mistakes of the spec that only its shapes and figures show.
+pub fn portable(spec: &ResolvedSpec, batch: usize, fold: bool) -> Result<Graph, Vec<Diagnostic>> {
+    let target = Target::new(Mode::Infer, batch);
+    let Network { graph, summary, .. } = expand(spec, &target)?;
+    let faults = build::check_expect(spec, &summary);
+    if !faults.is_empty() {
+        return Err(faults);
+    }
+    Ok(pass::run_list(graph, &pass::portable(fold), &context(spec, &target))?.0)
 }
 
 /// What the network is, before anything is done to run it: the first half of [`compile`]. What the spec expects of its

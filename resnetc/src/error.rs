@@ -1,6 +1,7 @@
 //! What can go wrong between a spec and a result.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use resnetc_compiler::diagnostic::{Diagnostic, render};
@@ -34,6 +35,26 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
+    /// A file of tensors cannot be read or written.
+    #[error("{}: {reason}", path.display())]
+    Tensors {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and what to do.
+        reason: String,
+    },
+    /// Results of nodes were asked for that are not there after a run; a line each.
+    #[error("{}", .0.join("\n"))]
+    NotKept(Vec<String>),
+    /// The network cannot be written as another program keeps it.
+    #[error("{0}")]
+    Hub(String),
+    /// The network cannot be written as ONNX.
+    #[error(transparent)]
+    Onnx(#[from] resnetc_onnx::Error),
+    /// A file of weights, or what is in it.
+    #[error(transparent)]
+    Weights(#[from] resnetc_weights::Error),
     /// The device, the data, a checkpoint: everything behind the compiler.
     #[error(transparent)]
     Runtime(#[from] resnetc_runtime::error::Error),

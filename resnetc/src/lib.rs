@@ -28,18 +28,26 @@
 
 pub mod device;
 pub mod error;
+pub mod hub;
 pub mod logits;
 pub mod model;
+pub mod onnx;
 mod overrides;
+pub mod runner;
 pub mod spec;
+pub mod tensors;
 pub mod train;
+pub mod weights;
 
 pub use resnetc_compiler as compiler;
 pub use resnetc_runtime as runtime;
+pub use resnetc_weights;
 
 pub use device::{DeviceKind, DeviceOptions, EMULATES_GPUS};
 pub use error::{Error, Faults, Result};
 pub use logits::Logits;
 pub use model::{Model, Session};
+pub use runner::Runner;
 pub use spec::{Spec, SpecOptions};
 pub use train::{Trainer, TrainerBuilder};
+pub use weights::{Weights, WeightsOptions};

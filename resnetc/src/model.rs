@@ -9,7 +9,8 @@ use resnetc_compiler::plan::Plan;
 use resnetc_runtime::checkpoint::load_weights;
 use resnetc_runtime::device::{Device, ProgramId};
 use resnetc_runtime::error::Error as RuntimeError;
-use resnetc_runtime::exec::{Executor, RunArgs, load_params};
+use resnetc_runtime::exec::{Executor, RunArgs, load_params, load_tensors};
+use resnetc_runtime::weights::recipe::Tensors;
 use resnetc_runtime::weights::{ParamStore, file};
 
 use crate::device::DeviceOptions;
@@ -55,11 +56,23 @@ impl Model {
     /// # Errors
     /// Where the spec cannot be compiled, the weights are another network's, or the device fails.
     pub fn new(spec: &Spec, weights: &ParamStore, options: &DeviceOptions) -> Result<Self> {
-        let (spec, device) = (spec.clone(), options.open(Mode::Infer)?);
-        let model = Model { inner: Arc::new(Inner { spec, device, programs: Mutex::default() }) };
+        let model = Self::empty(spec, options)?;
         let (program, plan) = model.program(1)?;
         load_params(&*model.inner.device, program, &plan, weights)?;
         Ok(model)
+    }
+
+    /// The same from wherever the tensors are, which were checked to be this network's and no others.
+    pub(crate) fn from_tensors(spec: &Spec, source: &dyn Tensors, options: &DeviceOptions) -> Result<Self> {
+        let model = Self::empty(spec, options)?;
+        let (program, plan) = model.program(1)?;
+        load_tensors(&*model.inner.device, program, &plan, source)?;
+        Ok(model)
+    }
+
+    fn empty(spec: &Spec, options: &DeviceOptions) -> Result<Self> {
+        let (spec, device) = (spec.clone(), options.open(Mode::Infer)?);
+        Ok(Model { inner: Arc::new(Inner { spec, device, programs: Mutex::default() }) })
     }
 
     /// With the weights that the spec's distributions and seed give.

@@ -8,6 +8,7 @@ use resnetc_compiler::backend::Backend;
 use resnetc_compiler::diagnostic::Diagnostic;
 use resnetc_compiler::diagnostic::render::render;
 use resnetc_compiler::ir::graph::Mode;
+use resnetc_compiler::ir::op::Op;
 use resnetc_compiler::lint::{Subject, before_training};
 use resnetc_compiler::plan::Plan;
 use resnetc_compiler::report::{Compiled, Network, Summary, Target};
@@ -238,7 +239,20 @@ impl Spec {
     /// # Errors
     /// See [`Spec::compile`].
     pub fn initial_weights(&self, seed: u64) -> Result<ParamStore> {
-        Ok(init::initial(&*self.plan(Mode::Train, 1, self.any_backend())?, seed)?)
+        if self.resolved.head.layers.is_some() {
+            return Ok(init::initial(&*self.plan(Mode::Train, 1, self.any_backend())?, seed)?);
+        }
+        // Without a head there is no training: the same values, by the same names.
+        let graph = self.expand()?.graph;
+        let mut store = ParamStore::new();
+        for node in graph.ids().map(|id| graph.node(id)) {
+            if let Op::Param(param) = &node.op {
+                let count = param.shape.numel().unwrap_or(0);
+                let values = init::values(param.init, count, seed, &node.name);
+                store.insert(&node.name, param.shape.clone(), values);
+            }
+        }
+        Ok(store)
     }
 
     /// A backend for what does not depend on it.

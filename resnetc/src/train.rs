@@ -24,6 +24,7 @@ pub struct TrainerBuilder<'a> {
     device: DeviceOptions,
     out: PathBuf,
     start: Start,
+    first: Option<Arc<ParamStore>>,
     stop: Arc<AtomicBool>,
 }
 
@@ -49,6 +50,14 @@ impl TrainerBuilder<'_> {
         self
     }
 
+    /// Starts with these weights, not with those that the spec's distributions give. A training that goes on from a checkpoint has
+    /// its own.
+    #[must_use]
+    pub fn weights(mut self, weights: ParamStore) -> Self {
+        self.first = Some(Arc::new(weights));
+        self
+    }
+
     /// Goes on from a checkpoint.
     #[must_use]
     pub fn resume(self, checkpoint: impl Into<PathBuf>) -> Self {
@@ -68,14 +77,14 @@ impl TrainerBuilder<'_> {
     /// Where the spec cannot be trained, the data do not fit it, the checkpoint is of another training, the folder holds a
     /// training or is another's, or it cannot be written.
     pub fn build(self) -> Result<Trainer> {
-        let TrainerBuilder { spec, dataset, device, out, start, stop } = self;
+        let TrainerBuilder { spec, dataset, device, out, start, first, stop } = self;
         let config = &spec.resolved().train;
         let network = |mode, images| batches(spec, &device, mode, images, config.batch_size);
         let train = network(Mode::Train, dataset.train.len())?;
         let test = network(Mode::Infer, dataset.test.len())?;
         let network = digest(&spec.expand()?.graph.signature());
         let (threads, workers) = (device.threads(), device.workers());
-        let options = Options { out, start, network, threads, workers, stop };
+        let options = Options { out, start, network, first, threads, workers, stop };
         Ok(Trainer { inner: train::Trainer::new(config, dataset, train, test, options)? })
     }
 }
@@ -89,8 +98,8 @@ impl Trainer {
     /// A training of this network on this data set.
     pub fn builder(spec: &Spec, dataset: Dataset) -> TrainerBuilder<'_> {
         let out = PathBuf::from("out").join(format!("{}-{}", spec.name(), dataset.name));
-        let (device, stop) = (DeviceOptions::default(), Arc::default());
-        TrainerBuilder { spec, dataset, device, out, start: Start::New, stop }
+        let (device, first, stop) = (DeviceOptions::default(), None, Arc::default());
+        TrainerBuilder { spec, dataset, device, out, start: Start::New, first, stop }
     }
 
     /// Trains to the end, or until the stop flag is set; `observe` hears of every step and epoch.

@@ -8,13 +8,16 @@
 //! A [`Session`] runs the device's plans, in an arena and workspaces of its own. Many sessions share a device's weights;
 //! those that run inference do so at the same time.
 
+use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
 use resnetc_compiler::backend::Backend;
 use resnetc_compiler::plan::{BufferId, Plan};
 
-use crate::error::Result;
+use crate::data::batch::{Form, Pictures, Preparation};
+use crate::error::{Error, Result};
+use crate::roofline::Roofline;
 
 /// Index of a plan loaded into a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -58,6 +61,8 @@ impl Multiplier {
 pub struct Choice {
     /// Name of the algorithm.
     pub algorithm: &'static str,
+    /// Which one of many that have this name: an engine of cuDNN with its settings.
+    pub variant: Option<String>,
     /// What it multiplies with; nothing for the device's usual arithmetic.
     pub multiplier: Option<Multiplier>,
     /// Whether it was chosen because it was measured to be the fastest.
@@ -112,14 +117,49 @@ pub trait Device: Send + Sync {
     fn read_optimizer(&self, program: ProgramId, param: BufferId, tensor: u8, bytes: &mut [u8])
     -> Result<()>;
 
+    /// Sets parameters and running statistics of a program to those of another device's, where that can be done without the host; whether
+    /// it was. Nothing of either device is under way.
+    ///
+    /// # Errors
+    /// The device's.
+    fn take_over(&self, _program: ProgramId, _from: &dyn Device, _from_program: ProgramId) -> Result<bool> {
+        Ok(false)
+    }
+
+    /// Measures what it can do at most, for a plan's precision; takes about half a second. Nothing where that means nothing.
+    ///
+    /// # Errors
+    /// The device's, where it has no memory or threads for it.
+    fn roofline(&self, _plan: &Plan) -> Result<Option<Roofline>> {
+        Ok(None)
+    }
+
+    /// The device itself, for one of its kind to know it by.
+    fn as_any(&self) -> &dyn Any;
+
     /// How a step of a loaded plan is computed, where the device has several ways.
     fn choice(&self, _program: ProgramId, _step: usize) -> Option<Choice> {
         None
     }
 }
 
-/// Inputs of a run: buffers with their bytes, as [`Session::write`] takes them.
-pub type Inputs<'a> = [(BufferId, &'a [u8])];
+/// Inputs of a run.
+#[derive(Debug, Clone, Copy)]
+pub struct Inputs<'a> {
+    /// Buffers with their bytes, as [`Session::write`] takes them.
+    pub buffers: &'a [(BufferId, &'a [u8])],
+    /// What the session makes the plan's images of, where it said that it does ([`Session::prepare_images`]).
+    pub pictures: Option<&'a Pictures>,
+}
+
+/// How long [`Session::collect`] waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Until {
+    /// Until all submitted runs are done.
+    All,
+    /// Until another run can be submitted.
+    Room,
+}
 
 /// Arena and workspaces, and the runs in them, one after another.
 pub trait Session: Send {
@@ -149,10 +189,10 @@ pub trait Session: Send {
     /// Where the buffer has another size.
     fn write(&mut self, program: ProgramId, buffer: BufferId, bytes: &[u8]) -> Result<()>;
 
-    /// Reads a buffer whole, after all runs that were submitted.
+    /// Reads a buffer whole. All runs that were submitted have been collected.
     ///
     /// # Errors
-    /// As [`Session::write`].
+    /// As [`Session::write`]; where a run has not been collected.
     fn read(&self, program: ProgramId, buffer: BufferId, bytes: &mut [u8]) -> Result<()>;
 
     /// Runs all steps, to the end. The arena reuses memory within a run, that of the inputs too: images and labels are
@@ -163,18 +203,28 @@ pub trait Session: Send {
     /// Where the plan was not opened here, or the device fails.
     fn run(&mut self, program: ProgramId, times: Option<&mut [Duration]>) -> Result<()>;
 
-    /// Hands over the inputs of a run and the run itself, which may still be under way when this returns; the inputs' bytes
-    /// are the caller's again. The scalars in `keep` are kept for [`Session::collect`].
+    /// Asks whether the session makes images itself, of pictures, for all of these programs: what their batches have to bring from then
+    /// on. Sessions that do not, take floats. A set that is given and fits stays on the device.
+    ///
+    /// # Errors
+    /// The device's.
+    fn prepare_images(&mut self, _programs: &[ProgramId], _preparation: &Preparation<'_>) -> Result<Form> {
+        Ok(Form::Floats)
+    }
+
+    /// Hands over the inputs of a run and the run itself, which may still be under way, or wait for others to be started with it, when
+    /// this returns; the inputs' bytes are the caller's again. The buffers in `keep`, of `f32`, are kept for [`Session::collect`].
+    /// At most [`Session::depth`] runs may be submitted and not collected.
     ///
     /// # Errors
     /// Those of [`Session::run`]; of a run that is still under way, [`Session::collect`] tells.
     fn submit(&mut self, program: ProgramId, inputs: &Inputs<'_>, keep: &[BufferId]) -> Result<()>;
 
-    /// Waits for all submitted runs; appends what they kept, in the order in which they were submitted.
+    /// Waits for submitted runs, some or all of them; appends what they kept, in the order in which they were submitted.
     ///
     /// # Errors
     /// Where one of them failed.
-    fn collect(&mut self, kept: &mut Vec<f32>) -> Result<()>;
+    fn collect(&mut self, until: Until, kept: &mut Vec<f32>) -> Result<()>;
 
     /// Runs that it gains to submit before the first is collected: 1 where [`Session::submit`] runs to the end.
     fn depth(&self) -> usize {
@@ -182,26 +232,29 @@ pub trait Session: Send {
     }
 }
 
-/// What [`Session::submit`] comes to where a run has ended when it returns: writes the inputs, runs, and appends the numbers to
-/// keep.
+/// What [`Session::submit`] comes to where a run has ended when it returns: writes the inputs, runs, and appends what is to be kept.
 ///
 /// # Errors
-/// Those of [`Session::write`], [`Session::run`] and [`Session::read`].
+/// Those of [`Session::write`], [`Session::run`] and [`Session::read`]; where there are pictures, which it makes no images of.
 pub fn run_at_once(
     session: &mut dyn Session,
     program: ProgramId,
+    plan: &Plan,
     inputs: &Inputs<'_>,
     keep: &[BufferId],
     kept: &mut Vec<f32>,
 ) -> Result<()> {
-    for (buffer, bytes) in inputs {
+    if inputs.pictures.is_some() {
+        return Err(Error::Device(format!("{} makes no images", session.device().describe())));
+    }
+    for (buffer, bytes) in inputs.buffers {
         session.write(program, *buffer, bytes)?;
     }
     session.run(program, None)?;
     for &buffer in keep {
-        let mut bytes = [0; size_of::<f32>()];
-        session.read(program, buffer, &mut bytes)?;
-        kept.push(f32::from_ne_bytes(bytes));
+        let before = kept.len();
+        kept.resize(before + plan.buffer(buffer).bytes / size_of::<f32>(), 0.0);
+        session.read(program, buffer, bytemuck::cast_slice_mut(&mut kept[before..]))?;
     }
     Ok(())
 }

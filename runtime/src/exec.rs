@@ -9,11 +9,12 @@ use std::time::Duration;
 use resnetc_compiler::ir::types::{DType, Layout};
 use resnetc_compiler::plan::{Buffer, BufferId, Plan, Slot};
 
-use crate::device::{Choice, Device, ProgramId, Session};
+use crate::data::batch::{Batch, Form, Preparation};
+use crate::device::{Choice, Device, Inputs, ProgramId, Session, Until};
 use crate::error::{Error, Result};
 use crate::weights::layout;
 
-pub use params::load_params;
+pub use params::{load_params, load_tensors};
 
 /// What changes from run to run: the executor writes what the plan reads of it into memory.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -68,6 +69,13 @@ pub struct StepResult {
     pub loss: f32,
     /// How many of them were classified right.
     pub correct: f32,
+}
+
+impl StepResult {
+    /// Those of trainings' steps, from what [`Executor::collect`] gives.
+    pub fn all(kept: &[f32]) -> impl Iterator<Item = StepResult> + '_ {
+        kept.chunks_exact(2).map(|kept| StepResult { loss: kept[0], correct: kept[1] })
+    }
 }
 
 /// A session with the plans that it runs. All plans are of one network: they share parameters, statistics and the optimizer's
@@ -131,6 +139,11 @@ impl Executor {
         Arc::clone(&self.device)
     }
 
+    /// Width of the logits.
+    pub fn classes(&self) -> usize {
+        classes(self.plan(0))
+    }
+
     /// What the device is, for reports.
     pub fn describe(&self) -> String {
         self.device.describe()
@@ -170,32 +183,51 @@ impl Executor {
         self.session.run(*program, times)
     }
 
-    /// Hands a batch and the training step on it over; the step may still be under way when this returns. Images are
-    /// `[n][h][w][c]`.
-    ///
-    /// # Errors
-    /// Where images or labels do not fit the plan; the device's.
-    pub fn submit(&mut self, index: usize, images: &[f32], labels: &[u32], args: &RunArgs) -> Result<()> {
-        let (program, plan) = &self.programs[index];
-        let images = image_bytes(plan, images)?;
-        let (controls, labels) = (args.bytes(), (label_buffer(plan, labels)?, bytemuck::cast_slice(labels)));
-        let inputs: Vec<(BufferId, &[u8])> =
-            [(plan.input, &*images), labels].into_iter().chain(controls.inputs(plan)).collect();
-        let keep = [self.output_buffer(index, "loss")?.1.0, self.output_buffer(index, "correct")?.1.0];
-        self.session.submit(*program, &inputs, &keep)
-    }
-
-    /// Waits for all submitted steps: their results, in order.
+    /// Asks whether the device makes images of a source's pictures itself: what batches have to bring.
     ///
     /// # Errors
     /// The device's.
-    pub fn collect(&mut self) -> Result<impl Iterator<Item = StepResult>> {
-        self.kept.clear();
-        self.session.collect(&mut self.kept)?;
-        Ok(self.kept.chunks_exact(2).map(|kept| StepResult { loss: kept[0], correct: kept[1] }))
+    pub fn prepare_images(&mut self, preparation: &Preparation<'_>) -> Result<Form> {
+        let programs: Vec<ProgramId> = self.programs.iter().map(|(program, _)| *program).collect();
+        self.session.prepare_images(&programs, preparation)
     }
 
-    /// Steps that the device gains by having submitted before the first is collected.
+    /// Hands a batch and the run on it over, which may still be under way when this returns. What is kept for
+    /// [`Executor::collect`] is loss and hits of a training, the logits of an inference.
+    ///
+    /// # Errors
+    /// Where images or labels do not fit the plan; the device's.
+    pub fn submit(&mut self, index: usize, batch: &Batch, form: Form, args: &RunArgs) -> Result<()> {
+        let (program, plan) = &self.programs[index];
+        let (mut buffers, controls): (Vec<(BufferId, &[u8])>, _) = (Vec::new(), args.bytes());
+        let images;
+        if form == Form::Floats {
+            images = image_bytes(plan, &batch.images)?;
+            buffers.push((plan.input, &*images));
+        } else if batch.pictures.indices.len() != plan.batch {
+            return Err(wrong_count(plan, batch.pictures.indices.len()));
+        }
+        if plan.labels.is_some() {
+            buffers.push((label_buffer(plan, &batch.labels)?, bytemuck::cast_slice(&batch.labels)));
+        }
+        buffers.extend(controls.inputs(plan));
+        let pictures = (form != Form::Floats).then_some(&batch.pictures);
+        let keep = results(plan).iter().map(|name| Ok(self.output_buffer(index, name)?.1.0));
+        let keep = keep.collect::<Result<Vec<BufferId>>>()?;
+        self.session.submit(*program, &Inputs { buffers: &buffers, pictures }, &keep)
+    }
+
+    /// Waits for submitted runs: what they kept, one behind the other, in the order in which they were submitted.
+    ///
+    /// # Errors
+    /// The device's.
+    pub fn collect(&mut self, until: Until) -> Result<&[f32]> {
+        self.kept.clear();
+        self.session.collect(until, &mut self.kept)?;
+        Ok(&self.kept)
+    }
+
+    /// Runs that the device gains by having submitted before the first is collected.
     pub fn depth(&self) -> usize {
         self.session.depth()
     }
@@ -233,6 +265,15 @@ impl Executor {
         let (program, plan) = &self.programs[0];
         (*program, Arc::clone(plan))
     }
+}
+
+/// What is kept of a submitted run.
+fn results(plan: &Plan) -> &'static [&'static str] {
+    if plan.labels.is_some() { &["loss", "correct"] } else { &["logits"] }
+}
+
+fn wrong_count(plan: &Plan, images: usize) -> Error {
+    Error::Incompatible(format!("the plan of `{}` takes {} images, not {images}", plan.name, plan.batch))
 }
 
 /// Images `[n][h][w][c]` as the plan's input has them.

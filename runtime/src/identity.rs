@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::data::{Dataset, Source};
+use crate::device::Choice;
 use crate::error::Result;
 use crate::exec::Executor;
 use crate::hex::hex;
@@ -88,13 +89,12 @@ fn pictures(source: &dyn Source) -> Result<String> {
 /// `direct 12, winograd4 7 (3fa2c105)`: how often each algorithm was chosen, and a digest of which step has which.
 fn algorithms(exec: &Executor) -> String {
     let plan: &Plan = exec.plan(0);
-    let chosen =
-        plan.steps.iter().enumerate().filter_map(|(i, step)| Some((step, exec.choice(0, i)?.algorithm)));
+    let chosen = plan.steps.iter().enumerate().filter_map(|(i, step)| Some((step, exec.choice(0, i)?)));
     let mut counts = std::collections::BTreeMap::new();
     let mut all = String::new();
-    for (step, algorithm) in chosen {
+    for (step, Choice { algorithm, variant, .. }) in chosen {
         *counts.entry(algorithm).or_insert(0) += 1;
-        all += &format!("{} {algorithm}\n", step.name);
+        all += &format!("{} {algorithm}{}\n", step.name, variant.unwrap_or_default());
     }
     if counts.is_empty() {
         return String::new();

@@ -17,6 +17,7 @@ pub mod optim;
 mod placement;
 pub mod random;
 pub mod reference;
+pub mod roofline;
 pub mod settings;
 pub mod train;
 pub mod weights;

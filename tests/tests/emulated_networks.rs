@@ -9,7 +9,8 @@ use resnetc_compiler::plan::Plan;
 use resnetc_compiler::spec::ResolvedSpec;
 use resnetc_runtime::cuda::CudaDevice;
 use resnetc_runtime::cuda::emulated::Choices;
-use resnetc_runtime::device::Device;
+use resnetc_runtime::data::batch::{Batch, Form};
+use resnetc_runtime::device::{Device, Until};
 use resnetc_runtime::exec::{Executor, RunArgs, StepResult};
 use resnetc_runtime::init::initial;
 use resnetc_runtime::reference::ReferenceDevice;
@@ -90,9 +91,11 @@ fn train(device: Arc<dyn Device>, plan: &Arc<Plan>) -> (Vec<StepResult>, ParamSt
     for step in 0..STEPS {
         let images = images(plan, &mut rng);
         let labels: Vec<u32> = (0..BATCH).map(|_| rng.range(0, 9) as u32).collect();
-        executor.submit(0, &images, &labels, &RunArgs { lr: 0.002, seed: 5, step }).expect("it runs");
+        let batch = Batch { images, labels, ..Batch::default() };
+        let args = RunArgs { lr: 0.002, seed: 5, step };
+        executor.submit(0, &batch, Form::Floats, &args).expect("it runs");
     }
-    let results = executor.collect().expect("all have run").collect();
+    let results = StepResult::all(executor.collect(Until::All).expect("all have run")).collect();
     (results, executor.store_params().expect("a training's weights"))
 }
 
@@ -157,10 +160,10 @@ fn a_step_in_bf16_is_the_references() {
             let mut executor = Executor::new(device, Arc::clone(&plan)).expect("it loads");
             executor.load_params(&initial(&plan, 3).expect("initial weights")).expect("its own weights");
             let images = images(&plan, &mut Rng::new(4));
-            executor
-                .submit(0, &images, &[1, 2, 3, 4, 5, 6, 7, 8], &RunArgs { lr: 0.1, seed: 5, step: 0 })
-                .expect("it runs");
-            executor.collect().expect("it has run").next().expect("one step").loss
+            let batch = Batch { images, labels: (1..=8).collect(), ..Batch::default() };
+            let args = RunArgs { lr: 0.1, seed: 5, step: 0 };
+            executor.submit(0, &batch, Form::Floats, &args).expect("it runs");
+            executor.collect(Until::All).expect("it has run")[0]
         };
         let (found, expected) = (step(emulated(Choices::default())), step(reference()));
         assert!((found - expected).abs() <= 5e-3 * expected, "{}: {found}, not {expected}", spec.name.value);

@@ -4,7 +4,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use resnetc_runtime::cpu::CpuDevice;
-use resnetc_runtime::cpu::tune::roofline::Arithmetic;
+use resnetc_runtime::roofline::Arithmetic;
 
 /// Part of the highest speed measured so far from which on the machine counts as idle.
 const IDLE: f64 = 0.85;
@@ -78,7 +78,7 @@ impl Calm {
         let device = CpuDevice::new(Some(self.threads)).map_err(|fault| fault.to_string())?;
         let mut slowest = [f64::INFINITY; 2];
         for _ in 0..MEASUREMENTS {
-            let Arithmetic { gflops, bf16 } = device.arithmetic().map_err(|fault| fault.to_string())?;
+            let Arithmetic { gflops, bf16, .. } = device.arithmetic().map_err(|fault| fault.to_string())?;
             let found = [gflops, bf16.map_or(0.0, |ceiling| ceiling.gflops)];
             for i in 0..found.len() {
                 self.best[i] = self.best[i].max(found[i]);

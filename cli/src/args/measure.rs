@@ -4,6 +4,7 @@ use clap::Args;
 
 use super::device::{self, DeviceArg};
 use super::overrides::{Overrides, positive, threads, whole};
+use super::weights::WeightsArgs;
 
 /// What runs, and how much of it at a time.
 #[derive(Debug, Args)]
@@ -34,6 +35,9 @@ pub struct BenchArgs {
     /// What to run on: auto, cpu, reference, cuda or cuda:N.
     #[arg(long, value_name = "DEVICE", default_value = "cpu", long_help = device::HELP)]
     pub device: DeviceArg,
+    /// Weights to time it with; times do not depend on them, unless they are not finite.
+    #[command(flatten)]
+    pub weights: WeightsArgs,
     /// Timed runs, after the warm-up.
     #[arg(long, value_name = "N", value_parser = positive, allow_negative_numbers = true, default_value_t = 20)]
     pub runs: usize,

@@ -11,12 +11,9 @@ use super::overrides::positive;
 #[derive(Debug, Args)]
 pub struct PictureArgs {
     /// Classify pictures: files, folders with all that is below them, or `-` for one on standard input.
-    #[arg(long, value_name = "PATH", num_args = 1.., conflicts_with = "train", requires = "weights", help_heading = "What to do")]
+    #[arg(long, value_name = "PATH", num_args = 1.., conflicts_with_all = ["train", "input"], requires = "weights", help_heading = "What to do")]
     pub predict: Vec<PathBuf>,
 
-    /// Weights to classify with.
-    #[arg(long, value_name = "FILE", requires = "predict", help_heading = "Pictures")]
-    pub weights: Option<PathBuf>,
     /// Classes that are told of each picture, the likeliest first [default: 5].
     #[arg(long, value_name = "N", requires = "predict", value_parser = positive, allow_negative_numbers = true)]
     #[arg(help_heading = "Pictures")]

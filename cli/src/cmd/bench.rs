@@ -3,8 +3,6 @@
 use std::time::Duration;
 
 use resnetc::DeviceKind;
-use resnetc_compiler::ir::graph::Mode;
-use resnetc_runtime::cpu::tune::Tuning;
 
 use super::setup;
 use super::workload::Workload;
@@ -19,7 +17,8 @@ pub fn bench(args: &BenchArgs, environment: &Environment, output: &Output) -> Re
     let device = setup::device(args.device, args.workload.threads, environment, output)?;
     let workload = Workload::compile(&args.workload, device, output)?;
     let device = workload.options().open(workload.mode())?;
-    let mut executor = workload.executor(device, &workload.weights()?)?;
+    let mut executor =
+        workload.executor(device, &workload.weights_of(args.weights.options(None).as_ref(), output)?)?;
     let plan = &*workload.plan;
 
     for _ in 0..args.warmup {
@@ -27,8 +26,13 @@ pub fn bench(args: &BenchArgs, environment: &Environment, output: &Output) -> Re
     }
     let mut runs = Vec::with_capacity(args.runs);
     let mut steps = vec![Duration::ZERO; plan.steps.len()];
+    // A GPU waits for nobody within a run, unless it is asked for each step's time: that is another measurement.
+    let apart = matches!(workload.options().kind, DeviceKind::Cuda(_));
     for _ in 0..args.runs {
-        runs.push(workload.run(&mut executor, Some(&mut steps))?);
+        runs.push(workload.run(&mut executor, if apart { None } else { Some(&mut steps) })?);
+        if apart {
+            workload.run(&mut executor, Some(&mut steps))?;
+        }
     }
     if args.workload.train && !executor.scalar(0, "loss")?.is_finite() {
         return Err(Failure::Failed(
@@ -41,10 +45,7 @@ pub fn bench(args: &BenchArgs, environment: &Environment, output: &Output) -> Re
     let choices = (0..plan.steps.len()).map(|step| executor.choice(0, step)).collect();
     // Measuring the ceilings takes memory that is none of the network's.
     let peak_bytes = peak_resident();
-    let roofline = match workload.options().kind {
-        DeviceKind::Cpu => Some(workload.options().open_cpu(Mode::Train, Tuning::default())?.roofline()?),
-        DeviceKind::Reference | DeviceKind::Cuda(_) => None,
-    };
+    let roofline = executor.device().roofline(plan)?;
     let device = executor.describe();
     let measured = Measured { plan, device, roofline, runs, steps, choices, peak_bytes };
     output.result(&match args.json {

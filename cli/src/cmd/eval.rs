@@ -1,15 +1,14 @@
-//! `resnetc run SPEC --eval DATASET --checkpoint FILE`: how many test images a network gets right.
+//! `resnetc run SPEC --eval DATASET --weights FILE`: how many test images a network gets right.
 
-use std::path::Path;
 use std::time::Instant;
 
-use resnetc::model;
+use resnetc::WeightsOptions;
 use resnetc::train::evaluator;
 use resnetc_runtime::metrics::Sums;
 use serde::Serialize;
 
 use super::setup::Setup;
-use super::{data, spec};
+use super::{data, spec, weights};
 use crate::args::RunArgs;
 use crate::failure::{Failure, Result};
 use crate::output::Output;
@@ -24,7 +23,7 @@ const BATCH: usize = 100;
 pub fn eval(
     name: &str,
     dataset: &str,
-    checkpoint: &Path,
+    file: &WeightsOptions,
     args: &RunArgs,
     setup: &Setup,
     output: &Output,
@@ -35,7 +34,7 @@ pub fn eval(
     options.set.insert(0, format!("train.dataset={dataset}"));
     let spec = spec::load(name, &options, output)?;
     spec.check()?;
-    let weights = model::weights(&spec, checkpoint)?;
+    let weights = weights::store(&spec, file, output)?;
     let test = data::load(dataset, &setup.places, output)?.test;
 
     let total = test.len();
@@ -55,7 +54,7 @@ pub fn eval(
         false => Err(Failure::Failed(format!(
             "the loss is {}: weights of {} that are not finite, or too large, leave logits that say nothing",
             report.loss,
-            checkpoint.display()
+            file.file.display()
         ))),
     }
 }

@@ -1,10 +1,11 @@
-//! `resnetc run SPEC` without data: a random image through the freshly initialised network.
+//! `resnetc run SPEC` without data: a random image through the freshly initialised network, or through one
+//! whose weights are given.
 
 use std::fmt::Write;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use resnetc::{DeviceOptions, Logits};
+use resnetc::{DeviceOptions, Logits, WeightsOptions};
 use resnetc_compiler::ir::graph::Mode;
 use resnetc_compiler::ir::op::Init;
 use resnetc_compiler::plan::Plan;
@@ -13,7 +14,7 @@ use resnetc_runtime::exec::Executor;
 use resnetc_runtime::exec::RunArgs as StepArgs;
 use resnetc_runtime::init;
 
-use super::spec;
+use super::{spec, weights};
 use crate::args::RunArgs;
 use crate::failure::{Failure, Result};
 use crate::output::Output;
@@ -27,14 +28,23 @@ const TIME: Duration = Duration::from_secs(1);
 const LARGEST: usize = 5;
 
 /// Runs the command.
-pub fn predict(name: &str, args: &RunArgs, device: &DeviceOptions, output: &Output) -> Result {
+pub fn predict(
+    name: &str,
+    weights: Option<&WeightsOptions>,
+    args: &RunArgs,
+    device: &DeviceOptions,
+    output: &Output,
+) -> Result {
     let spec = spec::load(name, &spec::options(&args.overrides), output)?;
     let compiled = spec.compile(&Target {
         backend: device.backend(),
         ..Target::new(Mode::Infer, args.batch.unwrap_or(1))
     })?;
     let seed = args.seed.unwrap_or(spec.resolved().train.seed);
-    let weights = spec.initial_weights(seed)?;
+    let weights = match weights {
+        Some(options) => weights::store(&spec, options, output)?,
+        None => spec.initial_weights(seed)?,
+    };
     let plan = Arc::new(compiled.plan);
     let mut executor = device.executor(Arc::clone(&plan), &weights)?;
     let input = &plan.buffer(plan.input).shape;

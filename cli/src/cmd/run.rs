@@ -1,7 +1,9 @@
 //! `resnetc run`: which of its works is wanted.
 
+use resnetc::WeightsOptions;
+
 use super::setup::Setup;
-use super::{eval, pictures, predict, train};
+use super::{eval, pictures, predict, tensors, train};
 use crate::args::RunArgs;
 use crate::environment::Environment;
 use crate::failure::{Failure, Result};
@@ -16,11 +18,16 @@ pub fn run(args: &RunArgs, environment: &Environment, output: &Output) -> Result
     let Some(spec) = args.spec.as_deref() else {
         return Err(Failure::Usage("a SPEC is needed, or --train".into()));
     };
-    if !args.pictures.predict.is_empty() {
-        return pictures::predict(spec, args, &setup, output);
+    let checkpoint = args.checkpoint.as_ref().map(WeightsOptions::file);
+    let weights = args.weights.options(args.seed).or(checkpoint);
+    if let (false, Some(weights)) = (args.pictures.predict.is_empty(), &weights) {
+        return pictures::predict(spec, weights, args, &setup, output);
     }
-    match (&args.eval, &args.checkpoint) {
-        (Some(dataset), Some(checkpoint)) => eval::eval(spec, dataset, checkpoint, args, &setup, output),
-        _ => predict::predict(spec, args, &setup.device, output),
+    if let (Some(input), Some(target)) = (&args.tensors.input, &args.tensors.output) {
+        return tensors::run(spec, input, target, weights.as_ref(), args, &setup.device, output);
+    }
+    match (&args.eval, weights) {
+        (Some(dataset), Some(weights)) => eval::eval(spec, dataset, &weights, args, &setup, output),
+        (_, weights) => predict::predict(spec, weights.as_ref(), args, &setup.device, output),
     }
 }

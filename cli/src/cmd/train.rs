@@ -14,7 +14,7 @@ use resnetc_runtime::settings::Change;
 use resnetc_runtime::train::{BEST, Event, LAST, LOG, Outcome, StepEvent, check_folder};
 
 use super::setup::Setup;
-use super::{data, spec};
+use super::{data, spec, weights};
 use crate::args::RunArgs;
 use crate::failure::{Failure, Result};
 use crate::output::Output;
@@ -53,8 +53,15 @@ pub fn train(
         output.warn(&warnings);
     }
 
+    // Before the folder is taken: a file that does not fit leaves all as it was. A training that goes on has its own weights.
+    let first = args.weights.options(args.seed).filter(|_| !args.resume);
+    let first = first.map(|options| weights::store(&spec, &options, output)).transpose()?;
     let signals = Signals::catch(STOPPING)?;
     let trainer = Trainer::builder(&spec, images).out(&out).start(start).stop(Arc::clone(&signals.stop));
+    let trainer = match first {
+        Some(first) => trainer.weights(first),
+        None => trainer,
+    };
     let heading = heading(&spec, &summary, dataset, &out, setup.device.threads());
     let epochs = spec.resolved().train.epochs;
     let mut watcher = Watcher { heading, out, signals, epochs, output, steps: 0, bar: None, mute: false };

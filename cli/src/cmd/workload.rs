@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use resnetc::{DeviceOptions, Spec};
+use resnetc::{DeviceOptions, Spec, WeightsOptions};
 use resnetc_compiler::ir::graph::Mode;
 use resnetc_compiler::ir::op::Init;
 use resnetc_compiler::plan::Plan;
@@ -13,7 +13,7 @@ use resnetc_runtime::exec::RunArgs as StepArgs;
 use resnetc_runtime::init;
 use resnetc_runtime::weights::ParamStore;
 
-use super::spec;
+use super::{spec, weights};
 use crate::args::WorkloadArgs;
 use crate::failure::Result;
 use crate::output::Output;
@@ -64,6 +64,11 @@ impl Workload {
     /// First weights. Not kept here: those who measure memory want none of theirs in it.
     pub fn weights(&self) -> Result<ParamStore> {
         Ok(self.spec.initial_weights(self.spec.resolved().train.seed)?)
+    }
+
+    /// The weights of a file, or first ones where none is named.
+    pub fn weights_of(&self, file: Option<&WeightsOptions>, output: &Output) -> Result<ParamStore> {
+        file.map_or_else(|| self.weights(), |options| weights::store(&self.spec, options, output))
     }
 
     /// Loads the plan and weights into a device.

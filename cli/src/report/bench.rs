@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use resnetc_compiler::ir::graph::Mode;
 use resnetc_compiler::plan::Plan;
-use resnetc_runtime::cpu::tune::roofline::{Arithmetic, Ceiling, Roofline};
+
 use resnetc_runtime::device::{Choice, Estimate};
+use resnetc_runtime::roofline::{Arithmetic, Ceiling, Roofline};
 use serde_json::{Value, json};
 
 use super::table::{Align, Table};
@@ -18,7 +19,7 @@ pub struct Measured<'a> {
     pub plan: &'a Plan,
     /// On what.
     pub device: String,
-    /// Its ceilings, of the CPU.
+    /// Its ceilings.
     pub roofline: Option<Roofline>,
     /// Each timed run.
     pub runs: Vec<Duration>,
@@ -68,6 +69,7 @@ impl Measured<'_> {
     fn kernel(&self, index: usize) -> String {
         let name = self.plan.steps[index].kernel.name();
         match &self.choices[index] {
+            Some(Choice { variant: Some(variant), .. }) => format!("{name}, {variant}"),
             Some(choice) => format!("{name}, {}", choice.algorithm),
             None => name.to_owned(),
         }
@@ -89,6 +91,7 @@ impl Measured<'_> {
                 json!({
                     "name": step.name, "kernel": step.kernel.name(), "shape": step.kernel.geometry(),
                     "algorithm": choice.as_ref().map(|choice| choice.algorithm),
+                    "variant": choice.as_ref().and_then(|choice| choice.variant.as_deref()),
                     "measured": choice.as_ref().map(|choice| choice.measured),
                     "estimates": choice.as_ref().map(|choice| choice.estimates.iter().map(estimate).collect::<Vec<_>>()),
                     "ms": ms(time), "gflop_s": rates.gflops, "gb_s": rates.gb_s, "share": rates.share,
@@ -151,11 +154,11 @@ pub fn text(measured: &Measured<'_>, warmup: usize, explain: bool, width: Option
 }
 
 fn ceilings(roofline: &Roofline) -> String {
-    let Roofline { arithmetic: Arithmetic { gflops, bf16 }, gb_s } = roofline;
+    let Roofline { arithmetic: Arithmetic { gflops, how, bf16 }, gb_s } = roofline;
     let narrow = bf16.map_or(String::new(), |Ceiling { instructions, gflops }| {
         format!(", {gflops:.0} in bf16 by {instructions}")
     });
-    format!("ceilings   {gflops:.0} GFLOP/s in registers{narrow}, {gb_s:.1} GB/s to memory\n")
+    format!("ceilings   {gflops:.0} GFLOP/s {how}{narrow}, {gb_s:.1} GB/s to memory\n")
 }
 
 fn steps(measured: &Measured<'_>) -> Table {

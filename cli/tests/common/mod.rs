@@ -15,11 +15,13 @@ pub fn resnetc(args: &[&str]) -> Command {
 }
 
 /// Runs to the end.
+#[allow(dead_code, reason = "not every suite needs it")]
 pub fn run(args: &[&str]) -> Output {
     resnetc(args).output().expect("the binary starts")
 }
 
 /// Standard output of a run that succeeded.
+#[allow(dead_code, reason = "not every suite needs it")]
 pub fn stdout(args: &[&str]) -> String {
     let output = run(args);
     assert!(output.status.success(), "{args:?}: {}", stderr(&output));

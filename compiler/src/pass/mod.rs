@@ -89,6 +89,17 @@ pub fn back(mode: Mode) -> Vec<Pass> {
     }
 }
 
+/// The passes behind [`front`] towards a network that other programs read: those of [`back`] that leave standard operators.
+pub fn portable(fold: bool) -> Vec<Pass> {
+    use Stage::{Expanded, Fused};
+    let mut passes = vec![Pass::new(PassId::RemoveDrop, Expanded, remove_drop::run)];
+    if fold {
+        passes.push(Pass::new(PassId::FoldBn, Fused, fold_bn::run));
+        passes.push(Pass::new(PassId::DeadCode, Fused, dead_code::run));
+    }
+    passes
+}
+
 impl Pass {
     const fn new(
         id: PassId,

@@ -18,6 +18,7 @@ use super::tune::{Tuning, roofline};
 use crate::device::{Choice, ProgramId};
 use crate::error::{Error, Result};
 use crate::placement::{self, is_transient, persistent, writes_persistent};
+use crate::roofline::{Arithmetic, Roofline};
 
 /// From when on [`CpuDevice::describe`] says that AMX is slow.
 const REPORTED_AMX_SLOWNESS: f64 = 1.5;
@@ -124,7 +125,7 @@ impl CpuDevice {
     ///
     /// # Errors
     /// Where there are no threads or memory for it.
-    pub fn roofline(&self) -> Result<roofline::Roofline> {
+    pub(super) fn ceilings(&self) -> Result<Roofline> {
         roofline::measure(&ThreadPool::new(self.threads)?, self.isa)
     }
 
@@ -132,7 +133,7 @@ impl CpuDevice {
     ///
     /// # Errors
     /// Where there are no threads for it.
-    pub fn arithmetic(&self) -> Result<roofline::Arithmetic> {
+    pub fn arithmetic(&self) -> Result<Arithmetic> {
         Ok(roofline::arithmetic(&ThreadPool::new(self.threads)?, self.isa))
     }
 

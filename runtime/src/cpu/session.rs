@@ -1,5 +1,6 @@
 //! The CPU's sessions, and both behind the traits that the executor knows.
 
+use std::any::Any;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,9 +13,10 @@ use super::memory::Memory;
 use super::step::dispatch::{Bases, Operands};
 use super::step::prepare;
 use super::threads::ThreadPool;
-use crate::device::{Choice, Device, Inputs, ProgramId, Session, run_at_once};
+use crate::device::{Choice, Device, Inputs, ProgramId, Session, Until, run_at_once};
 use crate::error::{Error, Result};
 use crate::placement::is_transient;
+use crate::roofline::Roofline;
 
 /// Arena, workspace and threads of its own, over a device's weights.
 pub struct CpuSession {
@@ -142,13 +144,14 @@ impl Session for CpuSession {
     }
 
     fn submit(&mut self, program: ProgramId, inputs: &Inputs<'_>, keep: &[BufferId]) -> Result<()> {
+        let plan = Arc::clone(&self.device.read_lock()?.program(program)?.plan);
         let mut kept = std::mem::take(&mut self.kept);
-        let done = run_at_once(self, program, inputs, keep, &mut kept);
+        let done = run_at_once(self, program, &plan, inputs, keep, &mut kept);
         self.kept = kept;
         done
     }
 
-    fn collect(&mut self, kept: &mut Vec<f32>) -> Result<()> {
+    fn collect(&mut self, _until: Until, kept: &mut Vec<f32>) -> Result<()> {
         kept.append(&mut self.kept);
         Ok(())
     }
@@ -165,6 +168,14 @@ impl Device for CpuDevice {
 
     fn backend(&self) -> Backend {
         CpuDevice::BACKEND
+    }
+
+    fn roofline(&self, _plan: &Plan) -> Result<Option<Roofline>> {
+        self.ceilings().map(Some)
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
     }
 
     fn load(&self, plan: Arc<Plan>) -> Result<ProgramId> {

@@ -5,12 +5,13 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use resnetc_compiler::backend::Backend;
 use resnetc_compiler::ir::types::DType;
-use resnetc_compiler::plan::{Plan, Region};
+use resnetc_compiler::plan::{BufferId, Plan, Region};
 
 use super::driver::{Driver, Fill, Memory};
 use super::launch::{Call, Place};
 use super::lower::{lower, narrowing};
 use super::room::Wanted;
+use super::take_over::{self, Tensors};
 use crate::device::ProgramId;
 use crate::error::{Error, Result};
 use crate::placement;
@@ -44,6 +45,7 @@ pub(super) struct Shared {
 pub struct CudaDevice {
     driver: Arc<dyn Driver>,
     shared: Mutex<Shared>,
+    runs_of_a_launch: Option<usize>,
 }
 
 impl CudaDevice {
@@ -54,7 +56,17 @@ impl CudaDevice {
     pub fn new(driver: Arc<dyn Driver>) -> Self {
         let (regions, programs) = (BTreeMap::new(), Vec::new());
         let shared = Shared { regions, narrow: None, programs, written: 1, narrowed: 0 };
-        CudaDevice { driver, shared: Mutex::new(shared) }
+        CudaDevice { driver, shared: Mutex::new(shared), runs_of_a_launch: None }
+    }
+
+    /// With so many submitted runs for each launch, 1 to 8, where otherwise their time decides: short runs are handed over together.
+    pub fn with_runs_of_a_launch(mut self, runs: usize) -> Self {
+        self.runs_of_a_launch = Some(runs);
+        self
+    }
+
+    pub(super) fn runs_of_a_launch(&self) -> Option<usize> {
+        self.runs_of_a_launch
     }
 
     pub(super) fn driver(&self) -> &Arc<dyn Driver> {
@@ -81,6 +93,31 @@ impl CudaDevice {
         Ok(ProgramId(shared.programs.len() - 1))
     }
 
+    /// See [`Device::take_over`](crate::device::Device::take_over).
+    pub(super) fn take_over_from(
+        &self,
+        program: ProgramId,
+        from: &CudaDevice,
+        from_program: ProgramId,
+    ) -> Result<bool> {
+        if std::ptr::eq(self, from) || self.driver.ordinal() != from.driver.ordinal() {
+            return Ok(false);
+        }
+        let (mut shared, others) = (self.lock()?, from.lock()?);
+        let (plan, other) = (&shared.program(program)?.plan, &others.program(from_program)?.plan);
+        let calls = {
+            let (to, from) = (|id| shared.at(plan, id), |id| others.at(other, id));
+            take_over::calls(&Tensors::new(plan, &to), &Tensors::new(other, &from))?
+        };
+        let Some(calls) = calls else { return Ok(false) };
+        // Two streams: each is done with what it reads before the other one writes it.
+        from.driver.wait()?;
+        self.driver.play(&calls)?;
+        self.driver.wait()?;
+        shared.written += 1;
+        Ok(true)
+    }
+
     pub(super) fn set(&self, shared: &mut Shared, place: (Region, usize), bytes: &[u8]) -> Result<()> {
         let address = shared.address(place, bytes.len())?;
         shared.written += u64::from(place.0 == Region::Params);
@@ -93,6 +130,12 @@ impl CudaDevice {
 }
 
 impl Shared {
+    /// Where a persistent buffer of a plan lies.
+    fn at(&self, plan: &Plan, id: BufferId) -> Result<u64> {
+        let bytes = plan.buffer(id).bytes;
+        self.address(placement::place(plan, id, bytes)?, bytes)
+    }
+
     pub fn program(&self, program: ProgramId) -> Result<&Program> {
         let found = self.programs.get(program.0);
         found.ok_or_else(|| Error::Device("cuda: no such program on this device".to_owned()))

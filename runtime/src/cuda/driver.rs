@@ -34,6 +34,15 @@ pub trait Recording: Send {
     fn replay(&self) -> Result<()>;
 }
 
+/// Bytes on their way from the driver's memory.
+pub trait Fetch: Send {
+    /// Waits until they are there; whatever was handed over before them is done then.
+    ///
+    /// # Errors
+    /// Where something of that has failed.
+    fn take(self: Box<Self>, bytes: &mut [u8]) -> Result<()>;
+}
+
 /// What a plan is lowered for: who knows the kernels, and makes convolutions ready. It need not be able to run them.
 pub trait Preparer {
     /// Whether a launch fits its kernel: name and kinds of arguments.
@@ -54,6 +63,15 @@ pub trait Driver: Preparer + Send + Sync {
     /// What it is, for reports: `cuda:0 (NVIDIA H100 80GB HBM3, cuDNN 9.13)`.
     fn describe(&self) -> String;
 
+    /// Which GPU it is: calls of drivers with the same number may name each other's memory.
+    fn ordinal(&self) -> usize;
+
+    /// How it computes a prepared convolution: its algorithm, and which one of those.
+    fn engine(&self, id: usize) -> (&'static str, String);
+
+    /// Rows and columns of matrices that are large to it: a product of two keeps all of it busy.
+    fn large(&self) -> usize;
+
     /// Memory.
     ///
     /// # Errors
@@ -72,17 +90,24 @@ pub trait Driver: Preparer + Send + Sync {
     /// Where the device has failed.
     fn upload(&self, address: u64, bytes: &[u8]) -> Result<()>;
 
+    /// Writes bytes beside the calls that are under way, none of which reads or writes them; what is handed over later finds them
+    /// written. They are the caller's again on return.
+    ///
+    /// # Errors
+    /// Where the device has failed.
+    fn feed(&self, address: u64, bytes: &[u8]) -> Result<()>;
+
+    /// Starts to read bytes, in order with calls, and does not wait for them.
+    ///
+    /// # Errors
+    /// Where the device has failed.
+    fn fetch(&self, address: u64, bytes: usize) -> Result<Box<dyn Fetch>>;
+
     /// Reads bytes, after all calls.
     ///
     /// # Errors
     /// Where the device has failed, in one of the calls before too.
     fn download(&self, address: u64, bytes: &mut [u8]) -> Result<()>;
-
-    /// Copies bytes from one place of its memory to another, in order with calls.
-    ///
-    /// # Errors
-    /// Where the device has failed.
-    fn copy(&self, from: u64, to: u64, bytes: usize) -> Result<()>;
 
     /// Carries out calls.
     ///

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! Plan  -> calls of kernels and convolutions over places    lower/
-//!       -> calls over addresses, recorded once               session.rs
+//!       -> calls over addresses, recorded once               session.rs, rounds.rs: inputs before, results behind by feed.rs
 //!       -> a driver                                          driver.rs
 //! ```
 //!
@@ -16,8 +16,12 @@
 #[cfg(all(feature = "cuda", not(target_os = "linux")))]
 compile_error!("the feature `cuda` finds CUDA's libraries as Linux does: build without it elsewhere");
 
+#[cfg(any(feature = "cudnn", feature = "cuda-emulated"))]
+mod as_device;
 #[cfg(feature = "cuda")]
 pub mod card;
+#[cfg(any(feature = "cudnn", feature = "cuda-emulated"))]
+mod ceilings;
 pub mod cubins;
 #[cfg(feature = "cudnn")]
 pub mod cudnn;
@@ -27,6 +31,8 @@ pub mod device;
 pub mod driver;
 #[cfg(feature = "cuda-emulated")]
 pub mod emulated;
+#[cfg(any(feature = "cudnn", feature = "cuda-emulated"))]
+mod feed;
 pub mod found;
 #[cfg(feature = "cuda")]
 mod gpus;
@@ -38,9 +44,13 @@ pub mod loader;
 mod lower;
 #[cfg(any(feature = "cudnn", feature = "cuda-emulated"))]
 mod room;
+#[cfg(any(feature = "cudnn", feature = "cuda-emulated"))]
+mod rounds;
 pub mod search;
 #[cfg(any(feature = "cudnn", feature = "cuda-emulated"))]
 mod session;
+#[cfg(any(feature = "cudnn", feature = "cuda-emulated"))]
+mod take_over;
 
 #[cfg(any(feature = "cudnn", feature = "cuda-emulated"))]
 pub use device::CudaDevice;

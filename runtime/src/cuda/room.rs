@@ -2,6 +2,7 @@
 
 use resnetc_compiler::plan::{Plan, Region};
 
+use super::rounds::LANES;
 use crate::error::{Error, Result};
 
 /// What a plan takes.
@@ -9,7 +10,7 @@ use crate::error::{Error, Result};
 pub(super) struct Wanted {
     /// Parameters in all their forms, gradients, the optimizer's state, statistics; nothing where a plan before it has brought them.
     pub persistent: usize,
-    /// Maps of a batch, and what steps need for themselves.
+    /// Maps of a batch, what steps need for themselves, and batches that wait.
     pub batch: usize,
 }
 
@@ -21,7 +22,9 @@ impl Wanted {
         let own: usize = regions.map(|region| plan.region_bytes(region)).sum();
         let copy = if narrow { plan.region_bytes(Region::Params) / 2 } else { 0 };
         let persistent = if first { own + copy } else { 0 };
-        Wanted { persistent, batch: plan.region_bytes(Region::Arena) + scratch }
+        // Batches on their way are bytes of pictures.
+        let inputs = LANES * plan.buffer(plan.input).shape.numel().unwrap_or(0);
+        Wanted { persistent, batch: plan.region_bytes(Region::Arena) + scratch + inputs }
     }
 
     /// Refuses what does not fit into so many free bytes.

@@ -1,21 +1,20 @@
-//! Sessions: the memory of a run, and its calls, recorded the first time and replayed from then on. With the device, both behind
-//! the traits that the executor knows.
+//! Sessions: the memory of a run, and its calls, recorded the first time and replayed from then on; behind the trait that the executor
+//! knows.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use resnetc_compiler::backend::Backend;
-use resnetc_compiler::plan::{BufferId, Plan, Region};
+use resnetc_compiler::plan::{BufferId, Region};
 
 use super::device::{CudaDevice, Program, Shared};
 use super::driver::{Driver, Fill, Memory, Recording};
+use super::feed::{ImageMaker, Slot, copies};
 use super::launch::{Base, Call, Place};
-use crate::device::{Device, Inputs, ProgramId, Session};
+use super::rounds::{Recorder, Rounds, Shape};
+use crate::data::batch::{Form, Preparation};
+use crate::device::{Device, Inputs, ProgramId, Session, Until};
 use crate::error::{Error, Result};
 use crate::placement;
-
-/// Steps that may be under way: a driver that works on its own is given the next one before the last is done.
-const DEPTH: usize = 8;
 
 /// Arena, control and scratch memory over a device's weights.
 pub struct CudaSession {
@@ -25,27 +24,16 @@ pub struct CudaSession {
     scratch: Option<Memory>,
     /// Of each program that has run in this memory.
     recordings: Vec<Option<Box<dyn Recording>>>,
-    /// Numbers that submitted runs keep, one behind the other.
-    kept: Option<Memory>,
-    /// How many there are.
-    keeps: usize,
-    /// Those that had to be fetched before they were collected.
-    fetched: Vec<f32>,
+    /// What makes images of pictures, and the programs that it makes them for.
+    images: Option<(ImageMaker, Vec<ProgramId>)>,
+    rounds: Rounds,
 }
 
 impl CudaSession {
     pub(super) fn new(device: Arc<CudaDevice>) -> Self {
-        let (recordings, fetched) = (Vec::new(), Vec::new());
-        CudaSession {
-            device,
-            arena: None,
-            control: None,
-            scratch: None,
-            recordings,
-            kept: None,
-            keeps: 0,
-            fetched,
-        }
+        let rounds = Rounds::new(device.runs_of_a_launch());
+        let (arena, control, scratch) = (None, None, None);
+        CudaSession { device, arena, control, scratch, recordings: Vec::new(), images: None, rounds }
     }
 
     fn own(&self, region: Region) -> Option<&Memory> {
@@ -107,6 +95,13 @@ impl CudaSession {
         Ok(())
     }
 
+    /// The calls of a run, from what it makes of parameters to its last step.
+    fn calls(&self, shared: &Shared, program: &Program) -> Vec<Call<u64>> {
+        let first = program.narrowing.iter().filter(|_| program.writes_persistent);
+        let calls: Vec<Call<Place>> = first.chain(program.steps.iter().flatten()).cloned().collect();
+        self.resolve(shared, &calls)
+    }
+
     /// Hands a run over.
     fn replay(&mut self, id: ProgramId) -> Result<()> {
         let device = Arc::clone(&self.device);
@@ -117,10 +112,8 @@ impl CudaSession {
             self.recordings.resize_with(id.0 + 1, || None);
         }
         if self.recordings[id.0].is_none() {
-            let program = shared.program(id)?;
-            let first = program.narrowing.iter().filter(|_| program.writes_persistent);
-            let calls: Vec<Call<Place>> = first.chain(program.steps.iter().flatten()).cloned().collect();
-            self.recordings[id.0] = Some(device.driver().record(&self.resolve(&shared, &calls))?);
+            let calls = self.calls(&shared, shared.program(id)?);
+            self.recordings[id.0] = Some(device.driver().record(&calls)?);
         }
         if let Some(recording) = &self.recordings[id.0] {
             recording.replay()?;
@@ -146,39 +139,95 @@ impl CudaSession {
         Ok(())
     }
 
-    /// Copies numbers of the last run to where the next ones do not overwrite them.
-    fn keep(&mut self, program: ProgramId, keep: &[BufferId]) -> Result<()> {
-        const SIZE: usize = size_of::<f32>();
-        let room = (DEPTH * keep.len().max(1)) * SIZE;
-        if self.kept.as_ref().is_none_or(|kept| (self.keeps + keep.len()) * SIZE > kept.bytes) {
-            self.fetch()?;
-            if self.kept.as_ref().is_none_or(|kept| kept.bytes < room) {
-                self.kept = Some(self.device.driver().allocate(room, Fill::Anything)?);
-            }
-        }
-        let shared = self.device.lock()?;
-        for &buffer in keep {
-            let place = placement::place(&shared.program(program)?.plan, buffer, SIZE)?;
-            let from = self.address(&shared, place, SIZE)?;
-            let to = self.kept.as_ref().map_or(0, |kept| kept.address) + (self.keeps * SIZE) as u64;
-            self.device.driver().copy(from, to, SIZE)?;
-            self.keeps += 1;
-        }
-        Ok(())
+    /// Does something with the submitted runs, whose recorder is this session.
+    fn with_rounds(&mut self, act: impl FnOnce(&mut Rounds, &dyn Recorder) -> Result<()>) -> Result<()> {
+        let mut rounds = std::mem::replace(&mut self.rounds, Rounds::new(None));
+        let done = act(&mut rounds, self);
+        self.rounds = rounds;
+        done
     }
 
-    /// Reads what is kept.
-    fn fetch(&mut self) -> Result<()> {
-        if let Some(kept) = self.kept.as_ref().filter(|_| self.keeps > 0) {
-            let mut bytes = vec![0; self.keeps * size_of::<f32>()];
-            self.device.driver().download(kept.address, &mut bytes)?;
-            let values =
-                bytes.chunks_exact(size_of::<f32>()).map(|b| f32::from_ne_bytes([b[0], b[1], b[2], b[3]]));
-            self.fetched.extend(values);
-            self.keeps = 0;
+    /// Refuses to look at memory that submitted runs may still write.
+    fn check_idle(&self) -> Result<()> {
+        match self.rounds.is_idle() {
+            true => Ok(()),
+            false => Err(Error::Device("cuda: runs have not been collected".to_owned())),
         }
+    }
+
+    /// Refuses launches that do not fit their kernels, as those of plans are when they are lowered.
+    fn check<'c>(&self, mut calls: impl Iterator<Item = &'c Call<u64>>) -> Result<()> {
+        calls.try_for_each(|call| match call {
+            Call::Launch(launch) => self.device.driver().check(&launch.function, &launch.signature()),
+            Call::Convolve(_) => Ok(()),
+        })
+    }
+
+    /// What a run and its inputs are to a recording.
+    fn shape(&self, shared: &Shared, id: ProgramId, inputs: &Inputs<'_>, keep: &[BufferId]) -> Result<Shape> {
+        let plan = &shared.program(id)?.plan;
+        for (buffer, bytes) in inputs.buffers {
+            let place = placement::place(plan, *buffer, bytes.len())?;
+            if !placement::is_transient(place.0) || bytes.len() % size_of::<u32>() != 0 {
+                let name = &plan.buffer(*buffer).name;
+                return Err(Error::Device(format!("cuda: `{name}` is no input of a run")));
+            }
+        }
+        if let Some(pictures) = inputs.pictures {
+            let maker = self.images.as_ref().filter(|(_, programs)| programs.contains(&id));
+            let (maker, _) =
+                maker.ok_or_else(|| Error::Device("cuda: pictures were not announced".to_owned()))?;
+            maker.check(pictures, plan.batch)?;
+        }
+        let keep = keep.iter().map(|&id| (id, plan.buffer(id).bytes)).collect();
+        Ok(Shape { program: id, slot: Slot::of(inputs), keep })
+    }
+}
+
+impl Recorder for CudaSession {
+    fn driver(&self) -> &dyn Driver {
+        &**self.device.driver()
+    }
+
+    fn record(&self, run: &Shape, places: &[(u64, u64)]) -> Result<Box<dyn Recording>> {
+        let shared = self.device.lock()?;
+        let program = shared.program(run.program)?;
+        let plan = &program.plan;
+        let address = |id: BufferId| {
+            let bytes = plan.buffer(id).bytes;
+            self.address(&shared, placement::place(plan, id, bytes)?, bytes)
+        };
+        let own = self.calls(&shared, program);
+        let mut calls = Vec::with_capacity(places.len() * (own.len() + 3));
+        for &(slot, kept) in places {
+            let mut before = run.slot.spread(slot, address)?;
+            if let Some((maker, _)) = self.images.as_ref().filter(|_| run.slot.has_pictures()) {
+                before.push(maker.call(slot, &run.slot, plan, address(plan.input)?)?);
+            }
+            let behind = keep(run, kept, address)?;
+            self.check(before.iter().chain(&behind))?;
+            calls.extend(before.into_iter().chain(own.iter().cloned()).chain(behind));
+        }
+        self.device.driver().record(&calls)
+    }
+
+    fn ready(&self, program: ProgramId, runs: u64) -> Result<()> {
+        let mut shared = self.device.lock()?;
+        self.check_room(shared.program(program)?)?;
+        self.narrow(&mut shared, program)?;
+        shared.written += runs * u64::from(shared.program(program)?.writes_persistent);
         Ok(())
     }
+}
+
+/// The calls that put what a run keeps to where the next one does not overwrite it.
+fn keep(run: &Shape, mut to: u64, address: impl Fn(BufferId) -> Result<u64>) -> Result<Vec<Call<u64>>> {
+    let mut pieces = Vec::with_capacity(run.keep.len());
+    for &(id, bytes) in &run.keep {
+        pieces.push((address(id)?, to, bytes));
+        to += bytes as u64;
+    }
+    copies(&pieces)
 }
 
 /// Makes room for so many bytes; whether memory is a new one.
@@ -201,6 +250,7 @@ impl Session for CudaSession {
         let device = Arc::clone(&self.device);
         let shared = device.lock()?;
         let program = shared.program(program)?;
+        self.check_idle()?;
         let [arena, control] = [Region::Arena, Region::Control].map(|r| program.plan.region_bytes(r));
         // What is under way still uses the memory that goes.
         device.driver().wait()?;
@@ -211,6 +261,7 @@ impl Session for CudaSession {
         ];
         if grown.contains(&true) {
             self.recordings.clear();
+            self.rounds.forget();
         }
         Ok(())
     }
@@ -226,88 +277,49 @@ impl Session for CudaSession {
     }
 
     fn read(&self, program: ProgramId, buffer: BufferId, bytes: &mut [u8]) -> Result<()> {
+        self.check_idle()?;
         let shared = self.device.lock()?;
         let place = placement::place(&shared.program(program)?.plan, buffer, bytes.len())?;
         self.device.driver().download(self.address(&shared, place, bytes.len())?, bytes)
     }
 
     fn run(&mut self, program: ProgramId, times: Option<&mut [Duration]>) -> Result<()> {
+        self.check_idle()?;
         match times {
             Some(times) => self.timed(program, times),
             None => self.replay(program).and_then(|()| self.device.driver().wait()),
         }
     }
 
-    fn submit(&mut self, program: ProgramId, inputs: &Inputs<'_>, keep: &[BufferId]) -> Result<()> {
-        for (buffer, bytes) in inputs {
-            self.write(program, *buffer, bytes)?;
-        }
-        self.replay(program)?;
-        self.keep(program, keep)
+    fn prepare_images(&mut self, programs: &[ProgramId], preparation: &Preparation<'_>) -> Result<Form> {
+        self.check_idle()?;
+        let shared = self.device.lock()?;
+        let plans = programs.iter().map(|&id| Ok(&*shared.program(id)?.plan));
+        let plans = plans.collect::<Result<Vec<_>>>()?;
+        self.images = None;
+        let maker = ImageMaker::new(preparation, &plans, &**self.device.driver())?;
+        drop(shared);
+        self.rounds.forget();
+        let form = maker.as_ref().map_or(Form::Floats, ImageMaker::form);
+        self.images = maker.map(|maker| (maker, programs.to_vec()));
+        Ok(form)
     }
 
-    fn collect(&mut self, kept: &mut Vec<f32>) -> Result<()> {
-        self.fetch()?;
-        self.device.driver().wait()?;
-        kept.append(&mut self.fetched);
-        Ok(())
+    fn submit(&mut self, program: ProgramId, inputs: &Inputs<'_>, keep: &[BufferId]) -> Result<()> {
+        let device = Arc::clone(&self.device);
+        let shape = self.shape(&*device.lock()?, program, inputs, keep)?;
+        self.with_rounds(|rounds, recorder| rounds.submit(recorder, shape, inputs))
+    }
+
+    fn collect(&mut self, until: Until, kept: &mut Vec<f32>) -> Result<()> {
+        self.with_rounds(|rounds, recorder| rounds.collect(recorder, until, kept))
     }
 
     fn depth(&self) -> usize {
-        DEPTH
+        self.rounds.depth()
     }
 }
 
 fn not_open() -> Error {
     Error::Device("cuda: the plan is not open in this session".to_owned())
-}
-
-impl Device for CudaDevice {
-    fn describe(&self) -> String {
-        self.driver().describe()
-    }
-
-    fn backend(&self) -> Backend {
-        CudaDevice::BACKEND
-    }
-
-    fn load(&self, plan: Arc<Plan>) -> Result<ProgramId> {
-        self.take_in(plan)
-    }
-
-    fn session(self: Arc<Self>) -> Result<Box<dyn Session>> {
-        Ok(Box::new(CudaSession::new(self)))
-    }
-
-    fn write(&self, program: ProgramId, buffer: BufferId, bytes: &[u8]) -> Result<()> {
-        let mut shared = self.lock()?;
-        let place = placement::place(&shared.program(program)?.plan, buffer, bytes.len())?;
-        self.set(&mut shared, place, bytes)
-    }
-
-    fn read(&self, program: ProgramId, buffer: BufferId, bytes: &mut [u8]) -> Result<()> {
-        let shared = self.lock()?;
-        let place = placement::place(&shared.program(program)?.plan, buffer, bytes.len())?;
-        self.get(&shared, place, bytes)
-    }
-
-    fn write_optimizer(&self, program: ProgramId, param: BufferId, tensor: u8, bytes: &[u8]) -> Result<()> {
-        let mut shared = self.lock()?;
-        let plan = &shared.program(program)?.plan;
-        let place = placement::optimizer_place(plan, param, tensor, bytes.len())?;
-        self.set(&mut shared, place, bytes)
-    }
-
-    fn read_optimizer(
-        &self,
-        program: ProgramId,
-        param: BufferId,
-        tensor: u8,
-        bytes: &mut [u8],
-    ) -> Result<()> {
-        let shared = self.lock()?;
-        let plan = &shared.program(program)?.plan;
-        let place = placement::optimizer_place(plan, param, tensor, bytes.len())?;
-        self.get(&shared, place, bytes)
-    }
 }

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::edit::Edit;
 use super::source::Picture;
 
 /// Pixels, and which of them have been filled.
@@ -38,6 +39,17 @@ impl Canvas {
     /// `[height][width]`: whether a pixel has been filled.
     pub fn filled(&self) -> &[bool] {
         &self.filled
+    }
+
+    /// Makes a change.
+    pub fn edit(&mut self, edit: &Edit) {
+        let wide = |range: &Range<u32>| range.start as usize..range.end as usize;
+        match edit {
+            Edit::Keep => {}
+            Edit::Shift { dy, dx } => self.shift(*dy as isize, *dx as isize),
+            Edit::Mirror => self.mirror(),
+            Edit::Fill { rows, columns } => self.fill(wide(rows), wide(columns)),
+        }
     }
 
     /// `new[y][x] = old[y + dy][x + dx]`, filled where that lies beyond the border.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread::JoinHandle;
 
+use super::batch::{Batch, Form};
 use super::canvas::Canvas;
 use super::source::Source;
 use super::transform::Transform;
@@ -16,15 +17,6 @@ use crate::error::{Error, Result};
 
 /// Batches that a worker may have ready, beyond the one it works on.
 const AHEAD: usize = 2;
-
-/// Images and classes of one step.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Batch {
-    /// `[n][height][width][channels]`, normalised.
-    pub images: Vec<f32>,
-    /// `[n]`
-    pub labels: Vec<u32>,
-}
 
 /// Which images, in which order.
 #[derive(Debug, Clone)]
@@ -37,6 +29,8 @@ pub struct Epoch {
     pub batch_size: usize,
     /// Steps to pass over: those done before an interruption.
     pub first_step: usize,
+    /// How images come.
+    pub form: Form,
 }
 
 impl Epoch {
@@ -164,11 +158,18 @@ fn fill(work: &Work, step: usize, batch: &mut Batch, canvas: &mut Canvas) -> Res
     let indices = &epoch.order[epoch.range(step)];
     batch.labels.clear();
     batch.labels.extend(indices.iter().map(|&i| source.label(i as usize)));
-    batch.images.resize(indices.len() * transform.len(), 0.0);
-    for (&index, out) in indices.iter().zip(batch.images.chunks_exact_mut(transform.len())) {
-        transform.apply(&**source, index as usize, epoch.epoch, canvas, out)?;
+    if epoch.form == Form::Floats {
+        batch.images.resize(indices.len() * transform.len(), 0.0);
+        let images = batch.images.chunks_exact_mut(transform.len());
+        let mut pictures = indices.iter().zip(images);
+        return pictures
+            .try_for_each(|(&i, out)| transform.apply(&**source, i as usize, epoch.epoch, canvas, out));
     }
-    Ok(())
+    batch.pictures.clear();
+    let pixels = epoch.form == Form::Pixels;
+    indices
+        .iter()
+        .try_for_each(|&i| transform.append(&**source, i as usize, epoch.epoch, pixels, &mut batch.pictures))
 }
 
 #[cfg(test)]
@@ -189,7 +190,7 @@ mod tests {
             [Augment::Crop { padding: 4 }, Augment::Flip { probability: 0.5 }, Augment::Cutout { size: 8 }];
         let transform = Transform::new([32, 32, 3], &normalize(), &augment, 9).expect("three channels");
         let order = shuffled(len, 9, epoch as u64, Rank::ONLY);
-        let epoch = Epoch { epoch, order, batch_size, first_step };
+        let epoch = Epoch { epoch, order, batch_size, first_step, form: Form::Floats };
         Loader::start(set.train, Arc::new(transform), epoch, workers).expect("threads")
     }
 
@@ -242,7 +243,13 @@ mod tests {
     fn a_picture_that_does_not_fit_ends_the_epoch_at_its_step() {
         for workers in [1, 2, 5] {
             let transform = Transform::new([10, 5, 3], &normalize(), &[], 0).expect("three channels");
-            let epoch = Epoch { epoch: 0, order: vec![6, 6, 6, 3, 6, 6], batch_size: 2, first_step: 0 };
+            let epoch = Epoch {
+                epoch: 0,
+                order: vec![6, 6, 6, 3, 6, 6],
+                batch_size: 2,
+                first_step: 0,
+                form: Form::Floats,
+            };
             let source = Arc::new(Odd::new(&["cat", "dog"], 8));
             let mut loader = Loader::start(source, Arc::new(transform), epoch, workers).expect("threads");
             let (step, batch) = loader.next_batch().expect("both fit").expect("three steps");
@@ -256,7 +263,13 @@ mod tests {
     #[test]
     fn a_broken_picture_is_an_error_of_its_step() {
         let transform = Transform::new([4, 5, 3], &normalize(), &[], 0).expect("three channels");
-        let epoch = Epoch { epoch: 0, order: sequential(1, Rank::ONLY), batch_size: 1, first_step: 0 };
+        let epoch = Epoch {
+            epoch: 0,
+            order: sequential(1, Rank::ONLY),
+            batch_size: 1,
+            first_step: 0,
+            form: Form::Floats,
+        };
         let source = Arc::new(Odd { broken: Some(0), ..Odd::new(&["cat", "dog"], 1) });
         let mut loader = Loader::start(source, Arc::new(transform), epoch, 1).expect("a thread");
         assert_eq!(loader.next_batch().expect_err("it is broken").to_string(), "odd/0.png: cut off");

@@ -60,6 +60,10 @@ impl Source for InMemory {
         Ok(Picture::new(self.size, &self.pixels[index * bytes..(index + 1) * bytes]))
     }
 
+    fn pixels(&self) -> Option<([usize; 3], &[u8])> {
+        Some((self.size, &self.pixels))
+    }
+
     fn fingerprinted(&self) -> usize {
         self.len()
     }

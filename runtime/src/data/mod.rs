@@ -5,12 +5,14 @@
 //! ```
 //!
 //! Everything behind the registry knows a [`Source`] only: a list of labels and pictures, asked for one at a time. [`transform`]
-//! makes a network's input of a picture, and [`loader`] does so on worker threads, ahead of the step that wants it.
+//! makes a network's input of a picture, and [`loader`] does so on worker threads, ahead of the step that wants it. A device that
+//! does this itself gets bytes and [`edit`]s instead ([`batch::Form`]).
 
 pub mod archive;
-pub mod augment;
+pub mod batch;
 pub mod canvas;
 pub mod cifar;
+pub mod edit;
 pub mod fetch;
 pub mod loader;
 #[cfg(test)]

@@ -64,6 +64,11 @@ pub trait Source: Send + Sync {
     /// Where this picture cannot be read; others may still be.
     fn picture(&self, index: usize) -> Result<Picture<'_>>;
 
+    /// All pictures, `[len][height][width][channels]`, of one size: where they lie in memory so.
+    fn pixels(&self) -> Option<([usize; 3], &[u8])> {
+        None
+    }
+
     /// How many pictures are looked at to tell this source from one that was altered: a sample, unless all are at hand.
     fn fingerprinted(&self) -> usize {
         self.len().min(512)

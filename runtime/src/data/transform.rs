@@ -2,8 +2,9 @@
 
 use resnetc_compiler::spec::train::{Augment, Normalize};
 
-use super::augment::augment;
+use super::batch::{Pictures, Preparation};
 use super::canvas::Canvas;
+use super::edit::{Edit, draw};
 use super::rng::{Purpose, Stream};
 use super::source::Source;
 use crate::error::{Error, Result};
@@ -73,8 +74,8 @@ impl Transform {
             return Ok(());
         }
         canvas.load(&picture);
-        let mut stream = Stream::new(self.seed, Purpose::Augment, epoch as u64, index as u64);
-        augment(&self.augment, canvas, &mut stream);
+        let [height, width, _] = picture.size();
+        self.edits([height, width], index, epoch).iter().for_each(|edit| canvas.edit(edit));
         self.check(source, index, canvas.size())?;
         self.normalize(canvas.pixels(), out);
         for (filled, out) in canvas.filled().iter().zip(out.chunks_exact_mut(self.size[2])) {
@@ -83,6 +84,44 @@ impl Transform {
             }
         }
         Ok(())
+    }
+
+    /// Appends a picture as it lies in the source, and the changes that [`Transform::apply`] makes to it in that epoch. `pixels` says whether
+    /// its bytes are wanted, or its number alone.
+    ///
+    /// # Errors
+    /// Those of [`Transform::apply`].
+    pub fn append(
+        &self,
+        source: &dyn Source,
+        index: usize,
+        epoch: usize,
+        pixels: bool,
+        to: &mut Pictures,
+    ) -> Result<()> {
+        if pixels {
+            let picture = source.picture(index)?;
+            self.check(source, index, picture.size())?;
+            to.pixels.extend_from_slice(picture.pixels());
+        }
+        to.indices.push(index as u32);
+        to.edits.extend(self.edits([self.size[0], self.size[1]], index, epoch));
+        Ok(())
+    }
+
+    /// What a device has to know to do this in the place of [`Transform::apply`].
+    pub fn preparation<'a>(&'a self, source: &'a dyn Source) -> Preparation<'a> {
+        let set = source.pixels().filter(|(size, _)| *size == self.size).map(|(_, pixels)| pixels);
+        Preparation { size: self.size, table: &self.table, edits: self.augment.len(), set }
+    }
+
+    fn edits(&self, size: [usize; 2], index: usize, epoch: usize) -> Vec<Edit> {
+        let mut edits = Vec::with_capacity(self.augment.len());
+        if !self.augment.is_empty() {
+            let mut stream = Stream::new(self.seed, Purpose::Augment, epoch as u64, index as u64);
+            draw(&self.augment, size, &mut stream, &mut edits);
+        }
+        edits
     }
 
     fn check(&self, source: &dyn Source, index: usize, size: [usize; 3]) -> Result<()> {

@@ -21,8 +21,21 @@ use crate::weights::{ParamStore, layout};
 /// Where a tensor is missing, one too many, or of another shape; the device's.
 pub fn load_params(device: &dyn Device, program: ProgramId, plan: &Plan, store: &ParamStore) -> Result<()> {
     store.check_names(plan)?;
+    load_tensors(device, program, plan, store)
+}
+
+/// The same from wherever the tensors are; whether there are others too, nobody asks.
+///
+/// # Errors
+/// Where a tensor is missing, or of another shape; the device's.
+pub fn load_tensors(
+    device: &dyn Device,
+    program: ProgramId,
+    plan: &Plan,
+    source: &dyn Tensors,
+) -> Result<()> {
     plan.slots.iter().try_for_each(|slot| match slot.role.of_network() {
-        true => load_slot(device, program, plan, slot, store),
+        true => load_slot(device, program, plan, slot, source),
         false => reset_slot(device, program, plan, slot),
     })
 }
@@ -63,6 +76,9 @@ impl Executor {
     pub fn copy_params(&self, from: &Executor) -> Result<()> {
         let (program, plan) = self.first();
         let (from_program, from_plan) = from.first();
+        if self.device.take_over(program, &*from.device, from_program)? {
+            return Ok(());
+        }
         let source = OnDevice::new(&*from.device, from_program, &from_plan);
         let mut bytes = Vec::new();
         for slot in plan.slots.iter().filter(|slot| slot.role.of_network()) {

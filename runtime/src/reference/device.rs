@@ -1,5 +1,6 @@
 //! Candle's tensors as a device: plans run step by step, each value of the arena in a tensor of its own.
 
+use std::any::Any;
 use std::fmt;
 use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
@@ -12,7 +13,7 @@ use resnetc_compiler::plan::{Buffer, BufferId, Plan, Slice, Step};
 use super::effects::{Given, made};
 use super::evaluate::evaluate;
 use super::memory::{self, Persistent, decode, encode, rounded};
-use crate::device::{Device, Inputs, ProgramId, Session, run_at_once};
+use crate::device::{Device, Inputs, ProgramId, Session, Until, run_at_once};
 use crate::error::{Error, Result};
 
 /// What all sessions share.
@@ -95,6 +96,10 @@ impl Device for ReferenceDevice {
 
     fn backend(&self) -> Backend {
         ReferenceDevice::BACKEND
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
     }
 
     fn load(&self, plan: Arc<Plan>) -> Result<ProgramId> {
@@ -308,13 +313,14 @@ impl Session for ReferenceSession {
     }
 
     fn submit(&mut self, program: ProgramId, inputs: &Inputs<'_>, keep: &[BufferId]) -> Result<()> {
+        let plan = Arc::clone(self.device.read_lock()?.plan(program)?);
         let mut kept = std::mem::take(&mut self.kept);
-        let done = run_at_once(self, program, inputs, keep, &mut kept);
+        let done = run_at_once(self, program, &plan, inputs, keep, &mut kept);
         self.kept = kept;
         done
     }
 
-    fn collect(&mut self, kept: &mut Vec<f32>) -> Result<()> {
+    fn collect(&mut self, _until: Until, kept: &mut Vec<f32>) -> Result<()> {
         kept.append(&mut self.kept);
         Ok(())
     }

@@ -6,8 +6,10 @@ use std::time::Instant;
 
 use super::event::{Event, StepEvent};
 use super::trainer::{Pace, Trainer};
-use crate::data::loader::{Batch, Epoch, Loader};
+use crate::data::batch::Batch;
+use crate::data::loader::{Epoch, Loader};
 use crate::data::order::{Rank, shuffled};
+use crate::device::Until;
 use crate::error::{NotFinite, Result};
 use crate::exec::{RunArgs, StepResult};
 use crate::metrics::{EpochRecord, Sums};
@@ -32,6 +34,7 @@ impl Trainer {
             order: shuffled(self.dataset.train.len(), self.config.seed, number as u64, Rank::ONLY),
             batch_size: self.network.batch_size(),
             first_step: self.progress.step,
+            form: self.form,
         };
         let source = Arc::clone(&self.dataset.train);
         let mut loader = Loader::start(source, Arc::clone(&self.transform), epoch, self.options.workers)?;
@@ -41,17 +44,24 @@ impl Trainer {
                 Ok(Some(next)) => next,
                 Ok(None) => break,
                 // What was submitted counts: the state that is saved has to be that of a known step.
-                Err(error) => return Err(self.collect(&mut pass, observe).err().unwrap_or(error)),
+                Err(error) => {
+                    return Err(self.collect(Until::All, &mut pass, observe).err().unwrap_or(error));
+                }
             };
             self.submit(step, &batch)?;
             pass.submitted.push((step, batch.labels.len()));
             loader.recycle(step, batch);
             let last = step + 1 == self.steps();
-            if last || self.stopped() || pass.submitted.len() >= self.network.exec.depth() {
-                self.collect(&mut pass, observe)?;
+            if last || self.stopped() {
+                self.collect(Until::All, &mut pass, observe)?;
+            } else if pass.submitted.len() >= self.network.exec.depth() {
+                self.collect(Until::Room, &mut pass, observe)?;
             }
-            // What was told may have asked for an end, too.
-            if !last && pass.submitted.is_empty() && self.stopped() {
+            if self.stopped() {
+                // What was told may have asked for an end.
+                self.collect(Until::All, &mut pass, observe)?;
+            }
+            if !last && self.stopped() {
                 return Ok(false);
             }
         }
@@ -81,14 +91,15 @@ impl Trainer {
         let number = (self.progress.epoch * self.steps() + step) as u64;
         let args =
             RunArgs { lr: self.lr_of(self.progress.epoch, step), seed: self.config.seed, step: number };
-        self.network.exec.submit(index, &batch.images, &batch.labels, &args)
+        self.network.exec.submit(index, batch, self.form, &args)
     }
 
-    /// Waits for the steps that were submitted, and tells of each; their losses are finite.
-    fn collect(&mut self, pass: &mut Pass, observe: &mut dyn FnMut(Event<'_>)) -> Result<()> {
-        let results: Vec<StepResult> = self.network.exec.collect()?.collect();
+    /// Waits for steps that were submitted, and tells of each; their losses are finite.
+    fn collect(&mut self, until: Until, pass: &mut Pass, observe: &mut dyn FnMut(Event<'_>)) -> Result<()> {
+        let results: Vec<StepResult> = StepResult::all(self.network.exec.collect(until)?).collect();
         let epoch = self.progress.epoch;
-        for ((step, images), StepResult { loss, correct }) in pass.submitted.drain(..).zip(results) {
+        let done = pass.submitted.drain(..results.len());
+        for ((step, images), StepResult { loss, correct }) in done.zip(results) {
             self.progress.step = step + 1;
             if !loss.is_finite() {
                 return Err(self.diverged(NotFinite::Loss(loss)));

@@ -9,9 +9,11 @@ use resnetc_compiler::spec::train::Normalize;
 use super::batches::BatchExecutor;
 use super::fit::{check_fit, input_size};
 use crate::data::Source;
+use crate::data::batch::Form;
 use crate::data::loader::{Epoch, Loader};
 use crate::data::order::{Rank, sequential};
 use crate::data::transform::Transform;
+use crate::device::Until;
 use crate::error::Result;
 use crate::exec::{Executor, RunArgs};
 use crate::metrics::Sums;
@@ -22,6 +24,10 @@ pub struct Evaluator {
     network: BatchExecutor,
     source: Arc<dyn Source>,
     transform: Arc<Transform>,
+    /// How the device takes images.
+    form: Form,
+    /// Width of the logits.
+    classes: usize,
     workers: usize,
 }
 
@@ -31,14 +37,16 @@ impl Evaluator {
     /// # Errors
     /// Where the images do not fit the network.
     pub fn new(
-        network: BatchExecutor,
+        mut network: BatchExecutor,
         source: Arc<dyn Source>,
         normalize: &Normalize,
         workers: usize,
     ) -> Result<Self> {
         check_fit(network.plan(), &*source)?;
         let transform = Arc::new(Transform::new(input_size(network.plan())?, normalize, &[], 0)?);
-        Ok(Evaluator { network, source, transform, workers })
+        let form = network.exec.prepare_images(&transform.preparation(&*source))?;
+        let classes = network.exec.classes();
+        Ok(Evaluator { network, source, transform, form, classes, workers })
     }
 
     /// The plan of the full batch.
@@ -73,23 +81,41 @@ impl Evaluator {
             order: sequential(self.source.len(), Rank::ONLY),
             batch_size: self.network.batch_size(),
             first_step: 0,
+            form: self.form,
         };
-        let mut loader =
-            Loader::start(Arc::clone(&self.source), Arc::clone(&self.transform), epoch, self.workers)?;
-        let mut sums = Sums::default();
+        let (steps, source) = (epoch.steps(), Arc::clone(&self.source));
+        let mut loader = Loader::start(source, Arc::clone(&self.transform), epoch, self.workers)?;
+        let (mut sums, mut labels) = (Sums::default(), Vec::new());
         while let Some((step, batch)) = loader.next_batch()? {
             let index = self.network.plan_for(batch.labels.len());
-            let exec = &mut self.network.exec;
-            exec.set_input_nhwc(index, &batch.images)?;
-            exec.run(index, &RunArgs::default(), None)?;
-            score(&exec.output(index, "logits")?, &batch.labels, &mut sums);
+            self.network.exec.submit(index, &batch, self.form, &RunArgs::default())?;
+            labels.push(batch.labels.clone());
             loader.recycle(step, batch);
+            let until = match step + 1 == steps {
+                true => Until::All,
+                false if labels.len() >= self.network.exec.depth() => Until::Room,
+                false => continue,
+            };
+            score_all(self.network.exec.collect(until)?, self.classes, &mut labels, &mut sums);
             if !go_on(sums.images as usize) {
+                // What is under way must not be taken for the next evaluation's.
+                self.network.exec.collect(Until::All)?;
                 return Ok(None);
             }
         }
         Ok(Some(sums))
     }
+}
+
+/// Scores the first batches' logits, and takes their labels away.
+fn score_all(mut logits: &[f32], classes: usize, labels: &mut Vec<Vec<u32>>, sums: &mut Sums) {
+    let mut done = 0;
+    while !logits.is_empty() {
+        let (batch, rest) = logits.split_at(labels[done].len() * classes);
+        score(batch, &labels[done], sums);
+        (logits, done) = (rest, done + 1);
+    }
+    labels.drain(..done);
 }
 
 /// Adds each image's `log(sum(exp(logits))) - logits[label]`, and whether the label has the largest logit (the first of

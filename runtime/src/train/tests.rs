@@ -97,6 +97,7 @@ fn options(out: &Path) -> Options {
         out: out.into(),
         start: Start::Replace,
         network: String::new(),
+        first: None,
         threads: 1,
         workers: 1,
         stop: Arc::default(),

@@ -14,6 +14,7 @@ use super::folder::{Folder, LAST, LOG, Start};
 use super::health;
 use crate::checkpoint::{Checkpoint, Progress};
 use crate::data::Dataset;
+use crate::data::batch::Form;
 use crate::data::transform::Transform;
 use crate::error::{Error, NotFinite, Result};
 use crate::exec::Executor;
@@ -31,6 +32,8 @@ pub struct Options {
     pub start: Start,
     /// Digest of the network's operators ([`crate::identity::digest`]); nothing where checkpoints need not know it.
     pub network: String,
+    /// Weights that a new training starts with; `None` for those that the spec's distributions give. One that goes on has its own.
+    pub first: Option<Arc<ParamStore>>,
     /// Threads of the device, noted in checkpoints.
     pub threads: usize,
     /// Threads that prepare batches.
@@ -45,6 +48,8 @@ pub struct Trainer {
     pub(super) options: Options,
     pub(super) dataset: Dataset,
     pub(super) transform: Arc<Transform>,
+    /// How the device takes images.
+    pub(super) form: Form,
     pub(super) network: BatchExecutor,
     pub(super) evaluator: Evaluator,
     pub(super) progress: Progress,
@@ -96,6 +101,7 @@ impl Trainer {
         check_fit(train.plan(), &*dataset.train)?;
         let size = input_size(train.plan())?;
         let transform = Arc::new(Transform::new(size, &config.normalize, &config.augment, config.seed)?);
+        let form = train.exec.prepare_images(&transform.preparation(&*dataset.train))?;
         let evaluator = Evaluator::new(test, Arc::clone(&dataset.test), &config.normalize, options.workers)?;
         let (folder, from) = Folder::take(&options.out, &options.start)?;
         let (progress, resumed) = begin(&mut train.exec, config, &dataset, &options, from)?;
@@ -106,6 +112,7 @@ impl Trainer {
             config: config.clone(),
             dataset,
             transform,
+            form,
             network: train,
             evaluator,
             last_good: resumed.as_ref().map(|resumed| resumed.checkpoint.clone()),
@@ -196,8 +203,10 @@ fn begin(
     fresh.settings = Settings::of(config);
     fresh.identity = Identity::of(&options.network, dataset, exec)?;
     let Some(path) = from else {
-        let params = crate::init::initial(exec.plan(0), config.seed)?;
-        exec.load_params(&params)?;
+        match &options.first {
+            Some(first) => exec.load_params(first)?,
+            None => exec.load_params(&crate::init::initial(exec.plan(0), config.seed)?)?,
+        }
         return Ok((fresh, None));
     };
     let Checkpoint { progress, params, optimizer } = restore(&path, exec, config, dataset, &fresh)?;

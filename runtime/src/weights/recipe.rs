@@ -30,11 +30,19 @@ impl Tensors for ParamStore {
 /// Where a tensor that the slot is made of is missing, or has another shape.
 pub fn evaluate(plan: &Plan, slot: &Slot, store: &dyn Tensors) -> Result<Vec<f32>> {
     let buffer = plan.buffer(slot.buffer);
-    match &slot.recipe {
-        Recipe::Own => Ok(store.tensor(&buffer.name, &buffer.shape)?.into_owned()),
+    tensor(&buffer.name, &buffer.shape, &slot.recipe, store)
+}
+
+/// The values of a persistent tensor of that name and shape, in logical row-major order.
+///
+/// # Errors
+/// See [`evaluate`].
+pub fn tensor(name: &str, shape: &Shape, recipe: &Recipe, store: &dyn Tensors) -> Result<Vec<f32>> {
+    match recipe {
+        Recipe::Own => Ok(store.tensor(name, shape)?.into_owned()),
         Recipe::FoldedWeight { weight, bn } => {
-            let channels = buffer.shape.0.first().copied().unwrap_or(1);
-            let data = store.tensor(weight, &buffer.shape)?;
+            let channels = shape.0.first().copied().unwrap_or(1);
+            let data = store.tensor(weight, shape)?;
             let norm = Norm::of(bn, channels, store)?;
             let per_channel = (data.len() / channels.max(1)).max(1);
             let filters = data.chunks_exact(per_channel).enumerate();
@@ -45,17 +53,17 @@ pub fn evaluate(plan: &Plan, slot: &Slot, store: &dyn Tensors) -> Result<Vec<f32
             Ok(folded.collect())
         }
         Recipe::FoldedShift { bias, bn } => {
-            let channels = buffer.shape.numel().unwrap_or(0);
+            let channels = shape.numel().unwrap_or(0);
             let norm = Norm::of(bn, channels, store)?;
             let bias = match bias {
-                Some(name) => Some(store.tensor(name, &buffer.shape)?),
+                Some(name) => Some(store.tensor(name, shape)?),
                 None => None,
             };
             let bias = |channel: usize| bias.as_ref().map_or(0.0, |bias| f64::from(bias[channel]));
             Ok((0..channels).map(|c| norm.shift(c, bias(c)) as f32).collect())
         }
         Recipe::FoldedScale { bn } => {
-            let channels = buffer.shape.numel().unwrap_or(0);
+            let channels = shape.numel().unwrap_or(0);
             let norm = Norm::of(bn, channels, store)?;
             Ok((0..channels).map(|c| norm.factor(c) as f32).collect())
         }

@@ -6,7 +6,7 @@
 
 use std::path::Path;
 
-use resnetc::{DeviceOptions, SpecOptions, model};
+use resnetc::{DeviceOptions, SpecOptions, Weights, WeightsOptions};
 use resnetc_compiler::ir::graph::Mode;
 use resnetc_compiler::spec::ResolvedSpec;
 use resnetc_pictures::heat::{HeatMap, png};
@@ -24,8 +24,8 @@ pub struct Subject<'a> {
     pub name: &'a str,
     /// How it is read.
     pub options: &'a SpecOptions,
-    /// The file of its weights.
-    pub weights: &'a Path,
+    /// Where its weights come from.
+    pub weights: &'a WeightsOptions,
     /// What it runs on.
     pub device: &'a DeviceOptions,
 }
@@ -54,7 +54,7 @@ impl Subject<'_> {
         options.set.push(format!("outputs=[stage{stages}]"));
         let spec = spec::open(self.name, &options)?;
         is_average_and_linear(spec.resolved())?;
-        let weights = model::weights(&spec, self.weights)?;
+        let weights = Weights::load(&spec, self.weights)?.store()?;
         let plan = spec.plan(Mode::Infer, 1, self.device.backend())?;
         let mut executor = self.device.executor(plan.clone(), &weights)?;
         executor.set_input_nchw(0, input)?;

@@ -8,7 +8,7 @@ mod list;
 
 use std::path::Path;
 
-use resnetc::{DeviceOptions, Model, Spec};
+use resnetc::{Model, WeightsOptions};
 use resnetc_compiler::datasets;
 use resnetc_pictures::Preparer;
 use resnetc_runtime::checkpoint;
@@ -26,16 +26,19 @@ use crate::output::Output;
 const TOP: usize = 5;
 
 /// Runs the command.
-pub fn predict(name: &str, args: &RunArgs, setup: &Setup, output: &Output) -> Result {
+pub fn predict(
+    name: &str,
+    weights: &WeightsOptions,
+    args: &RunArgs,
+    setup: &Setup,
+    output: &Output,
+) -> Result {
     let (wanted, limits) = (&args.pictures, args.pictures.limits());
-    let Some(weights) = args.pictures.weights.as_deref() else {
-        return Err(Failure::Usage("--predict needs --weights FILE".into()));
-    };
     let stdin = wanted.predict.iter().filter(|path| spec::is_stdin(path)).count();
     if stdin > 1 || (stdin > 0 && spec::is_stdin(Path::new(name))) {
         return Err(Failure::Usage("standard input can be read once: `-` stands for one thing alone".into()));
     }
-    let trained_on = checkpoint::dataset(weights).and_then(|name| datasets::find(&name));
+    let trained_on = checkpoint::dataset(&weights.file).and_then(|name| datasets::find(&name));
     let mut options = spec::options(&args.overrides);
     // What normalised the pixels in training, unless the spec or an argument says otherwise.
     options.set.splice(0..0, trained_on.map(|facts| format!("train.dataset={}", facts.name)));
@@ -65,7 +68,7 @@ pub fn predict(name: &str, args: &RunArgs, setup: &Setup, output: &Output) -> Re
         _ => Form::Text,
     };
     let answers = Answers { output, form, top: wanted.top.unwrap_or(TOP), classes };
-    let load = || model(&spec, weights, &setup.device);
+    let load = || Ok(Model::with_weights(&spec, weights, &setup.device)?);
     let classifier =
         Classifier { items: &items, limits, preparer: &preparer, answers: &answers, load: &load };
     let done = classifier.run(args.batch, setup.device.threads())?;
@@ -76,9 +79,4 @@ pub fn predict(name: &str, args: &RunArgs, setup: &Setup, output: &Output) -> Re
         explain::explain(&subject, preparer, &picture.map_err(Failure::failed)?, class, path)?;
     }
     if bad == 0 { Ok(()) } else { Err(Failure::Found) }
-}
-
-/// The network with the weights of a file: the one place where they come in.
-fn model(spec: &Spec, weights: &Path, device: &DeviceOptions) -> Result<Model> {
-    Ok(Model::from_file(spec, weights, device)?)
 }

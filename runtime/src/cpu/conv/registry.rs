@@ -39,7 +39,10 @@ fn choose<K: ?Sized>(mut offers: Vec<Offer<K>>, measured: Option<&str>) -> Resul
     let estimates: Vec<Estimate> = offers.iter().map(|offer| offer.estimate.clone()).collect();
     let Offer { estimate, multiplier, make } = offers.swap_remove(pick(&estimates, measured));
     let algorithm = estimate.algorithm;
-    Ok((make()?, Choice { algorithm, measured: measured == Some(algorithm), multiplier, estimates }))
+    Ok((
+        make()?,
+        Choice { algorithm, variant: None, measured: measured == Some(algorithm), multiplier, estimates },
+    ))
 }
 
 /// Times the fewest expected cycles up to which an algorithm is believed to be, or to have been measured as, the fastest: beyond,

@@ -10,44 +10,7 @@ use crate::cpu::simd::{Isa, Simd, Vector, Work};
 use crate::cpu::threads::{ThreadPool, chunk};
 use crate::device::Multiplier;
 use crate::error::Result;
-
-/// Ceilings of arithmetic with the given threads and instructions. Multiply-adds count as two operations, in 10^9 per second.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Arithmetic {
-    /// Of vectors, in `f32`.
-    pub gflops: f64,
-    /// Of instructions of their own, where such are used, in bf16.
-    pub bf16: Option<Ceiling>,
-}
-
-/// What some instructions do at most.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Ceiling {
-    /// As [`Multiplier::instructions`] has them.
-    pub instructions: &'static str,
-    /// 10^9 operations per second.
-    pub gflops: f64,
-}
-
-impl Arithmetic {
-    /// Operations of a step that is multiplied so, in 10^9 per second at most.
-    pub fn ceiling(&self, multiplier: Option<Multiplier>) -> f64 {
-        let of = |multiplier: Multiplier| {
-            let ceiling = self.bf16.filter(|ceiling| ceiling.instructions == multiplier.instructions)?;
-            Some(ceiling.gflops / multiplier.products as f64)
-        };
-        multiplier.and_then(of).unwrap_or(self.gflops)
-    }
-}
-
-/// Ceilings of this machine with the given threads and instructions.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Roofline {
-    /// In registers.
-    pub arithmetic: Arithmetic,
-    /// Bytes read and written far beyond any cache of a core, in 10^9 per second.
-    pub gb_s: f64,
-}
+use crate::roofline::{Arithmetic, Ceiling, Roofline};
 
 /// Each ceiling is the best of this many measurements: what disturbs only lowers them.
 const ROUNDS: usize = 5;
@@ -96,7 +59,7 @@ pub fn arithmetic(threads: &ThreadPool, isa: Isa) -> Arithmetic {
         instructions,
         gflops: per_second(operations * count, time),
     });
-    Arithmetic { gflops, bf16 }
+    Arithmetic { gflops, how: "in registers", bf16 }
 }
 
 /// Operations of AMX per operation of vectors when nothing slows AMX down: what the cost models' constants mean.
@@ -224,7 +187,7 @@ mod tests {
     fn ceilings_are_finite_and_positive() {
         let threads = ThreadPool::new(1).unwrap();
         let found = measure(&threads, Isa::Portable).unwrap();
-        let Arithmetic { gflops, bf16 } = found.arithmetic;
+        let Arithmetic { gflops, bf16, .. } = found.arithmetic;
         assert!(gflops.is_finite() && gflops > 0.0, "{found:?}");
         assert!(bf16.is_none(), "{found:?}");
         assert!(found.gb_s.is_finite() && found.gb_s > 0.0, "{found:?}");

@@ -50,6 +50,11 @@ impl Engines {
         version_text(version())
     }
 
+    /// The engine of a prepared convolution, with its settings.
+    pub fn describe(&self, id: usize) -> Option<String> {
+        Some(self.ready.get(id)?.plan.engine().to_string())
+    }
+
     /// Makes a convolution ready; see `Driver::prepare`.
     pub fn prepare(&mut self, task: &Task, candle: &Candle) -> Result<Option<Prepared>> {
         if let Some(id) = self.ready.iter().position(|ready| ready.task == *task) {

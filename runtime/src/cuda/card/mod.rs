@@ -13,14 +13,14 @@ use std::time::Duration;
 use candle_core::CudaDevice as Candle;
 use candle_core::cuda_backend::cudarc::driver::{CudaGraph, CudaSlice, CudaStream, DevicePtr, result, sys};
 
-use super::driver::{Driver, Fill, Memory, Preparer, Recording};
+use super::driver::{Driver, Fetch, Fill, Memory, Preparer, Recording};
 use super::launch::{Call, Launch, Prepared, Task};
 use crate::error::{Error, Result};
 use engines::Engines;
 use fault::{broken, fault};
 use functions::Functions;
 pub use options::Options;
-use staging::Staging;
+use staging::{Returns, Staging};
 
 /// A GPU.
 #[derive(Clone)]
@@ -33,7 +33,11 @@ struct State {
     stream: Arc<CudaStream>,
     functions: Functions,
     engines: Mutex<Engines>,
+    /// In order with calls.
     staging: Mutex<Staging>,
+    /// On a stream of their own.
+    copies: Mutex<Staging>,
+    returns: Returns,
     name: String,
 }
 
@@ -44,7 +48,8 @@ impl Card {
     /// Where there is no such GPU, or no kernels for it.
     pub fn open(options: &Options) -> Result<Self> {
         let candle = Candle::new_with_stream(options.ordinal)?;
-        // SAFETY: everything here runs on one stream, whose order is all that memory needs.
+        // SAFETY: what calls read and write, they do on one stream, whose order is all that memory needs; copies on the other one
+        // are put in order by `feed`.
         unsafe { candle.disable_event_tracking() };
         let stream = candle.cuda_stream();
         let context = stream.context();
@@ -54,7 +59,10 @@ impl Card {
         let engines = Engines::new(&stream, options)?;
         let name = format!("cuda:{} ({gpu}, cuDNN {})", options.ordinal, engines.version());
         let staging = Mutex::new(Staging::new(Arc::clone(&stream)));
-        let state = State { candle, stream, functions, engines: Mutex::new(engines), staging, name };
+        let copies = context.new_stream().map_err(|e| text("a stream for copies", e))?;
+        let (copies, engines) = (Mutex::new(Staging::new(copies)), Mutex::new(engines));
+        let returns = Returns::default();
+        let state = State { candle, stream, functions, engines, staging, copies, returns, name };
         Ok(Card { state: Arc::new(state) })
     }
 
@@ -110,6 +118,18 @@ impl Driver for Card {
         self.state.name.clone()
     }
 
+    fn ordinal(&self) -> usize {
+        self.state.stream.context().ordinal()
+    }
+
+    fn engine(&self, id: usize) -> (&'static str, String) {
+        ("cudnn", self.engines().ok().and_then(|engines| engines.describe(id)).unwrap_or_default())
+    }
+
+    fn large(&self) -> usize {
+        4096
+    }
+
     fn allocate(&self, bytes: usize, fill: Fill) -> Result<Memory> {
         self.bind()?;
         let bytes_there = bytes.max(1);
@@ -142,11 +162,17 @@ impl Driver for Card {
         self.wait()
     }
 
-    fn copy(&self, from: u64, to: u64, bytes: usize) -> Result<()> {
+    fn feed(&self, address: u64, bytes: &[u8]) -> Result<()> {
         self.bind()?;
-        // SAFETY: both addresses are of memory that a device or session holds, with so many bytes.
-        unsafe { result::memcpy_dtod_async(to, from, bytes, self.state.stream.cu_stream()) }
-            .map_err(|e| fault("a copy on the GPU", &e))
+        let mut copies = self.state.copies.lock().map_err(|_| broken())?;
+        copies.upload(address, bytes)?;
+        let copied = copies.stream().record_event(None).map_err(|e| fault("an event", &e))?;
+        self.state.stream.wait(&copied).map_err(|e| fault("an event", &e))
+    }
+
+    fn fetch(&self, address: u64, bytes: usize) -> Result<Box<dyn Fetch>> {
+        self.bind()?;
+        Ok(Box::new(self.state.returns.fetch(&self.state.stream, address, bytes)?))
     }
 
     fn play(&self, calls: &[Call<u64>]) -> Result<()> {
@@ -172,7 +198,12 @@ impl Driver for Card {
     }
 
     fn wait(&self) -> Result<()> {
-        self.state.stream.synchronize().map_err(|e| fault("work that was under way has failed", &e))
+        self.state.stream.synchronize().map_err(|e| {
+            fault(
+                "work that was under way has failed (`resnetc bench` runs step by step, and names the step)",
+                &e,
+            )
+        })
     }
 
     fn time(&self, calls: &[Call<u64>]) -> Result<Duration> {

@@ -301,6 +301,8 @@ inline std::string launch(const Entry& entry, Dim3 grid, Dim3 block, unsigned sh
 
 }  // namespace emulated
 
+inline double __dmul_rn(double a, double b) { return a * b; }
+inline double __dadd_rn(double a, double b) { return a + b; }
 inline float __uint_as_float(unsigned u) { return emulated::from_bits(u); }
 
 #define threadIdx emulated::thread_index

@@ -4,6 +4,8 @@
 #include "../kernels/convert.cu"
 #include "../kernels/drop.cu"
 #include "../kernels/elementwise.cu"
+#include "../kernels/feed.cu"
+#include "../kernels/fold.cu"
 #include "../kernels/global_pool.cu"
 #include "../kernels/group.cu"
 #include "../kernels/loss.cu"

@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex};
 
 use resnetc_compiler::ir::types::DType;
 
-use super::driver::{Driver, Fill, Memory, Preparer, Recording};
+use super::driver::{Driver, Fetch, Fill, Memory, Preparer, Recording};
 use super::launch::{Call, Direction, Prepared, Task};
 use crate::error::{Error, Result};
 use library::Library;
@@ -136,6 +136,18 @@ impl Driver for Emulated {
         self.state.name.clone()
     }
 
+    fn ordinal(&self) -> usize {
+        0
+    }
+
+    fn engine(&self, _id: usize) -> (&'static str, String) {
+        ("reference", "the reference's convolution".to_owned())
+    }
+
+    fn large(&self) -> usize {
+        64
+    }
+
     fn allocate(&self, bytes: usize, fill: Fill) -> Result<Memory> {
         let piece = Arc::new(Piece::new(bytes, fill)?);
         let address = piece.address();
@@ -160,9 +172,12 @@ impl Driver for Emulated {
         Ok(())
     }
 
-    fn copy(&self, from: u64, to: u64, bytes: usize) -> Result<()> {
-        memory::bytes_mut(to, bytes).copy_from_slice(memory::bytes(from, bytes));
-        Ok(())
+    fn feed(&self, address: u64, bytes: &[u8]) -> Result<()> {
+        self.upload(address, bytes)
+    }
+
+    fn fetch(&self, address: u64, bytes: usize) -> Result<Box<dyn Fetch>> {
+        Ok(Box::new(Fetched(memory::bytes(address, bytes).to_vec())))
     }
 
     fn play(&self, calls: &[Call<u64>]) -> Result<()> {
@@ -174,6 +189,16 @@ impl Driver for Emulated {
     }
 
     fn wait(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Bytes as they were when they were asked for.
+struct Fetched(Vec<u8>);
+
+impl Fetch for Fetched {
+    fn take(self: Box<Self>, bytes: &mut [u8]) -> Result<()> {
+        bytes.copy_from_slice(&self.0);
         Ok(())
     }
 }

@@ -1,12 +1,13 @@
 //! A device whose runs end later than they are submitted, as a GPU's do: training on it ends bit for bit the same.
 
+use std::any::Any;
 use std::time::Duration;
 
 use resnetc_compiler::backend::Backend;
 use resnetc_compiler::plan::BufferId;
 
 use super::*;
-use crate::device::{Device, Inputs, ProgramId, Session};
+use crate::device::{Device, Inputs, ProgramId, Session, Until};
 
 /// The reference device, whose sessions put runs off.
 struct Late(Arc<ReferenceDevice>);
@@ -43,6 +44,10 @@ impl Device for Late {
     fn session(self: Arc<Self>) -> Result<Box<dyn Session>> {
         let inner = Arc::clone(&self.0).session()?;
         Ok(Box::new(LateSession { device: self, inner, queue: Vec::new() }))
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
     }
 
     fn write(&self, program: ProgramId, buffer: BufferId, bytes: &[u8]) -> Result<()> {
@@ -92,17 +97,19 @@ impl Session for LateSession {
 
     fn submit(&mut self, program: ProgramId, inputs: &Inputs<'_>, keep: &[BufferId]) -> Result<()> {
         assert!(self.queue.len() < DEPTH, "nobody collects");
-        let inputs = inputs.iter().map(|&(buffer, bytes)| (buffer, bytes.to_vec())).collect();
+        let inputs = inputs.buffers.iter().map(|&(buffer, bytes)| (buffer, bytes.to_vec())).collect();
         self.queue.push(Submitted { program, inputs, keep: keep.to_vec() });
         Ok(())
     }
 
-    fn collect(&mut self, kept: &mut Vec<f32>) -> Result<()> {
-        for Submitted { program, inputs, keep } in self.queue.drain(..) {
-            let inputs: Vec<_> = inputs.iter().map(|(buffer, bytes)| (*buffer, &bytes[..])).collect();
-            self.inner.submit(program, &inputs, &keep)?;
+    /// Runs the oldest half, or all.
+    fn collect(&mut self, until: Until, kept: &mut Vec<f32>) -> Result<()> {
+        let done = if until == Until::Room { self.queue.len().div_ceil(2) } else { self.queue.len() };
+        for Submitted { program, inputs, keep } in self.queue.drain(..done) {
+            let buffers: Vec<_> = inputs.iter().map(|(buffer, bytes)| (*buffer, &bytes[..])).collect();
+            self.inner.submit(program, &Inputs { buffers: &buffers, pictures: None }, &keep)?;
         }
-        self.inner.collect(kept)
+        self.inner.collect(Until::All, kept)
     }
 
     fn depth(&self) -> usize {

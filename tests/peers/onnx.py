@@ -1,0 +1,222 @@
+#!/usr/bin/env python3
+"""Compares exported ONNX models with resnetc itself, network by network.
+
+For every compiled-in network, and every spec of tests/ok, it takes random weights (running statistics and the parameters of
+normalisations random too), exports the network as it is in set 17, and folded with a free batch in set 21, and
+
+- checks both models by `onnx.checker` with shape inference,
+- runs them in ONNX Runtime and in OpenVINO, in f32,
+- compares the results with those of `resnetc run --input --output`: the largest difference over the largest result.
+
+It then writes one spec in every set of operators, and says which of them ONNX Runtime takes.
+
+    pip install numpy onnx onnxruntime openvino safetensors
+    cargo build --release && python tests/peers/onnx.py
+
+Exit status: 0 all agree, 1 some do not, or a program failed.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+# This file is called as the package that it imports.
+sys.path.pop(0)
+
+import numpy as np
+import onnx
+import onnxruntime
+import openvino
+from safetensors.numpy import load_file, save_file
+
+ROOT = Path(__file__).resolve().parents[2]
+TOLERANCE = 1e-4
+IMAGES = 2
+FORMS = {
+    "plain": ["--opset", "17", "--batch", str(IMAGES)],
+    "folded": ["--opset", "21", "--dynamic-batch", "--fold-bn"],
+}
+
+
+class Failed(Exception):
+    """A network that does not pass, and why."""
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--resnetc", default=ROOT / "target/release/resnetc", type=Path)
+    parser.add_argument("--only", nargs="*", help="names of networks, or paths of specs [default: all]")
+    parser.add_argument("--without-openvino", action="store_true")
+    parser.add_argument("--markdown", action="store_true", help="print the table as Markdown")
+    return parser.parse_args()
+
+
+def resnetc(args, *words):
+    done = subprocess.run([args.resnetc, *map(str, words)], capture_output=True, text=True, cwd=ROOT)
+    if done.returncode != 0:
+        raise Failed(f"resnetc {' '.join(map(str, words))}: {done.stderr.strip()}")
+    return done.stdout
+
+
+def specs(args):
+    if args.only:
+        return args.only
+    names = [row["name"] for row in json.loads(resnetc(args, "list", "--json"))]
+    return names + sorted(str(path.relative_to(ROOT)) for path in (ROOT / "tests/ok").glob("*.yaml"))
+
+
+def random_weights(model, rng):
+    """Values for the tensors of a model that is not folded, by the names that resnetc has for them."""
+    found = {}
+    for tensor in model.graph.initializer:
+        if tensor.name.startswith("const/"):
+            continue
+        values = onnx.numpy_helper.to_array(tensor)
+        name = tensor.name.split("[")[0]
+        # A group normalisation's vectors are written as maps of one pixel.
+        found[name] = values.reshape(values.shape[0]) if name != tensor.name else values
+    scales = sum(1 for name, values in found.items() if name.endswith(".weight") and values.ndim == 1)
+    # Running statistics that are not the network's own do not keep sums from growing from unit to unit.
+    gain = min(1.0, 3.0 / max(scales, 1) ** 0.5)
+    for name, values in found.items():
+        shape = values.shape
+        if name.endswith(".running_var"):
+            found[name] = rng.uniform(0.5, 1.5, shape)
+        elif name.endswith(".running_mean"):
+            found[name] = rng.normal(0, 0.2, shape)
+        elif name.endswith(".weight") and values.ndim == 1:
+            found[name] = rng.uniform(0.5, 1.5, shape) * gain
+        elif name.endswith(".bias"):
+            found[name] = rng.normal(0, 0.1, shape)
+    return {name: np.ascontiguousarray(values, dtype=np.float32) for name, values in found.items()}
+
+
+def onnx_runtime(path, images):
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    return dict(zip(names, session.run(None, {session.get_inputs()[0].name: images})))
+
+
+def open_vino(path, images):
+    hint = {"INFERENCE_PRECISION_HINT": "f32"}
+    compiled = openvino.Core().compile_model(str(path), "CPU", hint)
+    results = compiled([images])
+    return {output.get_any_name(): results[output] for output in compiled.outputs}
+
+
+def difference(found, wanted):
+    """The largest difference over the largest result, of the worst of the results."""
+    worst = 0.0
+    if set(found) != set(wanted):
+        raise Failed(f"results {sorted(found)}, resnetc has {sorted(wanted)}")
+    for name, values in wanted.items():
+        if found[name].shape != values.shape:
+            raise Failed(f"{name} is {found[name].shape}, resnetc has {values.shape}")
+        if not np.isfinite(values).all():
+            raise Failed(f"{name} is not finite: these weights say nothing")
+        largest = np.abs(values).max()
+        worst = max(worst, float(np.abs(found[name] - values).max() / max(largest, 1e-30)))
+    return worst
+
+
+def spread(wanted):
+    """How much the results of the two images differ, over the largest result: 0 where the input does not matter."""
+    values = next(iter(wanted.values()))
+    return float(np.abs(values[0] - values[1]).max() / max(np.abs(values).max(), 1e-30))
+
+
+def compare(args, spec, folder, rng):
+    """One row of the table."""
+    weights, images, results = folder / "w.safetensors", folder / "x.npy", folder / "y.safetensors"
+    fresh = folder / "fresh.onnx"
+    resnetc(args, "export", spec, "-o", fresh)
+    model = onnx.load(fresh)
+    save_file(random_weights(model, rng), weights)
+    sizes = [dim.dim_value for dim in model.graph.input[0].type.tensor_type.shape.dim][1:]
+    np.save(images, rng.standard_normal((IMAGES, *sizes), dtype=np.float32))
+    resnetc(args, "run", spec, "--weights", weights, "--input", images, "--output", results)
+    wanted, pictures = load_file(results), np.load(images)
+    row = {"spec": spec, "spread": spread(wanted)}
+    for form, words in FORMS.items():
+        path = folder / f"{form}.onnx"
+        resnetc(args, "export", spec, "--weights", weights, "-o", path, *words)
+        onnx.checker.check_model(str(path), full_check=True)
+        row[f"{form} nodes"] = len(onnx.load(path).graph.node)
+        row[f"{form} ort"] = difference(onnx_runtime(path, pictures), wanted)
+        if not args.without_openvino:
+            row[f"{form} ov"] = difference(open_vino(path, pictures), wanted)
+    return row
+
+
+def shown(args, row):
+    numbers = [f"{row['spread']:.1e}"]
+    for form in FORMS:
+        numbers.append(str(row[f"{form} nodes"]))
+        numbers += [f"{row[key]:.1e}" for key in (f"{form} ort", f"{form} ov") if key in row]
+    if args.markdown:
+        return f"| {row['spec']} | {' | '.join(numbers)} |"
+    return f"{row['spec']:<40} " + " ".join(f"{number:>8}" for number in numbers)
+
+
+def head(args):
+    titles = ["spread"]
+    for form in FORMS:
+        titles += [form, "ort"] + ([] if args.without_openvino else ["ov"])
+    if args.markdown:
+        return f"| network | {' | '.join(titles)} |\n|---|{'---:|' * len(titles)}"
+    return f"{'network':<40} " + " ".join(f"{title:>8}" for title in titles)
+
+
+def every_set(args, folder):
+    """The sets of operators that a network can be written in, and those of them that ONNX Runtime takes."""
+    written, taken = [], []
+    images = np.zeros((1, 3, 32, 32), dtype=np.float32)
+    for opset in range(17, 29):
+        for spec in ["resnet20_gn", "resnet20_gelu", "tests/ok/activations.yaml"]:
+            path = folder / "set.onnx"
+            resnetc(args, "export", spec, "-o", path, "--opset", opset)
+            onnx.checker.check_model(str(path), full_check=True)
+        written.append(opset)
+        try:
+            resnetc(args, "export", "resnet20_gn", "-o", path, "--opset", opset)
+            onnx_runtime(path, images)
+            taken.append(opset)
+        except Exception:  # The runtime's own types of errors say no more.
+            pass
+    print(f"\nsets {written[0]} to {written[-1]} pass the checker; ONNX Runtime {onnxruntime.__version__} takes {taken}")
+
+
+def main():
+    args = arguments()
+    print(f"onnx {onnx.__version__}, onnxruntime {onnxruntime.__version__}, openvino {openvino.__version__}\n{head(args)}")
+    rows, failed, started = [], [], time.monotonic()
+    for number, spec in enumerate(specs(args)):
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                row = compare(args, spec, Path(folder), np.random.default_rng(number))
+                rows.append(row)
+                print(shown(args, row), flush=True)
+                worst = max(value for key, value in row.items() if key.endswith((" ort", " ov")))
+                if worst > TOLERANCE:
+                    failed.append(f"{spec}: differs by {worst:.1e}")
+            except Exception as error:  # Any failure is a row of its own; the rest goes on.
+                failed.append(f"{spec}: {error}")
+                print(f"{spec:<40} FAILED: {str(error)[:300]}", flush=True)
+    if not args.only:
+        with tempfile.TemporaryDirectory() as folder:
+            every_set(args, Path(folder))
+    differences = [value for row in rows for key, value in row.items() if key.endswith((" ort", " ov"))]
+    largest = max(differences, default=0.0)
+    print(f"\n{len(rows)} networks, largest difference {largest:.1e}, {len(failed)} failed, {time.monotonic() - started:.0f} s")
+    print("\n".join(failed))
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

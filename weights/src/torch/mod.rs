@@ -1,0 +1,49 @@
+//! Files of `torch.save`: a pickle that names tensors, and their elements beside it.
+
+mod archive;
+mod globals;
+mod legacy;
+mod pickle;
+mod state;
+mod storages;
+mod zip;
+
+use std::collections::BTreeMap;
+
+use crate::error::Fault;
+use crate::tensor::Place;
+
+/// Tensors by name, and what they were found in.
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    pub tensors: BTreeMap<String, Place>,
+    /// Keys that lead to them: `state_dict`.
+    pub wrappers: Vec<String>,
+    /// Other keys on the way, which were left alone.
+    pub others: Vec<String>,
+}
+
+/// How a file of PyTorch is laid out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Layout {
+    /// A zip archive: since PyTorch 1.6.
+    Zip,
+    /// Pickles, then the elements: before.
+    Legacy,
+}
+
+/// What layout bytes begin like.
+pub(crate) fn layout(bytes: &[u8]) -> Option<Layout> {
+    if zip::is_zip(bytes) {
+        return Some(Layout::Zip);
+    }
+    matches!(bytes, [0x80, 2..=5, ..]).then_some(Layout::Legacy)
+}
+
+/// The tensors in a file of that layout.
+pub(crate) fn read(bytes: &[u8], layout: Layout) -> Result<State, Fault> {
+    match layout {
+        Layout::Zip => archive::read(bytes),
+        Layout::Legacy => legacy::read(bytes),
+    }
+}
