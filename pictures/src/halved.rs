@@ -113,7 +113,7 @@ impl Samples {
             });
             return;
         }
-        let far = if y % 2 == 0 { near.saturating_sub(1) } else { (near + 1).min(rows - 1) };
+        let far = if y.is_multiple_of(2) { near.saturating_sub(1) } else { (near + 1).min(rows - 1) };
         let sum = |x: usize| 3 * self.chroma(channel, x, near) + self.chroma(channel, x, far);
         let (mut before, mut this) = (sum(0), sum(0));
         for (x, pair) in row.chunks_mut(2).take(columns).enumerate() {

@@ -199,7 +199,7 @@ fn the_environment_is_read_in_one_place() {
     let reads = ["env::var", "env::home_dir"];
     let folders = ["compiler", "onnx", "weights", "runtime", "pictures", "resnetc", "cli"];
     for folder in folders.map(|folder| format!("{folder}/src/")) {
-        for (path, code) in code(folder).filter(|(path, _)| path != "cli/src/environment.rs") {
+        for (path, code) in code(&folder).filter(|(path, _)| path != "cli/src/environment.rs") {
             for line in code {
                 assert!(!reads.iter().any(|call| line.contains(call)), "{path}: {line}");
             }
