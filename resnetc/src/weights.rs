@@ -78,9 +78,8 @@ impl Weights {
         // A training's checkpoint has more in it than weights, and a checksum. Only its own reader knows these.
         if is_own(&file) && matches!(wish.dialect, None | Some("auto" | "resnetc")) && !new_head {
             let store = model::weights(spec, path)?;
-            let fit = fit(&network, &listing(&store), Wish { dialect: Some("resnetc"), ..wish }, path)?;
-            let told = told(&file, &fit);
-            return Ok(Weights { network, source: Source::Own(store), told });
+            fit(&network, &listing(&store), Wish { dialect: Some("resnetc"), ..wish }, path)?;
+            return Ok(Weights { network, source: Source::Own(store), told: Vec::new() });
         }
         let fit = fit(&network, &weights_of(&file), wish, path)?;
         let fresh = fresh(spec, &fit, *seed)?;
@@ -106,7 +105,7 @@ impl Weights {
         Ok(store)
     }
 
-    /// What was found out about the file, a line each, for people.
+    /// What was found out about another program's file, a line each, for people.
     pub fn told(&self) -> &[String] {
         &self.told
     }

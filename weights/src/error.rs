@@ -116,6 +116,15 @@ pub enum Fault {
 impl Fault {
     /// Of that tensor.
     pub(crate) fn tensor(name: &str, reason: impl Into<String>) -> Self {
-        Fault::Tensor { name: name.to_owned(), reason: reason.into() }
+        Fault::Tensor { name: shortened(name), reason: reason.into() }
+    }
+}
+
+/// A name as messages have it: a file's may be of any length.
+pub(crate) fn shortened(name: &str) -> String {
+    const MOST: usize = 200;
+    match name.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}...", &name[..end]),
+        None => name.to_owned(),
     }
 }

@@ -8,7 +8,7 @@ use resnetc_compiler::diagnostic::suggest::nearest_of;
 use crate::dialects::{self, DIALECTS, Dialect, Scheme};
 use crate::error::{Error, Result};
 use crate::file::Listed;
-use crate::misfit::{Misfit, Row};
+use crate::misfit::{Misfit, ROWS, Row};
 use crate::network::{Network, Wanted};
 
 /// A file's tensors by name.
@@ -160,8 +160,11 @@ fn check(network: &Network, listing: &Listing, wish: Wish<'_>, chosen: &Named, p
     if let (Some(error), true) = (other_classes(network, listing, &wrong, path), unexpected.is_empty()) {
         return Err(error);
     }
-    let mut rows: Vec<Row> =
-        wrong.iter().map(|(tensor, name)| row(tensor, name, listing, &unexpected)).collect();
+    let mut rows: Vec<Row> = wrong
+        .iter()
+        .enumerate()
+        .map(|(i, (tensor, name))| row(i, tensor, name, listing, &unexpected))
+        .collect();
     rows.extend(unexpected.iter().map(|name| Row {
         ours: String::new(),
         theirs: (*name).to_owned(),
@@ -183,13 +186,16 @@ fn check(network: &Network, listing: &Listing, wish: Wish<'_>, chosen: &Named, p
     Err(Error::Misfit { path: path.to_owned(), misfit: Box::new(misfit) })
 }
 
-/// What is wrong with one of the network's tensors.
-fn row(tensor: &Wanted, name: &str, listing: &Listing, unexpected: &[&str]) -> Row {
+/// What is wrong with one of the network's tensors. The nearest name is looked for where it will be shown: a file may have any
+/// number of names, of any length.
+fn row(index: usize, tensor: &Wanted, name: &str, listing: &Listing, unexpected: &[&str]) -> Row {
     let found = listing.get(name);
     let note = match found {
         Some(found) if !found.dtype.is_float() => format!("whole numbers ({})", found.dtype),
         Some(_) => String::new(),
-        None => match nearest_of(name, unexpected.iter().copied(), 1).first() {
+        None if index >= ROWS => "missing".to_owned(),
+        None => match nearest_of(name, unexpected.iter().copied().filter(|name| name.len() < 200), 1).first()
+        {
             Some(near) => format!("missing; the nearest is {near}"),
             None => "missing".to_owned(),
         },

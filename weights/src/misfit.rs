@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// Most rows that are shown of the network's tensors, and of those that only the file has.
-const ROWS: usize = 12;
+pub(crate) const ROWS: usize = 12;
 
 /// A tensor that does not fit.
 #[derive(Debug, Clone, PartialEq, Eq)]

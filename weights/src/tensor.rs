@@ -7,7 +7,7 @@ use half::{bf16, f16};
 use crate::dtype::DType;
 
 /// Most dimensions of a tensor.
-const RANK: usize = 8;
+pub(crate) const RANK: usize = 8;
 
 /// A tensor's place in the bytes of a file. What it says was checked: all of its elements are there.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -112,6 +112,16 @@ fn deep_large_and_circular_pickles_cost_little() {
     let laughs = (0..64)
         .fold(Pickle::new().empty_dict().text("a").empty_tuple(), |pickle, _| pickle.raw(b"2").raw(&[0x86]));
     assert!(of_pickle(laughs.set_item().stop()).contains("its keys are `a`"));
+    // A list that is named again and again, copied each time.
+    let list = Pickle::new().empty_list().raw(b"q\x00(").raw(&b"NN\x86".repeat(10_000)).append_all();
+    let again =
+        Pickle::new().global("collections", "OrderedDict").raw(b"h\x00\x85R0").bytes()[2..].repeat(300);
+    assert!(of_pickle(list.raw(&again).stop()).contains("copies more than 2097152 values"));
+    // A long key that is left alone a thousand times.
+    let key = "k".repeat(100_000);
+    let keys = Pickle::new().text(&key).raw(b"q\x000}(").raw(&b"h\x00N".repeat(1000)).set_items().stop();
+    let reason = of_pickle(keys);
+    assert!(reason.len() < 2000 && reason.contains("kkk..."), "{reason}");
     let many = Pickle::new().raw(&b"N0".repeat(3_000_000)).none().stop();
     assert!(of_pickle(many).contains("more than 2097152 values"));
     let long = Pickle::new().none().raw(&b"20".repeat(5_000_000)).stop();

@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use super::globals::{Global, global};
 use crate::dtype::DType;
 use crate::error::Fault;
+use crate::tensor::RANK;
 
 /// Most values. A network of a thousand layers takes some hundred thousand.
 const MOST_VALUES: usize = 1 << 21;
@@ -89,6 +90,7 @@ pub(super) fn read(bytes: &[u8], start: usize) -> Result<Pickled<'_>, Fault> {
         stack: Vec::new(),
         marks: Vec::new(),
         memo: HashMap::new(),
+        copied: 0,
     };
     for _ in 0..MOST_INSTRUCTIONS {
         let at = machine.at;
@@ -126,6 +128,8 @@ struct Machine<'p> {
     /// Heights of the stack.
     marks: Vec<usize>,
     memo: HashMap<u64, Id>,
+    /// Values that were copied into other containers.
+    copied: usize,
 }
 
 impl<'p> Machine<'p> {
@@ -313,11 +317,11 @@ impl<'p> Machine<'p> {
     /// A call, of which it is known what it makes.
     fn reduce(&mut self) -> Result<(), Stop> {
         let (arguments, callee) = (self.pop()?, self.pop()?);
-        let Value::Tuple(arguments) = self.value(arguments).clone() else {
+        let Some(arguments) = self.first_items(arguments) else {
             return wrong("it calls with what are no arguments");
         };
         let made = match *self.value(callee) {
-            Value::Global(Global::Dict) => Value::Dict(self.first_pairs(&arguments)),
+            Value::Global(Global::Dict) => Value::Dict(self.first_pairs(&arguments)?),
             Value::Global(Global::Tensor) => self.tensor(&arguments)?,
             Value::Global(Global::Parameter) => match arguments.first() {
                 Some(&tensor) => {
@@ -332,16 +336,28 @@ impl<'p> Machine<'p> {
         self.push(made)
     }
 
+    /// As many items of a tuple as anything here has arguments; the tuple may be named again and be of any length.
+    fn first_items(&self, id: Id) -> Option<Vec<Id>> {
+        match self.value(id) {
+            Value::Tuple(items) => Some(items.iter().take(8).copied().collect()),
+            _ => None,
+        }
+    }
+
     /// What a dictionary is made with: Python 2 gives an ordered one its pairs so.
-    fn first_pairs(&self, arguments: &[Id]) -> Vec<(Id, Id)> {
-        let Some(Value::List(pairs)) = arguments.first().map(|&list| self.value(list)) else {
-            return Vec::new();
-        };
+    fn first_pairs(&mut self, arguments: &[Id]) -> Result<Vec<(Id, Id)>, Stop> {
+        let Some(&list) = arguments.first() else { return Ok(Vec::new()) };
+        let Value::List(pairs) = &self.values[list.0 as usize] else { return Ok(Vec::new()) };
+        // One list can be named any number of times, and would be copied as often.
+        self.copied += pairs.len();
+        if self.copied > MOST_VALUES {
+            return wrong(format!("it copies more than {MOST_VALUES} values"));
+        }
         let pair = |&id: &Id| match self.value(id) {
             Value::List(pair) | Value::Tuple(pair) if pair.len() == 2 => Some((pair[0], pair[1])),
             _ => None,
         };
-        pairs.iter().filter_map(pair).collect()
+        Ok(pairs.iter().filter_map(pair).collect())
     }
 
     /// `_rebuild_tensor_v2(storage, offset, sizes, strides, ...)`
@@ -358,8 +374,8 @@ impl<'p> Machine<'p> {
 
     fn sizes(&self, id: Id) -> Result<Vec<usize>, Stop> {
         match self.value(id) {
-            // More than any tensor has; checked as a tensor's later.
-            Value::Tuple(items) if items.len() <= 64 => items.iter().map(|&item| self.size(item)).collect(),
+            Value::Tuple(items) if items.len() <= RANK => items.iter().map(|&item| self.size(item)).collect(),
+            Value::Tuple(items) => wrong(format!("a tensor of {} dimensions", items.len())),
             _ => wrong("sizes that are none"),
         }
     }
@@ -383,7 +399,7 @@ impl<'p> Machine<'p> {
     /// `('storage', type, key, where it was, elements [, view])`
     fn persistent(&mut self) -> Result<(), Stop> {
         let id = self.pop()?;
-        let Value::Tuple(parts) = self.value(id).clone() else { return wrong("a storage that is none") };
+        let Some(parts) = self.first_items(id) else { return wrong("a storage that is none") };
         let &[kind, dtype, key, _, elements, ref rest @ ..] = &*parts else {
             return wrong("a storage needs a type, a key and a number of elements");
         };
@@ -392,7 +408,7 @@ impl<'p> Machine<'p> {
         else {
             return wrong("a storage of a type that is not known");
         };
-        let view = match rest.first().map(|&view| self.value(view).clone()) {
+        let view = match rest.first().map(|&view| self.value(view)) {
             Some(Value::Tuple(view)) if view.len() == 3 => self.size(view[1])?,
             Some(Value::None) | None => 0,
             Some(_) => return wrong("a view of a storage that is none"),

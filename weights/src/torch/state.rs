@@ -34,7 +34,7 @@ pub(super) fn state(pickled: &Pickled<'_>, storages: &dyn Storages) -> Result<St
         let Value::Dict(entries) = dict else { break };
         let Some((key, inner)) = wrapped(pickled, entries) else { break };
         let others = texts(pickled, entries).filter(|(other, _)| *other != key);
-        state.others.extend(others.map(|(other, _)| other.to_owned()));
+        others.for_each(|(other, _)| state.leave_alone(other));
         state.wrappers.push(key.to_owned());
         dict = pickled.value(inner);
     }
@@ -50,7 +50,7 @@ pub(super) fn state(pickled: &Pickled<'_>, storages: &dyn Storages) -> Result<St
                 let place = place(pickled, id, storages).map_err(|reason| Fault::tensor(name, reason))?;
                 state.tensors.insert(name.to_owned(), place);
             }
-            _ => state.others.push(name.to_owned()),
+            _ => state.leave_alone(name),
         }
     }
     match state.tensors.is_empty() {
