@@ -178,7 +178,7 @@ mod tests {
             normalize: Normalize { mean: vec![0.5; 3], std: vec![0.5; 3] },
         };
         let limits = Limits { pixels: 1 << 20, ..Limits::default() };
-        let mut fit = |fit, [width, height]: [usize; 2]| {
+        let fit = |fit, [width, height]: [usize; 2]| {
             let mut preparer = Preparer::new([3, 32, 32], &preprocess(fit), &limits).expect("colours");
             let picture = Picture::new(width, height, vec![0; width * height * 3]);
             preparer.fit(&picture).map(drop).map_err(|error| error.to_string())
