@@ -67,7 +67,7 @@ fn a_folder_is_answered_in_order_and_bad_pictures_are_told() {
     fs::write(photos.join("notes.txt"), b"no picture").expect("written");
 
     let at = photos.to_str().expect("UTF-8");
-    let output = run(&predict(&weights, &[at, "--top", "3", "--json"]));
+    let output = run(&predict(&weights, &[at, "--top", "3", "--json", "--quiet"]));
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
     let told = stderr(&output);
     assert_eq!(

@@ -35,46 +35,68 @@ pub fn resize(
         return Ok(picture.clone());
     }
     let options = ResizeOptions::new().resize_alg(algorithm(interpolation)).use_alpha(false);
-    let mut pixels = Vec::new();
-    let wide = if width == was[0] {
-        picture.pixels()
+    let mut pass = Pass { options, resizer };
+    // Pillow's order, which shows where what overshoots is cut off between the two.
+    let made = if width > was[0] && height < was[1] {
+        let low = pass.columns(picture, height);
+        pass.rows(&low, width)
     } else {
-        pixels.reserve(width * was[1] * Picture::CHANNELS);
-        for band in picture.pixels().chunks(BAND * was[0] * Picture::CHANNELS) {
-            let rows = band.len() / (was[0] * Picture::CHANNELS);
-            pixels.extend(resampled(band, [was[0], rows], [width, rows], &options, resizer));
-        }
-        &pixels
+        let narrow = pass.rows(picture, width);
+        pass.columns(&narrow, height)
     };
-    if height == was[1] {
-        return Ok(Picture::new(width, height, pixels));
-    }
-    let pixels = resampled(wide, [width, was[1]], [width, height], &options, resizer).collect();
-    Ok(Picture::new(width, height, pixels))
+    Ok(made)
 }
 
-/// Bytes in, bytes out; `[width, height]` before and after.
-fn resampled(
-    pixels: &[u8],
-    from: [usize; 2],
-    to: [usize; 2],
-    options: &ResizeOptions,
-    resizer: &mut Resizer,
-) -> impl Iterator<Item = u8> + use<> {
-    let side = |side: usize| u32::try_from(side).expect("no more pixels than 32 bits count");
-    let wide = |byte: u8| u16::from(byte) * WIDER;
-    let source = pixels
-        .chunks_exact(Picture::CHANNELS)
-        .map(|pixel| U16x3::new([wide(pixel[0]), wide(pixel[1]), wide(pixel[2])]));
-    let source =
-        TypedImage::from_pixels(side(from[0]), side(from[1]), source.collect()).expect("as many pixels");
-    let mut target = TypedImage::<U16x3>::new(side(to[0]), side(to[1]));
-    resizer.resize_typed(&source, &mut target, options).expect("the whole source");
-    let made = target.pixels().to_vec();
-    // At most 255: the largest value is 65535.
-    made.into_iter()
-        .flat_map(|pixel| pixel.0)
-        .map(|value| ((u32::from(value) + u32::from(WIDER) / 2) / u32::from(WIDER)) as u8)
+/// Resampling in one direction.
+struct Pass<'r> {
+    options: ResizeOptions,
+    resizer: &'r mut Resizer,
+}
+
+impl Pass<'_> {
+    /// Rows of that length.
+    fn rows(&mut self, picture: &Picture, width: usize) -> Picture {
+        let (was, height) = (picture.width(), picture.height());
+        if width == was {
+            return picture.clone();
+        }
+        let mut pixels = Vec::with_capacity(width * height * Picture::CHANNELS);
+        for band in picture.pixels().chunks(BAND * was * Picture::CHANNELS) {
+            let rows = band.len() / (was * Picture::CHANNELS);
+            pixels.extend(self.resampled(band, [was, rows], [width, rows]));
+        }
+        Picture::new(width, height, pixels)
+    }
+
+    /// Columns of that length.
+    fn columns(&mut self, picture: &Picture, height: usize) -> Picture {
+        let (width, was) = (picture.width(), picture.height());
+        if height == was {
+            return picture.clone();
+        }
+        Picture::new(width, height, self.resampled(picture.pixels(), [width, was], [width, height]).collect())
+    }
+
+    /// Bytes in, bytes out; `[width, height]` before and after.
+    fn resampled(
+        &mut self,
+        pixels: &[u8],
+        from: [usize; 2],
+        to: [usize; 2],
+    ) -> impl Iterator<Item = u8> + use<> {
+        let side = |side: usize| u32::try_from(side).expect("no more pixels than 32 bits count");
+        let wide = |byte: u8| u16::from(byte) * WIDER;
+        let source = pixels.chunks_exact(Picture::CHANNELS);
+        let source =
+            source.map(|pixel| U16x3::new([wide(pixel[0]), wide(pixel[1]), wide(pixel[2])])).collect();
+        let source = TypedImage::from_pixels(side(from[0]), side(from[1]), source).expect("as many pixels");
+        let mut target = TypedImage::<U16x3>::new(side(to[0]), side(to[1]));
+        self.resizer.resize_typed(&source, &mut target, &self.options).expect("the whole source");
+        let made = target.pixels().to_vec();
+        let (wider, half) = (u32::from(WIDER), u32::from(WIDER) / 2);
+        // At most 255: the largest value is 65535.
+        made.into_iter().flat_map(|pixel| pixel.0).map(move |value| ((u32::from(value) + half) / wider) as u8)
+    }
 }
 
 /// 255 becomes 65535.
