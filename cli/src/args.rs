@@ -5,6 +5,7 @@ mod device;
 mod export;
 mod measure;
 mod overrides;
+mod pictures;
 mod tensors;
 mod tools;
 mod weights;
@@ -22,6 +23,7 @@ pub use device::DeviceArg;
 pub use export::ExportArgs;
 pub use measure::{BenchArgs, TuneArgs, WorkloadArgs};
 pub use overrides::Overrides;
+pub use pictures::PictureArgs;
 pub use tensors::TensorArgs;
 pub use tools::{DevicesArgs, DiffArgs, ExplainArgs, LintArgs, ListArgs, NewArgs, SchemaArgs, VerifyArgs};
 
@@ -201,6 +203,7 @@ pub enum Emit {
 /// `resnetc run`
 #[derive(Debug, Args)]
 #[command(after_help = RUN_EXAMPLES)]
+#[command(group(ArgGroup::new("asked").args(["eval", "predict"])))]
 #[command(group(ArgGroup::new("trained").args(["weights", "checkpoint"])))]
 pub struct RunArgs {
     /// A spec file, `-` for standard input, or the name of a compiled-in network [default with --train: the data set's].
@@ -245,24 +248,28 @@ pub struct RunArgs {
     /// Weights to evaluate: the same as --weights.
     #[arg(long, value_name = "FILE", requires = "eval", help_heading = "Evaluation")]
     pub checkpoint: Option<PathBuf>,
-    /// Print the counts as one JSON object.
-    #[arg(long, requires = "eval", help_heading = "Evaluation")]
+    /// Print the counts as one JSON object, or the answer to each picture as one on a line.
+    #[arg(long, requires = "asked", help_heading = "Evaluation")]
     pub json: bool,
+
+    /// Classifying pictures.
+    #[command(flatten)]
+    pub pictures: PictureArgs,
 
     /// Tensors in and out.
     #[command(flatten)]
     pub tensors: TensorArgs,
 
-    /// Weights to evaluate, or to begin a training with.
+    /// Weights to evaluate or classify with, or to begin a training with.
     #[command(flatten)]
     pub weights: WeightsArgs,
 
-    /// Images per run [default: 1, evaluating 100, of tensors 16].
+    /// Images per run [default: 1, evaluating 100, of tensors 16, of pictures 8].
     #[arg(long, value_name = "N", conflicts_with = "train", value_parser = positive, allow_negative_numbers = true)]
     #[arg(help_heading = "Running")]
     pub batch: Option<usize>,
     /// Turn the logits into probabilities.
-    #[arg(long, conflicts_with_all = ["train", "eval"], help_heading = "Running")]
+    #[arg(long, conflicts_with_all = ["train", "eval", "predict"], help_heading = "Running")]
     pub softmax: bool,
     /// Seed of weights, order and augmentation; without data, of the random image too.
     #[arg(long, value_name = "SEED", value_parser = seed, allow_negative_numbers = true, help_heading = "Running")]
@@ -297,7 +304,8 @@ Examples:
   resnetc run resnet50 --weights w.safetensors --input x.npy --output y.npy
   resnetc run resnet50 --input x.npy --output y.safetensors --emit-activations stem.relu1,stage4.unit2.relu3
   resnetc run resnet50 --train cifar10 --weights resnet50-0676ba61.pth --head new
-  resnetc run resnet20 --eval cifar10 --weights resnet20-12fca82f.th";
+  resnetc run resnet20 --eval cifar10 --weights resnet20-12fca82f.th
+  resnetc run resnet50 --weights w.safetensors --predict photos/ --top 3";
 
 /// `resnetc check`
 #[derive(Debug, Args)]

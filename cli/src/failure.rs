@@ -16,9 +16,9 @@ pub enum Failure {
     Usage(String),
     /// The work itself failed. Exit code 1.
     Failed(String),
-    /// What was looked for is there, and told: networks differ, warnings. Exit code 1.
+    /// What was looked for is there, and told: networks differ, warnings, inputs that cannot be read while others can. Exit code 1.
     Found,
-    /// A signal asked for an end, and what was done is saved. The exit code says which: 128 and its number.
+    /// A signal asked for an end, and what was done is saved or told. The exit code says which: 128 and its number.
     Signal(u8),
 }
 

@@ -1,5 +1,5 @@
-//! Signals that ask a training to end. It saves, then ends with the status that the signal stands for; a second Ctrl-C ends the
-//! process at once.
+//! Signals that ask a command to end. It finishes what it began, then ends with the status that the signal stands for; a second
+//! Ctrl-C ends the process at once.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -27,12 +27,14 @@ pub struct Signals {
 
 impl Signals {
     /// Catches what asks for an end, but for what whoever started the process wants ignored: `nohup` does that with SIGHUP.
-    pub fn catch() -> Result<Self> {
+    ///
+    /// The first of them is answered with these words: what was begun may take long.
+    pub fn catch(words: &'static str) -> Result<Self> {
         let signals = Signals::default();
         signals.register().map_err(|error| Failure::Failed(format!("cannot catch Ctrl-C: {error}")))?;
         let answer = signals.clone();
         // Where the system refuses the thread, the end comes without the words before it.
-        let _ = std::thread::Builder::new().name("signals".into()).spawn(move || answer.answer());
+        let _ = std::thread::Builder::new().name("signals".into()).spawn(move || answer.answer(words));
         Ok(signals)
     }
 
@@ -46,14 +48,13 @@ impl Signals {
         Ok(())
     }
 
-    /// Says that the first signal was heard: a step may take long.
-    fn answer(&self) {
+    /// Says that the first signal was heard.
+    fn answer(&self, words: &str) {
         while !self.stop.load(Ordering::Relaxed) {
             std::thread::sleep(POLL);
         }
-        let text = "\nstopping: this step is finished and saved; Ctrl-C again ends at once, without saving";
         // Nobody may be there to read it.
-        let _ = writeln!(std::io::stderr(), "{text}");
+        let _ = writeln!(std::io::stderr(), "\n{words}");
     }
 
     /// The status of a process that a signal ended, if one did.

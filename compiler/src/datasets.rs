@@ -18,6 +18,16 @@ pub struct Facts {
     pub mean: &'static [f32],
     /// Standard deviation likewise.
     pub std: &'static [f32],
+    /// Names of the classes, one a line, in the order of their numbers.
+    #[serde(skip)]
+    labels: &'static str,
+}
+
+impl Facts {
+    /// Names of the classes, in the order of their numbers.
+    pub fn labels(&self) -> impl ExactSizeIterator<Item = &'static str> {
+        self.labels.lines().collect::<Vec<_>>().into_iter()
+    }
 }
 
 /// CIFAR-10 (Krizhevsky 2009).
@@ -28,6 +38,7 @@ pub const CIFAR10: Facts = Facts {
     classes: 10,
     mean: &[0.4914, 0.4822, 0.4465],
     std: &[0.2470, 0.2435, 0.2616],
+    labels: include_str!("datasets/cifar10.txt"),
 };
 
 /// CIFAR-100 with its fine classes (Krizhevsky 2009).
@@ -38,6 +49,7 @@ pub const CIFAR100: Facts = Facts {
     classes: 100,
     mean: &[0.5071, 0.4865, 0.4409],
     std: &[0.2673, 0.2564, 0.2762],
+    labels: include_str!("datasets/cifar100.txt"),
 };
 
 /// Pictures that the program draws. Their statistics are rounded: a test of the loader holds them against the pictures.
@@ -48,6 +60,19 @@ pub const SHAPES10: Facts = Facts {
     classes: 10,
     mean: &[0.5, 0.5, 0.5],
     std: &[0.25, 0.25, 0.25],
+    labels: include_str!("datasets/shapes10.txt"),
+};
+
+/// The data set of the ILSVRC 2012 (Russakovsky et al. 2015), which most published weights were trained on. It is in no list, since
+/// nothing here loads it.
+pub const IMAGENET: Facts = Facts {
+    name: "imagenet",
+    about: "photographs of the ILSVRC 2012 (Russakovsky et al. 2015)",
+    input: [3, 224, 224],
+    classes: 1000,
+    mean: &[0.485, 0.456, 0.406],
+    std: &[0.229, 0.224, 0.225],
+    labels: include_str!("datasets/imagenet.txt"),
 };
 
 /// All data sets, in the order in which lists name them.
@@ -81,6 +106,10 @@ mod tests {
     fn every_data_set_is_found_by_its_own_name_and_is_complete() {
         for facts in DATASETS {
             assert_eq!(find(facts.name), Some(&facts));
+        }
+        for facts in DATASETS.into_iter().chain([IMAGENET]) {
+            assert_eq!(facts.labels().len(), facts.classes, "{}", facts.name);
+            assert!(facts.labels().all(|label| !label.is_empty() && label.trim() == label), "{}", facts.name);
             let channels = facts.input[0];
             assert_eq!([facts.mean.len(), facts.std.len()], [channels; 2], "{}", facts.name);
             assert!(facts.std.iter().all(|&std| std > 0.0), "{}", facts.name);

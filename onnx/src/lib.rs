@@ -69,17 +69,7 @@ pub fn export(graph: &Graph, weights: &dyn Weights, options: &Options) -> Result
     for id in graph.ids() {
         operator::write(&mut builder, id)?;
     }
-    for (name, value) in &graph.outputs {
-        let (id, found) = (value.node, builder.name(*value));
-        if found != *name {
-            // A second name of a value, or one that no operator made.
-            builder.emit(id, "Identity", vec![found], Vec::new());
-            let last = builder.made().nodes.last_mut().expect("just added");
-            last.output.clone_from(name);
-        }
-        let port = port(&builder, *value, name.clone(), options);
-        builder.made().outputs.push(port);
-    }
+    outputs(&mut builder, options);
     Ok(Model {
         ir_version,
         opset: asked,
@@ -88,6 +78,21 @@ pub fn export(graph: &Graph, weights: &dyn Weights, options: &Options) -> Result
         metadata: options.metadata.clone(),
         graph: builder.finish(),
     })
+}
+
+/// Writes the network's results, in their order.
+fn outputs(builder: &mut Builder<'_>, options: &Options) {
+    for (name, value) in &builder.graph.outputs {
+        let found = builder.name(*value);
+        if found != *name {
+            // A second name of a value, or one that no operator made.
+            builder.emit(value.node, "Identity", vec![found], Vec::new());
+            let last = builder.made().nodes.last_mut().expect("just added");
+            last.output.clone_from(name);
+        }
+        let port = port(builder, *value, name.clone(), options);
+        builder.made().outputs.push(port);
+    }
 }
 
 /// A value as input or output of the model.

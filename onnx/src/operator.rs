@@ -2,7 +2,8 @@
 
 use resnetc_compiler::ir::graph::{NodeId, Value};
 use resnetc_compiler::ir::op::{
-    Activate, Add, BatchNorm, ConvAttrs, Epilogue, GroupNorm, Op, PadChannels, PadShortcut, ScaleShift,
+    Activate, Add, BatchNorm, Conv, ConvAttrs, Epilogue, GroupNorm, Linear, Op, PadChannels, PadShortcut,
+    ScaleShift,
 };
 use resnetc_compiler::ops;
 
@@ -17,70 +18,56 @@ use crate::proto::Attribute::{Float, Int, Ints};
 /// # Errors
 /// Where it belongs to training, or a weight cannot be had.
 pub fn write(b: &mut Builder<'_>, id: NodeId) -> Result<(), Error> {
+    if let Some(result) = computed(b, id)? {
+        b.close(id, result);
+    }
+    Ok(())
+}
+
+/// Writes what a node computes; the name of the result. `None` for ports and tensors, which are written where the model begins, and
+/// where they are read.
+fn computed(b: &mut Builder<'_>, id: NodeId) -> Result<Option<String>, Error> {
     let graph = b.graph;
     let (node, operands) = (graph.node(id), graph.operands(id));
-    let x = |b: &Builder<'_>| b.name(operands[0]);
-    let result = match &node.op {
-        // Ports and tensors are written where the model begins, and where they are read.
-        Op::Input(_) | Op::Param(_) => return Ok(()),
-        Op::Conv(op) => {
-            let mut inputs = vec![x(b), b.param(operands[1])?];
-            if op.bias {
-                inputs.push(b.param(operands[2])?);
-            }
-            let y = b.emit(id, "Conv", inputs, conv(&op.attrs));
-            finish(b, id, &op.epilogue, &operands, y)
-        }
-        Op::BatchNorm(op) => {
-            let y = batch_norm(b, id, op, &operands)?;
-            finish(b, id, &op.epilogue, &operands, y)
-        }
-        Op::GroupNorm(op) => {
-            let y = group_norm(b, id, op, &operands)?;
-            finish(b, id, &op.epilogue, &operands, y)
-        }
+    let of = &operands[..];
+    let x = |b: &Builder<'_>| b.name(of[0]);
+    Ok(Some(match &node.op {
+        Op::Input(_) | Op::Param(_) => return Ok(None),
+        Op::Conv(op) => conv(b, id, op, of)?,
+        Op::BatchNorm(op) => batch_norm(b, id, op, of)?,
+        Op::GroupNorm(op) => group_norm(b, id, op, of)?,
         Op::Affine(op) => {
-            let y = affine(b, id, x(b), &operands)?;
-            finish(b, id, &op.epilogue, &operands, y)
+            let y = affine(b, id, x(b), of)?;
+            finish(b, id, &op.epilogue, of, y)
         }
         Op::Activate(Activate { act }) => activate(b, id, *act, x(b)),
         Op::Add(Add { act }) => {
-            let y = b.emit(id, "Add", vec![x(b), b.name(operands[1])], Vec::new());
+            let y = b.emit(id, "Add", vec![x(b), b.name(of[1])], Vec::new());
             act.map_or(y.clone(), |act| activate(b, id, act, y))
         }
         Op::Mul(op) => {
-            let y = b.emit(id, "Mul", vec![x(b), b.name(operands[1])], Vec::new());
-            finish(b, id, &op.epilogue, &operands, y)
+            let y = b.emit(id, "Mul", vec![x(b), b.name(of[1])], Vec::new());
+            finish(b, id, &op.epilogue, of, y)
         }
         Op::ScaleShift(op) => scale_shift(b, id, op, x(b)),
         // The identity in inference.
         Op::Drop(_) => x(b),
-        Op::MaxPool(op) => layers::max_pool(b, id, &op.attrs, operands[0]),
-        Op::AvgPool(op) => layers::avg_pool(b, id, &op.attrs, operands[0]),
+        Op::MaxPool(op) => layers::max_pool(b, id, &op.attrs, of[0]),
+        Op::AvgPool(op) => layers::avg_pool(b, id, &op.attrs, of[0]),
         Op::GlobalAvgPool(_) => b.emit(id, "GlobalAveragePool", vec![x(b)], Vec::new()),
         Op::GlobalMaxPool(_) => b.emit(id, "GlobalMaxPool", vec![x(b)], Vec::new()),
-        Op::BlurPool(op) => layers::blur(b, id, op.stride, operands[0]),
-        Op::ChannelConv(_) => layers::channel_conv(b, id, &operands)?,
+        Op::BlurPool(op) => layers::blur(b, id, op.stride, of[0]),
+        Op::ChannelConv(_) => layers::channel_conv(b, id, of)?,
         Op::Concat(_) => {
-            let inputs = operands.iter().map(|&operand| b.name(operand)).collect();
+            let inputs = of.iter().map(|&operand| b.name(operand)).collect();
             b.emit(id, "Concat", inputs, vec![("axis", Int(1))])
         }
-        Op::Linear(op) => {
-            let mut inputs = vec![flat(b, id, operands[0]), b.param(operands[1])?];
-            if op.bias {
-                inputs.push(b.param(operands[2])?);
-            }
-            b.emit(id, "Gemm", inputs, vec![("transB", Int(1))])
-        }
-        Op::PadShortcut(PadShortcut { stride, channels }) => {
-            let before = (channels - b.shape(operands[0])[1]) / 2;
-            let y = layers::every(b, id, *stride, x(b));
-            layers::pad_channels(b, id, [before, *channels], operands[0], y)
-        }
+        Op::Linear(op) => linear(b, id, op, of)?,
+        Op::PadShortcut(op) => pad_shortcut(b, id, op, of[0]),
         Op::PadChannels(PadChannels { channels, before }) => {
-            layers::pad_channels(b, id, [*before, *channels], operands[0], x(b))
+            layers::pad_channels(b, id, [*before, *channels], of[0], x(b))
         }
-        Op::Flatten(_) => flat(b, id, operands[0]),
+        Op::Flatten(_) => flat(b, id, of[0]),
         Op::Softmax(_) => b.emit(id, "Softmax", vec![x(b)], vec![("axis", Int(-1))]),
         Op::Labels(_)
         | Op::Shortcut(_)
@@ -109,9 +96,7 @@ pub fn write(b: &mut Builder<'_>, id: NodeId) -> Result<(), Error> {
             let (node, op) = (node.name.clone(), ops::operator(&node.op).text());
             return Err(Error::NotInference { node, op });
         }
-    };
-    b.close(id, result);
-    Ok(())
+    }))
 }
 
 /// `act(y + residual)`, where a node has them.
@@ -123,7 +108,31 @@ fn finish(b: &mut Builder<'_>, id: NodeId, epilogue: &Epilogue, operands: &[Valu
     epilogue.act.map_or(y.clone(), |act| activate(b, id, act, y))
 }
 
-fn conv(attrs: &ConvAttrs) -> Attributes {
+fn conv(b: &mut Builder<'_>, id: NodeId, op: &Conv, operands: &[Value]) -> Result<String, Error> {
+    let mut inputs = vec![b.name(operands[0]), b.param(operands[1])?];
+    if op.bias {
+        inputs.push(b.param(operands[2])?);
+    }
+    let y = b.emit(id, "Conv", inputs, window(&op.attrs));
+    Ok(finish(b, id, &op.epilogue, operands, y))
+}
+
+fn linear(b: &mut Builder<'_>, id: NodeId, op: &Linear, operands: &[Value]) -> Result<String, Error> {
+    let mut inputs = vec![flat(b, id, operands[0]), b.param(operands[1])?];
+    if op.bias {
+        inputs.push(b.param(operands[2])?);
+    }
+    Ok(b.emit(id, "Gemm", inputs, vec![("transB", Int(1))]))
+}
+
+/// Option A: every `stride`-th pixel, zeros around the channels.
+fn pad_shortcut(b: &mut Builder<'_>, id: NodeId, op: &PadShortcut, x: Value) -> String {
+    let before = (op.channels - b.shape(x)[1]) / 2;
+    let y = layers::every(b, id, op.stride, b.name(x));
+    layers::pad_channels(b, id, [before, op.channels], x, y)
+}
+
+fn window(attrs: &ConvAttrs) -> Attributes {
     let list = |pair: [usize; 2]| Ints(pair.map(|size| size as i64).to_vec());
     vec![
         ("dilations", list(attrs.dilation)),
@@ -141,7 +150,8 @@ fn batch_norm(b: &mut Builder<'_>, id: NodeId, op: &BatchNorm, operands: &[Value
     }
     // ONNX weighs the running statistics, PyTorch the batch's.
     let attributes = vec![("epsilon", Float(op.eps)), ("momentum", Float(1.0 - op.momentum))];
-    Ok(b.emit(id, "BatchNormalization", inputs, attributes))
+    let y = b.emit(id, "BatchNormalization", inputs, attributes);
+    Ok(finish(b, id, &op.epilogue, operands, y))
 }
 
 /// From set 21 an operator of its own; before, each group is an instance of one channel, normalised, and scaled per channel.
@@ -151,14 +161,16 @@ fn group_norm(b: &mut Builder<'_>, id: NodeId, op: &GroupNorm, operands: &[Value
     if b.opset >= 21 {
         let inputs = vec![x, b.param(operands[1])?, b.param(operands[2])?];
         let attributes = vec![("epsilon", Float(op.eps)), ("num_groups", Int(groups))];
-        return Ok(b.emit(id, "GroupNormalization", inputs, attributes));
+        let y = b.emit(id, "GroupNormalization", inputs, attributes);
+        return Ok(finish(b, id, &op.epilogue, operands, y));
     }
     let (into, back) = (layers::reshape_to_groups(b, groups), layers::reshape_to_map(b, operands[0]));
     let (one, zero) = layers::unit_scale(b, op.groups);
     let y = b.emit(id, "Reshape", vec![x, into], Vec::new());
     let y = b.emit(id, "InstanceNormalization", vec![y, one, zero], vec![("epsilon", Float(op.eps))]);
     let y = b.emit(id, "Reshape", vec![y, back], Vec::new());
-    affine(b, id, y, operands)
+    let y = affine(b, id, y, operands)?;
+    Ok(finish(b, id, &op.epilogue, operands, y))
 }
 
 /// `scale[c] * y + shift[c]`

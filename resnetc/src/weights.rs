@@ -132,10 +132,17 @@ impl Model {
     /// # Errors
     /// See [`Weights::load`] and [`Model::new`].
     pub fn with_weights(spec: &Spec, weights: &WeightsOptions, options: &DeviceOptions) -> Result<Self> {
-        let weights = Weights::load(spec, weights)?;
+        Self::of(spec, &Weights::load(spec, weights)?, options)
+    }
+
+    /// With weights that were found in a file: tensors are read from there, and not copied before.
+    ///
+    /// # Errors
+    /// See [`Model::new`].
+    pub fn of(spec: &Spec, weights: &Weights, options: &DeviceOptions) -> Result<Self> {
         match &weights.source {
             Source::Own(store) => Model::new(spec, store, options),
-            Source::Foreign(_) => Model::from_tensors(spec, &weights, options),
+            Source::Foreign(_) => Model::from_tensors(spec, weights, options),
         }
     }
 }

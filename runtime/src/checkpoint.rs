@@ -179,6 +179,13 @@ pub fn load_progress(path: &Path) -> Result<Progress> {
     progress(path, &file::load(path)?.1)
 }
 
+/// The data set that the weights of a file were trained on. `None` where it does not say so, as files of weights alone and of other
+/// programs do not: whoever loads them says what is wrong with them.
+pub fn dataset(path: &Path) -> Option<String> {
+    let metadata = file::metadata(path).ok()?;
+    progress(path, &metadata).ok().map(|progress| progress.dataset)
+}
+
 /// The weights of a file, whether it is a checkpoint or has weights alone: what evaluation needs.
 pub fn load_weights(path: &Path) -> Result<ParamStore> {
     let (all, _) = file::load(path)?;

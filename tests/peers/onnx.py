@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Compares exported ONNX models with resnetc itself, network by network.
 
-For every compiled-in network, and every spec of tests/ok, it takes random weights (running statistics and the parameters of
-normalisations random too), exports the network as it is in set 17, and folded with a free batch in set 21, and
+For every compiled-in network, and every spec of tests/ok, it takes random weights (the parameters of normalisations random too, running
+statistics near those of the images), exports the network as it is in set 17, and folded with a free batch in set 21, and
 
 - checks both models by `onnx.checker` with shape inference,
 - runs them in ONNX Runtime and in OpenVINO, in f32,
@@ -66,11 +66,14 @@ def specs(args):
     if args.only:
         return args.only
     names = [row["name"] for row in json.loads(resnetc(args, "list", "--json"))]
-    return names + sorted(str(path.relative_to(ROOT)) for path in (ROOT / "tests/ok").glob("*.yaml"))
+    files = [*(ROOT / "tests/ok").glob("*.yaml"), *(ROOT / "tests/peers").glob("*.yaml")]
+    return names + sorted(str(path.relative_to(ROOT)) for path in files)
 
 
-def random_weights(model, rng):
-    """Values for the tensors of a model that is not folded, by the names that resnetc has for them."""
+def random_weights(model, images, rng):
+    """Values for the tensors of a model that is not folded, by the names that resnetc has for them. Running statistics follow
+    from the images: so the results hang on them in deep networks too. Variances are larger than theirs, or errors of rounding would
+    grow from layer to layer, and two runtimes differ by them alone."""
     found = {}
     for tensor in model.graph.initializer:
         if tensor.name.startswith("const/"):
@@ -79,32 +82,72 @@ def random_weights(model, rng):
         name = tensor.name.split("[")[0]
         # A group normalisation's vectors are written as maps of one pixel.
         found[name] = values.reshape(values.shape[0]) if name != tensor.name else values
-    scales = sum(1 for name, values in found.items() if name.endswith(".weight") and values.ndim == 1)
-    # Running statistics that are not the network's own do not keep sums from growing from unit to unit.
-    gain = min(1.0, 3.0 / max(scales, 1) ** 0.5)
     for name, values in found.items():
-        shape = values.shape
-        if name.endswith(".running_var"):
-            found[name] = rng.uniform(0.5, 1.5, shape)
-        elif name.endswith(".running_mean"):
-            found[name] = rng.normal(0, 0.2, shape)
-        elif name.endswith(".weight") and values.ndim == 1:
-            found[name] = rng.uniform(0.5, 1.5, shape) * gain
+        if name.endswith(".weight") and values.ndim == 1:
+            found[name] = rng.uniform(0.5, 1.5, values.shape)
         elif name.endswith(".bias"):
-            found[name] = rng.normal(0, 0.1, shape)
+            found[name] = rng.normal(0, 0.1, values.shape)
+    for name, (mean, variance) in statistics(model, found, images).items():
+        found[f"{name}.running_mean"] = mean + rng.normal(0, 0.1, mean.shape) * np.sqrt(variance)
+        found[f"{name}.running_var"] = variance * rng.uniform(1.5, 3.0, variance.shape) + 1e-3
     return {name: np.ascontiguousarray(values, dtype=np.float32) for name, values in found.items()}
 
 
-def onnx_runtime(path, images):
+def statistics(model, values, images):
+    """Mean and variance of what each batch normalisation reads, by its name: each normalises by the batch's, as in training."""
+    made, outputs, initializers = [], {}, []
+    for node in model.graph.node:
+        if node.op_type != "BatchNormalization":
+            made.append(node)
+            continue
+        of, y = node.name, node.output[0]
+        eps = next(attribute.f for attribute in node.attribute if attribute.name == "epsilon")
+        for part, value in (("scale", values[node.input[1]]), ("shift", values[node.input[2]]), ("eps", np.array(eps))):
+            value = value.reshape(-1, 1, 1).astype(np.float32)
+            initializers.append(onnx.numpy_helper.from_array(value, f"{of}~{part}"))
+        steps = [
+            ("ReduceMean", [node.input[0]], "mean", {"axes": [0, 2, 3]}),
+            ("Sub", [node.input[0], f"{of}~mean"], "centred", {}),
+            ("Mul", [f"{of}~centred", f"{of}~centred"], "squares", {}),
+            ("ReduceMean", [f"{of}~squares"], "var", {"axes": [0, 2, 3]}),
+            ("Add", [f"{of}~var", f"{of}~eps"], "safe", {}),
+            ("Sqrt", [f"{of}~safe"], "std", {}),
+            ("Div", [f"{of}~centred", f"{of}~std"], "normal", {}),
+            ("Mul", [f"{of}~normal", f"{of}~scale"], "scaled", {}),
+        ]
+        made += [onnx.helper.make_node(op, inputs, [f"{of}~{result}"], **more) for op, inputs, result, more in steps]
+        made.append(onnx.helper.make_node("Add", [f"{of}~scaled", f"{of}~shift"], [y]))
+        outputs[of] = (f"{of}~mean", f"{of}~var")
+    if not outputs:
+        return {}
+    changed = onnx.ModelProto()
+    changed.CopyFrom(model)
+    del changed.graph.node[:], changed.graph.output[:]
+    changed.graph.node.extend(made)
+    changed.graph.initializer.extend(initializers)
+    names = [name for pair in outputs.values() for name in pair]
+    changed.graph.output.extend(onnx.helper.make_empty_tensor_value_info(name) for name in names)
+    session = session_of(changed.SerializeToString())
+    results = dict(zip(names, session.run(names, {session.get_inputs()[0].name: images})))
+    return {of: tuple(results[name].reshape(-1) for name in pair) for of, pair in outputs.items()}
+
+
+def session_of(model):
+    """One thread: the script may share the machine, and threads that wait for each other take long then."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    options.intra_op_num_threads = 1
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+def onnx_runtime(path, images):
+    session = session_of(str(path))
     names = [output.name for output in session.get_outputs()]
     return dict(zip(names, session.run(None, {session.get_inputs()[0].name: images})))
 
 
 def open_vino(path, images):
-    hint = {"INFERENCE_PRECISION_HINT": "f32"}
+    hint = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1}
     compiled = openvino.Core().compile_model(str(path), "CPU", hint)
     results = compiled([images])
     return {output.get_any_name(): results[output] for output in compiled.outputs}
@@ -135,19 +178,20 @@ def compare(args, spec, folder, rng):
     """One row of the table."""
     weights, images, results = folder / "w.safetensors", folder / "x.npy", folder / "y.safetensors"
     fresh = folder / "fresh.onnx"
-    resnetc(args, "export", spec, "-o", fresh)
+    resnetc(args, "export", spec, "-o", fresh, "--batch", IMAGES)
     model = onnx.load(fresh)
-    save_file(random_weights(model, rng), weights)
-    sizes = [dim.dim_value for dim in model.graph.input[0].type.tensor_type.shape.dim][1:]
-    np.save(images, rng.standard_normal((IMAGES, *sizes), dtype=np.float32))
-    resnetc(args, "run", spec, "--weights", weights, "--input", images, "--output", results)
-    wanted, pictures = load_file(results), np.load(images)
+    sizes = [dim.dim_value for dim in model.graph.input[0].type.tensor_type.shape.dim]
+    pictures = rng.standard_normal(sizes, dtype=np.float32)
+    np.save(images, pictures)
+    save_file(random_weights(model, pictures, rng), weights)
+    resnetc(args, "run", spec, "--weights", weights, "--input", images, "--output", results, "--threads", 1)
+    wanted = load_file(results)
     row = {"spec": spec, "spread": spread(wanted)}
     for form, words in FORMS.items():
         path = folder / f"{form}.onnx"
         resnetc(args, "export", spec, "--weights", weights, "-o", path, *words)
         onnx.checker.check_model(str(path), full_check=True)
-        row[f"{form} nodes"] = len(onnx.load(path).graph.node)
+        row[f"{form} nodes"] = len(onnx.load(path, load_external_data=False).graph.node)
         row[f"{form} ort"] = difference(onnx_runtime(path, pictures), wanted)
         if not args.without_openvino:
             row[f"{form} ov"] = difference(open_vino(path, pictures), wanted)

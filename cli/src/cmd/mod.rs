@@ -13,6 +13,7 @@ pub mod export;
 pub mod lint;
 pub mod list;
 pub mod new;
+pub mod pictures;
 pub mod predict;
 pub mod run;
 pub mod setup;

@@ -3,7 +3,7 @@
 use resnetc::WeightsOptions;
 
 use super::setup::Setup;
-use super::{eval, predict, tensors, train};
+use super::{eval, pictures, predict, tensors, train};
 use crate::args::RunArgs;
 use crate::environment::Environment;
 use crate::failure::{Failure, Result};
@@ -20,6 +20,9 @@ pub fn run(args: &RunArgs, environment: &Environment, output: &Output) -> Result
     };
     let checkpoint = args.checkpoint.as_ref().map(WeightsOptions::file);
     let weights = args.weights.options(args.seed).or(checkpoint);
+    if let (false, Some(weights)) = (args.pictures.predict.is_empty(), &weights) {
+        return pictures::predict(spec, weights, args, &setup, output);
+    }
     if let (Some(input), Some(target)) = (&args.tensors.input, &args.tensors.output) {
         return tensors::run(spec, input, target, weights.as_ref(), args, &setup.device, output);
     }

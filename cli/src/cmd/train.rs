@@ -23,6 +23,9 @@ use crate::report;
 use crate::report::units::grouped;
 use crate::signals::Signals;
 
+/// What is said to the first signal that asks for an end.
+const STOPPING: &str = "stopping: this step is finished and saved; Ctrl-C again ends at once, without saving";
+
 /// Runs the command.
 pub fn train(
     name: Option<&str>,
@@ -53,7 +56,7 @@ pub fn train(
     // Before the folder is taken: a file that does not fit leaves all as it was. A training that goes on has its own weights.
     let first = args.weights.options(args.seed).filter(|_| !args.resume);
     let first = first.map(|options| weights::store(&spec, &options, output)).transpose()?;
-    let signals = Signals::catch()?;
+    let signals = Signals::catch(STOPPING)?;
     let trainer = Trainer::builder(&spec, images).out(&out).start(start).stop(Arc::clone(&signals.stop));
     let trainer = match first {
         Some(first) => trainer.weights(first),

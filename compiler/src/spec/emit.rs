@@ -6,6 +6,7 @@ use super::language::print::Layers;
 use super::language::tree::Unit;
 use super::resolved::ResolvedSpec;
 use super::sections::init::InitSpec;
+use super::sections::preprocess::{Fit, Preprocess};
 use super::sections::shortcut::{self, Rule};
 use super::sections::stages::{StageSpec, UnitSpec};
 use super::sections::train::{Augment, By, Keep, Schedule, TrainConfig};
@@ -51,6 +52,7 @@ impl ResolvedSpec {
         self.write_units(out)?;
         self.write_init(out, &used)?;
         self.write_expect(out)?;
+        write_preprocess(out, &self.preprocess)?;
         write_train(out, &self.train)
     }
 
@@ -148,6 +150,16 @@ fn group(units: &[UnitSpec]) -> String {
     let args: Vec<String> = own.map(|(name, value)| format!("{name}={value}")).collect();
     let args = if args.is_empty() { String::new() } else { format!("({})", args.join(", ")) };
     text + &format!(", unit: \"{}{args}\"}}", first.unit.name.text)
+}
+
+fn write_preprocess(out: &mut String, preprocess: &Preprocess) -> fmt::Result {
+    let Preprocess { fit, interpolation, normalize } = preprocess;
+    let fit = match fit {
+        Fit::Center { resize } => format!("resize: {resize}, crop: center"),
+        Fit::Squash => "crop: squash".to_owned(),
+    };
+    let (word, mean, std) = (interpolation.word(), &normalize.mean, &normalize.std);
+    writeln!(out, "preprocess: {{{fit}, interpolation: {word}, mean: {mean:?}, std: {std:?}}}")
 }
 
 fn write_train(out: &mut String, train: &TrainConfig) -> fmt::Result {

@@ -7,7 +7,7 @@ use super::limits::Limits;
 use super::resolved::ResolvedSpec;
 use super::sections::top::SPEC;
 use super::sections::units::Units;
-use super::sections::{expect, init, layers, network, norm, shortcut, stages, train};
+use super::sections::{expect, init, layers, network, norm, preprocess, shortcut, stages, train};
 use super::yaml::compose::Document;
 use super::yaml::keys::KeySpans;
 use super::yaml::node::Node;
@@ -69,6 +69,7 @@ fn read(
     let expect = tree.get("expect").map(|node| expect::read(reader, node, known));
     let keys = KeySpans::of(tree);
     let train = train::read(reader, tree.get("train"), input.as_ref());
+    let preprocess = preprocess::read(reader, tree.get("preprocess"), input.as_ref(), &train, &keys);
     let (faults, warnings) = train::effect::check(&train, &keys);
     reader.warnings.extend(warnings);
     reader.faults.extend(faults);
@@ -91,6 +92,7 @@ fn read(
         outputs,
         init,
         expect: expect.unwrap_or_default(),
+        preprocess,
         train,
         limits,
         warnings: Vec::new(),

@@ -5,6 +5,7 @@ use super::limits::Limits;
 use super::sections::expect::Expect;
 use super::sections::init::InitSpec;
 use super::sections::layers::Head;
+use super::sections::preprocess::Preprocess;
 use super::sections::shortcut::Shortcuts;
 use super::sections::stages::StageSpec;
 use super::sections::train::TrainConfig;
@@ -40,6 +41,8 @@ pub struct ResolvedSpec {
     pub init: InitSpec,
     /// Figures that the network must have.
     pub expect: Expect,
+    /// What becomes of a picture before the network sees it.
+    pub preprocess: Preprocess,
     /// How it is trained.
     pub train: TrainConfig,
     /// How large the network may become.

@@ -59,6 +59,12 @@ pub fn numbers(path: &Path) -> Result<usize> {
     read::numbers(path, content, size)
 }
 
+/// The facts beside a checkpoint's tensors, which is not read further than its header.
+pub fn metadata(path: &Path) -> Result<Metadata> {
+    let (content, size) = files::open(path).map_err(Error::io(path))?;
+    read::metadata(path, content, size)
+}
+
 /// Writes a file so that at any time, power cuts included, the path holds the old contents or the new, never a part:
 /// a temporary file beside it, synced, renamed over it.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {

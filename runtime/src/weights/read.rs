@@ -48,6 +48,12 @@ pub(super) fn numbers(path: &Path, mut content: impl Read, size: u64) -> Result<
     Ok(count(&header))
 }
 
+/// The facts beside the tensors of such a file. No tensor is read, so no checksum is looked at.
+pub(super) fn metadata(path: &Path, mut content: impl Read, size: u64) -> Result<Metadata> {
+    let header = header(&mut content, size).map_err(failed(path))?;
+    facts(&header).map_err(failed(path))
+}
+
 fn failed(path: &Path) -> impl FnOnce(String) -> Error {
     |reason| Error::NotSafetensors { path: path.to_owned(), reason }
 }
@@ -74,11 +80,15 @@ fn contents(mut content: impl Read, size: u64) -> Result<(ParamStore, Metadata, 
             store.insert(today(&name), Shape(info.shape.clone()), data);
         }
     }
-    let metadata = match header.metadata().as_ref().and_then(|entries| entries.get(METADATA_KEY)) {
-        Some(text) => serde_json::from_str(text).map_err(|e| format!("its metadata: {e}"))?,
-        None => Metadata::new(),
-    };
-    Ok((store, metadata, content.digest))
+    Ok((store, facts(&header)?, content.digest))
+}
+
+/// The program's own entry in a file's metadata.
+fn facts(header: &Header) -> Result<Metadata, String> {
+    match header.metadata().as_ref().and_then(|entries| entries.get(METADATA_KEY)) {
+        Some(text) => serde_json::from_str(text).map_err(|e| format!("its metadata: {e}")),
+        None => Ok(Metadata::new()),
+    }
 }
 
 /// What is in the file: tensors that lie side by side, up to its end, no more of them than networks have.

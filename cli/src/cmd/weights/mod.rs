@@ -22,9 +22,14 @@ pub fn weights(args: &WeightsCommand, output: &Output) -> Result {
 
 /// A network's weights from a file. What was decided about the file is told where it is not this program's.
 pub fn store(spec: &Spec, options: &WeightsOptions, output: &Output) -> Result<ParamStore> {
+    Ok(load(spec, options, output)?.store()?)
+}
+
+/// The same, of which no tensor is read yet.
+pub fn load(spec: &Spec, options: &WeightsOptions, output: &Output) -> Result<Weights> {
     let weights = Weights::load(spec, options)?;
     for line in weights.told() {
         output.warn(&format!("weights   {line}"));
     }
-    Ok(weights.store()?)
+    Ok(weights)
 }

@@ -13,6 +13,7 @@ pub(super) const KEYS: &[(&str, &[Word])] = &[
     ("`init`", INIT),
     ("`expect`", EXPECT),
     ("`normalize`", NORMALIZE),
+    ("`preprocess`", PREPROCESS),
     ("`warmup`", WARMUP),
     ("`step`", SCHEDULE),
     ("`multistep`", SCHEDULE),
@@ -62,7 +63,8 @@ const SPEC: &[Word] = &[
     ),
     same(&["block", "blocktype", "unittype"], "unit"),
     same(&["classifier", "top", "fc", "neck"], "head"),
-    same(&["root", "entry", "preprocessing"], "stem"),
+    same(&["root", "entry"], "stem"),
+    same(&["preprocessing", "preprocessor", "transform", "transforms", "pretransform"], "preprocess"),
     same(&["skip", "skips", "residual", "downsample", "identity", "shortcuttype", "shortcuts"], "shortcut"),
     same(&["normlayer", "normalization", "normalisation", "batchnorm", "bn"], "norm"),
     same(&["training", "trainer", "fit", "hyperparameters", "hparams"], "train"),
@@ -105,6 +107,21 @@ const SPEC: &[Word] = &[
     none(
         &["definitions", "variables", "vars", "templates", "aliases", "constants"],
         "values with anchors stand under `anchors`",
+    ),
+];
+
+const PREPROCESS: &[Word] = &[
+    same(&["size", "resizesize", "shortestedge", "shorter", "shorterside", "scale"], "resize"),
+    same(&["filter", "resample", "resampling", "interpolationmode", "method"], "interpolation"),
+    same(&["cropmode", "cropstyle", "croptype"], "crop"),
+    near(&["centercrop", "centrecrop", "docentercrop"], "crop: center", "the size is that of `input`"),
+    near(&["cropsize", "croppct"], "resize: 256", "what is cut out has the size of `input`"),
+    same(&["means", "imagemean", "mu"], "mean"),
+    same(&["stds", "imagestd", "sigma", "deviation"], "std"),
+    none(&["antialias", "antialiasing"], "pictures that shrink are always antialiased, but for `nearest`"),
+    none(
+        &["normalize", "normalise", "normalization", "normalisation", "donormalize"],
+        "write `mean` and `std` here",
     ),
 ];
 

@@ -14,6 +14,8 @@ pub(super) const VALUES: &[(&str, &[Word])] = &[
     ("distribution", DISTRIBUTION),
     ("unit", UNIT),
     ("data set", DATASET),
+    ("interpolation", INTERPOLATION),
+    ("crop", CROP),
     ("style", STYLE),
 ];
 
@@ -25,6 +27,10 @@ pub(super) const SECTIONS: &[(&str, &str)] = &[
         "`normalize`",
         "write the numbers, as ImageNet's: `{mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225]}`",
     ),
+    (
+        "`preprocess`",
+        "write `{resize: 256}`; `interpolation`, `crop`, `mean` and `std` have keys of their own",
+    ),
     ("`expect`", "write `{params: {}}`; `macs` and `output` have keys of their own"),
     ("a stage", "write `{depth: {}, filters: 64}`"),
     ("`sgd`", "write `{lr: {}}`"),
@@ -34,6 +40,26 @@ pub(super) const SECTIONS: &[(&str, &str)] = &[
     ("`crop`", "write `{padding: {}}`"),
     ("`flip`", "write `{probability: {}}`"),
     ("`cutout`", "write `{size: {}}`"),
+];
+
+const INTERPOLATION: &[Word] = &[
+    same(&["nearest", "nearestexact", "none", "0"], "nearest"),
+    same(&["bilinear", "linear", "triangle", "2"], "bilinear"),
+    same(&["bicubic", "cubic", "catmullrom", "3"], "bicubic"),
+    same(&["lanczos", "lanczos3", "antialias", "1"], "lanczos"),
+    none(
+        &["area", "box", "hamming", "lanczos4", "gaussian", "mitchell"],
+        "there is no such filter; known: `nearest`, `bilinear`, `bicubic`, `lanczos`",
+    ),
+];
+
+const CROP: &[Word] = &[
+    same(&["center", "centre", "centercrop", "centrecrop", "middle"], "center"),
+    same(&["squash", "stretch", "none", "warp", "resize", "nocrop"], "squash"),
+    none(
+        &["border", "pad", "letterbox", "fivecrop", "tencrop", "random", "randomresizedcrop"],
+        "there is no such crop; known: `center`, `squash`",
+    ),
 ];
 
 const OPTIMIZER: &[Word] = &[

@@ -152,6 +152,19 @@ expect: {params: 269_722, macs: 40_551_040, output: [classes]}
 ",
     ),
     (
+        "preprocess",
+        "`resnetc run SPEC --predict` reads pictures of any size. By default an ImageNet network gets torchvision's evaluation
+transform, and a network for small pictures gets them squashed. Statistics that a training in the same spec has need not be
+said again. See [Pictures](pictures.md).
+
+```yaml
+extends: resnet50
+preprocess: {resize: 232, interpolation: bicubic}
+```
+
+",
+    ),
+    (
         "train",
         "Commands that train read it; each value may be set on the command line.
 

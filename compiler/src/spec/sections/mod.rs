@@ -7,6 +7,7 @@ pub mod layers;
 pub mod network;
 pub mod norm;
 pub mod output_stride;
+pub mod preprocess;
 pub mod shortcut;
 pub mod stages;
 pub mod top;

@@ -1,6 +1,6 @@
 //! The keys of a whole spec.
 
-use super::{expect, init, layers, network, norm, output_stride, shortcut, stages, train, units};
+use super::{expect, init, layers, network, norm, output_stride, preprocess, shortcut, stages, train, units};
 use crate::spec::yaml::merge;
 use crate::spec::yaml::shape::{Key, Section, Shape};
 
@@ -46,6 +46,12 @@ pub const SPEC: Section = Section {
             Shape::Section(&expect::EXPECT),
             "Figures that must hold: where one does not, nothing is compiled.",
         ),
+        Key::new(
+            "preprocess",
+            Shape::Section(&preprocess::PREPROCESS),
+            "What becomes of a picture before the network sees it.",
+        )
+        .default_is("that of its keys"),
         Key::new("train", Shape::Section(&train::TRAIN), "How the network is trained.")
             .default_is("that of its keys"),
     ],

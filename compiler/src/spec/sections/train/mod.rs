@@ -7,4 +7,4 @@ mod section;
 
 pub use config::{Augment, By, Keep, Normalize, Schedule, TrainConfig, Warmup};
 pub use keys::TRAIN;
-pub(crate) use section::read;
+pub(crate) use section::{per_channel, read};

@@ -13,7 +13,7 @@ use crate::source::{Span, Spanned};
 use crate::spec::yaml::fields::Fields;
 use crate::spec::yaml::node::{Entry, Kind, Node};
 use crate::spec::yaml::read::Reader;
-use crate::spec::yaml::shape::Choice;
+use crate::spec::yaml::shape::{Choice, Section};
 
 /// Pixel statistics of a data set; of an unknown one, those that map `0..1` to `-1..1`.
 fn normalization(dataset: Option<&str>, channels: usize) -> Normalize {
@@ -222,7 +222,7 @@ fn normalize(reader: &mut Reader<'_>, node: &Node, input: Option<&Spanned<[usize
     let entries = reader.fields(node, &NORMALIZE)?;
     let (mut mean, mut std) = (None, None);
     for entry in &entries {
-        let values = per_channel(reader, entry, input);
+        let values = per_channel(reader, entry, input, &NORMALIZE);
         if entry.key == "mean" { mean = values } else { std = values }
     }
     for key in ["mean", "std"] {
@@ -233,11 +233,12 @@ fn normalize(reader: &mut Reader<'_>, node: &Node, input: Option<&Spanned<[usize
     Some(Normalize { mean: mean?, std: std? })
 }
 
-/// One number for each channel of the input. Where that is not known, another fault says so.
-fn per_channel(
+/// One number for each channel of the input, as a section's table bounds it. Where the input is not known, another fault says so.
+pub(crate) fn per_channel(
     reader: &mut Reader<'_>,
     entry: &Entry,
     input: Option<&Spanned<[usize; 3]>>,
+    section: &Section,
 ) -> Option<Vec<f32>> {
     let (node, what) = (&entry.value, format!("`{}`", entry.key));
     let items = reader.items(node, &what)?;
@@ -245,7 +246,7 @@ fn per_channel(
         reader.fault(other_channels(&what, node.span, items.len(), input));
         return None;
     }
-    items.iter().map(|item| reader.number(item, &what, NORMALIZE.number(&entry.key))).collect()
+    items.iter().map(|item| reader.number(item, &what, section.number(&entry.key))).collect()
 }
 
 /// Which of the two is wrong, only the writer knows; but for channels that stand last, as other frameworks have them.
