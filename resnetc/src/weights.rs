@@ -152,7 +152,7 @@ impl Model {
 /// # Errors
 /// Where it cannot be read, is none, or is damaged.
 pub fn open(path: impl AsRef<Path>) -> Result<TensorFile> {
-    Ok(TensorFile::open(path.as_ref(), &files::open)?)
+    Ok(TensorFile::map(path.as_ref(), &files::open)?)
 }
 
 /// What a spec's network wants of a file.

@@ -59,7 +59,7 @@ impl TensorFile {
     ///
     /// # Errors
     /// The system's; where it is no file of tensors, or a damaged one.
-    pub fn open(path: &Path, open: Open<'_>) -> Result<Self> {
+    pub fn map(path: &Path, open: Open<'_>) -> Result<Self> {
         let content = mapped(path, open)?;
         let json = content.trim_ascii_start().first() == Some(&b'{');
         if json && !safetensors::is_safetensors(&content) {

@@ -136,7 +136,7 @@ fn safetensors_in_several_files_are_read_by_their_index() {
     let write =
         |map: &str| std::fs::write(&index, format!(r#"{{"weight_map":{{{map}}}}}"#)).expect("written");
     write(r#""conv1.weight":"a.safetensors","bn1.bias":"b.safetensors""#);
-    check(&TensorFile::open(&index, &open).expect("both"), Format::Sharded(2));
+    check(&TensorFile::map(&index, &open).expect("both"), Format::Sharded(2));
     for (map, reason) in [
         (r#""x":"a.safetensors""#, "the index has it here, and it is not"),
         (r#""x":"../a.safetensors""#, "no name of a file beside it"),
@@ -145,9 +145,9 @@ fn safetensors_in_several_files_are_read_by_their_index() {
         (r#""x":3"#, "no index of safetensors files"),
     ] {
         write(map);
-        let error = TensorFile::open(&index, &open).expect_err("refused").to_string();
+        let error = TensorFile::map(&index, &open).expect_err("refused").to_string();
         assert!(error.contains(reason), "{error}");
     }
-    let alone = TensorFile::open(&folder.path().join("a.safetensors"), &open).expect("one");
+    let alone = TensorFile::map(&folder.path().join("a.safetensors"), &open).expect("one");
     assert_eq!((alone.format(), alone.list().len()), (Format::Safetensors, 1));
 }

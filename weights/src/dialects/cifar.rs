@@ -1,7 +1,7 @@
 //! The two collections of CIFAR networks that most repositories copied: akamaster's `pytorch_resnet_cifar10` (`module.` before each
 //! name) and kuangliu's `pytorch-cifar`. Shortcuts of option A have no tensors.
 
-use super::{Dialect, Scheme};
+use super::scheme::{Dialect, Scheme};
 
 pub(super) const DIALECT: Dialect = Dialect {
     name: "cifar",

@@ -1,6 +1,6 @@
 //! This program's names, as in its checkpoints.
 
-use super::{Dialect, Scheme};
+use super::scheme::{Dialect, Scheme};
 
 pub(super) const DIALECT: Dialect = Dialect {
     name: "resnetc",

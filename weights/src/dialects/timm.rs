@@ -1,6 +1,6 @@
 //! timm: `models/resnet.py`, `models/resnetv2.py` and `models/densenet.py`.
 
-use super::{Dialect, Scheme};
+use super::scheme::{Dialect, Scheme};
 
 pub(super) const DIALECT: Dialect = Dialect {
     name: "timm",

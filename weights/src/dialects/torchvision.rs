@@ -1,6 +1,6 @@
 //! torchvision: `models/resnet.py` and `models/densenet.py`.
 
-use super::{Dialect, Scheme};
+use super::scheme::{Dialect, Scheme};
 
 pub(super) const DIALECT: Dialect = Dialect {
     name: "torchvision",

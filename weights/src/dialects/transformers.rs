@@ -1,6 +1,6 @@
 //! Hugging Face transformers: `models/resnet/modeling_resnet.py`.
 
-use super::{Dialect, Scheme};
+use super::scheme::{Dialect, Scheme};
 
 pub(super) const DIALECT: Dialect = Dialect {
     name: "transformers",

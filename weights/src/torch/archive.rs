@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use super::state::{self, State};
 use super::storages::Storages;
-use super::{State, pickle, state, zip};
+use super::{pickle, zip};
 use crate::dtype::DType;
 use crate::error::Fault;
 use crate::tensor::Storage;

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use super::pickle::{self, Id, Pickled, Value};
-use super::{State, state};
+use super::state::{self, State};
 use crate::error::Fault;
 use crate::tensor::Storage;
 

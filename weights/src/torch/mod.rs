@@ -8,32 +8,9 @@ mod state;
 mod storages;
 mod zip;
 
-use std::collections::BTreeMap;
+use crate::error::Fault;
 
-use crate::error::{Fault, shortened};
-use crate::tensor::Place;
-
-/// Keys of other things that are remembered.
-const MOST_OTHERS: usize = 100;
-
-/// Tensors by name, and what they were found in.
-#[derive(Debug, Default)]
-pub(crate) struct State {
-    pub tensors: BTreeMap<String, Place>,
-    /// Keys that lead to them: `state_dict`.
-    pub wrappers: Vec<String>,
-    /// Other keys on the way, which were left alone.
-    pub others: Vec<String>,
-}
-
-impl State {
-    /// Remembers a key for people to read: no more of them, and no longer ones, than somebody would.
-    fn leave_alone(&mut self, key: &str) {
-        if self.others.len() < MOST_OTHERS {
-            self.others.push(shortened(key));
-        }
-    }
-}
+pub(crate) use state::State;
 
 /// How a file of PyTorch is laid out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

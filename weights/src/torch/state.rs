@@ -1,10 +1,33 @@
 //! From what a pickle made to tensors by name: looks through what people wrap them in.
 
-use super::State;
+use std::collections::BTreeMap;
+
 use super::pickle::{Id, Pickled, Value};
 use super::storages::Storages;
-use crate::error::Fault;
+use crate::error::{Fault, shortened};
 use crate::tensor::Place;
+
+/// Keys of other things that are remembered.
+const MOST_OTHERS: usize = 100;
+
+/// Tensors by name, and what they were found in.
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    pub tensors: BTreeMap<String, Place>,
+    /// Keys that lead to them: `state_dict`.
+    pub wrappers: Vec<String>,
+    /// Other keys on the way, which were left alone.
+    pub others: Vec<String>,
+}
+
+impl State {
+    /// Remembers a key for people to read: no more of them, and no longer ones, than somebody would.
+    fn leave_alone(&mut self, key: &str) {
+        if self.others.len() < MOST_OTHERS {
+            self.others.push(shortened(key));
+        }
+    }
+}
 
 /// Keys under which people save weights, the likeliest first. Of a moving average and the weights that it is of, the weights
 /// are taken; which there were is told.
