@@ -14,11 +14,6 @@ use serde_json::Value;
 /// Most that a pixel may differ by, of 255.
 const TOLERANCE: u8 = 2;
 
-/// The same of JPEG files whose colours have half the pixels. Between these, the decoder rounds twice where libjpeg rounds once, always
-/// up: colours come out larger by one in places. Of the 40 photographs 8 are such; 165 of their 1.2 million values differ by more than
-/// [`TOLERANCE`].
-const HALVED: u8 = 4;
-
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
 }
@@ -125,7 +120,8 @@ fn files_of_all_kinds_are_decoded() {
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
-/// On a grid of pixels of each photograph; `scripts/pictures-golden --compare` compares all pixels.
+/// On a grid of pixels of each photograph. `scripts/pictures-golden --compare` compares all six million values, of which two, of a
+/// photograph that is enlarged, differ by 3: the decoder's cosine transform rounds otherwise.
 #[test]
 fn photographs_are_prepared_as_by_torchvision() {
     let archive = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/imagenet-sample-40.tar");
@@ -151,8 +147,7 @@ fn photographs_are_prepared_as_by_torchvision() {
         let places = (0..grid).flat_map(|y| (0..grid).map(move |x| (top + y * step, left + x * step)));
         let found: Vec<u8> = places.flat_map(|(y, x)| made.crop(x, y, 1, 1).pixels().to_vec()).collect();
         let difference = largest(&found, &bytes(case));
-        let most = if case["halved"] == true { HALVED } else { TOLERANCE };
-        assert!(difference <= most, "{name}: {difference} of 255");
+        assert!(difference <= TOLERANCE, "{name}: {difference} of 255");
         seen += 1;
     }
     assert_eq!(seen, 40);
