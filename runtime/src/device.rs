@@ -17,7 +17,7 @@ use resnetc_compiler::plan::{BufferId, Plan};
 
 use crate::data::batch::{Form, Pictures, Preparation};
 use crate::error::{Error, Result};
-use crate::roofline::Roofline;
+use crate::roofline::{Multiplier, Roofline};
 
 /// Index of a plan loaded into a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -38,22 +38,6 @@ impl Estimate {
     pub fn cycles(&self) -> f64 {
         self.parts.iter().map(|(_, cycles)| cycles).sum()
     }
-}
-
-/// Instructions of their own that an algorithm multiplies with: their speed is its ceiling.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Multiplier {
-    /// What they are called.
-    pub instructions: &'static str,
-    /// How many of their products make a product of the step.
-    pub products: usize,
-}
-
-impl Multiplier {
-    /// Intel's matrix unit, of bf16.
-    pub const AMX: Self = Multiplier { instructions: "AMX", products: 1 };
-    /// Vectors of pairs of bf16 (AVX512-BF16).
-    pub const VDPBF16PS: Self = Multiplier { instructions: "VDPBF16PS", products: 1 };
 }
 
 /// The way in which a device computes a step.

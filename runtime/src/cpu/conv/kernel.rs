@@ -8,8 +8,9 @@ use super::problem::{Operation, Problem};
 use crate::cpu::ctx::Ctx;
 use crate::cpu::maps::{MapDst, MapSrc};
 use crate::cpu::memory::{Dst, Src};
-use crate::device::{Estimate, Multiplier};
+use crate::device::Estimate;
 use crate::error::Result;
+use crate::roofline::Multiplier;
 
 /// A way to compute convolutions.
 pub trait ConvAlgorithm: Sync {

@@ -8,8 +8,8 @@ use crate::cpu::conv;
 use crate::cpu::memory::{Dst, Memory};
 use crate::cpu::simd::{Isa, Simd, Vector, Work};
 use crate::cpu::threads::{ThreadPool, chunk};
-use crate::device::Multiplier;
 use crate::error::Result;
+use crate::roofline::Multiplier;
 use crate::roofline::{Arithmetic, Ceiling, Roofline};
 
 /// Each ceiling is the best of this many measurements: what disturbs only lowers them.

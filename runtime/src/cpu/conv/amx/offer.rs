@@ -5,8 +5,8 @@ use super::forward::AmxConvolution;
 use super::split::Split;
 use crate::cpu::conv::kernel::{ConvAlgorithm, ConvKernel, FilterKernel, Offer};
 use crate::cpu::conv::problem::{Operation, Problem};
-use crate::device::Multiplier;
 use crate::error::Result;
+use crate::roofline::Multiplier;
 
 /// On AMX: in bf16 of rounded factors, in `f32` of factors split into three.
 pub struct Amx;

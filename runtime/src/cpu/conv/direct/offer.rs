@@ -8,8 +8,9 @@ use crate::cpu::conv::bf16::{boxed_convolution, boxed_filter, with_conversions};
 use crate::cpu::conv::kernel::{ConvAlgorithm, ConvKernel, FilterKernel, Offer};
 use crate::cpu::conv::problem::{Operation, Problem};
 use crate::cpu::machine::Machine;
-use crate::device::{Estimate, Multiplier};
+use crate::device::Estimate;
 use crate::error::Result;
+use crate::roofline::Multiplier;
 
 /// What the cost model takes one thread to do in a cycle: estimates, set by ResNet-50's layers with AVX-512
 /// (`benches/NOTES.md`). Only the ratios matter.
