@@ -3,9 +3,10 @@
 use resnetc::resnetc_weights::TensorFile;
 use resnetc::resnetc_weights::write::{Written, safetensors};
 use resnetc::weights::{dialect_names, fitting, open, weights_of};
-use resnetc::{Spec, SpecOptions, Weights, WeightsOptions};
+use resnetc::{Spec, SpecOptions, WeightsOptions};
 use resnetc_runtime::weights::file::{Metadata, to_bytes};
 
+use super::store;
 use crate::args::ConvertArgs;
 use crate::cmd::spec;
 use crate::failure::{Failure, Result};
@@ -45,7 +46,7 @@ fn renamed(
     };
     let names = dialect_names(&spec, dialect)?;
     let from = WeightsOptions { dialect: Some(args.from.clone()), ..WeightsOptions::file(&args.input) };
-    let store = Weights::load(&spec, &from)?.store()?;
+    let store = store(&spec, &from, output)?;
     let told = format!("{} tensors of {} by the names of {dialect}", names.len(), spec.name());
     if dialect == "resnetc" {
         let metadata = Metadata::from([("network".to_owned(), spec.name().to_owned())]);
