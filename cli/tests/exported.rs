@@ -80,7 +80,8 @@ fn what_cannot_be_written_is_refused() {
     for (args, code, part) in [
         (&["export", TINY, "--format", "keras"][..], 2, "invalid value 'keras'"),
         (&["export", TINY, "--hub", path, "-o", path], 2, "cannot be used with"),
-        (&["export", TINY, "-o", path, "--architecture", "resnet50"], 2, "--hub"),
+        (&["export", TINY, "-o", path, "--architecture", "resnet50"], 2, "cannot be used with"),
+        (&["export", TINY, "--architecture", "resnet50"], 2, "--hub DIR says which"),
         (&["export", "densenet_bc_100_k12", "--format", "transformers", "-o", path], 1, "transformers"),
     ] {
         let output = run(args);

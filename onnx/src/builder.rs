@@ -34,6 +34,8 @@ pub struct Builder<'g> {
     made: proto::Graph,
     /// Names of values, also of those that an operator only hands on.
     names: HashMap<Value, String>,
+    /// Those names.
+    bound: HashSet<String>,
     /// Names of tensors and values that are taken.
     taken: HashSet<String>,
     node_names: HashSet<String>,
@@ -46,8 +48,9 @@ impl<'g> Builder<'g> {
     pub fn new(graph: &'g Graph, weights: &'g dyn Weights, opset: i64) -> Self {
         let made = proto::Graph { name: graph.name.clone(), ..proto::Graph::default() };
         let taken = graph.outputs.iter().map(|(name, _)| name.clone()).collect();
-        let (names, node_names, tensors) = (HashMap::new(), HashSet::new(), HashSet::new());
-        Builder { graph, opset, weights, made, names, taken, node_names, tensors, bytes: 0 }
+        let (names, bound) = (HashMap::new(), HashSet::new());
+        let (node_names, tensors) = (HashSet::new(), HashSet::new());
+        Builder { graph, opset, weights, made, names, bound, taken, node_names, tensors, bytes: 0 }
     }
 
     /// What was written.
@@ -78,7 +81,9 @@ impl<'g> Builder<'g> {
 
     /// Calls a value so.
     pub fn bind(&mut self, value: impl Into<Value>, name: impl Into<String>) {
-        self.names.insert(value.into(), name.into());
+        let name = name.into();
+        self.bound.insert(name.clone());
+        self.names.insert(value.into(), name);
     }
 
     /// Adds an operator for a node of the network; the name of its result.
@@ -101,8 +106,8 @@ impl<'g> Builder<'g> {
     pub fn close(&mut self, id: NodeId, result: String) {
         let graph = self.graph;
         let value = Value::from(id);
-        let own = self.made.nodes.last().is_some_and(|node| node.output == result)
-            && !self.names.values().any(|name| *name == result);
+        let made = self.made.nodes.last().is_some_and(|node| node.output == result);
+        let own = made && !self.bound.contains(&result);
         if !own {
             // An operator that changes nothing hands on what it gets.
             self.bind(value, result);

@@ -35,14 +35,13 @@ const ARCHITECTURES: &[(&str, &str)] = &[
     ("wide_resnet101_2", "wide_resnet101_2"),
     ("seresnet50", "seresnet50"),
     ("ecaresnet50d", "ecaresnet50d"),
-    ("preact50", "resnetv2_50"),
     ("densenet121", "densenet121"),
     ("densenet161", "densenet161"),
     ("densenet169", "densenet169"),
     ("densenet201", "densenet201"),
 ];
 
-/// A linear layer that timm has as a convolution of one pixel: its weight has two sizes more there.
+/// The linear layer of timm's pre-activation networks, which it has as a convolution of one pixel: its weight has two sizes more there.
 const AS_CONVOLUTION: &str = "head.fc.weight";
 
 /// The bytes of a safetensors file with a network's weights by the names of a dialect: torchvision, timm, cifar, transformers.

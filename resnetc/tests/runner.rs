@@ -14,7 +14,7 @@ stages:
   - {depth: 1, filters: 16, stride: 2}
 units:
   mine(f, stride): |
-    main = x -> conv3x3(f, stride) -> bn -> relu -> conv3x3(f) -> bn -> se(4)
+    main = x -> conv3x3(f, stride) -> bn -> relu -> conv3x3(f) -> bn -> eca
     wide = concat(main, main) -> conv1x1(f)
     out = wide + shortcut -> relu
 ";

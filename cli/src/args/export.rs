@@ -28,7 +28,7 @@ pub struct ExportArgs {
     #[arg(long, value_name = "DIR", conflicts_with_all = ["output", "format"])]
     pub hub: Option<PathBuf>,
     /// What timm calls the network [default: found by what it computes].
-    #[arg(long, value_name = "NAME", requires = "hub")]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["output", "format"])]
     pub architecture: Option<String>,
     /// ONNX's set of operators, 17 to 28: the older, the more programs take it.
     #[arg(long, value_name = "N", default_value_t = version::DEFAULT)]

@@ -16,6 +16,9 @@ use crate::report::units::grouped;
 
 /// Runs the command.
 pub fn export(args: &ExportArgs, output: &Output) -> Result {
+    if args.architecture.is_some() && args.hub.is_none() {
+        return Err(Failure::Usage("--architecture is of a folder for timm: --hub DIR says which".into()));
+    }
     let spec = spec::load(&args.spec, &spec::options(&args.overrides), output)?;
     let weights = match args.weights.options(args.seed) {
         Some(options) => weights::store(&spec, &options, output)?,
