@@ -27,6 +27,7 @@
 #![forbid(unsafe_code)]
 
 pub mod device;
+pub mod download;
 pub mod error;
 pub mod logits;
 pub mod model;
@@ -40,6 +41,7 @@ pub use resnetc_runtime as runtime;
 pub use resnetc_weights;
 
 pub use device::{DeviceKind, DeviceOptions, EMULATES_GPUS};
+pub use download::Downloads;
 pub use error::{Error, Faults, Result};
 pub use logits::Logits;
 pub use model::{Model, Session};

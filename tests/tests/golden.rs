@@ -106,7 +106,8 @@ fn assert_same_step(found: &ParamStore, expected: &ParamStore, before: &ParamSto
     let names: Vec<&str> = expected.iter().map(|(name, _)| name).collect();
     assert_eq!(found.iter().map(|(name, _)| name).collect::<Vec<_>>(), names);
     for (name, theirs) in expected.iter() {
-        let (ours, old) = (&found.get(name).expect("it is there").data, &before.get(name).expect("it is there").data);
+        let (ours, old) =
+            (&found.get(name).expect("it is there").data, &before.get(name).expect("it is there").data);
         let change = largest(apart(&theirs.data, old));
         assert!(change > 0.0, "{name} does not change: nothing is tested");
         let bound = TOLERANCE * change + ROUNDING * largest(theirs.data.iter().map(|v| f64::from(*v)));
@@ -129,7 +130,8 @@ fn no_file_is_left_out() {
     for entry in fs::read_dir(path("")).expect("the folder") {
         let file = entry.expect("an entry").file_name().into_string().expect("plain names");
         let stem = file.split('.').next().expect("a name");
-        let known = NETWORKS.iter().any(|(name, _)| *name == stem) || ["README", "make", "images"].contains(&stem);
+        let known =
+            NETWORKS.iter().any(|(name, _)| *name == stem) || ["README", "make", "images"].contains(&stem);
         assert!(known, "{file}");
     }
 }
@@ -143,7 +145,11 @@ fn logits_are_the_frameworks() {
         for (device, handle) in devices() {
             let mut executor = executor(handle, &spec, Mode::Infer, &store);
             executor.run(0, &RunArgs::default(), None).expect("it runs");
-            assert_close(&executor.output(0, "logits").expect("logits"), &expected, &format!("{name}, {device}"));
+            assert_close(
+                &executor.output(0, "logits").expect("logits"),
+                &expected,
+                &format!("{name}, {device}"),
+            );
         }
     }
 }

@@ -19,7 +19,7 @@ pub fn run(args: &RunArgs, environment: &Environment, output: &Output) -> Result
         return Err(Failure::Usage("a SPEC is needed, or --train".into()));
     };
     let checkpoint = args.checkpoint.as_ref().map(WeightsOptions::file);
-    match (&args.eval, args.weights.options(args.seed).or(checkpoint)) {
+    match (&args.eval, args.weights.options(args.seed, &setup.downloads).or(checkpoint)) {
         (Some(dataset), Some(weights)) => eval::eval(spec, dataset, &weights, args, &setup, output),
         (_, weights) => predict::predict(spec, weights.as_ref(), args, &setup.device, output),
     }

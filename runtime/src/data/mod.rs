@@ -8,8 +8,10 @@
 //! makes a network's input of a picture, and [`loader`] does so on worker threads, ahead of the step that wants it.
 
 pub mod archive;
+pub mod ask;
 pub mod augment;
 pub mod canvas;
+pub mod checksum;
 pub mod cifar;
 pub mod fetch;
 pub mod loader;
