@@ -4,9 +4,11 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use resnetc::EMULATES_GPUS;
+use resnetc::download::{Downloads, Hub, Token};
 use resnetc_runtime::cpu::memory::{Side, guard_memory};
 use resnetc_runtime::cpu::simd::Isa;
 use resnetc_runtime::cuda::search::{Root, Search};
+use resnetc_runtime::files::read_text;
 
 use crate::failure::{Failure, Result};
 
@@ -25,6 +27,13 @@ const CUDA: &str = "RESNETC_CUDA";
 const PLANS: &str = "RESNETC_PLANS";
 /// Names the library of kernels that stands for a GPU, for tests: read in builds with the feature `cuda-emulated` alone.
 const EMULATED: &str = "RESNETC_CUDA_EMULATED";
+/// Names an address that has torchvision's files of weights, instead of PyTorch's own.
+const MIRROR: &str = "RESNETC_TORCHVISION_URL";
+/// What Hugging Face's programs obey too.
+const HUB: [&str; 6] =
+    ["HF_HUB_CACHE", "HF_HOME", "HF_ENDPOINT", "HF_TOKEN", "HF_TOKEN_PATH", "HF_HUB_OFFLINE"];
+/// Most bytes of a file with a token.
+const TOKEN_BYTES: u64 = 4096;
 /// Name installations of CUDA's toolkit, in the order in which they are asked.
 const TOOLKITS: [&str; 2] = ["CUDA_PATH", "CUDA_HOME"];
 /// Name installations of Python.
@@ -42,6 +51,8 @@ pub struct Environment {
     cuda: Option<OsString>,
     plans: Option<OsString>,
     emulated: Option<OsString>,
+    mirror: Option<OsString>,
+    hub: [Option<OsString>; 6],
     toolkits: [Option<OsString>; 2],
     pythons: [Option<OsString>; 2],
     path: Option<OsString>,
@@ -63,6 +74,8 @@ impl Environment {
             cuda: value(CUDA),
             plans: value(PLANS),
             emulated: value(EMULATED).filter(|_| EMULATES_GPUS),
+            mirror: value(MIRROR),
+            hub: HUB.map(value),
             toolkits: TOOLKITS.map(value),
             pythons: PYTHONS.map(value),
             path: value("PATH"),
@@ -111,6 +124,41 @@ impl Environment {
     /// Where cuDNN's plans are kept, as `resnetc compile` writes them; none where no folder is known.
     pub fn plans(&self) -> Option<PathBuf> {
         self.plans.as_ref().map(PathBuf::from).or_else(|| Some(self.cache()?.join("plans")))
+    }
+
+    /// Where published weights are fetched from, and kept: torchvision's in the cache, those of Hugging Face's hub where its own
+    /// programs keep them.
+    pub fn downloads(&self) -> Downloads {
+        let text =
+            |value: &Option<OsString>| value.as_ref().map(|value| value.to_string_lossy().into_owned());
+        let [cache, _, endpoint, token, token_file, offline] = &self.hub;
+        let home = self.hub_home();
+        let beside = |name: &str| home.as_ref().map(|home| home.join(name));
+        let token_file = token_file.as_ref().map(PathBuf::from).or_else(|| beside("token"));
+        let written = || read_text(token_file.as_ref()?, TOKEN_BYTES).ok();
+        let token = text(token).or_else(written).map(|token| token.trim().to_owned());
+        let yes = |value: String| ["1", "on", "yes", "true"].contains(&value.to_lowercase().as_str());
+        Downloads {
+            folder: self.cache().map(|cache| cache.join("weights")),
+            mirror: text(&self.mirror),
+            hub: Hub {
+                cache: cache.as_ref().map(PathBuf::from).or_else(|| beside("hub")),
+                endpoint: text(endpoint),
+                token: token.filter(|token| !token.is_empty()).map(Token),
+                offline: text(offline).is_some_and(yes),
+            },
+        }
+    }
+
+    /// The folder of Hugging Face's programs.
+    fn hub_home(&self) -> Option<PathBuf> {
+        let cache = || {
+            self.cache
+                .as_ref()
+                .map(PathBuf::from)
+                .or_else(|| Some(Path::new(self.home.as_ref()?).join(".cache")))
+        };
+        self.hub[1].as_ref().map(PathBuf::from).or_else(|| Some(cache()?.join("huggingface")))
     }
 
     /// What stands for a GPU.
@@ -181,6 +229,37 @@ mod tests {
         let with = |tuning: &str| Environment { tuning: Some(tuning.into()), ..Environment::default() };
         assert_eq!(with("here").tuning(), Some("here".into()));
         assert_eq!(Environment { home: Some("/home/me".into()), ..with("off") }.tuning(), None);
+    }
+
+    #[test]
+    fn the_hub_is_where_its_own_programs_have_it() {
+        let temporary = tempfile::tempdir().expect("a folder");
+        let home = Environment { home: Some("/home/me".into()), ..Environment::default() };
+        let downloads = home.downloads();
+        assert_eq!(downloads.folder, Some("/home/me/.cache/resnetc/weights".into()));
+        assert_eq!(downloads.hub.cache, Some("/home/me/.cache/huggingface/hub".into()));
+        assert_eq!((downloads.hub.token, downloads.hub.offline), (None, false));
+        std::fs::write(temporary.path().join("token"), "hf_of_file\n").expect("written");
+        let named = |cache: Option<&str>, token: Option<&str>, offline: &str| {
+            let word = |text: &str| Some(OsString::from(text));
+            let hub = [
+                cache.and_then(word),
+                Some(temporary.path().into()),
+                None,
+                token.and_then(word),
+                None,
+                word(offline),
+            ];
+            Environment { hub, ..home.clone() }.downloads().hub
+        };
+        let hub = named(None, None, "TRUE");
+        assert_eq!((hub.cache, hub.offline), (Some(temporary.path().join("hub")), true));
+        assert_eq!(hub.token, Some(Token("hf_of_file".into())));
+        let hub = named(Some("/c"), Some("hf_named"), "0");
+        assert_eq!(
+            (hub.cache, hub.token, hub.offline),
+            (Some("/c".into()), Some(Token("hf_named".into())), false)
+        );
     }
 
     #[cfg(unix)]

@@ -36,9 +36,10 @@ impl From<Error> for Failure {
             Error::UnknownSpec { .. } => {
                 Failure::Usage(format!("{error}; `resnetc list` shows all networks"))
             }
-            Error::UnreadableSpec { .. } => Failure::Usage(error.to_string()),
             Error::NotKept(_) => Failure::Usage(error.to_string()),
             Error::Tensors { .. } | Error::Onnx(_) | Error::Hub(_) => Failure::failed(error),
+            Error::UnreadableSpec { .. } | Error::NotPublished(_) => Failure::Usage(error.to_string()),
+            Error::Download(text) => Failure::Failed(text),
             Error::Weights(error @ resnetc_weights::Error::UnknownDialect { .. }) => {
                 Failure::Usage(error.to_string())
             }

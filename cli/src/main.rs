@@ -37,7 +37,7 @@ fn main() -> ExitCode {
         Command::Bench(args) => cmd::bench::bench(args, &environment, &output),
         Command::Tune(args) => cmd::tune::tune(args, &environment, &output),
         Command::Compile(args) => cmd::compile::compile(args, &output),
-        Command::Export(args) => cmd::export::export(args, &output),
+        Command::Export(args) => cmd::export::export(args, &environment, &output),
         Command::Weights(args) => cmd::weights::weights(args, &output),
         Command::Check(args) => cmd::check::check(args, &output),
         Command::Verify(args) => cmd::verify::verify(args, &output),

@@ -52,6 +52,12 @@ pub enum Error {
     /// The network cannot be written as ONNX.
     #[error(transparent)]
     Onnx(#[from] resnetc_onnx::Error),
+    /// No published weights are known under a name: which ones are.
+    #[error("{0}")]
+    NotPublished(String),
+    /// Published weights are not here and cannot be fetched: what was asked for, and where to put it by hand.
+    #[error("{0}")]
+    Download(String),
     /// A file of weights, or what is in it.
     #[error(transparent)]
     Weights(#[from] resnetc_weights::Error),

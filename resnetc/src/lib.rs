@@ -27,6 +27,7 @@
 #![forbid(unsafe_code)]
 
 pub mod device;
+pub mod download;
 pub mod error;
 pub mod hub;
 pub mod logits;
@@ -44,6 +45,7 @@ pub use resnetc_runtime as runtime;
 pub use resnetc_weights;
 
 pub use device::{DeviceKind, DeviceOptions, EMULATES_GPUS};
+pub use download::Downloads;
 pub use error::{Error, Faults, Result};
 pub use logits::Logits;
 pub use model::{Model, Session};

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use resnetc_compiler::ir::types::Shape;
 use resnetc_compiler::spec::builtin;
+use resnetc_runtime::data::fetch::Progress;
 use resnetc_runtime::error::Error as RuntimeError;
 use resnetc_runtime::files;
 use resnetc_runtime::weights::ParamStore;
@@ -14,6 +15,7 @@ use resnetc_weights::fit::{Fit, Listing, Wish, fit};
 use resnetc_weights::{DType, Listed, Network, TensorFile};
 
 use crate::device::DeviceOptions;
+use crate::download::{self, Downloads};
 use crate::error::Result;
 use crate::model::{self, Model};
 use crate::spec::{Spec, SpecOptions};
@@ -21,7 +23,8 @@ use crate::spec::{Spec, SpecOptions};
 /// Where a network's weights come from, and how they are read.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct WeightsOptions {
-    /// The file: safetensors, in one file or by the index of several; or what `torch.save` wrote.
+    /// The file: safetensors, in one file or by the index of several; or what `torch.save` wrote. Or a name of published weights,
+    /// see [`download`](crate::download).
     pub file: PathBuf,
     /// Whose names its tensors have; `None` or `auto` to find out.
     pub dialect: Option<String>,
@@ -29,12 +32,22 @@ pub struct WeightsOptions {
     pub new_head: bool,
     /// Seed of a last layer that starts afresh; `None` for the spec's.
     pub seed: Option<u64>,
+    /// Where published weights are fetched from, and kept.
+    pub downloads: Downloads,
 }
 
 impl WeightsOptions {
     /// That file, whosever names it has.
     pub fn file(path: impl Into<PathBuf>) -> Self {
         WeightsOptions { file: path.into(), ..WeightsOptions::default() }
+    }
+
+    /// The file, which is fetched where it was named as published weights and is not here yet.
+    ///
+    /// # Errors
+    /// See [`download::locate`].
+    pub fn locate(&self, spec: &Spec, progress: &mut dyn FnMut(Progress)) -> Result<PathBuf> {
+        download::locate(spec.name(), &self.file, &self.downloads, progress)
     }
 }
 
@@ -71,7 +84,8 @@ impl Weights {
     /// [`Error::Weights`](crate::Error::Weights) where the file cannot be read, or does not fit the network: with everything that
     /// is missing, too much or of another shape.
     pub fn load(spec: &Spec, options: &WeightsOptions) -> Result<Self> {
-        let WeightsOptions { file: path, dialect, new_head, seed } = options;
+        let WeightsOptions { dialect, new_head, seed, .. } = options;
+        let path = &options.locate(spec, &mut |_| ())?;
         let network = network(spec)?;
         let file = open(path)?;
         let wish = Wish { dialect: dialect.as_deref(), new_head: *new_head };

@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
-use resnetc::WeightsOptions;
+use resnetc::{Downloads, WeightsOptions};
 
 /// Where a network's weights come from.
 #[derive(Debug, Clone, Args)]
 pub struct WeightsArgs {
-    /// Weights to begin with: safetensors (or the index of several files), or what PyTorch's `torch.save` wrote.
+    /// Weights to begin with: safetensors (or the index of several files), or what PyTorch's `torch.save` wrote; or published ones:
+    /// torchvision[:V1|:V2], timm[:TAG], hf:OWNER/NAME[@REVISION], fetched once.
     #[arg(long, value_name = "FILE", help_heading = "Weights")]
     pub weights: Option<PathBuf>,
     /// Whose names its tensors have: auto, resnetc, torchvision, timm, cifar, transformers.
@@ -28,10 +29,10 @@ pub enum HeadArg {
 
 impl WeightsArgs {
     /// What the library takes; `None` where no file is named.
-    pub fn options(&self, seed: Option<u64>) -> Option<WeightsOptions> {
-        let file = self.weights.clone()?;
+    pub fn options(&self, seed: Option<u64>, downloads: &Downloads) -> Option<WeightsOptions> {
+        let (file, downloads) = (self.weights.clone()?, downloads.clone());
         let dialect = Some(self.dialect.clone());
-        Some(WeightsOptions { file, dialect, new_head: self.head == Some(HeadArg::New), seed })
+        Some(WeightsOptions { file, dialect, new_head: self.head == Some(HeadArg::New), seed, downloads })
     }
 }
 

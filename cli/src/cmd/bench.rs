@@ -17,8 +17,8 @@ pub fn bench(args: &BenchArgs, environment: &Environment, output: &Output) -> Re
     let device = setup::device(args.device, args.workload.threads, environment, output)?;
     let workload = Workload::compile(&args.workload, device, output)?;
     let device = workload.options().open(workload.mode())?;
-    let mut executor =
-        workload.executor(device, &workload.weights_of(args.weights.options(None).as_ref(), output)?)?;
+    let file = args.weights.options(None, &environment.downloads());
+    let mut executor = workload.executor(device, &workload.weights_of(file.as_ref(), output)?)?;
     let plan = &*workload.plan;
 
     for _ in 0..args.warmup {

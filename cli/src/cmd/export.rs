@@ -9,18 +9,19 @@ use resnetc_runtime::weights::ParamStore;
 
 use super::{spec, weights};
 use crate::args::ExportArgs;
+use crate::environment::Environment;
 use crate::failure::{Failure, Result};
 use crate::files;
 use crate::output::Output;
 use crate::report::units::grouped;
 
 /// Runs the command.
-pub fn export(args: &ExportArgs, output: &Output) -> Result {
+pub fn export(args: &ExportArgs, environment: &Environment, output: &Output) -> Result {
     if args.architecture.is_some() && args.hub.is_none() {
         return Err(Failure::Usage("--architecture is of a folder for timm: --hub DIR says which".into()));
     }
     let spec = spec::load(&args.spec, &spec::options(&args.overrides), output)?;
-    let weights = match args.weights.options(args.seed) {
+    let weights = match args.weights.options(args.seed, &environment.downloads()) {
         Some(options) => weights::store(&spec, &options, output)?,
         None => spec.initial_weights(args.seed.unwrap_or(spec.resolved().train.seed))?,
     };

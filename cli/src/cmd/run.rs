@@ -19,7 +19,7 @@ pub fn run(args: &RunArgs, environment: &Environment, output: &Output) -> Result
         return Err(Failure::Usage("a SPEC is needed, or --train".into()));
     };
     let checkpoint = args.checkpoint.as_ref().map(WeightsOptions::file);
-    let weights = args.weights.options(args.seed).or(checkpoint);
+    let weights = args.weights.options(args.seed, &setup.downloads).or(checkpoint);
     if let (false, Some(weights)) = (args.pictures.predict.is_empty(), &weights) {
         return pictures::predict(spec, weights, args, &setup, output);
     }

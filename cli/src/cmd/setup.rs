@@ -1,6 +1,6 @@
 //! What arguments and environment say together: the device, and where data are.
 
-use resnetc::{DeviceKind, DeviceOptions};
+use resnetc::{DeviceKind, DeviceOptions, Downloads};
 use resnetc_runtime::cpu::threads::available_threads;
 use resnetc_runtime::cuda;
 use resnetc_runtime::data::Places;
@@ -18,6 +18,8 @@ pub struct Setup {
     pub device: DeviceOptions,
     /// Folders of data sets.
     pub places: Places,
+    /// Where published weights come from.
+    pub downloads: Downloads,
 }
 
 impl Setup {
@@ -26,7 +28,7 @@ impl Setup {
         let device = device(args.device, args.threads, environment, output)?;
         let data_dir = args.data_dir.clone().or_else(|| environment.data());
         let places = Places { data_dir, cache: environment.cache(), download: true };
-        Ok(Setup { device, places })
+        Ok(Setup { device, places, downloads: environment.downloads() })
     }
 }
 

@@ -54,7 +54,7 @@ pub fn train(
     }
 
     // Before the folder is taken: a file that does not fit leaves all as it was. A training that goes on has its own weights.
-    let first = args.weights.options(args.seed).filter(|_| !args.resume);
+    let first = args.weights.options(args.seed, &setup.downloads).filter(|_| !args.resume);
     let first = first.map(|options| weights::store(&spec, &options, output)).transpose()?;
     let signals = Signals::catch(STOPPING)?;
     let trainer = Trainer::builder(&spec, images).out(&out).start(start).stop(Arc::clone(&signals.stop));

@@ -5,11 +5,10 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use md5::{Digest, Md5};
-
+use super::checksum::Checksum;
 use crate::error::{Error, Result};
 use crate::files;
-use crate::hex::hex;
+use crate::lock::Lock;
 
 /// A file on a server.
 #[derive(Debug, Clone, Copy)]
@@ -18,8 +17,10 @@ pub struct Remote<'a> {
     pub url: &'a str,
     /// Bytes.
     pub size: u64,
-    /// Lower-case hexadecimal digits: the checksum that the publisher names.
-    pub md5: &'a str,
+    /// What the publisher names.
+    pub checksum: Checksum<'a>,
+    /// What proves to the server who asks. It goes to no other server that this one sends on to.
+    pub token: Option<&'a str>,
 }
 
 impl<'a> Remote<'a> {
@@ -44,12 +45,35 @@ pub struct Progress {
 
 /// Connections tried before giving up; each goes on where the one before was cut.
 const ATTEMPTS: usize = 3;
+/// Addresses that one connection may be sent on to.
+const REDIRECTS: u32 = 10;
 
 /// Where what has come so far is kept.
 pub(super) fn part_of(target: &Path) -> PathBuf {
-    let mut part = target.as_os_str().to_owned();
-    part.push(".part");
-    part.into()
+    beside(target, ".part")
+}
+
+fn beside(target: &Path, end: &str) -> PathBuf {
+    let mut path = target.as_os_str().to_owned();
+    path.push(end);
+    path.into()
+}
+
+/// As [`fetch`], where other processes may fetch into the same target: one does, the others wait for it.
+///
+/// # Errors
+/// See [`fetch`].
+pub fn fetch_once(remote: &Remote<'_>, target: &Path, progress: &mut dyn FnMut(Progress)) -> Result<()> {
+    if let Some(dir) = target.parent() {
+        fs::create_dir_all(dir).map_err(Error::io(dir))?;
+    }
+    let (path, part) = (beside(target, ".lock"), part_of(target));
+    let mut others = || {
+        let done = fs::metadata(&part).map_or(0, |part| part.len());
+        progress(Progress { done, total: remote.size });
+    };
+    let _lock = Lock::take(&path, &mut others).map_err(Error::io(&path))?;
+    fetch(remote, target, progress)
 }
 
 /// Fetches into `target`, unless it is there and whole. What has come so far is kept in `target` + `.part`. One process at a
@@ -76,13 +100,7 @@ pub fn fetch(remote: &Remote<'_>, target: &Path, progress: &mut dyn FnMut(Progre
 
 /// Brings the part file to its full size.
 fn download(remote: &Remote<'_>, part: &Path, progress: &mut dyn FnMut(Progress)) -> Result<()> {
-    let agent: ureq::Agent = ureq::Agent::config_builder()
-        .timeout_connect(Some(Duration::from_secs(20)))
-        .timeout_recv_response(Some(Duration::from_secs(60)))
-        .timeout_per_read(Some(Duration::from_secs(60)))
-        .http_status_as_error(false)
-        .build()
-        .into();
+    let agent = agent(REDIRECTS);
     let mut fault = None;
     for _ in 0..ATTEMPTS {
         match attempt(&agent, remote, part, progress) {
@@ -92,6 +110,18 @@ fn download(remote: &Remote<'_>, part: &Path, progress: &mut dyn FnMut(Progress)
         }
     }
     Err(remote.error(fault.unwrap_or_default()))
+}
+
+/// What asks servers, and follows so many redirections.
+pub(super) fn agent(redirects: u32) -> ureq::Agent {
+    ureq::Agent::config_builder()
+        .timeout_connect(Some(Duration::from_secs(20)))
+        .timeout_recv_response(Some(Duration::from_secs(60)))
+        .timeout_per_read(Some(Duration::from_secs(60)))
+        .http_status_as_error(false)
+        .max_redirects(redirects)
+        .build()
+        .into()
 }
 
 /// Why one connection ended early.
@@ -120,6 +150,9 @@ fn attempt(
     let mut request = agent.get(remote.url);
     if have > 0 {
         request = request.header("Range", format!("bytes={have}-"));
+    }
+    if let Some(token) = remote.token {
+        request = request.header("Authorization", format!("Bearer {token}"));
     }
     let response = request.call().map_err(|e| Stop::Cut(e.to_string()))?;
     match response.status().as_u16() {
@@ -188,17 +221,7 @@ pub(super) fn check(remote: &Remote<'_>, path: &Path) -> Result<Option<String>> 
     if size != remote.size {
         return Ok(Some(format!("it has {size} bytes, {} were expected", remote.size)));
     }
-    let mut hash = Md5::new();
-    let mut buffer = vec![0u8; 1 << 16];
-    loop {
-        let n = file.read(&mut buffer).map_err(Error::io(path))?;
-        if n == 0 {
-            break;
-        }
-        hash.update(&buffer[..n]);
-    }
-    let md5 = hex(hash.finalize());
-    Ok((md5 != remote.md5).then(|| format!("its MD5 is {md5}, {} was expected", remote.md5)))
+    remote.checksum.fault(&mut file).map_err(Error::io(path))
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ impl Attempt {
     }
 
     fn fetch(&self) -> Result<()> {
-        let remote = Remote { url: &self.url, size: 100_000, md5: MD5 };
+        let remote = Remote { url: &self.url, size: 100_000, checksum: Checksum::Md5(MD5), token: None };
         fetch(&remote, &self.dir.path().join("set.bin"), &mut |_| ())
     }
 
@@ -33,7 +33,7 @@ impl Attempt {
 #[test]
 fn fetches_whole_and_reports_progress() {
     let attempt = Attempt::new(vec![Answer::Whole(content())]);
-    let remote = Remote { url: &attempt.url, size: 100_000, md5: MD5 };
+    let remote = Remote { url: &attempt.url, size: 100_000, checksum: Checksum::Md5(MD5), token: None };
     let mut seen = Vec::new();
     fetch(&remote, &attempt.dir.path().join("set.bin"), &mut |p| seen.push(p)).expect("served");
     assert_eq!(attempt.file("set.bin"), Some(content()));
@@ -105,7 +105,7 @@ fn says_that_there_is_no_network() {
     let url = format!("http://{}/set.bin", listener.local_addr().expect("bound"));
     drop(listener);
     let dir = tempfile::tempdir().expect("temp folder");
-    let remote = Remote { url: &url, size: 1, md5: MD5 };
+    let remote = Remote { url: &url, size: 1, checksum: Checksum::Md5(MD5), token: None };
     let error = fetch(&remote, &dir.path().join("set.bin"), &mut |_| ()).expect_err("nobody listens");
     assert!(error.to_string().starts_with(&format!("cannot fetch {url}: ")), "{error}");
 }
@@ -121,4 +121,21 @@ fn what_is_no_regular_file_is_not_written_to() {
         let message = attempt.fetch().expect_err("a pipe").to_string();
         assert!(message.ends_with(&format!("{name}: it is a named pipe, no regular file")), "{message}");
     }
+}
+
+#[test]
+fn processes_wait_for_the_one_that_fetches() {
+    let attempt = Attempt::new(vec![Answer::Whole(content())]);
+    let target = attempt.dir.path().join("new/set.bin");
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                let remote =
+                    Remote { url: &attempt.url, size: 100_000, checksum: Checksum::Md5(MD5), token: None };
+                fetch_once(&remote, &target, &mut |_| ()).expect("the server answers once");
+            });
+        }
+    });
+    assert_eq!(attempt.file("new/set.bin"), Some(content()));
+    assert_eq!(fs::read_dir(attempt.dir.path().join("new")).expect("made").count(), 1);
 }

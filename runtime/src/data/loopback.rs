@@ -18,6 +18,8 @@ pub(super) enum Answer {
     Whole(Vec<u8>),
     /// That status, nothing else.
     Status(u16),
+    /// That status and headers, each with its line's end.
+    Head(u16, String),
 }
 
 /// Serves one connection per answer; reports the first byte of each request's range.
@@ -58,6 +60,7 @@ fn respond(answer: Answer, from: usize) -> Vec<u8> {
         }
         Answer::Whole(body) => ("200 OK".to_string(), String::new(), body.len(), body),
         Answer::Status(code) => (format!("{code} No"), String::new(), 0, Vec::new()),
+        Answer::Head(code, headers) => (format!("{code} So"), headers, 0, Vec::new()),
     };
     let mut bytes =
         format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n{extra}\r\n")

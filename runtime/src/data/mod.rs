@@ -9,8 +9,10 @@
 //! does this itself gets bytes and [`edit`]s instead ([`batch::Form`]).
 
 pub mod archive;
+pub mod ask;
 pub mod batch;
 pub mod canvas;
+pub mod checksum;
 pub mod cifar;
 pub mod edit;
 pub mod fetch;

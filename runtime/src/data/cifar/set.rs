@@ -3,6 +3,7 @@
 use resnetc_compiler::datasets::{self, Facts};
 
 use crate::data::archive::Member;
+use crate::data::checksum::Checksum;
 use crate::data::fetch::Remote;
 
 /// Rows and columns.
@@ -53,7 +54,8 @@ pub const CIFAR10: Cifar = Cifar {
     archive: Remote {
         url: "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
         size: 170_052_171,
-        md5: "c32a1d4ab5d03f1284b67883e8d87530",
+        checksum: Checksum::Md5("c32a1d4ab5d03f1284b67883e8d87530"),
+        token: None,
     },
 };
 
@@ -68,7 +70,8 @@ pub const CIFAR100: Cifar = Cifar {
     archive: Remote {
         url: "https://www.cs.toronto.edu/~kriz/cifar-100-binary.tar.gz",
         size: 168_513_733,
-        md5: "03b5dce01913d631647c71ecec9e9cb8",
+        checksum: Checksum::Md5("03b5dce01913d631647c71ecec9e9cb8"),
+        token: None,
     },
 };
 

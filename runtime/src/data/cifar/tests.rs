@@ -9,6 +9,7 @@ use md5::{Digest, Md5};
 use super::records::{check_size, decode};
 use super::set::{File, IMAGE, SIDE};
 use super::*;
+use crate::data::checksum::Checksum;
 use crate::data::fetch::Remote;
 use crate::data::loopback::{Answer, serve};
 
@@ -62,7 +63,7 @@ fn served(times: usize) -> (&'static Cifar, Receiver<usize>) {
     let md5 = crate::hex::hex(Md5::digest(&archive));
     let size = archive.len() as u64;
     let (url, requests) = serve(vec![Answer::Whole(archive); times]);
-    let archive = Remote { url: url.leak(), size, md5: md5.leak() };
+    let archive = Remote { url: url.leak(), size, checksum: Checksum::Md5(md5.leak()), token: None };
     (Box::leak(Box::new(Cifar { archive, ..FEW })), requests)
 }
 
