@@ -13,6 +13,8 @@
 #![forbid(unsafe_code)]
 
 mod body;
+mod caffe;
+mod darknet;
 mod fault;
 mod flat;
 mod onnx;

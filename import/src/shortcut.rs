@@ -82,7 +82,8 @@ impl Rule {
 
     /// A layer of the rule in another unit; poolings with nothing to do are left out.
     fn at(&self, op: &Op, other: &Rule, channels: usize) -> Option<Op> {
-        let step = |stride: [usize; 2]| if stride[0] == self.stride { [other.stride; 2] } else { stride };
+        let steps = |stride: usize| self.stride > 1 && stride == self.stride;
+        let step = |stride: [usize; 2]| if steps(stride[0]) { [other.stride; 2] } else { stride };
         Some(match op.clone() {
             Op::Conv { out, mut attrs, bias } => {
                 attrs.stride = step(attrs.stride);

@@ -1,5 +1,7 @@
 //! The whole way from a file to a spec.
 
+use std::collections::HashMap;
+
 use resnetc_compiler::ir::graph::{Graph, Mode};
 use resnetc_compiler::report::{Network, Target};
 use resnetc_compiler::source::SourceMap;
@@ -9,13 +11,17 @@ use resnetc_compiler::spec::{Request, load};
 use crate::fault::{Fault, Result};
 use crate::flat::Flat;
 use crate::yaml::{self, Figures};
-use crate::{onnx, recover, verify};
+use crate::{caffe, darknet, onnx, recover, verify};
 
 /// What a file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     /// An ONNX model; weights are in it.
     Onnx,
+    /// Darknet's `.cfg`; weights are in a file of their own.
+    Darknet,
+    /// Caffe's `.prototxt`, as networks are deployed; without weights.
+    Caffe,
 }
 
 impl Format {
@@ -24,6 +30,8 @@ impl Format {
         let (_, end) = name.rsplit_once('.')?;
         match end.to_ascii_lowercase().as_str() {
             "onnx" => Some(Format::Onnx),
+            "cfg" => Some(Format::Darknet),
+            "prototxt" => Some(Format::Caffe),
             _ => None,
         }
     }
@@ -74,8 +82,16 @@ pub struct Imported {
 /// What cannot be read or said, with its place: the line of a text, the node of an ONNX graph. A spec that would not be the same
 /// network, layer by layer, is an error too.
 pub fn import(format: Format, bytes: &[u8], options: &Options<'_>) -> Result<Imported> {
+    let text = || {
+        std::str::from_utf8(bytes).map_err(|_| Fault::file("the file is no text in UTF-8"))
+    };
     let flat = match format {
+        Format::Darknet => darknet::read(text()?, options.input, options.weights)?,
+        _ if options.weights.is_some() => {
+            return Err(Fault::file("only Darknet's networks have weights in a file beside them"));
+        }
         Format::Onnx => onnx::read(bytes, options.input)?,
+        Format::Caffe => caffe::read(text()?, options.input)?,
     };
     let network = recover::recover(&flat)?;
     let name = legal(options.name);
@@ -116,14 +132,13 @@ fn compiled(text: &str) -> Result<Network> {
 
 /// The weights by the compiled names; none where the file has none.
 fn tensors(flat: Flat, graph: &Graph, names: verify::Names) -> Result<Vec<Tensor>> {
-    let shapes = |name: &str| {
-        let id = graph.ids().find(|&id| graph.node(id).name == name)?;
-        graph.node(id).types.first().map(|ty| ty.shape.0.clone())
-    };
+    let nodes = graph.ids().map(|id| graph.node(id));
+    let shapes: HashMap<&str, &[usize]> =
+        nodes.filter_map(|node| Some((node.name.as_str(), node.types.first()?.shape.0.as_slice()))).collect();
     let mut tensors = Vec::new();
     for (node, names) in flat.nodes.into_iter().zip(names) {
         for (name, data) in names.into_iter().zip(node.tensors) {
-            let shape = shapes(&name).unwrap_or_default();
+            let shape = shapes.get(name.as_str()).map_or(Vec::new(), |shape| shape.to_vec());
             if shape.iter().product::<usize>() != data.len() {
                 let message = format!("{} numbers for the tensor `{name}` of {shape:?}", data.len());
                 return Err(Fault::new(&node.place, message));
