@@ -1,7 +1,9 @@
 //! Models and their sessions: batches of all sizes, clones, files of weights, wrong inputs.
 
 use resnetc::runtime::weights::file;
-use resnetc::{DeviceKind, DeviceOptions, Error, Model, Spec, SpecOptions};
+use resnetc::{
+    DeviceKind, DeviceOptions, Error, Model, Spec, SpecOptions, Weights, WeightsOptions, resnetc_weights,
+};
 
 const PIXELS: usize = 3 * 32 * 32;
 
@@ -135,4 +137,51 @@ fn bases_are_found_in_folders_whose_names_are_no_text() {
     std::fs::write(inner.join("mine.yml"), "extends: base.yml\n").expect("written");
     let spec = Spec::open(inner.join("mine.yml"), &SpecOptions::default()).expect("a right spec");
     assert_eq!(spec.resolved().classes.value, 7);
+}
+
+/// Tensors of another program's file go to the device from where they lie, without a store between.
+#[test]
+fn weights_of_other_programs_answer_as_own_ones() {
+    let (spec, device) = (spec(), DeviceOptions::cpu(1));
+    let weights = spec.initial_weights(5).expect("own tensors");
+    let names = resnetc::weights::dialect_names(&spec, "cifar").expect("all have names");
+    let tensors: Vec<resnetc_weights::write::Written<'_>> = weights
+        .iter()
+        .map(|(name, tensor)| (names[name].clone(), tensor.shape.0.clone(), tensor.data.as_slice().into()))
+        .collect();
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("theirs.safetensors");
+    let bytes = resnetc_weights::write::safetensors(&tensors).expect("sizes agree");
+    std::fs::write(&path, bytes).expect("written");
+
+    let run = |model: &Model| model.session().expect("a thread").run(&image(2)).expect("one image");
+    let expected = run(&Model::new(&spec, &weights, &device).expect("its own"));
+    let options = WeightsOptions::file(&path);
+    assert_eq!(run(&Model::with_weights(&spec, &options, &device).expect("it fits")), expected);
+    let loaded = Weights::load(&spec, &options).expect("it fits");
+    assert_eq!(loaded.store().expect("tensors"), weights);
+    assert_eq!(loaded.told(), ["safetensors, 97 tensors by the names of cifar"]);
+    let fits =
+        resnetc::weights::fitting(&resnetc::weights::open(&path).expect("it is one")).expect("compiled in");
+    assert_eq!(fits.first().map(|(spec, fit)| (spec.name(), fit.dialect)), Some(("resnet20", "cifar")));
+}
+
+/// A last layer that starts afresh has the values that a new network's has.
+#[test]
+fn a_fresh_head_is_that_of_a_new_network() {
+    let ten = spec();
+    let seven = Spec::builtin("resnet20", &SpecOptions::default().set("classes=7")).expect("compiled in");
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("ten.safetensors");
+    let weights = ten.initial_weights(5).expect("own tensors");
+    file::save(&path, &weights, &file::Metadata::new()).expect("written");
+    let options = WeightsOptions::file(&path);
+    let error = Weights::load(&seven, &options).expect_err("other classes").to_string();
+    assert!(error.contains("`--head new` starts the last linear layer afresh"), "{error}");
+    let options = WeightsOptions { new_head: true, seed: Some(9), ..options };
+    let store = Weights::load(&seven, &options).expect("a new head").store().expect("tensors");
+    let (first, fresh) = (weights.get("stem.conv1.weight"), seven.initial_weights(9).expect("own tensors"));
+    assert_eq!(store.get("stem.conv1.weight"), first);
+    assert_eq!(store.get("head.linear.weight"), fresh.get("head.linear.weight"));
+    assert_eq!(store.len(), weights.len());
 }
