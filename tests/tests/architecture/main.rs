@@ -197,7 +197,7 @@ fn the_compiler_is_pure() {
 #[test]
 fn the_environment_is_read_in_one_place() {
     let reads = ["env::var", "env::home_dir"];
-    let folders = ["compiler", "onnx", "weights", "runtime", "pictures", "resnetc", "cli"];
+    let folders = ["compiler", "onnx", "weights", "import", "runtime", "pictures", "resnetc", "cli"];
     for folder in folders.map(|folder| format!("{folder}/src/")) {
         for (path, code) in code(&folder).filter(|(path, _)| path != "cli/src/environment.rs") {
             for line in code {

@@ -167,6 +167,10 @@ fn fit(
         None => shorter >= SMALL,
     };
     let written = fields.get("resize");
+    let resize = match written {
+        Some(_) => fields.count(reader, "resize"),
+        None => default_resize(longer),
+    };
     if !center {
         if let Some(node) = written {
             let warning = Diagnostic::warning("`resize` has no effect", node.span, "the picture is squashed");
@@ -174,10 +178,6 @@ fn fit(
         }
         return Fit::Squash;
     }
-    let resize = match written {
-        Some(_) => fields.count(reader, "resize"),
-        None => default_resize(longer),
-    };
     if let Some(node) = written.filter(|_| (1..longer).contains(&resize)) {
         reader.fault(too_short(resize, longer, node.span, input));
     }
