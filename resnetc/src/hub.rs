@@ -27,7 +27,6 @@ const ARCHITECTURES: &[(&str, &str)] = &[
     ("resnet50s", "resnet50s"),
     ("resnet50t", "resnet50t"),
     ("resnet50_gn", "resnet50_gn"),
-    ("resnet50_blurpool", "resnetblur50"),
     ("resnext50_32x4d", "resnext50_32x4d"),
     ("resnext101_32x8d", "resnext101_32x8d"),
     ("resnext101_64x4d", "resnext101_64x4d"),

@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TOLERANCE = 1e-4
 NAMES = (
     "resnet18 resnet34 resnet50 resnet101 resnet152 resnet18d resnet50c resnet50d resnet50s resnet50t resnet50_gn "
-    "resnet50_blurpool resnext50_32x4d resnext101_32x8d resnext101_64x4d wide_resnet50_2 wide_resnet101_2 seresnet50 "
+    "resnext50_32x4d resnext101_32x8d resnext101_64x4d wide_resnet50_2 wide_resnet101_2 seresnet50 "
     "ecaresnet50d densenet121 densenet161 densenet169 densenet201"
 ).split()
 

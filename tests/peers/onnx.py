@@ -184,7 +184,7 @@ def compare(args, spec, folder, rng):
     pictures = rng.standard_normal(sizes, dtype=np.float32)
     np.save(images, pictures)
     save_file(random_weights(model, pictures, rng), weights)
-    resnetc(args, "run", spec, "--weights", weights, "--input", images, "--output", results, "--threads", 1)
+    resnetc(args, "run", spec, "--weights", weights, "--input", images, "--output", results, "--threads", 1, "--dtype", "f32")
     wanted = load_file(results)
     row = {"spec": spec, "spread": spread(wanted)}
     for form, words in FORMS.items():
