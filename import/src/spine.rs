@@ -106,7 +106,8 @@ fn take_from_stem(flat: &Flat, spine: &mut Spine) {
     let ops = |ids: &[Id]| ids.iter().map(|&id| flat.nodes[id].op.clone()).collect::<Vec<_>>();
     let Some((first, rest)) = spine.units.split_first_mut() else { return };
     let changes = flat.nodes[first.fork].shape != flat.nodes[first.join].shape;
-    let light = |raw: &&Raw| !raw.before.is_empty() && raw.before.iter().all(|&id| is_light(&flat.nodes[id].op));
+    let light =
+        |raw: &&Raw| !raw.before.is_empty() && raw.before.iter().all(|&id| is_light(&flat.nodes[id].op));
     let Some(wanted) = rest.iter().find(light).map(|raw| ops(&raw.before)) else { return };
     if changes && ops(&spine.stem).ends_with(&wanted) {
         first.before = spine.stem.split_off(spine.stem.len() - wanted.len());
