@@ -6,7 +6,7 @@ use resnetc::weights::{dialect_names, fitting, open, weights_of};
 use resnetc::{Spec, SpecOptions, WeightsOptions};
 use resnetc_runtime::weights::file::{Metadata, to_bytes};
 
-use super::store;
+use super::load::store;
 use crate::args::ConvertArgs;
 use crate::cmd::spec;
 use crate::failure::{Failure, Result};
