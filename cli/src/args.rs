@@ -2,6 +2,7 @@
 
 mod compile;
 mod device;
+mod import;
 mod measure;
 mod overrides;
 mod tools;
@@ -17,6 +18,7 @@ use resnetc_compiler::datasets;
 
 pub use compile::CompileArgs;
 pub use device::DeviceArg;
+pub use import::ImportArgs;
 pub use measure::{BenchArgs, TuneArgs, WorkloadArgs};
 pub use overrides::Overrides;
 pub use tools::{DevicesArgs, DiffArgs, ExplainArgs, LintArgs, ListArgs, NewArgs, SchemaArgs, VerifyArgs};
@@ -64,6 +66,8 @@ pub enum Command {
     Compile(CompileArgs),
     /// Look at files of weights, convert and compare them.
     Weights(WeightsCommand),
+    /// Write a spec from a network of another program: ONNX, Darknet, Caffe.
+    Import(ImportArgs),
     /// Report all mistakes of specs; print nothing else.
     Check(CheckArgs),
     /// Compile every spec of a folder; check what each expects of itself.

@@ -38,6 +38,7 @@ fn main() -> ExitCode {
         Command::Tune(args) => cmd::tune::tune(args, &environment, &output),
         Command::Compile(args) => cmd::compile::compile(args, &output),
         Command::Weights(args) => cmd::weights::weights(args, &output),
+        Command::Import(args) => cmd::import::import(args, &output),
         Command::Check(args) => cmd::check::check(args, &output),
         Command::Verify(args) => cmd::verify::verify(args, &output),
         Command::Explain(args) => cmd::explain::explain(args, &output),

@@ -212,9 +212,8 @@ impl Body {
                 layer(index - 1, *id)
             }
         };
-        let line = |(name, pieces): &(String, Vec<Piece>)| {
-            (name.clone(), pieces.iter().map(&mut written).collect())
-        };
+        let line =
+            |(name, pieces): &(String, Vec<Piece>)| (name.clone(), pieces.iter().map(&mut written).collect());
         self.bindings.iter().map(line).collect()
     }
 

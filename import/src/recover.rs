@@ -88,9 +88,8 @@ fn is_ruled(flat: &Flat, raw: &Raw, own: &Shortcut, [same, changed]: &[Option<Ru
 /// The normalisations and activations that units which change the shape have in front of both branches.
 fn shared_activation(flat: &Flat, units: &[Raw], ruled: &[Option<&Shortcut>]) -> Vec<Op> {
     let mut units = units.iter().zip(ruled);
-    let changed = units.find(|(raw, own)| {
-        own.is_some_and(|own| !own.same) && shortcut::shares_activation(flat, raw)
-    });
+    let changed =
+        units.find(|(raw, own)| own.is_some_and(|own| !own.same) && shortcut::shares_activation(flat, raw));
     changed.map_or(Vec::new(), |(raw, _)| raw.before.iter().map(|&id| flat.nodes[id].op.clone()).collect())
 }
 
@@ -148,7 +147,8 @@ fn head(flat: &Flat, spine: &Spine, eps: f32) -> Result<String> {
     let place = &flat.nodes[last].place;
     if flat.nodes[last].shape[1..] != [1, 1] {
         let [c, h, w] = flat.nodes[last].shape;
-        let message = format!("the network ends in a map of {c} x {h} x {w}, not in one number for each class");
+        let message =
+            format!("the network ends in a map of {c} x {h} x {w}, not in one number for each class");
         return Err(Fault::new(place, message).help("only classifiers can be imported"));
     }
     let Some((&end, rest)) = spine.head.split_last() else {

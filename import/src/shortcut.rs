@@ -99,9 +99,7 @@ impl Rule {
             }
             Op::PadChannels { .. } if other.out <= channels => return None,
             Op::PadChannels { before: 0, .. } => Op::PadChannels { out: other.out, before: 0 },
-            Op::PadChannels { .. } => {
-                Op::PadChannels { out: other.out, before: (other.out - channels) / 2 }
-            }
+            Op::PadChannels { .. } => Op::PadChannels { out: other.out, before: (other.out - channels) / 2 },
             op => op,
         })
     }

@@ -82,9 +82,7 @@ pub struct Imported {
 /// What cannot be read or said, with its place: the line of a text, the node of an ONNX graph. A spec that would not be the same
 /// network, layer by layer, is an error too.
 pub fn import(format: Format, bytes: &[u8], options: &Options<'_>) -> Result<Imported> {
-    let text = || {
-        std::str::from_utf8(bytes).map_err(|_| Fault::file("the file is no text in UTF-8"))
-    };
+    let text = || std::str::from_utf8(bytes).map_err(|_| Fault::file("the file is no text in UTF-8"));
     let flat = match format {
         Format::Darknet => darknet::read(text()?, options.input, options.weights)?,
         _ if options.weights.is_some() => {

@@ -48,9 +48,9 @@ pub(crate) fn find(flat: &Flat) -> Result<Spine> {
             between.push(Vec::new());
         }
     }
-    if !blocks.iter().any(|&(_, join)| flat.nodes[join].op == Op::Add) {
-        return Err(Fault::file("no unit was found: nothing is added to its own input")
-            .help("resnetc's networks are residual ones"));
+    if !blocks.iter().any(|&(_, join)| matches!(flat.nodes[join].op, Op::Add | Op::Concat)) {
+        return Err(Fault::file("no unit was found: no map is added to what was computed of it")
+            .help("specs are of residual networks"));
     }
     let common = common(flat, &between[1..]);
     let mut units: Vec<Raw> = Vec::new();
@@ -106,7 +106,8 @@ fn take_from_stem(flat: &Flat, spine: &mut Spine) {
     let ops = |ids: &[Id]| ids.iter().map(|&id| flat.nodes[id].op.clone()).collect::<Vec<_>>();
     let Some((first, rest)) = spine.units.split_first_mut() else { return };
     let changes = flat.nodes[first.fork].shape != flat.nodes[first.join].shape;
-    let light = |raw: &&Raw| !raw.before.is_empty() && raw.before.iter().all(|&id| is_light(&flat.nodes[id].op));
+    let light =
+        |raw: &&Raw| !raw.before.is_empty() && raw.before.iter().all(|&id| is_light(&flat.nodes[id].op));
     let Some(wanted) = rest.iter().find(light).map(|raw| ops(&raw.before)) else { return };
     if changes && ops(&spine.stem).ends_with(&wanted) {
         first.before = spine.stem.split_off(spine.stem.len() - wanted.len());

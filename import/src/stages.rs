@@ -34,9 +34,8 @@ pub(crate) fn group(units: &[Unit], kinds: &[Kind], starts: Option<&[usize]>) ->
         }
         let stage = stages.last_mut().expect("the first unit began one");
         let (call, reads_filters) = calls[index].clone();
-        let like = |group: &&mut Group| {
-            group.call == call && group.dilation == unit.dilation && unit.stride == 1
-        };
+        let like =
+            |group: &&mut Group| group.call == call && group.dilation == unit.dilation && unit.stride == 1;
         match stage.last_mut().filter(like) {
             Some(group) => group.filters.push(unit.filters),
             None => stage.push(Group {
@@ -64,9 +63,10 @@ fn begins(units: &[Unit], index: usize) -> bool {
 fn calls(count: usize, kinds: &[Kind]) -> Vec<(String, bool)> {
     let mut calls = vec![(String::new(), true); count];
     for kind in kinds {
-        let reads = kind.own.as_ref().is_none_or(|(signature, _)| {
-            signature.contains("(f)") || signature.contains("(f,")
-        });
+        let reads = kind
+            .own
+            .as_ref()
+            .is_none_or(|(signature, _)| signature.contains("(f)") || signature.contains("(f,"));
         for (&member, args) in kind.members.iter().zip(&kind.args) {
             let args: Vec<String> = args.iter().map(|(name, value)| format!("{name}={value}")).collect();
             let brackets = if args.is_empty() { String::new() } else { format!("({})", args.join(", ")) };

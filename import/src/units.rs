@@ -94,8 +94,7 @@ impl Unit {
     /// A unit whose text is written; its filters are those of its result, or of what it adds to the channels.
     pub(crate) fn new(flat: &Flat, body: Body, entry: Id, join: Id) -> Self {
         let layers = body.layers();
-        let most =
-            |of: fn(&Op) -> usize| layers.iter().map(|&id| of(&flat.nodes[id].op)).max().unwrap_or(1);
+        let most = |of: fn(&Op) -> usize| layers.iter().map(|&id| of(&flat.nodes[id].op)).max().unwrap_or(1);
         let channels = flat.nodes[entry].shape[0];
         let node = &flat.nodes[join];
         let grown = node.op == Op::Concat && node.shape[0] > channels;
@@ -140,7 +139,8 @@ fn kind(flat: &Flat, units: &[Unit], cluster: Cluster, known: &[Kind], eps: f32)
     let args = formulas.args;
     let text: String = lines.iter().map(|(_, value)| format!("{value} ")).collect();
     let name = name(&cluster.key, known);
-    let mut signature: Vec<&str> = ["f", "stride", "dilation"].into_iter().filter(|p| mentions(&text, p)).collect();
+    let mut signature: Vec<&str> =
+        ["f", "stride", "dilation"].into_iter().filter(|p| mentions(&text, p)).collect();
     signature.extend(args.iter().map(|(name, _)| name.as_str()));
     let own = Some((format!("{name}({})", signature.join(", ")), lines));
     let passed = (0..members.len()).map(|m| args.iter().map(|(name, of)| (name.clone(), of[m])).collect());
@@ -265,7 +265,12 @@ fn built_in(flat: &Flat, units: &[Unit], cluster: &Cluster) -> Option<Kind> {
     // Layers: conv, bn, relu, conv, bn [, relu, conv, bn], relu.
     let places = |i: usize| cluster.places[i].as_deref();
     let named = |name: &str, args: Vec<(String, usize)>| {
-        Some(Kind { name: name.to_owned(), own: None, args: vec![args; members.len()], members: members.clone() })
+        Some(Kind {
+            name: name.to_owned(),
+            own: None,
+            args: vec![args; members.len()],
+            members: members.clone(),
+        })
     };
     if cluster.key == BASIC {
         let plain = members.iter().all(|&index| convs(index).all(|conv| conv == (units[index].filters, 1)));

@@ -67,7 +67,8 @@ fn first_difference(flat: &Flat, own: &[usize], by_class: &HashMap<usize, Vec<No
     let missing = (1..own.len()).find(|&id| !by_class.contains_key(&own[id]));
     let node = &flat.nodes[missing.unwrap_or(own.len() - 1)];
     let message = format!("the spec that was recovered computes something else from here on ({:?})", node.op);
-    Fault::new(&node.place, message).help("nothing was written; this is a limit of the import, worth a report")
+    Fault::new(&node.place, message)
+        .help("nothing was written; this is a limit of the import, worth a report")
 }
 
 struct Compiled {
@@ -93,7 +94,10 @@ fn compiled(graph: &Graph, classes: &mut Classes) -> Compiled {
             },
         };
         numbers.insert(id, class);
-        layers.push((id, class));
+        // What only hands on has the number of its operand.
+        if !matches!(node.op, Node::Flatten(_)) {
+            layers.push((id, class));
+        }
     }
     let result = graph.output("logits").and_then(|value| numbers.get(&value.node).copied());
     Compiled { layers, result }

@@ -9,6 +9,7 @@ pub mod devices;
 pub mod diff;
 pub mod eval;
 pub mod explain;
+pub mod import;
 pub mod lint;
 pub mod list;
 pub mod new;

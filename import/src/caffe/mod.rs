@@ -59,7 +59,8 @@ fn image<'t>(file: &Message<'t>, given: Option<[usize; 3]>) -> Result<(&'t str, 
         Value::Message(message) => Some((message, line)),
         Value::Word(_) => None,
     });
-    let mut inputs = layers.filter(|(message, _)| message.word("type").is_some_and(|(kind, _)| kind == "Input"));
+    let mut inputs =
+        layers.filter(|(message, _)| message.word("type").is_some_and(|(kind, _)| kind == "Input"));
     let (name, sizes, at) = match (inputs.next(), file.word("input")) {
         (Some((layer, line)), _) => {
             let shape = layer.message("input_param").message("shape");
@@ -84,9 +85,8 @@ fn image<'t>(file: &Message<'t>, given: Option<[usize; 3]>) -> Result<(&'t str, 
 }
 
 fn dims<'t>(words: impl Iterator<Item = (&'t str, Place)>) -> Result<Vec<usize>> {
-    let size = |(word, at): (&str, Place)| {
-        word.parse().map_err(|_| Fault::new(&at, format!("`{word}` is no size")))
-    };
+    let size =
+        |(word, at): (&str, Place)| word.parse().map_err(|_| Fault::new(&at, format!("`{word}` is no size")));
     words.map(size).collect()
 }
 
@@ -96,10 +96,11 @@ impl<'t> Front<'t> {
         if kind == "Input" {
             return Ok(());
         }
-        let missing = |name: &str, at: &Place| Fault::new(at, format!("no layer before this one writes `{name}`"));
-        let bottoms = message.words("bottom").map(|(name, at)| {
-            self.blobs.get(name).copied().ok_or_else(|| missing(name, &at))
-        });
+        let missing =
+            |name: &str, at: &Place| Fault::new(at, format!("no layer before this one writes `{name}`"));
+        let bottoms = message
+            .words("bottom")
+            .map(|(name, at)| self.blobs.get(name).copied().ok_or_else(|| missing(name, &at)));
         let bottoms = bottoms.collect::<Result<Vec<_>>>()?;
         let layer = Layer { message, kind, at: at.clone(), bottoms };
         let Some((top, _)) = message.word("top") else { return Err(Fault::new(at, "a layer without a top")) };
@@ -143,13 +144,17 @@ impl<'t> Front<'t> {
             "Concat" => {
                 let param = layer.message.message("concat_param");
                 if param.size("axis", 1)? != 1 {
-                    return Err(Fault::new(&layer.at, "only channels can be put after one another in a spec"));
+                    return Err(Fault::new(
+                        &layer.at,
+                        "only channels can be put after one another in a spec",
+                    ));
                 }
                 self.flat.push(Op::Concat, layer.bottoms.clone(), &layer.at)
             }
             "InnerProduct" => {
                 let param = layer.message.message("inner_product_param");
-                param.only(&["num_output", "bias_term", "weight_filler", "bias_filler", "axis"], layer.kind)?;
+                param
+                    .only(&["num_output", "bias_term", "weight_filler", "bias_filler", "axis"], layer.kind)?;
                 let (out, bias) = (param.size("num_output", 0)?, param.flag("bias_term", true)?);
                 self.one(layer, Op::Linear { out, bias })
             }
@@ -169,7 +174,10 @@ impl<'t> Front<'t> {
             return Err(Fault::new(&layer.at, "a Scale layer that does not stand behind a BatchNorm"));
         };
         if !layer.message.message("scale_param").flag("bias_term", false)? {
-            return Err(Fault::new(&layer.at, "a Scale layer without `bias_term: true`: normalisations have a shift"));
+            return Err(Fault::new(
+                &layer.at,
+                "a Scale layer without `bias_term: true`: normalisations have a shift",
+            ));
         }
         let x = layer.one()?;
         self.flat.push(Op::Norm { eps }, vec![x], &at)
@@ -178,8 +186,22 @@ impl<'t> Front<'t> {
     fn conv(&mut self, layer: &Layer<'_, 't>) -> Result<Id> {
         let param = layer.message.message("convolution_param");
         let known = [
-            "num_output", "kernel_size", "kernel_h", "kernel_w", "pad", "pad_h", "pad_w", "stride", "stride_h",
-            "stride_w", "dilation", "group", "bias_term", "weight_filler", "bias_filler", "engine",
+            "num_output",
+            "kernel_size",
+            "kernel_h",
+            "kernel_w",
+            "pad",
+            "pad_h",
+            "pad_w",
+            "stride",
+            "stride_h",
+            "stride_w",
+            "dilation",
+            "group",
+            "bias_term",
+            "weight_filler",
+            "bias_filler",
+            "engine",
         ];
         param.only(&known, layer.kind)?;
         let attrs = ConvAttrs {
@@ -216,7 +238,8 @@ impl<'t> Front<'t> {
         // Where nothing is left over, there is nothing to round.
         let exact = |i: usize| {
             let side = self.flat.nodes[x].shape[i + 1] + 2 * attrs.padding[i];
-            side.checked_sub(attrs.kernel[i]).is_some_and(|spare| attrs.stride[i] > 0 && spare % attrs.stride[i] == 0)
+            side.checked_sub(attrs.kernel[i])
+                .is_some_and(|spare| attrs.stride[i] > 0 && spare % attrs.stride[i] == 0)
         };
         attrs.ceil &= !(exact(0) && exact(1));
         self.one(layer, if max { Op::MaxPool(attrs) } else { Op::AvgPool(attrs) })
@@ -227,7 +250,9 @@ impl<'t> Front<'t> {
         let op = match param.word("operation") {
             None | Some(("SUM" | "1", _)) => Op::Add,
             Some(("PROD" | "0", _)) => Op::Mul,
-            Some((other, at)) => return Err(Fault::new(&at, format!("specs have nothing like Eltwise `{other}`"))),
+            Some((other, at)) => {
+                return Err(Fault::new(&at, format!("specs have nothing like Eltwise `{other}`")));
+            }
         };
         if let Some((word, at)) = param.words("coeff").find(|(word, _)| word.parse() != Ok(1.0f32)) {
             return Err(Fault::new(&at, format!("a sum with the factor {word}")));

@@ -93,9 +93,7 @@ fn tokens(text: &str) -> Result<Vec<(&str, usize)>> {
                     rest = &rest[length + 2..];
                     continue;
                 }
-                _ => rest
-                    .find(|c: char| c.is_whitespace() || "{}:;,#\"'".contains(c))
-                    .unwrap_or(rest.len()),
+                _ => rest.find(|c: char| c.is_whitespace() || "{}:;,#\"'".contains(c)).unwrap_or(rest.len()),
             };
             tokens.push((&rest[..length], index + 1));
             rest = &rest[length..];
@@ -151,7 +149,9 @@ impl<'t> Message<'t> {
             None => Ok(usual),
             Some(("true", _)) => Ok(true),
             Some(("false", _)) => Ok(false),
-            Some((word, place)) => Err(Fault::new(&place, format!("`{key}: {word}` is neither true nor false"))),
+            Some((word, place)) => {
+                Err(Fault::new(&place, format!("`{key}: {word}` is neither true nor false")))
+            }
         }
     }
 

@@ -17,7 +17,14 @@ const EPS: f32 = 1e-5;
 
 /// Settings of layers that change nothing in inference.
 const HARMLESS: &[&str] = &[
-    "learning_rate", "dontload", "dontloadscales", "stopbackward", "flipped", "label", "noloss", "temperature",
+    "learning_rate",
+    "dontload",
+    "dontloadscales",
+    "stopbackward",
+    "flipped",
+    "label",
+    "noloss",
+    "temperature",
 ];
 
 /// The network as far as it is read.
@@ -161,17 +168,29 @@ impl Front<'_> {
         let [_, h, w] = self.flat.nodes[x].shape;
         let padding = added / 2;
         // An even window has one more behind the image, which only matters where a window begins there.
-        let ceil = added % 2 == 1 && stride > 0 && [h, w].iter().any(|side| {
-            let windows = |added: usize| (side + added).checked_sub(size).map(|spare| spare / stride);
-            windows(added) != windows(2 * padding)
-        });
-        let attrs =
-            PoolAttrs { kernel: [size; 2], stride: [stride; 2], padding: [padding; 2], ceil, count_padding: false };
+        let ceil = added % 2 == 1
+            && stride > 0
+            && [h, w].iter().any(|side| {
+                let windows = |added: usize| (side + added).checked_sub(size).map(|spare| spare / stride);
+                windows(added) != windows(2 * padding)
+            });
+        let attrs = PoolAttrs {
+            kernel: [size; 2],
+            stride: [stride; 2],
+            padding: [padding; 2],
+            ceil,
+            count_padding: false,
+        };
         let id = self.flat.push(Op::MaxPool(attrs), vec![x], &at)?;
         let [_, above, beside] = self.flat.nodes[id].shape;
         let wanted = [h, w].map(|side| (side + added).saturating_sub(size) / stride + 1);
         if [above, beside] != wanted {
-            return Err(Fault::new(&at, format!("a window of {size} that begins at {padding} pixels before the image, and ends later: specs pad both sides alike")));
+            return Err(Fault::new(
+                &at,
+                format!(
+                    "a window of {size} that begins at {padding} pixels before the image, and ends later: specs pad both sides alike"
+                ),
+            ));
         }
         Ok(id)
     }
@@ -188,14 +207,16 @@ impl Front<'_> {
     /// The sum with an earlier map, of which every `stride`-th pixel is taken, and channels of zeros are put behind.
     fn shortcut(&mut self, section: &Section<'_>) -> Result<Id> {
         let at = section.place();
-        let (from, place) = section.text("from").ok_or_else(|| Fault::new(&at, "[shortcut] without `from`"))?;
+        let (from, place) =
+            section.text("from").ok_or_else(|| Fault::new(&at, "[shortcut] without `from`"))?;
         let main = self.last();
         let mut side = self.counted(from, &place)?;
         let ([c, h, w], [own, rows, columns]) = (self.flat.nodes[main].shape, self.flat.nodes[side].shape);
         let stride = rows / h.max(1);
         let fits = stride > 0 && rows.div_ceil(stride) == h && columns.div_ceil(stride) == w && own <= c;
         if !fits {
-            let message = format!("a map of {own} x {rows} x {columns} cannot be added to one of {c} x {h} x {w}");
+            let message =
+                format!("a map of {own} x {rows} x {columns} cannot be added to one of {c} x {h} x {w}");
             return Err(Fault::new(&at, message));
         }
         if stride > 1 {
@@ -210,7 +231,8 @@ impl Front<'_> {
 
     fn route(&mut self, section: &Section<'_>) -> Result<Id> {
         let at = section.place();
-        let (list, place) = section.text("layers").ok_or_else(|| Fault::new(&at, "[route] without `layers`"))?;
+        let (list, place) =
+            section.text("layers").ok_or_else(|| Fault::new(&at, "[route] without `layers`"))?;
         let maps = list.split(',').map(|text| self.counted(text, &place)).collect::<Result<Vec<_>>>()?;
         match maps[..] {
             [one] => Ok(one),

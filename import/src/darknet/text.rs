@@ -30,7 +30,8 @@ pub(super) fn sections(text: &str) -> Result<Vec<Section<'_>>> {
         let Some((key, value)) = line.split_once('=') else {
             return Err(Fault::new(&place, format!("`{line}` is neither `[section]` nor `key=value`")));
         };
-        let section = sections.last_mut().ok_or_else(|| Fault::new(&place, "a setting before the first section"))?;
+        let section =
+            sections.last_mut().ok_or_else(|| Fault::new(&place, "a setting before the first section"))?;
         section.settings.insert(key.trim(), (value.trim(), index + 1));
     }
     Ok(sections)

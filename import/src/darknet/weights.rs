@@ -12,12 +12,13 @@ impl<'w> Weights<'w> {
     pub(super) fn new(bytes: Option<&'w [u8]>) -> Result<Self> {
         let Some(bytes) = bytes else { return Ok(Weights { rest: None }) };
         let cut = || Fault::file("the file of weights ends within its header");
-        let number = |at: usize| -> Option<u32> {
-            Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
-        };
+        let number =
+            |at: usize| -> Option<u32> { Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?)) };
         let (major, minor) = number(0).zip(number(4)).ok_or_else(cut)?;
         if major > 1000 || minor > 1000 {
-            return Err(Fault::file("the file of weights is not Darknet's, or of a machine with another order of bytes"));
+            return Err(Fault::file(
+                "the file of weights is not Darknet's, or of a machine with another order of bytes",
+            ));
         }
         let header = if major * 10 + minor >= 2 { 20 } else { 16 };
         Ok(Weights { rest: Some(bytes.get(header..).ok_or_else(cut)?) })
@@ -32,7 +33,10 @@ impl<'w> Weights<'w> {
             return Err(Fault::new(place, message).help("it belongs to another network, or is cut off"));
         };
         *rest = left;
-        Ok(taken.chunks_exact(4).map(|four| f32::from_le_bytes([four[0], four[1], four[2], four[3]])).collect())
+        Ok(taken
+            .chunks_exact(4)
+            .map(|four| f32::from_le_bytes([four[0], four[1], four[2], four[3]]))
+            .collect())
     }
 
     /// Of a convolution: its bias, or scale, shift, mean and variance of its normalisation; and its weight. In the file the shift comes
@@ -59,7 +63,12 @@ impl<'w> Weights<'w> {
     }
 
     /// Of a linear layer: weight and bias; in the file the bias comes first.
-    pub(super) fn connected(&mut self, out: usize, inner: usize, place: &Place) -> Result<(Vec<f32>, Vec<f32>)> {
+    pub(super) fn connected(
+        &mut self,
+        out: usize,
+        inner: usize,
+        place: &Place,
+    ) -> Result<(Vec<f32>, Vec<f32>)> {
         let bias = self.take(&[out], place)?;
         let weight = self.take(&[out, inner], place)?;
         Ok((weight, bias))
@@ -69,8 +78,11 @@ impl<'w> Weights<'w> {
     pub(super) fn end(&self) -> Result<()> {
         match self.rest {
             None | Some([]) => Ok(()),
-            Some(rest) => Err(Fault::file(format!("the file of weights has {} bytes more than the network", rest.len()))
-                .help("it belongs to another network")),
+            Some(rest) => Err(Fault::file(format!(
+                "the file of weights has {} bytes more than the network",
+                rest.len()
+            ))
+            .help("it belongs to another network")),
         }
     }
 }

@@ -15,7 +15,10 @@ impl<'b> Front<'b> {
         if !matches!(node.domain, "" | "ai.onnx") {
             return Err(unknown(node, &at));
         }
-        let maps = node.inputs.iter().any(|name| !matches!(self.values.get(name), Some(Value::Constant(_) | Value::Computed) | None));
+        let maps = node
+            .inputs
+            .iter()
+            .any(|name| !matches!(self.values.get(name), Some(Value::Constant(_) | Value::Computed) | None));
         let value = match node.operator {
             "Constant" => match node.attribute("value").and_then(|value| value.tensor.clone()) {
                 Some(tensor) => Value::Constant(tensor),
@@ -29,6 +32,7 @@ impl<'b> Front<'b> {
                 Value::Softmax
             }
             "Pad" => self.pad(node, &at)?,
+            "Slice" => self.slice(node, &at)?,
             _ => Value::Map { id: self.layer(node, &at)?, border: 0 },
         };
         let id = if let Value::Map { id, .. } = value { Some(id) } else { None };
@@ -56,7 +60,6 @@ impl<'b> Front<'b> {
             "Flatten" | "Reshape" | "Squeeze" => self.flatten(node, at),
             "Identity" | "Dropout" => self.map(node, 0, at),
             "Clip" => self.clip(node, at),
-            "Slice" => self.slice(node, at),
             _ => Err(unknown(node, at)),
         }
     }
@@ -71,10 +74,14 @@ impl<'b> Front<'b> {
         match self.value(node, index, at)? {
             Value::Map { id, border: 0 } => Ok(*id),
             Value::Map { .. } => Err(Fault::new(at, "zeros around a map stand in front of no convolution")),
+            Value::Skipping { .. } => Err(Fault::new(at, "rows and columns are skipped in different steps")),
             Value::Softmax => Err(Fault::new(at, "a softmax stands in the middle of the network")),
             Value::Constant(_) | Value::Computed => {
                 let name = node.inputs.get(index).copied().unwrap_or_default();
-                Err(Fault::new(at, format!("`{}` with the constant `{name}` cannot be said in a spec", node.operator)))
+                Err(Fault::new(
+                    at,
+                    format!("`{}` with the constant `{name}` cannot be said in a spec", node.operator),
+                ))
             }
         }
     }
@@ -117,7 +124,8 @@ impl<'b> Front<'b> {
             return Ok(Some(ints.to_vec()));
         }
         let Some(tensor) = self.constant(node, index, at)? else { return Ok(None) };
-        let wrong = || Fault::new(at, format!("the tensor `{}` cannot be read as whole numbers", tensor.name));
+        let wrong =
+            || Fault::new(at, format!("the tensor `{}` cannot be read as whole numbers", tensor.name));
         tensor.to_ints().map(Some).ok_or_else(wrong)
     }
 
@@ -139,7 +147,10 @@ impl<'b> Front<'b> {
         let groups = positive(node.int("group", 1), at)?;
         if inner.checked_mul(groups) != Some(self.flat.nodes[x].shape[0]) {
             let channels = self.flat.nodes[x].shape[0];
-            return Err(Fault::new(at, format!("a weight of {shape:?} in {groups} groups for {channels} channels")));
+            return Err(Fault::new(
+                at,
+                format!("a weight of {shape:?} in {groups} groups for {channels} channels"),
+            ));
         }
         let padding = window.padding.map(|padding| padding + border);
         let attrs =
@@ -153,7 +164,8 @@ impl<'b> Front<'b> {
     fn norm(&mut self, node: &Node<'b>, at: &Place) -> Result<Id> {
         let x = self.map(node, 0, at)?;
         if node.int("training_mode", 0) != 0 {
-            return Err(Fault::new(at, "the normalisation is in training mode").help("export the model after `model.eval()`"));
+            return Err(Fault::new(at, "the normalisation is in training mode")
+                .help("export the model after `model.eval()`"));
         }
         let channels = self.flat.nodes[x].shape[0];
         let tensors: Vec<Vec<f32>> =
@@ -247,6 +259,9 @@ impl<'b> Front<'b> {
             return Err(Fault::new(at, "only channels can be put after one another in a spec"));
         }
         let maps = (0..node.inputs.len()).map(|i| self.map(node, i, at)).collect::<Result<Vec<_>>>()?;
+        if let [one] = maps[..] {
+            return Ok(one);
+        }
         self.flat.push(Op::Concat, maps, at)
     }
 
@@ -255,7 +270,10 @@ impl<'b> Front<'b> {
         let gemm = node.operator == "Gemm";
         let plain = node.float("alpha", 1.0) == 1.0 && node.float("beta", 1.0) == 1.0;
         if !plain || node.int("transA", 0) != 0 {
-            return Err(Fault::new(at, "a matrix product with factors or a transposed image cannot be said in a spec"));
+            return Err(Fault::new(
+                at,
+                "a matrix product with factors or a transposed image cannot be said in a spec",
+            ));
         }
         let (shape, data) = self.needed(node, 1, at)?;
         let &[rows, columns] = &shape[..] else {
@@ -281,7 +299,9 @@ impl<'b> Front<'b> {
         let [c, h, w] = self.flat.nodes[x].shape;
         if [h, w] != [1, 1] {
             let message = format!("a map of {c} x {h} x {w} is flattened or reshaped");
-            return Err(Fault::new(at, message).help("specs flatten maps of one pixel only, behind a global pooling"));
+            return Err(
+                Fault::new(at, message).help("specs flatten maps of one pixel only, behind a global pooling")
+            );
         }
         Ok(x)
     }
@@ -297,21 +317,26 @@ impl<'b> Front<'b> {
             (Some(0.0), Some(6.0)) => Activation::Relu6,
             (Some(0.0), None) => Activation::Relu,
             (min, max) => {
-                return Err(Fault::new(at, format!("values are clipped to {min:?} to {max:?}; specs have 0 to 6")));
+                return Err(Fault::new(
+                    at,
+                    format!("values are clipped to {min:?} to {max:?}; specs have 0 to 6"),
+                ));
             }
         };
         self.single(Op::Activate(act), node, at)
     }
 
-    /// Every `stride`-th pixel, as option A's shortcuts are written.
-    fn slice(&mut self, node: &Node<'b>, at: &Place) -> Result<Id> {
-        let x = self.map(node, 0, at)?;
+    /// Every `stride`-th pixel, as option A's shortcuts are written; rows and columns may be skipped one after the other.
+    fn slice(&mut self, node: &Node<'b>, at: &Place) -> Result<Value<'b>> {
+        let (x, mut stride) = match self.value(node, 0, at)? {
+            Value::Skipping { id, stride } => (*id, *stride),
+            _ => (self.map(node, 0, at)?, [1, 1]),
+        };
         let list = |index| self.list(node, "", index, at).map(Option::unwrap_or_default);
         let (starts, ends, axes, steps) = (list(1)?, list(2)?, list(3)?, list(4)?);
         let steps = if steps.is_empty() { vec![1; starts.len()] } else { steps };
         let alike = [ends.len(), axes.len(), steps.len()].iter().all(|&len| len == starts.len());
         let cannot = || Fault::new(at, "a part of a map is cut out, which cannot be said in a spec");
-        let mut stride = [1, 1];
         for i in 0..starts.len() {
             let axis = if alike { axes[i].rem_euclid(4) } else { 0 };
             let size = match axis {
@@ -322,11 +347,17 @@ impl<'b> Front<'b> {
             let whole = starts[i] == 0 && ends[i] >= size;
             match (axis, whole) {
                 (1, true) if steps[i] == 1 => {}
-                (2 | 3, true) => stride[axis as usize - 2] = positive(steps[i], at)?,
+                (2 | 3, true) if stride[axis as usize - 2] == 1 => {
+                    stride[axis as usize - 2] = positive(steps[i], at)?;
+                }
                 _ => return Err(cannot()),
             }
         }
-        if stride == [1, 1] { Ok(x) } else { self.flat.push(skip(stride), vec![x], at) }
+        Ok(match stride {
+            [1, 1] => Value::Map { id: x, border: 0 },
+            [a, b] if a == b => Value::Map { id: self.flat.push(skip(stride), vec![x], at)?, border: 0 },
+            _ => Value::Skipping { id: x, stride },
+        })
     }
 
     /// Zeros beside the channels, or around the image for the convolution behind.
@@ -342,8 +373,8 @@ impl<'b> Front<'b> {
             return Err(cannot());
         }
         let &[0, before, top, left, 0, behind, bottom, right] = &pads[..] else { return Err(cannot()) };
-        let [before, behind, border] =
-            [before, behind, top].map(|n| usize::try_from(n).ok().filter(|&n| n <= 1 << 20).ok_or_else(cannot));
+        let [before, behind, border] = [before, behind, top]
+            .map(|n| usize::try_from(n).ok().filter(|&n| n <= 1 << 20).ok_or_else(cannot));
         let (before, behind, border) = (before?, behind?, border?);
         if [left, bottom, right] != [top; 3] || border > 256 || (border > 0 && before + behind > 0) {
             return Err(cannot());
@@ -410,7 +441,9 @@ fn activation(node: &Node<'_>) -> Option<Activation> {
         "Mish" => Activation::Mish,
         "Swish" if node.float("alpha", 1.0) == 1.0 => Activation::Silu,
         "Gelu" if matches!(node.word("approximate"), "" | "none") => Activation::Gelu,
-        "HardSigmoid" if (node.float("alpha", 0.2) - 1.0 / 6.0).abs() < 1e-6 && node.float("beta", 0.5) == 0.5 => {
+        "HardSigmoid"
+            if (node.float("alpha", 0.2) - 1.0 / 6.0).abs() < 1e-6 && node.float("beta", 0.5) == 0.5 =>
+        {
             Activation::HardSigmoid
         }
         _ => return None,

@@ -15,6 +15,8 @@ use model::{Input, Model, Node, Tensor};
 enum Value<'b> {
     /// A map, and zeros around it that no layer has taken in yet.
     Map { id: Id, border: usize },
+    /// A map of which some rows, or some columns, are still to be skipped: one of two slices.
+    Skipping { id: Id, stride: [usize; 2] },
     /// A constant.
     Constant(Tensor<'b>),
     /// Computed from constants and shapes by the graph itself.
@@ -31,9 +33,8 @@ struct Front<'b> {
 
 /// Reads a model.
 pub(crate) fn read(bytes: &[u8], input: Option<[usize; 3]>) -> Result<Flat> {
-    let model = model::model(bytes).map_err(|why| {
-        Fault::file(format!("this is no ONNX model that can be read: {why}"))
-    })?;
+    let model = model::model(bytes)
+        .map_err(|why| Fault::file(format!("this is no ONNX model that can be read: {why}")))?;
     let (name, sizes) = image(&model, input)?;
     let mut front = Front { flat: Flat::new(sizes, &Place::Node(name.to_owned()))?, values: HashMap::new() };
     for tensor in &model.tensors {
@@ -74,7 +75,10 @@ fn image<'b>(model: &Model<'b>, given: Option<[usize; 3]>) -> Result<(&'b str, [
     let constant = |input: &&Input<'_>| !model.tensors.iter().any(|tensor| tensor.name == input.name);
     let inputs: Vec<&Input<'b>> = model.inputs.iter().filter(constant).collect();
     let [input] = inputs[..] else {
-        return Err(Fault::file(format!("the graph has {} inputs; a network has one, the image", inputs.len())));
+        return Err(Fault::file(format!(
+            "the graph has {} inputs; a network has one, the image",
+            inputs.len()
+        )));
     };
     if let Some(sizes) = given {
         return Ok((input.name, sizes));
@@ -107,5 +111,9 @@ fn needed(model: &Model<'_>, result: &str) -> Vec<bool> {
 /// Where a node is: its name; operator and first result where it has none.
 fn place(node: &Node<'_>) -> Place {
     let result = node.outputs.first().copied().unwrap_or_default();
-    Place::Node(if node.name.is_empty() { format!("{} -> {result}", node.operator) } else { node.name.to_owned() })
+    Place::Node(if node.name.is_empty() {
+        format!("{} -> {result}", node.operator)
+    } else {
+        node.name.to_owned()
+    })
 }

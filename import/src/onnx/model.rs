@@ -236,7 +236,11 @@ impl Tensor<'_> {
         let halves = || self.raw.chunks_exact(2).map(|two| u16::from_le_bytes([two[0], two[1]]));
         let floats: Vec<f32> = match self.kind {
             1 if self.raw.is_empty() => self.floats.clone(),
-            1 => self.raw.chunks_exact(4).map(|four| f32::from_le_bytes([four[0], four[1], four[2], four[3]])).collect(),
+            1 => self
+                .raw
+                .chunks_exact(4)
+                .map(|four| f32::from_le_bytes([four[0], four[1], four[2], four[3]]))
+                .collect(),
             10 => halves().map(|bits| half::f16::from_bits(bits).to_f32()).collect(),
             16 => halves().map(|bits| half::bf16::from_bits(bits).to_f32()).collect(),
             _ => return None,
@@ -249,11 +253,15 @@ impl Tensor<'_> {
         let ints: Vec<i64> = match self.kind {
             6 | 7 if self.raw.is_empty() => self.ints.clone(),
             7 => {
-                let eights = self.raw.chunks_exact(8).map(|eight| i64::from_le_bytes(eight.try_into().expect("eight")));
+                let eights = self
+                    .raw
+                    .chunks_exact(8)
+                    .map(|eight| i64::from_le_bytes(eight.try_into().expect("eight")));
                 eights.collect()
             }
             6 => {
-                let fours = self.raw.chunks_exact(4).map(|four| i32::from_le_bytes(four.try_into().expect("four")));
+                let fours =
+                    self.raw.chunks_exact(4).map(|four| i32::from_le_bytes(four.try_into().expect("four")));
                 fours.map(i64::from).collect()
             }
             _ => return None,

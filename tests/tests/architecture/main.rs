@@ -158,10 +158,11 @@ fn crates_depend_one_way() {
     assert_eq!(own_dependencies("compiler"), Vec::<String>::new());
     assert_eq!(own_dependencies("runtime"), ["resnetc-compiler"]);
     assert_eq!(own_dependencies("weights"), ["resnetc-compiler"]);
+    assert_eq!(own_dependencies("import"), ["resnetc-compiler"]);
     assert_eq!(own_dependencies("resnetc"), ["resnetc-compiler", "resnetc-weights", "resnetc-runtime"]);
     assert_eq!(
         own_dependencies("cli"),
-        ["resnetc", "resnetc-compiler", "resnetc-weights", "resnetc-runtime"]
+        ["resnetc", "resnetc-compiler", "resnetc-weights", "resnetc-import", "resnetc-runtime"]
     );
 }
 
@@ -192,7 +193,7 @@ fn the_compiler_is_pure() {
 #[test]
 fn the_environment_is_read_in_one_place() {
     let reads = ["env::var", "env::home_dir"];
-    for folder in ["compiler/src/", "weights/src/", "runtime/src/", "resnetc/src/", "cli/src/"] {
+    for folder in ["compiler/src/", "weights/src/", "import/src/", "runtime/src/", "resnetc/src/", "cli/src/"] {
         for (path, code) in code(folder).filter(|(path, _)| path != "cli/src/environment.rs") {
             for line in code {
                 assert!(!reads.iter().any(|call| line.contains(call)), "{path}: {line}");
@@ -228,7 +229,7 @@ fn files_are_opened_with_care() {
 #[test]
 fn the_library_prints_nothing() {
     let says = ["println!", "eprint", "process::exit"];
-    for folder in ["weights/src/", "runtime/src/", "resnetc/src/"] {
+    for folder in ["weights/src/", "import/src/", "runtime/src/", "resnetc/src/"] {
         for (path, code) in code(folder) {
             for line in code {
                 assert!(!says.iter().any(|call| line.contains(call)), "{path}: {line}");
