@@ -3,6 +3,7 @@
 mod compile;
 mod device;
 mod export;
+mod import;
 mod measure;
 mod overrides;
 mod pictures;
@@ -21,6 +22,7 @@ use resnetc_compiler::datasets;
 pub use compile::CompileArgs;
 pub use device::DeviceArg;
 pub use export::ExportArgs;
+pub use import::ImportArgs;
 pub use measure::{BenchArgs, TuneArgs, WorkloadArgs};
 pub use overrides::Overrides;
 pub use pictures::PictureArgs;
@@ -72,6 +74,8 @@ pub enum Command {
     Export(ExportArgs),
     /// Look at files of weights, convert and compare them.
     Weights(WeightsCommand),
+    /// Write a spec from a network of another program: ONNX, Darknet, Caffe.
+    Import(ImportArgs),
     /// Report all mistakes of specs; print nothing else.
     Check(CheckArgs),
     /// Compile every spec of a folder; check what each expects of itself.

@@ -1,6 +1,8 @@
 //! A network as other programs write it: layers after one another, each with its place in the file. What its front end leaves out
 //! does not change results: dropout in inference, the flattening of one pixel, a softmax behind the logits.
 
+use std::collections::HashMap;
+
 use resnetc_compiler::ir::activation::Activation;
 use resnetc_compiler::ir::attrs::{ConvAttrs, PoolAttrs};
 
@@ -109,6 +111,7 @@ impl Flat {
     /// Only what the result depends on, in the same order.
     pub(crate) fn finish(mut self, result: Id) -> Result<Self> {
         self.nodes.truncate(result + 1);
+        self.nest();
         let mut wanted = vec![false; self.nodes.len()];
         wanted[result] = true;
         for id in (0..=result).rev().filter(|&id| id != 0) {
@@ -127,6 +130,24 @@ impl Flat {
             nodes.push(node);
         }
         Ok(Flat { nodes })
+    }
+
+    /// Maps after one another, of which all but the last are after one another elsewhere: those and the last.
+    fn nest(&mut self) {
+        let mut known: HashMap<Vec<Id>, Id> = HashMap::new();
+        for id in 0..self.nodes.len() {
+            let node = &mut self.nodes[id];
+            if node.op != Op::Concat {
+                continue;
+            }
+            let all = node.inputs.clone();
+            if let Some((&last, before)) = all.split_last()
+                && let Some(&earlier) = known.get(before)
+            {
+                node.inputs = vec![earlier, last];
+            }
+            known.entry(all).or_insert(id);
+        }
     }
 
     /// The last node: the logits.

@@ -48,9 +48,9 @@ pub(crate) fn find(flat: &Flat) -> Result<Spine> {
             between.push(Vec::new());
         }
     }
-    if !blocks.iter().any(|&(_, join)| flat.nodes[join].op == Op::Add) {
-        return Err(Fault::file("no unit was found: nothing is added to its own input")
-            .help("resnetc's networks are residual ones"));
+    if !blocks.iter().any(|&(_, join)| matches!(flat.nodes[join].op, Op::Add | Op::Concat)) {
+        return Err(Fault::file("no unit was found: no map is added to what was computed of it")
+            .help("specs are of residual networks"));
     }
     let common = common(flat, &between[1..]);
     let mut units: Vec<Raw> = Vec::new();

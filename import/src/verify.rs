@@ -94,7 +94,10 @@ fn compiled(graph: &Graph, classes: &mut Classes) -> Compiled {
             },
         };
         numbers.insert(id, class);
-        layers.push((id, class));
+        // What only hands on has the number of its operand.
+        if !matches!(node.op, Node::Flatten(_)) {
+            layers.push((id, class));
+        }
     }
     let result = graph.output("logits").and_then(|value| numbers.get(&value.node).copied());
     Compiled { layers, result }

@@ -10,6 +10,7 @@ pub mod diff;
 pub mod eval;
 pub mod explain;
 pub mod export;
+pub mod import;
 pub mod lint;
 pub mod list;
 pub mod new;

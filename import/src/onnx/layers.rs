@@ -32,6 +32,7 @@ impl<'b> Front<'b> {
                 Value::Softmax
             }
             "Pad" => self.pad(node, &at)?,
+            "Slice" => self.slice(node, &at)?,
             _ => Value::Map { id: self.layer(node, &at)?, border: 0 },
         };
         let id = if let Value::Map { id, .. } = value { Some(id) } else { None };
@@ -59,7 +60,6 @@ impl<'b> Front<'b> {
             "Flatten" | "Reshape" | "Squeeze" => self.flatten(node, at),
             "Identity" | "Dropout" => self.map(node, 0, at),
             "Clip" => self.clip(node, at),
-            "Slice" => self.slice(node, at),
             _ => Err(unknown(node, at)),
         }
     }
@@ -74,6 +74,7 @@ impl<'b> Front<'b> {
         match self.value(node, index, at)? {
             Value::Map { id, border: 0 } => Ok(*id),
             Value::Map { .. } => Err(Fault::new(at, "zeros around a map stand in front of no convolution")),
+            Value::Skipping { .. } => Err(Fault::new(at, "rows and columns are skipped in different steps")),
             Value::Softmax => Err(Fault::new(at, "a softmax stands in the middle of the network")),
             Value::Constant(_) | Value::Computed => {
                 let name = node.inputs.get(index).copied().unwrap_or_default();
@@ -258,6 +259,9 @@ impl<'b> Front<'b> {
             return Err(Fault::new(at, "only channels can be put after one another in a spec"));
         }
         let maps = (0..node.inputs.len()).map(|i| self.map(node, i, at)).collect::<Result<Vec<_>>>()?;
+        if let [one] = maps[..] {
+            return Ok(one);
+        }
         self.flat.push(Op::Concat, maps, at)
     }
 
@@ -322,15 +326,17 @@ impl<'b> Front<'b> {
         self.single(Op::Activate(act), node, at)
     }
 
-    /// Every `stride`-th pixel, as option A's shortcuts are written.
-    fn slice(&mut self, node: &Node<'b>, at: &Place) -> Result<Id> {
-        let x = self.map(node, 0, at)?;
+    /// Every `stride`-th pixel, as option A's shortcuts are written; rows and columns may be skipped one after the other.
+    fn slice(&mut self, node: &Node<'b>, at: &Place) -> Result<Value<'b>> {
+        let (x, mut stride) = match self.value(node, 0, at)? {
+            Value::Skipping { id, stride } => (*id, *stride),
+            _ => (self.map(node, 0, at)?, [1, 1]),
+        };
         let list = |index| self.list(node, "", index, at).map(Option::unwrap_or_default);
         let (starts, ends, axes, steps) = (list(1)?, list(2)?, list(3)?, list(4)?);
         let steps = if steps.is_empty() { vec![1; starts.len()] } else { steps };
         let alike = [ends.len(), axes.len(), steps.len()].iter().all(|&len| len == starts.len());
         let cannot = || Fault::new(at, "a part of a map is cut out, which cannot be said in a spec");
-        let mut stride = [1, 1];
         for i in 0..starts.len() {
             let axis = if alike { axes[i].rem_euclid(4) } else { 0 };
             let size = match axis {
@@ -341,11 +347,17 @@ impl<'b> Front<'b> {
             let whole = starts[i] == 0 && ends[i] >= size;
             match (axis, whole) {
                 (1, true) if steps[i] == 1 => {}
-                (2 | 3, true) => stride[axis as usize - 2] = positive(steps[i], at)?,
+                (2 | 3, true) if stride[axis as usize - 2] == 1 => {
+                    stride[axis as usize - 2] = positive(steps[i], at)?;
+                }
                 _ => return Err(cannot()),
             }
         }
-        if stride == [1, 1] { Ok(x) } else { self.flat.push(skip(stride), vec![x], at) }
+        Ok(match stride {
+            [1, 1] => Value::Map { id: x, border: 0 },
+            [a, b] if a == b => Value::Map { id: self.flat.push(skip(stride), vec![x], at)?, border: 0 },
+            _ => Value::Skipping { id: x, stride },
+        })
     }
 
     /// Zeros beside the channels, or around the image for the convolution behind.

@@ -15,6 +15,8 @@ use model::{Input, Model, Node, Tensor};
 enum Value<'b> {
     /// A map, and zeros around it that no layer has taken in yet.
     Map { id: Id, border: usize },
+    /// A map of which some rows, or some columns, are still to be skipped: one of two slices.
+    Skipping { id: Id, stride: [usize; 2] },
     /// A constant.
     Constant(Tensor<'b>),
     /// Computed from constants and shapes by the graph itself.
