@@ -3,10 +3,10 @@
 
 use std::collections::HashMap;
 
-use resnetc_compiler::ir::activation::Activation;
-use resnetc_compiler::ir::attrs::{ConvAttrs, PoolAttrs};
+use resnetc_compiler::ir::attrs::PoolAttrs;
 
 use crate::fault::{Fault, Place, Result};
+pub(crate) use crate::op::Op;
 use crate::shapes;
 
 /// Index of a node.
@@ -14,37 +14,6 @@ pub(crate) type Id = usize;
 
 /// Most nodes of a network: what specs may have.
 const MOST_NODES: usize = 24_000;
-
-/// What a node does. Attributes only; operands are edges.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Op {
-    /// The image.
-    Input,
-    /// Tensors: weight `[out, in / groups, kh, kw]`, bias where it has one.
-    Conv { out: usize, attrs: ConvAttrs, bias: bool },
-    /// Batch normalisation. Tensors: scale, shift, running mean, running variance.
-    Norm { eps: f32 },
-    /// Elementwise.
-    Activate(Activation),
-    /// Maximum over windows. With a window of one pixel: every `stride`-th pixel.
-    MaxPool(PoolAttrs),
-    /// Mean over windows.
-    AvgPool(PoolAttrs),
-    /// Mean over the image.
-    GlobalAvgPool,
-    /// Maximum over the image.
-    GlobalMaxPool,
-    /// Sum of two maps.
-    Add,
-    /// Product of two maps, of which one may have a single pixel.
-    Mul,
-    /// Channels after one another.
-    Concat,
-    /// Channels of zeros beside those of the map.
-    PadChannels { out: usize, before: usize },
-    /// Of a map of one pixel. Tensors: weight `[out, in]`, bias where it has one.
-    Linear { out: usize, bias: bool },
-}
 
 /// A node of the network.
 #[derive(Debug, Clone)]

@@ -18,6 +18,7 @@ mod darknet;
 mod fault;
 mod flat;
 mod onnx;
+mod op;
 mod recover;
 mod shapes;
 mod shortcut;

@@ -2,7 +2,7 @@
 
 use resnetc_compiler::ir::attrs::{ConvAttrs, PoolAttrs};
 
-use crate::flat::Op;
+use crate::op::Op;
 
 /// The largest size of anything: channels, as specs bound them.
 const MOST: usize = 1 << 20;
