@@ -149,8 +149,8 @@ impl HubConfig {
             features: last.shape.get(1).copied().unwrap_or(0),
             input: resolved.input.value,
             pool: map,
-            mean: resolved.train.normalize.mean.clone(),
-            std: resolved.train.normalize.std.clone(),
+            mean: resolved.preprocess.normalize.mean.clone(),
+            std: resolved.preprocess.normalize.std.clone(),
             first_conv: layer(&first.name),
             classifier: layer(&last.name),
         })

@@ -62,7 +62,7 @@ fn facts(spec: &Spec) -> Vec<(String, String)> {
     if resolved.head.layers.is_some() {
         facts.push(("classes".to_owned(), resolved.classes.value.to_string()));
     }
-    let normalize = &resolved.train.normalize;
+    let normalize = &resolved.preprocess.normalize;
     facts.push(("mean".to_owned(), list(&normalize.mean)));
     facts.push(("std".to_owned(), list(&normalize.std)));
     facts
