@@ -1,5 +1,6 @@
 //! Published weights on the command line, without a network: what is said, and what is found where a person put it.
 
+#[allow(dead_code, reason = "not every suite needs all of it")]
 mod common;
 
 use std::fs;

@@ -24,7 +24,7 @@ use crate::spec::{Spec, SpecOptions};
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct WeightsOptions {
     /// The file: safetensors, in one file or by the index of several; or what `torch.save` wrote. Or a name of published weights,
-    /// see [`download`](crate::download).
+    /// see [`download`].
     pub file: PathBuf,
     /// Whose names its tensors have; `None` or `auto` to find out.
     pub dialect: Option<String>,
