@@ -25,7 +25,7 @@ fn fault(result: Result<Imported>) -> String {
 
 #[test]
 fn models_become_stages_and_units_with_all_weights() {
-    for (name, tensors) in [("basic", 42), ("folded", 22), ("padded", 20), ("preact", 37), ("gated", 86)] {
+    for (name, tensors) in [("basic", 52), ("folded", 22), ("padded", 20), ("preact", 49), ("gated", 93)] {
         let imported = onnx(name).unwrap_or_else(|fault| panic!("{name}: {fault}"));
         insta::assert_snapshot!(name, imported.spec);
         assert_eq!(imported.tensors.len(), tensors, "{name}");
