@@ -24,7 +24,7 @@ impl<'b> Front<'b> {
                 Some(tensor) => Value::Constant(tensor),
                 None => Value::Computed,
             },
-            "Identity" if !maps => self.value(node, 0, &at)?.clone(),
+            "Identity" | "Cast" if !maps => self.value(node, 0, &at)?.clone(),
             "Shape" => Value::Computed,
             _ if !maps => Value::Computed,
             "Softmax" | "LogSoftmax" => {
