@@ -119,7 +119,7 @@ fn files_of_torchvision_are_fetched_once() {
     let of = Published { network: "t", version: "V1", file: "t-ba7816bf.pth" };
     for _ in 0..2 {
         let path = torchvision(&of, &from, &mut |_| ()).expect("served");
-        assert_eq!(fs::read_to_string(path).expect("there"), CONTENT);
+        assert_eq!(files::read_text(&path, 9).expect("there"), CONTENT);
     }
     // No token for a server that is not the hub.
     assert_eq!(server.asked(), ["HEAD /t-ba7816bf.pth nobody", "GET /t-ba7816bf.pth nobody"]);
@@ -142,8 +142,8 @@ fn the_hub_is_asked_and_kept_as_its_own_programs_do() {
     let path = find("any", "hf:a/b", &from).expect("served");
     let cache = folder.path().join("hub/models--a--b");
     assert_eq!(path, cache.join("snapshots").join(COMMIT).join("model.safetensors"));
-    assert_eq!(fs::read_to_string(&path).expect("there"), CONTENT);
-    assert_eq!(fs::read_to_string(cache.join("refs/main")).expect("there"), COMMIT);
+    assert_eq!(files::read_text(&path, 9).expect("there"), CONTENT);
+    assert_eq!(files::read_text(&cache.join("refs/main"), 99).expect("there"), COMMIT);
     #[cfg(unix)]
     assert_eq!(fs::read_link(&path).expect("a link"), Path::new("../../blobs").join(SHA256));
     let file = "/a/b/resolve/main/model.safetensors";
