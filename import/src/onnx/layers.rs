@@ -3,6 +3,7 @@
 use resnetc_compiler::ir::activation::Activation;
 use resnetc_compiler::ir::attrs::{ConvAttrs, PoolAttrs};
 
+use super::folded::fold;
 use super::model::{Node, Tensor};
 use super::{Front, Value, place};
 use crate::fault::{Fault, Place, Result};
@@ -26,7 +27,7 @@ impl<'b> Front<'b> {
             },
             "Identity" | "Cast" if !maps => self.value(node, 0, &at)?.clone(),
             "Shape" => Value::Computed,
-            _ if !maps => Value::Computed,
+            _ if !maps => self.folded(node).map_or(Value::Computed, Value::Constant),
             "Softmax" | "LogSoftmax" => {
                 self.map(node, 0, &at)?;
                 Value::Softmax
@@ -39,6 +40,16 @@ impl<'b> Front<'b> {
         let first = node.outputs.first().ok_or_else(|| Fault::new(&at, "the node has no result"))?;
         self.values.insert(first, value);
         Ok(id)
+    }
+
+    /// What a node computes of constants.
+    fn folded(&self, node: &Node<'b>) -> Option<Tensor<'b>> {
+        let constant = |name: &&str| match self.values.get(*name) {
+            Some(Value::Constant(tensor)) if !tensor.outside => Some(tensor),
+            _ => None,
+        };
+        let inputs: Vec<Option<&Tensor<'b>>> = node.inputs.iter().map(constant).collect();
+        fold(node, &inputs)
     }
 
     fn layer(&mut self, node: &Node<'b>, at: &Place) -> Result<Id> {
@@ -100,7 +111,7 @@ impl<'b> Front<'b> {
             _ => {
                 let name = node.inputs[index];
                 Err(Fault::new(at, format!("its input `{name}` is computed, not a constant"))
-                    .help("export the model with constant folding, or run `onnxsim` on it"))
+                    .help("only sizes that follow from constants are computed here"))
             }
         }
     }

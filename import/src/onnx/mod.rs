@@ -1,5 +1,6 @@
 //! ONNX models.
 
+mod folded;
 mod layers;
 mod model;
 mod wire;
