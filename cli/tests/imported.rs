@@ -1,4 +1,4 @@
-//! `resnetc import`: the networks that come of ONNX models give the logits that ONNX Runtime gave (`tests/golden/import.py` wrote both).
+//! `resnetc import`: the networks that come of ONNX models give the logits that ONNX Runtime gave (`import/tests/models/make.py` wrote both).
 
 mod common;
 

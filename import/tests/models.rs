@@ -6,7 +6,7 @@ use resnetc_import::{Format, Imported, Options, Result, import};
 
 fn model(name: &str) -> Vec<u8> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/models").join(name);
-    std::fs::read(path).expect("made by tests/golden/import.py")
+    std::fs::read(path).expect("made by import/tests/models/make.py")
 }
 
 fn onnx(name: &str) -> Result<Imported> {

@@ -1,7 +1,7 @@
 """Writes the ONNX files of the import's tests: small residual networks with random weights, and what ONNX Runtime answers.
 
     pip install torch==2.15.0 onnx==1.23.2 onnxruntime==1.32.0
-    python tests/golden/import.py import/tests/models
+    python import/tests/models/make.py import/tests/models
 
 Each `NAME.onnx` has `NAME.txt` beside it: the image and the logits, one number a line, the image first.
 """
