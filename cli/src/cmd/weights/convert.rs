@@ -1,5 +1,6 @@
 //! `resnetc weights convert`: the same weights as safetensors, by the same names or another program's.
 
+use resnetc::hub::to_dialect;
 use resnetc::resnetc_weights::TensorFile;
 use resnetc::resnetc_weights::write::{Written, safetensors};
 use resnetc::weights::{dialect_names, fitting, open, weights_of};
@@ -52,11 +53,7 @@ fn renamed(
         let metadata = Metadata::from([("network".to_owned(), spec.name().to_owned())]);
         return Ok((to_bytes(&store, &metadata)?, told));
     }
-    let tensors = store.iter().filter_map(|(name, tensor)| {
-        Some((names.get(name)?.clone(), tensor.shape.0.clone(), tensor.data.as_slice().into()))
-    });
-    let tensors: Vec<Written<'_>> = tensors.collect();
-    Ok((safetensors(&tensors).map_err(Failure::Failed)?, told))
+    Ok((to_dialect(&spec, &store, dialect)?, told))
 }
 
 /// The first compiled-in network that the file fits: those that it fits have the same tensors.
