@@ -40,16 +40,10 @@ impl Preparer {
             return Err(Error::Input(text));
         }
         let normalize = &preprocess.normalize;
-        let pairs: Vec<_> = normalize.mean.iter().zip(&normalize.std).collect();
-        if pairs.len() != channels || normalize.mean.len() != normalize.std.len() {
-            return Err(Error::Input(format!(
-                "{} means and {} deviations for {channels} channels",
-                normalize.mean.len(),
-                normalize.std.len()
-            )));
-        }
-        let of = |(mean, std): (&f32, &f32)| std::array::from_fn(|byte| (byte as f32 / 255.0 - mean) / std);
-        let table = pairs.into_iter().map(of).collect();
+        let table = normalize.table(channels).ok_or_else(|| {
+            let (means, deviations) = (normalize.mean.len(), normalize.std.len());
+            Error::Input(format!("{means} means and {deviations} deviations for {channels} channels"))
+        })?;
         let (preprocess, most, resizer) = (preprocess.clone(), limits.pixels, Resizer::new());
         Ok(Preparer { input, preprocess, table, most, resizer })
     }

@@ -1,7 +1,7 @@
 //! What can go wrong between a spec and a result.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use resnetc_compiler::diagnostic::{Diagnostic, render};
@@ -64,6 +64,12 @@ pub enum Error {
     /// The device, the data, a checkpoint: everything behind the compiler.
     #[error(transparent)]
     Runtime(#[from] resnetc_runtime::error::Error),
+}
+
+impl Error {
+    pub(crate) fn tensors(path: &Path, reason: impl ToString) -> Self {
+        Error::Tensors { path: path.to_owned(), reason: reason.to_string() }
+    }
 }
 
 /// The mistakes of one spec, with the texts that they are in.

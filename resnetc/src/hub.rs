@@ -2,43 +2,17 @@
 
 use std::borrow::Cow;
 
-use resnetc_compiler::spec::builtin;
 use resnetc_compiler::spec::sections::expect::Expect;
 use resnetc_runtime::weights::ParamStore;
 use resnetc_weights::write::{Written, safetensors};
 
 use crate::error::{Error, Result};
 use crate::spec::{Spec, SpecOptions};
+use crate::timm;
 use crate::weights::dialect_names;
 
 /// The dialect of the programs that read such folders.
 const TIMM: &str = "timm";
-
-/// Compiled-in networks that timm has: what they are called here and there.
-const ARCHITECTURES: &[(&str, &str)] = &[
-    ("resnet18", "resnet18"),
-    ("resnet34", "resnet34"),
-    ("resnet50", "resnet50"),
-    ("resnet101", "resnet101"),
-    ("resnet152", "resnet152"),
-    ("resnet18d", "resnet18d"),
-    ("resnet50c", "resnet50c"),
-    ("resnet50d", "resnet50d"),
-    ("resnet50s", "resnet50s"),
-    ("resnet50t", "resnet50t"),
-    ("resnet50_gn", "resnet50_gn"),
-    ("resnext50_32x4d", "resnext50_32x4d"),
-    ("resnext101_32x8d", "resnext101_32x8d"),
-    ("resnext101_64x4d", "resnext101_64x4d"),
-    ("wide_resnet50_2", "wide_resnet50_2"),
-    ("wide_resnet101_2", "wide_resnet101_2"),
-    ("seresnet50", "seresnet50"),
-    ("ecaresnet50d", "ecaresnet50d"),
-    ("densenet121", "densenet121"),
-    ("densenet161", "densenet161"),
-    ("densenet169", "densenet169"),
-    ("densenet201", "densenet201"),
-];
 
 /// The linear layer of timm's pre-activation networks, which it has as a convolution of one pixel: its weight has two sizes more there.
 const AS_CONVOLUTION: &str = "head.fc.weight";
@@ -75,12 +49,13 @@ pub fn architecture(spec: &Spec) -> Result<&'static str> {
     let set = [format!("classes={}", resolved.classes.value), format!("input=[{channels},{height},{width}]")];
     let options = set.into_iter().fold(SpecOptions::default(), SpecOptions::set);
     // The likeliest first: that of its own name.
-    let (own, others): (Vec<_>, Vec<_>) = ARCHITECTURES.iter().partition(|(ours, _)| *ours == spec.name());
-    for (ours, theirs) in own.into_iter().chain(others) {
+    let names = timm::NETWORKS.iter().map(|network| network.name);
+    let (own, others): (Vec<_>, Vec<_>) = names.partition(|name| *name == spec.name());
+    for name in own.into_iter().chain(others) {
         // One that cannot be made for this input is another network.
-        let known = Spec::builtin(ours, &options);
+        let known = Spec::builtin(name, &options);
         if known.and_then(|known| signature(&known)).is_ok_and(|known| known == wanted) {
-            return Ok(theirs);
+            return Ok(name);
         }
     }
     Err(Error::Hub(format!(
@@ -157,19 +132,9 @@ impl HubConfig {
     }
 }
 
-/// Names of the compiled-in networks whose folders timm loads.
-pub fn known() -> impl Iterator<Item = &'static str> {
-    ARCHITECTURES.iter().map(|&(ours, _)| ours).filter(|name| builtin::spec(name).is_some())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn every_network_of_the_table_is_compiled_in() {
-        assert_eq!(known().count(), ARCHITECTURES.len());
-    }
 
     #[test]
     fn networks_are_known_by_what_they_compute() {

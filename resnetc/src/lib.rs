@@ -37,6 +37,7 @@ mod overrides;
 pub mod runner;
 pub mod spec;
 pub mod tensors;
+mod timm;
 pub mod train;
 pub mod weights;
 

@@ -2,7 +2,7 @@
 
 use resnetc_compiler::backend::Backend;
 use resnetc_compiler::ir::types::DType;
-use resnetc_compiler::plan::{BufferId, Plan, Region};
+use resnetc_compiler::plan::{Buffer, BufferId, Plan, Region};
 
 use crate::error::{Error, Result};
 
@@ -43,6 +43,11 @@ pub(crate) fn optimizer_place(
         return Err(Error::Device(format!("{name} has no tensor {tensor} of an optimizer")));
     }
     Ok((Region::Optimizer(tensor), offset))
+}
+
+/// Whether two buffers of one tensor have the same bytes.
+pub(crate) fn lie_alike(a: &Buffer, b: &Buffer) -> bool {
+    (&a.shape, a.layout, a.dtype, a.bytes) == (&b.shape, b.layout, b.dtype, b.bytes)
 }
 
 /// Refuses a region that is a session's, where the device's memory is asked for.

@@ -19,9 +19,10 @@ use resnetc_runtime::files;
 use failure::{failed, reason};
 use hub::Repository;
 pub use hub::{Hub, Token};
-use table::{FILES, Published, TIMM, TORCHVISION};
+use table::{FILES, Published, TORCHVISION};
 
 use crate::error::{Error, Result};
+use crate::timm;
 
 /// Where what was published is fetched from, and kept.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -76,9 +77,9 @@ pub fn locate(
         Named::File => Ok(name.to_owned()),
         Named::Torchvision(version) => torchvision(published(network, version)?, from, progress),
         Named::Timm(tag) => {
-            let known = TIMM.iter().find(|(name, _)| *name == network);
+            let known = timm::published().find(|(name, _)| *name == network);
             let (name, default) =
-                known.ok_or_else(|| unknown("timm", network, TIMM.iter().map(|(name, _)| *name)))?;
+                known.ok_or_else(|| unknown("timm", network, timm::published().map(|(name, _)| name)))?;
             repository(&format!("timm/{name}.{}", tag.unwrap_or(default)), from, progress)
         }
         Named::Hub(text) => repository(text, from, progress),

@@ -1,5 +1,5 @@
 //! Which published files are the weights of which compiled-in network: torchvision's of version 0.29 (`models/resnet.py` and
-//! `models/densenet.py`), timm's of version 1.0.31 (its default tags on Hugging Face's hub).
+//! `models/densenet.py`). timm's are in [`crate::timm`].
 
 /// Where torchvision's files lie.
 pub(super) const TORCHVISION: &str = "https://download.pytorch.org/models";
@@ -44,32 +44,6 @@ pub(super) const FILES: &[Published] = &[
     tv("densenet201", "V1", "densenet201-c1103571.pth"),
 ];
 
-/// Compiled-in networks that timm has too, by the same name, with the tag that it takes where none is named. Its `resnetblur50`,
-/// which blurs in fewer places than ours, and its `resnetv2_50`, whose stem is another, are not among them.
-pub(super) const TIMM: &[(&str, &str)] = &[
-    ("resnet18", "a1_in1k"),
-    ("resnet34", "a1_in1k"),
-    ("resnet50", "a1_in1k"),
-    ("resnet101", "a1h_in1k"),
-    ("resnet152", "a1h_in1k"),
-    ("resnext50_32x4d", "a1h_in1k"),
-    ("resnext101_32x8d", "tv_in1k"),
-    ("resnext101_64x4d", "c1_in1k"),
-    ("wide_resnet50_2", "racm_in1k"),
-    ("wide_resnet101_2", "tv_in1k"),
-    ("densenet121", "ra_in1k"),
-    ("densenet161", "tv_in1k"),
-    ("densenet169", "tv_in1k"),
-    ("densenet201", "tv_in1k"),
-    ("resnet18d", "ra2_in1k"),
-    ("resnet50c", "gluon_in1k"),
-    ("resnet50d", "ra2_in1k"),
-    ("resnet50s", "gluon_in1k"),
-    ("seresnet50", "a1_in1k"),
-    ("ecaresnet50d", "miil_in1k"),
-    ("resnet50_gn", "a1h_in1k"),
-];
-
 /// The digits in a file's name: `11ad3fa6` of `resnet50-11ad3fa6.pth`.
 pub(super) fn digits(file: &str) -> Option<&str> {
     let digits = file.rsplit_once('-')?.1.split('.').next()?;
@@ -90,9 +64,6 @@ mod tests {
             assert!(known(network), "{network}");
             assert!(file.starts_with(&format!("{network}-")), "{file}");
             assert_eq!(digits(file).map(str::len), Some(8), "{file}");
-        }
-        for (network, _) in TIMM {
-            assert!(known(network), "{network}");
         }
         assert_eq!((digits("resnet50.pth"), digits("resnet50-latest.pth")), (None, None));
     }

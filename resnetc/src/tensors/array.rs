@@ -33,11 +33,3 @@ impl Array {
 pub(super) fn numel(shape: &[usize]) -> Option<usize> {
     shape.iter().try_fold(1usize, |product, &size| product.checked_mul(size))
 }
-
-/// `2x3x224x224`; a single number is `scalar`.
-pub(super) fn sizes(shape: &[usize]) -> String {
-    if shape.is_empty() {
-        return "scalar".to_owned();
-    }
-    shape.iter().map(usize::to_string).collect::<Vec<_>>().join("x")
-}

@@ -9,11 +9,11 @@ use std::path::Path;
 use resnetc_runtime::files;
 
 pub use array::Array;
-use array::sizes;
+use resnetc_weights::sizes;
 
 use crate::error::{Error, Result};
 
-/// Most bytes of a file of images: what is larger is split.
+/// Most bytes of a `.npy`, which is read whole: what is larger is split.
 const MOST: u64 = 1 << 34;
 
 /// A format of files.
@@ -34,7 +34,7 @@ impl Format {
         match path.extension().and_then(|end| end.to_str()) {
             Some("npy") => Ok(Format::Npy),
             Some("safetensors") => Ok(Format::Safetensors),
-            _ => Err(failed(path, "a file of tensors is a .npy or a .safetensors")),
+            _ => Err(Error::tensors(path, "a file of tensors is a .npy or a .safetensors")),
         }
     }
 }
@@ -45,14 +45,14 @@ impl Format {
 /// # Errors
 /// Where the file cannot be read, or holds something else.
 pub fn read_images(path: &Path, image: [usize; 3]) -> Result<Array> {
-    let format = Format::of(path)?;
-    let bytes = files::read_bytes(path, MOST).map_err(|error| failed(path, error))?;
-    let array = match format {
-        Format::Npy => npy::read(&bytes),
-        Format::Safetensors => safe::read(&bytes),
+    let array = match Format::of(path)? {
+        Format::Npy => {
+            let bytes = files::read_bytes(path, MOST).map_err(|error| Error::tensors(path, error))?;
+            npy::read(&bytes).map_err(|reason| Error::tensors(path, reason))?
+        }
+        Format::Safetensors => safe::read(path)?,
     };
-    let array = array.map_err(|reason| failed(path, reason))?;
-    check(array.shape(), image).map_err(|reason| failed(path, reason))?;
+    check(array.shape(), image).map_err(|reason| Error::tensors(path, reason))?;
     Ok(array)
 }
 
@@ -66,9 +66,9 @@ pub fn to_bytes(path: &Path, tensors: &[(String, Array)]) -> Result<Vec<u8>> {
         (Format::Npy, several) => {
             let count = several.len();
             let reason = format!("a .npy holds one tensor, these are {count}: write a .safetensors");
-            Err(failed(path, reason))
+            Err(Error::tensors(path, reason))
         }
-        (Format::Safetensors, tensors) => safe::write(tensors).map_err(|reason| failed(path, reason)),
+        (Format::Safetensors, tensors) => safe::write(tensors).map_err(|reason| Error::tensors(path, reason)),
     }
 }
 
@@ -85,10 +85,6 @@ fn check(shape: &[usize], image: [usize; 3]) -> Result<(), String> {
     };
     let found = sizes(shape);
     Err(format!("its shape is {found}, the network takes N x {channels} x {height} x {width}: {hint}"))
-}
-
-fn failed(path: &Path, reason: impl ToString) -> Error {
-    Error::Tensors { path: path.to_owned(), reason: reason.to_string() }
 }
 
 #[cfg(test)]

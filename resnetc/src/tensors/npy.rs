@@ -4,7 +4,9 @@
 
 use half::f16;
 
-use super::array::{Array, numel, sizes};
+use resnetc_weights::sizes;
+
+use super::array::{Array, numel};
 
 const MAGIC: &[u8] = b"\x93NUMPY";
 /// Most bytes of a header, as NumPy itself reads them from strangers.

@@ -1,64 +1,52 @@
 //! Safetensors that hold anything but weights: no names of a network are expected in them.
 
-use half::{bf16, f16};
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use std::borrow::Cow;
+use std::path::Path;
 
-use super::array::Array;
+use resnetc_weights::write::{Written, safetensors};
+
+use super::Array;
+use crate::error::{Error, Result};
+use crate::weights;
 
 /// What images are called in a file of several tensors.
 const INPUT: &str = "input";
 
 /// The tensor called `input`, or the only one.
-pub fn read(bytes: &[u8]) -> Result<Array, String> {
-    let file = SafeTensors::deserialize(bytes).map_err(|error| format!("no safetensors file: {error}"))?;
-    let view = match file.names().as_slice() {
-        [] => return Err("it holds no tensor".to_owned()),
-        [name] => file.tensor(name).map_err(|error| error.to_string())?,
-        names => file.tensor(INPUT).map_err(|_| {
-            let mut names: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
-            names.sort_unstable();
-            names.truncate(5);
-            let count = file.len();
-            format!("it holds {count} tensors, none of which is called `{INPUT}`: {}", names.join(", "))
-        })?,
+pub fn read(path: &Path) -> Result<Array> {
+    let file = weights::open(path)?;
+    let mut listing = file.list();
+    let name = match listing.keys().collect::<Vec<_>>()[..] {
+        [] => return Err(Error::tensors(path, "it holds no tensor")),
+        [only] => only.clone(),
+        _ if listing.contains_key(INPUT) => INPUT.to_owned(),
+        ref several => {
+            let count = several.len();
+            let shown: Vec<_> = several.iter().take(5).map(|name| format!("`{name}`")).collect();
+            let shown = shown.join(", ");
+            let reason = format!("it holds {count} tensors, none of which is called `{INPUT}`: {shown}");
+            return Err(Error::tensors(path, reason));
+        }
     };
-    array(&view)
+    let listed = listing.remove(&name).expect("one of its names");
+    let array = file.floats(&name).and_then(|data| Array::new(listed.shape, data.into_owned()));
+    array.ok_or_else(|| {
+        Error::tensors(path, format!("its elements are of type {}: save them as F32", listed.dtype))
+    })
 }
 
-/// Named tensors, by their names' order.
+/// Named tensors.
 pub fn write(tensors: &[(String, Array)]) -> Result<Vec<u8>, String> {
-    let bytes: Vec<Vec<u8>> = tensors
-        .iter()
-        .map(|(_, array)| array.data().iter().flat_map(|value| value.to_le_bytes()).collect())
-        .collect();
-    let views: Result<Vec<_>, _> = tensors
-        .iter()
-        .zip(&bytes)
-        .map(|((name, array), bytes)| {
-            TensorView::new(Dtype::F32, array.shape().to_vec(), bytes).map(|view| (name, view))
-        })
-        .collect();
-    views.and_then(|views| safetensors::serialize(views, None)).map_err(|error| error.to_string())
-}
-
-fn array(view: &TensorView<'_>) -> Result<Array, String> {
-    let data = view.data();
-    let data: Vec<f32> = match view.dtype() {
-        Dtype::F32 => pieces(data).map(f32::from_le_bytes).collect(),
-        Dtype::F64 => pieces(data).map(|bytes| f64::from_le_bytes(bytes) as f32).collect(),
-        Dtype::F16 => pieces(data).map(|bytes| f16::from_le_bytes(bytes).to_f32()).collect(),
-        Dtype::BF16 => pieces(data).map(|bytes| bf16::from_le_bytes(bytes).to_f32()).collect(),
-        other => return Err(format!("its elements are of type {other:?}: save them as F32")),
-    };
-    Array::new(view.shape().to_vec(), data).ok_or_else(|| "its elements do not fill its shape".to_owned())
-}
-
-fn pieces<const N: usize>(data: &[u8]) -> impl Iterator<Item = [u8; N]> {
-    data.chunks_exact(N).map(|piece| piece.try_into().expect("N bytes"))
+    let each = tensors.iter();
+    let each = each.map(|(name, array)| (name.clone(), array.shape().to_vec(), Cow::Borrowed(array.data())));
+    safetensors(&each.collect::<Vec<Written<'_>>>())
 }
 
 #[cfg(test)]
 mod tests {
+    use half::{bf16, f16};
+    use safetensors::tensor::{Dtype, TensorView};
+
     use super::*;
 
     fn named(names: &[&str]) -> Vec<(String, Array)> {
@@ -66,15 +54,23 @@ mod tests {
         names.iter().enumerate().map(|(i, name)| ((*name).to_owned(), array(i))).collect()
     }
 
+    /// What a file with these bytes is read as.
+    fn read_bytes(bytes: &[u8]) -> Result<Array> {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(file.path(), bytes).expect("written");
+        read(file.path())
+    }
+
     #[test]
     fn the_only_tensor_or_the_one_called_input_is_read() {
         let first = named(&["a"]).remove(0).1;
-        assert_eq!(read(&write(&named(&["whatever"])).expect("written")), Ok(first.clone()));
+        let only = read_bytes(&write(&named(&["whatever"])).expect("written"));
+        assert_eq!(only.expect("one"), first);
         let several = named(&["input", "target"]);
-        assert_eq!(read(&write(&several).expect("written")), Ok(first));
-        let error = read(&write(&named(&["a", "b"])).expect("written")).expect_err("no `input`");
-        assert_eq!(error, "it holds 2 tensors, none of which is called `input`: `a`, `b`");
-        assert!(read(b"\x93NUMPY").is_err());
+        assert_eq!(read_bytes(&write(&several).expect("written")).expect("`input`"), first);
+        let error = read_bytes(&write(&named(&["a", "b"])).expect("written")).expect_err("no `input`");
+        assert!(error.to_string().ends_with("it holds 2 tensors, none of which is called `input`: `a`, `b`"));
+        assert!(read_bytes(b"\x93NUMPY").is_err());
     }
 
     #[test]
@@ -84,10 +80,11 @@ mod tests {
             safetensors::serialize([("x", view)], None).expect("serialised")
         };
         let half: Vec<u8> = [1.5f32, -2.0].iter().flat_map(|&x| f16::from_f32(x).to_le_bytes()).collect();
-        assert_eq!(read(&file(Dtype::F16, &half)).map(Array::into_data), Ok(vec![1.5, -2.0]));
+        let read = |bytes: &[u8]| read_bytes(bytes).map(Array::into_data).expect("floats");
+        assert_eq!(read(&file(Dtype::F16, &half)), [1.5, -2.0]);
         let short: Vec<u8> = [1.5f32, -2.0].iter().flat_map(|&x| bf16::from_f32(x).to_le_bytes()).collect();
-        assert_eq!(read(&file(Dtype::BF16, &short)).map(Array::into_data), Ok(vec![1.5, -2.0]));
-        let error = read(&file(Dtype::I64, &[0; 16])).expect_err("integers");
-        assert_eq!(error, "its elements are of type I64: save them as F32");
+        assert_eq!(read(&file(Dtype::BF16, &short)), [1.5, -2.0]);
+        let error = read_bytes(&file(Dtype::I64, &[0; 16])).expect_err("integers").to_string();
+        assert!(error.ends_with("its elements are of type i64: save them as F32"), "{error}");
     }
 }

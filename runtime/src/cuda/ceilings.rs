@@ -7,8 +7,8 @@ use resnetc_compiler::ir::types::DType;
 use resnetc_compiler::plan::ConvGeometry;
 
 use super::driver::{Driver, Fill};
-use super::feed::{count, flat};
-use super::launch::{Arg, Call, Convolve, Direction, Task};
+use super::launch::{Call, Convolve, Direction, Task};
+use super::lower::convert;
 use crate::error::{Error, Result};
 use crate::roofline::{Arithmetic, Roofline};
 
@@ -63,9 +63,6 @@ fn products(driver: &dyn Driver, element: DType, tf32: bool, side: usize) -> Res
 fn traffic(driver: &dyn Driver, packs: usize) -> Result<f64> {
     let bytes = packs * 16;
     let (from, to) = (driver.allocate(bytes, Fill::Zeros)?, driver.allocate(bytes, Fill::Zeros)?);
-    let sizes = [packs, 1, 4, 4].into_iter().map(|size| Ok(Arg::Int(count(size)?)));
-    let mut args = vec![Arg::At(from.address), Arg::At(to.address)];
-    args.extend(sizes.collect::<Result<Vec<_>>>()?);
-    let call = flat("convert_f32_f32x4".to_owned(), packs, args)?;
+    let call = Call::Launch(convert(from.address, to.address, bytes / size_of::<f32>(), DType::F32)?);
     Ok(per_second(2 * bytes, best(driver, call)?))
 }

@@ -82,7 +82,8 @@ impl CudaDevice {
     pub(super) fn take_in(&self, plan: Arc<Plan>) -> Result<ProgramId> {
         placement::check(&plan, &CudaDevice::BACKEND)?;
         let lowered = lower(&plan, &*self.driver)?;
-        let narrowing = lowered.narrow.map(|narrow| Call::Launch(narrowing(&plan, narrow)));
+        let narrowing =
+            lowered.narrow.map(|narrow| narrowing(&plan, narrow).map(Call::Launch)).transpose()?;
         let writes_persistent = placement::writes_persistent(&plan);
         let mut shared = self.lock()?;
         let wanted = Wanted::by(&plan, lowered.scratch, lowered.narrow.is_some(), shared.programs.is_empty());

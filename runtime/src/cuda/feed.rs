@@ -5,7 +5,7 @@ use resnetc_compiler::ir::types::{DType, Layout};
 use resnetc_compiler::plan::{BufferId, Plan};
 
 use super::driver::{Driver, Fill, Memory};
-use super::launch::{Arg, Call, Launch};
+use super::launch::{Arg, Call, Launch, count};
 use crate::data::batch::{Form, Pictures, Preparation};
 use crate::data::edit::Edit;
 use crate::device::Inputs;
@@ -19,7 +19,6 @@ const EDIT: usize = 5;
 const ALIGN: usize = 256;
 /// Pieces that one launch copies.
 const PIECES: usize = 5;
-const THREADS: usize = 256;
 /// Bytes of a set that are uploaded at once.
 const CHUNK: usize = 16 << 20;
 
@@ -122,21 +121,9 @@ pub(super) fn copies(pieces: &[(u64, u64, usize)]) -> Result<Vec<Call<u64>>> {
             args.extend([Arg::Int(0), Arg::Null, Arg::Null]);
         }
         let most = pieces.iter().map(|(_, _, bytes)| bytes / WORD).max().unwrap_or(0);
-        flat("copy_words".to_owned(), most, args)
+        Launch::flat("copy_words".to_owned(), most, args).map(Call::Launch)
     };
     pieces.chunks(PIECES).map(launch).collect()
-}
-
-/// A launch of a thread per item.
-pub(super) fn flat(function: String, items: usize, args: Vec<Arg<u64>>) -> Result<Call<u64>> {
-    let grid = [count(items.div_ceil(THREADS).max(1))?, 1, 1];
-    Ok(Call::Launch(Launch { function, grid, block: [THREADS as u32, 1, 1], shared: 0, args }))
-}
-
-/// A size as kernels take it.
-pub(super) fn count(of: usize) -> Result<u32> {
-    u32::try_from(of)
-        .map_err(|_| Error::Device("cuda: a batch has too many elements for one launch".to_owned()))
 }
 
 /// What makes images of pictures.
@@ -201,7 +188,8 @@ impl ImageMaker {
             args.push(Arg::Int(count(size)?));
         }
         let element = plan.buffer(plan.input).dtype;
-        flat(format!("prepare_images_{element}"), plan.batch * height * width, args)
+        let launch = Launch::flat(format!("prepare_images_{element}"), plan.batch * height * width, args);
+        launch.map(Call::Launch)
     }
 }
 
@@ -209,7 +197,7 @@ impl ImageMaker {
 fn takes(plan: &Plan, [height, width, channels]: [usize; 3]) -> bool {
     let buffer = plan.buffer(plan.input);
     let narrow = matches!(buffer.dtype, DType::F32 | DType::Bf16 | DType::F16);
-    let fits = u32::try_from(plan.batch * height * width).is_ok();
+    let fits = count(plan.batch * height * width).is_ok();
     buffer.layout == Layout::Nhwc && buffer.shape.0 == [plan.batch, channels, height, width] && narrow && fits
 }
 

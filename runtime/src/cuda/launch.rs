@@ -6,6 +6,8 @@ use resnetc_compiler::ir::activation::Activation;
 use resnetc_compiler::ir::types::DType;
 use resnetc_compiler::plan::{ConvGeometry, Region};
 
+use crate::error::{Error, Result};
+
 /// Memory that a place lies in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Base {
@@ -71,6 +73,20 @@ impl Arg<u64> {
     }
 }
 
+/// Threads of a block, but for kernels that say otherwise: a power of two.
+pub(super) const THREADS: usize = 256;
+
+/// A number of elements, rows or packs, which kernels count in 32 bits.
+///
+/// # Errors
+/// Where there are too many.
+pub(super) fn count(of: usize) -> Result<u32> {
+    // A loop's next index may lie a grid beyond the last, hence not all of them.
+    let fits = u32::try_from(of).ok().filter(|&count| count <= u32::MAX / 2);
+    let text = "it has too many elements: a smaller batch, or smaller images, are the way out";
+    fits.ok_or_else(|| Error::Device(text.to_owned()))
+}
+
 /// A kernel's launch.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Launch<A> {
@@ -87,6 +103,12 @@ pub struct Launch<A> {
 }
 
 impl<A> Launch<A> {
+    /// A thread per item, of which there are no more than a size can be.
+    pub(super) fn flat(function: String, items: usize, args: Vec<Arg<A>>) -> Result<Self> {
+        let grid = [count(items)?.div_ceil(THREADS as u32).max(1), 1, 1];
+        Ok(Launch { function, grid, block: [THREADS as u32, 1, 1], shared: 0, args })
+    }
+
     /// The kinds of its arguments, to be compared with those of the entry.
     pub fn signature(&self) -> String {
         self.args.iter().map(Arg::letter).collect()

@@ -6,9 +6,11 @@ use resnetc_compiler::ir::op::{BnTensors, Recipe};
 use resnetc_compiler::ir::types::{DType, Layout};
 use resnetc_compiler::plan::{Buffer, BufferId, Plan, Slot};
 
-use super::feed::{copies, count, flat};
-use super::launch::{Arg, Call};
+use super::feed::copies;
+use super::launch::{Arg, Call, Launch, count};
 use crate::error::Result;
+use crate::placement::lie_alike;
+use crate::weights::recipe;
 
 /// Where a plan's tensors lie.
 pub(super) struct Tensors<'a> {
@@ -20,9 +22,7 @@ pub(super) struct Tensors<'a> {
 
 impl<'a> Tensors<'a> {
     pub fn new(plan: &'a Plan, address: &'a dyn Fn(BufferId) -> Result<u64>) -> Self {
-        let own = plan.slots.iter().filter(|slot| slot.recipe == Recipe::Own);
-        let own = own.map(|slot| (&*plan.buffer(slot.buffer).name, slot.buffer)).collect();
-        Tensors { plan, address, own }
+        Tensors { plan, address, own: recipe::own(plan) }
     }
 
     /// The tensor of a name, of `f32`, with so many elements.
@@ -58,10 +58,6 @@ pub(super) fn calls(to: &Tensors<'_>, from: &Tensors<'_>) -> Result<Option<Vec<C
     Ok(Some(calls))
 }
 
-fn lie_alike(a: &Buffer, b: &Buffer) -> bool {
-    (&a.shape, a.layout, a.dtype, a.bytes) == (&b.shape, b.layout, b.dtype, b.bytes)
-}
-
 fn fold(slot: &Slot, target: &Buffer, address: u64, from: &Tensors<'_>) -> Result<Option<Call<u64>>> {
     let channels = target.shape.0.first().copied().unwrap_or(1);
     let vector = |name: &str| from.at(name, channels);
@@ -93,7 +89,7 @@ fn fold(slot: &Slot, target: &Buffer, address: u64, from: &Tensors<'_>) -> Resul
         args.push(Arg::Int(count(size)?));
     }
     args.extend(eps(&slot.recipe).map(Arg::Float));
-    flat(function.to_owned(), items, args).map(Some)
+    Launch::flat(function.to_owned(), items, args).map(|launch| Some(Call::Launch(launch)))
 }
 
 fn eps(recipe: &Recipe) -> Option<f32> {

@@ -27,20 +27,13 @@ impl Transform {
     /// # Errors
     /// [`Error::Data`] where the normalisation has not one value per channel.
     pub fn new(size: [usize; 3], normalize: &Normalize, augment: &[Augment], seed: u64) -> Result<Self> {
-        let Normalize { mean, std } = normalize;
-        if mean.len() != size[2] || std.len() != size[2] {
-            return Err(Error::Data(format!(
-                "normalisation has {} means and {} deviations, the images have {} channels",
-                mean.len(),
-                std.len(),
+        let table = normalize.table(size[2]).ok_or_else(|| {
+            let (means, deviations) = (normalize.mean.len(), normalize.std.len());
+            Error::Data(format!(
+                "normalisation has {means} means and {deviations} deviations, the images have {} channels",
                 size[2]
-            )));
-        }
-        let table = mean
-            .iter()
-            .zip(std)
-            .map(|(mean, std)| std::array::from_fn(|byte| (byte as f32 / 255.0 - mean) / std))
-            .collect();
+            ))
+        })?;
         Ok(Transform { size, table, augment: augment.to_vec(), seed })
     }
 

@@ -11,6 +11,7 @@ use super::Executor;
 use crate::device::{Device, ProgramId};
 use crate::error::{Error, Result};
 use crate::init;
+use crate::placement::lie_alike;
 use crate::weights::recipe::{self, Tensors};
 use crate::weights::{ParamStore, layout};
 
@@ -153,9 +154,7 @@ struct OnDevice<'a> {
 
 impl<'a> OnDevice<'a> {
     fn new(device: &'a dyn Device, program: ProgramId, plan: &'a Plan) -> Self {
-        let own = plan.slots.iter().filter(|slot| slot.recipe == Recipe::Own);
-        let buffers = own.map(|slot| (&*plan.buffer(slot.buffer).name, slot.buffer)).collect();
-        OnDevice { device, program, plan, buffers }
+        OnDevice { device, program, plan, buffers: recipe::own(plan) }
     }
 
     /// The buffer that holds what a slot of another plan is to hold, where one does.
@@ -177,11 +176,6 @@ impl Tensors for OnDevice<'_> {
         self.device.read(self.program, *id, &mut bytes)?;
         layout::decode(buffer, &bytes).map(Cow::Owned)
     }
-}
-
-/// Whether two buffers of one tensor have the same bytes.
-fn lie_alike(a: &Buffer, b: &Buffer) -> bool {
-    (&a.shape, a.layout, a.dtype, a.bytes) == (&b.shape, b.layout, b.dtype, b.bytes)
 }
 
 /// Reads the slots' buffers into a store.

@@ -52,13 +52,11 @@ impl Trainer {
             pass.submitted.push((step, batch.labels.len()));
             loader.recycle(step, batch);
             let last = step + 1 == self.steps();
-            if last || self.stopped() {
-                self.collect(Until::All, &mut pass, observe)?;
-            } else if pass.submitted.len() >= self.network.exec.depth() {
+            if pass.submitted.len() >= self.network.exec.depth() {
                 self.collect(Until::Room, &mut pass, observe)?;
             }
-            if self.stopped() {
-                // What was told may have asked for an end.
+            // What was told may have asked for an end, too.
+            if last || self.stopped() {
                 self.collect(Until::All, &mut pass, observe)?;
             }
             if !last && self.stopped() {

@@ -2,9 +2,10 @@
 
 use resnetc_compiler::ir::op::{BnTensors, Recipe};
 use resnetc_compiler::ir::types::Shape;
-use resnetc_compiler::plan::{Plan, Slot};
+use resnetc_compiler::plan::{BufferId, Plan, Slot};
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use super::store::ParamStore;
 use crate::error::Result;
@@ -68,6 +69,12 @@ pub fn tensor(name: &str, shape: &Shape, recipe: &Recipe, store: &dyn Tensors) -
             Ok((0..channels).map(|c| norm.factor(c) as f32).collect())
         }
     }
+}
+
+/// A plan's tensors that are not made of others, by name.
+pub(crate) fn own(plan: &Plan) -> BTreeMap<&str, BufferId> {
+    let own = plan.slots.iter().filter(|slot| slot.recipe == Recipe::Own);
+    own.map(|slot| (&*plan.buffer(slot.buffer).name, slot.buffer)).collect()
 }
 
 /// Names of the tensors that a slot's recipe reads.

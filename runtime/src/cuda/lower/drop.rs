@@ -3,8 +3,8 @@
 use resnetc_compiler::ir::op::DropPart;
 use resnetc_compiler::plan::kernel::Drop;
 
-use super::site::{Site, THREADS};
-use crate::cuda::launch::Arg;
+use super::site::Site;
+use crate::cuda::launch::{Arg, THREADS};
 use crate::error::Result;
 use crate::random::{blocks, threshold};
 

@@ -18,7 +18,7 @@ use resnetc_compiler::ir::types::DType;
 use resnetc_compiler::plan::{Kernel, Plan, Region};
 
 use super::driver::Preparer;
-use super::launch::{Arg, Base, Call, Launch, Place};
+use super::launch::{Arg, Base, Call, Launch, Place, count};
 use crate::error::{Error, Result};
 use site::Site;
 
@@ -56,19 +56,20 @@ pub fn lower(plan: &Plan, preparer: &dyn Preparer) -> Result<Lowered> {
 }
 
 /// The launch that makes the narrow parameters from the others.
-pub fn narrowing(plan: &Plan, to: DType) -> Launch<Place> {
+pub fn narrowing(plan: &Plan, to: DType) -> Result<Launch<Place>> {
+    let at = |base| Place { base, offset: 0 };
+    convert(at(Base::Region(Region::Params)), at(Base::Narrow), plan.sizes.params / DType::F32.size(), to)
+}
+
+/// The launch that copies so many floats, four by four, as elements of a type.
+pub fn convert<A>(from: A, to: A, floats: usize, element: DType) -> Result<Launch<A>> {
     const LANES: usize = 4;
-    let packs = plan.sizes.params / DType::F32.size() / LANES;
-    let blocks = packs.div_ceil(site::THREADS).max(1) as u32;
-    let at = |base| Arg::At(Place { base, offset: 0 });
-    let [packs, one, lanes] = [packs, 1, LANES].map(|size| Arg::Int(size as u32));
-    Launch {
-        function: format!("convert_f32_{to}x{LANES}"),
-        grid: [blocks, 1, 1],
-        block: [site::THREADS as u32, 1, 1],
-        shared: 0,
-        args: vec![at(Base::Region(Region::Params)), at(Base::Narrow), packs, one, lanes, lanes],
+    let packs = floats / LANES;
+    let mut args = vec![Arg::At(from), Arg::At(to)];
+    for size in [packs, 1, LANES, LANES] {
+        args.push(Arg::Int(count(size)?));
     }
+    Launch::flat(format!("convert_f32_{element}x{LANES}"), packs, args)
 }
 
 fn lower_step(site: &mut Site<'_>, kernel: &Kernel) -> Result<()> {

@@ -4,11 +4,9 @@ use resnetc_compiler::ir::types::DType;
 use resnetc_compiler::plan::{BufferId, Operands, Plan, Step};
 
 use crate::cuda::driver::Preparer;
-use crate::cuda::launch::{Arg, Base, Call, Launch, Place};
+use crate::cuda::launch::{Arg, Base, Call, Launch, Place, THREADS, count};
 use crate::error::{Error, Result};
 
-/// Threads of a block, everywhere.
-pub(super) const THREADS: usize = 256;
 /// Bytes that a thread moves at once, where it can.
 const WIDE: usize = 16;
 /// Memory of a step begins at multiples of it, as buffers do.
@@ -113,10 +111,7 @@ impl<'a> Site<'a> {
 
     /// A number of elements, rows or packs, which kernels count in 32 bits.
     pub fn count(&self, count: usize) -> Result<Arg<Place>> {
-        // A loop's next index may lie a grid beyond the last, hence not all of them.
-        let fits = u32::try_from(count).ok().filter(|&count| count <= u32::MAX / 2);
-        let text = "it has too many elements: a smaller batch, or smaller images, are the way out";
-        fits.map(Arg::Int).ok_or_else(|| self.fault(text))
+        self::count(count).map(Arg::Int).map_err(|why| self.fault(&why.to_string()))
     }
 
     /// Memory for the step alone.
@@ -151,9 +146,8 @@ impl<'a> Site<'a> {
 
     /// Adds a launch of a thread per item.
     pub fn launch_flat(&mut self, function: String, items: usize, args: Vec<Arg<Place>>) -> Result<()> {
-        self.count(items)?;
-        let blocks = items.div_ceil(THREADS).max(1) as u32;
-        self.launch(function, [blocks, 1, 1], [THREADS as u32, 1, 1], 0, args);
+        let launch = Launch::flat(function, items, args).map_err(|why| self.fault(&why.to_string()))?;
+        self.call(Call::Launch(launch));
         Ok(())
     }
 

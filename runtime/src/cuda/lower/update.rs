@@ -3,8 +3,8 @@
 use resnetc_compiler::ir::update::UpdateRule;
 use resnetc_compiler::plan::kernel::{AllFinite, LossScaleUpdate, Update};
 
-use super::site::{Site, THREADS};
-use crate::cuda::launch::Arg;
+use super::site::Site;
+use crate::cuda::launch::{Arg, THREADS};
 use crate::error::Result;
 
 pub(super) fn update(site: &mut Site<'_>, k: &Update) -> Result<()> {

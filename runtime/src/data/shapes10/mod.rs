@@ -13,9 +13,7 @@ use std::sync::{Arc, OnceLock};
 
 use resnetc_compiler::datasets::SHAPES10;
 
-pub use outline::NAMES;
-
-use self::outline::{Point, distance};
+use self::outline::{COUNT, Point, distance};
 use super::rng::{Purpose, Stream};
 use super::source::{Dataset, Picture, Source};
 use crate::error::Result;
@@ -64,7 +62,7 @@ impl Drawn {
     fn new(part: &str, purpose: Purpose, seed: u64, len: usize) -> Self {
         let name = format!("{}/{part}", SHAPES10.name);
         let pictures = (0..len).map(|_| OnceLock::new()).collect();
-        Drawn { name, classes: NAMES.map(String::from).to_vec(), purpose, seed, pictures }
+        Drawn { name, classes: SHAPES10.labels().map(String::from).collect(), purpose, seed, pictures }
     }
 }
 
@@ -82,14 +80,14 @@ impl Source for Drawn {
     }
 
     fn label(&self, index: usize) -> u32 {
-        (index % NAMES.len()) as u32
+        (index % COUNT) as u32
     }
 
     fn picture(&self, index: usize) -> Result<Picture<'_>> {
         let pixels = self.pictures[index].get_or_init(|| {
             let mut pixels = Box::new([0; IMAGE]);
             let stream = Stream::new(self.seed, self.purpose, 0, index as u64);
-            draw(index % NAMES.len(), stream, &mut *pixels);
+            draw(index % COUNT, stream, &mut *pixels);
             pixels
         });
         Ok(Picture::new([SIDE, SIDE, 3], &pixels[..]))

@@ -1,11 +1,12 @@
 //! The ten outlines, as signed distances: negative inside. Unit size: all fit into the unit disc.
 
+use resnetc_compiler::datasets::SHAPES10;
+
 /// A point, `[x, y]`.
 pub type Point = [f32; 2];
 
-/// Names of the classes, in the order of the labels.
-pub const NAMES: [&str; 10] =
-    ["circle", "ring", "crescent", "semicircle", "square", "triangle", "star", "cross", "arrow", "hourglass"];
+/// How many there are. Their names, in the same order, are those of the data set's classes.
+pub const COUNT: usize = SHAPES10.classes;
 
 const SQUARE: [Point; 4] = [[-0.7, -0.7], [0.7, -0.7], [0.7, 0.7], [-0.7, 0.7]];
 /// Corners at 0, 120 and 240 degrees.
@@ -45,7 +46,7 @@ const HOURGLASS: [Point; 6] =
 /// Signed distance of a point from the outline of a class.
 ///
 /// # Panics
-/// If `class` is no index of [`NAMES`].
+/// If `class` is not below [`COUNT`].
 pub fn distance(class: usize, p: Point) -> f32 {
     let disc = |centre: Point, radius: f32| length([p[0] - centre[0], p[1] - centre[1]]) - radius;
     match class {
@@ -59,7 +60,7 @@ pub fn distance(class: usize, p: Point) -> f32 {
         7 => polygon(&CROSS, p),
         8 => polygon(&ARROW, p),
         9 => polygon(&HOURGLASS, p),
-        _ => panic!("there are {} outlines, not {class}", NAMES.len()),
+        _ => panic!("there are {COUNT} outlines, not {class}"),
     }
 }
 
@@ -91,11 +92,15 @@ fn polygon(corners: &[Point], p: Point) -> f32 {
 mod tests {
     use super::*;
 
+    fn name(class: usize) -> &'static str {
+        SHAPES10.labels().nth(class).expect("ten classes")
+    }
+
     #[test]
     fn distances_of_known_points() {
         let close = |class, p, expected: f32| {
             let d = distance(class, p);
-            assert!((d - expected).abs() < 1e-3, "{} at {p:?}: {d}, expected {expected}", NAMES[class]);
+            assert!((d - expected).abs() < 1e-3, "{} at {p:?}: {d}, expected {expected}", name(class));
         };
         close(0, [0.0, 0.0], -0.9);
         close(1, [0.0, 0.0], 0.55);
@@ -114,7 +119,7 @@ mod tests {
 
     #[test]
     fn every_outline_fills_a_good_part_of_the_unit_disc_and_nothing_beyond() {
-        for (class, name) in NAMES.iter().enumerate() {
+        for (class, name) in SHAPES10.labels().enumerate() {
             let mut area = 0;
             for i in 0..100 * 100 {
                 let p = [(i % 100) as f32 * 0.03 - 1.5, (i / 100) as f32 * 0.03 - 1.5];

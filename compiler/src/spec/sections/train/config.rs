@@ -164,6 +164,15 @@ pub struct Normalize {
     pub std: Vec<f32>,
 }
 
+impl Normalize {
+    /// Every byte normalised, `[channel][byte]`; `None` where there are not so many means and deviations as channels.
+    pub fn table(&self, channels: usize) -> Option<Vec<[f32; 256]>> {
+        let of = |(mean, std): (&f32, &f32)| std::array::from_fn(|byte| (byte as f32 / 255.0 - mean) / std);
+        let complete = [self.mean.len(), self.std.len()] == [channels; 2];
+        complete.then(|| self.mean.iter().zip(&self.std).map(of).collect())
+    }
+}
+
 /// A random change of a training image.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
