@@ -55,6 +55,9 @@ pub struct Choice {
     pub estimates: Vec<Estimate>,
 }
 
+/// Writes the bytes of a buffer, all of them; the first argument is its number among those to be filled.
+pub type Fill<'a> = &'a (dyn Fn(usize, &mut [u8]) -> Result<()> + Sync);
+
 /// Kernels, and the memory that outlives a run. Shared: nothing here needs exclusive access.
 pub trait Device: Send + Sync {
     /// What the device is, for reports: `cpu (avx512, 2 threads)`.
@@ -80,6 +83,21 @@ pub trait Device: Send + Sync {
     /// # Errors
     /// Where the buffer is not persistent, or has another size.
     fn write(&self, program: ProgramId, buffer: BufferId, bytes: &[u8]) -> Result<()>;
+
+    /// Writes persistent buffers whole, given with their sizes in bytes, by a function that gets the number of each and the bytes to be
+    /// written, all of them. Threads may call it at once; it must not ask this device for anything.
+    ///
+    /// # Errors
+    /// The function's, and those of [`Device::write`].
+    fn fill(&self, program: ProgramId, buffers: &[(BufferId, usize)], fill: Fill<'_>) -> Result<()> {
+        let mut bytes = Vec::new();
+        for (index, (id, size)) in buffers.iter().enumerate() {
+            bytes.resize(*size, 0);
+            fill(index, &mut bytes)?;
+            self.write(program, *id, &bytes)?;
+        }
+        Ok(())
+    }
 
     /// Reads a persistent buffer whole.
     ///

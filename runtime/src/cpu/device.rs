@@ -1,7 +1,7 @@
 //! The CPU as a device: the memory that outlives a run, and the plans that are loaded.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use resnetc_compiler::backend::Backend;
 use resnetc_compiler::ir::graph::Mode;
@@ -15,7 +15,7 @@ use super::step::dispatch::{ALL_REGIONS, Bases, Bound, OPTIMIZER_REGIONS, Operan
 use super::step::prepare::Prepared;
 use super::threads::{ThreadPool, available_threads, check_count};
 use super::tune::{Tuning, roofline};
-use crate::device::{Choice, ProgramId};
+use crate::device::{Choice, Fill, ProgramId};
 use crate::error::{Error, Result};
 use crate::placement::{self, is_transient, persistent, writes_persistent};
 use crate::roofline::{Arithmetic, Roofline};
@@ -185,6 +185,32 @@ impl CpuDevice {
         Ok((steps, needed.next_multiple_of(ALIGN / size_of::<f32>())))
     }
 
+    /// See [`Device::fill`](crate::device::Device::fill). Threads share the buffers: pages that nobody has touched yet are made by several.
+    ///
+    /// # Errors
+    /// The function's; where a buffer is not persistent, or two are the same memory.
+    pub(super) fn fill_all(
+        &self,
+        program: ProgramId,
+        buffers: &[(BufferId, usize)],
+        fill: Fill<'_>,
+    ) -> Result<()> {
+        let threads = self.start_threads()?;
+        let mut shared = self.write_lock()?;
+        let parts = shared.parts(program, buffers)?;
+        let parts: Vec<_> = parts.into_iter().map(Mutex::new).collect();
+        let failed = Mutex::new(None);
+        threads.hand_out(parts.len(), &|_, items| {
+            for index in items {
+                let mut bytes = parts[index].lock().unwrap_or_else(PoisonError::into_inner);
+                if let Err(error) = fill(index, &mut bytes) {
+                    failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+                }
+            }
+        });
+        failed.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
+    }
+
     /// See [`Device::choice`](crate::device::Device::choice).
     pub(super) fn choice_of(&self, program: ProgramId, step: usize) -> Option<Choice> {
         let shared = self.read_lock().ok()?;
@@ -225,6 +251,31 @@ impl Shared {
         self.written += u64::from(region == Region::Params);
         self.regions[region_index(region)].bytes_mut()[offset..offset + bytes.len()].copy_from_slice(bytes);
         Ok(())
+    }
+
+    /// The bytes of persistent buffers, in the order of `buffers`.
+    fn parts(&mut self, program: ProgramId, buffers: &[(BufferId, usize)]) -> Result<Vec<&mut [u8]>> {
+        let mut places = Vec::with_capacity(buffers.len());
+        for (index, &(buffer, len)) in buffers.iter().enumerate() {
+            let (region, offset) = self.place(program, buffer, len)?;
+            persistent(region)?;
+            places.push((region_index(region), offset, len, index));
+        }
+        places.sort_unstable();
+        self.written += 1;
+        let mut regions: Vec<_> = self.regions.iter_mut().map(|memory| (memory.bytes_mut(), 0)).collect();
+        let mut parts: Vec<&mut [u8]> = Vec::new();
+        parts.resize_with(buffers.len(), Default::default);
+        for (region, offset, len, index) in places {
+            let (rest, begin) = std::mem::take(&mut regions[region]);
+            let gap = offset
+                .checked_sub(begin)
+                .ok_or_else(|| Error::Device("two buffers to be filled are the same memory".to_owned()))?;
+            let (part, rest) = rest[gap..].split_at_mut(len);
+            parts[index] = part;
+            regions[region] = (rest, offset + len);
+        }
+        Ok(parts)
     }
 
     /// Makes the persistent regions of the first plan; those of a further plan have to agree with them.

@@ -13,7 +13,7 @@ use super::memory::Memory;
 use super::step::dispatch::{Bases, Operands};
 use super::step::prepare;
 use super::threads::ThreadPool;
-use crate::device::{Choice, Device, Inputs, ProgramId, Session, Until, run_at_once};
+use crate::device::{Choice, Device, Fill, Inputs, ProgramId, Session, Until, run_at_once};
 use crate::error::{Error, Result};
 use crate::placement::is_transient;
 use crate::roofline::Roofline;
@@ -190,6 +190,10 @@ impl Device for CpuDevice {
         let mut shared = self.write_lock()?;
         let place = shared.place(program, buffer, bytes.len())?;
         shared.set_bytes(place, bytes)
+    }
+
+    fn fill(&self, program: ProgramId, buffers: &[(BufferId, usize)], fill: Fill<'_>) -> Result<()> {
+        self.fill_all(program, buffers, fill)
     }
 
     fn read(&self, program: ProgramId, buffer: BufferId, bytes: &mut [u8]) -> Result<()> {

@@ -25,7 +25,7 @@ pub fn load_params(device: &dyn Device, program: ProgramId, plan: &Plan, store: 
     load_tensors(device, program, plan, store)
 }
 
-/// The same from wherever the tensors are; whether there are others too, nobody asks.
+/// The same from wherever the tensors are, but on this device; whether there are others too, nobody asks.
 ///
 /// # Errors
 /// Where a tensor is missing, or of another shape; the device's.
@@ -35,9 +35,12 @@ pub fn load_tensors(
     plan: &Plan,
     source: &dyn Tensors,
 ) -> Result<()> {
-    plan.slots.iter().try_for_each(|slot| match slot.role.of_network() {
-        true => load_slot(device, program, plan, slot, source),
-        false => reset_slot(device, program, plan, slot),
+    let (network, others): (Vec<_>, Vec<_>) = plan.slots.iter().partition(|slot| slot.role.of_network());
+    others.into_iter().try_for_each(|slot| reset_slot(device, program, plan, slot))?;
+    let buffers: Vec<_> = network.iter().map(|slot| (slot.buffer, plan.buffer(slot.buffer).bytes)).collect();
+    device.fill(program, &buffers, &|index, bytes| {
+        let slot = network[index];
+        layout::encode_into(plan.buffer(slot.buffer), &recipe::evaluate(plan, slot, source)?, bytes)
     })
 }
 
@@ -55,8 +58,10 @@ fn load_slot(
     slot: &Slot,
     source: &dyn Tensors,
 ) -> Result<()> {
-    let values = recipe::evaluate(plan, slot, source)?;
-    device.write(program, slot.buffer, &layout::encode(plan.buffer(slot.buffer), &values)?)
+    let buffer = plan.buffer(slot.buffer);
+    let mut bytes = vec![0; buffer.bytes];
+    layout::encode_into(buffer, &recipe::evaluate(plan, slot, source)?, &mut bytes)?;
+    device.write(program, slot.buffer, &bytes)
 }
 
 impl Executor {

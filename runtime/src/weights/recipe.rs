@@ -10,8 +10,9 @@ use std::collections::BTreeMap;
 use super::store::ParamStore;
 use crate::error::Result;
 
-/// Where recipes find a network's tensors: a store, or a device that holds them.
-pub trait Tensors {
+/// Where recipes find a network's tensors: a store, or a device that holds them. Threads ask at
+/// once.
+pub trait Tensors: Sync {
     /// The elements of the tensor of a name, which must have that shape, row-major in the order of the shape.
     ///
     /// # Errors
@@ -25,13 +26,40 @@ impl Tensors for ParamStore {
     }
 }
 
-/// The values of a slot, in logical row-major order.
+/// A persistent tensor's values: another tensor's, which is not copied, times a factor for each of its first index.
+#[derive(Debug)]
+pub struct Values<'s> {
+    /// In logical row-major order.
+    pub data: Cow<'s, [f32]>,
+    /// One for each index of the first axis; products are rounded once.
+    pub factors: Option<Vec<f64>>,
+}
+
+impl<'s> Values<'s> {
+    fn plain(data: impl Into<Cow<'s, [f32]>>) -> Self {
+        Values { data: data.into(), factors: None }
+    }
+
+    fn into_vec(self) -> Vec<f32> {
+        let Some(factors) = self.factors else { return self.data.into_owned() };
+        let filters = self.data.chunks_exact((self.data.len() / factors.len().max(1)).max(1));
+        let scaled = filters.zip(&factors);
+        scaled.flat_map(|(filter, &factor)| filter.iter().map(move |&w| scaled_by(w, factor))).collect()
+    }
+}
+
+/// A value times a factor, rounded once.
+pub(super) fn scaled_by(value: f32, factor: f64) -> f32 {
+    (f64::from(value) * factor) as f32
+}
+
+/// The values of a slot.
 ///
 /// # Errors
 /// Where a tensor that the slot is made of is missing, or has another shape.
-pub fn evaluate(plan: &Plan, slot: &Slot, store: &dyn Tensors) -> Result<Vec<f32>> {
+pub fn evaluate<'s>(plan: &Plan, slot: &Slot, store: &'s dyn Tensors) -> Result<Values<'s>> {
     let buffer = plan.buffer(slot.buffer);
-    tensor(&buffer.name, &buffer.shape, &slot.recipe, store)
+    values(&buffer.name, &buffer.shape, &slot.recipe, store)
 }
 
 /// The values of a persistent tensor of that name and shape, in logical row-major order.
@@ -39,34 +67,33 @@ pub fn evaluate(plan: &Plan, slot: &Slot, store: &dyn Tensors) -> Result<Vec<f32
 /// # Errors
 /// See [`evaluate`].
 pub fn tensor(name: &str, shape: &Shape, recipe: &Recipe, store: &dyn Tensors) -> Result<Vec<f32>> {
+    Ok(values(name, shape, recipe, store)?.into_vec())
+}
+
+fn values<'s>(name: &str, shape: &Shape, recipe: &Recipe, store: &'s dyn Tensors) -> Result<Values<'s>> {
+    let channels = || shape.numel().unwrap_or(0);
     match recipe {
-        Recipe::Own => Ok(store.tensor(name, shape)?.into_owned()),
+        Recipe::Own => Ok(Values::plain(store.tensor(name, shape)?)),
         Recipe::FoldedWeight { weight, bn } => {
             let channels = shape.0.first().copied().unwrap_or(1);
             let data = store.tensor(weight, shape)?;
             let norm = Norm::of(bn, channels, store)?;
-            let per_channel = (data.len() / channels.max(1)).max(1);
-            let filters = data.chunks_exact(per_channel).enumerate();
-            let folded = filters.flat_map(|(channel, filter)| {
-                let factor = norm.factor(channel);
-                filter.iter().map(move |&w| (f64::from(w) * factor) as f32)
-            });
-            Ok(folded.collect())
+            Ok(Values { data, factors: Some((0..channels).map(|c| norm.factor(c)).collect()) })
         }
         Recipe::FoldedShift { bias, bn } => {
-            let channels = shape.numel().unwrap_or(0);
-            let norm = Norm::of(bn, channels, store)?;
+            let norm = Norm::of(bn, channels(), store)?;
             let bias = match bias {
                 Some(name) => Some(store.tensor(name, shape)?),
                 None => None,
             };
             let bias = |channel: usize| bias.as_ref().map_or(0.0, |bias| f64::from(bias[channel]));
-            Ok((0..channels).map(|c| norm.shift(c, bias(c)) as f32).collect())
+            let shifts = (0..channels()).map(|c| norm.shift(c, bias(c)) as f32);
+            Ok(Values::plain(shifts.collect::<Vec<_>>()))
         }
         Recipe::FoldedScale { bn } => {
-            let channels = shape.numel().unwrap_or(0);
-            let norm = Norm::of(bn, channels, store)?;
-            Ok((0..channels).map(|c| norm.factor(c) as f32).collect())
+            let norm = Norm::of(bn, channels(), store)?;
+            let factors = (0..channels()).map(|c| norm.factor(c) as f32);
+            Ok(Values::plain(factors.collect::<Vec<_>>()))
         }
     }
 }
@@ -190,7 +217,7 @@ mod tests {
 
     fn values(shape: Shape, recipe: Recipe) -> Vec<f32> {
         let plan = plan(shape, recipe);
-        evaluate(&plan, &plan.slots[0], &store()).expect("all tensors are there")
+        evaluate(&plan, &plan.slots[0], &store()).expect("all tensors are there").into_vec()
     }
 
     #[test]
