@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::identity::Identity;
 use crate::metrics::Sums;
+use crate::patience::{Patience, Reductions};
 use crate::settings::Settings;
 use crate::weights::ParamStore;
 use crate::weights::file::{self, Metadata};
@@ -50,12 +51,22 @@ pub struct Progress {
     /// Sums over the images of the last whole epoch, while its evaluation and its line in the log are still to be made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub open: Option<Sums>,
+    /// How often a rate that falls on plateaus has fallen.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub reductions: Reductions,
+    /// How long evaluations have been no better, where that ends the training.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub patience: Patience,
     /// What it is trained with; other settings than before are no hindrance.
     #[serde(default)]
     pub settings: Settings,
     /// What it is made of.
     #[serde(default)]
     pub identity: Identity,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 impl Progress {
@@ -73,6 +84,8 @@ impl Progress {
             sums: Sums::default(),
             best: None,
             open: None,
+            reductions: Reductions::default(),
+            patience: Patience::default(),
             settings: Settings::default(),
             identity: Identity::default(),
         }

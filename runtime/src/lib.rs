@@ -14,6 +14,7 @@ pub mod init;
 mod lock;
 pub mod metrics;
 pub mod optim;
+pub mod patience;
 mod placement;
 pub mod random;
 pub mod reference;

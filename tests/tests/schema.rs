@@ -52,6 +52,7 @@ const FIXTURES: &[(Fault, &[&str])] = &[
             "other_meanings",
             "rule_with_faults",
             "schedule_without_period",
+            "schedules_misused",
             "settings_without_any",
             "stages_without_value",
             "kinds_by_settings",
@@ -159,6 +160,7 @@ const FIXTURES: &[(Fault, &[&str])] = &[
         Fault::Together,
         &[
             "min_lr_above_lr",
+            "min_lr_of_a_plateau",
             "nesterov_without_momentum",
             "normalize_of_other_channels",
             "output_stride_below_stem",

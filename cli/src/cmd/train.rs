@@ -175,6 +175,14 @@ impl Watcher<'_> {
                 self.bar = None;
                 self.say(&report::training::epoch(record, self.epochs));
             }
+            Event::RateReduced { lr } => self.say(&format!("learning rate {lr} from now on: no better")),
+            Event::EndsEarly { metric, evaluations } => {
+                let (metric, epochs) = (metric.word(), self.epochs);
+                let more = format!("--set train.early_stopping.patience={} goes on", evaluations + 10);
+                self.say(&format!(
+                    "ends before epoch {epochs}: {evaluations} evaluations without a better {metric}; --resume {more}"
+                ));
+            }
             Event::Evaluated { .. } | Event::Saved { .. } => {}
         }
     }

@@ -18,7 +18,7 @@ mod zero_init;
 
 use crate::diagnostic::Diagnostic;
 use crate::spec::train::By;
-use crate::spec::train::effect::beyond_the_end;
+use crate::spec::train::beyond_the_end;
 
 pub use subject::Subject;
 

@@ -9,7 +9,7 @@ use super::sections::init::InitSpec;
 use super::sections::preprocess::{Fit, Preprocess};
 use super::sections::shortcut::{self, Rule};
 use super::sections::stages::{StageSpec, UnitSpec};
-use super::sections::train::{Augment, By, Keep, Schedule, TrainConfig};
+use super::sections::train::{Augment, Keep, TrainConfig};
 use super::sections::units::STAGE_GIVEN;
 use super::used::Used;
 use crate::ir::op::{ConvInit, Fan, Init, Norm, UpdateRule};
@@ -185,9 +185,12 @@ fn write_train(out: &mut String, train: &TrainConfig) -> fmt::Result {
         train.lr,
         train.decay_norm
     )?;
-    writeln!(out, "  schedule: {}", schedule(&train.schedule))?;
+    writeln!(out, "  schedule: {}", train.schedule)?;
     if let Some(w) = &train.warmup {
-        writeln!(out, "  warmup: {{length: {}, by: {}, from: {}}}", w.length, by(w.by), w.from)?;
+        writeln!(out, "  warmup: {{length: {}, by: {}, from: {}}}", w.length, w.by.word(), w.from)?;
+    }
+    if let Some(early) = &train.early_stopping {
+        writeln!(out, "  early_stopping: {early}")?;
     }
     writeln!(out, "  label_smoothing: {}", train.label_smoothing)?;
     writeln!(out, "  normalize: {{mean: {:?}, std: {:?}}}", train.normalize.mean, train.normalize.std)?;
@@ -212,31 +215,6 @@ fn norm(norm: Norm) -> String {
     match norm {
         Norm::Batch { eps, momentum } => format!("bn(eps={eps}, momentum={momentum})"),
         Norm::Group { groups, eps } => format!("group_norm(groups={groups}, eps={eps})"),
-    }
-}
-
-fn by(by: By) -> &'static str {
-    match by {
-        By::Epoch => "epoch",
-        By::Step => "step",
-    }
-}
-
-fn schedule(schedule: &Schedule) -> String {
-    match schedule {
-        Schedule::Constant => "constant".into(),
-        Schedule::Step { every, gamma, by: unit } => {
-            format!("{{step: {{every: {every}, gamma: {gamma}, by: {}}}}}", by(*unit))
-        }
-        Schedule::Multistep { milestones, gamma, by: unit } => {
-            format!("{{multistep: {{milestones: {milestones:?}, gamma: {gamma}, by: {}}}}}", by(*unit))
-        }
-        Schedule::Cosine { min_lr, by: unit } => {
-            format!("{{cosine: {{min_lr: {min_lr}, by: {}}}}}", by(*unit))
-        }
-        Schedule::OneCycle { start, peak, end, by: unit } => {
-            format!("{{one_cycle: {{start: {start}, peak: {peak}, end: {end}, by: {}}}}}", by(*unit))
-        }
     }
 }
 

@@ -298,3 +298,24 @@ fn precision_with_its_settings_survives_emission() {
         assert_eq!(reload(&yaml).train, spec.train);
     }
 }
+
+#[test]
+fn schedules_survive_emission() {
+    for schedule in [
+        "constant",
+        "{step: {every: 3, gamma: 0.5, by: step}}",
+        "{multistep: {milestones: [3, 7], gamma: 0.2, by: epoch}}",
+        "{cosine: {min_lr: 0.01, by: epoch}}",
+        "{cosine_restarts: {period: 3, factor: 2, min_lr: 0.01, by: epoch}}",
+        "{polynomial: {power: 0.9, min_lr: 0.001, by: step}}",
+        "{exponential: {gamma: 0.97, by: epoch}}",
+        "{plateau: {metric: accuracy, factor: 0.2, patience: 2, threshold: 0.01, cooldown: 1, min_lr: 0.001}}",
+        "{one_cycle: {start: 0.1, peak: 0.2, end: 0.01, by: step}}",
+    ] {
+        let early = "early_stopping={metric: loss, patience: 4, min_delta: 0.5}";
+        let (spec, _) = get("resnet20", &[&format!("train.schedule={schedule}"), &format!("train.{early}")]);
+        let yaml = spec.to_yaml();
+        assert!(yaml.contains(&format!("  schedule: {schedule}\n")), "{schedule}: {yaml}");
+        assert_eq!(reload(&yaml).train, spec.train);
+    }
+}

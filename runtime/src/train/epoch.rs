@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use resnetc_compiler::spec::train::Schedule;
+
 use super::event::{Event, StepEvent};
 use super::trainer::{Pace, Trainer};
 use crate::data::batch::Batch;
@@ -80,7 +82,11 @@ impl Trainer {
 
     /// The learning rate of a step; both count from 0.
     pub(super) fn lr_of(&self, epoch: usize, step: usize) -> f32 {
-        lr_at(&self.config, epoch * self.steps() + step, self.steps())
+        let reduced = match &self.config.schedule {
+            Schedule::Plateau(plateau) => self.progress.reductions.factor(plateau),
+            _ => 1.0,
+        };
+        lr_at(&self.config, epoch * self.steps() + step, self.steps(), reduced)
     }
 
     /// Forward, backward, update: hands them over to the device.
@@ -153,8 +159,41 @@ impl Trainer {
         self.log.append(&record)?;
         self.progress.open = None;
         observe(Event::EpochDone(&record));
+        if let Some(sums) = test {
+            self.watch(&sums, observe);
+        }
         self.save_epoch(best, observe)?;
         Ok(true)
+    }
+
+    /// What evaluations bring about that get no better: a lower rate, or the end.
+    fn watch(&mut self, sums: &Sums, observe: &mut dyn FnMut(Event<'_>)) {
+        let epoch = self.progress.epoch;
+        if let Schedule::Plateau(plateau) = &self.config.schedule
+            && self.progress.reductions.observe(plateau, sums)
+            && epoch < self.config.epochs
+        {
+            observe(Event::RateReduced { lr: self.lr_of(epoch, 0) });
+        }
+        if let Some(early) = &self.config.early_stopping {
+            self.progress.patience.observe(early, sums);
+            self.tell_early_end(observe);
+        }
+    }
+
+    /// Says so where evaluations end the training before its last epoch.
+    pub(super) fn tell_early_end(&self, observe: &mut dyn FnMut(Event<'_>)) {
+        if let Some(early) = &self.config.early_stopping
+            && self.ends_early()
+            && self.progress.epoch < self.config.epochs
+        {
+            observe(Event::EndsEarly { metric: early.metric, evaluations: self.progress.patience.bad });
+        }
+    }
+
+    /// Whether evaluations have been no better for too long.
+    pub(super) fn ends_early(&self) -> bool {
+        self.config.early_stopping.is_some_and(|early| self.progress.patience.is_over(&early))
     }
 
     /// Whether no evaluation before was as good.

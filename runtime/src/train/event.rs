@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use resnetc_compiler::spec::train::Metric;
+
 use crate::metrics::{EpochRecord, Sums};
 use crate::settings::Change;
 
@@ -47,6 +49,18 @@ pub enum Event<'a> {
         sums: Sums,
         /// Whether no evaluation before was as good.
         best: bool,
+    },
+    /// Evaluations got no better for so long that the rate falls.
+    RateReduced {
+        /// To this one.
+        lr: f32,
+    },
+    /// Evaluations got no better for so long that the training ends before its last epoch.
+    EndsEarly {
+        /// What did not get better.
+        metric: Metric,
+        /// Evaluations since the best one.
+        evaluations: usize,
     },
     /// An epoch is done and logged.
     EpochDone(&'a EpochRecord),

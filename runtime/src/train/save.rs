@@ -75,7 +75,7 @@ impl Trainer {
     /// Saves the state after an epoch that is evaluated and logged, under all names that are due.
     pub(super) fn save_epoch(&mut self, best: bool, observe: &mut dyn FnMut(Event<'_>)) -> Result<()> {
         let (epoch, keep) = (self.progress.epoch, self.config.keep);
-        let checkpoint = self.due(self.config.checkpoint_every);
+        let checkpoint = self.due(self.config.checkpoint_every) || self.ends_early();
         let periodic = keep.every.is_some_and(|every| epoch.is_multiple_of(every));
         let mut names = Vec::new();
         if best && keep.best {

@@ -3,6 +3,7 @@
 mod faults;
 mod half;
 mod late;
+mod patience;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -43,6 +44,7 @@ pub(crate) fn config() -> TrainConfig {
         decay_norm: true,
         schedule: Schedule::Cosine { min_lr: 0.0, by: By::Step },
         warmup: None,
+        early_stopping: None,
         label_smoothing: 0.0,
         normalize: Normalize { mean: vec![0.5; 3], std: vec![0.25; 3] },
         augment: vec![Augment::Crop { padding: 4 }, Augment::Flip { probability: 0.5 }],

@@ -159,16 +159,21 @@ impl Trainer {
     fn epochs(&mut self, observe: &mut dyn FnMut(Event<'_>)) -> Result<Outcome> {
         // Of a training that stopped between an epoch's last step and its evaluation.
         let mut go_on = self.close_epoch(Pace::default(), observe)?;
-        while go_on && self.progress.epoch < self.config.epochs {
+        while go_on && !self.is_done() {
             go_on = self.epoch(observe)? && !self.stopped();
         }
-        if self.progress.epoch >= self.config.epochs && self.progress.open.is_none() {
+        if self.is_done() && self.progress.open.is_none() {
             let checkpoint = self.options.out.join(LAST);
             return Ok(Outcome::Finished { checkpoint, best: self.progress.best });
         }
         let checkpoint = self.save_last(observe)?;
         let Progress { epoch, step, .. } = self.progress;
         Ok(Outcome::Interrupted { checkpoint, epoch, step })
+    }
+
+    /// Whether all epochs are done, or evaluations have ended it.
+    fn is_done(&self) -> bool {
+        self.progress.epoch >= self.config.epochs || self.ends_early()
     }
 
     fn announce(&self, observe: &mut dyn FnMut(Event<'_>)) {
@@ -182,6 +187,7 @@ impl Trainer {
             let Progress { epoch, step, .. } = self.progress;
             observe(Event::Resumed { checkpoint, epoch, step, threads_before: *threads });
             changes.iter().for_each(|change| observe(Event::Changed(change)));
+            self.tell_early_end(observe);
         }
     }
 

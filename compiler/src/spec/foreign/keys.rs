@@ -18,6 +18,11 @@ pub(super) const KEYS: &[(&str, &[Word])] = &[
     ("`step`", SCHEDULE),
     ("`multistep`", SCHEDULE),
     ("`cosine`", SCHEDULE),
+    ("`cosine_restarts`", RESTARTS),
+    ("`polynomial`", SCHEDULE),
+    ("`exponential`", SCHEDULE),
+    ("`plateau`", PLATEAU),
+    ("`early_stopping`", PLATEAU),
     ("`one_cycle`", SCHEDULE),
     ("`crop`", AUGMENT),
     ("`flip`", AUGMENT),
@@ -202,6 +207,8 @@ const TRAIN: &[Word] = &[
         "schedule: {multistep: {milestones: [82, 123], gamma: 0.1}}",
         "they belong to the schedule",
     ),
+    same(&["earlystop", "earlystopping"], "early_stopping"),
+    near(&["patience"], "early_stopping: {patience: 10}", "it belongs to what watches the evaluations"),
     same(&["numepochs", "maxepochs", "nepochs", "trainepochs", "totalepochs"], "epochs"),
     near(
         &["steps", "iterations", "iters", "maxiter", "maxsteps", "maxiters"],
@@ -372,7 +379,23 @@ const WARMUP: &[Word] = &[
     same(&["unit", "per"], "by"),
 ];
 
+const PLATEAU: &[Word] = &[
+    same(&["monitor", "metricname", "quantity", "mode", "watch"], "metric"),
+    same(&["epochs", "wait", "patienceepochs"], "patience"),
+    same(&["gamma", "decay"], "factor"),
+    same(&["mindelta", "delta", "tolerance"], "min_delta"),
+    same(&["minlr", "etamin"], "min_lr"),
+];
+
+const RESTARTS: &[Word] = &[
+    same(&["t0", "cycle", "cyclelength", "firstcycle", "length", "every"], "period"),
+    same(&["tmult", "cyclemult", "mult"], "factor"),
+    same(&["etamin", "minlr", "endlr", "finallr", "minimumlr"], "min_lr"),
+    same(&["unit", "per"], "by"),
+];
+
 const SCHEDULE: &[Word] = &[
+    same(&["exponent", "degree"], "power"),
     same(&["stepsize", "period", "interval", "epochs", "everyepochs"], "every"),
     same(&["decay", "factor", "decayrate", "lrdecay"], "gamma"),
     same(&["steps", "epochsat", "boundaries", "points"], "milestones"),

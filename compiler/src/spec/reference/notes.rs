@@ -213,6 +213,9 @@ train:
   epochs: 30
   schedule: {multistep: {milestones: [15, 25], gamma: 0.1}}
 ```
+
+`resnetc schedule SPEC` draws the rate over a training. `plateau` alone does not follow from the spec: what evaluations give decides, and
+a checkpoint keeps what they gave.
 ",
     ),
     (
@@ -225,6 +228,19 @@ train:
   warmup: {length: 5, by: epoch}
 ```
 
+",
+    ),
+    (
+        "train.early_stopping",
+        "Evaluations that get no better end the training: here the tenth after the best one. The last checkpoint is written as at every end,
+`best.safetensors` is that of the best evaluation, and `--resume` with more patience goes on.
+
+```yaml
+extends: resnet20
+train:
+  epochs: 200
+  early_stopping: {patience: 10, metric: accuracy}
+```
 ",
     ),
     (

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::patience::EarlyStopping;
+use super::schedule::{Schedule, Warmup};
 use crate::ir::loss_scale::LossScale;
 use crate::ir::op::UpdateRule;
 use crate::ir::types::DType;
@@ -26,6 +28,9 @@ pub struct TrainConfig {
     pub schedule: Schedule,
     /// Linear warm-up before the schedule.
     pub warmup: Option<Warmup>,
+    /// When the training ends before its last epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub early_stopping: Option<EarlyStopping>,
     /// Label smoothing of the loss, `0..1`.
     pub label_smoothing: f32,
     /// Normalisation of the pixels (from `0..1`).
@@ -88,71 +93,6 @@ impl Default for Keep {
     fn default() -> Self {
         Keep { best: true, last: 0, every: None }
     }
-}
-
-/// Unit in which a schedule or a warm-up counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum By {
-    /// The rate changes between epochs.
-    Epoch,
-    /// The rate changes every step.
-    Step,
-}
-
-/// Learning rate over time, as PyTorch's schedulers of these names.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Schedule {
-    /// Never changes.
-    Constant,
-    /// Times `gamma` after each `every`.
-    Step {
-        /// Period, in `by`.
-        every: usize,
-        /// Factor.
-        gamma: f32,
-        /// Unit.
-        by: By,
-    },
-    /// Times `gamma` at each milestone.
-    Multistep {
-        /// Points, ascending, in `by`.
-        milestones: Vec<usize>,
-        /// Factor.
-        gamma: f32,
-        /// Unit.
-        by: By,
-    },
-    /// Half a cosine from the rate to `min_lr` over the whole training (after the warm-up).
-    Cosine {
-        /// Last rate.
-        min_lr: f32,
-        /// Unit.
-        by: By,
-    },
-    /// Linear from `lr * start` up to `lr` at `peak` (a fraction of the training), then linear down to `lr * end`.
-    OneCycle {
-        /// First factor.
-        start: f32,
-        /// Fraction of the training at which the rate is highest.
-        peak: f32,
-        /// Last factor.
-        end: f32,
-        /// Unit.
-        by: By,
-    },
-}
-
-/// Linear rise of the rate's factor from `from` to 1.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Warmup {
-    /// Length, in `by`.
-    pub length: usize,
-    /// Unit of the length (and how often the rate changes meanwhile).
-    pub by: By,
-    /// First factor.
-    pub from: f32,
 }
 
 /// `(pixel / 255 - mean) / std` per channel.

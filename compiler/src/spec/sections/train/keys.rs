@@ -1,5 +1,6 @@
 //! The keys of the `train:` section: what may be written, and what holds where nothing is.
 
+use super::schedule::keys::{EARLY_STOPPING, SCHEDULES, WARMUP};
 use crate::datasets;
 use crate::spec::yaml::shape::{Choice, Key, Section, Shape};
 
@@ -20,6 +21,12 @@ pub const TRAIN: Section = Section {
             .default("cosine"),
         Key::new("warmup", Shape::Section(&WARMUP), "Linear rise of the learning rate before the schedule.")
             .default_is("none"),
+        Key::new(
+            "early_stopping",
+            Shape::Section(&EARLY_STOPPING),
+            "When the training ends before its last epoch: when evaluations get no better.",
+        )
+        .default_is("it never does"),
         Key::new(
             "label_smoothing",
             Shape::Number(0.0, 0.999),
@@ -152,94 +159,6 @@ const ADAMW: Section = Section {
     ],
 };
 
-const BY_NAMES: Shape = Shape::Word(&["epoch", "step"]);
-const BY_EPOCH: Key =
-    Key::new("by", BY_NAMES, "What is counted; the rate changes as often.").default("epoch");
-const BY_STEP: Key = Key::new("by", BY_NAMES, "How often the rate changes.").default("step");
-/// Points of time, ascending.
-pub const MILESTONES: Key = Key::required(
-    "milestones",
-    Shape::List(&Shape::Count(1, MOST), 1, None),
-    "[82, 123]",
-    "Points at which the rate changes, ascending, counted in `by`.",
-);
-const GAMMA: Key =
-    Key::new("gamma", Shape::Number(0.0, 1e3), "Factor that the learning rate changes by.").default("0.1");
-
-/// Schedules by name.
-pub const SCHEDULES: &[Choice] = &[
-    Choice {
-        name: "constant",
-        about: "The learning rate never changes.",
-        settings: Section { what: "`constant`", keys: &[] },
-    },
-    Choice {
-        name: "step",
-        about: "The learning rate is multiplied by `gamma` after each period.",
-        settings: Section {
-            what: "`step`",
-            keys: &[
-                Key::required(
-                    "every",
-                    Shape::Count(1, MOST),
-                    "30",
-                    "Period between two changes of the rate, counted in `by`.",
-                ),
-                GAMMA,
-                BY_EPOCH,
-            ],
-        },
-    },
-    Choice {
-        name: "multistep",
-        about: "The learning rate is multiplied by `gamma` at each milestone.",
-        settings: Section { what: "`multistep`", keys: &[MILESTONES, GAMMA, BY_EPOCH] },
-    },
-    Choice {
-        name: "cosine",
-        about: "The learning rate falls along half a cosine to `min_lr`, over all of the training that follows the warm-up.",
-        settings: Section {
-            what: "`cosine`",
-            keys: &[
-                Key::new("min_lr", Shape::Number(0.0, 1e6), "Learning rate at the end, `lr` at most.")
-                    .default("0"),
-                BY_STEP,
-            ],
-        },
-    },
-    Choice {
-        name: "one_cycle",
-        about: "The learning rate rises linearly to its full value at `peak`, then falls linearly (Smith 2018).",
-        settings: Section {
-            what: "`one_cycle`",
-            keys: &[
-                Key::new("start", Shape::Number(0.0, 1.0), "Factor of the learning rate at the beginning.")
-                    .default("0.04"),
-                Key::new(
-                    "peak",
-                    Shape::Number(0.0, 1.0),
-                    "When the rate is highest, as a part of the whole training.",
-                )
-                .default("0.3"),
-                Key::new("end", Shape::Number(0.0, 1.0), "Factor of the learning rate at the end.")
-                    .default("0"),
-                BY_STEP,
-            ],
-        },
-    },
-];
-
-/// Keys of a warm-up.
-pub const WARMUP: Section = Section {
-    what: "`warmup`",
-    keys: &[
-        Key::required("length", Shape::Count(1, MOST), "5", "Length of the rise, counted in `by`."),
-        BY_EPOCH,
-        Key::new("from", Shape::Number(0.0, 1.0), "Factor of the learning rate at the beginning.")
-            .default("0.01"),
-    ],
-};
-
 /// Keys of what is kept.
 pub const KEEP: Section = Section {
     what: "`keep`",
@@ -314,5 +233,5 @@ pub const AUGMENTATIONS: &[Choice] = &[
     },
 ];
 
-/// Most epochs, steps of a schedule, images in a batch.
+/// Most epochs, images in a batch.
 const MOST: u64 = 1 << 24;

@@ -1,9 +1,9 @@
 //! Reads the `train:` section into a [`TrainConfig`].
 
-use super::config::{Augment, By, Keep, Normalize, Schedule, TrainConfig, Warmup};
-use super::keys::{
-    AUGMENTATIONS, DYNAMIC, KEEP, MILESTONES, NORMALIZE, OPTIMIZERS, SCALES, SCHEDULES, TRAIN, WARMUP,
-};
+use super::choice::choose;
+use super::config::{Augment, Keep, Normalize, TrainConfig};
+use super::keys::{AUGMENTATIONS, DYNAMIC, KEEP, NORMALIZE, OPTIMIZERS, SCALES, TRAIN};
+use super::schedule::read::{early_stopping, schedule, warmup};
 use crate::datasets::{self, Facts};
 use crate::diagnostic::Diagnostic;
 use crate::ir::loss_scale::LossScale;
@@ -13,7 +13,7 @@ use crate::source::{Span, Spanned};
 use crate::spec::yaml::fields::Fields;
 use crate::spec::yaml::node::{Entry, Kind, Node};
 use crate::spec::yaml::read::Reader;
-use crate::spec::yaml::shape::{Choice, Section};
+use crate::spec::yaml::shape::Section;
 
 /// Pixel statistics of a data set; of an unknown one, those that map `0..1` to `-1..1`.
 fn normalization(dataset: Option<&str>, channels: usize) -> Normalize {
@@ -46,8 +46,9 @@ pub fn read(
         lr,
         optimizer,
         decay_norm,
-        schedule: schedule(reader, fields.get("schedule")),
+        schedule: schedule(reader, TRAIN.key("schedule"), fields.get("schedule")),
         warmup: fields.get("warmup").map(|node| warmup(reader, node)),
+        early_stopping: fields.get("early_stopping").map(|node| early_stopping(reader, node)),
         label_smoothing: fields.number(reader, "label_smoothing"),
         normalize,
         augment: fields.get("augment").map(|node| augment(reader, node)).unwrap_or_default(),
@@ -86,28 +87,9 @@ fn dataset(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
     Some(name.to_string())
 }
 
-/// One of a kind with its settings; where nothing is written, or something wrong, the one that the key has by default.
-fn choice<'n>(
-    reader: &mut Reader<'_>,
-    node: Option<&'n Node>,
-    key: &'static str,
-    known: &'static [Choice],
-) -> (&'static Choice, Span, Option<&'n Node>) {
-    let find = |name: &str| known.iter().find(|choice| choice.name == name);
-    let default = find(TRAIN.key(key).default.text()).expect("the default is one of its kind");
-    let chosen = node.and_then(|node| reader.choice(node, &format!("`{key}`")));
-    let Some((name, span, settings)) = chosen else { return (default, Span::NONE, None) };
-    if let Some(choice) = find(name) {
-        return (choice, span, settings);
-    }
-    let names: Vec<&str> = known.iter().map(|choice| choice.name).collect();
-    reader.unknown(key, name, span, &names);
-    (default, span, None)
-}
-
 /// The learning rate, the rule with its constants, and whether weight decay applies to normalisations too.
 fn optimizer(reader: &mut Reader<'_>, node: Option<&Node>) -> (f32, UpdateRule, bool) {
-    let (choice, _, settings) = choice(reader, node, "optimizer", OPTIMIZERS);
+    let (choice, _, settings) = choose(reader, node, TRAIN.key("optimizer"), OPTIMIZERS);
     let fields = Fields::read(reader, settings, &choice.settings);
     let rule = match choice.name {
         "sgd" => UpdateRule::Sgd(sgd(reader, &fields, settings)),
@@ -137,79 +119,6 @@ fn sgd(reader: &mut Reader<'_>, fields: &Fields<'_>, settings: Option<&Node>) ->
         reader.fault(fault.help("write `momentum: 0.9` and no `dampening`, or take `nesterov` out"));
     }
     sgd
-}
-
-fn schedule(reader: &mut Reader<'_>, node: Option<&Node>) -> Schedule {
-    let (choice, span, settings) = choice(reader, node, "schedule", SCHEDULES);
-    let fields = Fields::read(reader, settings, &choice.settings);
-    let needed = |reader: &mut Reader<'_>, key: &str| {
-        let found = fields.get(key);
-        if found.is_none() {
-            let (span, what) = (settings.map_or(span, |s| s.span), format!("`{}`", choice.name));
-            reader.missing(settings, span, &what, choice.settings.key(key));
-        }
-        found
-    };
-    match choice.name {
-        "constant" => Schedule::Constant,
-        "step" => Schedule::Step {
-            every: needed(reader, "every").map_or(1, |_| fields.count(reader, "every")),
-            gamma: fields.number(reader, "gamma"),
-            by: by(reader, &fields),
-        },
-        "multistep" => Schedule::Multistep {
-            milestones: needed(reader, "milestones")
-                .and_then(|node| milestones(reader, node))
-                .unwrap_or_default(),
-            gamma: fields.number(reader, "gamma"),
-            by: by(reader, &fields),
-        },
-        "cosine" => Schedule::Cosine { min_lr: fields.number(reader, "min_lr"), by: by(reader, &fields) },
-        _ => Schedule::OneCycle {
-            start: fields.number(reader, "start"),
-            peak: fields.number(reader, "peak"),
-            end: fields.number(reader, "end"),
-            by: by(reader, &fields),
-        },
-    }
-}
-
-fn milestones(reader: &mut Reader<'_>, node: &Node) -> Option<Vec<usize>> {
-    let mut points: Vec<usize> = Vec::new();
-    for item in reader.items(node, "`milestones`")? {
-        let point = reader.count(item, "a milestone", MILESTONES.count())?;
-        if points.last().is_some_and(|&last| last >= point) {
-            let fault = Diagnostic::error("milestones must ascend", item.span, "not after the one before it");
-            reader.fault(fault.help("write them in order: `[82, 123]`"));
-            return None;
-        }
-        points.push(point);
-    }
-    if points.is_empty() {
-        let fault = Diagnostic::error("`milestones` is empty", node.span, "no points");
-        reader.fault(fault.help("a rate that never changes is `schedule: constant`"));
-        return None;
-    }
-    Some(points)
-}
-
-fn by(reader: &mut Reader<'_>, fields: &Fields<'_>) -> By {
-    match fields.word(reader, "by", "unit of time") {
-        "epoch" => By::Epoch,
-        _ => By::Step,
-    }
-}
-
-fn warmup(reader: &mut Reader<'_>, node: &Node) -> Warmup {
-    let fields = Fields::read(reader, Some(node), &WARMUP);
-    let length = match fields.get("length") {
-        Some(_) => fields.count(reader, "length"),
-        None => {
-            reader.missing(Some(node), node.span, "`warmup`", WARMUP.key("length"));
-            0
-        }
-    };
-    Warmup { length, by: by(reader, &fields), from: fields.number(reader, "from") }
 }
 
 fn keep(reader: &mut Reader<'_>, node: &Node) -> Keep {

@@ -1,0 +1,96 @@
+//! Settings of a training that have no effect beside the others.
+
+pub(super) mod schedule;
+
+use super::config::{Augment, TrainConfig};
+use super::schedule::{By, Schedule};
+use crate::diagnostic::Diagnostic;
+use crate::ir::op::UpdateRule;
+use crate::ir::types::DType;
+use crate::spec::yaml::keys::KeySpans;
+use schedule::at;
+
+/// What is wrong with a training's settings side by side, then what is right and has no effect. What is counted in steps waits
+/// for the number of images: [`schedule::beyond_the_end`].
+pub(crate) fn check(train: &TrainConfig, keys: &KeySpans) -> (Vec<Diagnostic>, Vec<Diagnostic>) {
+    let mut warnings = schedule::beyond_the_end(train, keys, By::Epoch, train.epochs);
+    warnings.extend(optimizer(train, keys));
+    warnings.extend(schedule::idle(train, keys));
+    warnings.extend(patience(train, keys));
+    warnings.extend(augmentation(train, keys));
+    warnings.extend(precision(train, keys));
+    (schedule::rising(train, keys).into_iter().collect(), warnings)
+}
+
+fn optimizer(train: &TrainConfig, keys: &KeySpans) -> Vec<Diagnostic> {
+    let name = train.optimizer.name();
+    let key = |key: &str| keys.get(&format!("train.optimizer.{name}.{key}"));
+    let mut warnings = Vec::new();
+    if train.lr == 0.0 {
+        let span = at(keys, &format!("optimizer.{name}.lr"));
+        warnings.push(Diagnostic::warning("nothing is trained", span, "a learning rate of 0"));
+    }
+    if let (false, 0.0, Some(span)) = (train.decay_norm, train.optimizer.weight_decay(), key("decay_norm")) {
+        warnings.push(Diagnostic::warning("`decay_norm` has no effect", span, "there is no weight decay"));
+    }
+    if let (UpdateRule::Sgd(sgd), Some(span)) = (train.optimizer, key("dampening"))
+        && sgd.momentum == 0.0
+        && sgd.dampening != 0.0
+    {
+        warnings.push(Diagnostic::warning("`dampening` has no effect", span, "there is no momentum"));
+    }
+    warnings
+}
+
+/// What watches evaluations, of which there are not enough.
+fn patience(train: &TrainConfig, keys: &KeySpans) -> Vec<Diagnostic> {
+    let evaluations = train.epochs.div_ceil(train.evaluate_every.max(1));
+    let mut warnings = Vec::new();
+    let mut idle = |patience: usize, path: &str, message: &str| {
+        if patience >= evaluations {
+            let evaluations = match evaluations {
+                1 => "the training has 1 evaluation".to_owned(),
+                several => format!("the training has {several} evaluations"),
+            };
+            warnings.push(Diagnostic::warning(message, at(keys, path), evaluations));
+        }
+    };
+    if let Schedule::Plateau(plateau) = train.schedule {
+        idle(plateau.patience, "schedule.plateau.patience", "the learning rate never changes");
+    }
+    if let Some(early) = train.early_stopping {
+        idle(early.patience, "early_stopping.patience", "`early_stopping` has no effect");
+    }
+    warnings
+}
+
+/// Random changes that change nothing.
+fn augmentation(train: &TrainConfig, keys: &KeySpans) -> Vec<Diagnostic> {
+    let mut warnings = Vec::new();
+    let mut idle = |path: &str, message: &str, text: &str| {
+        warnings.push(Diagnostic::warning(message, at(keys, path), text));
+    };
+    if train.augment.iter().any(|step| matches!(step, Augment::Flip { probability: 0.0 })) {
+        idle("augment", "`flip` has no effect", "a probability of 0");
+    }
+    warnings
+}
+
+/// What belongs to another precision.
+fn precision(train: &TrainConfig, keys: &KeySpans) -> Vec<Diagnostic> {
+    let mut warnings = Vec::new();
+    let is = format!("the precision is {}", train.precision_word());
+    let mut idle = |key: &str, help: &str| {
+        if let Some(span) = keys.get(&format!("train.{key}")) {
+            let warning = Diagnostic::warning(format!("`{key}` has no effect"), span, is.clone());
+            warnings.push(warning.help(help));
+        }
+    };
+    if train.scale().is_none() {
+        idle("loss_scale", "it belongs to `precision: fp16`: take it out");
+    }
+    if train.tf32 && train.precision != DType::F32 {
+        idle("tf32", "it belongs to `precision: f32`: take it out");
+    }
+    warnings
+}
