@@ -7,6 +7,7 @@ mod import;
 mod measure;
 mod overrides;
 mod pictures;
+mod schedule;
 mod tensors;
 mod tools;
 mod weights;
@@ -26,6 +27,7 @@ pub use import::ImportArgs;
 pub use measure::{BenchArgs, TuneArgs, WorkloadArgs};
 pub use overrides::Overrides;
 pub use pictures::PictureArgs;
+pub use schedule::{RateArgs, ScheduleArgs};
 pub use tensors::TensorArgs;
 pub use tools::{DevicesArgs, DiffArgs, ExplainArgs, LintArgs, ListArgs, NewArgs, SchemaArgs, VerifyArgs};
 
@@ -86,6 +88,8 @@ pub enum Command {
     Diff(DiffArgs),
     /// Warn of what publications advise against.
     Lint(LintArgs),
+    /// Draw the learning rate over a training.
+    Schedule(ScheduleArgs),
     /// Write a commented spec to begin with.
     New(NewArgs),
     /// List the compiled-in networks, or the data sets.
@@ -239,6 +243,9 @@ pub struct RunArgs {
         help_heading = "Training"
     )]
     pub lr: Option<f32>,
+    /// The range test of learning rates.
+    #[command(flatten)]
+    pub rate: RateArgs,
     /// Where checkpoints and the log go [default: out/NETWORK-DATASET].
     #[arg(long, value_name = "DIR", requires = "train", help_heading = "Training")]
     pub out: Option<PathBuf>,
@@ -302,6 +309,7 @@ Examples:
   resnetc run --train shapes10                       ResNet-20 on the embedded data set
   resnetc run --train cifar10 --data-dir data        ResNet-20 on CIFAR-10
   resnetc run resnet50 --train cifar10 --epochs 3 --set train.schedule=cosine
+  resnetc run resnet20 --train cifar10 --find-lr     which learning rates to try
   resnetc run --train shapes10 --resume              go on after Ctrl-C
   resnetc run resnet20 --eval shapes10 --checkpoint out/resnet20-shapes10/best.safetensors
   resnetc run resnet18 --softmax                     a random image through fresh weights

@@ -5,11 +5,13 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod chart;
 mod cmd;
 mod contest;
 mod environment;
 mod failure;
 mod files;
+mod markup;
 mod output;
 mod picture;
 mod progress;
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
         Command::Verify(args) => cmd::verify::verify(args, &output),
         Command::Explain(args) => cmd::explain::explain(args, &output),
         Command::Diff(args) => cmd::diff::diff(args, &output),
+        Command::Schedule(args) => cmd::schedule::schedule(args, &output),
         Command::Lint(args) => cmd::lint::lint(args, &output),
         Command::New(args) => cmd::new::new(args, &output),
         Command::List(args) => cmd::list::list(args, &output),

@@ -14,6 +14,8 @@ pub struct Facts {
     pub input: [usize; 3],
     /// Number of classes.
     pub classes: usize,
+    /// Number of training pictures.
+    pub images: usize,
     /// Mean of each channel over the training pictures (from `0..1`).
     pub mean: &'static [f32],
     /// Standard deviation likewise.
@@ -36,6 +38,7 @@ pub const CIFAR10: Facts = Facts {
     about: "photographs of animals and vehicles (Krizhevsky 2009)",
     input: [3, 32, 32],
     classes: 10,
+    images: 50_000,
     mean: &[0.4914, 0.4822, 0.4465],
     std: &[0.2470, 0.2435, 0.2616],
     labels: include_str!("datasets/cifar10.txt"),
@@ -47,6 +50,7 @@ pub const CIFAR100: Facts = Facts {
     about: "photographs of animals, plants and things (Krizhevsky 2009)",
     input: [3, 32, 32],
     classes: 100,
+    images: 50_000,
     mean: &[0.5071, 0.4865, 0.4409],
     std: &[0.2673, 0.2564, 0.2762],
     labels: include_str!("datasets/cifar100.txt"),
@@ -58,6 +62,7 @@ pub const SHAPES10: Facts = Facts {
     about: "shapes on patterned grounds, drawn by the program: needs no files",
     input: [3, 32, 32],
     classes: 10,
+    images: 20_000,
     mean: &[0.5, 0.5, 0.5],
     std: &[0.25, 0.25, 0.25],
     labels: include_str!("datasets/shapes10.txt"),
@@ -70,6 +75,7 @@ pub const IMAGENET: Facts = Facts {
     about: "photographs of the ILSVRC 2012 (Russakovsky et al. 2015)",
     input: [3, 224, 224],
     classes: 1000,
+    images: 1_281_167,
     mean: &[0.485, 0.456, 0.406],
     std: &[0.229, 0.224, 0.225],
     labels: include_str!("datasets/imagenet.txt"),

@@ -1,5 +1,6 @@
 //! Training and evaluation: a spec, a data set and a device put together.
 
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -14,7 +15,9 @@ use crate::device::DeviceOptions;
 use crate::error::{Error, Result};
 use crate::spec::Spec;
 
-pub use resnetc_runtime::train::{Event, Outcome, Start, StepEvent};
+pub use resnetc_runtime::train::{
+    Event, Outcome, Range, RangeStep, Recommended, Start, StepEvent, recommended,
+};
 
 /// What a training is made of besides its spec and its data. [`Trainer::builder`] begins one.
 #[derive(Debug)]
@@ -117,6 +120,23 @@ impl Trainer {
     pub fn weights(&self) -> Result<ParamStore> {
         Ok(self.inner.params()?)
     }
+}
+
+/// Trains through a range of rates from fresh weights on, or from those given; see [`train::range_test`].
+///
+/// # Errors
+/// Where the spec cannot be trained, or the data do not fit it.
+pub fn range_test(
+    spec: &Spec,
+    dataset: &Dataset,
+    device: &DeviceOptions,
+    first: Option<&ParamStore>,
+    range: &Range,
+    observe: &mut dyn FnMut(&RangeStep) -> ControlFlow<()>,
+) -> Result<Vec<RangeStep>> {
+    let config = &spec.resolved().train;
+    let network = batches(spec, device, Mode::Train, dataset.train.len(), config.batch_size)?;
+    Ok(train::range_test(config, dataset, network, first, device.workers(), range, observe)?)
 }
 
 /// Makes what classifies a source's pictures with a network's weights, `batch` at a time. Pixels are normalised as the spec says.

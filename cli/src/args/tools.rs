@@ -148,7 +148,7 @@ pub struct ListArgs {
     #[arg(long)]
     pub datasets: bool,
     /// Print a list of `name`, `params`, `macs`, `input`, `about` and `file` as JSON; of data sets, of `name`, `about`, `input`,
-    /// `classes`, `mean` and `std`.
+    /// `classes`, `images`, `mean` and `std`.
     #[arg(long)]
     pub json: bool,
 }

@@ -14,7 +14,7 @@ use resnetc_runtime::settings::Change;
 use resnetc_runtime::train::{BEST, Event, LAST, LOG, Outcome, StepEvent, check_folder};
 
 use super::setup::Setup;
-use super::{data, spec, weights};
+use super::{data, find_lr, spec, weights};
 use crate::args::RunArgs;
 use crate::failure::{Failure, Result};
 use crate::output::Output;
@@ -47,7 +47,9 @@ pub fn train(
     let out = out.unwrap_or_else(|| Path::new("out").join(format!("{}-{dataset}", spec.name())));
     let start = start(args);
     // Before the pictures, which may take long.
-    check_folder(&out, &start).map_err(advise)?;
+    if args.rate.find_lr.is_none() {
+        check_folder(&out, &start).map_err(advise)?;
+    }
     let images = data::load(dataset, &setup.places, output)?;
     if let Some(warnings) = spec.training_warnings(images.train.len(), output.color, output.width)? {
         output.warn(&warnings);
@@ -56,6 +58,10 @@ pub fn train(
     // Before the folder is taken: a file that does not fit leaves all as it was. A training that goes on has its own weights.
     let first = args.weights.options(args.seed, &setup.downloads).filter(|_| !args.resume);
     let first = first.map(|options| weights::store(&spec, &options, output)).transpose()?;
+    if let Some(range) = args.rate.find_lr {
+        let (range, picture) = (range.unwrap_or_default(), args.rate.svg.as_deref());
+        return find_lr::find_lr(&spec, &images, &setup.device, first.as_ref(), &range, picture, output);
+    }
     let signals = Signals::catch(STOPPING)?;
     let trainer = Trainer::builder(&spec, images).out(&out).start(start).stop(Arc::clone(&signals.stop));
     let trainer = match first {

@@ -3,9 +3,9 @@
 use super::block::Block;
 use super::label::Kind;
 use super::links;
-use super::markup::put;
 use super::page::{Card, Page};
 use super::size::text_width;
+use crate::markup::put;
 
 /// The legend's letters are narrow ones.
 const CHAR: f64 = 5.0;

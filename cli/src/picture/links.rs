@@ -2,7 +2,7 @@
 
 use super::block::Block;
 use super::layout::{Link, Place};
-use super::markup::put;
+use crate::markup::put;
 
 /// How far below or above a box a line runs that cannot leave or reach it at its side.
 const STEP: f64 = 3.0;

@@ -7,7 +7,6 @@ mod label;
 mod layout;
 mod legend;
 mod links;
-mod markup;
 mod page;
 mod size;
 mod subject;

@@ -7,10 +7,10 @@ use super::label::Kind;
 use super::layout::Place;
 use super::legend;
 use super::links::{self, tip};
-use super::markup::{escape, put};
 use super::page::{self, Card, GUTTER, Page};
 use super::size::{BOX, FACT, PADDING, TITLE, head_height, part_widths, pill_text};
 use super::subject::Subject;
+use crate::markup::{escape, put};
 use crate::report::units::{grouped, si};
 
 /// Around the whole picture.

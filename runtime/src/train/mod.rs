@@ -11,6 +11,7 @@ mod fit;
 mod folder;
 mod health;
 mod lock;
+mod range;
 mod save;
 mod trainer;
 
@@ -18,6 +19,7 @@ pub use self::batches::BatchExecutor;
 pub use self::eval::Evaluator;
 pub use self::event::{Event, Outcome, StepEvent};
 pub use self::folder::{BEST, LAST, LOG, Start, check as check_folder, epoch_file};
+pub use self::range::{Range, RangeStep, Recommended, range_test, recommended};
 pub use self::trainer::{Options, Trainer};
 
 #[cfg(test)]

@@ -95,13 +95,7 @@ impl Trainer {
         test: BatchExecutor,
         options: Options,
     ) -> Result<Trainer> {
-        if dataset.train.is_empty() || dataset.test.is_empty() {
-            return Err(Error::Data(format!("{} has no images to train or to test on", dataset.name)));
-        }
-        check_fit(train.plan(), &*dataset.train)?;
-        let size = input_size(train.plan())?;
-        let transform = Arc::new(Transform::new(size, &config.normalize, &config.augment, config.seed)?);
-        let form = train.exec.prepare_images(&transform.preparation(&*dataset.train))?;
+        let Material { transform, form } = Material::new(config, &dataset, &mut train)?;
         let evaluator = Evaluator::new(test, Arc::clone(&dataset.test), &config.normalize, options.workers)?;
         let (folder, from) = Folder::take(&options.out, &options.start)?;
         let (progress, resumed) = begin(&mut train.exec, config, &dataset, &options, from)?;
@@ -196,6 +190,36 @@ impl Trainer {
     }
 }
 
+/// How a training's images come.
+pub(super) struct Material {
+    /// Augmentation and normalisation.
+    pub transform: Arc<Transform>,
+    /// How the device takes images.
+    pub form: Form,
+}
+
+impl Material {
+    /// Checks that data and network fit, and asks the device how it takes images.
+    pub fn new(config: &TrainConfig, dataset: &Dataset, network: &mut BatchExecutor) -> Result<Self> {
+        if dataset.train.is_empty() || dataset.test.is_empty() {
+            return Err(Error::Data(format!("{} has no images to train or to test on", dataset.name)));
+        }
+        check_fit(network.plan(), &*dataset.train)?;
+        let size = input_size(network.plan())?;
+        let transform = Arc::new(Transform::new(size, &config.normalize, &config.augment, config.seed)?);
+        let form = network.exec.prepare_images(&transform.preparation(&*dataset.train))?;
+        Ok(Material { transform, form })
+    }
+}
+
+/// Sets the weights that a new training starts with: those given, else those of the spec's distributions.
+pub(super) fn first_weights(exec: &Executor, config: &TrainConfig, first: Option<&ParamStore>) -> Result<()> {
+    match first {
+        Some(first) => exec.load_params(first),
+        None => exec.load_params(&crate::init::initial(exec.plan(0), config.seed)?),
+    }
+}
+
 /// Sets the weights a training starts or goes on with.
 fn begin(
     exec: &mut Executor,
@@ -209,10 +233,7 @@ fn begin(
     fresh.settings = Settings::of(config);
     fresh.identity = Identity::of(&options.network, dataset, exec)?;
     let Some(path) = from else {
-        match &options.first {
-            Some(first) => exec.load_params(first)?,
-            None => exec.load_params(&crate::init::initial(exec.plan(0), config.seed)?)?,
-        }
+        first_weights(exec, config, options.first.as_deref())?;
         return Ok((fresh, None));
     };
     let Checkpoint { progress, params, optimizer } = restore(&path, exec, config, dataset, &fresh)?;

@@ -8,9 +8,9 @@ use resnetc_compiler::report::PassReport;
 use resnetc_compiler::source::{Source, SourceId};
 
 use super::block::{Block, blocks};
-use super::markup::{escape, put};
 use super::subject::{Fold, Subject};
 use super::svg;
+use crate::markup::{escape, put};
 use crate::report::units::{grouped, si};
 
 const CSS: &str = include_str!("page.css");

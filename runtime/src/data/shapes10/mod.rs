@@ -37,7 +37,7 @@ pub struct Config {
 impl Default for Config {
     /// 20,000 + 4,000 pictures.
     fn default() -> Self {
-        Config { train: 20_000, test: 4_000, seed: 0 }
+        Config { train: SHAPES10.images, test: 4_000, seed: 0 }
     }
 }
 

@@ -1,0 +1,136 @@
+//! `resnetc schedule`: the learning rate over a training.
+
+use std::fmt::Write;
+
+use resnetc_compiler::datasets;
+use resnetc_compiler::spec::train::{By, Schedule, TrainConfig};
+use resnetc_runtime::optim::lr_at;
+use serde::Serialize;
+
+use super::{find_lr, spec};
+use crate::args::ScheduleArgs;
+use crate::chart::{Axis, Chart, Scale, svg, terminal, text};
+use crate::failure::{Failure, Result};
+use crate::files;
+use crate::output::Output;
+use crate::report::units::grouped;
+
+/// Images of an epoch where nothing says how many: those of CIFAR-10.
+const IMAGES: usize = datasets::CIFAR10.images;
+/// Most points of a curve.
+const POINTS: usize = 2000;
+/// Most steps whose rates are computed.
+const STEPS: usize = 1 << 26;
+
+/// A step at which the rate changes.
+#[derive(Debug, PartialEq, Serialize)]
+struct Row {
+    epoch: usize,
+    step: usize,
+    lr: f32,
+}
+
+/// Runs the command.
+pub fn schedule(args: &ScheduleArgs, output: &Output) -> Result {
+    let loaded = spec::load(&args.spec, &spec::options(&args.overrides), output)?;
+    let train = &loaded.resolved().train;
+    let known = train.dataset.as_deref().and_then(datasets::find).map(|facts| facts.images);
+    let images = args.images.or(known).unwrap_or(IMAGES);
+    let steps = images.div_ceil(train.batch_size);
+    let total = steps.checked_mul(train.epochs).filter(|&total| total <= STEPS).ok_or_else(|| {
+        Failure::Usage(format!("{} epochs of {steps} steps are too many to draw", train.epochs))
+    })?;
+    let rate = |step: usize| lr_at(train, step, steps, 1.0);
+    let rows = changes(total, steps, rate);
+    if args.json {
+        return output.result(&serde_json::to_string_pretty(&rows).expect("rows have only string keys"));
+    }
+    let chart = chart(loaded.name(), train, steps, total, rate);
+    if let Some(path) = &args.svg {
+        let picture = svg(&chart).ok_or_else(|| Failure::Failed("no rate is a number".to_owned()))?;
+        files::write(path, picture.as_bytes())?;
+    }
+    let curve = terminal(&chart, output.page.columns.unwrap_or(find_lr::COLUMNS));
+    output.result(&(curve + &told(train, steps, &rows)))
+}
+
+/// The steps at which the rate is another than before.
+fn changes(total: usize, steps: usize, rate: impl Fn(usize) -> f32) -> Vec<Row> {
+    let mut rows: Vec<Row> = Vec::new();
+    for step in 0..total {
+        let lr = rate(step);
+        if rows.last().is_none_or(|last| last.lr != lr) {
+            rows.push(Row { epoch: step / steps + 1, step: step % steps + 1, lr });
+        }
+    }
+    rows
+}
+
+fn chart(name: &str, train: &TrainConfig, steps: usize, total: usize, rate: impl Fn(usize) -> f32) -> Chart {
+    let every = total.div_ceil(POINTS).max(1);
+    let mut points = Vec::new();
+    for step in (0..total).step_by(every) {
+        points.push((step as f64 / steps as f64, f64::from(rate(step))));
+    }
+    // A training of one step has one rate, and lasts.
+    points.push((train.epochs as f64, f64::from(rate(total - 1))));
+    Chart {
+        title: format!("{name}: learning rate"),
+        x: Axis { label: "epoch".to_owned(), scale: Scale::Linear },
+        y: Axis { label: "learning rate".to_owned(), scale: Scale::Linear },
+        points,
+        mark: None,
+    }
+}
+
+/// The curve in words: few changes one by one, many by their ends.
+fn told(train: &TrainConfig, steps: usize, rows: &[Row]) -> String {
+    let (name, epochs) = (train.optimizer.name(), train.epochs);
+    let mut out =
+        format!("{name}, {epochs} epochs of {} steps of {}\n", grouped(steps as u64), train.batch_size);
+    let line = |Row { epoch, step, lr }: &Row| {
+        let lr = text(f64::from(*lr));
+        match step {
+            1 => format!("from epoch {epoch}: {lr}\n"),
+            _ => format!("from epoch {epoch}, step {step}: {lr}\n"),
+        }
+    };
+    match rows {
+        few if few.len() <= 12 => few.iter().for_each(|row| out += &line(row)),
+        many => {
+            let highest = many.iter().max_by(|a, b| a.lr.total_cmp(&b.lr));
+            let ends = [("first", many.first()), ("highest", highest), ("last", many.last())];
+            for (what, row) in ends.into_iter().filter_map(|(what, row)| Some((what, row?))) {
+                let lr = text(f64::from(row.lr));
+                let _ = writeln!(out, "{what:<8} {lr:<8} epoch {}, step {}", row.epoch, row.step);
+            }
+        }
+    }
+    if let Schedule::Plateau(plateau) = &train.schedule {
+        let _ = writeln!(
+            out,
+            "times {} whenever more than {} evaluations in a row have no better {}",
+            plateau.factor,
+            plateau.patience,
+            plateau.metric.word()
+        );
+    }
+    if let Some(warmup) =
+        train.warmup.filter(|warmup| warmup.by == By::Step && warmup.length > steps * epochs)
+    {
+        let _ = writeln!(out, "the warm-up of {} steps is longer than the training", warmup.length);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Row, changes};
+
+    #[test]
+    fn changes_are_those_of_the_rate() {
+        let rate = |step: usize| if step < 5 { 0.1 } else { 0.01 };
+        let rows = changes(12, 4, rate);
+        assert_eq!(rows, [Row { epoch: 1, step: 1, lr: 0.1 }, Row { epoch: 2, step: 2, lr: 0.01 }]);
+    }
+}
