@@ -84,7 +84,8 @@ impl TrainerBuilder<'_> {
         let test = network(Mode::Infer, dataset.test.len())?;
         let network = digest(&spec.expand()?.graph.signature());
         let (threads, workers) = (device.threads(), device.workers());
-        let options = Options { out, start, network, first, threads, workers, stop };
+        let preprocess = Some(spec.resolved().preprocess.clone());
+        let options = Options { out, start, network, first, threads, workers, preprocess, stop };
         Ok(Trainer { inner: train::Trainer::new(config, dataset, train, test, options)? })
     }
 }
@@ -119,7 +120,8 @@ impl Trainer {
     }
 }
 
-/// Makes what classifies a source's pictures with a network's weights, `batch` at a time. Pixels are normalised as the spec says.
+/// Makes what classifies a source's pictures with a network's weights, `batch` at a time. Pixels are normalised as the spec says; pictures
+/// of different sizes are fitted by its `preprocess`.
 ///
 /// # Errors
 /// Where the images do not fit the network.
@@ -129,9 +131,10 @@ pub fn evaluator(
     source: Arc<dyn Source>,
     batch: usize,
 ) -> Result<Evaluator> {
-    let config = &spec.resolved().train;
+    let resolved = spec.resolved();
     let network = batches(spec, device, Mode::Infer, source.len(), batch)?;
-    Ok(Evaluator::new(network, source, &config.normalize, device.workers())?)
+    let rules = (&resolved.train.normalize, Some(&resolved.preprocess));
+    Ok(Evaluator::new(network, source, rules, device.workers())?)
 }
 
 /// Plans for a pass over so many images, on a device of their own.

@@ -1,6 +1,7 @@
 //! Settings of a training that have no effect beside the others.
 
 use super::config::{Augment, By, Schedule, TrainConfig};
+use crate::datasets;
 use crate::diagnostic::Diagnostic;
 use crate::ir::op::UpdateRule;
 use crate::ir::types::DType;
@@ -14,6 +15,7 @@ pub(crate) fn check(train: &TrainConfig, keys: &KeySpans) -> (Vec<Diagnostic>, V
     warnings.extend(optimizer(train, keys));
     warnings.extend(factors(train, keys));
     warnings.extend(precision(train, keys));
+    warnings.extend(reading(train, keys));
     (rising(train, keys).into_iter().collect(), warnings)
 }
 
@@ -124,6 +126,20 @@ fn factors(train: &TrainConfig, keys: &KeySpans) -> Vec<Diagnostic> {
         idle("augment", "`flip` has no effect", "a probability of 0");
     }
     warnings
+}
+
+/// What belongs to a path.
+fn reading(train: &TrainConfig, keys: &KeySpans) -> Vec<Diagnostic> {
+    let Some(name) = train.dataset.as_deref().filter(|set| !datasets::is_path(set)) else {
+        return Vec::new();
+    };
+    let idle = |key: &str| {
+        let span = keys.get(&format!("train.{key}"))?;
+        let warning =
+            Diagnostic::warning(format!("`{key}` has no effect"), span, format!("the data set is `{name}`"));
+        Some(warning.help("it belongs to a path of pictures: take it out"))
+    };
+    ["split", "on_error"].into_iter().filter_map(idle).collect()
 }
 
 /// What belongs to another precision.

@@ -5,6 +5,7 @@ pub mod effect;
 mod keys;
 mod section;
 
-pub use config::{Augment, By, Keep, Normalize, Schedule, TrainConfig, Warmup};
+pub use config::{Augment, By, Keep, Normalize, Reading, Schedule, TrainConfig, Warmup};
+pub(crate) use keys::SMALL;
 pub use keys::TRAIN;
 pub(crate) use section::{per_channel, read};
