@@ -221,7 +221,7 @@ pub struct RunArgs {
     /// The data set to train on; `None` where the spec's is wanted.
     #[arg(long, value_name = "DATASET", num_args = 0..=1, help = train_help(), help_heading = "What to do")]
     pub train: Option<Option<String>>,
-    /// Count right answers on a data set's test images.
+    /// Count right answers on a data set's test images; DATASET as of --train.
     #[arg(long, value_name = "DATASET", conflicts_with = "train", requires = "trained")]
     #[arg(help_heading = "What to do")]
     pub eval: Option<String>,
@@ -301,7 +301,9 @@ pub struct RunArgs {
 
 fn train_help() -> String {
     let (names, default) = (datasets::NAMES.join(", "), datasets::DEFAULT.name);
-    format!("Train on a data set: {names} [default: the spec's, else {default}]")
+    format!(
+        "Train on a data set: {names}, or a path of pictures, as DIR/train/CLASS/*.jpg and DIR/val/CLASS/*.jpg, or DIR/CLASS/*.jpg [default: the spec's, else {default}]"
+    )
 }
 
 const RUN_EXAMPLES: &str = "\
@@ -310,6 +312,7 @@ Examples:
   resnetc run --train cifar10 --data-dir data        ResNet-20 on CIFAR-10
   resnetc run resnet50 --train cifar10 --epochs 3 --set train.schedule=cosine
   resnetc run resnet20 --train cifar10 --find-lr     which learning rates to try
+  resnetc run resnet18 --train pictures/             folders of classes
   resnetc run --train shapes10 --resume              go on after Ctrl-C
   resnetc run resnet20 --eval shapes10 --checkpoint out/resnet20-shapes10/best.safetensors
   resnetc run resnet18 --softmax                     a random image through fresh weights

@@ -98,6 +98,23 @@ pub const NAMES: [&str; DATASETS.len()] = {
     names
 };
 
+/// Endings of files that hold data sets, in small letters.
+pub const ENDINGS: [&str; 4] = [".csv", ".jsonl", ".tar", ".npz"];
+
+/// Whether a value of `train.dataset` is a path and no name: it has a separator in it, is `.` or `..`, or ends as a file of pictures.
+/// What lies there, the runtime finds out.
+pub fn is_path(value: &str) -> bool {
+    let lower = value.to_ascii_lowercase();
+    let plain = lower.strip_suffix(".gz").unwrap_or(&lower);
+    value.contains(['/', '\\'])
+        || matches!(value, "." | "..")
+        || ENDINGS.iter().any(|end| plain.ends_with(end))
+}
+
+/// [`is_path`] as a regular expression of JSON schemas.
+pub const PATH_PATTERN: &str =
+    r"[/\\]|^\.\.?$|\.([cC][sS][vV]|[jJ][sS][oO][nN][lL]|[tT][aA][rR]|[nN][pP][zZ])(\.[gG][zZ])?$";
+
 /// The data set of that name.
 pub fn find(name: &str) -> Option<&'static Facts> {
     const ALL: &[Facts] = &DATASETS;
@@ -122,6 +139,19 @@ mod tests {
             assert!(facts.classes > 1 && !facts.about.is_empty(), "{}", facts.name);
         }
         assert_eq!(find("cifar11"), None);
+        assert!(NAMES.iter().all(|name| !is_path(name)));
         assert!(NAMES.contains(&DEFAULT.name));
+    }
+
+    #[test]
+    fn paths_are_told_from_names() {
+        for path in
+            ["./pictures", "pictures/", r"C:\pictures", ".", "..", "list.csv", "a-{00..11}.tar.gz", "x.NPZ"]
+        {
+            assert!(is_path(path), "{path}");
+        }
+        for name in ["pictures", "cifar10", "a.csv.txt", "...", "tar"] {
+            assert!(!is_path(name), "{name}");
+        }
     }
 }

@@ -24,5 +24,5 @@ pub mod stream;
 pub use decode::decode;
 pub use error::{Error, Result};
 pub use limits::Limits;
-pub use picture::Picture;
+pub use picture::{Picture, View};
 pub use prepare::Preparer;

@@ -1,12 +1,11 @@
 //! From a picture to a network's input.
 
-use fast_image_resize::Resizer;
 use resnetc_compiler::spec::preprocess::{Fit, Preprocess};
 
 use crate::error::{Error, Result};
 use crate::limits::Limits;
-use crate::picture::Picture;
-use crate::resize::{by_shorter_side, resize};
+use crate::picture::{Picture, View};
+use crate::resize::{Resizer, by_shorter_side, resize};
 
 /// Prepares pictures for one network. Each thread has its own.
 #[derive(Clone)]
@@ -33,12 +32,7 @@ impl Preparer {
                 "pictures have 3 channels, or 1 that is grey; the network takes {channels}x{height}x{width}"
             )));
         }
-        if let Fit::Center { resize } = preprocess.fit
-            && resize < height.max(width)
-        {
-            let text = format!("a picture resized to {resize} pixels has no middle of {width}x{height}");
-            return Err(Error::Input(text));
-        }
+        check(preprocess.fit, [width, height])?;
         let normalize = &preprocess.normalize;
         let table = normalize.table(channels).ok_or_else(|| {
             let (means, deviations) = (normalize.mean.len(), normalize.std.len());
@@ -53,27 +47,20 @@ impl Preparer {
         self.input.iter().product()
     }
 
-    /// The part of the picture that the network sees, in the size of its input.
+    /// See [`fit`].
     ///
     /// # Errors
     /// [`Error::TooLarge`] where a narrow picture would become a very long one.
     pub fn fit(&mut self, picture: &Picture) -> Result<Picture> {
         let [_, height, width] = self.input;
-        let by = self.preprocess.interpolation;
-        let Fit::Center { resize: shorter } = self.preprocess.fit else {
-            return resize(picture, [width, height], by, self.most, &mut self.resizer);
-        };
-        let size = by_shorter_side(picture, shorter);
-        let resized = resize(picture, size, by, self.most, &mut self.resizer)?;
-        let (left, top) = (middle(resized.width(), width), middle(resized.height(), height));
-        Ok(resized.crop(left, top, width, height))
+        fit(picture.view(), [width, height], &self.preprocess, self.most, &mut self.resizer)
     }
 
     /// The part of the picture that the network sees, in the picture's own pixels.
     pub fn seen(&self, picture: &Picture) -> Picture {
         let [_, height, width] = self.input;
         let Fit::Center { resize: shorter } = self.preprocess.fit else { return picture.clone() };
-        let [across, down] = by_shorter_side(picture, shorter);
+        let [across, down] = by_shorter_side(picture.view(), shorter);
         let part = |whole: usize, resized: usize, cut: usize| {
             let scale = whole as f64 / resized as f64;
             let start = (middle(resized, cut) as f64 * scale) as usize;
@@ -110,6 +97,40 @@ impl Preparer {
     }
 }
 
+/// The part of the picture that a network sees, `[width, height]` as its input is. `most` is how many pixels there may be on the way.
+/// The resizer is only memory to be used again.
+///
+/// # Errors
+/// [`Error::TooLarge`] where a narrow picture would become a very long one; [`Error::Input`] where what is resized is smaller than the
+/// input.
+pub fn fit(
+    view: View<'_>,
+    [width, height]: [usize; 2],
+    preprocess: &Preprocess,
+    most: u64,
+    resizer: &mut Resizer,
+) -> Result<Picture> {
+    let by = preprocess.interpolation;
+    let Fit::Center { resize: shorter } = preprocess.fit else {
+        return resize(view, [width, height], by, most, resizer);
+    };
+    check(preprocess.fit, [width, height])?;
+    let resized = resize(view, by_shorter_side(view, shorter), by, most, resizer)?;
+    let (left, top) = (middle(resized.width(), width), middle(resized.height(), height));
+    Ok(resized.crop(left, top, width, height))
+}
+
+/// Whether a picture that was resized so has a middle of that size.
+fn check(fit: Fit, [width, height]: [usize; 2]) -> Result<()> {
+    match fit {
+        Fit::Center { resize } if resize < height.max(width) => {
+            let text = format!("a picture resized to {resize} pixels has no middle of {width}x{height}");
+            Err(Error::Input(text))
+        }
+        Fit::Center { .. } | Fit::Squash => Ok(()),
+    }
+}
+
 /// Where the middle of so many pixels begins: half of what is left, to the even number where it lies between two, as
 /// `torchvision.transforms.CenterCrop` rounds.
 fn middle(length: usize, cut: usize) -> usize {
@@ -122,7 +143,7 @@ fn middle(length: usize, cut: usize) -> usize {
 }
 
 /// The luma of ITU-R 601 in whole numbers, as Pillow's `convert("L")`.
-fn grey(pixel: &[u8]) -> u8 {
+pub fn grey(pixel: &[u8]) -> u8 {
     let [red, green, blue] = [pixel[0], pixel[1], pixel[2]].map(u32::from);
     // At most 255: the factors are 65536 together.
     ((red * 19595 + green * 38470 + blue * 7471 + 0x8000) >> 16) as u8

@@ -70,7 +70,7 @@ fn filters_are_pillows() {
         let word = case["interpolation"].as_str().expect("a word");
         let by = Interpolation::ALL.into_iter().find(|(name, _)| *name == word).expect("a filter").1;
         let size = [number(case, "width"), number(case, "height")];
-        let made = resize(&source, size, by, u64::MAX, &mut Default::default()).expect("small");
+        let made = resize(source.view(), size, by, u64::MAX, &mut Default::default()).expect("small");
         let difference = largest(made.pixels(), &bytes(case));
         if difference > 1 {
             faults.push(format!("{word} to {size:?}: {difference}"));

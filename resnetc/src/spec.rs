@@ -162,6 +162,11 @@ impl Spec {
         &self.sources
     }
 
+    /// Where it is said how many classes there are, `mine.yaml:3`; `None` where a compiled-in network says it.
+    pub fn states_classes(&self) -> Option<String> {
+        self.sources.place(self.resolved.classes.span).filter(|place| !place.starts_with(builtin::FOLDER))
+    }
+
     /// What the spec warns of, drawn as [`Faults::render`] does; `None` where there is nothing.
     pub fn warnings(&self, color: bool, width: usize) -> Option<String> {
         let warnings = &self.resolved.warnings;

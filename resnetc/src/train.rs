@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicBool;
 use resnetc_compiler::ir::graph::Mode;
 use resnetc_runtime::data::{Dataset, Source};
 use resnetc_runtime::identity::digest;
-use resnetc_runtime::train::{self, BatchExecutor, Evaluator, Options};
+use resnetc_runtime::train::{self, BatchExecutor, Evaluator, Options, RangeOptions};
 use resnetc_runtime::weights::ParamStore;
 
 use crate::device::DeviceOptions;
@@ -87,7 +87,8 @@ impl TrainerBuilder<'_> {
         let test = network(Mode::Infer, dataset.test.len())?;
         let network = digest(&spec.expand()?.graph.signature());
         let (threads, workers) = (device.threads(), device.workers());
-        let options = Options { out, start, network, first, threads, workers, stop };
+        let preprocess = Some(spec.resolved().preprocess.clone());
+        let options = Options { out, start, network, first, threads, workers, preprocess, stop };
         Ok(Trainer { inner: train::Trainer::new(config, dataset, train, test, options)? })
     }
 }
@@ -134,12 +135,15 @@ pub fn range_test(
     range: &Range,
     observe: &mut dyn FnMut(&RangeStep) -> ControlFlow<()>,
 ) -> Result<Vec<RangeStep>> {
-    let config = &spec.resolved().train;
+    let resolved = spec.resolved();
+    let config = &resolved.train;
     let network = batches(spec, device, Mode::Train, dataset.train.len(), config.batch_size)?;
-    Ok(train::range_test(config, dataset, network, first, device.workers(), range, observe)?)
+    let options = RangeOptions { first, preprocess: Some(&resolved.preprocess), workers: device.workers() };
+    Ok(train::range_test(config, dataset, network, &options, range, observe)?)
 }
 
-/// Makes what classifies a source's pictures with a network's weights, `batch` at a time. Pixels are normalised as the spec says.
+/// Makes what classifies a source's pictures with a network's weights, `batch` at a time. Pixels are normalised as the spec says; pictures
+/// of different sizes are fitted by its `preprocess`.
 ///
 /// # Errors
 /// Where the images do not fit the network.
@@ -149,9 +153,10 @@ pub fn evaluator(
     source: Arc<dyn Source>,
     batch: usize,
 ) -> Result<Evaluator> {
-    let config = &spec.resolved().train;
+    let resolved = spec.resolved();
     let network = batches(spec, device, Mode::Infer, source.len(), batch)?;
-    Ok(Evaluator::new(network, source, &config.normalize, device.workers())?)
+    let rules = (&resolved.train.normalize, Some(&resolved.preprocess));
+    Ok(Evaluator::new(network, source, rules, device.workers())?)
 }
 
 /// Plans for a pass over so many images, on a device of their own.

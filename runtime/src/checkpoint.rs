@@ -6,6 +6,7 @@
 
 use std::path::Path;
 
+use resnetc_compiler::datasets;
 use resnetc_compiler::ir::types::Shape;
 use resnetc_compiler::plan::{LOSS_SCALE, Plan};
 use serde::{Deserialize, Serialize};
@@ -34,6 +35,9 @@ pub struct Progress {
     pub network: String,
     /// Data set trained on.
     pub dataset: String,
+    /// Names of its classes, in the order of their numbers, where it is in no list of data sets.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub classes: Vec<String>,
     /// Seed of weights, order and augmentation.
     pub seed: u64,
     /// Images per step.
@@ -76,6 +80,7 @@ impl Progress {
             format: FORMAT,
             network: network.to_string(),
             dataset: dataset.to_string(),
+            classes: Vec::new(),
             seed,
             batch_size,
             threads,
@@ -97,6 +102,7 @@ impl Progress {
             (was != is).then(|| format!("it was trained with {what} {was}, not {is}"))
         };
         differ("data set", self.dataset.clone(), fresh.dataset.clone())
+            .or_else(|| differ("classes", self.classes.join(", "), fresh.classes.join(", ")))
             .or_else(|| differ("seed", self.seed.to_string(), fresh.seed.to_string()))
             .or_else(|| differ("batch size", self.batch_size.to_string(), fresh.batch_size.to_string()))
             .or_else(|| self.other_network(fresh))
@@ -192,11 +198,22 @@ pub fn load_progress(path: &Path) -> Result<Progress> {
     progress(path, &file::load(path)?.1)
 }
 
+/// What the weights of a file were trained on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrainedOn {
+    /// The value of `train.dataset`: a name, or a path.
+    pub dataset: String,
+    /// Names of the classes, in the order of their numbers; empty where a list of data sets has them.
+    pub classes: Vec<String>,
+}
+
 /// The data set that the weights of a file were trained on. `None` where it does not say so, as files of weights alone and of other
 /// programs do not: whoever loads them says what is wrong with them.
-pub fn dataset(path: &Path) -> Option<String> {
+pub fn trained_on(path: &Path) -> Option<TrainedOn> {
     let metadata = file::metadata(path).ok()?;
-    progress(path, &metadata).ok().map(|progress| progress.dataset)
+    let Progress { dataset, classes, settings, .. } = progress(path, &metadata).ok()?;
+    let written = settings.text("dataset").filter(|value| datasets::is_path(value));
+    Some(TrainedOn { dataset: written.map_or(dataset, str::to_owned), classes })
 }
 
 /// The weights of a file, whether it is a checkpoint or has weights alone: what evaluation needs.

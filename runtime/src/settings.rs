@@ -32,6 +32,11 @@ impl Settings {
         Settings(serde_json::from_str(&text).expect("just written"))
     }
 
+    /// A setting that is a text.
+    pub fn text(&self, setting: &str) -> Option<&str> {
+        self.0.get(setting)?.as_str()
+    }
+
     /// What is different `now`, of what influences the weights.
     pub fn changes(&self, now: &Settings) -> Vec<Change> {
         let mut changes = Vec::new();

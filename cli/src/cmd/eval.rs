@@ -4,9 +4,12 @@ use std::time::Instant;
 
 use resnetc::WeightsOptions;
 use resnetc::train::evaluator;
+use resnetc_runtime::checkpoint;
+use resnetc_runtime::data::Dataset;
 use resnetc_runtime::metrics::Sums;
 use serde::Serialize;
 
+use super::data::Wanted;
 use super::setup::Setup;
 use super::{data, spec, weights};
 use crate::args::RunArgs;
@@ -28,14 +31,24 @@ pub fn eval(
     setup: &Setup,
     output: &Output,
 ) -> Result {
-    data::find(dataset)?;
+    let wanted = data::find(dataset)?;
     let mut options = spec::options(&args.overrides);
     // The data set first: what normalises its pixels follows from it, unless the spec or an argument says otherwise.
-    options.set.insert(0, format!("train.dataset={dataset}"));
-    let spec = spec::load(name, &options, output)?;
+    options.set.insert(0, wanted.set());
+    let (spec, pictures) = match &wanted {
+        Wanted::Named(_) => (spec::load(name, &options, output)?, None),
+        Wanted::Path(path) => {
+            let pictures = data::pictures(path, &spec::open(name, &options)?.resolved().train, output)?;
+            check_classes(&pictures, file)?;
+            (data::with_classes(name, &mut options, pictures.classes(), output)?, Some(pictures))
+        }
+    };
     spec.check()?;
     let weights = weights::store(&spec, file, output)?;
-    let test = data::load(dataset, &setup.places, output)?.test;
+    let test = match pictures {
+        Some(pictures) => pictures.test,
+        None => data::load(dataset, &setup.places, output)?.test,
+    };
 
     let total = test.len();
     let mut evaluator = evaluator(&spec, &setup.device, test, args.batch.unwrap_or(BATCH))?;
@@ -43,6 +56,9 @@ pub fn eval(
     let started = Instant::now();
     let sums = evaluator.evaluate(&weights, &mut |images| bar.set(images as u64))?;
     drop(bar);
+    for text in evaluator.source().take_faults() {
+        output.warn(&format!("warning: {text}; another picture of its class stands in for it"));
+    }
 
     let report = Report::new(spec.name(), dataset, &sums);
     output.result(&match args.json {
@@ -57,6 +73,17 @@ pub fn eval(
             file.file.display()
         ))),
     }
+}
+
+/// The pictures have the classes that the weights were trained on, in the same order.
+fn check_classes(pictures: &Dataset, file: &WeightsOptions) -> Result {
+    let trained = checkpoint::trained_on(&file.file).map(|trained| trained.classes).unwrap_or_default();
+    if trained.is_empty() || trained == pictures.classes() {
+        return Ok(());
+    }
+    let (is, was) = (data::named(pictures.classes()), data::named(&trained));
+    let file = file.file.display();
+    Err(Failure::Failed(format!("{} has the classes {is}; {file} was trained on {was}", pictures.name)))
 }
 
 #[derive(Debug, Serialize)]

@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use resnetc::train::Start;
 use resnetc::{Spec, SpecOptions, Trainer};
-use resnetc_compiler::datasets::{DEFAULT, Facts};
+use resnetc_compiler::datasets::DEFAULT;
 use resnetc_compiler::ir::graph::Mode;
 use resnetc_compiler::report::{Summary, Target};
 use resnetc_runtime::error::Error;
 use resnetc_runtime::settings::Change;
 use resnetc_runtime::train::{BEST, Event, LAST, LOG, Outcome, StepEvent, check_folder};
 
+use super::data::Wanted;
 use super::setup::Setup;
 use super::{data, find_lr, spec, weights};
 use crate::args::RunArgs;
@@ -34,12 +35,31 @@ pub fn train(
     setup: Setup,
     output: &Output,
 ) -> Result {
-    let dataset = find_dataset(name, dataset, args)?;
-    let mut set = if name.is_none() { data::overrides(dataset)? } else { Vec::new() };
-    let dataset = dataset.name;
-    set.extend(overrides(dataset, args));
-    let options = SpecOptions { set, limits: args.overrides.bounds.limits() };
-    let spec = spec::load(name.unwrap_or(data::NETWORK), &options, output)?;
+    let wanted = find_dataset(name, dataset, args)?;
+    let (network, mut set) = match name {
+        Some(name) => (name, Vec::new()),
+        None => wanted.network()?,
+    };
+    set.extend(overrides(&wanted, args));
+    let mut options = SpecOptions { set, limits: args.overrides.bounds.limits() };
+    // Pictures are listed, which is quick, for their classes.
+    let pictures = match &wanted {
+        Wanted::Path(path) => {
+            Some(data::pictures(path, &spec::open(network, &options)?.resolved().train, output)?)
+        }
+        Wanted::Named(_) => None,
+    };
+    let before = options.set.len();
+    let spec = match &pictures {
+        Some(pictures) => data::with_classes(network, &mut options, pictures.classes(), output)?,
+        None => spec::load(network, &options, output)?,
+    };
+    let other_classes = options.set.len() > before;
+    let dataset = match (&wanted, &pictures) {
+        (Wanted::Named(facts), _) => facts.name,
+        (Wanted::Path(path), pictures) => pictures.as_ref().map_or(path, |pictures| &pictures.name),
+    }
+    .to_owned();
     let backend = setup.device.backend();
     let target = Target { backend, ..Target::new(Mode::Train, spec.resolved().train.batch_size) };
     let summary = spec.compile(&target)?.summary;
@@ -50,25 +70,35 @@ pub fn train(
     if args.rate.find_lr.is_none() {
         check_folder(&out, &start).map_err(advise)?;
     }
-    let images = data::load(dataset, &setup.places, output)?;
+    let images = match pictures {
+        Some(pictures) => pictures,
+        None => data::load(&dataset, &setup.places, output)?,
+    };
     if let Some(warnings) = spec.training_warnings(images.train.len(), output.color, output.width)? {
         output.warn(&warnings);
     }
 
     // Before the folder is taken: a file that does not fit leaves all as it was. A training that goes on has its own weights.
     let first = args.weights.options(args.seed, &setup.downloads).filter(|_| !args.resume);
-    let first = first.map(|options| weights::store(&spec, &options, output)).transpose()?;
+    let first = first.map(|options| weights::first(&spec, &options, other_classes, output)).transpose()?;
     if let Some(range) = args.rate.find_lr {
         let (range, picture) = (range.unwrap_or_default(), args.rate.svg.as_deref());
         return find_lr::find_lr(&spec, &images, &setup.device, first.as_ref(), &range, picture, output);
     }
     let signals = Signals::catch(STOPPING)?;
+    let data = match &wanted {
+        Wanted::Named(_) => dataset,
+        Wanted::Path(path) => {
+            let (train, test) = (grouped(images.train.len() as u64), grouped(images.test.len() as u64));
+            format!("{path}, {} classes, {train} pictures, {test} to test on", images.classes().len())
+        }
+    };
     let trainer = Trainer::builder(&spec, images).out(&out).start(start).stop(Arc::clone(&signals.stop));
     let trainer = match first {
         Some(first) => trainer.weights(first),
         None => trainer,
     };
-    let heading = heading(&spec, &summary, dataset, &out, setup.device.threads());
+    let heading = heading(&spec, &summary, &data, &out, setup.device.threads());
     let epochs = spec.resolved().train.epochs;
     let mut watcher = Watcher { heading, out, signals, epochs, output, steps: 0, bar: None, mute: false };
     let mut trainer = trainer.device(setup.device).build().map_err(advise_on_start)?;
@@ -107,8 +137,8 @@ fn advise_on_start(error: resnetc::Error) -> Failure {
 }
 
 /// The data set: the command line's, else the spec's, else the default.
-fn find_dataset(name: Option<&str>, dataset: Option<&str>, args: &RunArgs) -> Result<&'static Facts> {
-    let default = &DEFAULT;
+fn find_dataset(name: Option<&str>, dataset: Option<&str>, args: &RunArgs) -> Result<Wanted> {
+    let default = Wanted::Named(&DEFAULT);
     match (dataset, name) {
         (Some(dataset), _) => data::find(dataset),
         (None, Some(name)) => {
@@ -120,7 +150,7 @@ fn find_dataset(name: Option<&str>, dataset: Option<&str>, args: &RunArgs) -> Re
 }
 
 /// The options that change the spec, as overrides; `--set` has the last word.
-fn overrides(dataset: &str, args: &RunArgs) -> Vec<String> {
+fn overrides(dataset: &Wanted, args: &RunArgs) -> Vec<String> {
     let number = |key: &str, value: Option<String>| value.map(|value| format!("train.{key}={value}"));
     let flags = [
         number("epochs", args.epochs.map(|n| n.to_string())),
@@ -128,8 +158,7 @@ fn overrides(dataset: &str, args: &RunArgs) -> Vec<String> {
         number("optimizer.lr", args.lr.map(|rate| rate.to_string())),
         number("seed", args.seed.map(|seed| seed.to_string())),
     ];
-    let dataset = format!("train.dataset={dataset}");
-    std::iter::once(dataset).chain(flags.into_iter().flatten()).chain(args.overrides.sets()).collect()
+    std::iter::once(dataset.set()).chain(flags.into_iter().flatten()).chain(args.overrides.sets()).collect()
 }
 
 /// What is said before the training starts.
@@ -188,6 +217,9 @@ impl Watcher<'_> {
                 self.say(&format!(
                     "ends before epoch {epochs}: {evaluations} evaluations without a better {metric}; --resume {more}"
                 ));
+            }
+            Event::Unreadable { text } => {
+                self.output.warn(&format!("warning: {text}; another picture of its class stands in for it"));
             }
             Event::Evaluated { .. } | Event::Saved { .. } => {}
         }
@@ -277,7 +309,9 @@ mod tests {
 
     use clap::Parser;
 
-    use super::{overrides, resume_command};
+    use resnetc_compiler::datasets::DEFAULT;
+
+    use super::{Wanted, overrides, resume_command};
     use crate::args::{Cli, Command};
 
     /// Naming a rule would turn another optimizer into that one.
@@ -286,7 +320,7 @@ mod tests {
         let cli =
             Cli::try_parse_from(["resnetc", "run", "--train", "shapes10", "--lr", "0.5"]).expect("valid");
         let Command::Run(args) = cli.command else { panic!("another command") };
-        assert!(overrides("shapes10", &args).contains(&"train.optimizer.lr=0.5".to_owned()));
+        assert!(overrides(&Wanted::Named(&DEFAULT), &args).contains(&"train.optimizer.lr=0.5".to_owned()));
     }
 
     #[test]

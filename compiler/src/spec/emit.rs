@@ -2,6 +2,8 @@
 
 use std::fmt::{self, Write};
 
+use serde_json::json;
+
 use super::language::print::Layers;
 use super::language::tree::Unit;
 use super::resolved::ResolvedSpec;
@@ -9,9 +11,10 @@ use super::sections::init::InitSpec;
 use super::sections::preprocess::{Fit, Preprocess};
 use super::sections::shortcut::{self, Rule};
 use super::sections::stages::{StageSpec, UnitSpec};
-use super::sections::train::{Augment, Keep, TrainConfig};
+use super::sections::train::{Augment, Keep, Reading, TrainConfig};
 use super::sections::units::STAGE_GIVEN;
 use super::used::Used;
+use crate::datasets;
 use crate::ir::op::{ConvInit, Fan, Init, Norm, UpdateRule};
 
 impl ResolvedSpec {
@@ -165,7 +168,14 @@ fn write_preprocess(out: &mut String, preprocess: &Preprocess) -> fmt::Result {
 fn write_train(out: &mut String, train: &TrainConfig) -> fmt::Result {
     writeln!(out, "train:")?;
     if let Some(dataset) = &train.dataset {
-        writeln!(out, "  dataset: {dataset}")?;
+        match datasets::is_path(dataset) {
+            true => {
+                let Reading { split, fail } = train.reading;
+                let on_error = if fail { "fail" } else { "skip" };
+                writeln!(out, "  dataset: {}\n  split: {split}\n  on_error: {on_error}", json!(dataset))?;
+            }
+            false => writeln!(out, "  dataset: {dataset}")?,
+        }
     }
     writeln!(out, "  epochs: {}\n  batch_size: {}", train.epochs, train.batch_size)?;
     let constants = match &train.optimizer {
@@ -220,6 +230,9 @@ fn norm(norm: Norm) -> String {
 
 fn augment(step: &Augment) -> String {
     match step {
+        Augment::RandomResizedCrop { scale, ratio } => {
+            format!("{{random_resized_crop: {{scale: {scale:?}, ratio: {ratio:?}}}}}")
+        }
         Augment::Crop { padding } => format!("{{crop: {{padding: {padding}}}}}"),
         Augment::Flip { probability } => format!("{{flip: {{probability: {probability}}}}}"),
         Augment::Cutout { size } => format!("{{cutout: {{size: {size}}}}}"),

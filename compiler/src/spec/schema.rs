@@ -9,6 +9,7 @@ use super::default::Default;
 use super::language::layer;
 use super::sections::top::SPEC;
 use super::yaml::shape::{Choice, Key, Need, Section, Shape};
+use crate::datasets;
 
 /// The whole schema, as text.
 pub fn schema() -> String {
@@ -123,6 +124,7 @@ fn shape_needs(shape: &Shape) -> Map<String, Value> {
         | Shape::Flag
         | Shape::Name
         | Shape::Text
+        | Shape::Path
         | Shape::Language
         | Shape::Word(_)
         | Shape::WordOrLayers(_)
@@ -142,6 +144,7 @@ fn shape(shape: &Shape) -> Map<String, Value> {
         Shape::Flag => json!({"type": "boolean"}),
         Shape::Name => json!({"type": "string", "pattern": "^[A-Za-z0-9_.-]{1,64}$"}),
         Shape::Text => json!({"type": "string", "minLength": 1}),
+        Shape::Path => json!({"type": "string", "pattern": datasets::PATH_PATTERN}),
         Shape::Language => json!({"type": "string", "pattern": "\\S"}),
         Shape::Word(words) => json!({"enum": words}),
         Shape::WordOrLayers(words) => {

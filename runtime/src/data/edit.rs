@@ -35,6 +35,8 @@ pub enum Edit {
 /// Draws one edit for each change, for a picture of that height and width. What is drawn does not depend on the picture, its size apart.
 pub fn draw(changes: &[Augment], [height, width]: [usize; 2], stream: &mut Stream, edits: &mut Vec<Edit>) {
     edits.extend(changes.iter().map(|change| match *change {
+        // Made before all others, when the picture gets the size of the image.
+        Augment::RandomResizedCrop { .. } => Edit::Keep,
         Augment::Crop { padding } => crop(stream, padding),
         Augment::Flip { probability } => match stream.chance(probability) {
             true => Edit::Mirror,

@@ -10,9 +10,8 @@ use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread::JoinHandle;
 
 use super::batch::{Batch, Form};
-use super::canvas::Canvas;
 use super::source::Source;
-use super::transform::Transform;
+use super::transform::{Transform, Workspace};
 use crate::error::{Error, Result};
 
 /// Batches that a worker may have ready, beyond the one it works on.
@@ -142,10 +141,10 @@ fn prepare(
     ready: &SyncSender<Result<Batch>>,
     used: &Receiver<Batch>,
 ) {
-    let mut canvas = Canvas::default();
+    let mut workspace = Workspace::default();
     for step in (first..work.epoch.steps()).step_by(stride) {
         let mut batch = used.try_recv().unwrap_or_default();
-        let filled = fill(work, step, &mut batch, &mut canvas);
+        let filled = fill(work, step, &mut batch, &mut workspace);
         let failed = filled.is_err();
         if ready.send(filled.map(|()| batch)).is_err() || failed {
             return;
@@ -153,7 +152,7 @@ fn prepare(
     }
 }
 
-fn fill(work: &Work, step: usize, batch: &mut Batch, canvas: &mut Canvas) -> Result<()> {
+fn fill(work: &Work, step: usize, batch: &mut Batch, workspace: &mut Workspace) -> Result<()> {
     let Work { source, transform, epoch } = work;
     let indices = &epoch.order[epoch.range(step)];
     batch.labels.clear();
@@ -163,13 +162,13 @@ fn fill(work: &Work, step: usize, batch: &mut Batch, canvas: &mut Canvas) -> Res
         let images = batch.images.chunks_exact_mut(transform.len());
         let mut pictures = indices.iter().zip(images);
         return pictures
-            .try_for_each(|(&i, out)| transform.apply(&**source, i as usize, epoch.epoch, canvas, out));
+            .try_for_each(|(&i, out)| transform.apply(&**source, i as usize, epoch.epoch, workspace, out));
     }
     batch.pictures.clear();
     let pixels = epoch.form == Form::Pixels;
-    indices
-        .iter()
-        .try_for_each(|&i| transform.append(&**source, i as usize, epoch.epoch, pixels, &mut batch.pictures))
+    indices.iter().try_for_each(|&i| {
+        transform.append(&**source, i as usize, epoch.epoch, pixels, workspace, &mut batch.pictures)
+    })
 }
 
 #[cfg(test)]

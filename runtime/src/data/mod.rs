@@ -16,11 +16,13 @@ pub mod checksum;
 pub mod cifar;
 pub mod edit;
 pub mod fetch;
+pub mod frame;
 pub mod loader;
 #[cfg(test)]
 mod loopback;
 pub mod memory;
 pub mod order;
+pub mod pictures;
 mod places;
 mod registry;
 pub mod rng;

@@ -69,6 +69,21 @@ pub trait Source: Send + Sync {
         None
     }
 
+    /// Whether pictures have different sizes, so that they are to be framed ([`super::frame`]).
+    fn any_size(&self) -> bool {
+        false
+    }
+
+    /// What tells this source from one that was altered, where pictures take long to decode: in their place.
+    fn fingerprint(&self) -> Option<String> {
+        None
+    }
+
+    /// What could not be read since this was asked last, a line for each picture.
+    fn take_faults(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// How many pictures are looked at to tell this source from one that was altered: a sample, unless all are at hand.
     fn fingerprinted(&self) -> usize {
         self.len().min(512)
@@ -90,6 +105,8 @@ pub struct Dataset {
     pub train: Arc<dyn Source>,
     /// Evaluated on.
     pub test: Arc<dyn Source>,
+    /// What was found out about it, a line each, for people.
+    pub told: Vec<String>,
 }
 
 impl Dataset {
@@ -106,7 +123,7 @@ impl Dataset {
             let (train, test) = (classes(&*train), classes(&*test));
             return Err(Error::Data(format!("the classes must be the same: {train}; {test}")));
         }
-        Ok(Dataset { name: name.into(), train, test })
+        Ok(Dataset { name: name.into(), train, test, told: Vec::new() })
     }
 
     /// Names of the classes, in the order of the labels.

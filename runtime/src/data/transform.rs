@@ -1,31 +1,43 @@
 //! From a picture to the network's input: in training randomly changed, then normalised.
 
+use resnetc_compiler::spec::preprocess::Preprocess;
 use resnetc_compiler::spec::train::{Augment, Normalize};
+use resnetc_pictures::resize::Resizer;
 
 use super::batch::{Pictures, Preparation};
 use super::canvas::Canvas;
 use super::edit::{Edit, draw};
+use super::frame::Frame;
 use super::rng::{Purpose, Stream};
-use super::source::Source;
+use super::source::{Picture, Source};
 use crate::error::{Error, Result};
 
-/// Augmentation and normalisation of pictures for one network.
+/// Memory of one worker, to be used again for each picture.
+#[derive(Clone, Default)]
+pub struct Workspace {
+    canvas: Canvas,
+    resizer: Resizer,
+}
+
+/// Framing, augmentation and normalisation of pictures for one network.
 #[derive(Debug, Clone)]
 pub struct Transform {
     /// `[height, width, channels]` that the network takes.
     size: [usize; 3],
     /// `[channel][byte]`: `(byte / 255 - mean) / std`.
     table: Vec<[f32; 256]>,
+    frame: Frame,
+    /// Changes of images, that is without what frames pictures.
     augment: Vec<Augment>,
     seed: u64,
 }
 
 impl Transform {
     /// Changes randomly by `augment`, in its order, from streams of `seed`, and normalises. `size` is what the network takes,
-    /// `[height, width, channels]`.
+    /// `[height, width, channels]`. Pictures of other sizes are refused, unless a change makes them fit.
     ///
     /// # Errors
-    /// [`Error::Data`] where the normalisation has not one value per channel.
+    /// [`Error::Data`] where the normalisation has not one value per channel, or a change stands at a wrong place.
     pub fn new(size: [usize; 3], normalize: &Normalize, augment: &[Augment], seed: u64) -> Result<Self> {
         let table = normalize.table(size[2]).ok_or_else(|| {
             let (means, deviations) = (normalize.mean.len(), normalize.std.len());
@@ -34,7 +46,22 @@ impl Transform {
                 size[2]
             ))
         })?;
-        Ok(Transform { size, table, augment: augment.to_vec(), seed })
+        let (frame, augment) = Frame::split(augment)?;
+        Ok(Transform { size, table, frame, augment: augment.to_vec(), seed })
+    }
+
+    /// The same, for pictures of any size: where no change makes them fit, `preprocess` does.
+    #[must_use]
+    pub fn fitting(mut self, preprocess: &Preprocess) -> Self {
+        if self.frame == Frame::Exact {
+            self.frame = Frame::Fit(preprocess.clone());
+        }
+        self
+    }
+
+    /// Whether pictures may have any size.
+    pub fn frames(&self) -> bool {
+        self.frame != Frame::Exact
     }
 
     /// Elements of one image.
@@ -47,29 +74,27 @@ impl Transform {
         self.len() == 0
     }
 
-    /// Writes a picture, as it is in that epoch, into `out`, `[height][width][channels]`. The canvas is only memory to be used
-    /// again.
+    /// Writes a picture, as it is in that epoch, into `out`, `[height][width][channels]`.
     ///
     /// # Errors
-    /// The source's; [`Error::Data`] where the picture has not the size that the network takes.
+    /// The source's; [`Error::Data`] where the picture has not the size that the network takes, and nothing makes it fit.
     pub fn apply(
         &self,
         source: &dyn Source,
         index: usize,
         epoch: usize,
-        canvas: &mut Canvas,
+        workspace: &mut Workspace,
         out: &mut [f32],
     ) -> Result<()> {
-        let picture = source.picture(index)?;
+        let mut stream = self.stream(index, epoch);
+        let image = self.framed(source, index, &mut stream, &mut workspace.resizer)?;
         if self.augment.is_empty() {
-            self.check(source, index, picture.size())?;
-            self.normalize(picture.pixels(), out);
+            self.normalize(image.pixels(), out);
             return Ok(());
         }
-        canvas.load(&picture);
-        let [height, width, _] = picture.size();
-        self.edits([height, width], index, epoch).iter().for_each(|edit| canvas.edit(edit));
-        self.check(source, index, canvas.size())?;
+        let canvas = &mut workspace.canvas;
+        canvas.load(&image);
+        self.edits(&mut stream).iter().for_each(|edit| canvas.edit(edit));
         self.normalize(canvas.pixels(), out);
         for (filled, out) in canvas.filled().iter().zip(out.chunks_exact_mut(self.size[2])) {
             if *filled {
@@ -79,8 +104,8 @@ impl Transform {
         Ok(())
     }
 
-    /// Appends a picture as it lies in the source, and the changes that [`Transform::apply`] makes to it in that epoch. `pixels` says whether
-    /// its bytes are wanted, or its number alone.
+    /// Appends a picture, framed and not changed further, and the changes that [`Transform::apply`] makes to it in that epoch. `pixels`
+    /// says whether its bytes are wanted, or its number alone.
     ///
     /// # Errors
     /// Those of [`Transform::apply`].
@@ -90,30 +115,50 @@ impl Transform {
         index: usize,
         epoch: usize,
         pixels: bool,
+        workspace: &mut Workspace,
         to: &mut Pictures,
     ) -> Result<()> {
+        let mut stream = self.stream(index, epoch);
         if pixels {
-            let picture = source.picture(index)?;
-            self.check(source, index, picture.size())?;
-            to.pixels.extend_from_slice(picture.pixels());
+            let image = self.framed(source, index, &mut stream, &mut workspace.resizer)?;
+            to.pixels.extend_from_slice(image.pixels());
         }
         to.indices.push(index as u32);
-        to.edits.extend(self.edits([self.size[0], self.size[1]], index, epoch));
+        to.edits.extend(self.edits(&mut stream));
         Ok(())
     }
 
-    /// What a device has to know to do this in the place of [`Transform::apply`].
+    /// What a device has to know to do this in the place of [`Transform::apply`]. It can hold pictures that need no framing.
     pub fn preparation<'a>(&'a self, source: &'a dyn Source) -> Preparation<'a> {
-        let set = source.pixels().filter(|(size, _)| *size == self.size).map(|(_, pixels)| pixels);
-        Preparation { size: self.size, table: &self.table, edits: self.augment.len(), set }
+        let whole = source.pixels().filter(|(size, _)| *size == self.size && !self.frames());
+        Preparation {
+            size: self.size,
+            table: &self.table,
+            edits: self.augment.len(),
+            set: whole.map(|(_, pixels)| pixels),
+        }
     }
 
-    fn edits(&self, size: [usize; 2], index: usize, epoch: usize) -> Vec<Edit> {
+    /// What is random about a picture in an epoch.
+    fn stream(&self, index: usize, epoch: usize) -> Stream {
+        Stream::new(self.seed, Purpose::Augment, epoch as u64, index as u64)
+    }
+
+    fn framed<'s>(
+        &self,
+        source: &'s dyn Source,
+        index: usize,
+        stream: &mut Stream,
+        resizer: &mut Resizer,
+    ) -> Result<Picture<'s>> {
+        let image = self.frame.apply(source.picture(index)?, self.size, stream, resizer)?;
+        self.check(source, index, image.size())?;
+        Ok(image)
+    }
+
+    fn edits(&self, stream: &mut Stream) -> Vec<Edit> {
         let mut edits = Vec::with_capacity(self.augment.len());
-        if !self.augment.is_empty() {
-            let mut stream = Stream::new(self.seed, Purpose::Augment, epoch as u64, index as u64);
-            draw(&self.augment, size, &mut stream, &mut edits);
-        }
+        draw(&self.augment, [self.size[0], self.size[1]], stream, &mut edits);
         edits
     }
 

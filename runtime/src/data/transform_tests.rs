@@ -41,7 +41,7 @@ impl Source for Same {
 fn exact(normalize: &Normalize, augment: &[Augment], epoch: usize, index: usize) -> Vec<f32> {
     let transform = Transform::new(SIZE, normalize, augment, 3).expect("three channels");
     let mut out = vec![f32::NAN; 90];
-    transform.apply(&Same, index, epoch, &mut Canvas::default(), &mut out).expect("the network's size");
+    transform.apply(&Same, index, epoch, &mut Workspace::default(), &mut out).expect("the network's size");
     out
 }
 
@@ -128,6 +128,7 @@ fn by_definition(normalize: &Normalize, augment: &[Augment], epoch: usize, index
             image = (0..90).map(|i| pixel((i / 15) as isize, (i / 3 % 5) as isize, i % 3)).collect();
         };
         match *change {
+            Augment::RandomResizedCrop { .. } => unreachable!("none is generated"),
             Augment::Crop { padding } => {
                 let mut shift = || stream.below(2 * padding as u32 + 1) as isize - padding as isize;
                 let (dy, dx) = (shift(), shift());
@@ -175,7 +176,9 @@ fn a_picture_of_another_size_and_a_broken_one_are_named() {
     for changes in [&[][..], &[Augment::Crop { padding: 2 }]] {
         let transform = Transform::new([6, 5, 3], &plain(), changes, 3).expect("three channels");
         let load = |odd: &Odd, index| {
-            transform.apply(odd, index, 0, &mut Canvas::default(), &mut [0.0; 90]).map_err(|e| e.to_string())
+            transform
+                .apply(odd, index, 0, &mut Workspace::default(), &mut [0.0; 90])
+                .map_err(|e| e.to_string())
         };
         odd.broken = None;
         assert_eq!(load(&odd, 2), Ok(()));

@@ -8,6 +8,7 @@ use resnetc_compiler::spec::train::Schedule;
 
 use super::event::{Event, StepEvent};
 use super::trainer::{Pace, Trainer};
+use crate::data::Source;
 use crate::data::batch::Batch;
 use crate::data::loader::{Epoch, Loader};
 use crate::data::order::{Rank, shuffled};
@@ -16,6 +17,11 @@ use crate::error::{NotFinite, Result};
 use crate::exec::{RunArgs, StepResult};
 use crate::metrics::{EpochRecord, Sums};
 use crate::optim::lr_at;
+
+/// Tells of the pictures that could not be read.
+fn tell_faults(source: &dyn Source, observe: &mut dyn FnMut(Event<'_>)) {
+    source.take_faults().iter().for_each(|text| observe(Event::Unreadable { text }));
+}
 
 /// What is left of an epoch, while it lasts.
 pub(super) struct Pass {
@@ -50,6 +56,7 @@ impl Trainer {
                     return Err(self.collect(Until::All, &mut pass, observe).err().unwrap_or(error));
                 }
             };
+            tell_faults(&*self.dataset.train, observe);
             self.submit(step, &batch)?;
             pass.submitted.push((step, batch.labels.len()));
             loader.recycle(step, batch);
@@ -150,6 +157,7 @@ impl Trainer {
             let Some(sums) = self.evaluator.evaluate_as(&self.network.exec, &self.options.stop)? else {
                 return Ok(false);
             };
+            tell_faults(&*self.dataset.test, observe);
             best = self.judge(&sums, observe)?;
             test = Some(sums);
         }

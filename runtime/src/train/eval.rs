@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use resnetc_compiler::plan::Plan;
+use resnetc_compiler::spec::preprocess::Preprocess;
 use resnetc_compiler::spec::train::Normalize;
 
 use super::batches::BatchExecutor;
@@ -32,21 +33,32 @@ pub struct Evaluator {
 }
 
 impl Evaluator {
-    /// Classifies with inference plans, loaded for as many images as the source has. Pictures are normalised, not changed.
+    /// Classifies with inference plans, loaded for as many images as the source has. Pictures are normalised, not
+    /// changed; those that come in different sizes are fitted and normalised as `preprocess` says, where that is given.
     ///
     /// # Errors
     /// Where the images do not fit the network.
     pub fn new(
         mut network: BatchExecutor,
         source: Arc<dyn Source>,
-        normalize: &Normalize,
+        (normalize, preprocess): (&Normalize, Option<&Preprocess>),
         workers: usize,
     ) -> Result<Self> {
-        check_fit(network.plan(), &*source)?;
-        let transform = Arc::new(Transform::new(input_size(network.plan())?, normalize, &[], 0)?);
+        let size = input_size(network.plan())?;
+        let transform = match preprocess.filter(|_| source.any_size()) {
+            Some(preprocess) => Transform::new(size, &preprocess.normalize, &[], 0)?.fitting(preprocess),
+            None => Transform::new(size, normalize, &[], 0)?,
+        };
+        check_fit(network.plan(), &*source, transform.frames())?;
+        let transform = Arc::new(transform);
         let form = network.exec.prepare_images(&transform.preparation(&*source))?;
         let classes = network.exec.classes();
         Ok(Evaluator { network, source, transform, form, classes, workers })
+    }
+
+    /// What is evaluated on.
+    pub fn source(&self) -> &dyn Source {
+        &*self.source
     }
 
     /// The plan of the full batch.

@@ -64,6 +64,11 @@ pub enum Event<'a> {
     },
     /// An epoch is done and logged.
     EpochDone(&'a EpochRecord),
+    /// A picture could not be read; another one stands in for it.
+    Unreadable {
+        /// Its file and the reason.
+        text: &'a str,
+    },
     /// A checkpoint was written.
     Saved {
         /// The file.

@@ -5,13 +5,13 @@ use resnetc_compiler::plan::Plan;
 use crate::data::Source;
 use crate::error::{Error, Result};
 
-/// Checks that a network takes pictures of the first one's size, and knows all classes. The others' sizes are checked when they
+/// Checks that a network takes pictures of the first one's size, unless they are framed, and knows all classes. The others' sizes are checked when they
 /// are read ([`Transform::apply`](crate::data::transform::Transform::apply)).
 ///
 /// # Errors
 /// [`Error::Data`] with what to change in the spec; the source's, where it cannot read its first picture.
-pub(super) fn check_fit(plan: &Plan, source: &dyn Source) -> Result<()> {
-    if !source.is_empty() {
+pub(super) fn check_fit(plan: &Plan, source: &dyn Source, framed: bool) -> Result<()> {
+    if !source.is_empty() && !framed {
         check_size(plan, source.picture(0)?.size())?;
     }
     let classes = plan.output("logits").and_then(|id| plan.buffer(id).shape.0.last().copied()).unwrap_or(0);

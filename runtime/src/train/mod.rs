@@ -19,7 +19,7 @@ pub use self::batches::BatchExecutor;
 pub use self::eval::Evaluator;
 pub use self::event::{Event, Outcome, StepEvent};
 pub use self::folder::{BEST, LAST, LOG, Start, check as check_folder, epoch_file};
-pub use self::range::{Range, RangeStep, Recommended, range_test, recommended};
+pub use self::range::{Range, RangeOptions, RangeStep, Recommended, range_test, recommended};
 pub use self::trainer::{Options, Trainer};
 
 #[cfg(test)]

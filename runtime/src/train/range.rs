@@ -4,6 +4,7 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use resnetc_compiler::spec::preprocess::Preprocess;
 use resnetc_compiler::spec::train::TrainConfig;
 
 use super::batches::BatchExecutor;
@@ -48,6 +49,17 @@ impl Range {
     }
 }
 
+/// What is not in the spec's training section.
+#[derive(Debug, Clone, Copy)]
+pub struct RangeOptions<'a> {
+    /// Weights to start with; `None` for those that the spec's distributions give.
+    pub first: Option<&'a ParamStore>,
+    /// How pictures of any size are fitted.
+    pub preprocess: Option<&'a Preprocess>,
+    /// Threads that prepare batches.
+    pub workers: usize,
+}
+
 /// A step of the test.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RangeStep {
@@ -59,7 +71,7 @@ pub struct RangeStep {
     pub smooth: f64,
 }
 
-/// Trains through a range of rates, from first weights on, or from those of a store. `observe` hears of every step, and may end it. Where
+/// Trains through a range of rates. `observe` hears of every step, and may end it. Where
 /// the loss goes beyond four times its lowest mean, or is no number, the test is over.
 ///
 /// # Errors
@@ -68,12 +80,12 @@ pub fn range_test(
     config: &TrainConfig,
     dataset: &Dataset,
     mut network: BatchExecutor,
-    first: Option<&ParamStore>,
-    workers: usize,
+    options: &RangeOptions<'_>,
     range: &Range,
     observe: &mut dyn FnMut(&RangeStep) -> ControlFlow<()>,
 ) -> Result<Vec<RangeStep>> {
-    let Material { transform, form } = Material::new(config, dataset, &mut network)?;
+    let RangeOptions { first, preprocess, workers } = *options;
+    let Material { transform, form } = Material::new(config, dataset, &mut network, preprocess)?;
     first_weights(&network.exec, config, first)?;
     let (mut steps, mut curve) = (Vec::new(), Curve::default());
     for number in 0.. {

@@ -19,7 +19,7 @@ use resnetc_compiler::plan::Plan;
 use resnetc_compiler::report::Target;
 use resnetc_compiler::source::SourceMap;
 use resnetc_compiler::spec::limits::Limits;
-use resnetc_compiler::spec::train::{Augment, By, Keep, Normalize, Schedule, TrainConfig};
+use resnetc_compiler::spec::train::{Augment, By, Keep, Normalize, Reading, Schedule, TrainConfig};
 use resnetc_compiler::spec::{Request, load};
 
 use super::fit::check_fit;
@@ -55,6 +55,7 @@ pub(crate) fn config() -> TrainConfig {
         precision: DType::F32,
         loss_scale: LossScale::default(),
         tf32: false,
+        reading: Reading::default(),
     }
 }
 
@@ -102,6 +103,7 @@ fn options(out: &Path) -> Options {
         first: None,
         threads: 1,
         workers: 1,
+        preprocess: None,
         stop: Arc::default(),
     }
 }
@@ -260,7 +262,7 @@ fn data_that_do_not_fit_and_folders_that_cannot_be_made_are_refused() {
     };
     let plan = tiny_plan(8);
     let fault = |source: Result<InMemory>| {
-        check_fit(&plan, &source.expect("one picture")).expect_err("it does not fit").to_string()
+        check_fit(&plan, &source.expect("one picture"), false).expect_err("it does not fit").to_string()
     };
     let expected = "the images are 3x16x16, network `tiny` takes 3x32x32: set `input` in its spec";
     assert_eq!(fault(black(16, 0)), expected);

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use resnetc_compiler::datasets;
+use resnetc_compiler::spec::preprocess::Preprocess;
 use resnetc_compiler::spec::train::TrainConfig;
 
 use super::batches::BatchExecutor;
@@ -38,6 +40,8 @@ pub struct Options {
     pub threads: usize,
     /// Threads that prepare batches.
     pub workers: usize,
+    /// How pictures that come in different sizes are fitted and normalised for evaluation, and for training where no change does it.
+    pub preprocess: Option<Preprocess>,
     /// Set from outside (Ctrl-C): the step is finished, a checkpoint written.
     pub stop: Arc<AtomicBool>,
 }
@@ -95,8 +99,10 @@ impl Trainer {
         test: BatchExecutor,
         options: Options,
     ) -> Result<Trainer> {
-        let Material { transform, form } = Material::new(config, &dataset, &mut train)?;
-        let evaluator = Evaluator::new(test, Arc::clone(&dataset.test), &config.normalize, options.workers)?;
+        let preprocess = options.preprocess.as_ref();
+        let Material { transform, form } = Material::new(config, &dataset, &mut train, preprocess)?;
+        let rules = (&config.normalize, preprocess);
+        let evaluator = Evaluator::new(test, Arc::clone(&dataset.test), rules, options.workers)?;
         let (folder, from) = Folder::take(&options.out, &options.start)?;
         let (progress, resumed) = begin(&mut train.exec, config, &dataset, &options, from)?;
         // A log with lines that no checkpoint stands for is cut; another training's stays until it is replaced.
@@ -199,14 +205,23 @@ pub(super) struct Material {
 }
 
 impl Material {
-    /// Checks that data and network fit, and asks the device how it takes images.
-    pub fn new(config: &TrainConfig, dataset: &Dataset, network: &mut BatchExecutor) -> Result<Self> {
+    /// Checks that data and network fit, and asks the device how it takes images. Pictures of any size are fitted by `preprocess`.
+    pub fn new(
+        config: &TrainConfig,
+        dataset: &Dataset,
+        network: &mut BatchExecutor,
+        preprocess: Option<&Preprocess>,
+    ) -> Result<Self> {
         if dataset.train.is_empty() || dataset.test.is_empty() {
             return Err(Error::Data(format!("{} has no images to train or to test on", dataset.name)));
         }
-        check_fit(network.plan(), &*dataset.train)?;
         let size = input_size(network.plan())?;
-        let transform = Arc::new(Transform::new(size, &config.normalize, &config.augment, config.seed)?);
+        let transform = Transform::new(size, &config.normalize, &config.augment, config.seed)?;
+        let transform = Arc::new(match preprocess.filter(|_| dataset.train.any_size()) {
+            Some(preprocess) => transform.fitting(preprocess),
+            None => transform,
+        });
+        check_fit(network.plan(), &*dataset.train, transform.frames())?;
         let form = network.exec.prepare_images(&transform.preparation(&*dataset.train))?;
         Ok(Material { transform, form })
     }
@@ -230,6 +245,7 @@ fn begin(
 ) -> Result<(Progress, Option<Resumed>)> {
     let network = exec.plan(0).name.clone();
     let mut fresh = Progress::start(&network, &dataset.name, config.seed, config.batch_size, options.threads);
+    fresh.classes = unlisted(dataset);
     fresh.settings = Settings::of(config);
     fresh.identity = Identity::of(&options.network, dataset, exec)?;
     let Some(path) = from else {
@@ -242,8 +258,15 @@ fn begin(
     let mut changes = progress.settings.changes(&fresh.settings);
     changes.extend(progress.identity.changes(&fresh.identity));
     let resumed = Resumed { checkpoint: path, threads: progress.threads, changes };
-    let Progress { settings, identity, .. } = fresh;
-    Ok((Progress { settings, identity, ..progress }, Some(resumed)))
+    let Progress { settings, identity, classes, .. } = fresh;
+    Ok((Progress { settings, identity, classes, ..progress }, Some(resumed)))
+}
+
+/// Names of classes that no list of data sets has.
+fn unlisted(dataset: &Dataset) -> Vec<String> {
+    let classes = dataset.classes();
+    let listed = datasets::find(&dataset.name).is_some_and(|facts| facts.labels().eq(classes));
+    if listed { Vec::new() } else { classes.to_vec() }
 }
 
 /// Reads a checkpoint that this training can go on from.

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use resnetc::Spec;
 use resnetc_compiler::datasets::{self, Facts, IMAGENET};
+use resnetc_runtime::checkpoint::TrainedOn;
 use resnetc_runtime::files;
 
 use crate::failure::{Failure, Result};
@@ -22,9 +23,9 @@ impl Classes {
         self.0.get(class).map(String::as_str)
     }
 
-    /// Those of a file; else those of the data set that the weights were trained on, that the spec is trained on, or of ImageNet where
+    /// Those of a file; else those that the weights have names for, or of the data set that the weights were trained on, that the spec is trained on, or of ImageNet where
     /// the network has its classes and its pictures.
-    pub fn find(file: Option<&Path>, trained_on: Option<&Facts>, spec: &Spec) -> Result<Self> {
+    pub fn find(file: Option<&Path>, trained_on: Option<&TrainedOn>, spec: &Spec) -> Result<Self> {
         let spec = spec.resolved();
         let count = spec.classes.value;
         if let Some(file) = file {
@@ -32,6 +33,10 @@ impl Classes {
                 .map(Classes)
                 .map_err(|reason| Failure::Failed(format!("{}: {reason}", file.display())));
         }
+        if let Some(own) = trained_on.map(|trained| &trained.classes).filter(|own| own.len() == count) {
+            return Ok(Classes(own.clone()));
+        }
+        let trained_on = trained_on.and_then(|trained| datasets::find(&trained.dataset));
         let dataset = || spec.train.dataset.as_deref().and_then(datasets::find);
         let imagenet = || {
             let [channels, height, width] = spec.input.value;
@@ -124,7 +129,8 @@ mod tests {
     fn compiled_in_networks_know_their_classes() {
         let classes = |name: &str, dataset: Option<&str>| {
             let spec = Spec::builtin(name, &Default::default()).expect("compiled in");
-            Classes::find(None, dataset.and_then(datasets::find), &spec).expect("no file")
+            let trained = dataset.map(|name| TrainedOn { dataset: name.to_owned(), classes: Vec::new() });
+            Classes::find(None, trained.as_ref(), &spec).expect("no file")
         };
         assert_eq!(classes("resnet50", None).name(1), Some("goldfish"));
         assert_eq!(classes("resnet20", None).name(9), Some("truck"));

@@ -11,12 +11,13 @@ use std::path::Path;
 use resnetc::{Model, Spec, WeightsOptions};
 use resnetc_compiler::datasets;
 use resnetc_pictures::{Limits, Preparer, decode};
-use resnetc_runtime::checkpoint;
+use resnetc_runtime::checkpoint::{self, TrainedOn};
 
 use self::answers::{Answers, Form};
 use self::classes::Classes;
 use self::classify::Classifier;
 use self::list::Item;
+use super::data::{self, Wanted};
 use super::setup::Setup;
 use super::{spec, weights};
 use crate::args::{PictureArgs, RunArgs};
@@ -33,12 +34,15 @@ pub fn predict(name: &str, file: &WeightsOptions, args: &RunArgs, setup: &Setup,
     if stdin > 1 || (stdin > 0 && spec::is_stdin(Path::new(name))) {
         return Err(Failure::Usage("standard input can be read once: `-` stands for one thing alone".into()));
     }
-    let trained_on = checkpoint::dataset(&file.file).and_then(|name| datasets::find(&name));
+    let trained_on = checkpoint::trained_on(&file.file);
     let mut options = spec::options(&args.overrides);
     // What normalised the pixels in training, unless the spec or an argument says otherwise.
-    options.set.splice(0..0, trained_on.map(|facts| format!("train.dataset={}", facts.name)));
-    let spec = spec::load(name, &options, output)?;
-    let classes = Classes::find(wanted.classes.as_deref(), trained_on, &spec)?;
+    options.set.splice(0..0, trained_on.as_ref().and_then(dataset));
+    let spec = match trained_on.as_ref().map(|trained| &trained.classes[..]) {
+        None | Some([]) => spec::load(name, &options, output)?,
+        Some(classes) => data::with_classes(name, &mut options, classes, output)?,
+    };
+    let classes = Classes::find(wanted.classes.as_deref(), trained_on.as_ref(), &spec)?;
     let preparer = preparer(&spec, &limits)?;
     let (items, unlisted) = items(wanted, &limits, output)?;
 
@@ -53,6 +57,14 @@ pub fn predict(name: &str, file: &WeightsOptions, args: &RunArgs, setup: &Setup,
         explain::explain(&subject, preparer, &picture.map_err(Failure::failed)?, class, path)?;
     }
     if unlisted + done.bad == 0 { Ok(()) } else { Err(Failure::Found) }
+}
+
+/// The override that names what weights were trained on, where a spec may name it.
+fn dataset(trained_on: &TrainedOn) -> Option<String> {
+    let TrainedOn { dataset, .. } = trained_on;
+    let known = datasets::find(dataset).map(Wanted::Named);
+    let wanted = known.or_else(|| datasets::is_path(dataset).then(|| Wanted::Path(dataset.clone())));
+    wanted.map(|wanted| wanted.set())
 }
 
 /// What makes inputs of pictures; refuses a network that has no use for them.

@@ -16,6 +16,20 @@ pub fn store(spec: &Spec, options: &WeightsOptions, output: &Output) -> Result<P
     Ok(load(spec, options, output)?.store()?)
 }
 
+/// What a training starts with. Where the network has other classes than what its weights were made for, the last layer starts
+/// afresh, unless it fits all the same.
+pub fn first(
+    spec: &Spec,
+    options: &WeightsOptions,
+    other_classes: bool,
+    output: &Output,
+) -> Result<ParamStore> {
+    let file = located(spec, options, output)?;
+    let whole = WeightsOptions { file, ..options.clone() };
+    let fits = !other_classes || whole.new_head || Weights::load(spec, &whole).is_ok();
+    store(spec, &WeightsOptions { new_head: whole.new_head || !fits, ..whole }, output)
+}
+
 /// The same, of which no tensor is read yet.
 pub fn load(spec: &Spec, options: &WeightsOptions, output: &Output) -> Result<Weights> {
     let file = located(spec, options, output)?;

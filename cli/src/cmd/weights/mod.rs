@@ -8,7 +8,7 @@ mod load;
 use crate::args::{WeightsAction, WeightsCommand};
 use crate::failure::Result;
 use crate::output::Output;
-pub use load::{load, store};
+pub use load::{first, load, store};
 
 /// Runs the command.
 pub fn weights(args: &WeightsCommand, output: &Output) -> Result {

@@ -111,6 +111,7 @@ const SCHEDULE: &[Word] = &[
 ];
 
 const AUGMENTATION: &[Word] = &[
+    same(&["randomresizedcrop", "resizedcrop", "rrc"], "random_resized_crop"),
     near(
         &["randomcrop", "crop", "padcrop", "padandcrop"],
         "crop: {padding: 4}",
@@ -140,7 +141,6 @@ const AUGMENTATION: &[Word] = &[
     ),
     none(
         &[
-            "randomresizedcrop",
             "resize",
             "centercrop",
             "colorjitter",
@@ -160,7 +160,7 @@ const AUGMENTATION: &[Word] = &[
             "augmix",
             "scale",
         ],
-        "there is no such augmentation; known: `crop`, `flip`, `cutout`",
+        "there is no such augmentation; known: `random_resized_crop`, `crop`, `flip`, `cutout`",
     ),
     none(
         &["normalize", "normalise", "totensor", "standardize"],
@@ -326,7 +326,7 @@ const DATASET: &[Word] = &[
             "emnist",
             "food101",
         ],
-        "there is no such data set; `resnetc list --datasets` shows those that are there",
+        "there is no such data set; `resnetc list --datasets` shows those that are there. A folder of pictures is a path: `./pictures`",
     ),
 ];
 

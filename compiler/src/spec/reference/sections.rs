@@ -50,6 +50,7 @@ fn under(out: &mut String, path: &str, shape: &Shape) {
         | Shape::Flag
         | Shape::Name
         | Shape::Text
+        | Shape::Path
         | Shape::Language
         | Shape::Word(_)
         | Shape::WordOrLayers(_)

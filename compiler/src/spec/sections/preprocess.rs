@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::train::{Normalize, TrainConfig, per_channel};
+use super::train::{Normalize, SMALL, TrainConfig, per_channel};
 use crate::datasets::{Facts, IMAGENET};
 use crate::diagnostic::Diagnostic;
 use crate::source::{Span, Spanned};
@@ -103,9 +103,6 @@ const STATISTICS: &str = "that of `train.normalize` or `train.dataset`; where ne
 
 /// Longest side that a picture is resized to.
 const MAX_SIDE: u64 = 1 << 14;
-
-/// Inputs with a shorter side are those of small pictures, whose edges nobody cuts off.
-const SMALL: usize = 64;
 
 /// Reads the section; where there is none, all holds that its keys have by default. Faults go to the reader; where there are
 /// some, what returns is of no use.

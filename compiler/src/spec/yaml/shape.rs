@@ -68,6 +68,8 @@ pub enum Shape {
     Name,
     /// Any text.
     Text,
+    /// A path that [`crate::datasets::is_path`] takes for one.
+    Path,
     /// Text in the unit language.
     Language,
     /// One of some words.

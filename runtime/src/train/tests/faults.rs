@@ -212,7 +212,7 @@ impl Source for Fading {
 #[test]
 fn steps_before_a_picture_that_cannot_be_read_are_saved() {
     let dir = folder();
-    let Dataset { name, train, test } = dataset();
+    let Dataset { name, train, test, .. } = dataset();
     // One for the fit, 44 for the fingerprint, the first epoch, and some of the second.
     let train: Arc<dyn Source> = Arc::new(Fading(train, (1 + 44 + 44 + 30).into()));
     let data = Dataset::new(name, train, test).expect("they fit");
@@ -232,7 +232,7 @@ fn another_network_of_the_same_tensors_is_refused_and_other_data_is_told() {
     trainer(&few, of("a", Start::New)).expect("fits").run(&mut |_| ()).expect("trains");
     let error = trainer(&config(), of("b", Start::Resume)).err().expect("another network");
     assert!(error.to_string().contains("another network"), "{error}");
-    let Dataset { name, train, test } = dataset();
+    let Dataset { name, train, test, .. } = dataset();
     let pixels = (0..44).flat_map(|i| train.picture(i).expect("drawn").pixels().to_vec());
     let mut pixels: Vec<u8> = pixels.collect();
     pixels[7] ^= 1;

@@ -11,8 +11,12 @@ use crate::ir::types::DType;
 /// How a network is trained.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TrainConfig {
-    /// Data set to train on where the command line names none: one of [`crate::datasets::DATASETS`].
+    /// Data set to train on where the command line names none: one of [`crate::datasets::DATASETS`], or a path
+    /// ([`crate::datasets::is_path`]), relative to the working directory.
     pub dataset: Option<String>,
+    /// How a path is read.
+    #[serde(default, skip_serializing_if = "Reading::is_default")]
+    pub reading: Reading,
     /// Passes over the training set.
     pub epochs: usize,
     /// Images per step; the last, partial batch is kept.
@@ -78,6 +82,27 @@ impl TrainConfig {
     }
 }
 
+/// How the pictures of a path are read.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Reading {
+    /// Share of the pictures of each class that is kept for evaluation, where the path has no folders for it.
+    pub split: f32,
+    /// Whether a picture that cannot be read ends the training; otherwise the next one of its class takes its place.
+    pub fail: bool,
+}
+
+impl Default for Reading {
+    fn default() -> Self {
+        Reading { split: 0.2, fail: false }
+    }
+}
+
+impl Reading {
+    fn is_default(&self) -> bool {
+        *self == Reading::default()
+    }
+}
+
 /// Which checkpoints stay besides the last one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Keep {
@@ -117,6 +142,14 @@ impl Normalize {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Augment {
+    /// A random part of the picture, resized to the image's size: torchvision's `RandomResizedCrop` with antialiased bilinear
+    /// interpolation (Szegedy et al. 2015). The first of all changes.
+    RandomResizedCrop {
+        /// Least and most area, as a share of the picture's.
+        scale: [f32; 2],
+        /// Least and most ratio of width to height.
+        ratio: [f32; 2],
+    },
     /// A window of the image's size out of the image with that many zero (after normalisation) pixels around it.
     Crop {
         /// Pixels on each side.

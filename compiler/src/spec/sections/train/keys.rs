@@ -10,10 +10,22 @@ pub const TRAIN: Section = Section {
     keys: &[
         Key::new(
             "dataset",
-            Shape::Word(&datasets::NAMES),
-            "The data set to train on where the command line names none.",
+            Shape::Any(&[Shape::Word(&datasets::NAMES), Shape::Path]),
+            "The data set to train on where the command line names none: a name, or the path of pictures, which has a slash in it.",
         )
         .default_is("none: training then takes the embedded one"),
+        Key::new(
+            "split",
+            Shape::Number(0.001, 0.9),
+            "Share of the pictures that are kept for evaluation where a path has no folders for it.",
+        )
+        .default("0.2"),
+        Key::new(
+            "on_error",
+            Shape::Word(&["skip", "fail"]),
+            "What becomes of a picture that cannot be read: `skip` takes the next one of its class in its place.",
+        )
+        .default("skip"),
         Key::new("epochs", Shape::Count(1, MOST), "Passes over the training set.").default("10"),
         Key::new("batch_size", Shape::Count(1, 1 << 16), "Images of one step.").default("128"),
         Key::new("optimizer", Shape::Choice(OPTIMIZERS), "How a step changes the parameters.").default("sgd"),
@@ -38,13 +50,13 @@ pub const TRAIN: Section = Section {
             Shape::Section(&NORMALIZE),
             "Mean and standard deviation that pixels, scaled to 0..1, are normalised with.",
         )
-        .default_is("the data set's statistics; 0.5 and 0.5 where none are known"),
+        .default_is("the data set's statistics; of a path ImageNet's; 0.5 and 0.5 where none are known"),
         Key::new(
             "augment",
             Shape::List(&Shape::Steps(AUGMENTATIONS), 0, None),
             "Random changes of training images, in their order.",
         )
-        .default("[]"),
+        .default_is("none; of a path `[random_resized_crop, flip]`, or `[crop, flip]` where a side of `input` is shorter than 64"),
         Key::new(
             "evaluate_every",
             Shape::Count(1, MOST),
@@ -85,6 +97,9 @@ pub const TRAIN: Section = Section {
         .default("false"),
     ],
 };
+
+/// Inputs with a shorter side are those of small pictures, whose edges nobody cuts off.
+pub const SMALL: usize = 64;
 
 /// The loss scale that follows the gradients.
 pub const DYNAMIC: &str = "dynamic";
@@ -196,6 +211,27 @@ pub const NORMALIZE: Section = Section {
 
 /// Augmentations by name.
 pub const AUGMENTATIONS: &[Choice] = &[
+    Choice {
+        name: "random_resized_crop",
+        about: "A random part of the picture, resized to `input`, as torchvision's `RandomResizedCrop`. It stands first, and takes pictures of any size.",
+        settings: Section {
+            what: "`random_resized_crop`",
+            keys: &[
+                Key::new(
+                    "scale",
+                    Shape::List(&Shape::Number(1e-4, 1.0), 2, Some(2)),
+                    "Least and most area of the part, as a share of the picture's.",
+                )
+                .default("[0.08, 1]"),
+                Key::new(
+                    "ratio",
+                    Shape::List(&Shape::Number(0.01, 100.0), 2, Some(2)),
+                    "Least and most ratio of its width to its height.",
+                )
+                .default("[0.75, 1.3333334]"),
+            ],
+        },
+    },
     Choice {
         name: "crop",
         about: "A window of the image's size, cut at random out of the image with zeros around it.",

@@ -8,8 +8,9 @@ mod patience;
 mod schedule;
 mod section;
 
-pub use config::{Augment, Keep, Normalize, TrainConfig};
+pub use config::{Augment, Keep, Normalize, Reading, TrainConfig};
 pub use effect::schedule::beyond_the_end;
+pub(crate) use keys::SMALL;
 pub use keys::TRAIN;
 pub use patience::{EarlyStopping, Metric, Plateau};
 pub use schedule::{By, Schedule, Warmup};

@@ -1,8 +1,8 @@
 //! Reads the `train:` section into a [`TrainConfig`].
 
 use super::choice::choose;
-use super::config::{Augment, Keep, Normalize, TrainConfig};
-use super::keys::{AUGMENTATIONS, DYNAMIC, KEEP, NORMALIZE, OPTIMIZERS, SCALES, TRAIN};
+use super::config::{Augment, Keep, Normalize, Reading, TrainConfig};
+use super::keys::{AUGMENTATIONS, DYNAMIC, KEEP, NORMALIZE, OPTIMIZERS, SCALES, SMALL, TRAIN};
 use super::schedule::read::{early_stopping, schedule, warmup};
 use crate::datasets::{self, Facts};
 use crate::diagnostic::Diagnostic;
@@ -15,9 +15,11 @@ use crate::spec::yaml::node::{Entry, Kind, Node};
 use crate::spec::yaml::read::Reader;
 use crate::spec::yaml::shape::Section;
 
-/// Pixel statistics of a data set; of an unknown one, those that map `0..1` to `-1..1`.
+/// Pixel statistics of a data set; of a path ImageNet's, which published weights have, too; of an unknown one, those that map
+/// `0..1` to `-1..1`.
 fn normalization(dataset: Option<&str>, channels: usize) -> Normalize {
-    match dataset.and_then(datasets::find) {
+    let imagenet = dataset.filter(|set| datasets::is_path(set)).map(|_| &datasets::IMAGENET);
+    match dataset.and_then(datasets::find).or(imagenet) {
         Some(Facts { mean, std, .. }) if channels == mean.len() => {
             Normalize { mean: mean.to_vec(), std: std.to_vec() }
         }
@@ -39,7 +41,15 @@ pub fn read(
     let normalize = given.unwrap_or_else(|| normalization(dataset.as_deref(), channels));
     let seed = fields.get("seed").and_then(|node| reader.integer(node, "`seed`", TRAIN.count("seed")));
     let (lr, optimizer, decay_norm) = optimizer(reader, fields.get("optimizer"));
+    let augment = match fields.get("augment") {
+        Some(node) => augment(reader, node),
+        None => usual_changes(dataset.as_deref(), input),
+    };
     TrainConfig {
+        reading: Reading {
+            split: fields.number(reader, "split"),
+            fail: fields.word(reader, "on_error", "way to go on") == "fail",
+        },
         dataset,
         epochs: fields.count(reader, "epochs"),
         batch_size: fields.count(reader, "batch_size"),
@@ -51,7 +61,7 @@ pub fn read(
         early_stopping: fields.get("early_stopping").map(|node| early_stopping(reader, node)),
         label_smoothing: fields.number(reader, "label_smoothing"),
         normalize,
-        augment: fields.get("augment").map(|node| augment(reader, node)).unwrap_or_default(),
+        augment,
         evaluate_every: fields.count(reader, "evaluate_every"),
         checkpoint_every: fields.count(reader, "checkpoint_every"),
         keep: fields.get("keep").map(|node| keep(reader, node)).unwrap_or_default(),
@@ -81,7 +91,7 @@ fn loss_scale(reader: &mut Reader<'_>, node: &Node) -> LossScale {
 
 fn dataset(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
     let name = reader.text(node, "`dataset`")?;
-    if datasets::find(name).is_none() {
+    if !datasets::is_path(name) && datasets::find(name).is_none() {
         reader.unknown("data set", name, node.span, &datasets::NAMES);
     }
     Some(name.to_string())
@@ -176,6 +186,28 @@ fn other_channels(what: &str, span: Span, numbers: usize, input: &Spanned<[usize
     })
 }
 
+/// What a training on people's own pictures does to them where nothing is written: what nets for photographs are trained with or,
+/// of small images, what those of CIFAR are.
+fn usual_changes(dataset: Option<&str>, input: Option<&Spanned<[usize; 3]>>) -> Vec<Augment> {
+    if !dataset.is_some_and(datasets::is_path) {
+        return Vec::new();
+    }
+    let small = input.is_some_and(|input| input.value[1].min(input.value[2]) < SMALL);
+    let settings =
+        |name: &str| &AUGMENTATIONS.iter().find(|known| known.name == name).expect("in the table").settings;
+    let first = match small {
+        true => Augment::Crop { padding: settings("crop").default("padding") },
+        false => {
+            let settings = settings("random_resized_crop");
+            Augment::RandomResizedCrop {
+                scale: default_range(settings, "scale"),
+                ratio: default_range(settings, "ratio"),
+            }
+        }
+    };
+    vec![first, Augment::Flip { probability: settings("flip").default("probability") }]
+}
+
 /// `[{crop: {padding: 4}}, flip]`; a map with several keys is that many steps.
 fn augment(reader: &mut Reader<'_>, node: &Node) -> Vec<Augment> {
     let mut steps = Vec::new();
@@ -184,11 +216,13 @@ fn augment(reader: &mut Reader<'_>, node: &Node) -> Vec<Augment> {
             Kind::Map(entries) => {
                 for entry in entries {
                     let settings = (!entry.value.is_empty()).then_some(&entry.value);
-                    steps.extend(augmentation(reader, &entry.key, entry.span, settings));
+                    let step = augmentation(reader, &entry.key, entry.span, settings);
+                    add(reader, &mut steps, step, entry.span);
                 }
             }
             Kind::Scalar { text, .. } if !text.is_empty() => {
-                steps.extend(augmentation(reader, text, item.span, None))
+                let step = augmentation(reader, text, item.span, None);
+                add(reader, &mut steps, step, item.span);
             }
             Kind::Scalar { .. } | Kind::List(_) => {
                 reader.wrong(item, "an item of `augment`", "a name, or a map with one key")
@@ -206,8 +240,51 @@ fn augmentation(reader: &mut Reader<'_>, name: &str, span: Span, settings: Optio
     };
     let fields = Fields::read(reader, settings, &known.settings);
     Some(match known.name {
+        "random_resized_crop" => Augment::RandomResizedCrop {
+            scale: range(reader, &fields, &known.settings, "scale"),
+            ratio: range(reader, &fields, &known.settings, "ratio"),
+        },
         "crop" => Augment::Crop { padding: fields.count(reader, "padding") },
         "flip" => Augment::Flip { probability: fields.number(reader, "probability") },
         _ => Augment::Cutout { size: fields.count(reader, "size") },
     })
+}
+
+/// Puts a change behind the others. What takes pictures of any size has to be the first.
+fn add(reader: &mut Reader<'_>, steps: &mut Vec<Augment>, step: Option<Augment>, span: Span) {
+    if matches!(step, Some(Augment::RandomResizedCrop { .. })) && !steps.is_empty() {
+        let fault =
+            Diagnostic::error("`random_resized_crop` stands behind another change", span, "not the first");
+        reader.fault(
+            fault.help("write it first, and once: it makes images of one size out of pictures of any"),
+        );
+    }
+    steps.extend(step);
+}
+
+/// Two numbers, the second no less than the first.
+fn range(reader: &mut Reader<'_>, fields: &Fields<'_>, section: &Section, key: &str) -> [f32; 2] {
+    let Some(node) = fields.get(key) else { return default_range(section, key) };
+    let (what, bounds) = (format!("`{key}`"), section.number(key));
+    let items = reader.items(node, &what).unwrap_or_default();
+    let numbers: Option<Vec<f32>> =
+        items.iter().map(|item| reader.number(item, &what, bounds.clone())).collect();
+    let fault = match numbers.as_deref() {
+        None => return default_range(section, key),
+        Some(&[least, most]) if least <= most => return [least, most],
+        Some([_, _]) => Diagnostic::error(format!("{what} falls"), node.span, "the least comes first"),
+        Some(other) => {
+            let text = format!("{} numbers", other.len());
+            Diagnostic::error(format!("{what} is the least and the most"), node.span, text)
+        }
+    };
+    reader.fault(fault.help(format!("write `{key}: {}`", section.key(key).default.text())));
+    default_range(section, key)
+}
+
+/// The two numbers that stand for a key.
+fn default_range(section: &Section, key: &str) -> [f32; 2] {
+    let text = section.key(key).default.text();
+    let mut numbers = text.trim_matches(['[', ']']).split(',').map(|number| number.trim().parse());
+    std::array::from_fn(|_| numbers.next().and_then(Result::ok).expect("a table's default is two numbers"))
 }

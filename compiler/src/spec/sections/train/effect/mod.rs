@@ -4,6 +4,7 @@ pub(super) mod schedule;
 
 use super::config::{Augment, TrainConfig};
 use super::schedule::{By, Schedule};
+use crate::datasets;
 use crate::diagnostic::Diagnostic;
 use crate::ir::op::UpdateRule;
 use crate::ir::types::DType;
@@ -19,6 +20,7 @@ pub(crate) fn check(train: &TrainConfig, keys: &KeySpans) -> (Vec<Diagnostic>, V
     warnings.extend(patience(train, keys));
     warnings.extend(augmentation(train, keys));
     warnings.extend(precision(train, keys));
+    warnings.extend(reading(train, keys));
     (schedule::rising(train, keys).into_iter().collect(), warnings)
 }
 
@@ -93,4 +95,18 @@ fn precision(train: &TrainConfig, keys: &KeySpans) -> Vec<Diagnostic> {
         idle("tf32", "it belongs to `precision: f32`: take it out");
     }
     warnings
+}
+
+/// What belongs to a path.
+fn reading(train: &TrainConfig, keys: &KeySpans) -> Vec<Diagnostic> {
+    let Some(name) = train.dataset.as_deref().filter(|set| !datasets::is_path(set)) else {
+        return Vec::new();
+    };
+    let idle = |key: &str| {
+        let span = keys.get(&format!("train.{key}"))?;
+        let warning =
+            Diagnostic::warning(format!("`{key}` has no effect"), span, format!("the data set is `{name}`"));
+        Some(warning.help("it belongs to a path of pictures: take it out"))
+    };
+    ["split", "on_error"].into_iter().filter_map(idle).collect()
 }

@@ -1,0 +1,79 @@
+//! People's own pictures: what lies under a path becomes a [`Dataset`].
+//!
+//! ```text
+//! path -> kind -> folder, table: Found (where each picture of each class lies) -> gather: checked, split -> Encoded (a Source)
+//! ```
+//!
+//! Pictures are read when they are asked for, so a set may be larger than the memory. Decoded pictures are kept as long as there is
+//! room ([`Rules::cache`]).
+
+mod encoded;
+mod folder;
+mod found;
+mod gather;
+mod place;
+#[cfg(test)]
+mod tests;
+
+use std::fs;
+use std::path::Path;
+
+use resnetc_compiler::spec::train::Reading;
+use resnetc_pictures::Limits;
+
+use self::found::Found;
+use super::source::Dataset;
+use crate::error::{Error, Result};
+
+/// How a path is read.
+#[derive(Debug, Clone, Copy)]
+pub struct Rules {
+    /// Which part is kept for evaluation, and what becomes of what cannot be read.
+    pub reading: Reading,
+    /// Seed of the split.
+    pub seed: u64,
+    /// How large a picture may be.
+    pub limits: Limits,
+    /// Bytes of decoded pictures that are kept in memory, of all splits together.
+    pub cache: u64,
+}
+
+impl Rules {
+    /// Half a gibibyte of decoded pictures is kept.
+    pub const CACHE: u64 = 512 << 20;
+
+    /// Those of a spec, with the usual limits.
+    pub fn new(reading: Reading, seed: u64) -> Self {
+        Rules { reading, seed, limits: Limits::default(), cache: Self::CACHE }
+    }
+}
+
+/// Finds the pictures under a path; decodes none of them.
+///
+/// # Errors
+/// [`Error::Data`] that says what is wrong with what lies there, [`Error::Io`] where it cannot be read.
+pub fn load(path: &Path, rules: &Rules) -> Result<Dataset> {
+    gather::gather(&name(path)?, find(path)?, rules)
+}
+
+/// Finds out what lies under a path, and where its pictures are.
+fn find(path: &Path) -> Result<Found> {
+    let kind = fs::metadata(path).map_err(|source| match source.kind() {
+        std::io::ErrorKind::NotFound => Error::Data(format!(
+            "{} does not exist: a relative path is looked for in the working directory",
+            path.display()
+        )),
+        _ => Error::io(path)(source),
+    })?;
+    if kind.is_dir() {
+        return folder::find(path);
+    }
+    Err(Error::Data(format!("{} is no folder of pictures", path.display())))
+}
+
+/// What people and checkpoints call a path: its last name, whatever way leads there.
+fn name(path: &Path) -> Result<String> {
+    let whole = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+    let name = whole.file_name().map(|name| name.to_string_lossy().into_owned());
+    Ok(name.unwrap_or_else(|| "pictures".to_owned()))
+}
