@@ -34,7 +34,7 @@ pub use tools::{DevicesArgs, DiffArgs, ExplainArgs, LintArgs, ListArgs, NewArgs,
 pub use weights::{ConvertArgs, InspectArgs, WeightsAction, WeightsArgs, WeightsCommand, WeightsDiffArgs};
 
 use crate::picture::Fold;
-use overrides::{positive, seed, threads};
+use overrides::{batch_size, positive, seed, threads};
 
 /// A compiler and runtime for residual networks.
 #[derive(Debug, Parser)]
@@ -230,10 +230,10 @@ pub struct RunArgs {
     #[arg(long, value_name = "N", requires = "train", value_parser = positive, allow_negative_numbers = true)]
     #[arg(help_heading = "Training")]
     pub epochs: Option<usize>,
-    /// Images per step.
-    #[arg(long, value_name = "N", requires = "train", value_parser = positive, allow_negative_numbers = true)]
+    /// Images per step; `auto` takes as many as the free memory has room for.
+    #[arg(long, value_name = "N|auto", requires = "train", value_parser = batch_size, allow_negative_numbers = true)]
     #[arg(help_heading = "Training")]
-    pub batch_size: Option<usize>,
+    pub batch_size: Option<String>,
     /// Learning rate before the schedule.
     #[arg(
         long,

@@ -58,6 +58,16 @@ pub enum Error {
     /// Published weights are not here and cannot be fetched: what was asked for, and where to put it by hand.
     #[error("{0}")]
     Download(String),
+    /// No batch fits into the memory that there is.
+    #[error("{network}: a training step of one image takes {} MiB, and {} MiB may be taken: smaller images or fewer filters take less", .needed.div_ceil(1 << 20), .memory >> 20)]
+    TooLittleMemory {
+        /// The network.
+        network: String,
+        /// Bytes of a step of one image.
+        needed: usize,
+        /// Bytes that there are for it.
+        memory: usize,
+    },
     /// A file of weights, or what is in it.
     #[error(transparent)]
     Weights(#[from] resnetc_weights::Error),

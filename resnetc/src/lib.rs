@@ -26,6 +26,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod batch;
 pub mod device;
 pub mod download;
 pub mod error;

@@ -12,6 +12,7 @@ mod hex;
 pub mod identity;
 pub mod init;
 mod lock;
+pub mod memory;
 pub mod metrics;
 pub mod optim;
 pub mod patience;

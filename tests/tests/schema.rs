@@ -15,6 +15,7 @@ const FIXTURES: &[(Fault, &[&str])] = &[
         &[
             "a_list",
             "bad_augment",
+            "bad_batch_size",
             "bad_init",
             "bad_input",
             "bad_loss_scale",

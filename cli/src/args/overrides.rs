@@ -80,6 +80,11 @@ pub fn positive(text: &str) -> Result<usize, String> {
     number(text, 1, usize::MAX as u64).map(|n| n as usize)
 }
 
+/// A number of images, or `auto`.
+pub fn batch_size(text: &str) -> Result<String, String> {
+    if text == "auto" { Ok(text.to_owned()) } else { positive(text).map(|n| n.to_string()) }
+}
+
 /// How many threads.
 pub fn threads(text: &str) -> Result<usize, String> {
     number(text, 1, MOST_THREADS as u64).map(|n| n as usize)

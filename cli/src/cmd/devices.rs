@@ -7,6 +7,7 @@ use resnetc_runtime::cpu::threads::available_threads;
 use resnetc_runtime::cpu::tune::processor;
 use resnetc_runtime::cuda;
 use resnetc_runtime::cuda::found::{Found, Gpu};
+use resnetc_runtime::memory::{Memory, memory};
 use serde_json::{Value, json};
 
 use crate::args::DevicesArgs;
@@ -36,12 +37,6 @@ struct Cpu {
     available: Vec<&'static str>,
     threads: usize,
     memory: Option<Memory>,
-}
-
-/// Bytes of memory, where the system tells: Linux.
-struct Memory {
-    total: usize,
-    free: usize,
 }
 
 impl Cpu {
@@ -76,16 +71,6 @@ impl Cpu {
         ];
         entry("cpu", &lines) + &entry("reference", &["plain Candle operations on the same".to_owned()])
     }
-}
-
-/// Total memory and what a process can still have.
-fn memory() -> Option<Memory> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let value = |key: &str| -> Option<usize> {
-        let line = text.lines().find_map(|line| line.strip_prefix(key))?;
-        Some(line.trim().strip_suffix("kB")?.trim().parse::<usize>().ok()? * 1024)
-    };
-    Some(Memory { total: value("MemTotal:")?, free: value("MemAvailable:")? })
 }
 
 fn cuda_json(cuda: &std::result::Result<Found, String>) -> Value {

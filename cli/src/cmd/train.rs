@@ -15,7 +15,7 @@ use resnetc_runtime::train::{BEST, Event, LAST, LOG, Outcome, StepEvent, check_f
 
 use super::data::Wanted;
 use super::setup::Setup;
-use super::{data, find_lr, spec, weights};
+use super::{batch, data, find_lr, spec, weights};
 use crate::args::RunArgs;
 use crate::failure::{Failure, Result};
 use crate::output::Output;
@@ -60,9 +60,11 @@ pub fn train(
         (Wanted::Path(path), pictures) => pictures.as_ref().map_or(path, |pictures| &pictures.name),
     }
     .to_owned();
-    let backend = setup.device.backend();
-    let target = Target { backend, ..Target::new(Mode::Train, spec.resolved().train.batch_size) };
-    let summary = spec.compile(&target)?.summary;
+    let summarised = |spec: &Spec| {
+        let target = Target::new(Mode::Train, spec.resolved().train.batch_size);
+        spec.compile(&Target { backend: setup.device.backend(), ..target }).map(|compiled| compiled.summary)
+    };
+    let summary = summarised(&spec)?;
     let out = args.out.clone();
     let out = out.unwrap_or_else(|| Path::new("out").join(format!("{}-{dataset}", spec.name())));
     let start = start(args);
@@ -73,6 +75,17 @@ pub fn train(
     let images = match pictures {
         Some(pictures) => pictures,
         None => data::load(&dataset, &setup.places, output)?,
+    };
+    let (spec, summary) = match spec.resolved().train.auto_batch {
+        true => {
+            let resumed = args.resume.then_some(&*out);
+            let size = batch::settle(&spec, resumed, images.train.len(), &setup.device, output)?;
+            options.set.push(format!("train.batch_size={size}"));
+            let spec = spec::open(network, &options)?;
+            let summary = summarised(&spec)?;
+            (spec, summary)
+        }
+        false => (spec, summary),
     };
     if let Some(warnings) = spec.training_warnings(images.train.len(), output.color, output.width)? {
         output.warn(&warnings);
@@ -154,7 +167,7 @@ fn overrides(dataset: &Wanted, args: &RunArgs) -> Vec<String> {
     let number = |key: &str, value: Option<String>| value.map(|value| format!("train.{key}={value}"));
     let flags = [
         number("epochs", args.epochs.map(|n| n.to_string())),
-        number("batch_size", args.batch_size.map(|n| n.to_string())),
+        number("batch_size", args.batch_size.clone()),
         number("optimizer.lr", args.lr.map(|rate| rate.to_string())),
         number("seed", args.seed.map(|seed| seed.to_string())),
     ];

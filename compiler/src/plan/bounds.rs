@@ -50,6 +50,13 @@ impl Plan {
         }
     }
 
+    /// Bytes of all regions: what a session and its device hold for this plan, but for packed weights and workspaces.
+    pub fn bytes(&self) -> usize {
+        let fixed = [Region::Arena, Region::Params, Region::Grads, Region::State, Region::Control];
+        let optimizer = (0..self.optimizer.len()).map(|index| Region::Optimizer(index as u8));
+        fixed.into_iter().chain(optimizer).map(|region| self.region_bytes(region)).sum()
+    }
+
     /// That every id is a buffer's: all else may then look buffers up.
     fn check_ids(&self, faults: &mut Vec<String>) {
         let known = |id: &BufferId| (id.0 as usize) < self.buffers.len();

@@ -177,7 +177,10 @@ fn write_train(out: &mut String, train: &TrainConfig) -> fmt::Result {
             false => writeln!(out, "  dataset: {dataset}")?,
         }
     }
-    writeln!(out, "  epochs: {}\n  batch_size: {}", train.epochs, train.batch_size)?;
+    match train.auto_batch {
+        true => writeln!(out, "  epochs: {}\n  batch_size: auto", train.epochs)?,
+        false => writeln!(out, "  epochs: {}\n  batch_size: {}", train.epochs, train.batch_size)?,
+    }
     let constants = match &train.optimizer {
         UpdateRule::Sgd(sgd) => format!(
             "momentum: {}, dampening: {}, nesterov: {}, weight_decay: {}",

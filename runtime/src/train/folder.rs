@@ -101,6 +101,14 @@ fn beginning(out: &Path, start: &Start) -> Result<Option<PathBuf>> {
     }
 }
 
+/// Images per step of the training that a folder holds.
+///
+/// # Errors
+/// Where there is none to go on with, or its checkpoint cannot be read.
+pub fn batch_size_of(out: &Path) -> Result<usize> {
+    Ok(checkpoint::load_progress(&resume_point(out)?)?.batch_size)
+}
+
 /// The last checkpoint; where there is none, the most advanced of the others: of a training that was killed before its first
 /// checkpoint under that name, or whose file is gone.
 fn resume_point(out: &Path) -> Result<PathBuf> {

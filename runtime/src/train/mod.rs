@@ -18,7 +18,7 @@ mod trainer;
 pub use self::batches::BatchExecutor;
 pub use self::eval::Evaluator;
 pub use self::event::{Event, Outcome, StepEvent};
-pub use self::folder::{BEST, LAST, LOG, Start, check as check_folder, epoch_file};
+pub use self::folder::{BEST, LAST, LOG, Start, batch_size_of, check as check_folder, epoch_file};
 pub use self::range::{Range, RangeOptions, RangeStep, Recommended, range_test, recommended};
 pub use self::trainer::{Options, Trainer};
 

@@ -39,6 +39,7 @@ pub(crate) fn config() -> TrainConfig {
         dataset: Some("shapes10".into()),
         epochs: 4,
         batch_size: 8,
+        auto_batch: false,
         lr: 0.1,
         optimizer: UpdateRule::Sgd(SGD),
         decay_norm: true,

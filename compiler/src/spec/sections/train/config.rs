@@ -21,6 +21,9 @@ pub struct TrainConfig {
     pub epochs: usize,
     /// Images per step; the last, partial batch is kept.
     pub batch_size: usize,
+    /// Whether a training has to choose [`TrainConfig::batch_size`], by the memory that it finds.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub auto_batch: bool,
     /// Learning rate before the schedule.
     pub lr: f32,
     /// The optimizer and its constants.

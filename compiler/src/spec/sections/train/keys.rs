@@ -27,7 +27,12 @@ pub const TRAIN: Section = Section {
         )
         .default("skip"),
         Key::new("epochs", Shape::Count(1, MOST), "Passes over the training set.").default("10"),
-        Key::new("batch_size", Shape::Count(1, 1 << 16), "Images of one step.").default("128"),
+        Key::new(
+            "batch_size",
+            Shape::Any(&[Shape::Word(&[AUTO]), Shape::Count(BATCHES[0], BATCHES[1])]),
+            "Images of one step. `auto` takes as many as the free memory has room for; commands that have no data take 128 then.",
+        )
+        .default("128"),
         Key::new("optimizer", Shape::Choice(OPTIMIZERS), "How a step changes the parameters.").default("sgd"),
         Key::new("schedule", Shape::Choice(SCHEDULES), "How the learning rate changes over the training.")
             .default("cosine"),
@@ -100,6 +105,12 @@ pub const TRAIN: Section = Section {
 
 /// Inputs with a shorter side are those of small pictures, whose edges nobody cuts off.
 pub const SMALL: usize = 64;
+
+/// The batch size that follows the memory.
+pub const AUTO: &str = "auto";
+
+/// The least and the most of one that does not.
+pub const BATCHES: [u64; 2] = [1, 1 << 16];
 
 /// The loss scale that follows the gradients.
 pub const DYNAMIC: &str = "dynamic";

@@ -2,7 +2,7 @@
 
 use super::choice::choose;
 use super::config::{Augment, Keep, Normalize, Reading, TrainConfig};
-use super::keys::{AUGMENTATIONS, DYNAMIC, KEEP, NORMALIZE, OPTIMIZERS, SCALES, SMALL, TRAIN};
+use super::keys::{AUGMENTATIONS, AUTO, BATCHES, DYNAMIC, KEEP, NORMALIZE, OPTIMIZERS, SCALES, SMALL, TRAIN};
 use super::schedule::read::{early_stopping, schedule, warmup};
 use crate::datasets::{self, Facts};
 use crate::diagnostic::Diagnostic;
@@ -40,6 +40,7 @@ pub fn read(
     let channels = input.map_or(3, |input| input.value[0]);
     let normalize = given.unwrap_or_else(|| normalization(dataset.as_deref(), channels));
     let seed = fields.get("seed").and_then(|node| reader.integer(node, "`seed`", TRAIN.count("seed")));
+    let batch_size = fields.get("batch_size").and_then(|node| batch_size(reader, node));
     let (lr, optimizer, decay_norm) = optimizer(reader, fields.get("optimizer"));
     let augment = match fields.get("augment") {
         Some(node) => augment(reader, node),
@@ -52,7 +53,8 @@ pub fn read(
         },
         dataset,
         epochs: fields.count(reader, "epochs"),
-        batch_size: fields.count(reader, "batch_size"),
+        batch_size: batch_size.unwrap_or_else(|| TRAIN.default("batch_size")),
+        auto_batch: batch_size.is_none() && fields.get("batch_size").is_some(),
         lr,
         optimizer,
         decay_norm,
@@ -73,6 +75,18 @@ pub fn read(
         },
         loss_scale: fields.get("loss_scale").map(|node| loss_scale(reader, node)).unwrap_or_default(),
         tf32: fields.flag(reader, "tf32"),
+    }
+}
+
+/// The number of images; `None` where a training chooses it.
+fn batch_size(reader: &mut Reader<'_>, node: &Node) -> Option<usize> {
+    match &node.kind {
+        Kind::Scalar { text, .. } if text == AUTO => None,
+        Kind::Scalar { text, .. } if text.starts_with(char::is_alphabetic) => {
+            reader.unknown("batch size", text, node.span, &[AUTO]);
+            None
+        }
+        _ => reader.count(node, "`batch_size`", BATCHES[0]..=BATCHES[1]),
     }
 }
 
