@@ -19,6 +19,7 @@ pub mod predict;
 pub mod run;
 pub mod setup;
 pub mod spec;
+pub mod survey;
 pub mod tensors;
 pub mod train;
 pub mod tune;
