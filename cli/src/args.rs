@@ -1,6 +1,7 @@
 //! The command line, as clap types. No meaning here: commands read these, nothing writes them.
 
 mod compile;
+mod data;
 mod device;
 mod export;
 mod import;
@@ -21,6 +22,7 @@ use resnetc_compiler::backend::Backend;
 use resnetc_compiler::datasets;
 
 pub use compile::CompileArgs;
+pub use data::{DataAction, DataCommand, DataInspectArgs};
 pub use device::DeviceArg;
 pub use export::ExportArgs;
 pub use import::ImportArgs;
@@ -76,6 +78,8 @@ pub enum Command {
     Export(ExportArgs),
     /// Look at files of weights, convert and compare them.
     Weights(WeightsCommand),
+    /// Look at data sets and people's own pictures.
+    Data(DataCommand),
     /// Write a spec from a network of another program: ONNX, Darknet, Caffe.
     Import(ImportArgs),
     /// Report all mistakes of specs; print nothing else.

@@ -41,6 +41,7 @@ fn main() -> ExitCode {
         Command::Compile(args) => cmd::compile::compile(args, &output),
         Command::Export(args) => cmd::export::export(args, &environment, &output),
         Command::Weights(args) => cmd::weights::weights(args, &output),
+        Command::Data(args) => cmd::survey::data(args, &environment, &output),
         Command::Import(args) => cmd::import::import(args, &output),
         Command::Check(args) => cmd::check::check(args, &output),
         Command::Verify(args) => cmd::verify::verify(args, &output),

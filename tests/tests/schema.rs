@@ -25,6 +25,7 @@ const FIXTURES: &[(Fault, &[&str])] = &[
             "bad_numbers",
             "bad_optimizer",
             "bad_precision",
+            "bad_random_resized_crop",
             "bad_preprocess",
             "bad_schedule",
             "cut_at_comma",

@@ -22,6 +22,7 @@ pub mod run;
 pub mod schedule;
 pub mod setup;
 pub mod spec;
+pub mod survey;
 pub mod tensors;
 pub mod train;
 pub mod tune;

@@ -28,6 +28,7 @@ mod registry;
 pub mod rng;
 pub mod shapes10;
 mod source;
+pub mod survey;
 pub mod transform;
 
 pub use places::Places;

@@ -64,6 +64,19 @@ pub trait Source: Send + Sync {
     /// Where this picture cannot be read; others may still be.
     fn picture(&self, index: usize) -> Result<Picture<'_>>;
 
+    /// This very picture, where [`Source::picture`] may give another in place of one that cannot be read.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    fn original(&self, index: usize) -> Result<Picture<'_>> {
+        self.picture(index)
+    }
+
+    /// What messages call a picture.
+    fn called(&self, index: usize) -> String {
+        format!("image {index} of {}", self.name())
+    }
+
     /// All pictures, `[len][height][width][channels]`, of one size: where they lie in memory so.
     fn pixels(&self) -> Option<([usize; 3], &[u8])> {
         None

@@ -104,6 +104,36 @@ impl Transform {
         Ok(())
     }
 
+    /// The image of a picture in that epoch before it is normalised, `[height][width][channels]`, for people to look at. What is filled
+    /// has the mean colour, as the network sees it.
+    ///
+    /// # Errors
+    /// Those of [`Transform::apply`].
+    pub fn shown(
+        &self,
+        source: &dyn Source,
+        index: usize,
+        epoch: usize,
+        workspace: &mut Workspace,
+    ) -> Result<Vec<u8>> {
+        let mut stream = self.stream(index, epoch);
+        let image = self.framed(source, index, &mut stream, &mut workspace.resizer)?;
+        let canvas = &mut workspace.canvas;
+        canvas.load(&image);
+        self.edits(&mut stream).iter().for_each(|edit| canvas.edit(edit));
+        let least = |table: &[f32; 256]| {
+            (0..=255u8).min_by(|&a, &b| table[usize::from(a)].abs().total_cmp(&table[usize::from(b)].abs()))
+        };
+        let mean: Vec<u8> = self.table.iter().map(|table| least(table).unwrap_or_default()).collect();
+        let mut pixels = canvas.pixels().to_vec();
+        for (filled, pixel) in canvas.filled().iter().zip(pixels.chunks_exact_mut(self.size[2])) {
+            if *filled {
+                pixel.copy_from_slice(&mean);
+            }
+        }
+        Ok(pixels)
+    }
+
     /// Appends a picture, framed and not changed further, and the changes that [`Transform::apply`] makes to it in that epoch. `pixels`
     /// says whether its bytes are wanted, or its number alone.
     ///

@@ -177,6 +177,9 @@ train:
   precision: bf16
 ```
 
+`dataset` may be a path of your own pictures, which has a slash in it: `./pictures`. A relative one is looked for in the working
+directory. See [Training](training.md).
+
 `precision: fp16` is for GPUs: `--device cpu` refuses it. Gradients are small, and half precision ends at `6e-8`. So the loss is
 multiplied with `loss_scale` before gradients are computed, and updates divide by it. `dynamic` is PyTorch's `GradScaler`: the scale is
 65536 at first and doubles after 2000 good steps in a row; a step whose gradients are not all finite is left out, and halves the
@@ -276,6 +279,15 @@ train:
 extends: resnet20
 train:
   augment: [{crop: {padding: 4}}, flip]
+```
+
+`random_resized_crop` takes pictures of any size, so it has to be the first:
+
+```yaml
+extends: resnet18
+train:
+  dataset: ./pictures
+  augment: [{random_resized_crop: {scale: [0.2, 1]}}, flip]
 ```
 ",
     ),

@@ -148,6 +148,14 @@ impl Source for Encoded {
         Err(Error::Data(format!("no picture of class {class} of {} can be read", self.name)))
     }
 
+    fn original(&self, index: usize) -> Result<Picture<'_>> {
+        self.read(index)
+    }
+
+    fn called(&self, index: usize) -> String {
+        self.items[index].place.name()
+    }
+
     fn any_size(&self) -> bool {
         true
     }

@@ -5,14 +5,9 @@ use std::path::{Path, PathBuf};
 
 use resnetc_pictures::decode::EXTENSIONS;
 
-use super::found::{Found, Split};
+use super::found::{Found, Split, TEST, TRAIN};
 use super::place::Place;
 use crate::error::{Error, Result};
-
-/// Names of the folder that is trained on.
-const TRAIN: &[&str] = &["train", "training"];
-/// Names of the folder that is evaluated on, the first that is there.
-const TEST: &[&str] = &["val", "valid", "validation", "test", "testing"];
 
 /// Finds the pictures below a folder.
 ///

@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 /// Classes that a message names.
 const NAMED: usize = 8;
 
-/// The data set of what was found. Classes are numbered in the order of their names.
+/// The data set of what was found.
 ///
 /// # Errors
 /// [`Error::Data`] where classes are missing, empty, alone, alike or not the same in both splits.
@@ -33,10 +33,12 @@ pub(super) fn gather(name: &str, found: Found, rules: &Rules) -> Result<Dataset>
         }
         None => split(train, rules, &mut told)?,
     };
-    let classes: Arc<[String]> = train.classes.keys().cloned().collect();
+    let numbering = numbering(&train);
+    let classes: Arc<[String]> = numbering.iter().cloned().collect();
     let room = Arc::new(AtomicU64::new(rules.cache));
     let source = |part: &str, split: Split| {
-        let items = split.classes.into_values().enumerate();
+        let mut by_class = split.classes;
+        let items = numbering.iter().map(|class| by_class.remove(class).unwrap_or_default()).enumerate();
         let items = items.flat_map(|(label, places)| {
             places.into_iter().map(move |place| Item { label: label as u32, place })
         });
@@ -50,6 +52,17 @@ pub(super) fn gather(name: &str, found: Found, rules: &Rules) -> Result<Dataset>
     };
     let (train, test) = (source("train", train), source("test", test));
     Ok(Dataset { told, ..Dataset::new(name, Arc::new(train), Arc::new(test))? })
+}
+
+/// Classes in the order of their numbers: that of their names, as torchvision's `ImageFolder` has it; where all are whole numbers,
+/// that of these.
+fn numbering(split: &Split) -> Vec<String> {
+    let mut classes: Vec<String> = split.classes.keys().cloned().collect();
+    let numbers: Option<Vec<u64>> = classes.iter().map(|class| class.parse().ok()).collect();
+    if numbers.is_some() {
+        classes.sort_by_key(|class| class.parse::<u64>().unwrap_or(u64::MAX));
+    }
+    classes
 }
 
 fn check(split: &Split) -> Result<()> {

@@ -1,7 +1,7 @@
 //! People's own pictures: what lies under a path becomes a [`Dataset`].
 //!
 //! ```text
-//! path -> kind -> folder, table: Found (where each picture of each class lies) -> gather: checked, split -> Encoded (a Source)
+//! path -> folder, table, tar: Found (where each picture of each class lies) -> gather: checked, split -> Encoded (a Source)
 //! ```
 //!
 //! Pictures are read when they are asked for, so a set may be larger than the memory. Decoded pictures are kept as long as there is
@@ -12,6 +12,8 @@ mod folder;
 mod found;
 mod gather;
 mod place;
+mod table;
+mod tar;
 #[cfg(test)]
 mod tests;
 
@@ -58,6 +60,9 @@ pub fn load(path: &Path, rules: &Rules) -> Result<Dataset> {
 
 /// Finds out what lies under a path, and where its pictures are.
 fn find(path: &Path) -> Result<Found> {
+    if tar::is_archive(path) {
+        return tar::find(path);
+    }
     let kind = fs::metadata(path).map_err(|source| match source.kind() {
         std::io::ErrorKind::NotFound => Error::Data(format!(
             "{} does not exist: a relative path is looked for in the working directory",
@@ -68,7 +73,15 @@ fn find(path: &Path) -> Result<Found> {
     if kind.is_dir() {
         return folder::find(path);
     }
-    Err(Error::Data(format!("{} is no folder of pictures", path.display())))
+    let ending = path.extension().unwrap_or_default().to_ascii_lowercase();
+    match ending.to_str() {
+        Some("csv") => table::csv(path),
+        Some("jsonl") => table::json_lines(path),
+        _ => Err(Error::Data(format!(
+            "{} is no source of pictures: a folder is, and a file that ends with .csv, .jsonl, .tar or .tar.gz",
+            path.display()
+        ))),
+    }
 }
 
 /// What people and checkpoints call a path: its last name, whatever way leads there.

@@ -1,7 +1,9 @@
 //! Where the bytes of a picture lie.
 
+use std::fs::File;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::files;
 
@@ -10,6 +12,19 @@ use crate::files;
 pub(super) enum Place {
     /// A file.
     File(PathBuf),
+    /// A part of an archive, which is open.
+    Part {
+        /// Its path.
+        archive: Arc<Path>,
+        /// Its content, unpacked.
+        file: Arc<File>,
+        /// The picture's name in it.
+        name: String,
+        /// First byte.
+        start: u64,
+        /// Bytes.
+        size: u64,
+    },
 }
 
 impl Place {
@@ -17,6 +32,7 @@ impl Place {
     pub fn name(&self) -> String {
         match self {
             Place::File(path) => path.display().to_string(),
+            Place::Part { archive, name, .. } => format!("{name} in {}", archive.display()),
         }
     }
 
@@ -24,6 +40,7 @@ impl Place {
     pub fn short(&self) -> String {
         match self {
             Place::File(path) => path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            Place::Part { name, .. } => name.rsplit('/').next().unwrap_or_default().to_owned(),
         }
     }
 
@@ -31,6 +48,7 @@ impl Place {
     pub fn size(&self) -> Option<u64> {
         match self {
             Place::File(path) => files::size(path).ok().flatten(),
+            Place::Part { size, .. } => Some(*size),
         }
     }
 
@@ -41,6 +59,15 @@ impl Place {
     pub fn read(&self, most: u64) -> io::Result<Vec<u8>> {
         match self {
             Place::File(path) => files::read_bytes(path, most),
+            Place::Part { size, .. } if *size > most => {
+                let text = format!("it has {size} bytes, such a file has {most} at most");
+                Err(io::Error::new(io::ErrorKind::FileTooLarge, text))
+            }
+            Place::Part { file, start, size, .. } => {
+                let mut bytes = vec![0; usize::try_from(*size).map_err(io::Error::other)?];
+                files::read_at(file, &mut bytes, *start)?;
+                Ok(bytes)
+            }
         }
     }
 }
