@@ -9,7 +9,7 @@ use super::sections::init::InitSpec;
 use super::sections::preprocess::{Fit, Preprocess};
 use super::sections::shortcut::{self, Rule};
 use super::sections::stages::{StageSpec, UnitSpec};
-use super::sections::train::{Augment, By, Keep, Schedule, TrainConfig};
+use super::sections::train::{Augment, By, Keep, Mix, Schedule, TrainConfig};
 use super::sections::units::STAGE_GIVEN;
 use super::used::Used;
 use crate::ir::op::{ConvInit, Fan, Init, Norm, UpdateRule};
@@ -190,9 +190,19 @@ fn write_train(out: &mut String, train: &TrainConfig) -> fmt::Result {
         writeln!(out, "  warmup: {{length: {}, by: {}, from: {}}}", w.length, by(w.by), w.from)?;
     }
     writeln!(out, "  label_smoothing: {}", train.label_smoothing)?;
+    if !train.loss.is_default() {
+        writeln!(out, "  loss: {}", train.loss)?;
+    }
+    if !train.class_weights.is_empty() {
+        writeln!(out, "  class_weights: {:?}", train.class_weights)?;
+    }
     writeln!(out, "  normalize: {{mean: {:?}, std: {:?}}}", train.normalize.mean, train.normalize.std)?;
     let steps: Vec<String> = train.augment.iter().map(augment).collect();
     writeln!(out, "  augment: [{}]", steps.join(", "))?;
+    if let Some(Mix { mixup, cutmix, probability, switch }) = train.mix {
+        write!(out, "  mix: {{mixup: {mixup}, cutmix: {cutmix}, probability: {probability}, ")?;
+        writeln!(out, "switch: {switch}}}")?;
+    }
     writeln!(
         out,
         "  evaluate_every: {}\n  checkpoint_every: {}",

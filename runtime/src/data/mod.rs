@@ -14,12 +14,14 @@ pub mod batch;
 pub mod canvas;
 pub mod checksum;
 pub mod cifar;
+mod distributions;
 pub mod edit;
 pub mod fetch;
 pub mod loader;
 #[cfg(test)]
 mod loopback;
 pub mod memory;
+pub mod mix;
 pub mod order;
 mod places;
 mod registry;

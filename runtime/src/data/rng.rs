@@ -17,6 +17,8 @@ pub enum Purpose {
     TrainPicture = 3,
     /// Pictures of `shapes10`, test split.
     TestPicture = 4,
+    /// How a training batch is mixed.
+    Mix = 5,
 }
 
 /// A reproducible stream of random numbers.

@@ -1,10 +1,11 @@
 //! From a picture to the network's input: in training randomly changed, then normalised.
 
-use resnetc_compiler::spec::train::{Augment, Normalize};
+use resnetc_compiler::spec::train::{Augment, Mix, Normalize};
 
-use super::batch::{Pictures, Preparation};
+use super::batch::{Batch, Pictures, Preparation};
 use super::canvas::Canvas;
 use super::edit::{Edit, draw};
+use super::mix::Mixture;
 use super::rng::{Purpose, Stream};
 use super::source::Source;
 use crate::error::{Error, Result};
@@ -17,6 +18,7 @@ pub struct Transform {
     /// `[channel][byte]`: `(byte / 255 - mean) / std`.
     table: Vec<[f32; 256]>,
     augment: Vec<Augment>,
+    mix: Option<Mix>,
     seed: u64,
 }
 
@@ -34,7 +36,26 @@ impl Transform {
                 size[2]
             ))
         })?;
-        Ok(Transform { size, table, augment: augment.to_vec(), seed })
+        Ok(Transform { size, table, augment: augment.to_vec(), mix: None, seed })
+    }
+
+    /// The same, with batches that are mixed.
+    #[must_use]
+    pub fn mixing(self, mix: Option<Mix>) -> Self {
+        Transform { mix, ..self }
+    }
+
+    /// Whether images have to be made here, because devices cannot do all that is done to them.
+    pub fn on_host(&self) -> bool {
+        self.mix.is_some()
+    }
+
+    /// Mixes the images of a step, once all are there.
+    pub fn mix(&self, batch: &mut Batch, epoch: usize, step: usize) {
+        let Some(mix) = &self.mix else { return };
+        let mixture = Mixture::draw(mix, self.seed, [epoch, step], [self.size[0], self.size[1]]);
+        mixture.apply(&mut batch.images, self.size);
+        mixture.partners(&batch.labels, &mut batch.partners);
     }
 
     /// Elements of one image.

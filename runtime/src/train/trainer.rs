@@ -100,8 +100,12 @@ impl Trainer {
         }
         check_fit(train.plan(), &*dataset.train)?;
         let size = input_size(train.plan())?;
-        let transform = Arc::new(Transform::new(size, &config.normalize, &config.augment, config.seed)?);
-        let form = train.exec.prepare_images(&transform.preparation(&*dataset.train))?;
+        let transform = Transform::new(size, &config.normalize, &config.augment, config.seed)?;
+        let transform = Arc::new(transform.mixing(config.mix));
+        let form = match transform.on_host() {
+            true => Form::Floats,
+            false => train.exec.prepare_images(&transform.preparation(&*dataset.train))?,
+        };
         let evaluator = Evaluator::new(test, Arc::clone(&dataset.test), &config.normalize, options.workers)?;
         let (folder, from) = Folder::take(&options.out, &options.start)?;
         let (progress, resumed) = begin(&mut train.exec, config, &dataset, &options, from)?;

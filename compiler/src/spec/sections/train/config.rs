@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ir::loss_scale::LossScale;
+use crate::ir::objective::{LossAttrs, Objective};
 use crate::ir::op::UpdateRule;
 use crate::ir::types::DType;
 
@@ -28,6 +29,15 @@ pub struct TrainConfig {
     pub warmup: Option<Warmup>,
     /// Label smoothing of the loss, `0..1`.
     pub label_smoothing: f32,
+    /// What is minimised.
+    #[serde(default, skip_serializing_if = "Objective::is_default")]
+    pub loss: Objective,
+    /// Factor of each class in the loss; empty where all count alike.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub class_weights: Vec<f32>,
+    /// How the images of a batch are mixed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mix: Option<Mix>,
     /// Normalisation of the pixels (from `0..1`).
     pub normalize: Normalize,
     /// Random changes of training images, in order.
@@ -60,6 +70,18 @@ impl TrainConfig {
             DType::F16 => "fp16",
             DType::F32 | DType::U8 | DType::U32 | DType::U64 => "f32",
         }
+    }
+
+    /// The loss where it is more than a cross-entropy of labels that all count alike.
+    pub fn target_loss(&self) -> Option<LossAttrs> {
+        let attrs = LossAttrs {
+            objective: self.loss,
+            smoothing: self.label_smoothing,
+            class_weights: self.class_weights.clone(),
+            mixed: self.mix.is_some(),
+        };
+        let plain = attrs.objective.is_default() && attrs.class_weights.is_empty() && !attrs.mixed;
+        (!plain).then_some(attrs)
     }
 
     /// The factor of the loss where there is one: `f32` and bf16 have the range that gradients need.
@@ -171,6 +193,20 @@ impl Normalize {
         let complete = [self.mean.len(), self.std.len()] == [channels; 2];
         complete.then(|| self.mean.iter().zip(&self.std).map(of).collect())
     }
+}
+
+/// How the images of a batch are mixed, each with the one that stands as far from the batch's end as it stands from its beginning, all by
+/// one share: timm's `Mixup` in its mode `batch`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Mix {
+    /// The alpha of mixup; 0 for none.
+    pub mixup: f32,
+    /// The alpha of cutmix; 0 for none.
+    pub cutmix: f32,
+    /// Share of the batches that are mixed.
+    pub probability: f32,
+    /// Of these, the share that cutmix has where there are both.
+    pub switch: f32,
 }
 
 /// A random change of a training image.

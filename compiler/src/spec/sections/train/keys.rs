@@ -1,5 +1,6 @@
 //! The keys of the `train:` section: what may be written, and what holds where nothing is.
 
+use super::loss::{CLASS_WEIGHTS, LOSSES, MIX};
 use crate::datasets;
 use crate::spec::yaml::shape::{Choice, Key, Section, Shape};
 
@@ -26,6 +27,8 @@ pub const TRAIN: Section = Section {
             "Share of the target that all classes have in equal parts.",
         )
         .default("0"),
+        Key::new("loss", Shape::Choice(LOSSES), "What is minimised.").default("cross_entropy"),
+        CLASS_WEIGHTS,
         Key::new(
             "normalize",
             Shape::Section(&NORMALIZE),
@@ -38,6 +41,8 @@ pub const TRAIN: Section = Section {
             "Random changes of training images, in their order.",
         )
         .default("[]"),
+        Key::new("mix", Shape::Section(&MIX), "Mixtures of two images with their labels, as timm's `Mixup`.")
+            .default_is("none"),
         Key::new(
             "evaluate_every",
             Shape::Count(1, MOST),

@@ -3,8 +3,9 @@
 mod config;
 pub mod effect;
 mod keys;
+mod loss;
 mod section;
 
-pub use config::{Augment, By, Keep, Normalize, Schedule, TrainConfig, Warmup};
+pub use config::{Augment, By, Keep, Mix, Normalize, Schedule, TrainConfig, Warmup};
 pub use keys::TRAIN;
 pub(crate) use section::{per_channel, read};

@@ -4,6 +4,7 @@ use super::config::{Augment, By, Keep, Normalize, Schedule, TrainConfig, Warmup}
 use super::keys::{
     AUGMENTATIONS, DYNAMIC, KEEP, MILESTONES, NORMALIZE, OPTIMIZERS, SCALES, SCHEDULES, TRAIN, WARMUP,
 };
+use super::loss::{self, LOSSES};
 use crate::datasets::{self, Facts};
 use crate::diagnostic::Diagnostic;
 use crate::ir::loss_scale::LossScale;
@@ -31,6 +32,7 @@ pub fn read(
     reader: &mut Reader<'_>,
     node: Option<&Node>,
     input: Option<&Spanned<[usize; 3]>>,
+    classes: Option<&Spanned<usize>>,
 ) -> TrainConfig {
     let fields = Fields::read(reader, node, &TRAIN);
     let dataset = fields.get("dataset").and_then(|node| dataset(reader, node));
@@ -38,6 +40,9 @@ pub fn read(
     let channels = input.map_or(3, |input| input.value[0]);
     let normalize = given.unwrap_or_else(|| normalization(dataset.as_deref(), channels));
     let seed = fields.get("seed").and_then(|node| reader.integer(node, "`seed`", TRAIN.count("seed")));
+    let (chosen, _, settings) = choice(reader, fields.get("loss"), "loss", LOSSES);
+    let objective = loss::objective(reader, chosen, settings);
+    let weights = fields.get("class_weights").and_then(|node| loss::class_weights(reader, node, classes));
     let (lr, optimizer, decay_norm) = optimizer(reader, fields.get("optimizer"));
     TrainConfig {
         dataset,
@@ -49,6 +54,9 @@ pub fn read(
         schedule: schedule(reader, fields.get("schedule")),
         warmup: fields.get("warmup").map(|node| warmup(reader, node)),
         label_smoothing: fields.number(reader, "label_smoothing"),
+        loss: objective,
+        class_weights: weights.unwrap_or_default(),
+        mix: fields.get("mix").and_then(|node| loss::mix(reader, node)),
         normalize,
         augment: fields.get("augment").map(|node| augment(reader, node)).unwrap_or_default(),
         evaluate_every: fields.count(reader, "evaluate_every"),
