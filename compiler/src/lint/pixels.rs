@@ -31,7 +31,16 @@ pub(super) fn augmentation(subject: &Subject<'_>) -> Vec<Diagnostic> {
             Augment::Cutout { size } if size >= h.min(w) => {
                 ("`cutout` may take the whole image", format!("{size}x{size} of {h}x{w} pixels"))
             }
-            Augment::Crop { .. } | Augment::Cutout { .. } | Augment::Flip { .. } => return None,
+            Augment::Crop { .. }
+            | Augment::CropReflect { .. }
+            | Augment::Cutout { .. }
+            | Augment::Flip { .. }
+            | Augment::FlipAlternating { .. }
+            | Augment::RandomErasing { .. }
+            | Augment::ColorJitter { .. }
+            | Augment::RandAugment { .. }
+            | Augment::TrivialAugment
+            | Augment::AugMix { .. } => return None,
         };
         Some(
             Diagnostic::warning(message, span, text)

@@ -254,6 +254,26 @@ fn augment(step: &Augment) -> String {
     match step {
         Augment::Crop { padding } => format!("{{crop: {{padding: {padding}}}}}"),
         Augment::Flip { probability } => format!("{{flip: {{probability: {probability}}}}}"),
+        Augment::CropReflect { padding } => {
+            format!("{{crop: {{padding: {padding}, padding_mode: reflect}}}}")
+        }
+        Augment::FlipAlternating { probability } => {
+            format!("{{flip: {{probability: {probability}, alternating: true}}}}")
+        }
+        Augment::RandomErasing { probability, scale, ratio } => {
+            format!("{{random_erasing: {{probability: {probability}, scale: {scale:?}, ratio: {ratio:?}}}}}")
+        }
+        Augment::ColorJitter { brightness, contrast, saturation, hue } => format!(
+            "{{color_jitter: {{brightness: {brightness}, contrast: {contrast}, saturation: {saturation}, hue: {hue}}}}}"
+        ),
+        Augment::RandAugment { operations, magnitude } => {
+            format!("{{rand_augment: {{operations: {operations}, magnitude: {magnitude}}}}}")
+        }
+        Augment::TrivialAugment => "trivial_augment".to_owned(),
+        Augment::AugMix { severity, width, depth, alpha } => {
+            let depth = depth.map_or(String::new(), |depth| format!("depth: {depth}, "));
+            format!("{{aug_mix: {{severity: {severity}, width: {width}, {depth}alpha: {alpha}}}}}")
+        }
         Augment::Cutout { size } => format!("{{cutout: {{size: {size}}}}}"),
     }
 }

@@ -19,6 +19,8 @@ pub enum Purpose {
     TestPicture = 4,
     /// How a training batch is mixed.
     Mix = 5,
+    /// Which images alternating flips mirror in the first epoch.
+    AlternatingFlip = 6,
 }
 
 /// A reproducible stream of random numbers.

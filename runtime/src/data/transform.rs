@@ -4,9 +4,8 @@ use resnetc_compiler::spec::train::{Augment, Mix, Normalize};
 
 use super::batch::{Batch, Pictures, Preparation};
 use super::canvas::Canvas;
-use super::edit::{Edit, draw};
+use super::edit::{Drawn, Edit, draw};
 use super::mix::Mixture;
-use super::rng::{Purpose, Stream};
 use super::source::Source;
 use crate::error::{Error, Result};
 
@@ -47,7 +46,7 @@ impl Transform {
 
     /// Whether images have to be made here, because devices cannot do all that is done to them.
     pub fn on_host(&self) -> bool {
-        self.mix.is_some()
+        self.mix.is_some() || self.augment.iter().any(Augment::on_host)
     }
 
     /// Mixes the images of a step, once all are there.
@@ -132,8 +131,7 @@ impl Transform {
     fn edits(&self, size: [usize; 2], index: usize, epoch: usize) -> Vec<Edit> {
         let mut edits = Vec::with_capacity(self.augment.len());
         if !self.augment.is_empty() {
-            let mut stream = Stream::new(self.seed, Purpose::Augment, epoch as u64, index as u64);
-            draw(&self.augment, size, &mut stream, &mut edits);
+            draw(&self.augment, size, Drawn { seed: self.seed, epoch, index }, &mut edits);
         }
         edits
     }

@@ -195,6 +195,24 @@ impl Normalize {
     }
 }
 
+impl Augment {
+    /// Whether it changes colours, or moves pixels between others: only the CPU does that.
+    pub fn on_host(&self) -> bool {
+        match self {
+            Augment::ColorJitter { .. }
+            | Augment::RandAugment { .. }
+            | Augment::TrivialAugment
+            | Augment::AugMix { .. } => true,
+            Augment::Crop { .. }
+            | Augment::CropReflect { .. }
+            | Augment::Flip { .. }
+            | Augment::FlipAlternating { .. }
+            | Augment::RandomErasing { .. }
+            | Augment::Cutout { .. } => false,
+        }
+    }
+}
+
 /// How the images of a batch are mixed, each with the one that stands as far from the batch's end as it stands from its beginning, all by
 /// one share: timm's `Mixup` in its mode `batch`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -222,6 +240,57 @@ pub enum Augment {
     Flip {
         /// How often.
         probability: f32,
+    },
+    /// The same out of the image with its own pixels around it, mirrored at the border: torchvision's `RandomCrop` with
+    /// `padding_mode="reflect"`.
+    CropReflect {
+        /// Pixels on each side.
+        padding: usize,
+    },
+    /// Mirrored in every other epoch, from the first one on for a random part of the images (Jordan 2024).
+    FlipAlternating {
+        /// Share of the images that are mirrored in the first epoch.
+        probability: f32,
+    },
+    /// A rectangle of zeros (after normalisation): torchvision's `RandomErasing`.
+    RandomErasing {
+        /// How often.
+        probability: f32,
+        /// Least and largest share of the image.
+        scale: [f32; 2],
+        /// Least and largest height over width.
+        ratio: [f32; 2],
+    },
+    /// Brightness, contrast, saturation and hue in random order: torchvision's `ColorJitter`. Factors are from `1 - x` to `1 + x`.
+    ColorJitter {
+        /// Of brightness.
+        brightness: f32,
+        /// Of contrast.
+        contrast: f32,
+        /// Of saturation.
+        saturation: f32,
+        /// The largest turn of the hue, in circles.
+        hue: f32,
+    },
+    /// Operations of one magnitude: torchvision's `RandAugment`.
+    RandAugment {
+        /// How many.
+        operations: usize,
+        /// Of 0 to 30.
+        magnitude: usize,
+    },
+    /// One operation of any magnitude: torchvision's `TrivialAugmentWide`.
+    TrivialAugment,
+    /// Mixtures of chains of operations: torchvision's `AugMix`.
+    AugMix {
+        /// Magnitudes are below it, of 10.
+        severity: usize,
+        /// Chains.
+        width: usize,
+        /// Operations of a chain; from one to three where nothing is said.
+        depth: Option<usize>,
+        /// Of the distributions of shares.
+        alpha: f32,
     },
     /// A square of zeros (after normalisation) at a random centre, cut at the border (DeVries and Taylor 2017).
     Cutout {

@@ -1,5 +1,6 @@
 //! The keys of the `train:` section: what may be written, and what holds where nothing is.
 
+use super::augment::AUGMENTATIONS;
 use super::loss::{CLASS_WEIGHTS, LOSSES, MIX};
 use crate::datasets;
 use crate::spec::yaml::shape::{Choice, Key, Section, Shape};
@@ -279,45 +280,6 @@ pub const NORMALIZE: Section = Section {
         ),
     ],
 };
-
-/// Augmentations by name.
-pub const AUGMENTATIONS: &[Choice] = &[
-    Choice {
-        name: "crop",
-        about: "A window of the image's size, cut at random out of the image with zeros around it.",
-        settings: Section {
-            what: "`crop`",
-            keys: &[Key::new(
-                "padding",
-                Shape::Count(1, 1 << 12),
-                "Zero pixels on each side of the image that the window is cut out of.",
-            )
-            .default("4")],
-        },
-    },
-    Choice {
-        name: "flip",
-        about: "The image mirrored left to right.",
-        settings: Section {
-            what: "`flip`",
-            keys: &[Key::new(
-                "probability",
-                Shape::Number(0.0, 1.0),
-                "Share of the images that are mirrored.",
-            )
-            .default("0.5")],
-        },
-    },
-    Choice {
-        name: "cutout",
-        about: "A square of zeros around a random pixel, cut off at the border (DeVries and Taylor 2017).",
-        settings: Section {
-            what: "`cutout`",
-            keys: &[Key::new("size", Shape::Count(1, 1 << 12), "Length of the square's sides, in pixels.")
-                .default("8")],
-        },
-    },
-];
 
 /// Most epochs, steps of a schedule, images in a batch.
 const MOST: u64 = 1 << 24;

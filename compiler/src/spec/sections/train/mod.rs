@@ -1,5 +1,6 @@
 //! The `train:` section: how a network is trained.
 
+mod augment;
 mod config;
 pub mod effect;
 mod keys;

@@ -1,9 +1,8 @@
 //! Reads the `train:` section into a [`TrainConfig`].
 
-use super::config::{Augment, By, Keep, Normalize, Schedule, TrainConfig, Warmup};
-use super::keys::{
-    AUGMENTATIONS, DYNAMIC, KEEP, MILESTONES, NORMALIZE, OPTIMIZERS, SCALES, SCHEDULES, TRAIN, WARMUP,
-};
+use super::augment;
+use super::config::{By, Keep, Normalize, Schedule, TrainConfig, Warmup};
+use super::keys::{DYNAMIC, KEEP, MILESTONES, NORMALIZE, OPTIMIZERS, SCALES, SCHEDULES, TRAIN, WARMUP};
 use super::loss::{self, LOSSES};
 use crate::datasets::{self, Facts};
 use crate::diagnostic::Diagnostic;
@@ -58,7 +57,7 @@ pub fn read(
         class_weights: weights.unwrap_or_default(),
         mix: fields.get("mix").and_then(|node| loss::mix(reader, node)),
         normalize,
-        augment: fields.get("augment").map(|node| augment(reader, node)).unwrap_or_default(),
+        augment: fields.get("augment").map(|node| augment::read(reader, node)).unwrap_or_default(),
         evaluate_every: fields.count(reader, "evaluate_every"),
         checkpoint_every: fields.count(reader, "checkpoint_every"),
         keep: fields.get("keep").map(|node| keep(reader, node)).unwrap_or_default(),
@@ -272,41 +271,5 @@ fn other_channels(what: &str, span: Span, numbers: usize, input: &Spanned<[usize
             )
         }
         false => "write one number for each channel, or correct the channels of `input`".to_owned(),
-    })
-}
-
-/// `[{crop: {padding: 4}}, flip]`; a map with several keys is that many steps.
-fn augment(reader: &mut Reader<'_>, node: &Node) -> Vec<Augment> {
-    let mut steps = Vec::new();
-    for item in reader.items(node, "`augment`").unwrap_or_default() {
-        match &item.kind {
-            Kind::Map(entries) => {
-                for entry in entries {
-                    let settings = (!entry.value.is_empty()).then_some(&entry.value);
-                    steps.extend(augmentation(reader, &entry.key, entry.span, settings));
-                }
-            }
-            Kind::Scalar { text, .. } if !text.is_empty() => {
-                steps.extend(augmentation(reader, text, item.span, None))
-            }
-            Kind::Scalar { .. } | Kind::List(_) => {
-                reader.wrong(item, "an item of `augment`", "a name, or a map with one key")
-            }
-        }
-    }
-    steps
-}
-
-fn augmentation(reader: &mut Reader<'_>, name: &str, span: Span, settings: Option<&Node>) -> Option<Augment> {
-    let Some(known) = AUGMENTATIONS.iter().find(|known| known.name == name) else {
-        let names: Vec<&str> = AUGMENTATIONS.iter().map(|known| known.name).collect();
-        reader.unknown("augmentation", name, span, &names);
-        return None;
-    };
-    let fields = Fields::read(reader, settings, &known.settings);
-    Some(match known.name {
-        "crop" => Augment::Crop { padding: fields.count(reader, "padding") },
-        "flip" => Augment::Flip { probability: fields.number(reader, "probability") },
-        _ => Augment::Cutout { size: fields.count(reader, "size") },
     })
 }
