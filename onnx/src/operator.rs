@@ -70,8 +70,10 @@ fn computed(b: &mut Builder<'_>, id: NodeId) -> Result<Option<String>, Error> {
         Op::Flatten(_) => flat(b, id, of[0]),
         Op::Softmax(_) => b.emit(id, "Softmax", vec![x(b)], vec![("axis", Int(-1))]),
         Op::Labels(_)
+        | Op::Partners(_)
         | Op::Shortcut(_)
         | Op::CrossEntropy(_)
+        | Op::TargetLoss(_)
         | Op::ConvBackwardData(_)
         | Op::ConvBackwardFilter(_)
         | Op::ChannelSum(_)
@@ -92,6 +94,7 @@ fn computed(b: &mut Builder<'_>, id: NodeId) -> Result<Option<String>, Error> {
         | Op::PadShortcutBackward(_)
         | Op::FlattenBackward(_)
         | Op::CrossEntropyBackward(_)
+        | Op::TargetLossBackward(_)
         | Op::Update(_) => {
             let (node, op) = (node.name.clone(), ops::operator(&node.op).text());
             return Err(Error::NotInference { node, op });

@@ -51,12 +51,13 @@ struct ControlBytes {
 
 impl ControlBytes {
     /// Those that a plan reads, with their buffers.
-    fn inputs(&self, plan: &Plan) -> impl Iterator<Item = (BufferId, &[u8])> {
+    fn inputs<'a>(&'a self, plan: &'a Plan) -> impl Iterator<Item = (BufferId, &'a [u8])> {
         let controls = plan.controls;
         let all = [
             (controls.rate, &self.rate[..]),
             (controls.step, &self.step[..]),
             (controls.seed, &self.seed[..]),
+            (controls.class_weights, bytemuck::cast_slice(&plan.class_weights)),
         ];
         all.into_iter().filter_map(|(buffer, bytes)| Some((buffer?, bytes)))
     }
@@ -173,7 +174,14 @@ impl Executor {
     /// Sets the images' classes; training plans only.
     pub fn set_labels(&mut self, index: usize, labels: &[u32]) -> Result<()> {
         let (program, plan) = &self.programs[index];
-        self.session.write(*program, label_buffer(plan, labels)?, bytemuck::cast_slice(labels))
+        let buffer = label_buffer(plan, plan.labels, labels)?;
+        self.session.write(*program, buffer, bytemuck::cast_slice(labels))?;
+        if let Some([others, shares]) = plan.partners {
+            // Unmixed: each image is its own partner.
+            self.session.write(*program, others, bytemuck::cast_slice(labels))?;
+            self.session.write(*program, shares, bytemuck::cast_slice(&vec![1.0f32; labels.len()]))?;
+        }
+        Ok(())
     }
 
     /// Runs a plan once. With `times`, adds each step's time to its element.
@@ -208,7 +216,14 @@ impl Executor {
             return Err(wrong_count(plan, batch.pictures.indices.len()));
         }
         if plan.labels.is_some() {
-            buffers.push((label_buffer(plan, &batch.labels)?, bytemuck::cast_slice(&batch.labels)));
+            let buffer = label_buffer(plan, plan.labels, &batch.labels)?;
+            buffers.push((buffer, bytemuck::cast_slice(&batch.labels)));
+        }
+        if let Some([others, shares]) = plan.partners {
+            let others = label_buffer(plan, Some(others), &batch.partners.labels)?;
+            check_len(plan.buffer(shares), batch.partners.shares.len())?;
+            buffers.push((others, bytemuck::cast_slice(&batch.partners.labels)));
+            buffers.push((shares, bytemuck::cast_slice(&batch.partners.shares)));
         }
         buffers.extend(controls.inputs(plan));
         let pictures = (form != Form::Floats).then_some(&batch.pictures);
@@ -288,8 +303,8 @@ fn image_bytes<'i>(plan: &Plan, images: &'i [f32]) -> Result<Cow<'i, [u8]>> {
 }
 
 /// Where a plan takes labels, which have to fit it.
-fn label_buffer(plan: &Plan, labels: &[u32]) -> Result<BufferId> {
-    let Some(buffer) = plan.labels else {
+fn label_buffer(plan: &Plan, buffer: Option<BufferId>, labels: &[u32]) -> Result<BufferId> {
+    let Some(buffer) = buffer else {
         return Err(Error::Incompatible(format!("the plan of `{}` takes no labels", plan.name)));
     };
     check_len(plan.buffer(buffer), labels.len())?;

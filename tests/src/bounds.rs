@@ -9,15 +9,15 @@
 use std::sync::Arc;
 
 use candle_core::{DType, Device as CandleDevice};
-use resnetc_compiler::ir::op::{Activation, Epilogue, UpdateRule};
+use resnetc_compiler::ir::op::{Activation, Epilogue, Objective, UpdateRule};
 use resnetc_compiler::ir::types::DType as Element;
-use resnetc_compiler::plan::Kernel;
 use resnetc_compiler::plan::kernel::{
     Activate, ActivateBackward, Add, Affine, AvgPool, AvgPoolBackward, BnApply, BnBackwardReduce, BnStats,
     ChannelSum, Conv, ConvBackwardData, ConvBackwardFilter, CrossEntropy, CrossEntropyBackward,
     GlobalAvgPool, GroupApply, GroupBackwardReduce, GroupStats, MaxPoolBackward, Mul, MulBackward, Softmax,
-    Update,
+    TargetLoss, TargetLossBackward, Update,
 };
+use resnetc_compiler::plan::{Kernel, LossGeometry};
 use resnetc_runtime::device::Session;
 use resnetc_runtime::error::Result;
 use resnetc_runtime::reference::{ReferenceDevice, ReferenceSession};
@@ -72,6 +72,9 @@ fn terms(kernel: &Kernel) -> usize {
         Kernel::Softmax(Softmax { classes, .. })
         | Kernel::CrossEntropyBackward(CrossEntropyBackward { classes, .. }) => classes + 16,
         Kernel::CrossEntropy(CrossEntropy { rows, classes, .. }) => rows + classes + 16,
+        Kernel::TargetLoss(TargetLoss { geometry: g }) => g.rows + g.classes + 32,
+        // Both the sum over classes and, in weights of labels, over images.
+        Kernel::TargetLossBackward(TargetLossBackward { geometry: g, .. }) => g.rows + g.classes + 32,
         Kernel::BnApply(_)
         | Kernel::BnBackwardApply(_)
         | Kernel::GroupApply(_)
@@ -147,8 +150,29 @@ fn floor(kernel: &Kernel, data: &[Vec<f32>]) -> f32 {
             let scale = if scaled { data[2][0] } else { 1.0 };
             (1.0 + 2.0 * largest(&data[0])) / rows as f32 * scale
         }
+        // A class' loss is at most a difference of logits, and that of a pair of them; a power multiplies a number's relative error.
+        Kernel::TargetLoss(TargetLoss { geometry: g }) => {
+            largest_loss(&g) * (1.0 + 2.0 * largest(&data[0])) * g.classes as f32 * g.rows as f32
+                / divisor(&g, data)
+        }
+        Kernel::TargetLossBackward(TargetLossBackward { geometry: g, scaled }) => {
+            let scale = if scaled { data[data.len() - 1][0] } else { 1.0 };
+            largest_loss(&g) * (1.0 + 2.0 * largest(&data[0])) / divisor(&g, data) * scale
+        }
         _ => 0.0,
     }
+}
+
+/// The largest class weight that tests generate, by how far a focal loss carries the error of what its power is taken of.
+fn largest_loss(g: &LossGeometry) -> f32 {
+    let power = if let Objective::Focal { gamma, .. } = g.objective { 1.0 + gamma } else { 1.0 };
+    1.5 * power
+}
+
+/// What a loss is divided by.
+fn divisor(g: &LossGeometry, data: &[Vec<f32>]) -> f32 {
+    let weights = || data[1].iter().map(|&label| data[2][label as usize]).sum();
+    g.divisor().map_or_else(weights, |divisor| divisor as f32)
 }
 
 /// Largest difference allowed for each element of [`Results`].

@@ -2,7 +2,8 @@
 
 use resnetc_compiler::ir::loss_scale::DynamicScale;
 use resnetc_compiler::ir::op::{
-    Activation, AdamWAttrs, ConvAttrs, DropPart, Epilogue, GradFrom, PoolAttrs, SgdAttrs, UpdateRule,
+    Activation, AdamWAttrs, ConvAttrs, DropPart, Epilogue, GradFrom, Objective, PoolAttrs, SgdAttrs,
+    UpdateRule,
 };
 use resnetc_compiler::ir::types::DType;
 use resnetc_compiler::plan::kernel::{
@@ -11,10 +12,10 @@ use resnetc_compiler::plan::kernel::{
     ConvBackwardData, ConvBackwardFilter, CrossEntropy, CrossEntropyBackward, Drop, GlobalAvgPool,
     GlobalAvgPoolBackward, GlobalMaxPool, GlobalMaxPoolBackward, GroupApply, GroupBackwardApply,
     GroupBackwardReduce, GroupStats, LossScaleUpdate, MaxPool, MaxPoolBackward, Mul, MulBackward,
-    PadShortcut, PadShortcutBackward, ScaleShift, Softmax, Update,
+    PadShortcut, PadShortcutBackward, ScaleShift, Softmax, TargetLoss, TargetLossBackward, Update,
 };
 use resnetc_compiler::plan::{
-    BlurGeometry, ConvGeometry, DropGeometry, GroupGeometry, Kernel, PadGeometry, PoolGeometry,
+    BlurGeometry, ConvGeometry, DropGeometry, GroupGeometry, Kernel, LossGeometry, PadGeometry, PoolGeometry,
 };
 
 use crate::rng::Rng;
@@ -159,6 +160,10 @@ pub const MAKERS: &[(&str, Maker)] = &[
             scaled: r.flip(),
         })
     }),
+    ("target_loss", |r| Kernel::TargetLoss(TargetLoss { geometry: target_loss(r) })),
+    ("target_loss_backward", |r| {
+        Kernel::TargetLossBackward(TargetLossBackward { geometry: target_loss(r), scaled: r.flip() })
+    }),
     ("all_finite", |r| Kernel::AllFinite(AllFinite { len: len(r) })),
     ("sgd_update", |r| {
         Kernel::Update(Update { len: len(r), rule: UpdateRule::Sgd(sgd(r)), scaled: r.flip() })
@@ -190,6 +195,28 @@ fn len(r: &mut Rng) -> usize {
 /// Pixels of an image that is pooled whole.
 fn pixels(r: &mut Rng) -> usize {
     if seldom(r) { r.range(1000, 3000) } else { r.range(1, 60) }
+}
+
+/// Any of the losses that are more than a cross-entropy of labels.
+fn target_loss(r: &mut Rng) -> LossGeometry {
+    let sum_classes = r.flip();
+    let objective = match r.range(0, 2) {
+        0 => Objective::CrossEntropy,
+        1 => Objective::BinaryCrossEntropy { target_threshold: r.flip().then_some(0.3), sum_classes },
+        _ => Objective::Focal {
+            gamma: r.pick(&[0.0, 0.5, 2.0, 3.5]),
+            alpha: r.pick(&[0.25, 0.7]),
+            sum_classes,
+        },
+    };
+    LossGeometry {
+        rows: r.range(1, 9),
+        classes: classes(r),
+        objective,
+        smoothing: r.pick(&[0.0, 0.1]),
+        weighted: r.flip(),
+        mixed: r.flip(),
+    }
 }
 
 fn classes(r: &mut Rng) -> usize {

@@ -3,8 +3,8 @@
 use resnetc_compiler::ir::graph::{Graph, Mode, Value};
 use resnetc_compiler::ir::op::{
     Activate, Activation, Add, BatchNorm, ChannelConv, Conv, ConvAttrs, ConvInit, CrossEntropy, Epilogue,
-    Fan, GlobalAvgPool, Init, Input, Labels, Linear, MaxPool, Norm, Op, Param, PoolAttrs, Recipe, Role,
-    Shortcut, ShortcutRule,
+    Fan, GlobalAvgPool, Init, Input, Labels, Linear, LossAttrs, MaxPool, Norm, Op, Param, Partners,
+    PoolAttrs, Recipe, Role, Shortcut, ShortcutRule, TargetLoss,
 };
 use resnetc_compiler::ir::types::Shape;
 use resnetc_compiler::source::Span;
@@ -128,7 +128,31 @@ impl Net {
     }
 
     /// Pooling, a linear layer and, in training, the loss: the whole graph.
-    pub fn finish(mut self, x: Value, features: usize, classes: usize, smoothing: f32) -> Graph {
+    pub fn finish(self, x: Value, features: usize, classes: usize, smoothing: f32) -> Graph {
+        self.finish_by(x, features, classes, |net, [logits, labels]| {
+            net.add("loss", CrossEntropy { smoothing }.into(), &[logits, labels])
+        })
+    }
+
+    /// The same with another loss.
+    pub fn finish_with(self, x: Value, features: usize, classes: usize, attrs: &LossAttrs) -> Graph {
+        self.finish_by(x, features, classes, |net, operands| {
+            let mut operands = operands.to_vec();
+            if attrs.mixed {
+                let partners = net.add("partners", Partners { batch: net.batch }.into(), &[]);
+                operands.extend([partners, Value { port: 1, ..partners }]);
+            }
+            net.add("loss", TargetLoss { attrs: attrs.clone() }.into(), &operands)
+        })
+    }
+
+    fn finish_by(
+        mut self,
+        x: Value,
+        features: usize,
+        classes: usize,
+        loss: impl FnOnce(&mut Self, [Value; 2]) -> Value,
+    ) -> Graph {
         let pooled = self.add("head.pool", Op::GlobalAvgPool(GlobalAvgPool), &[x]);
         let weight =
             self.param("head.fc.weight", [classes, features], Role::LinearWeight, Init::Constant(0.0));
@@ -137,7 +161,7 @@ impl Net {
         self.graph.outputs.push(("logits".into(), logits));
         if self.graph.mode == Mode::Train {
             let labels = self.add("labels", Op::Labels(Labels { batch: self.batch }), &[]);
-            let loss = self.add("loss", Op::CrossEntropy(CrossEntropy { smoothing }), &[logits, labels]);
+            let loss = loss(&mut self, [logits, labels]);
             self.graph.outputs.push(("loss".into(), loss));
             self.graph.outputs.push(("correct".into(), Value { port: 1, ..loss }));
         }

@@ -127,7 +127,7 @@ fn region(operand: &plan::Operand, read: bool) -> Region {
         Content::Grad => Region::Grads,
         Content::RunningMean | Content::RunningVar | Content::LossScale | Content::StepCount => Region::State,
         Content::OptimizerState(tensor) => Region::Optimizer(tensor),
-        Content::Rate | Content::StepNumber | Content::Seed => Region::Control,
+        Content::Rate | Content::StepNumber | Content::Seed | Content::ClassWeight => Region::Control,
         Content::Map
         | Content::Compared
         | Content::Activated(_)
@@ -136,6 +136,7 @@ fn region(operand: &plan::Operand, read: bool) -> Region {
         | Content::Sum
         | Content::Tap(_)
         | Content::Index(_)
+        | Content::Share
         | Content::Logits
         | Content::Finite
         | Content::Scalar => Region::Arena,
@@ -165,6 +166,8 @@ fn data(operand: &plan::Operand, kernel: &Kernel, read: bool) -> (Data, i8) {
         Content::Mean | Content::Grad => (Data::Normal, -1),
         Content::Rstd | Content::RunningVar | Content::LossScale => (Data::Positive, 1),
         Content::Finite => (Data::Index(2), 0),
+        Content::Share => (Data::Fraction, 0),
+        Content::ClassWeight => (Data::Positive, 0),
         Content::Sum => (Data::Normal, if read { -1 } else { 1 }),
         Content::Tap(geometry) => (Data::Tap(geometry), 1),
         Content::Index(bound) => (Data::Index(bound), 1),

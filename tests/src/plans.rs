@@ -100,6 +100,8 @@ impl PlanBuilder {
             slots: Vec::new(),
             input: BufferId(0),
             labels: None,
+            partners: None,
+            class_weights: Vec::new(),
             controls: Controls::default(),
             optimizer: self.optimizer,
             outputs: Vec::new(),

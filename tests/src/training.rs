@@ -80,6 +80,12 @@ impl Session {
         let drawn: Vec<u32> = (0..plan.batch).map(|_| rng.range(0, classes - 1) as u32).collect();
         let drawn = Tensor::from_vec(drawn, plan.batch, &CandleDevice::Cpu).expect("a vector");
         session.device.set_tensor(program, labels, &drawn).expect("as many labels as images");
+        if let Some([others, shares]) = plan.partners {
+            let drawn: Vec<u32> = (0..plan.batch).map(|_| rng.range(0, classes - 1) as u32).collect();
+            let drawn = Tensor::from_vec(drawn, plan.batch, &CandleDevice::Cpu).expect("a vector");
+            session.device.set_tensor(program, others, &drawn).expect("as many labels as images");
+            session.fill(shares, &mut Rng::new(seed + 2), |r| f64::from(r.uniform()));
+        }
         for slot in &plan.slots {
             let name = plan.buffer(slot.buffer).name.bytes();
             let stream = name.fold(seed, |s, b| s.wrapping_mul(31).wrapping_add(u64::from(b)));
@@ -214,7 +220,7 @@ pub fn transfer(session: &Session, device: &mut dyn runtime::Session) -> Program
 /// # Panics
 /// When the device fails.
 pub fn feed(session: &Session, device: &mut dyn runtime::Session, program: ProgramId) {
-    for id in [session.plan.input].into_iter().chain(session.plan.labels) {
+    for id in session.plan.fed() {
         copy(session, device, program, id);
     }
 }

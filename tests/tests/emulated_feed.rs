@@ -78,6 +78,9 @@ fn changes() -> Vec<Augment> {
         Augment::Flip { probability: 0.5 },
         Augment::Cutout { size: 3 },
         Augment::Crop { padding: 9 },
+        Augment::CropReflect { padding: 6 },
+        Augment::FlipAlternating { probability: 0.5 },
+        Augment::RandomErasing { probability: 0.5, scale: [0.1, 0.3], ratio: [0.5, 2.0] },
         Augment::Flip { probability: 0.5 },
     ]
 }

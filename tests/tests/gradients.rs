@@ -4,7 +4,7 @@ use resnetc_compiler::build::build;
 use resnetc_compiler::ir::graph::{Graph, Mode, Value};
 use resnetc_compiler::ir::op::{
     Activation, AvgPool, BlurPool, Concat, ConvAttrs, Drop, DropPart, Epilogue, GlobalAvgPool, GlobalMaxPool,
-    Mul, Op, PadChannels, PoolAttrs, ScaleShift, ShortcutRule,
+    LossAttrs, Mul, Objective, Op, PadChannels, PoolAttrs, ScaleShift, ShortcutRule,
 };
 use resnetc_compiler::pass::PassId;
 use resnetc_tests::nets::{Net, square};
@@ -365,6 +365,24 @@ fn units_with_every_shortcut_rule() {
             let y = net.basic("unit", x, [4, features], stride, rule);
             (y, features)
         }));
+    }
+}
+
+#[test]
+fn losses_of_soft_targets() {
+    let (focal, threshold) = (Objective::Focal { gamma: 2.0, alpha: 0.25, sum_classes: false }, Some(0.3));
+    let binary = Objective::BinaryCrossEntropy { target_threshold: None, sum_classes: true };
+    let hard = Objective::BinaryCrossEntropy { target_threshold: threshold, sum_classes: false };
+    let flat = Objective::Focal { gamma: 0.5, alpha: 0.7, sum_classes: true };
+    for objective in [Objective::CrossEntropy, binary, hard, focal, flat] {
+        for (weighted, mixed) in [(false, true), (true, false), (true, true)] {
+            let class_weights = if weighted { vec![0.5, 2.0, 0.0, 1.0, 1.5, 3.0] } else { Vec::new() };
+            let attrs = LossAttrs { objective, smoothing: 0.1, class_weights, mixed };
+            let (mut net, x) = Net::new(Mode::Train, [4, 2, 5, 5]);
+            let x = net.conv("conv", x, [2, 4], square(3, 1, 1), true);
+            let x = net.act("act", x, Activation::LeakyRelu { slope: 0.1 });
+            check(net.finish_with(x, 4, 6, &attrs));
+        }
     }
 }
 

@@ -180,7 +180,7 @@ fn build(
 /// The operands that are drawn. Of the edges from the forward into the backward pass only the loss' is.
 fn operands(graph: &Graph, id: NodeId) -> Vec<NodeId> {
     let backward = label::kind(graph.node(id)) == Kind::Backward;
-    let of_loss = matches!(graph.node(id).op, Op::CrossEntropyBackward(_));
+    let of_loss = matches!(graph.node(id).op, Op::CrossEntropyBackward(_) | Op::TargetLossBackward(_));
     let shown = |&from: &NodeId| {
         let saved = backward && label::kind(graph.node(from)) != Kind::Backward;
         !beside_the_data(&graph.node(from).op) && (!saved || of_loss)
@@ -199,6 +199,7 @@ fn beside_the_data(op: &Op) -> bool {
         op,
         Op::Param(_)
             | Op::Labels(_)
+            | Op::Partners(_)
             | Op::ConvBackwardFilter(_)
             | Op::LinearBackwardFilter(_)
             | Op::ChannelSum(_)

@@ -13,7 +13,7 @@ mod subject;
 mod svg;
 
 pub use html::html;
-pub use markup::escape;
+
 pub use subject::{Fold, Subject};
 
 /// Draws the graph as one file.

@@ -3,7 +3,7 @@
 use super::builder::{Bound, Builder, Item, Map, Result, numbers};
 use crate::diagnostic::Diagnostic;
 use crate::ir::graph::{Mode, Value};
-use crate::ir::op::{CrossEntropy, Input, Labels, Op};
+use crate::ir::op::{CrossEntropy, Input, Labels, Op, Partners, TargetLoss};
 use crate::ir::origin::Part;
 use crate::ir::types::Shape;
 use crate::spec::language::place::Place;
@@ -79,8 +79,18 @@ impl<'s> Builder<'s> {
         self.enter(Part::Network);
         let span = self.spec.classes.span;
         let labels = self.insert("labels".into(), Op::Labels(Labels { batch }), span, &[])?;
-        let op = Op::CrossEntropy(CrossEntropy { smoothing: self.spec.train.label_smoothing });
-        let loss = self.insert("loss".into(), op, span, &[logits, labels.into()])?;
+        let mut operands = vec![logits, labels.into()];
+        let op = match self.spec.train.target_loss() {
+            None => Op::CrossEntropy(CrossEntropy { smoothing: self.spec.train.label_smoothing }),
+            Some(attrs) => {
+                if attrs.mixed {
+                    let node = self.insert("partners".into(), Partners { batch }.into(), span, &[])?;
+                    operands.extend([0, 1].map(|port| Value { node, port }));
+                }
+                TargetLoss { attrs }.into()
+            }
+        };
+        let loss = self.insert("loss".into(), op, span, &operands)?;
         self.graph.outputs.push(("loss".into(), loss.into()));
         self.graph.outputs.push(("correct".into(), Value { node: loss, port: 1 }));
         Ok(())

@@ -7,6 +7,7 @@ pub mod erf;
 pub mod graph;
 pub mod init;
 pub mod loss_scale;
+pub mod objective;
 pub mod op;
 pub mod origin;
 pub mod patch;

@@ -33,8 +33,15 @@ pub(super) fn augmentation(subject: &Subject<'_>) -> Vec<Diagnostic> {
             }
             Augment::RandomResizedCrop { .. }
             | Augment::Crop { .. }
+            | Augment::CropReflect { .. }
             | Augment::Cutout { .. }
-            | Augment::Flip { .. } => return None,
+            | Augment::Flip { .. }
+            | Augment::FlipAlternating { .. }
+            | Augment::RandomErasing { .. }
+            | Augment::ColorJitter { .. }
+            | Augment::RandAugment { .. }
+            | Augment::TrivialAugment
+            | Augment::AugMix { .. } => return None,
         };
         Some(
             Diagnostic::warning(message, span, text)

@@ -55,15 +55,22 @@ pub fn lower(graph: &Graph, backend: &Backend) -> Plan {
 fn add_sources(graph: &Graph, plan: &mut Plan, values: &mut HashMap<Value, BufferId>) {
     for id in graph.ids() {
         let node = graph.node(id);
-        let (is_input, is_labels) = (matches!(node.op, Op::Input(_)), matches!(node.op, Op::Labels(_)));
-        if is_input || is_labels {
-            let buffer = plan.add_buffer(node.name.clone(), &node.types[0], Region::Arena, 0);
-            values.insert(id.into(), buffer);
-            if is_input {
-                plan.input = buffer;
+        if !matches!(node.op, Op::Input(_) | Op::Labels(_) | Op::Partners(_)) {
+            continue;
+        }
+        let mut buffers = Vec::with_capacity(node.types.len());
+        for (port, ty) in (0..).zip(&node.types) {
+            let value = Value { node: id, port };
+            let buffer = plan.add_buffer(graph.value_name(value), ty, Region::Arena, 0);
+            values.insert(value, buffer);
+            buffers.push(buffer);
+        }
+        match (&node.op, buffers[..].try_into()) {
+            (Op::Partners(_), partners) => plan.partners = partners.ok(),
+            (Op::Labels(_), _) => plan.labels = Some(buffers[0]),
+            (_, _) => {
+                plan.input = buffers[0];
                 plan.batch = node.types[0].shape.0[0];
-            } else {
-                plan.labels = Some(buffer);
             }
         }
     }

@@ -9,7 +9,7 @@ use crate::ir::types::{DType, Shape, TensorType};
 use crate::plan::kernel;
 
 /// Operations per logit: maximum, subtraction, exponential, sum, division or logarithm.
-const FLOPS: u64 = 5;
+pub(super) const FLOPS: u64 = 5;
 
 impl Operator for Softmax {
     fn text(&self) -> String {
@@ -67,11 +67,7 @@ impl Operator for CrossEntropy {
 
     /// The mean loss and the number of images classified rightly, both scalars.
     fn infer(&self, _: Mode, operands: &[&TensorType]) -> Infer {
-        let smoothing = self.smoothing;
-        if !(0.0..1.0).contains(&smoothing) {
-            let message = format!("label smoothing has to be at least 0 and below 1, is {smoothing}");
-            return Err(InferError::new(message));
-        }
+        check_smoothing(self.smoothing)?;
         check(operands)?;
         Ok(vec![TensorType::f32(Shape::default()), TensorType::f32(Shape::default())])
     }
@@ -143,7 +139,17 @@ impl Operator for CrossEntropyBackward {
     }
 }
 
-fn check(operands: &[&TensorType]) -> Result<(), InferError> {
+/// A share of the target.
+pub(super) fn check_smoothing(smoothing: f32) -> Result<(), InferError> {
+    if (0.0..1.0).contains(&smoothing) {
+        return Ok(());
+    }
+    let message = format!("label smoothing has to be at least 0 and below 1, is {smoothing}");
+    Err(InferError::new(message))
+}
+
+/// That there is a label for each row of logits.
+pub(super) fn check(operands: &[&TensorType]) -> Result<(), InferError> {
     let [n, _] = logits(operands)?;
     if operands[1].shape != Shape::from([n]) || operands[1].dtype != DType::U32 {
         let message =

@@ -25,6 +25,7 @@ mod pool;
 mod scale_shift;
 mod shortcut;
 mod sources;
+mod target_loss;
 mod update;
 mod window;
 mod words;
@@ -49,6 +50,7 @@ pub fn operator(op: &Op) -> &dyn Operator {
     match op {
         Op::Input(op) => op,
         Op::Labels(op) => op,
+        Op::Partners(op) => op,
         Op::Param(op) => op,
         Op::Conv(op) => op,
         Op::BatchNorm(op) => op,
@@ -73,6 +75,7 @@ pub fn operator(op: &Op) -> &dyn Operator {
         Op::Flatten(op) => op,
         Op::Softmax(op) => op,
         Op::CrossEntropy(op) => op,
+        Op::TargetLoss(op) => op,
         Op::ConvBackwardData(op) => op,
         Op::ConvBackwardFilter(op) => op,
         Op::ChannelSum(op) => op,
@@ -93,6 +96,7 @@ pub fn operator(op: &Op) -> &dyn Operator {
         Op::PadShortcutBackward(op) => op,
         Op::FlattenBackward(op) => op,
         Op::CrossEntropyBackward(op) => op,
+        Op::TargetLossBackward(op) => op,
         Op::Update(op) => op,
     }
 }

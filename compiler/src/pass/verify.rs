@@ -16,7 +16,7 @@
 //! 8. **Types**: none in `Built`; from `Typed` on exactly what [`ops::infer`] says (so a batch normalisation has one
 //!    result in inference and three in training), in `Layout::Plain` before `LaidOut` and in [`ops::layout`]'s there.
 //! 9. **Outputs**: at least one; each of an own name and an existing result. In training `loss` is among them.
-//! 10. **Sources**: one `Input`, at most one `Labels`.
+//! 10. **Sources**: one `Input`, at most one `Labels` and one `Partners`.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -232,6 +232,10 @@ impl Check<'_> {
         let labels = count(|op| matches!(op, Op::Labels(_)));
         if labels > 1 {
             self.fault(&graph.name, format!("the graph has labels {labels} times"));
+        }
+        let partners = count(|op| matches!(op, Op::Partners(_)));
+        if partners > 1 {
+            self.fault(&graph.name, format!("the graph has partners {partners} times"));
         }
     }
 }

@@ -62,7 +62,7 @@ impl Plan {
         let known = |id: &BufferId| (id.0 as usize) < self.buffers.len();
         let steps = self.steps.iter().flat_map(Step::buffers);
         let slices = self.buffers.iter().filter_map(|buffer| buffer.slice.map(|slice| slice.of));
-        let named = self.outputs.iter().map(|&(_, id)| id).chain([self.input]).chain(self.labels);
+        let named = self.outputs.iter().map(|&(_, id)| id).chain(self.fed());
         let slots = self.slots.iter().map(|slot| slot.buffer).chain(self.controls.all());
         if !steps.chain(slices).chain(named).chain(slots).all(|id| known(&id)) {
             faults.push("an operand is no buffer of the plan".to_owned());

@@ -22,6 +22,8 @@ impl Plan {
             slots: Vec::new(),
             input: BufferId(0),
             labels: None,
+            partners: None,
+            class_weights: Vec::new(),
             controls: super::Controls::default(),
             optimizer: Vec::new(),
             outputs: Vec::new(),
@@ -62,26 +64,37 @@ impl Plan {
 
     /// The learning rate's buffer.
     pub(crate) fn rate(&mut self) -> BufferId {
-        let rate = self.controls.rate.unwrap_or_else(|| self.add_control("rate", DType::F32));
+        let rate = self.controls.rate.unwrap_or_else(|| self.add_control("rate", &scalar(DType::F32)));
         *self.controls.rate.insert(rate)
     }
 
     /// The buffer of the step's number.
     pub(crate) fn step_number(&mut self) -> BufferId {
-        let step = self.controls.step.unwrap_or_else(|| self.add_control("step", DType::U64));
+        let step = self.controls.step.unwrap_or_else(|| self.add_control("step", &scalar(DType::U64)));
         *self.controls.step.insert(step)
     }
 
     /// The seed's buffer.
     pub(crate) fn seed(&mut self) -> BufferId {
-        let seed = self.controls.seed.unwrap_or_else(|| self.add_control("seed", DType::U64));
+        let seed = self.controls.seed.unwrap_or_else(|| self.add_control("seed", &scalar(DType::U64)));
         *self.controls.seed.insert(seed)
     }
 
-    fn add_control(&mut self, name: &str, dtype: DType) -> BufferId {
-        let ty = TensorType { dtype, ..TensorType::f32([]) };
-        let id = self.add_buffer(name.to_owned(), &ty, Region::Control, self.sizes.control);
-        self.sizes.control = align(self.sizes.control + dtype.size(), self.align);
+    /// The buffer of the classes' factors, which are these.
+    pub(crate) fn class_weights(&mut self, weights: &[f32]) -> BufferId {
+        self.class_weights = weights.to_vec();
+        let ty = TensorType::f32([weights.len()]);
+        let buffer = self.controls.class_weights.unwrap_or_else(|| self.add_control("class_weights", &ty));
+        *self.controls.class_weights.insert(buffer)
+    }
+
+    fn add_control(&mut self, name: &str, ty: &TensorType) -> BufferId {
+        let id = self.add_buffer(name.to_owned(), ty, Region::Control, self.sizes.control);
+        self.sizes.control = align(self.sizes.control + self.buffer(id).bytes, self.align);
         id
     }
+}
+
+fn scalar(dtype: DType) -> TensorType {
+    TensorType { dtype, ..TensorType::f32([]) }
 }

@@ -25,7 +25,8 @@ pub(super) fn plan_arena(plan: &mut Plan) -> usize {
 
 /// First and last step that touch each buffer of the arena. Inputs are there from the start, outputs to the end.
 fn set_lifetimes(plan: &mut Plan) {
-    let Plan { buffers, steps, input, labels, outputs, .. } = plan;
+    let fed: Vec<BufferId> = plan.fed().collect();
+    let Plan { buffers, steps, outputs, .. } = plan;
     let mut touch = |id: BufferId, step: usize| {
         let slice = buffers[id.0 as usize].slice;
         for id in [Some(id), slice.map(|slice| slice.of)].into_iter().flatten() {
@@ -36,10 +37,7 @@ fn set_lifetimes(plan: &mut Plan) {
             }
         }
     };
-    touch(*input, 0);
-    if let Some(labels) = *labels {
-        touch(labels, 0);
-    }
+    fed.into_iter().for_each(|id| touch(id, 0));
     for (index, step) in steps.iter().enumerate() {
         for &id in step.inputs.iter().chain(&step.outputs) {
             touch(id, index);

@@ -21,7 +21,7 @@ pub(crate) use arena::align;
 pub use buffer::{Buffer, BufferId, Region, Slice};
 pub use kernel::Kernel;
 pub use kernel::geometry::{
-    BlurGeometry, ConvGeometry, DropGeometry, GroupGeometry, PadGeometry, PoolGeometry,
+    BlurGeometry, ConvGeometry, DropGeometry, GroupGeometry, LossGeometry, PadGeometry, PoolGeometry,
 };
 pub use kernel::operand::{Content, Operand, Operands};
 
@@ -115,12 +115,15 @@ pub struct Controls {
     pub step: Option<BufferId>,
     /// The training's seed, one `u64`.
     pub seed: Option<BufferId>,
+    /// The factors of the classes in the loss, `[classes]` of `f32`: those of [`Plan::class_weights`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class_weights: Option<BufferId>,
 }
 
 impl Controls {
     /// Those that are there.
     pub fn all(&self) -> impl Iterator<Item = BufferId> {
-        [self.rate, self.step, self.seed].into_iter().flatten()
+        [self.rate, self.step, self.seed, self.class_weights].into_iter().flatten()
     }
 }
 
@@ -154,6 +157,12 @@ pub struct Plan {
     pub input: BufferId,
     /// The classes; in training only.
     pub labels: Option<BufferId>,
+    /// Of a training on mixed images: the classes of what each is mixed with, and the shares of the images themselves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partners: Option<[BufferId; 2]>,
+    /// The factors of the classes in the loss; empty where no kernel reads them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub class_weights: Vec<f32>,
     /// What changes from step to step.
     #[serde(default)]
     pub controls: Controls,
@@ -174,6 +183,11 @@ impl Plan {
     /// The buffer behind an id.
     pub fn buffer(&self, id: BufferId) -> &Buffer {
         &self.buffers[id.0 as usize]
+    }
+
+    /// What is written before each run, [`Plan::controls`] aside: images, labels and what images are mixed with.
+    pub fn fed(&self) -> impl Iterator<Item = BufferId> {
+        [self.input].into_iter().chain(self.labels).chain(self.partners.into_iter().flatten())
     }
 
     /// What convolutions and linear layers multiply in.

@@ -94,7 +94,7 @@ impl Plan {
         let mut written = vec![Vec::new(); self.buffers.len()];
         let persistent = |b: &Buffer| !matches!(b.region, Region::Arena | Region::Grads);
         let ids = (0..self.buffers.len() as u32).map(BufferId);
-        let before = ids.filter(|&id| persistent(self.buffer(id))).chain([self.input]).chain(self.labels);
+        let before = ids.filter(|&id| persistent(self.buffer(id))).chain(self.fed());
         for id in before {
             let (whole, channels) = self.channels(id);
             written[whole.0 as usize].push(channels);

@@ -11,7 +11,7 @@ use super::sections::init::InitSpec;
 use super::sections::preprocess::{Fit, Preprocess};
 use super::sections::shortcut::{self, Rule};
 use super::sections::stages::{StageSpec, UnitSpec};
-use super::sections::train::{Augment, Keep, Reading, TrainConfig};
+use super::sections::train::{Augment, Keep, Mix, Reading, TrainConfig};
 use super::sections::units::STAGE_GIVEN;
 use super::used::Used;
 use crate::datasets;
@@ -206,9 +206,19 @@ fn write_train(out: &mut String, train: &TrainConfig) -> fmt::Result {
         writeln!(out, "  early_stopping: {early}")?;
     }
     writeln!(out, "  label_smoothing: {}", train.label_smoothing)?;
+    if !train.loss.is_default() {
+        writeln!(out, "  loss: {}", train.loss)?;
+    }
+    if !train.class_weights.is_empty() {
+        writeln!(out, "  class_weights: {:?}", train.class_weights)?;
+    }
     writeln!(out, "  normalize: {{mean: {:?}, std: {:?}}}", train.normalize.mean, train.normalize.std)?;
     let steps: Vec<String> = train.augment.iter().map(augment).collect();
     writeln!(out, "  augment: [{}]", steps.join(", "))?;
+    if let Some(Mix { mixup, cutmix, probability, switch }) = train.mix {
+        write!(out, "  mix: {{mixup: {mixup}, cutmix: {cutmix}, probability: {probability}, ")?;
+        writeln!(out, "switch: {switch}}}")?;
+    }
     writeln!(
         out,
         "  evaluate_every: {}\n  checkpoint_every: {}",
@@ -238,6 +248,26 @@ fn augment(step: &Augment) -> String {
         }
         Augment::Crop { padding } => format!("{{crop: {{padding: {padding}}}}}"),
         Augment::Flip { probability } => format!("{{flip: {{probability: {probability}}}}}"),
+        Augment::CropReflect { padding } => {
+            format!("{{crop: {{padding: {padding}, padding_mode: reflect}}}}")
+        }
+        Augment::FlipAlternating { probability } => {
+            format!("{{flip: {{probability: {probability}, alternating: true}}}}")
+        }
+        Augment::RandomErasing { probability, scale, ratio } => {
+            format!("{{random_erasing: {{probability: {probability}, scale: {scale:?}, ratio: {ratio:?}}}}}")
+        }
+        Augment::ColorJitter { brightness, contrast, saturation, hue } => format!(
+            "{{color_jitter: {{brightness: {brightness}, contrast: {contrast}, saturation: {saturation}, hue: {hue}}}}}"
+        ),
+        Augment::RandAugment { operations, magnitude } => {
+            format!("{{rand_augment: {{operations: {operations}, magnitude: {magnitude}}}}}")
+        }
+        Augment::TrivialAugment => "trivial_augment".to_owned(),
+        Augment::AugMix { severity, width, depth, alpha } => {
+            let depth = depth.map_or(String::new(), |depth| format!("depth: {depth}, "));
+            format!("{{aug_mix: {{severity: {severity}, width: {width}, {depth}alpha: {alpha}}}}}")
+        }
         Augment::Cutout { size } => format!("{{cutout: {{size: {size}}}}}"),
     }
 }

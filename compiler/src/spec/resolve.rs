@@ -68,7 +68,7 @@ fn read(
     let known = classes.as_ref().map(|c| c.value);
     let expect = tree.get("expect").map(|node| expect::read(reader, node, known));
     let keys = KeySpans::of(tree);
-    let train = train::read(reader, tree.get("train"), input.as_ref());
+    let train = train::read(reader, tree.get("train"), input.as_ref(), classes.as_ref());
     let preprocess = preprocess::read(reader, tree.get("preprocess"), input.as_ref(), &train, &keys);
     let (faults, warnings) = train::effect::check(&train, &keys);
     reader.warnings.extend(warnings);

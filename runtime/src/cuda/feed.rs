@@ -102,6 +102,10 @@ fn words(edit: &Edit) -> [i32; EDIT] {
         Edit::Keep => [0; EDIT],
         Edit::Shift { dy, dx } => [1, *dy, *dx, 0, 0],
         Edit::Mirror => [2, 0, 0, 0, 0],
+        Edit::Reflect { dy, dx } => [4, *dy, *dx, 0, 0],
+        Edit::Operate(_) | Edit::Blend { .. } => {
+            unreachable!("images with such changes come as floats: `Transform::on_host`")
+        }
         Edit::Fill { rows, columns } => {
             // Beyond any picture all ends are the same.
             let word = |end: u32| i32::try_from(end).unwrap_or(i32::MAX);

@@ -22,6 +22,17 @@ pub struct Batch {
     pub pictures: Pictures,
     /// `[n]`
     pub labels: Vec<u32>,
+    /// What the images are mixed with; empty where they are not.
+    pub partners: Partners,
+}
+
+/// The other images of a mixed batch.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Partners {
+    /// `[n]`: the classes of the other images.
+    pub labels: Vec<u32>,
+    /// `[n]`: the share that the image itself has, `0..=1`.
+    pub shares: Vec<f32>,
 }
 
 /// Pictures of one size, before they are changed and normalised.

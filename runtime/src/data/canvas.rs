@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::edit::Edit;
+use super::ops::{Interpolation, Operation};
 use super::source::Picture;
 
 /// Pixels, and which of them have been filled.
@@ -47,6 +48,9 @@ impl Canvas {
         match edit {
             Edit::Keep => {}
             Edit::Shift { dy, dx } => self.shift(*dy as isize, *dx as isize),
+            Edit::Reflect { dy, dx } => self.reflect(*dy as isize, *dx as isize),
+            Edit::Operate(operation) => self.operate(*operation),
+            Edit::Blend { keep, chains } => self.blend(*keep, chains),
             Edit::Mirror => self.mirror(),
             Edit::Fill { rows, columns } => self.fill(wide(rows), wide(columns)),
         }
@@ -75,6 +79,46 @@ impl Canvas {
         self.fill(rows, columns.end..w);
     }
 
+    /// `new[y][x] = old[y + dy][x + dx]`, mirrored at the border where that lies beyond it.
+    pub fn reflect(&mut self, dy: isize, dx: isize) {
+        let [h, w, c] = self.size;
+        let (pixels, filled) = (self.pixels.clone(), self.filled.clone());
+        for y in 0..h {
+            for x in 0..w {
+                let (from, to) = (mirrored(y as isize + dy, h) * w + mirrored(x as isize + dx, w), y * w + x);
+                self.pixels[to * c..(to + 1) * c].copy_from_slice(&pixels[from * c..(from + 1) * c]);
+                self.filled[to] = filled[from];
+            }
+        }
+    }
+
+    /// Does an operation to the bytes. Filled pixels are black for it; they are filled where they are moved to.
+    pub fn operate(&mut self, operation: Operation) {
+        operation.apply(self.size, &mut self.pixels, Interpolation::Nearest);
+        operation.move_filled(self.size, &mut self.filled);
+        self.blacken();
+    }
+
+    /// Adds up the picture and chains of operations on it by their shares, without the sum's fraction. What is filled stays it.
+    pub fn blend(&mut self, keep: f32, chains: &[(f32, Vec<Operation>)]) {
+        let mut sums: Vec<f32> = self.pixels.iter().map(|&byte| keep * f32::from(byte)).collect();
+        for (share, chain) in chains {
+            let mut pixels = self.pixels.clone();
+            chain
+                .iter()
+                .for_each(|operation| operation.apply(self.size, &mut pixels, Interpolation::Bilinear));
+            sums.iter_mut().zip(pixels).for_each(|(sum, byte)| *sum += share * f32::from(byte));
+        }
+        self.pixels.iter_mut().zip(sums).for_each(|(byte, sum)| *byte = sum as u8);
+        self.blacken();
+    }
+
+    /// Makes filled pixels black again.
+    fn blacken(&mut self) {
+        let pixels = self.pixels.chunks_exact_mut(self.size[2]);
+        pixels.zip(&self.filled).filter(|(_, filled)| **filled).for_each(|(pixel, _)| pixel.fill(0));
+    }
+
     /// Mirrors left to right.
     pub fn mirror(&mut self) {
         let [_, w, c] = self.size;
@@ -97,6 +141,13 @@ impl Canvas {
             self.filled[pixels].fill(true);
         }
     }
+}
+
+/// The place within `0..len` that lies as far from the border, on this side of it, as `at` does on the other.
+fn mirrored(at: isize, len: usize) -> usize {
+    let last = len as isize - 1;
+    let at = at.abs();
+    (if at > last { 2 * last - at } else { at }).clamp(0, last) as usize
 }
 
 /// Targets within `0..len` whose source, `shift` further, lies there too, and the first of these sources.

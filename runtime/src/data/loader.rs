@@ -161,8 +161,10 @@ fn fill(work: &Work, step: usize, batch: &mut Batch, workspace: &mut Workspace) 
         batch.images.resize(indices.len() * transform.len(), 0.0);
         let images = batch.images.chunks_exact_mut(transform.len());
         let mut pictures = indices.iter().zip(images);
-        return pictures
-            .try_for_each(|(&i, out)| transform.apply(&**source, i as usize, epoch.epoch, workspace, out));
+        pictures
+            .try_for_each(|(&i, out)| transform.apply(&**source, i as usize, epoch.epoch, workspace, out))?;
+        transform.mix(batch, epoch.epoch, step);
+        return Ok(());
     }
     batch.pictures.clear();
     let pixels = epoch.form == Form::Pixels;
@@ -177,7 +179,7 @@ mod tests {
     use crate::data::order::{Rank, sequential, shuffled};
     use crate::data::shapes10;
     use crate::data::source::tests::Odd;
-    use resnetc_compiler::spec::train::{Augment, Normalize};
+    use resnetc_compiler::spec::train::{Augment, Mix, Normalize};
 
     fn normalize() -> Normalize {
         Normalize { mean: vec![0.5; 3], std: vec![0.25; 3] }
@@ -225,6 +227,33 @@ mod tests {
             for workers in [1, 2, 3] {
                 assert_eq!(whole[first..], all(loader(50, 8, 1, first, workers)), "from {first}, {workers}");
             }
+        }
+    }
+
+    fn mixed(epoch: usize, first_step: usize, workers: usize) -> Vec<(usize, Batch)> {
+        let set = shapes10::generate(shapes10::Config { train: 50, test: 0, seed: 1 });
+        let mix = Mix { mixup: 0.8, cutmix: 1.0, probability: 1.0, switch: 0.5 };
+        let augment = [Augment::Crop { padding: 4 }];
+        let transform = Transform::new([32, 32, 3], &normalize(), &augment, 9).expect("three channels");
+        let order = shuffled(50, 9, epoch as u64, Rank::ONLY);
+        let epoch = Epoch { epoch, order, batch_size: 8, first_step, form: Form::Floats };
+        all(Loader::start(set.train, Arc::new(transform.mixing(Some(mix))), epoch, workers).expect("threads"))
+    }
+
+    #[test]
+    fn mixtures_depend_on_epoch_and_step_alone() {
+        let whole = mixed(2, 0, 1);
+        assert_eq!(whole, mixed(2, 0, 3));
+        for first in [1, 4, 6] {
+            assert_eq!(whole[first..], mixed(2, first, 2));
+        }
+        let shares = |batches: &[(usize, Batch)]| -> Vec<f32> {
+            batches.iter().map(|(_, batch)| batch.partners.shares[0]).collect()
+        };
+        assert_ne!(shares(&whole), shares(&mixed(3, 0, 1)));
+        for (_, batch) in &whole {
+            let others: Vec<u32> = batch.labels.iter().rev().copied().collect();
+            assert_eq!((&batch.partners.labels, batch.partners.shares.len()), (&others, batch.labels.len()));
         }
     }
 

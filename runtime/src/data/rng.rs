@@ -17,6 +17,12 @@ pub enum Purpose {
     TrainPicture = 3,
     /// Pictures of `shapes10`, test split.
     TestPicture = 4,
+    /// How a training batch is mixed.
+    Mix = 5,
+    /// Which images alternating flips mirror in the first epoch.
+    AlternatingFlip = 6,
+    /// Which part of a training picture its image shows.
+    Frame = 7,
 }
 
 /// A reproducible stream of random numbers.

@@ -1,13 +1,14 @@
 //! From a picture to the network's input: in training randomly changed, then normalised.
 
 use resnetc_compiler::spec::preprocess::Preprocess;
-use resnetc_compiler::spec::train::{Augment, Normalize};
+use resnetc_compiler::spec::train::{Augment, Mix, Normalize};
 use resnetc_pictures::resize::Resizer;
 
-use super::batch::{Pictures, Preparation};
+use super::batch::{Batch, Pictures, Preparation};
 use super::canvas::Canvas;
-use super::edit::{Edit, draw};
+use super::edit::{Drawn, Edit, draw};
 use super::frame::Frame;
+use super::mix::Mixture;
 use super::rng::{Purpose, Stream};
 use super::source::{Picture, Source};
 use crate::error::{Error, Result};
@@ -29,6 +30,7 @@ pub struct Transform {
     frame: Frame,
     /// Changes of images, that is without what frames pictures.
     augment: Vec<Augment>,
+    mix: Option<Mix>,
     seed: u64,
 }
 
@@ -47,7 +49,7 @@ impl Transform {
             ))
         })?;
         let (frame, augment) = Frame::split(augment)?;
-        Ok(Transform { size, table, frame, augment: augment.to_vec(), seed })
+        Ok(Transform { size, table, frame, augment: augment.to_vec(), mix: None, seed })
     }
 
     /// The same, for pictures of any size: where no change makes them fit, `preprocess` does.
@@ -62,6 +64,25 @@ impl Transform {
     /// Whether pictures may have any size.
     pub fn frames(&self) -> bool {
         self.frame != Frame::Exact
+    }
+
+    /// The same, with batches that are mixed.
+    #[must_use]
+    pub fn mixing(self, mix: Option<Mix>) -> Self {
+        Transform { mix, ..self }
+    }
+
+    /// Whether images have to be made here, because devices cannot do all that is done to them.
+    pub fn on_host(&self) -> bool {
+        self.mix.is_some() || self.augment.iter().any(Augment::on_host)
+    }
+
+    /// Mixes the images of a step, once all are there.
+    pub fn mix(&self, batch: &mut Batch, epoch: usize, step: usize) {
+        let Some(mix) = &self.mix else { return };
+        let mixture = Mixture::draw(mix, self.seed, [epoch, step], [self.size[0], self.size[1]]);
+        mixture.apply(&mut batch.images, self.size);
+        mixture.partners(&batch.labels, &mut batch.partners);
     }
 
     /// Elements of one image.
@@ -86,15 +107,14 @@ impl Transform {
         workspace: &mut Workspace,
         out: &mut [f32],
     ) -> Result<()> {
-        let mut stream = self.stream(index, epoch);
-        let image = self.framed(source, index, &mut stream, &mut workspace.resizer)?;
+        let image = self.framed(source, index, epoch, &mut workspace.resizer)?;
         if self.augment.is_empty() {
             self.normalize(image.pixels(), out);
             return Ok(());
         }
         let canvas = &mut workspace.canvas;
         canvas.load(&image);
-        self.edits(&mut stream).iter().for_each(|edit| canvas.edit(edit));
+        self.edits(index, epoch).iter().for_each(|edit| canvas.edit(edit));
         self.normalize(canvas.pixels(), out);
         for (filled, out) in canvas.filled().iter().zip(out.chunks_exact_mut(self.size[2])) {
             if *filled {
@@ -116,11 +136,10 @@ impl Transform {
         epoch: usize,
         workspace: &mut Workspace,
     ) -> Result<Vec<u8>> {
-        let mut stream = self.stream(index, epoch);
-        let image = self.framed(source, index, &mut stream, &mut workspace.resizer)?;
+        let image = self.framed(source, index, epoch, &mut workspace.resizer)?;
         let canvas = &mut workspace.canvas;
         canvas.load(&image);
-        self.edits(&mut stream).iter().for_each(|edit| canvas.edit(edit));
+        self.edits(index, epoch).iter().for_each(|edit| canvas.edit(edit));
         let least = |table: &[f32; 256]| {
             (0..=255u8).min_by(|&a, &b| table[usize::from(a)].abs().total_cmp(&table[usize::from(b)].abs()))
         };
@@ -148,13 +167,12 @@ impl Transform {
         workspace: &mut Workspace,
         to: &mut Pictures,
     ) -> Result<()> {
-        let mut stream = self.stream(index, epoch);
         if pixels {
-            let image = self.framed(source, index, &mut stream, &mut workspace.resizer)?;
+            let image = self.framed(source, index, epoch, &mut workspace.resizer)?;
             to.pixels.extend_from_slice(image.pixels());
         }
         to.indices.push(index as u32);
-        to.edits.extend(self.edits(&mut stream));
+        to.edits.extend(self.edits(index, epoch));
         Ok(())
     }
 
@@ -169,26 +187,27 @@ impl Transform {
         }
     }
 
-    /// What is random about a picture in an epoch.
-    fn stream(&self, index: usize, epoch: usize) -> Stream {
-        Stream::new(self.seed, Purpose::Augment, epoch as u64, index as u64)
-    }
-
     fn framed<'s>(
         &self,
         source: &'s dyn Source,
         index: usize,
-        stream: &mut Stream,
+        epoch: usize,
         resizer: &mut Resizer,
     ) -> Result<Picture<'s>> {
-        let image = self.frame.apply(source.picture(index)?, self.size, stream, resizer)?;
+        let mut stream = Stream::new(self.seed, Purpose::Frame, epoch as u64, index as u64);
+        let image = self.frame.apply(source.picture(index)?, self.size, &mut stream, resizer)?;
         self.check(source, index, image.size())?;
         Ok(image)
     }
 
-    fn edits(&self, stream: &mut Stream) -> Vec<Edit> {
+    fn edits(&self, index: usize, epoch: usize) -> Vec<Edit> {
         let mut edits = Vec::with_capacity(self.augment.len());
-        draw(&self.augment, [self.size[0], self.size[1]], stream, &mut edits);
+        draw(
+            &self.augment,
+            [self.size[0], self.size[1]],
+            Drawn { seed: self.seed, epoch, index },
+            &mut edits,
+        );
         edits
     }
 

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::data::rng::{Purpose, Stream};
 use crate::data::source::Picture;
 use crate::data::source::tests::Odd;
 
@@ -118,6 +119,79 @@ fn changes_depend_on_epoch_and_index_alone() {
     assert!(differs(&|epoch| apply(&augment, epoch, 7)) && differs(&|index| apply(&augment, 4, index)));
 }
 
+#[test]
+fn alternating_flips_mirror_in_every_other_epoch() {
+    let base = apply(&[], 0, 0);
+    let mirrored =
+        |epoch, index| apply(&[Augment::FlipAlternating { probability: 0.5 }], epoch, index) != base;
+    let first: Vec<bool> = (0..1000).map(|index| mirrored(0, index)).collect();
+    for epoch in 1..4 {
+        assert!(
+            (0..1000).all(|index| mirrored(epoch, index) == (first[index] ^ (epoch % 2 == 1))),
+            "{epoch}"
+        );
+    }
+    // 500 expected, standard deviation 16.
+    let count = first.iter().filter(|&&mirrored| mirrored).count();
+    assert!((430..570).contains(&count), "{count}");
+}
+
+#[test]
+fn erasing_fills_rectangles_of_the_sizes_asked_for() {
+    let base = apply(&[], 0, 0);
+    let erase = Augment::RandomErasing { probability: 0.5, scale: [0.1, 0.4], ratio: [0.5, 2.0] };
+    let mut erased = 0;
+    for index in 0..1000 {
+        let image = apply(&[erase], 0, index);
+        let zero: Vec<usize> = (0..30).filter(|pixel| image[pixel * 3] == 0.0).collect();
+        assert!(image.iter().zip(&base).all(|(a, b)| *a == 0.0 || a == b));
+        let (Some(first), Some(last)) = (zero.first(), zero.last()) else { continue };
+        let [rows, columns] = [last / 5 - first / 5 + 1, last % 5 - first % 5 + 1];
+        assert_eq!(zero.len(), rows * columns, "a rectangle: {zero:?}");
+        // Sides are rounded: by half a pixel each.
+        let share = |rows: f32, columns: f32| rows * columns / 30.0;
+        assert!(share(rows as f32 - 0.5, columns as f32 - 0.5) <= 0.4, "{rows}x{columns}");
+        assert!(share(rows as f32 + 0.5, columns as f32 + 0.5) >= 0.1, "{rows}x{columns}");
+        erased += 1;
+    }
+    // 500 expected, standard deviation 16.
+    assert!((430..570).contains(&erased), "{erased}");
+}
+
+#[test]
+fn policies_change_images_on_the_host_and_depend_on_epoch_and_index_alone() {
+    let jitter = Augment::ColorJitter { brightness: 0.4, contrast: 0.4, saturation: 0.4, hue: 0.1 };
+    let all = [
+        jitter,
+        Augment::RandAugment { operations: 2, magnitude: 9 },
+        Augment::TrivialAugment,
+        Augment::AugMix { severity: 3, width: 3, depth: None, alpha: 1.0 },
+    ];
+    let base = apply(&[], 0, 0);
+    for change in all {
+        let images: Vec<Vec<f32>> = (0..50).map(|index| apply(&[change], 2, index)).collect();
+        assert!(images.iter().filter(|image| **image != base).count() > 25, "{change:?}");
+        assert_eq!(images[7], apply(&[change], 2, 7));
+        assert!((0..50).any(|index| apply(&[change], 3, index) != images[index]), "{change:?}");
+        let transform =
+            |augment: &[Augment]| Transform::new(SIZE, &plain(), augment, 3).expect("three channels");
+        assert!(transform(&[change]).on_host());
+        assert!(!transform(&[Augment::CropReflect { padding: 1 }]).on_host());
+    }
+}
+
+#[test]
+fn filled_pixels_are_zero_whatever_is_done_behind_them() {
+    let changes = [Augment::Crop { padding: 4 }, Augment::RandAugment { operations: 3, magnitude: 20 }];
+    for index in 0..200 {
+        let image = apply(&changes, 0, index);
+        // Filled or not, a pixel has all its channels so: 0 is no byte's value.
+        assert!(
+            image.chunks(3).all(|pixel| pixel.iter().all(|&v| v == 0.0) || pixel.iter().all(|&v| v > 0.0))
+        );
+    }
+}
+
 /// The definition: each change made to the normalised image, zero where a change fills.
 fn by_definition(normalize: &Normalize, augment: &[Augment], epoch: usize, index: usize) -> Vec<f32> {
     let mut image = exact(normalize, &[], 0, 0);
@@ -144,6 +218,18 @@ fn by_definition(normalize: &Normalize, augment: &[Augment], epoch: usize, index
                 let cut = |first: isize, at: isize| (first..first + size as isize).contains(&at);
                 make(&|y, x, c| if cut(top, y) && cut(left, x) { 0.0 } else { at(&before, y, x, c) });
             }
+            Augment::CropReflect { padding } => {
+                let mut shift = || stream.below(2 * padding as u32 + 1) as isize - padding as isize;
+                let (dy, dx) = (shift(), shift());
+                let inside = |v: isize, last: isize| last - (v.abs() - last).abs();
+                make(&|y, x, c| at(&before, inside(y + dy, 5), inside(x + dx, 4), c));
+            }
+            Augment::FlipAlternating { .. }
+            | Augment::RandomErasing { .. }
+            | Augment::ColorJitter { .. }
+            | Augment::RandAugment { .. }
+            | Augment::TrivialAugment
+            | Augment::AugMix { .. } => unreachable!("they have tests of their own"),
         }
     }
     image
@@ -154,6 +240,7 @@ fn change() -> impl Strategy<Value = Augment> {
         (1usize..8).prop_map(|padding| Augment::Crop { padding }),
         (0.0f32..1.0).prop_map(|probability| Augment::Flip { probability }),
         (1usize..9).prop_map(|size| Augment::Cutout { size }),
+        (1usize..5).prop_map(|padding| Augment::CropReflect { padding }),
     ]
 }
 

@@ -6,18 +6,28 @@ use resnetc_compiler::plan::kernel::{CrossEntropy, CrossEntropyBackward, Softmax
 use super::effects::{Effects, Given};
 
 /// `log(softmax(x))` over the last dimension, the largest logit taken out first.
-fn log_softmax(logits: &Tensor) -> Result<Tensor> {
+pub(super) fn log_softmax(logits: &Tensor) -> Result<Tensor> {
     let shifted = logits.broadcast_sub(&logits.max_keepdim(1)?)?;
     shifted.broadcast_sub(&shifted.exp()?.sum_keepdim(1)?.log()?)
 }
 
 /// `labels [rows] -> [rows, classes]`; NaN where a label is no class.
 fn target(labels: &Tensor, classes: usize, smoothing: f32, dtype: DType) -> Result<Tensor> {
-    let smoothing = f64::from(smoothing);
+    smoothed(&onehot(labels, classes, dtype)?, classes, smoothing)
+}
+
+/// `labels [rows] -> [rows, classes]`; NaN where a label is no class.
+pub(super) fn onehot(labels: &Tensor, classes: usize, dtype: DType) -> Result<Tensor> {
     let all = Tensor::arange(0, classes as u32, labels.device())?.reshape((1, classes))?;
     let onehot = labels.flatten_all()?.unsqueeze(1)?.broadcast_eq(&all)?.to_dtype(dtype)?;
     let known = onehot.sum_keepdim(1)?;
-    onehot.broadcast_div(&known)?.affine(1.0 - smoothing, smoothing / classes as f64)
+    onehot.broadcast_div(&known)
+}
+
+/// A target of which all classes get a share in equal parts.
+pub(super) fn smoothed(target: &Tensor, classes: usize, smoothing: f32) -> Result<Tensor> {
+    let smoothing = f64::from(smoothing);
+    target.affine(1.0 - smoothing, smoothing / classes as f64)
 }
 
 /// `logits -> probabilities`

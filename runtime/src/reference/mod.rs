@@ -23,6 +23,7 @@ pub(crate) mod once;
 mod pointwise;
 mod pool;
 mod product;
+mod target_loss;
 mod update;
 mod windows;
 

@@ -13,6 +13,7 @@ use resnetc_compiler::backend::Backend;
 use resnetc_compiler::compile;
 use resnetc_compiler::ir::graph::Mode;
 use resnetc_compiler::ir::loss_scale::LossScale;
+use resnetc_compiler::ir::objective::Objective;
 use resnetc_compiler::ir::types::DType;
 use resnetc_compiler::ir::update::{SgdAttrs, UpdateRule};
 use resnetc_compiler::plan::Plan;
@@ -47,6 +48,9 @@ pub(crate) fn config() -> TrainConfig {
         warmup: None,
         early_stopping: None,
         label_smoothing: 0.0,
+        loss: Objective::CrossEntropy,
+        class_weights: Vec::new(),
+        mix: None,
         normalize: Normalize { mean: vec![0.5; 3], std: vec![0.25; 3] },
         augment: vec![Augment::Crop { padding: 4 }, Augment::Flip { probability: 0.5 }],
         evaluate_every: 2,

@@ -216,13 +216,17 @@ impl Material {
             return Err(Error::Data(format!("{} has no images to train or to test on", dataset.name)));
         }
         let size = input_size(network.plan())?;
-        let transform = Transform::new(size, &config.normalize, &config.augment, config.seed)?;
+        let transform =
+            Transform::new(size, &config.normalize, &config.augment, config.seed)?.mixing(config.mix);
         let transform = Arc::new(match preprocess.filter(|_| dataset.train.any_size()) {
             Some(preprocess) => transform.fitting(preprocess),
             None => transform,
         });
         check_fit(network.plan(), &*dataset.train, transform.frames())?;
-        let form = network.exec.prepare_images(&transform.preparation(&*dataset.train))?;
+        let form = match transform.on_host() {
+            true => Form::Floats,
+            false => network.exec.prepare_images(&transform.preparation(&*dataset.train))?,
+        };
         Ok(Material { transform, form })
     }
 }

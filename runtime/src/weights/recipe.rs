@@ -209,6 +209,8 @@ mod tests {
             slots: vec![slot],
             input: BufferId(0),
             labels: None,
+            partners: None,
+            class_weights: Vec::new(),
             controls: Default::default(),
             optimizer: Vec::new(),
             outputs: Vec::new(),

@@ -9,7 +9,7 @@ use resnetc_runtime::data::{Dataset, Source};
 
 use super::report::Report;
 use crate::failure::{Failure, Result};
-use crate::picture::escape;
+use crate::markup::escape;
 
 /// Pictures of each class.
 const EACH: usize = 4;

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ir::activation::Activation;
 use crate::ir::attrs::{ConvAttrs, Epilogue, PoolAttrs};
+use crate::ir::objective::LossAttrs;
 use crate::ir::types::Shape;
 use crate::ir::update::UpdateRule;
 
@@ -161,6 +162,13 @@ pub struct FlattenBackward {
 pub struct CrossEntropyBackward {
     /// Of the forward operator.
     pub smoothing: f32,
+}
+
+/// Gradient of a [`TargetLoss`](super::TargetLoss) with respect to the logits; operands as there.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TargetLossBackward {
+    /// Of the forward operator.
+    pub attrs: LossAttrs,
 }
 
 /// The optimizer's update, in place: `param, grad`. No result. The learning rate lies in memory.

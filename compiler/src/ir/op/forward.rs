@@ -6,6 +6,7 @@ use super::Norm;
 use crate::ir::activation::Activation;
 use crate::ir::attrs::{ConvAttrs, DropPart, Epilogue, PoolAttrs, ShortcutRule};
 use crate::ir::init::{ConvInit, Init};
+use crate::ir::objective::LossAttrs;
 use crate::ir::persistent::{Recipe, Role};
 use crate::ir::types::Shape;
 
@@ -19,6 +20,14 @@ pub struct Input {
 /// The batch's classes, `[n]` of `u32`. No operands.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Labels {
+    /// Images in the batch.
+    pub batch: usize,
+}
+
+/// What the images of a mixed batch are mixed with. No operands. Two results, `[n]` each: the class of the other image, of `u32`, and
+/// the share of the first one, of `f32`, in `0..=1`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Partners {
     /// Images in the batch.
     pub batch: usize,
 }
@@ -228,4 +237,13 @@ pub struct Softmax;
 pub struct CrossEntropy {
     /// Weight of the uniform distribution in the target (label smoothing).
     pub smoothing: f32,
+}
+
+/// A loss of logits against targets made of labels: `logits [n, classes], labels [n] [, others [n], shares [n]]`. The target of an image
+/// is `(1 - s) * (share * onehot(label) + (1 - share) * onehot(other)) + s / classes` with smoothing `s`; where images are not mixed, the
+/// share is 1. Results as those of [`CrossEntropy`], which is the same without weights and mixtures.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TargetLoss {
+    /// Which one.
+    pub attrs: LossAttrs,
 }

@@ -10,18 +10,20 @@ mod norm;
 pub use super::activation::{Activation, GradFrom};
 pub use super::attrs::{ConvAttrs, DropPart, Epilogue, PoolAttrs, ShortcutRule};
 pub use super::init::{ConvInit, Fan, Init};
+pub use super::objective::{LossAttrs, Objective};
 pub use super::persistent::{BnTensors, Recipe, Role};
 pub use super::update::{AdamWAttrs, SgdAttrs, UpdateRule};
 pub use backward::{
     ActivateBackward, AvgPoolBackward, BatchNormBackward, BlurPoolBackward, ChannelConvBackwardData,
     ChannelConvBackwardFilter, ChannelSlice, ChannelSum, ConvBackwardData, ConvBackwardFilter,
     CrossEntropyBackward, FlattenBackward, GlobalAvgPoolBackward, GlobalMaxPoolBackward, GroupNormBackward,
-    LinearBackwardData, LinearBackwardFilter, MaxPoolBackward, MulBackward, PadShortcutBackward, Update,
+    LinearBackwardData, LinearBackwardFilter, MaxPoolBackward, MulBackward, PadShortcutBackward,
+    TargetLossBackward, Update,
 };
 pub use forward::{
     Activate, Add, Affine, AvgPool, BatchNorm, BlurPool, ChannelConv, Concat, Conv, CrossEntropy, Drop,
     Flatten, GlobalAvgPool, GlobalMaxPool, GroupNorm, Input, Labels, Linear, MaxPool, Mul, PadChannels,
-    PadShortcut, Param, ScaleShift, Shortcut, Softmax,
+    PadShortcut, Param, Partners, ScaleShift, Shortcut, Softmax, TargetLoss,
 };
 pub use norm::Norm;
 
@@ -51,6 +53,7 @@ macro_rules! operators {
 operators! {
     Input,
     Labels,
+    Partners,
     Param,
     Conv,
     BatchNorm,
@@ -75,6 +78,7 @@ operators! {
     Flatten,
     Softmax,
     CrossEntropy,
+    TargetLoss,
     ConvBackwardData,
     ConvBackwardFilter,
     ChannelSum,
@@ -95,13 +99,14 @@ operators! {
     PadShortcutBackward,
     FlattenBackward,
     CrossEntropyBackward,
+    TargetLossBackward,
     Update,
 }
 
 impl Op {
     /// Whether the node only names memory that is filled before the run: it computes nothing.
     pub fn is_source(&self) -> bool {
-        matches!(self, Op::Input(_) | Op::Labels(_) | Op::Param(_))
+        matches!(self, Op::Input(_) | Op::Labels(_) | Op::Partners(_) | Op::Param(_))
     }
 }
 

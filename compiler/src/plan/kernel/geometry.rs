@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::ir::objective::Objective;
 use crate::ir::op::{ConvAttrs, PoolAttrs};
 use crate::ir::types::DType;
 
@@ -126,4 +127,36 @@ pub struct PadGeometry {
     pub stride: [usize; 2],
     /// Output rows and columns: sizes over stride, rounded up.
     pub out: [usize; 2],
+}
+
+/// Sizes of a loss, and which one it is. Targets are those of [`TargetLoss`](crate::ir::op::TargetLoss).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct LossGeometry {
+    /// Images.
+    pub rows: usize,
+    /// Classes.
+    pub classes: usize,
+    /// What is minimised.
+    pub objective: Objective,
+    /// Label smoothing.
+    pub smoothing: f32,
+    /// Whether each class has a factor.
+    pub weighted: bool,
+    /// Whether each image is a mixture of two.
+    pub mixed: bool,
+}
+
+impl LossGeometry {
+    /// What the sum over images and classes is divided by, as PyTorch's `mean`: the images; with a loss that averages classes, the
+    /// images times the classes. `None` for the sum of the labels' weights: that of a weighted cross-entropy of labels.
+    pub fn divisor(&self) -> Option<f64> {
+        match self.objective {
+            Objective::CrossEntropy if self.weighted && !self.mixed => None,
+            Objective::BinaryCrossEntropy { sum_classes: false, .. }
+            | Objective::Focal { sum_classes: false, .. } => Some((self.rows * self.classes) as f64),
+            Objective::CrossEntropy | Objective::BinaryCrossEntropy { .. } | Objective::Focal { .. } => {
+                Some(self.rows as f64)
+            }
+        }
+    }
 }

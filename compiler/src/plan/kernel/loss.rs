@@ -90,11 +90,11 @@ impl KernelInfo for CrossEntropyBackward {
     }
 }
 
-fn logits(name: &'static str, rows: usize, classes: usize) -> Option<Operand> {
+pub(super) fn logits(name: &'static str, rows: usize, classes: usize) -> Option<Operand> {
     product([rows, classes])?;
     Some(Operand::new(name, Content::Logits, [rows, classes]))
 }
 
-fn labels(rows: usize, classes: usize) -> Operand {
+pub(super) fn labels(rows: usize, classes: usize) -> Operand {
     Operand::new("labels", Content::Index(classes), [rows])
 }

@@ -17,6 +17,7 @@ mod multiply;
 pub mod operand;
 mod pointwise;
 mod pooling;
+mod target_loss;
 mod text;
 mod update;
 
@@ -31,6 +32,7 @@ pub use loss_scale::{AllFinite, LossScaleUpdate};
 pub use multiply::{Mul, MulBackward};
 pub use pointwise::{Activate, ActivateBackward, Add, Drop, ScaleShift};
 pub use pooling::{AvgPool, AvgPoolBackward, BlurPool, BlurPoolBackward, MaxPool, MaxPoolBackward};
+pub use target_loss::{TargetLoss, TargetLossBackward};
 pub use update::Update;
 
 use serde::{Deserialize, Serialize};
@@ -107,6 +109,8 @@ kernels! {
     Softmax,
     CrossEntropy,
     CrossEntropyBackward,
+    TargetLoss,
+    TargetLossBackward,
     AllFinite,
     Update,
     LossScaleUpdate,

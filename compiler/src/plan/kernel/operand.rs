@@ -39,6 +39,10 @@ pub enum Content {
     Tap(PoolGeometry),
     /// An index below the bound.
     Index(usize),
+    /// The share of the first of two images that are mixed: 0 to 1.
+    Share,
+    /// The factor of a class in the loss: not negative.
+    ClassWeight,
     /// Logits of classes, or probabilities.
     Logits,
     /// One number that the caller reads.
@@ -82,6 +86,8 @@ impl Content {
             | Content::RunningMean
             | Content::RunningVar
             | Content::Sum
+            | Content::Share
+            | Content::ClassWeight
             | Content::Logits
             | Content::Scalar
             | Content::Param

@@ -244,7 +244,15 @@ const TRAIN: &[Word] = &[
         "normalize: {mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5]}",
         "mean and deviation stand side by side",
     ),
-    none(&["loss", "criterion", "lossfn", "objective"], "the loss is cross-entropy, with `label_smoothing`"),
+    same(&["criterion", "lossfn", "objective", "lossfunction"], "loss"),
+    near(&["bce", "bceloss", "bcewithlogits"], "loss: binary_cross_entropy", "it is one of the losses"),
+    near(&["focalloss", "focalgamma"], "loss: {focal: {gamma: 2}}", "it is one of the losses"),
+    same(&["weights", "classweight", "lossweights"], "class_weights"),
+    near(
+        &["mixup", "mixupalpha", "cutmix", "cutmixalpha"],
+        "mix: {mixup: 0.2, cutmix: 1}",
+        "both stand under `mix`",
+    ),
     none(
         &[
             "device",
@@ -268,8 +276,6 @@ const TRAIN: &[Word] = &[
             "ema",
             "modelema",
             "swa",
-            "mixup",
-            "cutmix",
             "clipgrad",
             "gradclip",
             "clipgradnorm",

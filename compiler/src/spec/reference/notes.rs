@@ -247,6 +247,20 @@ train:
 ",
     ),
     (
+        "train.loss",
+        "A name, or a map from a name to its settings. `label_smoothing`, `class_weights` and `mix` apply to all of them. Evaluation
+always counts the plain cross-entropy, so that trainings can be compared.
+
+```yaml
+extends: resnet20
+train:
+  loss: {binary_cross_entropy: {target_threshold: 0.2}}
+  label_smoothing: 0.1
+```
+
+",
+    ),
+    (
         "train.keep",
         "`last.safetensors` always stays. `best.safetensors` is the checkpoint of the best evaluation. Those of epochs are called
 `epoch-007.safetensors`: here those of the newest three epochs and of every tenth.
@@ -267,6 +281,20 @@ train:
 extends: resnet20
 train:
   normalize: {mean: [0.49, 0.48, 0.45], std: [0.25, 0.24, 0.26]}
+```
+
+",
+    ),
+    (
+        "train.mix",
+        "Each image is mixed with the one as far from the batch's end as it is from its beginning, by one share for the whole
+batch: mixup adds up the pixels of both, cutmix puts a window of one into the other. The loss takes both labels, each by
+its share; accuracy is counted against the first.
+
+```yaml
+extends: resnet20
+train:
+  mix: {mixup: 0.2, cutmix: 1, probability: 0.8}
 ```
 
 ",

@@ -41,21 +41,37 @@ pub fn cross_entropy(
     expect_len(x.len(), rows * classes, "logits");
     expect_len(loss.len(), 1, "loss");
     expect_len(correct.len(), 1, "correct");
-    let threads = ctx.threads.count();
-    let partials = Sums::new(ctx, 1);
     // SAFETY: nothing writes logits or labels meanwhile.
     let (logits, labels) = unsafe { (x.slice(), labels.slice()) };
-    ctx.parallel(x.len(), &|thread| {
+    let total = sum_rows(ctx, rows, x.len(), &|row| {
+        let (logits, label) = (&logits[row * classes..][..classes], labels[row]);
+        ctx.isa.dispatch(Loss { logits, label, smoothing })
+    });
+    // SAFETY: the threads are done.
+    let (loss, correct) = unsafe { (loss.slice(0..1), correct.slice(0..1)) };
+    (loss[0], correct[0]) = ((total[0] / rows as f64) as f32, total[1] as f32);
+}
+
+/// Sums over rows of two numbers of each, in an order that the number of threads alone decides; `work` is that of all rows. Needs
+/// [`cross_entropy_scratch_len`].
+pub(super) fn sum_rows(
+    ctx: &Ctx<'_>,
+    rows: usize,
+    work: usize,
+    of_row: &(dyn Fn(usize) -> [f64; 2] + Sync),
+) -> [f64; 2] {
+    let threads = ctx.threads.count();
+    let partials = Sums::new(ctx, 1);
+    ctx.parallel(work, &|thread| {
         let mut sum = [0.0, 0.0];
         for row in chunk(rows, 1, thread, threads) {
-            let (logits, label) = (&logits[row * classes..][..classes], labels[row]);
-            let [row_loss, right] = ctx.isa.dispatch(Loss { logits, label, smoothing });
-            sum[0] += row_loss;
-            sum[1] += right;
+            let [first, second] = of_row(row);
+            sum[0] += first;
+            sum[1] += second;
         }
         // SAFETY: the thread's own.
-        let ([loss, correct], []) = unsafe { partials.of(thread) };
-        (loss[0], correct[0]) = (sum[0], sum[1]);
+        let ([first, second], []) = unsafe { partials.of(thread) };
+        (first[0], second[0]) = (sum[0], sum[1]);
     });
     let mut total = [0.0, 0.0];
     for thread in 0..threads {
@@ -63,9 +79,7 @@ pub fn cross_entropy(
         let sum = unsafe { partials.total(thread, 0) };
         total = [total[0] + sum[0], total[1] + sum[1]];
     }
-    // SAFETY: the threads are done.
-    let (loss, correct) = unsafe { (loss.slice(0..1), correct.slice(0..1)) };
-    (loss[0], correct[0]) = ((total[0] / rows as f64) as f32, total[1] as f32);
+    total
 }
 
 /// `dx = (softmax(x) - target) / rows * scale` with `target = (1 - s) * onehot(label) + s / classes`.
@@ -104,7 +118,7 @@ fn targets(classes: usize, smoothing: f32) -> [f64; 2] {
 
 /// The largest, NaNs left out.
 #[inline(always)]
-fn max(logits: &[f32]) -> f32 {
+pub(super) fn max(logits: &[f32]) -> f32 {
     logits.iter().fold(f32::NEG_INFINITY, |max, &v| if v > max { v } else { max })
 }
 

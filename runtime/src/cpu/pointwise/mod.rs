@@ -8,4 +8,5 @@ pub mod loss;
 pub mod loss_scale;
 pub mod product;
 pub mod shortcut;
+pub mod target_loss;
 pub mod update;

@@ -13,7 +13,9 @@ use crate::cpu::norm::group_backward::GroupSumsOut;
 use crate::cpu::norm::stats::{StatsAttrs, StatsOut};
 use crate::cpu::norm::{BnMask, Gradients, MaskBy, Norm, Sums, group, group_backward, stats};
 use crate::cpu::pointwise::product::ProductGradients;
-use crate::cpu::pointwise::{concat, drop, elementwise, loss, loss_scale, product, shortcut, update};
+use crate::cpu::pointwise::{
+    concat, drop, elementwise, loss, loss_scale, product, shortcut, target_loss, update,
+};
 use crate::cpu::pooling::{blur, global_average, global_max};
 use crate::cpu::simd::Element;
 use crate::cpu::{norm, pooling};
@@ -240,7 +242,11 @@ pub(super) fn scratch_len(kernel: &Kernel, threads: usize) -> usize {
     if let Kernel::Drop(k) = kernel {
         return drop::drop_scratch_len(&k.geometry, k.part);
     }
-    if let Kernel::CrossEntropy(_) = kernel { loss::cross_entropy_scratch_len(threads) } else { 0 }
+    if let Kernel::CrossEntropy(_) | Kernel::TargetLoss(_) = kernel {
+        loss::cross_entropy_scratch_len(threads)
+    } else {
+        0
+    }
 }
 
 /// Runs a step that has nothing prepared.
@@ -398,6 +404,14 @@ fn run_stored<E: Element>(ctx: &Ctx<'_>, o: &Operands<'_>) {
             let (scale, dlogits) = (if k.scaled { o.value("scale") } else { 1.0 }, o.output("dlogits"));
             loss::cross_entropy_backward(ctx, k.classes, k.smoothing, scale, logits, labels, dlogits);
         }
+        Kernel::TargetLoss(k) => {
+            let out = ["loss", "correct"].map(|name| o.output(name));
+            target_loss::forward(ctx, &k.geometry, &loss_batch(o), out);
+        }
+        Kernel::TargetLossBackward(k) => {
+            let scale = if k.scaled { o.value("scale") } else { 1.0 };
+            target_loss::backward(ctx, &k.geometry, &loss_batch(o), scale, o.output("dlogits"));
+        }
         Kernel::AllFinite(_) => loss_scale::all_finite(ctx, o.input("grad"), o.output("finite")),
         Kernel::Update(k) => run_update(ctx, k, o),
         Kernel::LossScaleUpdate(k) => {
@@ -428,6 +442,12 @@ fn run_update(ctx: &Ctx<'_>, k: &Update, o: &Operands<'_>) {
             update::adamw(ctx, &adamw, at, grad, param, means);
         }
     }
+}
+
+fn loss_batch<'a>(o: &Operands<'a>) -> target_loss::Batch<'a> {
+    let partners = o.optional("others").zip(o.optional("shares"));
+    let (logits, labels, weights) = (o.input("logits"), o.input("labels"), o.optional("class_weights"));
+    target_loss::Batch { logits, labels, partners, weights }
 }
 
 fn bn_norm<'a>(o: &Operands<'a>) -> Norm<'a> {

@@ -21,7 +21,16 @@ enum Edit {
     MIRROR = 2,
     // first row, row behind the last, first column, column behind the last
     FILL = 3,
+    // rows, columns
+    REFLECT = 4,
 };
+
+// The place up to `last` that lies as far from the border, on this side of it, as `at` does on the other.
+INLINE int mirrored(int at, int last) {
+    at = at < 0 ? -at : at;
+    at = at > last ? 2 * last - at : at;
+    return at < 0 ? 0 : at > last ? last : at;
+}
 
 // An image `[height][width][channels]` of each picture: changed, then normalised by the table `[channels][256]`. A thread has a pixel, and
 // walks the changes backwards, from where it is to where it came from; a filled pixel is 0. `which` says which of the pictures is
@@ -41,6 +50,10 @@ INLINE void prepare_images(const unsigned char* pictures, const unsigned* which,
                 y += edit[1];
                 x += edit[2];
                 filled = y < 0 || y >= (int)height || x < 0 || x >= (int)width;
+                break;
+            case REFLECT:
+                y = mirrored(y + edit[1], (int)height - 1);
+                x = mirrored(x + edit[2], (int)width - 1);
                 break;
             case MIRROR: x = (int)width - 1 - x; break;
             case FILL: filled = y >= edit[1] && y < edit[2] && x >= edit[3] && x < edit[4]; break;

@@ -84,3 +84,115 @@ ENTRY(cross_entropy_backward, (const float* logits, const unsigned* labels, cons
         dlogits[(u64)blockIdx.x * classes + c] = (expf(mine[c] - row.largest) / row.sum - target) * factor;
     }
 }
+
+// ---- Losses of targets that are more than a label: compiler/src/ir/objective.rs has the formulas. Where images are not mixed, `others`
+// and `shares` are null; without class weights `weights` is.
+
+// Losses by the numbers of `lower/loss.rs`.
+enum Kind {
+    CROSS_ENTROPY = 0,
+    BINARY = 1,
+    FOCAL = 2,
+};
+
+struct Target {
+    unsigned label, other, classes;
+    float share, smoothing, threshold;
+};
+INLINE Target target_of(const unsigned* labels, const unsigned* others, const float* shares, unsigned classes, float smoothing, float threshold) {
+    const unsigned label = labels[blockIdx.x];
+    return {label, others ? others[blockIdx.x] : label, classes, shares ? shares[blockIdx.x] : 1.0f, smoothing, threshold};
+}
+INLINE float target_at(const Target& t, unsigned c) {
+    const float mixed = (c == t.label ? t.share : 0.0f) + (c == t.other ? 1.0f - t.share : 0.0f);
+    const float target = (1.0f - t.smoothing) * mixed + t.smoothing / t.classes;
+    return t.threshold < 0.0f ? target : target > t.threshold ? 1.0f : 0.0f;
+}
+
+INLINE float weight_at(const float* weights, unsigned c) { return weights ? weights[c] : 1.0f; }
+
+// -(t log p + (1 - t) log(1 - p)) of p = sigmoid(x).
+INLINE float binary(float t, float x) { return (x > 0.0f ? x : 0.0f) - x * t + log1pf(expf(x > 0.0f ? -x : x)); }
+
+// Of focal: the factor before (1 - q)^gamma, and 1 - q.
+INLINE float balance(float alpha, float t) { return alpha * t + (1.0f - alpha) * (1.0f - t); }
+INLINE float missed(float t, float x) { return sigmoid(x) * (1.0f - t) + sigmoid(-x) * t; }
+
+// Loss of every row, whether its largest logit is at its label, and the label's weight: rows [3][gridDim.x].
+ENTRY(target_loss, (const float* logits, const unsigned* labels, const unsigned* others, const float* shares, const float* weights,
+                    float* rows, unsigned classes, int kind, float smoothing, float threshold, float gamma, float alpha)) {
+    SHARED(float, shared);
+    const float* mine = logits + (u64)blockIdx.x * classes;
+    const Target target = target_of(labels, others, shares, classes, smoothing, threshold);
+    const Row row = reduce_row(mine, classes, shared);
+    const float log_sum = logf(row.sum);
+    // How many logits before the label's are as large as it.
+    float sum = 0.0f, before = 0.0f;
+    for (unsigned c = threadIdx.x; c < classes; c += blockDim.x) {
+        const float t = target_at(target, c), x = mine[c];
+        float loss;
+        switch (kind) {
+        case BINARY: loss = binary(t, x); break;
+        case FOCAL: loss = balance(alpha, t) * powf(missed(t, x), gamma) * binary(t, x); break;
+        default: loss = t * (log_sum - (x - row.largest)); break;
+        }
+        sum += weight_at(weights, c) * loss;
+        if (c < target.label && x == row.largest) before += 1.0f;
+    }
+    sum = block_sum(sum, shared);
+    before = block_sum(before, shared);
+    if (threadIdx.x) return;
+    rows[blockIdx.x] = sum;
+    rows[gridDim.x + blockIdx.x] = mine[target.label] == row.largest && before == 0.0f ? 1.0f : 0.0f;
+    rows[2 * gridDim.x + blockIdx.x] = weight_at(weights, target.label);
+}
+
+// The rows' losses over the divisor, which is the sum of the labels' weights where it is 0, and the number of hits. One block.
+ENTRY(target_loss_finish, (const float* rows, float* loss, float* correct, unsigned count, float divisor)) {
+    SHARED(float, shared);
+    float sum = 0.0f, hits = 0.0f, all = 0.0f;
+    for (unsigned i = threadIdx.x; i < count; i += blockDim.x) {
+        sum += rows[i];
+        hits += rows[count + i];
+        all += rows[2 * count + i];
+    }
+    sum = block_sum(sum, shared);
+    hits = block_sum(hits, shared);
+    all = block_sum(all, shared);
+    if (threadIdx.x) return;
+    *loss = sum / (divisor != 0.0f ? divisor : all);
+    *correct = hits;
+}
+
+// `scale` may be null, which is 1. Each block adds the labels' weights up by itself, where they are what is divided by.
+ENTRY(target_loss_backward, (const float* logits, const unsigned* labels, const unsigned* others, const float* shares,
+                             const float* weights, const float* scale, float* dlogits, unsigned rows, float divisor, unsigned classes,
+                             int kind, float smoothing, float threshold, float gamma, float alpha)) {
+    SHARED(float, shared);
+    const float* mine = logits + (u64)blockIdx.x * classes;
+    const Target target = target_of(labels, others, shares, classes, smoothing, threshold);
+    float all = 0.0f;
+    if (divisor == 0.0f)
+        for (unsigned i = threadIdx.x; i < rows; i += blockDim.x) all += weight_at(weights, labels[i]);
+    all = block_sum(all, shared);
+    const float factor = (scale ? *scale : 1.0f) / (divisor != 0.0f ? divisor : all);
+    const Row row = reduce_row(mine, classes, shared);
+    float weighted = 0.0f;
+    for (unsigned c = threadIdx.x; c < classes; c += blockDim.x) weighted += weight_at(weights, c) * target_at(target, c);
+    weighted = block_sum(weighted, shared);
+    for (unsigned c = threadIdx.x; c < classes; c += blockDim.x) {
+        const float t = target_at(target, c), x = mine[c], w = weight_at(weights, c);
+        float slope;
+        switch (kind) {
+        case BINARY: slope = w * (sigmoid(x) - t); break;
+        case FOCAL: {
+            const float miss = missed(t, x);
+            const float relative = miss > 0.0f ? (1.0f - 2.0f * t) * sigmoid(x) * sigmoid(-x) / miss : 0.0f;
+            slope = w * balance(alpha, t) * powf(miss, gamma) * (sigmoid(x) - t + gamma * binary(t, x) * relative);
+            break;
+        }
+        default: slope = expf(x - row.largest) / row.sum * weighted - w * t; break;
+        }
+        dlogits[(u64)blockIdx.x * classes + c] = slope * factor;
+    }
+}

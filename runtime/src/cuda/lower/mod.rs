@@ -111,6 +111,8 @@ fn lower_step(site: &mut Site<'_>, kernel: &Kernel) -> Result<()> {
         Kernel::Softmax(k) => loss::softmax(site, k),
         Kernel::CrossEntropy(k) => loss::cross_entropy(site, k),
         Kernel::CrossEntropyBackward(k) => loss::cross_entropy_backward(site, k),
+        Kernel::TargetLoss(k) => loss::target_loss(site, k),
+        Kernel::TargetLossBackward(k) => loss::target_loss_backward(site, k),
         Kernel::AllFinite(k) => update::all_finite(site, k),
         Kernel::Update(k) => update::update(site, k),
         Kernel::LossScaleUpdate(k) => update::loss_scale(site, k),

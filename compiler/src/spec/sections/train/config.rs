@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::patience::EarlyStopping;
 use super::schedule::{Schedule, Warmup};
 use crate::ir::loss_scale::LossScale;
+use crate::ir::objective::{LossAttrs, Objective};
 use crate::ir::op::UpdateRule;
 use crate::ir::types::DType;
 
@@ -40,6 +41,15 @@ pub struct TrainConfig {
     pub early_stopping: Option<EarlyStopping>,
     /// Label smoothing of the loss, `0..1`.
     pub label_smoothing: f32,
+    /// What is minimised.
+    #[serde(default, skip_serializing_if = "Objective::is_default")]
+    pub loss: Objective,
+    /// Factor of each class in the loss; empty where all count alike.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub class_weights: Vec<f32>,
+    /// How the images of a batch are mixed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mix: Option<Mix>,
     /// Normalisation of the pixels (from `0..1`).
     pub normalize: Normalize,
     /// Random changes of training images, in order.
@@ -72,6 +82,18 @@ impl TrainConfig {
             DType::F16 => "fp16",
             DType::F32 | DType::U8 | DType::U32 | DType::U64 => "f32",
         }
+    }
+
+    /// The loss where it is more than a cross-entropy of labels that all count alike.
+    pub fn target_loss(&self) -> Option<LossAttrs> {
+        let attrs = LossAttrs {
+            objective: self.loss,
+            smoothing: self.label_smoothing,
+            class_weights: self.class_weights.clone(),
+            mixed: self.mix.is_some(),
+        };
+        let plain = attrs.objective.is_default() && attrs.class_weights.is_empty() && !attrs.mixed;
+        (!plain).then_some(attrs)
     }
 
     /// The factor of the loss where there is one: `f32` and bf16 have the range that gradients need.
@@ -141,6 +163,39 @@ impl Normalize {
     }
 }
 
+impl Augment {
+    /// Whether it changes colours, or moves pixels between others: only the CPU does that.
+    pub fn on_host(&self) -> bool {
+        match self {
+            Augment::ColorJitter { .. }
+            | Augment::RandAugment { .. }
+            | Augment::TrivialAugment
+            | Augment::AugMix { .. } => true,
+            Augment::Crop { .. }
+            | Augment::CropReflect { .. }
+            | Augment::Flip { .. }
+            | Augment::FlipAlternating { .. }
+            | Augment::RandomErasing { .. }
+            | Augment::RandomResizedCrop { .. }
+            | Augment::Cutout { .. } => false,
+        }
+    }
+}
+
+/// How the images of a batch are mixed, each with the one that stands as far from the batch's end as it stands from its beginning, all by
+/// one share: timm's `Mixup` in its mode `batch`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Mix {
+    /// The alpha of mixup; 0 for none.
+    pub mixup: f32,
+    /// The alpha of cutmix; 0 for none.
+    pub cutmix: f32,
+    /// Share of the batches that are mixed.
+    pub probability: f32,
+    /// Of these, the share that cutmix has where there are both.
+    pub switch: f32,
+}
+
 /// A random change of a training image.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -162,6 +217,57 @@ pub enum Augment {
     Flip {
         /// How often.
         probability: f32,
+    },
+    /// The same out of the image with its own pixels around it, mirrored at the border: torchvision's `RandomCrop` with
+    /// `padding_mode="reflect"`.
+    CropReflect {
+        /// Pixels on each side.
+        padding: usize,
+    },
+    /// Mirrored in every other epoch, from the first one on for a random part of the images (Jordan 2024).
+    FlipAlternating {
+        /// Share of the images that are mirrored in the first epoch.
+        probability: f32,
+    },
+    /// A rectangle of zeros (after normalisation): torchvision's `RandomErasing`.
+    RandomErasing {
+        /// How often.
+        probability: f32,
+        /// Least and largest share of the image.
+        scale: [f32; 2],
+        /// Least and largest height over width.
+        ratio: [f32; 2],
+    },
+    /// Brightness, contrast, saturation and hue in random order: torchvision's `ColorJitter`. Factors are from `1 - x` to `1 + x`.
+    ColorJitter {
+        /// Of brightness.
+        brightness: f32,
+        /// Of contrast.
+        contrast: f32,
+        /// Of saturation.
+        saturation: f32,
+        /// The largest turn of the hue, in circles.
+        hue: f32,
+    },
+    /// Operations of one magnitude: torchvision's `RandAugment`.
+    RandAugment {
+        /// How many.
+        operations: usize,
+        /// Of 0 to 30.
+        magnitude: usize,
+    },
+    /// One operation of any magnitude: torchvision's `TrivialAugmentWide`.
+    TrivialAugment,
+    /// Mixtures of chains of operations: torchvision's `AugMix`.
+    AugMix {
+        /// Magnitudes are below it, of 10.
+        severity: usize,
+        /// Chains.
+        width: usize,
+        /// Operations of a chain; from one to three where nothing is said.
+        depth: Option<usize>,
+        /// Of the distributions of shares.
+        alpha: f32,
     },
     /// A square of zeros (after normalisation) at a random centre, cut at the border (DeVries and Taylor 2017).
     Cutout {

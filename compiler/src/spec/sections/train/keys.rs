@@ -1,5 +1,7 @@
 //! The keys of the `train:` section: what may be written, and what holds where nothing is.
 
+use super::augment::AUGMENTATIONS;
+use super::loss::{CLASS_WEIGHTS, LOSSES, MIX};
 use super::schedule::keys::{EARLY_STOPPING, SCHEDULES, WARMUP};
 use crate::datasets;
 use crate::spec::yaml::shape::{Choice, Key, Section, Shape};
@@ -50,6 +52,8 @@ pub const TRAIN: Section = Section {
             "Share of the target that all classes have in equal parts.",
         )
         .default("0"),
+        Key::new("loss", Shape::Choice(LOSSES), "What is minimised.").default("cross_entropy"),
+        CLASS_WEIGHTS,
         Key::new(
             "normalize",
             Shape::Section(&NORMALIZE),
@@ -62,6 +66,8 @@ pub const TRAIN: Section = Section {
             "Random changes of training images, in their order.",
         )
         .default_is("none; of a path `[random_resized_crop, flip]`, or `[crop, flip]` where a side of `input` is shorter than 64"),
+        Key::new("mix", Shape::Section(&MIX), "Mixtures of two images with their labels, as timm's `Mixup`.")
+            .default_is("none"),
         Key::new(
             "evaluate_every",
             Shape::Count(1, MOST),
@@ -102,9 +108,6 @@ pub const TRAIN: Section = Section {
         .default("false"),
     ],
 };
-
-/// Inputs with a shorter side are those of small pictures, whose edges nobody cuts off.
-pub const SMALL: usize = 64;
 
 /// The batch size that follows the memory.
 pub const AUTO: &str = "auto";
@@ -219,66 +222,6 @@ pub const NORMALIZE: Section = Section {
         ),
     ],
 };
-
-/// Augmentations by name.
-pub const AUGMENTATIONS: &[Choice] = &[
-    Choice {
-        name: "random_resized_crop",
-        about: "A random part of the picture, resized to `input`, as torchvision's `RandomResizedCrop`. It stands first, and takes pictures of any size.",
-        settings: Section {
-            what: "`random_resized_crop`",
-            keys: &[
-                Key::new(
-                    "scale",
-                    Shape::List(&Shape::Number(1e-4, 1.0), 2, Some(2)),
-                    "Least and most area of the part, as a share of the picture's.",
-                )
-                .default("[0.08, 1]"),
-                Key::new(
-                    "ratio",
-                    Shape::List(&Shape::Number(0.01, 100.0), 2, Some(2)),
-                    "Least and most ratio of its width to its height.",
-                )
-                .default("[0.75, 1.3333334]"),
-            ],
-        },
-    },
-    Choice {
-        name: "crop",
-        about: "A window of the image's size, cut at random out of the image with zeros around it.",
-        settings: Section {
-            what: "`crop`",
-            keys: &[Key::new(
-                "padding",
-                Shape::Count(1, 1 << 12),
-                "Zero pixels on each side of the image that the window is cut out of.",
-            )
-            .default("4")],
-        },
-    },
-    Choice {
-        name: "flip",
-        about: "The image mirrored left to right.",
-        settings: Section {
-            what: "`flip`",
-            keys: &[Key::new(
-                "probability",
-                Shape::Number(0.0, 1.0),
-                "Share of the images that are mirrored.",
-            )
-            .default("0.5")],
-        },
-    },
-    Choice {
-        name: "cutout",
-        about: "A square of zeros around a random pixel, cut off at the border (DeVries and Taylor 2017).",
-        settings: Section {
-            what: "`cutout`",
-            keys: &[Key::new("size", Shape::Count(1, 1 << 12), "Length of the square's sides, in pixels.")
-                .default("8")],
-        },
-    },
-];
 
 /// Most epochs, images in a batch.
 const MOST: u64 = 1 << 24;

@@ -1,16 +1,18 @@
 //! The `train:` section: how a network is trained.
 
+mod augment;
 mod choice;
 mod config;
 pub(crate) mod effect;
 mod keys;
+mod loss;
 mod patience;
 mod schedule;
 mod section;
 
-pub use config::{Augment, Keep, Normalize, Reading, TrainConfig};
+pub(crate) use augment::SMALL;
+pub use config::{Augment, Keep, Mix, Normalize, Reading, TrainConfig};
 pub use effect::schedule::beyond_the_end;
-pub(crate) use keys::SMALL;
 pub use keys::TRAIN;
 pub use patience::{EarlyStopping, Metric, Plateau};
 pub use schedule::{By, Schedule, Warmup};

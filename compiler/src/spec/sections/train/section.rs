@@ -1,8 +1,10 @@
 //! Reads the `train:` section into a [`TrainConfig`].
 
+use super::augment;
 use super::choice::choose;
-use super::config::{Augment, Keep, Normalize, Reading, TrainConfig};
-use super::keys::{AUGMENTATIONS, AUTO, BATCHES, DYNAMIC, KEEP, NORMALIZE, OPTIMIZERS, SCALES, SMALL, TRAIN};
+use super::config::{Keep, Normalize, Reading, TrainConfig};
+use super::keys::{AUTO, BATCHES, DYNAMIC, KEEP, NORMALIZE, OPTIMIZERS, SCALES, TRAIN};
+use super::loss::{self, LOSSES};
 use super::schedule::read::{early_stopping, schedule, warmup};
 use crate::datasets::{self, Facts};
 use crate::diagnostic::Diagnostic;
@@ -33,6 +35,7 @@ pub fn read(
     reader: &mut Reader<'_>,
     node: Option<&Node>,
     input: Option<&Spanned<[usize; 3]>>,
+    classes: Option<&Spanned<usize>>,
 ) -> TrainConfig {
     let fields = Fields::read(reader, node, &TRAIN);
     let dataset = fields.get("dataset").and_then(|node| dataset(reader, node));
@@ -41,10 +44,13 @@ pub fn read(
     let normalize = given.unwrap_or_else(|| normalization(dataset.as_deref(), channels));
     let seed = fields.get("seed").and_then(|node| reader.integer(node, "`seed`", TRAIN.count("seed")));
     let batch_size = fields.get("batch_size").and_then(|node| batch_size(reader, node));
+    let (chosen, _, settings) = choose(reader, fields.get("loss"), TRAIN.key("loss"), LOSSES);
+    let objective = loss::objective(reader, chosen, settings);
+    let weights = fields.get("class_weights").and_then(|node| loss::class_weights(reader, node, classes));
     let (lr, optimizer, decay_norm) = optimizer(reader, fields.get("optimizer"));
     let augment = match fields.get("augment") {
-        Some(node) => augment(reader, node),
-        None => usual_changes(dataset.as_deref(), input),
+        Some(node) => augment::read(reader, node),
+        None => augment::usual(dataset.as_deref(), input),
     };
     TrainConfig {
         reading: Reading {
@@ -62,6 +68,9 @@ pub fn read(
         warmup: fields.get("warmup").map(|node| warmup(reader, node)),
         early_stopping: fields.get("early_stopping").map(|node| early_stopping(reader, node)),
         label_smoothing: fields.number(reader, "label_smoothing"),
+        loss: objective,
+        class_weights: weights.unwrap_or_default(),
+        mix: fields.get("mix").and_then(|node| loss::mix(reader, node)),
         normalize,
         augment,
         evaluate_every: fields.count(reader, "evaluate_every"),
@@ -198,107 +207,4 @@ fn other_channels(what: &str, span: Span, numbers: usize, input: &Spanned<[usize
         }
         false => "write one number for each channel, or correct the channels of `input`".to_owned(),
     })
-}
-
-/// What a training on people's own pictures does to them where nothing is written: what nets for photographs are trained with or,
-/// of small images, what those of CIFAR are.
-fn usual_changes(dataset: Option<&str>, input: Option<&Spanned<[usize; 3]>>) -> Vec<Augment> {
-    if !dataset.is_some_and(datasets::is_path) {
-        return Vec::new();
-    }
-    let small = input.is_some_and(|input| input.value[1].min(input.value[2]) < SMALL);
-    let settings =
-        |name: &str| &AUGMENTATIONS.iter().find(|known| known.name == name).expect("in the table").settings;
-    let first = match small {
-        true => Augment::Crop { padding: settings("crop").default("padding") },
-        false => {
-            let settings = settings("random_resized_crop");
-            Augment::RandomResizedCrop {
-                scale: default_range(settings, "scale"),
-                ratio: default_range(settings, "ratio"),
-            }
-        }
-    };
-    vec![first, Augment::Flip { probability: settings("flip").default("probability") }]
-}
-
-/// `[{crop: {padding: 4}}, flip]`; a map with several keys is that many steps.
-fn augment(reader: &mut Reader<'_>, node: &Node) -> Vec<Augment> {
-    let mut steps = Vec::new();
-    for item in reader.items(node, "`augment`").unwrap_or_default() {
-        match &item.kind {
-            Kind::Map(entries) => {
-                for entry in entries {
-                    let settings = (!entry.value.is_empty()).then_some(&entry.value);
-                    let step = augmentation(reader, &entry.key, entry.span, settings);
-                    add(reader, &mut steps, step, entry.span);
-                }
-            }
-            Kind::Scalar { text, .. } if !text.is_empty() => {
-                let step = augmentation(reader, text, item.span, None);
-                add(reader, &mut steps, step, item.span);
-            }
-            Kind::Scalar { .. } | Kind::List(_) => {
-                reader.wrong(item, "an item of `augment`", "a name, or a map with one key")
-            }
-        }
-    }
-    steps
-}
-
-fn augmentation(reader: &mut Reader<'_>, name: &str, span: Span, settings: Option<&Node>) -> Option<Augment> {
-    let Some(known) = AUGMENTATIONS.iter().find(|known| known.name == name) else {
-        let names: Vec<&str> = AUGMENTATIONS.iter().map(|known| known.name).collect();
-        reader.unknown("augmentation", name, span, &names);
-        return None;
-    };
-    let fields = Fields::read(reader, settings, &known.settings);
-    Some(match known.name {
-        "random_resized_crop" => Augment::RandomResizedCrop {
-            scale: range(reader, &fields, &known.settings, "scale"),
-            ratio: range(reader, &fields, &known.settings, "ratio"),
-        },
-        "crop" => Augment::Crop { padding: fields.count(reader, "padding") },
-        "flip" => Augment::Flip { probability: fields.number(reader, "probability") },
-        _ => Augment::Cutout { size: fields.count(reader, "size") },
-    })
-}
-
-/// Puts a change behind the others. What takes pictures of any size has to be the first.
-fn add(reader: &mut Reader<'_>, steps: &mut Vec<Augment>, step: Option<Augment>, span: Span) {
-    if matches!(step, Some(Augment::RandomResizedCrop { .. })) && !steps.is_empty() {
-        let fault =
-            Diagnostic::error("`random_resized_crop` stands behind another change", span, "not the first");
-        reader.fault(
-            fault.help("write it first, and once: it makes images of one size out of pictures of any"),
-        );
-    }
-    steps.extend(step);
-}
-
-/// Two numbers, the second no less than the first.
-fn range(reader: &mut Reader<'_>, fields: &Fields<'_>, section: &Section, key: &str) -> [f32; 2] {
-    let Some(node) = fields.get(key) else { return default_range(section, key) };
-    let (what, bounds) = (format!("`{key}`"), section.number(key));
-    let items = reader.items(node, &what).unwrap_or_default();
-    let numbers: Option<Vec<f32>> =
-        items.iter().map(|item| reader.number(item, &what, bounds.clone())).collect();
-    let fault = match numbers.as_deref() {
-        None => return default_range(section, key),
-        Some(&[least, most]) if least <= most => return [least, most],
-        Some([_, _]) => Diagnostic::error(format!("{what} falls"), node.span, "the least comes first"),
-        Some(other) => {
-            let text = format!("{} numbers", other.len());
-            Diagnostic::error(format!("{what} is the least and the most"), node.span, text)
-        }
-    };
-    reader.fault(fault.help(format!("write `{key}: {}`", section.key(key).default.text())));
-    default_range(section, key)
-}
-
-/// The two numbers that stand for a key.
-fn default_range(section: &Section, key: &str) -> [f32; 2] {
-    let text = section.key(key).default.text();
-    let mut numbers = text.trim_matches(['[', ']']).split(',').map(|number| number.trim().parse());
-    std::array::from_fn(|_| numbers.next().and_then(Result::ok).expect("a table's default is two numbers"))
 }

@@ -21,6 +21,7 @@ pub(crate) fn check(train: &TrainConfig, keys: &KeySpans) -> (Vec<Diagnostic>, V
     warnings.extend(augmentation(train, keys));
     warnings.extend(precision(train, keys));
     warnings.extend(reading(train, keys));
+    warnings.extend(loss(train, keys));
     (schedule::rising(train, keys).into_iter().collect(), warnings)
 }
 
@@ -74,6 +75,28 @@ fn augmentation(train: &TrainConfig, keys: &KeySpans) -> Vec<Diagnostic> {
     };
     if train.augment.iter().any(|step| matches!(step, Augment::Flip { probability: 0.0 })) {
         idle("augment", "`flip` has no effect", "a probability of 0");
+    }
+    warnings
+}
+
+/// What of the loss and of mixtures changes nothing.
+fn loss(train: &TrainConfig, keys: &KeySpans) -> Vec<Diagnostic> {
+    let mut warnings = Vec::new();
+    let mut idle = |key: &str, text: &str| {
+        let name = key.rsplit('.').next().expect("a path has a last part");
+        let warning = Diagnostic::warning(format!("`{name}` has no effect"), at(keys, key), text);
+        warnings.push(warning);
+    };
+    if !train.class_weights.is_empty() && train.class_weights.iter().all(|&weight| weight == 1.0) {
+        idle("class_weights", "all are 1");
+    }
+    if let Some(mix) = train.mix {
+        if mix.probability == 0.0 {
+            idle("mix", "a probability of 0");
+        }
+        if (mix.mixup == 0.0 || mix.cutmix == 0.0) && keys.get("train.mix.switch").is_some() {
+            idle("mix.switch", "batches are mixed in one way alone");
+        }
     }
     warnings
 }
