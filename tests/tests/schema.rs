@@ -17,8 +17,10 @@ const FIXTURES: &[(Fault, &[&str])] = &[
             "bad_augment",
             "bad_init",
             "bad_input",
+            "bad_loss",
             "bad_loss_scale",
             "bad_milestones",
+            "bad_mix",
             "bad_name",
             "bad_normalize",
             "bad_numbers",
@@ -158,7 +160,9 @@ const FIXTURES: &[(Fault, &[&str])] = &[
     (
         Fault::Together,
         &[
+            "class_weights_of_other_classes",
             "min_lr_above_lr",
+            "mix_of_nothing",
             "nesterov_without_momentum",
             "normalize_of_other_channels",
             "output_stride_below_stem",

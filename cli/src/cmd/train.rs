@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use resnetc::train::Start;
 use resnetc::{Spec, SpecOptions, Trainer};
+use resnetc_compiler::backend::Backend;
 use resnetc_compiler::datasets::{DEFAULT, Facts};
 use resnetc_compiler::ir::graph::Mode;
 use resnetc_compiler::report::{Summary, Target};
@@ -43,6 +44,9 @@ pub fn train(
     let backend = setup.device.backend();
     let target = Target { backend, ..Target::new(Mode::Train, spec.resolved().train.batch_size) };
     let summary = spec.compile(&target)?.summary;
+    if let Some(key) = spec.resolved().train.images_on_host().filter(|_| backend != Backend::CPU) {
+        output.note(&format!("`{key}` has what only the CPU does: it makes the training images"))?;
+    }
     let out = args.out.clone();
     let out = out.unwrap_or_else(|| Path::new("out").join(format!("{}-{dataset}", spec.name())));
     let start = start(args);
