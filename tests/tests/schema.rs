@@ -18,8 +18,10 @@ const FIXTURES: &[(Fault, &[&str])] = &[
             "bad_batch_size",
             "bad_init",
             "bad_input",
+            "bad_loss",
             "bad_loss_scale",
             "bad_milestones",
+            "bad_mix",
             "bad_name",
             "bad_normalize",
             "bad_numbers",
@@ -161,8 +163,10 @@ const FIXTURES: &[(Fault, &[&str])] = &[
     (
         Fault::Together,
         &[
+            "class_weights_of_other_classes",
             "min_lr_above_lr",
             "min_lr_of_a_plateau",
+            "mix_of_nothing",
             "nesterov_without_momentum",
             "normalize_of_other_channels",
             "output_stride_below_stem",

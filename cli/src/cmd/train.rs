@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use resnetc::train::Start;
 use resnetc::{Spec, SpecOptions, Trainer};
+use resnetc_compiler::backend::Backend;
 use resnetc_compiler::datasets::DEFAULT;
 use resnetc_compiler::ir::graph::Mode;
 use resnetc_compiler::report::{Summary, Target};
@@ -65,6 +66,10 @@ pub fn train(
         spec.compile(&Target { backend: setup.device.backend(), ..target }).map(|compiled| compiled.summary)
     };
     let summary = summarised(&spec)?;
+    let elsewhere = setup.device.backend() != Backend::CPU;
+    if let Some(key) = spec.resolved().train.images_on_host().filter(|_| elsewhere) {
+        output.note(&format!("`{key}` has what only the CPU does: it makes the training images"))?;
+    }
     let out = args.out.clone();
     let out = out.unwrap_or_else(|| Path::new("out").join(format!("{}-{dataset}", spec.name())));
     let start = start(args);

@@ -28,6 +28,9 @@ pub(super) fn augmentation(subject: &Subject<'_>) -> Vec<Diagnostic> {
             Augment::Crop { padding } if padding >= h.min(w) => {
                 ("some windows of `crop` miss the image", format!("padding {padding} around {h}x{w} pixels"))
             }
+            Augment::CropReflect { padding } if padding >= h.min(w) => {
+                ("`crop` mirrors more than the image has", format!("padding {padding} around {h}x{w} pixels"))
+            }
             Augment::Cutout { size } if size >= h.min(w) => {
                 ("`cutout` may take the whole image", format!("{size}x{size} of {h}x{w} pixels"))
             }

@@ -96,6 +96,12 @@ impl TrainConfig {
         (!plain).then_some(attrs)
     }
 
+    /// What keeps devices from making training images themselves, as specs call it.
+    pub fn images_on_host(&self) -> Option<&'static str> {
+        let mix = self.mix.map(|_| "mix");
+        mix.or_else(|| self.augment.iter().any(Augment::on_host).then_some("augment"))
+    }
+
     /// The factor of the loss where there is one: `f32` and bf16 have the range that gradients need.
     pub fn scale(&self) -> Option<LossScale> {
         (self.precision == DType::F16).then_some(self.loss_scale)
