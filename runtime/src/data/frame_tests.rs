@@ -94,7 +94,7 @@ fn parts_of_a_stream_lie_in_the_picture_and_have_the_areas_asked_for() {
 fn grey_networks_get_grey_and_others_are_told() {
     let picture = || Picture::new([2, 2, 3], vec![10, 20, 30, 10, 20, 30, 10, 20, 30, 10, 20, 30]);
     let frame = Frame::Part(RandomPart { scale: [1.0, 1.0], ratio: [1.0, 1.0] });
-    let mut apply = |size| {
+    let apply = |size| {
         let mut stream = Stream::new(0, Purpose::Augment, 0, 0);
         frame.apply(picture(), size, &mut stream, &mut Resizer::default())
     };
