@@ -1,0 +1,129 @@
+//! Trainings on folders of people's own pictures, from the command line to answers.
+
+mod common;
+
+use std::fs;
+use std::path::Path;
+
+use common::{run, stderr};
+
+const TINY: &str = "tests/specs/tiny.yaml";
+
+/// A BMP file of one colour with noise: red for one class, blue for the other.
+fn bmp(width: usize, height: usize, class: usize, seed: usize) -> Vec<u8> {
+    let stride = (width * 3).next_multiple_of(4);
+    let mut file = b"BM".to_vec();
+    for value in
+        [54 + stride * height, 0, 54, 40, width, height, 1 | 24 << 16, 0, stride * height, 2835, 2835, 0, 0]
+    {
+        file.extend((value as u32).to_le_bytes());
+    }
+    for y in 0..height {
+        for x in 0..stride {
+            let noise = ((x * 31 + y * 17 + seed * 59) % 40) as u8;
+            // Blue, green, red.
+            let bright = x / 3 < width && x % 3 == if class == 0 { 2 } else { 0 };
+            file.push(if bright { 200 + noise } else { noise });
+        }
+    }
+    file
+}
+
+fn folder(classes: &[&str]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (split, count) in [("train", 12), ("val", 3)] {
+        for (at, class) in classes.iter().enumerate() {
+            let inner = folder.path().join("shades").join(split).join(class);
+            fs::create_dir_all(&inner).expect("writable");
+            for index in 0..count {
+                let bytes = bmp(20 + index, 30 - index, at, index);
+                fs::write(inner.join(format!("{index}.bmp")), bytes).expect("writable");
+            }
+        }
+    }
+    folder
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("UTF-8")
+}
+
+#[test]
+fn a_folder_is_trained_on_evaluated_and_answered_with() {
+    let folder = folder(&["blood", "sky"]);
+    let (shades, out) = (folder.path().join("shades"), folder.path().join("out"));
+    fs::write(shades.join("train/sky/5.bmp"), "broken").expect("writable");
+    let spec = folder.path().join("mine.yaml");
+    fs::write(&spec, format!("extends: {TINY_NAME}\nname: mine\ntrain: {{epochs: 6, batch_size: 8}}\n"))
+        .expect("writable");
+    let (spec, weights) = (text(&spec), out.join("best.safetensors"));
+    let output = run(&["run", spec, "--train", text(&shades), "--out", text(&out)]);
+    let (said, told) = (String::from_utf8_lossy(&output.stdout).into_owned(), stderr(&output));
+    assert!(output.status.success(), "{told}");
+    assert!(told.contains("classes   2 in place of 10, as the pictures have: blood, sky"), "{told}");
+    assert_eq!(told.matches("5.bmp: not a picture").count(), 1, "{told}");
+    assert!(said.contains("2 classes, 24 pictures, 6 to test on"), "{said}");
+
+    let evaluated = run(&["run", spec, "--eval", text(&shades), "--weights", text(&weights)]);
+    let said = String::from_utf8_lossy(&evaluated.stdout).into_owned();
+    assert!(said.starts_with("mine on ") && said.contains("6 of 6 right"), "{said}{}", stderr(&evaluated));
+
+    let picture = shades.join("val/sky/1.bmp");
+    let answer = run(&["run", spec, "--weights", text(&weights), "--predict", text(&picture), "--json"]);
+    let said = String::from_utf8_lossy(&answer.stdout).into_owned();
+    let answer: serde_json::Value = serde_json::from_str(&said).expect("one line");
+    assert_eq!(answer["predictions"][0]["name"], "sky", "{said}");
+
+    // Other classes are refused, and so are fewer of them.
+    fs::rename(shades.join("val/sky"), shades.join("val/sea")).expect("writable");
+    fs::rename(shades.join("train/sky"), shades.join("train/sea")).expect("writable");
+    let refused = run(&["run", spec, "--eval", text(&shades), "--weights", text(&weights)]);
+    let told = stderr(&refused);
+    assert!(
+        told.contains("has the classes blood, sea; ") && told.contains("was trained on blood, sky"),
+        "{told}"
+    );
+}
+
+/// The compiled-in network that the tests extend.
+const TINY_NAME: &str = "resnet20";
+
+#[test]
+fn a_spec_that_says_another_number_of_classes_is_told_what_to_write() {
+    let folder = folder(&["blood", "sky"]);
+    let out = folder.path().join("out");
+    let shades = folder.path().join("shades");
+    let output = run(&["run", TINY, "--train", text(&shades), "--out", text(&out)]);
+    let told = stderr(&output);
+    assert_eq!(output.status.code(), Some(2), "{told}");
+    assert!(
+        told.contains(
+            "says `classes: 10`, the pictures have 2 classes (blood, sky): write `classes: 2` there"
+        ),
+        "{told}"
+    );
+    assert!(!out.exists(), "nothing was made");
+}
+
+#[test]
+fn what_stands_in_both_splits_is_told() {
+    let folder = folder(&["blood", "sky"]);
+    let shades = folder.path().join("shades");
+    let sheet = folder.path().join("sheet.html");
+    let inspect = |more: &[&str]| run(&[&["data", "inspect", text(&shades), "--spec", TINY], more].concat());
+    let sound = inspect(&["--html", text(&sheet)]);
+    assert!(sound.status.success(), "{}", stderr(&sound));
+    let page = fs::read_to_string(&sheet).expect("written");
+    // Four pictures of two classes: as they are, evaluated, and in three epochs.
+    assert_eq!(page.matches("data:image/png;base64,").count(), 4 * 2 * 5);
+    assert!(!page.contains("http://") && !page.contains("https://"), "it loads nothing");
+
+    fs::copy(shades.join("train/sky/3.bmp"), shades.join("val/sky/other.bmp")).expect("writable");
+    fs::copy(shades.join("train/sky/3.bmp"), shades.join("train/sky/twice.bmp")).expect("writable");
+    let output = inspect(&["--json"]);
+    assert_eq!(output.status.code(), Some(1));
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert!(report["in_both"][0][1].as_str().is_some_and(|name| name.ends_with("other.bmp")), "{report}");
+    assert_eq!(report["train"]["duplicates"][0].as_array().map(Vec::len), Some(2), "{report}");
+    assert_eq!(report["train"]["classes"][1]["images"], 13, "{report}");
+}
