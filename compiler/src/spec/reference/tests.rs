@@ -110,6 +110,8 @@ fn defaults(path: &str, section: &Section, found: &mut Vec<String>) {
         }
         if let Shape::Section(inner) = &key.shape
             && inner.keys.iter().all(|key| key.need == Need::Never)
+            // Of its keys one or the other is needed.
+            && inner.what != "`mix`"
         {
             defaults(&format!("{path}."), inner, found);
         }
