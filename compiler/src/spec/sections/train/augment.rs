@@ -267,7 +267,8 @@ fn range(reader: &mut Reader<'_>, fields: &Fields<'_>, section: &Section, key: &
         Some(&[least, most]) if least <= most => return [least, most],
         Some([_, _]) => Diagnostic::error(format!("{what} falls"), node.span, "the least comes first"),
         Some(other) => {
-            let text = format!("{} numbers", other.len());
+            let text =
+                if other.len() == 1 { "1 number".to_owned() } else { format!("{} numbers", other.len()) };
             Diagnostic::error(format!("{what} is the least and the most"), node.span, text)
         }
     };
