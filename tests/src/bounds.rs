@@ -14,9 +14,9 @@ use resnetc_compiler::ir::types::DType as Element;
 use resnetc_compiler::plan::Kernel;
 use resnetc_compiler::plan::kernel::{
     Activate, ActivateBackward, Add, Affine, AvgPool, AvgPoolBackward, BnApply, BnBackwardReduce, BnStats,
-    ChannelSum, Conv, ConvBackwardData, ConvBackwardFilter, CrossEntropy, CrossEntropyBackward,
-    GlobalAvgPool, GroupApply, GroupBackwardReduce, GroupStats, MaxPoolBackward, Mul, MulBackward, Softmax,
-    Update,
+    ChannelSum, ClipGradients, Conv, ConvBackwardData, ConvBackwardFilter, CrossEntropy,
+    CrossEntropyBackward, GlobalAvgPool, GroupApply, GroupBackwardReduce, GroupStats, MaxPoolBackward, Mul,
+    MulBackward, Softmax, Update,
 };
 use resnetc_runtime::device::Session;
 use resnetc_runtime::error::Result;
@@ -74,6 +74,7 @@ fn terms(kernel: &Kernel) -> usize {
         Kernel::CrossEntropy(CrossEntropy { rows, classes, .. }) => rows + classes + 16,
         Kernel::BnApply(_)
         | Kernel::BnBackwardApply(_)
+        | Kernel::RunningRstd(_)
         | Kernel::GroupApply(_)
         | Kernel::GroupBackwardApply(_)
         | Kernel::Affine(_)
@@ -92,8 +93,16 @@ fn terms(kernel: &Kernel) -> usize {
         | Kernel::PadShortcut(_)
         | Kernel::PadShortcutBackward(_)
         | Kernel::AllFinite(_)
-        | Kernel::LossScaleUpdate(_)
-        | Kernel::Update(_) => 1,
+        | Kernel::LossScaleUpdate(_) => 1,
+        Kernel::ClipGradients(ClipGradients { len, .. }) => len.min(256),
+        // A thread's share of the squares, and the tree above it.
+        Kernel::Update(Update { len, rule, .. }) => {
+            if rule.per_tensor() {
+                len.min(256)
+            } else {
+                1
+            }
+        }
     }
 }
 
@@ -119,8 +128,14 @@ fn linear_part(kernel: &Kernel) -> Kernel {
             Kernel::Mul(Mul { images, pixels, channels, gate, epilogue: bare(epilogue) })
         }
         // The decay's term has the other sign than the parameter.
-        Kernel::Update(Update { len, rule: rule @ UpdateRule::Sgd(_), scaled }) => {
-            Kernel::Update(Update { len, rule: rule.with_weight_decay(-rule.weight_decay()), scaled })
+        Kernel::Update(Update {
+            len,
+            rule: rule @ (UpdateRule::Sgd(_) | UpdateRule::Lars(_) | UpdateRule::Lamb(_)),
+            lr_scale,
+            scaled,
+        }) => {
+            let rule = rule.with_weight_decay(-rule.weight_decay());
+            Kernel::Update(Update { len, rule, lr_scale, scaled })
         }
         other => other,
     }
@@ -142,7 +157,9 @@ fn floor(kernel: &Kernel, data: &[Vec<f32>]) -> f32 {
         Kernel::ActivateBackward(ActivateBackward { act, .. }) => smooth(Some(act)) * largest(&data[0]),
         Kernel::Softmax(_) | Kernel::CrossEntropy(_) => 1.0 + 2.0 * largest(&data[0]),
         // The mean gradient is moved towards the gradient, by a difference of the two.
-        Kernel::Update(Update { rule: UpdateRule::AdamW(_), .. }) => largest(&data[2]),
+        Kernel::Update(Update { rule: UpdateRule::AdamW(_) | UpdateRule::Lion(_), .. }) => largest(&data[2]),
+        // The same; and a step is as long as the parameter, whatever its terms cancel.
+        Kernel::Update(Update { rule: UpdateRule::Lamb(_), .. }) => largest(&data[2]) + largest(&data[0]),
         Kernel::CrossEntropyBackward(CrossEntropyBackward { rows, scaled, .. }) => {
             let scale = if scaled { data[2][0] } else { 1.0 };
             (1.0 + 2.0 * largest(&data[0])) / rows as f32 * scale

@@ -15,6 +15,7 @@ const FIXTURES: &[(Fault, &[&str])] = &[
         &[
             "a_list",
             "bad_augment",
+            "bad_groups",
             "bad_init",
             "bad_input",
             "bad_loss_scale",
@@ -194,6 +195,7 @@ const FIXTURES: &[(Fault, &[&str])] = &[
             "factors_of_unlike_sizes",
             "flatten_of_an_image",
             "groups_do_not_divide",
+            "groups_match_nothing",
             "head_of_maps",
             "head_of_other_classes",
             "head_without_flatten",

@@ -9,6 +9,10 @@ pub(super) const KEYS: &[(&str, &[Word])] = &[
     ("`train`", TRAIN),
     ("`sgd`", SGD),
     ("`adamw`", ADAMW),
+    ("`lamb`", ADAMW),
+    ("`lars`", LARS),
+    ("`lion`", LION),
+    ("a group", GROUP),
     ("`shortcut`", SHORTCUT),
     ("`init`", INIT),
     ("`expect`", EXPECT),
@@ -237,6 +241,16 @@ const TRAIN: &[Word] = &[
         "normalize: {mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5]}",
         "mean and deviation stand side by side",
     ),
+    near(
+        &["clipgrad", "gradclip", "gradientclip", "clipgradnorm", "gradclipnorm", "maxgradnorm", "clipnorm"],
+        "clip: {norm: 1}",
+        "the bound is that of the norm over all parameters",
+    ),
+    near(&["clipvalue", "clipgradvalue"], "clip: {value: 0.5}", "the bound is that of each element"),
+    same(&["paramgroups", "parametergroups"], "groups"),
+    same(&["lrdecaylayers", "layerwisedecay", "layerlrdecay", "layerwiselrdecay"], "layer_decay"),
+    same(&["frozen", "freezelayers", "freezestages"], "freeze"),
+    near(&["headonly", "linearprobe"], "finetune: head", "the rest is frozen then"),
     none(&["loss", "criterion", "lossfn", "objective"], "the loss is cross-entropy, with `label_smoothing`"),
     none(
         &[
@@ -257,19 +271,7 @@ const TRAIN: &[Word] = &[
         "that is said on the command line: `resnetc run --help`",
     ),
     none(
-        &[
-            "ema",
-            "modelema",
-            "swa",
-            "mixup",
-            "cutmix",
-            "clipgrad",
-            "gradclip",
-            "clipgradnorm",
-            "accumulate",
-            "gradaccum",
-            "distill",
-        ],
+        &["ema", "modelema", "swa", "mixup", "cutmix", "accumulate", "gradaccum", "distill"],
         "there is no such setting; `docs/language.md` lists those that are there",
     ),
 ];
@@ -290,10 +292,7 @@ const SGD: &[Word] = &[
         "then normalisations and biases do not decay",
     ),
     none(&["beta1", "beta2", "betas", "eps"], "`adamw` has it, `sgd` has not"),
-    none(
-        &["maximize", "foreach", "fused", "differentiable", "clipnorm", "clipvalue"],
-        "leave it out: nothing depends on it here",
-    ),
+    none(&["maximize", "foreach", "fused", "differentiable"], "leave it out: nothing depends on it here"),
 ];
 
 const ADAMW: &[Word] = &[
@@ -313,6 +312,27 @@ const ADAMW: &[Word] = &[
         &["amsgrad", "maximize", "foreach", "fused", "capturable"],
         "leave it out: nothing depends on it here",
     ),
+];
+
+const LARS: &[Word] = &[
+    same(&["learningrate", "rate", "baselr", "initlr", "lr0"], "lr"),
+    same(&["wd", "decay", "weightdecayrate"], "weight_decay"),
+    same(&["trustcoefficient", "trust", "eta"], "trust_coeff"),
+    same(&["epsilon"], "eps"),
+    none(&["betas", "beta1", "beta2"], "`lamb` has it; `lars` has `momentum`"),
+];
+
+const LION: &[Word] = &[
+    same(&["learningrate", "rate", "baselr", "initlr", "lr0"], "lr"),
+    same(&["wd", "decay", "weightdecayrate"], "weight_decay"),
+    near(&["betas", "beta"], "beta1: 0.9, beta2: 0.99", "each has a key"),
+    none(&["momentum", "nesterov", "dampening", "eps"], "`lion` has `beta1` and `beta2`"),
+];
+
+const GROUP: &[Word] = &[
+    same(&["pattern", "params", "parameters", "name", "names", "regex", "layers"], "match"),
+    same(&["lr", "lrmult", "lrfactor", "learningrate", "lrmultiplier"], "lr_scale"),
+    same(&["wd", "decay"], "weight_decay"),
 ];
 
 const SHORTCUT: &[Word] = &[

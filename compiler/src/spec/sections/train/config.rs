@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::ir::clip::Clip;
+use crate::ir::groups::Groups;
 use crate::ir::loss_scale::LossScale;
 use crate::ir::op::UpdateRule;
 use crate::ir::types::DType;
@@ -22,6 +24,12 @@ pub struct TrainConfig {
     pub optimizer: UpdateRule,
     /// Whether weight decay applies to batch normalisation's parameters and biases too (PyTorch's default: yes).
     pub decay_norm: bool,
+    /// Parameters that are trained otherwise, or not at all.
+    #[serde(default, skip_serializing_if = "Groups::is_none")]
+    pub groups: Groups,
+    /// Clipping of gradients, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub clip: Vec<Clip>,
     /// Factor of the learning rate over time.
     pub schedule: Schedule,
     /// Linear warm-up before the schedule.

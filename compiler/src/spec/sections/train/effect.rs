@@ -13,6 +13,7 @@ pub(crate) fn check(train: &TrainConfig, keys: &KeySpans) -> (Vec<Diagnostic>, V
     let mut warnings = beyond_the_end(train, keys, By::Epoch, train.epochs);
     warnings.extend(optimizer(train, keys));
     warnings.extend(factors(train, keys));
+    warnings.extend(groups(train, keys));
     warnings.extend(precision(train, keys));
     (rising(train, keys).into_iter().collect(), warnings)
 }
@@ -88,6 +89,24 @@ fn optimizer(train: &TrainConfig, keys: &KeySpans) -> Vec<Diagnostic> {
         && sgd.dampening != 0.0
     {
         warnings.push(Diagnostic::warning("`dampening` has no effect", span, "there is no momentum"));
+    }
+    warnings
+}
+
+/// Rates that are everyone's.
+fn groups(train: &TrainConfig, keys: &KeySpans) -> Vec<Diagnostic> {
+    let mut warnings = Vec::new();
+    let mut idle = |key: &str, path: &str, text: &str| {
+        warnings.push(Diagnostic::warning(format!("`{key}` has no effect"), at(keys, path), text));
+    };
+    let alone = train.groups.backbone_lr == Some(0.0);
+    if train.groups.layer_decay == Some(1.0) {
+        idle("layer_decay", "layer_decay", "all layers have the same rate");
+    } else if train.groups.layer_decay.is_some() && alone {
+        idle("layer_decay", "layer_decay", "the head alone is trained");
+    }
+    if train.groups.backbone_lr == Some(1.0) {
+        idle("backbone_lr", "finetune.backbone_lr", "times 1");
     }
     warnings
 }

@@ -2,7 +2,9 @@
 
 mod config;
 pub mod effect;
+pub mod groups;
 mod keys;
+mod optimizers;
 mod section;
 
 pub use config::{Augment, By, Keep, Normalize, Schedule, TrainConfig, Warmup};
