@@ -58,7 +58,8 @@ pub fn compile_keeping(
 
     // What the network is.
     let Network { graph: expanded, mut summary, mut passes } = expand(spec, target)?;
-    let faults = build::check_expect(spec, &summary);
+    let mut faults = build::check_expect(spec, &summary);
+    faults.extend(spec::train::groups::check(&spec.train, &spec.keys, &pass::parameters(&expanded)));
     if !faults.is_empty() {
         return Err(faults);
     }
@@ -126,8 +127,9 @@ fn check_precision(spec: &ResolvedSpec, backend: &Backend) -> Result<(), Vec<Dia
 }
 
 fn context(spec: &ResolvedSpec, target: &Target) -> PassContext {
-    let TrainConfig { optimizer, decay_norm, .. } = spec.train;
-    PassContext { optimizer, decay_norm, backend: target.backend, dump: target.dump.clone() }
+    let TrainConfig { optimizer, decay_norm, ref groups, .. } = spec.train;
+    let groups = groups.clone();
+    PassContext { optimizer, decay_norm, groups, backend: target.backend, dump: target.dump.clone() }
 }
 
 /// The training graph as it would be without fusion, to count what fusion saves.

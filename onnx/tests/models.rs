@@ -157,6 +157,7 @@ fn a_training_graph_is_refused_by_the_name_of_what_belongs_to_training() {
         &resnetc_compiler::pass::PassContext {
             optimizer: spec(PLAIN).train.optimizer,
             decay_norm: false,
+            groups: Default::default(),
             backend: resnetc_compiler::backend::Backend::CPU,
             dump: resnetc_compiler::report::Dump::Never,
         },

@@ -335,7 +335,7 @@ fn check_len(buffer: &Buffer, len: usize) -> Result<()> {
 
 /// Plans on one device must agree on everything that outlives a run.
 fn check_persistent(first: &Plan, other: &Plan) -> Result<()> {
-    let regions = |plan: &Plan| (plan.sizes.params, plan.sizes.state);
+    let regions = |plan: &Plan| (plan.sizes.params, plan.sizes.frozen, plan.sizes.state);
     let same_slot = |(a, b): (&Slot, &Slot)| {
         let place = |plan: &Plan, slot: &Slot| {
             let Buffer { name, shape, dtype, layout, region, offset, .. } = plan.buffer(slot.buffer);

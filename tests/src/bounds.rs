@@ -13,9 +13,9 @@ use resnetc_compiler::ir::op::{Activation, Epilogue, Objective, UpdateRule};
 use resnetc_compiler::ir::types::DType as Element;
 use resnetc_compiler::plan::kernel::{
     Activate, ActivateBackward, Add, Affine, AvgPool, AvgPoolBackward, BnApply, BnBackwardReduce, BnStats,
-    ChannelSum, Conv, ConvBackwardData, ConvBackwardFilter, CrossEntropy, CrossEntropyBackward,
-    GlobalAvgPool, GroupApply, GroupBackwardReduce, GroupStats, MaxPoolBackward, Mul, MulBackward, Softmax,
-    TargetLoss, TargetLossBackward, Update,
+    ChannelSum, ClipGradients, Conv, ConvBackwardData, ConvBackwardFilter, CrossEntropy,
+    CrossEntropyBackward, GlobalAvgPool, GroupApply, GroupBackwardReduce, GroupStats, MaxPoolBackward, Mul,
+    MulBackward, Softmax, TargetLoss, TargetLossBackward, Update,
 };
 use resnetc_compiler::plan::{Kernel, LossGeometry};
 use resnetc_runtime::device::Session;
@@ -77,6 +77,7 @@ fn terms(kernel: &Kernel) -> usize {
         Kernel::TargetLossBackward(TargetLossBackward { geometry: g, .. }) => g.rows + g.classes + 32,
         Kernel::BnApply(_)
         | Kernel::BnBackwardApply(_)
+        | Kernel::RunningRstd(_)
         | Kernel::GroupApply(_)
         | Kernel::GroupBackwardApply(_)
         | Kernel::Affine(_)
@@ -95,8 +96,16 @@ fn terms(kernel: &Kernel) -> usize {
         | Kernel::PadShortcut(_)
         | Kernel::PadShortcutBackward(_)
         | Kernel::AllFinite(_)
-        | Kernel::LossScaleUpdate(_)
-        | Kernel::Update(_) => 1,
+        | Kernel::LossScaleUpdate(_) => 1,
+        Kernel::ClipGradients(ClipGradients { len, .. }) => len.min(256),
+        // A thread's share of the squares, and the tree above it.
+        Kernel::Update(Update { len, rule, .. }) => {
+            if rule.per_tensor() {
+                len.min(256)
+            } else {
+                1
+            }
+        }
     }
 }
 
@@ -122,8 +131,14 @@ fn linear_part(kernel: &Kernel) -> Kernel {
             Kernel::Mul(Mul { images, pixels, channels, gate, epilogue: bare(epilogue) })
         }
         // The decay's term has the other sign than the parameter.
-        Kernel::Update(Update { len, rule: rule @ UpdateRule::Sgd(_), scaled }) => {
-            Kernel::Update(Update { len, rule: rule.with_weight_decay(-rule.weight_decay()), scaled })
+        Kernel::Update(Update {
+            len,
+            rule: rule @ (UpdateRule::Sgd(_) | UpdateRule::Lars(_) | UpdateRule::Lamb(_)),
+            lr_scale,
+            scaled,
+        }) => {
+            let rule = rule.with_weight_decay(-rule.weight_decay());
+            Kernel::Update(Update { len, rule, lr_scale, scaled })
         }
         other => other,
     }
@@ -145,7 +160,9 @@ fn floor(kernel: &Kernel, data: &[Vec<f32>]) -> f32 {
         Kernel::ActivateBackward(ActivateBackward { act, .. }) => smooth(Some(act)) * largest(&data[0]),
         Kernel::Softmax(_) | Kernel::CrossEntropy(_) => 1.0 + 2.0 * largest(&data[0]),
         // The mean gradient is moved towards the gradient, by a difference of the two.
-        Kernel::Update(Update { rule: UpdateRule::AdamW(_), .. }) => largest(&data[2]),
+        Kernel::Update(Update { rule: UpdateRule::AdamW(_) | UpdateRule::Lion(_), .. }) => largest(&data[2]),
+        // The same; and a step is as long as the parameter, whatever its terms cancel.
+        Kernel::Update(Update { rule: UpdateRule::Lamb(_), .. }) => largest(&data[2]) + largest(&data[0]),
         Kernel::CrossEntropyBackward(CrossEntropyBackward { rows, scaled, .. }) => {
             let scale = if scaled { data[2][0] } else { 1.0 };
             (1.0 + 2.0 * largest(&data[0])) / rows as f32 * scale

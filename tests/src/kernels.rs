@@ -1,18 +1,20 @@
 //! Random kernels of every kind: small sizes, every attribute, channel counts on and off the widths of vectors.
 
+use resnetc_compiler::ir::clip::Clip;
 use resnetc_compiler::ir::loss_scale::DynamicScale;
 use resnetc_compiler::ir::op::{
-    Activation, AdamWAttrs, ConvAttrs, DropPart, Epilogue, GradFrom, Objective, PoolAttrs, SgdAttrs,
-    UpdateRule,
+    Activation, AdamWAttrs, ConvAttrs, DropPart, Epilogue, GradFrom, LambAttrs, LarsAttrs, LionAttrs,
+    Objective, PoolAttrs, SgdAttrs, UpdateRule,
 };
 use resnetc_compiler::ir::types::DType;
 use resnetc_compiler::plan::kernel::{
     Activate, ActivateBackward, Add, Affine, AllFinite, AvgPool, AvgPoolBackward, BlurPool, BlurPoolBackward,
-    BnApply, BnBackwardApply, BnBackwardReduce, BnStats, ChannelSlice, ChannelSum, Concat, Conv,
-    ConvBackwardData, ConvBackwardFilter, CrossEntropy, CrossEntropyBackward, Drop, GlobalAvgPool,
+    BnApply, BnBackwardApply, BnBackwardReduce, BnStats, ChannelSlice, ChannelSum, ClipGradients, Concat,
+    Conv, ConvBackwardData, ConvBackwardFilter, CrossEntropy, CrossEntropyBackward, Drop, GlobalAvgPool,
     GlobalAvgPoolBackward, GlobalMaxPool, GlobalMaxPoolBackward, GroupApply, GroupBackwardApply,
     GroupBackwardReduce, GroupStats, LossScaleUpdate, MaxPool, MaxPoolBackward, Mul, MulBackward,
-    PadShortcut, PadShortcutBackward, ScaleShift, Softmax, TargetLoss, TargetLossBackward, Update,
+    PadShortcut, PadShortcutBackward, RunningRstd, ScaleShift, Softmax, TargetLoss, TargetLossBackward,
+    Update,
 };
 use resnetc_compiler::plan::{
     BlurGeometry, ConvGeometry, DropGeometry, GroupGeometry, Kernel, LossGeometry, PadGeometry, PoolGeometry,
@@ -32,6 +34,7 @@ pub const MAKERS: &[(&str, Maker)] = &[
     ("conv_backward_filter", |r| Kernel::ConvBackwardFilter(ConvBackwardFilter { geometry: conv(r) })),
     ("channel_sum", |r| Kernel::ChannelSum(ChannelSum { rows: rows(r), channels: wide(r) })),
     ("bn_stats", |r| Kernel::BnStats(BnStats { rows: rows(r), channels: wide(r), eps: 1e-5, momentum: 0.1 })),
+    ("running_rstd", |r| Kernel::RunningRstd(RunningRstd { channels: wide(r), eps: 1e-5 })),
     ("bn_apply", |r| Kernel::BnApply(BnApply { rows: rows(r), channels: wide(r), epilogue: epilogue(r) })),
     ("bn_backward_reduce", |r| {
         Kernel::BnBackwardReduce(BnBackwardReduce {
@@ -165,12 +168,13 @@ pub const MAKERS: &[(&str, Maker)] = &[
         Kernel::TargetLossBackward(TargetLossBackward { geometry: target_loss(r), scaled: r.flip() })
     }),
     ("all_finite", |r| Kernel::AllFinite(AllFinite { len: len(r) })),
-    ("sgd_update", |r| {
-        Kernel::Update(Update { len: len(r), rule: UpdateRule::Sgd(sgd(r)), scaled: r.flip() })
-    }),
-    ("adamw_update", |r| {
-        Kernel::Update(Update { len: len(r), rule: UpdateRule::AdamW(adamw(r)), scaled: r.flip() })
-    }),
+    ("clip_norm", |r| clip(r, Clip::Norm)),
+    ("clip_value", |r| clip(r, Clip::Value)),
+    ("sgd_update", |r| update(r, |r| UpdateRule::Sgd(sgd(r)))),
+    ("adamw_update", |r| update(r, |r| UpdateRule::AdamW(adamw(r)))),
+    ("lamb_update", |r| update(r, |r| UpdateRule::Lamb(lamb(r)))),
+    ("lars_update", |r| update(r, |r| UpdateRule::Lars(lars(r)))),
+    ("lion_update", |r| update(r, |r| UpdateRule::Lion(lion(r)))),
     ("loss_scale_update", |r| {
         let dynamic = DynamicScale { interval: r.pick(&[1, 2, 3, 4]), ..DynamicScale::DEFAULT };
         Kernel::LossScaleUpdate(LossScaleUpdate { dynamic: r.flip().then_some(dynamic) })
@@ -388,4 +392,47 @@ fn adamw(r: &mut Rng) -> AdamWAttrs {
         eps: 1e-8,
         weight_decay: r.pick(&[0.0, 0.01]),
     }
+}
+
+fn lamb(r: &mut Rng) -> LambAttrs {
+    LambAttrs {
+        beta1: r.pick(&[0.0, 0.9]),
+        beta2: r.pick(&[0.5, 0.999]),
+        eps: 1e-6,
+        weight_decay: r.pick(&[0.0, 0.1]),
+        trust_clip: r.flip(),
+        always_adapt: r.flip(),
+    }
+}
+
+fn lars(r: &mut Rng) -> LarsAttrs {
+    let SgdAttrs { momentum, dampening, nesterov, weight_decay } = sgd(r);
+    let trust_coeff = r.pick(&[1e-3, 1.0]);
+    let (trust_clip, always_adapt) = (r.flip(), r.flip());
+    LarsAttrs {
+        momentum,
+        dampening,
+        nesterov,
+        trust_coeff,
+        eps: 1e-8,
+        weight_decay,
+        trust_clip,
+        always_adapt,
+    }
+}
+
+fn lion(r: &mut Rng) -> LionAttrs {
+    LionAttrs { beta1: r.pick(&[0.0, 0.9]), beta2: r.pick(&[0.5, 0.99]), weight_decay: r.pick(&[0.0, 0.1]) }
+}
+
+fn update(r: &mut Rng, rule: fn(&mut Rng) -> UpdateRule) -> Kernel {
+    Kernel::Update(Update { len: len(r), rule: rule(r), lr_scale: r.pick(&[1.0, 0.25]), scaled: r.flip() })
+}
+
+fn clip(r: &mut Rng, by: fn(f32) -> Clip) -> Kernel {
+    Kernel::ClipGradients(ClipGradients {
+        len: len(r),
+        by: by(r.pick(&[0.01, 1.0, 1000.0])),
+        scaled: r.flip(),
+    })
 }

@@ -71,7 +71,12 @@ impl Net {
         }
         self.add(
             name,
-            Op::BatchNorm(BatchNorm { eps: 1e-5, momentum: 0.1, epilogue: Epilogue::default() }),
+            Op::BatchNorm(BatchNorm {
+                eps: 1e-5,
+                momentum: 0.1,
+                still: false,
+                epilogue: Epilogue::default(),
+            }),
             &operands,
         )
     }

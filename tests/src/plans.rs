@@ -92,6 +92,7 @@ impl PlanBuilder {
             sizes: RegionSizes {
                 arena: self.end(Region::Arena),
                 params: trained.into_iter().max().unwrap_or(0),
+                frozen: 0,
                 state: self.end(Region::State),
                 control: self.end(Region::Control),
             },

@@ -30,6 +30,7 @@ pub fn compile_without(graph: Graph, left_out: &[PassId]) -> Plan {
     let context = PassContext {
         optimizer: UpdateRule::Sgd(SGD),
         decay_norm: true,
+        groups: Default::default(),
         backend: Backend::CPU,
         dump: Dump::Never,
     };

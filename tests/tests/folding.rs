@@ -95,6 +95,7 @@ fn assert_folded(main: &str) {
     let context = PassContext {
         optimizer: UpdateRule::Sgd(SGD),
         decay_norm: true,
+        groups: Default::default(),
         backend: Backend::CPU,
         dump: Dump::Never,
     };

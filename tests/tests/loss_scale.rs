@@ -90,6 +90,9 @@ impl Torch {
                     first[i] = if t == 1 { g } else { f64::from(sgd.momentum) * first[i] + entered };
                     *p -= rate * first[i];
                 }
+                UpdateRule::Lamb(_) | UpdateRule::Lars(_) | UpdateRule::Lion(_) => {
+                    unreachable!("no test here trains with it")
+                }
                 UpdateRule::AdamW(adamw) => {
                     let [beta1, beta2] = [adamw.beta1, adamw.beta2].map(f64::from);
                     *p -= rate * f64::from(adamw.weight_decay) * *p;

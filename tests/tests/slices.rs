@@ -148,6 +148,7 @@ fn slices_change_no_result() {
         let context = PassContext {
             optimizer: UpdateRule::Sgd(SGD),
             decay_norm: true,
+            groups: Default::default(),
             backend: Backend::CPU,
             dump: Dump::Never,
         };

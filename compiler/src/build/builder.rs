@@ -86,6 +86,9 @@ impl<'s> Builder<'s> {
         graph.precision = spec.train.precision;
         graph.tf32 = spec.train.rounds_to_tf32();
         graph.loss_scale = spec.train.scale().filter(|_| mode == Mode::Train);
+        if mode == Mode::Train {
+            graph.clip = spec.train.clip.clone();
+        }
         Builder {
             spec,
             graph,

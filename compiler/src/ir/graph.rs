@@ -7,6 +7,7 @@ use petgraph::stable_graph::{NodeIndex, StableDiGraph};
 use petgraph::visit::EdgeRef;
 use serde::{Deserialize, Serialize};
 
+use super::clip::Clip;
 use super::loss_scale::LossScale;
 use super::op::Op;
 use super::origin::{Origin, Part};
@@ -103,6 +104,8 @@ pub struct Graph {
     pub tf32: bool,
     /// The factor that the gradient of the loss is multiplied with, and updates divide by; in training alone.
     pub loss_scale: Option<LossScale>,
+    /// What is done to all gradients before the updates, in order; none in inference.
+    pub clip: Vec<Clip>,
     /// How far it has come.
     pub stage: Stage,
     /// Named results, kept alive: `logits`; in training also `loss` and `correct`.
@@ -119,6 +122,7 @@ impl Graph {
             precision: DType::F32,
             tf32: false,
             loss_scale: None,
+            clip: Vec::new(),
             stage: Stage::Built,
             outputs: Vec::new(),
             nodes: StableDiGraph::default(),
@@ -203,6 +207,7 @@ impl Graph {
             precision: self.precision,
             tf32: self.tf32,
             loss_scale: self.loss_scale,
+            clip: self.clip.clone(),
             stage: self.stage,
             outputs,
             nodes,

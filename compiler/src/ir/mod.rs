@@ -2,9 +2,11 @@
 
 pub mod activation;
 pub mod attrs;
+pub mod clip;
 pub mod dot;
 pub mod erf;
 pub mod graph;
+pub mod groups;
 pub mod init;
 pub mod loss_scale;
 pub mod objective;

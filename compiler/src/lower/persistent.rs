@@ -6,16 +6,27 @@
 use std::collections::HashMap;
 
 use super::loss_scale::Scaling;
+use crate::ir::clip::Clip;
 use crate::ir::graph::{Graph, NodeId, Value};
 use crate::ir::op::{self, Op, UpdateRule};
 use crate::ir::types::{DType, TensorType};
 
-use crate::plan::kernel::Update;
+use crate::plan::kernel::{ClipGradients, Update};
 use crate::plan::{BufferId, Plan, Region, Slot, Step, align};
+
+/// What an update does.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Constants {
+    rule: UpdateRule,
+    lr_scale: f32,
+    /// The parameter, of a rule that depends on its norms.
+    alone: Option<NodeId>,
+}
 
 /// Parameters updated by the same constants, side by side in [`Region::Params`].
 struct Group {
-    rule: UpdateRule,
+    name: String,
+    constants: Constants,
     /// Bytes from the region's start, padding behind the last parameter left out.
     range: (usize, usize),
 }
@@ -27,6 +38,8 @@ pub(super) struct Persistent {
     gradients: HashMap<Value, usize>,
     /// Of a scaled loss.
     loss_scale: Option<Scaling>,
+    /// What is done to all gradients before the updates.
+    clip: Vec<Clip>,
 }
 
 impl Persistent {
@@ -34,16 +47,16 @@ impl Persistent {
     /// regions' sizes, and `values` with the buffers.
     pub(super) fn place(graph: &Graph, plan: &mut Plan, values: &mut HashMap<Value, BufferId>) -> Persistent {
         let updates = updates(graph);
-        let mut constants: Vec<UpdateRule> = Vec::new();
-        for (rule, _) in graph.ids().filter_map(|id| updates.get(&Value::from(id))) {
-            if !constants.contains(rule) {
-                constants.push(*rule);
+        let mut constants: Vec<Constants> = Vec::new();
+        for (found, _) in graph.ids().filter_map(|id| updates.get(&Value::from(id))) {
+            if !constants.contains(found) {
+                constants.push(*found);
             }
         }
         plan.optimizer = state_of(&constants);
         let group_of = |id: NodeId| {
-            let rule = updates.get(&Value::from(id)).map(|(rule, _)| rule);
-            constants.iter().position(|c| Some(c) == rule).unwrap_or(constants.len())
+            let own = updates.get(&Value::from(id)).map(|(constants, _)| constants);
+            constants.iter().position(|c| Some(c) == own).unwrap_or(constants.len())
         };
         let mut offsets = HashMap::new();
         let mut groups = Vec::new();
@@ -55,14 +68,19 @@ impl Persistent {
                 end = plan.sizes.params + bytes(graph, id);
                 plan.sizes.params = align(end, plan.align);
             }
-            if let Some(&rule) = constants.get(group) {
-                groups.push(Group { rule, range: (start, end) });
+            if group == constants.len() && !constants.is_empty() {
+                plan.sizes.frozen = plan.sizes.params - start;
+            }
+            if let Some(&constants) = constants.get(group) {
+                let alone = constants.alone.map(|id| format!("update.{}", graph.node(id).name));
+                let name = alone.unwrap_or_else(|| format!("update{group}"));
+                groups.push(Group { name, constants, range: (start, end) });
             }
         }
         add_slots(graph, plan, values, &offsets);
         let gradients = updates.iter().map(|(param, (_, grad))| (*grad, offsets[&param.node])).collect();
         let loss_scale = graph.loss_scale.map(|scale| Scaling::place(scale, plan));
-        Persistent { groups, gradients, loss_scale }
+        Persistent { groups, gradients, loss_scale, clip: graph.clip.clone() }
     }
 
     /// The buffer of the loss' factor.
@@ -81,16 +99,31 @@ impl Persistent {
         let end = self.groups.iter().map(|group| group.range.1).max();
         let scaling = self.loss_scale.as_ref().zip(end);
         let scaled = scaling.map(|(scaling, end)| (scaling, scaling.add_check(plan, end)));
+        if let Some(end) = end {
+            self.add_clips(plan, end, scaled.map(|(scaling, _)| scaling.scale));
+        }
         self.add_rules(plan, scaled.map(|(scaling, finite)| [scaling.scale, finite, scaling.skipped]));
         if let Some((scaling, finite)) = scaled {
             scaling.add_update(plan, finite);
         }
     }
 
+    /// Adds what clips the gradients, those of the first `bytes` of their region.
+    fn add_clips(&self, plan: &mut Plan, bytes: usize, scale: Option<BufferId>) {
+        let len = bytes / DType::F32.size();
+        for &by in &self.clip {
+            let name = format!("clip.{}", by.word());
+            let ty = TensorType::f32([len]);
+            let grads = plan.add_buffer(format!("{name}.grads"), &ty, Region::Grads, 0);
+            let inputs = [grads].into_iter().chain(scale).collect();
+            let kernel = ClipGradients { len, by, scaled: scale.is_some() }.into();
+            plan.steps.push(Step { name, kernel, inputs, outputs: Vec::new() });
+        }
+    }
+
     /// Adds the updates themselves; `scaled` is what those of a scaled loss read besides.
     fn add_rules(&self, plan: &mut Plan, scaled: Option<[BufferId; 3]>) {
-        for (index, Group { rule, range }) in self.groups.iter().enumerate() {
-            let name = format!("update{index}");
+        for Group { name, constants: Constants { rule, lr_scale, .. }, range } in &self.groups {
             let len = (range.1 - range.0) / DType::F32.size();
             let state = (0..).map(Region::Optimizer).zip(rule.state().iter().copied());
             let spans = [(Region::Params, "params"), (Region::Grads, "grads")].into_iter().chain(state);
@@ -102,8 +135,8 @@ impl Persistent {
             inputs.extend([plan.rate(), plan.step_number()]);
             inputs.extend(scaled.iter().flatten());
             plan.steps.push(Step {
-                name,
-                kernel: Update { len, rule: *rule, scaled: scaled.is_some() }.into(),
+                name: name.clone(),
+                kernel: Update { len, rule: *rule, lr_scale: *lr_scale, scaled: scaled.is_some() }.into(),
                 inputs,
                 outputs: Vec::new(),
             });
@@ -112,17 +145,17 @@ impl Persistent {
 }
 
 /// Names of the state's tensors. All parameters of a network have one rule; its constants may differ.
-fn state_of(rules: &[UpdateRule]) -> Vec<String> {
-    let state = rules.first().map_or(&[][..], |rule| rule.state());
-    assert!(rules.iter().all(|rule| rule.state() == state), "a network has one optimizer");
+fn state_of(constants: &[Constants]) -> Vec<String> {
+    let state = constants.first().map_or(&[][..], |first| first.rule.state());
+    assert!(constants.iter().all(|other| other.rule.state() == state), "a network has one optimizer");
     state.iter().map(|&name| name.to_owned()).collect()
 }
 
-/// `param -> (rule, gradient)` of every update.
-fn updates(graph: &Graph) -> HashMap<Value, (UpdateRule, Value)> {
+/// `param -> (constants, gradient)` of every update.
+fn updates(graph: &Graph) -> HashMap<Value, (Constants, Value)> {
     let mut updates = HashMap::new();
     for id in graph.ids() {
-        if let Op::Update(op::Update { rule }) = graph.node(id).op {
+        if let Op::Update(op::Update { rule, lr_scale }) = graph.node(id).op {
             let [param, grad] = graph.operands(id)[..] else { panic!("an update has two operands") };
             assert_eq!(
                 graph.value_type(param),
@@ -130,7 +163,8 @@ fn updates(graph: &Graph) -> HashMap<Value, (UpdateRule, Value)> {
                 "{}: a gradient has its parameter's type",
                 graph.node(id).name
             );
-            let previous = updates.insert(param, (rule, grad));
+            let alone = rule.per_tensor().then_some(param.node);
+            let previous = updates.insert(param, (Constants { rule, lr_scale, alone }, grad));
             assert!(previous.is_none(), "{}: updated twice", graph.node(param.node).name);
         }
     }

@@ -19,7 +19,10 @@ use crate::plan::kernel;
 /// the residual's gradient is `g`.
 impl Operator for BatchNorm {
     fn text(&self) -> String {
-        format!("batch_norm eps={} momentum={}{}", self.eps, self.momentum, self.epilogue)
+        match self.still {
+            true => format!("batch_norm still eps={}{}", self.eps, self.epilogue),
+            false => format!("batch_norm eps={} momentum={}{}", self.eps, self.momentum, self.epilogue),
+        }
     }
 
     fn title(&self) -> String {
@@ -59,6 +62,13 @@ impl Operator for BatchNorm {
         let (rows, channels) = matrix(l.shape(0));
         let buffers = l.operands();
         let (x, affine, running, residual) = (buffers[0], &buffers[1..3], &buffers[3..5], &buffers[5..]);
+        if self.still {
+            let [rstd, y] = [2, 0].map(|port| l.define(port));
+            l.push(kernel::RunningRstd { channels, eps: self.eps }, vec![running[1]], vec![rstd]);
+            let apply = kernel::BnApply { rows, channels, epilogue: self.epilogue };
+            l.push(apply, [&[x, running[0], rstd], affine, residual].concat(), vec![y]);
+            return;
+        }
         let [mean, rstd, y] = [1, 2, 0].map(|port| l.define(port));
         let stats = kernel::BnStats { rows, channels, eps: self.eps, momentum: self.momentum };
         l.push(stats, [&[x], running].concat(), vec![mean, rstd]);

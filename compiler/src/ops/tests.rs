@@ -94,7 +94,8 @@ fn gradients_of_a_convolution_have_the_shapes_of_its_operands() {
 
 #[test]
 fn normalisations_have_three_results_in_training_only() {
-    let op = Op::BatchNorm(BatchNorm { eps: 1e-5, momentum: 0.1, epilogue: Epilogue::default() });
+    let op =
+        Op::BatchNorm(BatchNorm { eps: 1e-5, momentum: 0.1, still: false, epilogue: Epilogue::default() });
     let v = TensorType::f32([4]);
     let types = [map([2, 4, 3, 3]), v.clone(), v.clone(), v.clone(), v.clone()];
     assert_eq!(infer_in(Mode::Infer, &op, &types), "f32 2x4x3x3");
@@ -239,7 +240,7 @@ fn costs_count_what_runs() {
     assert_eq!(cost(&data, &[&y, &w], std::slice::from_ref(&x)).macs, stem.macs);
     // Parameter, gradient and velocity are read; parameter and velocity written.
     let sgd = SgdAttrs { momentum: 0.9, dampening: 0.0, nesterov: false, weight_decay: 0.0 };
-    let update = cost(&Op::Update(Update { rule: UpdateRule::Sgd(sgd) }), &[&w, &w], &[]);
+    let update = cost(&Op::Update(Update { rule: UpdateRule::Sgd(sgd), lr_scale: 1.0 }), &[&w, &w], &[]);
     assert_eq!((update.read, update.written), (12 * 9_408, 8 * 9_408));
 }
 

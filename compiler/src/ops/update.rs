@@ -6,10 +6,14 @@ use super::operator::{Class, Infer, Legal, Operator, first, in_training, numel, 
 use crate::ir::graph::{Mode, Stage};
 use crate::ir::op::Update;
 use crate::ir::types::TensorType;
+use crate::ir::update::is_one;
 
 impl Operator for Update {
     fn text(&self) -> String {
-        self.rule.to_string()
+        match is_one(&self.lr_scale) {
+            true => self.rule.to_string(),
+            false => format!("{} lr_scale={}", self.rule, self.lr_scale),
+        }
     }
 
     fn title(&self) -> String {

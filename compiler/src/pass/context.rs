@@ -2,6 +2,7 @@
 
 use super::report::Dump;
 use crate::backend::Backend;
+use crate::ir::groups::Groups;
 use crate::ir::op::UpdateRule;
 
 /// What passes need besides the graph.
@@ -11,6 +12,8 @@ pub struct PassContext {
     pub optimizer: UpdateRule,
     /// Whether weight decay applies to normalisation's parameters and biases too.
     pub decay_norm: bool,
+    /// Which parameters are trained otherwise, or not at all.
+    pub groups: Groups,
     /// What the graph is to run on: which fusions there are, which orders in memory.
     pub backend: Backend,
     /// After which passes to keep the graph's text.

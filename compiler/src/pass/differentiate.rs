@@ -3,18 +3,24 @@
 //! Names: `grad.<node>` is the gradient of a node's first result. Where several users contribute, each contribution is
 //! `grad.<node>.via.<user>` (further ones by the same user `...via.<user>.1` and so on) and `grad.<node>` their sum
 //! (`grad.<node>.sum1` and so on in between). A gradient that is another one unchanged has no node of its own.
+//!
+//! Frozen parameters have neither; of a layer behind which nothing is trained there is no backward pass at all.
+
+use std::collections::HashMap;
 
 use super::PassContext;
 use crate::diagnostic::Diagnostic;
 use crate::ir::graph::{Graph, NodeId, Value};
-use crate::ir::op::{Add, Op, Param, Role, Update, UpdateRule};
+use crate::ir::groups::{Groups, Parameter, Treatment};
+use crate::ir::op::{Add, BatchNorm, Op, Param, Role, Update, UpdateRule};
 use crate::ir::origin::Origin;
 use crate::ir::patch::Patch;
 use crate::ops::{self, Vjp};
 
 pub(super) fn run(graph: &Graph, context: &PassContext) -> Result<Patch, Vec<Diagnostic>> {
     let loss = graph.output("loss").expect("the verifier has checked that training has a loss");
-    let mut sweep = Sweep::new(graph, loss);
+    let treatments = treatments(graph, &context.groups);
+    let mut sweep = Sweep::new(graph, loss, &treatments);
     let mut mistakes = Vec::new();
     let order: Vec<NodeId> = graph.ids().collect();
     for &id in order.iter().rev() {
@@ -27,7 +33,8 @@ pub(super) fn run(graph: &Graph, context: &PassContext) -> Result<Patch, Vec<Dia
         return Err(mistakes);
     }
     for id in order {
-        sweep.update(id, context);
+        sweep.update(id, context, &treatments);
+        sweep.still(id);
     }
     Ok(sweep.patch)
 }
@@ -48,11 +55,11 @@ struct Sweep<'a> {
 }
 
 impl<'a> Sweep<'a> {
-    fn new(graph: &'a Graph, loss: Value) -> Self {
+    fn new(graph: &'a Graph, loss: Value, treatments: &HashMap<NodeId, Treatment>) -> Self {
         let bound = graph.bound();
         let mut trained = vec![false; bound];
         for id in graph.ids() {
-            let own = matches!(&graph.node(id).op, Op::Param(Param { role, .. }) if role.trained());
+            let own = treatments.get(&id).is_some_and(|treatment| !treatment.frozen);
             trained[id.index()] = own || graph.operands(id).iter().any(|v| trained[v.node.index()]);
         }
         let mut reaches_loss = vec![false; bound];
@@ -126,21 +133,36 @@ impl<'a> Sweep<'a> {
     }
 
     /// Adds the update of a parameter that has a gradient.
-    fn update(&mut self, id: NodeId, context: &PassContext) {
+    fn update(&mut self, id: NodeId, context: &PassContext, treatments: &HashMap<NodeId, Treatment>) {
         let node = self.graph.node(id);
         let Op::Param(Param { role, .. }) = node.op else { return };
-        if !role.trained() {
+        let Some(treatment) = treatments.get(&id) else { return };
+        if treatment.frozen {
+            self.patch.refused(node, "no update: it is frozen");
             return;
         }
         let Some(gradient) = self.gradients[id.index()] else {
             self.patch.refused(node, "no update: the loss does not depend on it");
             return;
         };
-        let op = Update { rule: rule(role, context) };
+        let op = Update { rule: rule(role, context, treatment), lr_scale: treatment.lr_scale };
         let name = format!("update.{}", node.name);
         let origin = Origin::Update { of: node.name.clone() };
         self.patch.add_as(origin, name, op, node, &[id.into(), gradient]);
         self.patch.fired_silently(node, format!("gradient `{}`", self.gradient_name(gradient)));
+    }
+
+    /// A batch normalisation that nothing trained lies behind normalises by its running statistics, as in inference, and leaves
+    /// them as they are.
+    fn still(&mut self, id: NodeId) {
+        if self.trained[id.index()] {
+            return;
+        }
+        if let Op::BatchNorm(norm) = &self.graph.node(id).op {
+            let norm = BatchNorm { still: true, ..norm.clone() };
+            self.patch.replace(id, norm, &self.graph.operands(id));
+            self.patch.fired_silently(self.graph.node(id), "frozen: normalises by its running statistics");
+        }
     }
 
     fn gradient_name(&self, gradient: Value) -> String {
@@ -150,7 +172,7 @@ impl<'a> Sweep<'a> {
 }
 
 /// A parameter's update: whether weight decay applies depends on what it is.
-fn rule(role: Role, context: &PassContext) -> UpdateRule {
+fn rule(role: Role, context: &PassContext, treatment: &Treatment) -> UpdateRule {
     let decays = match role {
         Role::ConvWeight | Role::LinearWeight => true,
         Role::Bias | Role::NormScale | Role::NormShift => context.decay_norm,
@@ -158,5 +180,27 @@ fn rule(role: Role, context: &PassContext) -> UpdateRule {
         Role::LossScale | Role::GoodSteps | Role::SkippedSteps | Role::StaticLossScale => false,
     };
     let weight_decay = if decays { context.optimizer.weight_decay() } else { 0.0 };
+    let weight_decay = treatment.weight_decay.unwrap_or(weight_decay);
     context.optimizer.with_weight_decay(weight_decay)
+}
+
+/// The parameters of a graph that may be trained, in its order.
+fn trainable(graph: &Graph) -> impl Iterator<Item = (NodeId, Parameter)> + '_ {
+    graph.ids().filter_map(|id| match graph.node(id).op {
+        Op::Param(Param { role, .. }) if role.trained() => {
+            Some((id, Parameter { name: graph.node(id).name.clone(), role }))
+        }
+        _ => None,
+    })
+}
+
+/// The parameters of a graph that may be trained, in its order.
+pub fn parameters(graph: &Graph) -> Vec<Parameter> {
+    trainable(graph).map(|(_, parameter)| parameter).collect()
+}
+
+/// How each parameter is trained.
+fn treatments(graph: &Graph, groups: &Groups) -> HashMap<NodeId, Treatment> {
+    let (ids, parameters): (Vec<NodeId>, Vec<Parameter>) = trainable(graph).unzip();
+    ids.into_iter().zip(groups.treat(&parameters)).collect()
 }

@@ -110,6 +110,8 @@ impl Pass {
     }
 }
 
+pub use differentiate::parameters;
+
 /// Runs all passes on a graph in the stage `Built`.
 ///
 /// # Errors

@@ -72,7 +72,12 @@ impl Net {
         }
         self.add(
             name,
-            Op::BatchNorm(BatchNorm { eps: 1e-5, momentum: 0.1, epilogue: Epilogue::default() }),
+            Op::BatchNorm(BatchNorm {
+                eps: 1e-5,
+                momentum: 0.1,
+                still: false,
+                epilogue: Epilogue::default(),
+            }),
             &operands,
         )
     }
@@ -143,7 +148,13 @@ fn resnet(mode: Mode, rule: ShortcutRule) -> Graph {
 
 fn context() -> PassContext {
     let sgd = SgdAttrs { momentum: 0.9, dampening: 0.0, nesterov: false, weight_decay: 1e-4 };
-    PassContext { optimizer: UpdateRule::Sgd(sgd), decay_norm: false, backend: Backend::CPU, dump: Dump::All }
+    PassContext {
+        optimizer: UpdateRule::Sgd(sgd),
+        decay_norm: false,
+        groups: Default::default(),
+        backend: Backend::CPU,
+        dump: Dump::All,
+    }
 }
 
 /// The graph's text after the last run of that pass.

@@ -42,8 +42,10 @@ impl Plan {
         match region {
             Region::Arena => self.sizes.arena,
             Region::Params => self.sizes.params,
-            Region::Grads if self.mode == Mode::Train => self.sizes.params,
-            Region::Optimizer(index) if usize::from(index) < self.optimizer.len() => self.sizes.params,
+            Region::Grads if self.mode == Mode::Train => self.sizes.params - self.sizes.frozen,
+            Region::Optimizer(index) if usize::from(index) < self.optimizer.len() => {
+                self.sizes.params - self.sizes.frozen
+            }
             Region::Grads | Region::Optimizer(_) => 0,
             Region::State => self.sizes.state,
             Region::Control => self.sizes.control,

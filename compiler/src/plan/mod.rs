@@ -85,8 +85,11 @@ pub struct Slot {
 pub struct RegionSizes {
     /// Peak of the arena.
     pub arena: usize,
-    /// Parameters. Their gradients, and each tensor of the optimizer's state, have the same size.
+    /// Parameters. Their gradients, and each tensor of the optimizer's state, have the same size, frozen ones aside.
     pub params: usize,
+    /// Those at the end of them that are not trained: they have neither gradients nor state.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub frozen: usize,
     /// Running statistics, and the state of a scaled loss.
     pub state: usize,
     /// What changes from step to step: see [`Controls`].
@@ -202,7 +205,9 @@ impl Plan {
     /// The optimizer's tensors of a trained parameter: name, and the buffer it would be. Nothing for running statistics.
     pub fn optimizer_tensors(&self, slot: &Slot) -> impl Iterator<Item = (&str, Buffer)> {
         let param = self.buffer(slot.buffer);
-        let names = self.optimizer.iter().filter(|_| slot.role.trained());
+        let trained =
+            slot.role.trained() && param.offset + param.bytes <= self.sizes.params - self.sizes.frozen;
+        let names = self.optimizer.iter().filter(move |_| trained);
         (0..).zip(names).map(|(index, name)| {
             (name.as_str(), Buffer { region: Region::Optimizer(index), live: None, ..param.clone() })
         })

@@ -15,7 +15,9 @@ use super::sections::train::{Augment, Keep, Mix, Reading, TrainConfig};
 use super::sections::units::STAGE_GIVEN;
 use super::used::Used;
 use crate::datasets;
-use crate::ir::op::{ConvInit, Fan, Init, Norm, UpdateRule};
+use crate::ir::clip::Clip;
+use crate::ir::groups::{GroupRule, Groups};
+use crate::ir::op::{ConvInit, Fan, Init, Norm};
 
 impl ResolvedSpec {
     /// The whole spec, defaults written out where they have an effect; built-in units by name.
@@ -181,16 +183,8 @@ fn write_train(out: &mut String, train: &TrainConfig) -> fmt::Result {
         true => writeln!(out, "  epochs: {}\n  batch_size: auto", train.epochs)?,
         false => writeln!(out, "  epochs: {}\n  batch_size: {}", train.epochs, train.batch_size)?,
     }
-    let constants = match &train.optimizer {
-        UpdateRule::Sgd(sgd) => format!(
-            "momentum: {}, dampening: {}, nesterov: {}, weight_decay: {}",
-            sgd.momentum, sgd.dampening, sgd.nesterov, sgd.weight_decay
-        ),
-        UpdateRule::AdamW(adamw) => format!(
-            "beta1: {}, beta2: {}, eps: {}, weight_decay: {}",
-            adamw.beta1, adamw.beta2, adamw.eps, adamw.weight_decay
-        ),
-    };
+    let constants = train.optimizer.settings().map(|(setting, value)| format!("{}: {value}", setting.name));
+    let constants = constants.collect::<Vec<_>>().join(", ");
     writeln!(
         out,
         "  optimizer: {{{}: {{lr: {}, {constants}, decay_norm: {}}}}}",
@@ -198,6 +192,11 @@ fn write_train(out: &mut String, train: &TrainConfig) -> fmt::Result {
         train.lr,
         train.decay_norm
     )?;
+    write_groups(out, &train.groups)?;
+    if !train.clip.is_empty() {
+        let clips: Vec<String> = train.clip.iter().map(Clip::to_string).collect();
+        writeln!(out, "  clip: {{{}}}", clips.join(", "))?;
+    }
     writeln!(out, "  schedule: {}", train.schedule)?;
     if let Some(w) = &train.warmup {
         writeln!(out, "  warmup: {{length: {}, by: {}, from: {}}}", w.length, w.by.word(), w.from)?;
@@ -232,6 +231,29 @@ fn write_train(out: &mut String, train: &TrainConfig) -> fmt::Result {
         writeln!(out, "  loss_scale: {scale}")?;
     }
     if train.rounds_to_tf32() { writeln!(out, "  tf32: true") } else { Ok(()) }
+}
+
+fn write_groups(out: &mut String, groups: &Groups) -> fmt::Result {
+    let number =
+        |key: &str, value: Option<f32>| value.map_or(String::new(), |value| format!(", {key}: {value}"));
+    let rules = groups.rules.iter().map(|GroupRule { pattern, lr_scale, weight_decay }| {
+        let settings = number("lr_scale", *lr_scale) + &number("weight_decay", *weight_decay);
+        format!("{{match: {pattern:?}{settings}}}")
+    });
+    let rules: Vec<String> = rules.collect();
+    if !rules.is_empty() {
+        writeln!(out, "  groups: [{}]", rules.join(", "))?;
+    }
+    if let Some(decay) = groups.layer_decay {
+        writeln!(out, "  layer_decay: {decay}")?;
+    }
+    if !groups.freeze.is_empty() {
+        writeln!(out, "  freeze: {:?}", groups.freeze)?;
+    }
+    if let Some(rate) = groups.backbone_lr {
+        writeln!(out, "  finetune: {{backbone_lr: {rate}}}")?;
+    }
+    Ok(())
 }
 
 fn norm(norm: Norm) -> String {

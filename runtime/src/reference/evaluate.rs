@@ -4,7 +4,9 @@ use candle_core::Result;
 use resnetc_compiler::plan::Kernel;
 
 use super::effects::{Effects, Given};
-use super::{blur, conv, group_norm, loss, loss_scale, norm, pointwise, pool, product, target_loss, update};
+use super::{
+    blur, clip, conv, group_norm, loss, loss_scale, norm, pointwise, pool, product, target_loss, update,
+};
 
 /// Computes one kernel. What is given is in logical order; so are the results, up to a reshape.
 pub(super) fn evaluate(kernel: &Kernel, given: &Given<'_>) -> Result<Effects> {
@@ -48,6 +50,8 @@ pub(super) fn evaluate(kernel: &Kernel, given: &Given<'_>) -> Result<Effects> {
         Kernel::CrossEntropyBackward(k) => loss::backward(k, given),
         Kernel::TargetLoss(k) => target_loss::forward(k, given),
         Kernel::TargetLossBackward(k) => target_loss::backward(k, given),
+        Kernel::RunningRstd(k) => norm::running_rstd(k, given),
+        Kernel::ClipGradients(k) => clip::clip(k, given),
         Kernel::AllFinite(_) => loss_scale::all_finite(given),
         Kernel::Update(k) => update::update(k, given),
         Kernel::LossScaleUpdate(k) => loss_scale::update(k, given),

@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 mod blur;
+mod clip;
 mod conv;
 mod device;
 mod effects;

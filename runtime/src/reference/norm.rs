@@ -4,7 +4,7 @@
 use candle_core::{Result, Tensor};
 use resnetc_compiler::ir::op::Activation;
 use resnetc_compiler::plan::kernel::{
-    Affine, BnApply, BnBackwardApply, BnBackwardReduce, BnStats, ChannelSum,
+    Affine, BnApply, BnBackwardApply, BnBackwardReduce, BnStats, ChannelSum, RunningRstd,
 };
 
 use super::effects::{Effects, Given};
@@ -50,6 +50,11 @@ pub(super) fn statistics(k: &BnStats, given: &Given<'_>) -> Result<Effects> {
     let running_mean = blend(given.get("running_mean")?, &mean)?;
     let running_var = blend(given.get("running_var")?, &unbiased)?;
     Ok(vec![("mean", mean), ("rstd", rstd), ("running_mean", running_mean), ("running_var", running_var)])
+}
+
+/// `running_var -> rstd`
+pub(super) fn running_rstd(k: &RunningRstd, given: &Given<'_>) -> Result<Effects> {
+    Ok(vec![("rstd", (given.get("running_var")? + f64::from(k.eps))?.sqrt()?.recip()?)])
 }
 
 /// `scale * x + shift`, per channel

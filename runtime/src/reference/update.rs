@@ -1,14 +1,14 @@
 //! The optimizers' updates. Operands: `param, grad`, the tensors of the state, `rate, step`, and of a scaled loss `scale, finite,
 //! skipped`.
 
-use candle_core::{Result, Tensor};
-use resnetc_compiler::ir::update::{AdamWAttrs, SgdAttrs, UpdateRule};
+use candle_core::{DType, Result, Tensor};
+use resnetc_compiler::ir::update::{AdamWAttrs, LambAttrs, LarsAttrs, LionAttrs, SgdAttrs, UpdateRule};
 use resnetc_compiler::plan::kernel::Update;
 
 use super::effects::{Effects, Given};
 
 pub(super) fn update(k: &Update, given: &Given<'_>) -> Result<Effects> {
-    let (rate, step) = (given.number("rate")?, given.whole("step")?);
+    let (rate, step) = (given.number("rate")? * f64::from(k.lr_scale), given.whole("step")?);
     let mut now = Now { rate, step, grad: given.get("grad")?.clone() };
     if k.scaled {
         if given.number("finite")? == 0.0 {
@@ -20,6 +20,9 @@ pub(super) fn update(k: &Update, given: &Given<'_>) -> Result<Effects> {
     match k.rule {
         UpdateRule::Sgd(attrs) => sgd(&attrs, &now, given),
         UpdateRule::AdamW(attrs) => adamw(&attrs, &now, given),
+        UpdateRule::Lamb(attrs) => lamb(&attrs, &now, k.rule.per_tensor(), given),
+        UpdateRule::Lars(attrs) => lars(&attrs, &now, k.rule.per_tensor(), given),
+        UpdateRule::Lion(attrs) => lion(&attrs, &now, given),
     }
 }
 
@@ -39,15 +42,20 @@ struct Now {
 
 /// PyTorch's SGD: see [`SgdAttrs`].
 fn sgd(attrs: &SgdAttrs, now: &Now, given: &Given<'_>) -> Result<Effects> {
+    let grad = (&now.grad + (given.get("param")? * f64::from(attrs.weight_decay))?)?;
+    decayed(attrs, now, &grad, given)
+}
+
+/// The velocity and the step, of a gradient that has the decay.
+fn decayed(attrs: &SgdAttrs, now: &Now, grad: &Tensor, given: &Given<'_>) -> Result<Effects> {
     let (param, velocity) = (given.get("param")?, given.get("velocity")?);
-    let grad = (&now.grad + (param * f64::from(attrs.weight_decay))?)?;
     let momentum = f64::from(attrs.momentum);
     if momentum == 0.0 {
         return Ok(vec![("param", (param - (grad * now.rate)?)?), ("velocity", velocity.clone())]);
     }
     let velocity = match now.step {
         0 => grad.clone(),
-        _ => ((velocity * momentum)? + (&grad * (1.0 - f64::from(attrs.dampening)))?)?,
+        _ => ((velocity * momentum)? + (grad * (1.0 - f64::from(attrs.dampening)))?)?,
     };
     let step = if attrs.nesterov { (grad + (&velocity * momentum)?)? } else { velocity.clone() };
     Ok(vec![("param", (param - (step * now.rate)?)?), ("velocity", velocity)])
@@ -64,4 +72,53 @@ fn adamw(attrs: &AdamWAttrs, now: &Now, given: &Given<'_>) -> Result<Effects> {
     let root = ((square.sqrt()? / (1.0 - beta2.powf(t)).sqrt())? + f64::from(attrs.eps))?;
     let step = ((&mean / root)? * (rate / (1.0 - beta1.powf(t))))?;
     Ok(vec![("param", (param - step)?), ("exp_avg", mean), ("exp_avg_sq", square)])
+}
+
+/// Lion: see [`LionAttrs`].
+fn lion(attrs: &LionAttrs, now: &Now, given: &Given<'_>) -> Result<Effects> {
+    let mean = given.get("exp_avg")?;
+    let mixed =
+        |beta: f32| -> Result<Tensor> { (mean * f64::from(beta))? + (&now.grad * (1.0 - f64::from(beta)))? };
+    let param = (given.get("param")? * (1.0 - now.rate * f64::from(attrs.weight_decay)))?;
+    let step = (mixed(attrs.beta1)?.sign()? * now.rate)?;
+    Ok(vec![("param", (param - step)?), ("exp_avg", mixed(attrs.beta2)?)])
+}
+
+/// LAMB: see [`LambAttrs`].
+fn lamb(attrs: &LambAttrs, now: &Now, adapts: bool, given: &Given<'_>) -> Result<Effects> {
+    let (t, param, grad) = ((now.step + 1) as f64, given.get("param")?, &now.grad);
+    let [beta1, beta2] = [attrs.beta1, attrs.beta2].map(f64::from);
+    let mean = ((given.get("exp_avg")? * beta1)? + (grad * (1.0 - beta1))?)?;
+    let square = ((given.get("exp_avg_sq")? * beta2)? + (grad.sqr()? * (1.0 - beta2))?)?;
+    let root = ((square.sqrt()? / (1.0 - beta2.powf(t)).sqrt())? + f64::from(attrs.eps))?;
+    let adam = ((&mean / root)? / (1.0 - beta1.powf(t)))?;
+    let direction = (adam + (param * f64::from(attrs.weight_decay))?)?;
+    let mut ratio = 1.0;
+    if adapts {
+        let norms = [norm(param)?, norm(&direction)?];
+        ratio = if norms.contains(&0.0) { 1.0 } else { norms[0] / norms[1] };
+        ratio = if attrs.trust_clip { ratio.min(1.0) } else { ratio };
+    }
+    let step = (direction * (now.rate * ratio))?;
+    Ok(vec![("param", (param - step)?), ("exp_avg", mean), ("exp_avg_sq", square)])
+}
+
+/// LARS: see [`LarsAttrs`].
+fn lars(attrs: &LarsAttrs, now: &Now, adapts: bool, given: &Given<'_>) -> Result<Effects> {
+    let (param, decay) = (given.get("param")?, f64::from(attrs.weight_decay));
+    let mut ratio = 1.0;
+    let norms = [norm(param)?, norm(&now.grad)?];
+    if adapts && !norms.contains(&0.0) {
+        let below = norms[1] + norms[0] * decay + f64::from(attrs.eps);
+        ratio = f64::from(attrs.trust_coeff) * norms[0] / below;
+        ratio = if attrs.trust_clip { (ratio / now.rate).min(1.0) } else { ratio };
+    }
+    let grad = ((&now.grad + (param * decay)?)? * ratio)?;
+    let LarsAttrs { momentum, dampening, nesterov, weight_decay, .. } = *attrs;
+    decayed(&SgdAttrs { momentum, dampening, nesterov, weight_decay }, now, &grad, given)
+}
+
+/// The root of the sum of squares.
+fn norm(tensor: &Tensor) -> Result<f64> {
+    Ok(tensor.sqr()?.sum_all()?.to_dtype(DType::F64)?.to_scalar::<f64>()?.sqrt())
 }

@@ -3,6 +3,7 @@
 mod faults;
 mod half;
 mod late;
+mod optimizers;
 mod patience;
 
 use std::path::Path;
@@ -44,6 +45,8 @@ pub(crate) fn config() -> TrainConfig {
         lr: 0.1,
         optimizer: UpdateRule::Sgd(SGD),
         decay_norm: true,
+        groups: Default::default(),
+        clip: Vec::new(),
         schedule: Schedule::Cosine { min_lr: 0.0, by: By::Step },
         warmup: None,
         early_stopping: None,
@@ -86,6 +89,8 @@ fn plan(config: &TrainConfig, mode: Mode, batch: usize) -> Plan {
     let request = Request { name: "tiny.yaml", text: TINY, overrides: &[], read: &none, limits };
     let mut spec = load(&request, &mut SourceMap::default()).expect("the spec is right");
     (spec.train.precision, spec.train.loss_scale) = (config.precision, config.loss_scale);
+    (spec.train.optimizer, spec.train.clip) = (config.optimizer, config.clip.clone());
+    spec.train.groups = config.groups.clone();
     let backend = Backend::that_multiplies_in(config.precision);
     compile(&spec, &Target { backend, ..Target::new(mode, batch) }).expect("it compiles").plan
 }

@@ -7,7 +7,7 @@ use crate::ir::activation::Activation;
 use crate::ir::attrs::{ConvAttrs, Epilogue, PoolAttrs};
 use crate::ir::objective::LossAttrs;
 use crate::ir::types::Shape;
-use crate::ir::update::UpdateRule;
+use crate::ir::update::{UpdateRule, is_one, one};
 
 /// Gradient of a convolution's input: `dy, weight`. The result has the given shape.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -176,4 +176,7 @@ pub struct TargetLossBackward {
 pub struct Update {
     /// What is done, with its constants.
     pub rule: UpdateRule,
+    /// Factor of the learning rate.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub lr_scale: f32,
 }

@@ -68,6 +68,9 @@ pub struct BatchNorm {
     pub eps: f32,
     /// Weight of the batch in the running statistics (PyTorch's convention).
     pub momentum: f32,
+    /// Of a frozen part, in training: it normalises by the running statistics and does not move them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub still: bool,
     /// Applied before the store.
     pub epilogue: Epilogue,
 }

@@ -12,7 +12,7 @@ pub use super::attrs::{ConvAttrs, DropPart, Epilogue, PoolAttrs, ShortcutRule};
 pub use super::init::{ConvInit, Fan, Init};
 pub use super::objective::{LossAttrs, Objective};
 pub use super::persistent::{BnTensors, Recipe, Role};
-pub use super::update::{AdamWAttrs, SgdAttrs, UpdateRule};
+pub use super::update::{AdamWAttrs, LambAttrs, LarsAttrs, LionAttrs, SgdAttrs, UpdateRule};
 pub use backward::{
     ActivateBackward, AvgPoolBackward, BatchNormBackward, BlurPoolBackward, ChannelConvBackwardData,
     ChannelConvBackwardFilter, ChannelSlice, ChannelSum, ConvBackwardData, ConvBackwardFilter,
@@ -115,7 +115,7 @@ impl Norm {
     pub fn op(self) -> Op {
         let epilogue = Epilogue::default();
         match self {
-            Norm::Batch { eps, momentum } => BatchNorm { eps, momentum, epilogue }.into(),
+            Norm::Batch { eps, momentum } => BatchNorm { eps, momentum, still: false, epilogue }.into(),
             Norm::Group { groups, eps } => GroupNorm { groups, eps, epilogue }.into(),
         }
     }

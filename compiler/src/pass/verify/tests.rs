@@ -139,7 +139,12 @@ fn parameters_have_the_fitting_role() {
         g.outputs.push(("loss".into(), relu));
         let weight: Value = id(g, "conv.weight").into();
         for name in ["update1", "update2"] {
-            g.add(name, Op::Update(Update { rule: UpdateRule::Sgd(sgd) }), Span::NONE, &[weight, weight]);
+            g.add(
+                name,
+                Op::Update(Update { rule: UpdateRule::Sgd(sgd), lr_scale: 1.0 }),
+                Span::NONE,
+                &[weight, weight],
+            );
         }
     });
     assert_eq!(twice, ["update2: `conv.weight` is updated twice"]);

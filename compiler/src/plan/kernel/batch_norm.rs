@@ -38,6 +38,30 @@ impl KernelInfo for BnStats {
     }
 }
 
+/// `rstd = 1 / sqrt(running_var + eps)`: what a frozen normalisation divides by.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct RunningRstd {
+    /// Channels.
+    pub channels: usize,
+    /// Added to the variance.
+    pub eps: f32,
+}
+
+impl KernelInfo for RunningRstd {
+    fn name(&self) -> &'static str {
+        "running_rstd"
+    }
+
+    fn operands(&self) -> Option<Operands> {
+        let var = Operand::new("running_var", Content::RunningVar, [self.channels]);
+        Some(Operands::new([var], [Operand::new("rstd", Content::Rstd, [self.channels])]))
+    }
+
+    fn geometry(&self) -> String {
+        format!("{} eps {}", self.channels, self.eps)
+    }
+}
+
 /// `y = act(scale * (x - mean) * rstd + shift + residual)`
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct BnApply {

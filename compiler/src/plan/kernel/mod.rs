@@ -6,6 +6,7 @@
 
 mod batch_norm;
 mod channels;
+mod clip;
 mod conv;
 pub mod geometry;
 mod global_pool;
@@ -21,8 +22,9 @@ mod target_loss;
 mod text;
 mod update;
 
-pub use batch_norm::{Affine, BnApply, BnBackwardApply, BnBackwardReduce, BnStats};
+pub use batch_norm::{Affine, BnApply, BnBackwardApply, BnBackwardReduce, BnStats, RunningRstd};
 pub use channels::{ChannelSlice, Concat, PadShortcut, PadShortcutBackward};
+pub use clip::ClipGradients;
 pub use conv::{ChannelSum, Conv, ConvBackwardData, ConvBackwardFilter};
 pub use global_pool::{GlobalAvgPool, GlobalAvgPoolBackward, GlobalMaxPool, GlobalMaxPoolBackward};
 pub use group_norm::{GroupApply, GroupBackwardApply, GroupBackwardReduce, GroupStats};
@@ -77,6 +79,7 @@ kernels! {
     ConvBackwardFilter,
     ChannelSum,
     BnStats,
+    RunningRstd,
     BnApply,
     BnBackwardReduce,
     BnBackwardApply,
@@ -112,6 +115,7 @@ kernels! {
     TargetLoss,
     TargetLossBackward,
     AllFinite,
+    ClipGradients,
     Update,
     LossScaleUpdate,
 }
@@ -139,7 +143,10 @@ impl Kernel {
 
     /// Whether it belongs to the optimizer: it runs when all gradients are there, and takes those of many parameters at once.
     pub fn is_of_optimizer(&self) -> bool {
-        matches!(self, Kernel::AllFinite(_) | Kernel::Update(_) | Kernel::LossScaleUpdate(_))
+        matches!(
+            self,
+            Kernel::AllFinite(_) | Kernel::ClipGradients(_) | Kernel::Update(_) | Kernel::LossScaleUpdate(_)
+        )
     }
 
     /// The narrow types that its maps may be stored in, where the operand table names such maps: that of its factors where it

@@ -6,10 +6,10 @@ use super::info::KernelInfo;
 use super::loss_scale::loss_scale;
 use super::operand::{Content, Operand, Operands};
 use super::text::flag;
-use crate::ir::update::UpdateRule;
+use crate::ir::update::{UpdateRule, is_one, one};
 
 /// One step of the optimizer, in place. Operands may span many parameters that lie side by side with the same constants,
-/// padding between them included. The state follows the gradient, a tensor for each name in
+/// padding between them included; of a rule that depends on norms ([`UpdateRule::per_tensor`]) they are one parameter's. The state follows the gradient, a tensor for each name in
 /// [`UpdateRule::state`], then the rate and the number of the step.
 ///
 /// Gradients of a scaled loss are divided by its scale first; where `finite` is 0 nothing changes. Steps that were left out so
@@ -20,6 +20,9 @@ pub struct Update {
     pub len: usize,
     /// What is done, with its constants.
     pub rule: UpdateRule,
+    /// Factor of the learning rate.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub lr_scale: f32,
     /// Whether the gradients are those of a scaled loss: `scale`, `finite` and `skipped` are operands then.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub scaled: bool,
@@ -47,6 +50,8 @@ impl KernelInfo for Update {
     }
 
     fn geometry(&self) -> String {
-        format!("{} {}{}", self.len, self.rule.constants(), flag(self.scaled, "scaled"))
+        let rate =
+            if is_one(&self.lr_scale) { String::new() } else { format!(" lr_scale {}", self.lr_scale) };
+        format!("{} {}{rate}{}", self.len, self.rule.constants(), flag(self.scaled, "scaled"))
     }
 }

@@ -9,6 +9,10 @@ pub(super) const KEYS: &[(&str, &[Word])] = &[
     ("`train`", TRAIN),
     ("`sgd`", SGD),
     ("`adamw`", ADAMW),
+    ("`lamb`", ADAMW),
+    ("`lars`", LARS),
+    ("`lion`", LION),
+    ("a group", GROUP),
     ("`shortcut`", SHORTCUT),
     ("`init`", INIT),
     ("`expect`", EXPECT),
@@ -253,6 +257,16 @@ const TRAIN: &[Word] = &[
         "mix: {mixup: 0.2, cutmix: 1}",
         "both stand under `mix`",
     ),
+    near(
+        &["clipgrad", "gradclip", "gradientclip", "clipgradnorm", "gradclipnorm", "maxgradnorm", "clipnorm"],
+        "clip: {norm: 1}",
+        "the bound is that of the norm over all parameters",
+    ),
+    near(&["clipvalue", "clipgradvalue"], "clip: {value: 0.5}", "the bound is that of each element"),
+    same(&["paramgroups", "parametergroups"], "groups"),
+    same(&["lrdecaylayers", "layerwisedecay", "layerlrdecay", "layerwiselrdecay"], "layer_decay"),
+    same(&["frozen", "freezelayers", "freezestages"], "freeze"),
+    near(&["headonly", "linearprobe"], "finetune: head", "the rest is frozen then"),
     none(
         &[
             "device",
@@ -272,17 +286,7 @@ const TRAIN: &[Word] = &[
         "that is said on the command line: `resnetc run --help`",
     ),
     none(
-        &[
-            "ema",
-            "modelema",
-            "swa",
-            "clipgrad",
-            "gradclip",
-            "clipgradnorm",
-            "accumulate",
-            "gradaccum",
-            "distill",
-        ],
+        &["ema", "modelema", "swa", "accumulate", "gradaccum", "distill"],
         "there is no such setting; `docs/language.md` lists those that are there",
     ),
 ];
@@ -303,10 +307,7 @@ const SGD: &[Word] = &[
         "then normalisations and biases do not decay",
     ),
     none(&["beta1", "beta2", "betas", "eps"], "`adamw` has it, `sgd` has not"),
-    none(
-        &["maximize", "foreach", "fused", "differentiable", "clipnorm", "clipvalue"],
-        "leave it out: nothing depends on it here",
-    ),
+    none(&["maximize", "foreach", "fused", "differentiable"], "leave it out: nothing depends on it here"),
 ];
 
 const ADAMW: &[Word] = &[
@@ -326,6 +327,27 @@ const ADAMW: &[Word] = &[
         &["amsgrad", "maximize", "foreach", "fused", "capturable"],
         "leave it out: nothing depends on it here",
     ),
+];
+
+const LARS: &[Word] = &[
+    same(&["learningrate", "rate", "baselr", "initlr", "lr0"], "lr"),
+    same(&["wd", "decay", "weightdecayrate"], "weight_decay"),
+    same(&["trustcoefficient", "trust", "eta"], "trust_coeff"),
+    same(&["epsilon"], "eps"),
+    none(&["betas", "beta1", "beta2"], "`lamb` has it; `lars` has `momentum`"),
+];
+
+const LION: &[Word] = &[
+    same(&["learningrate", "rate", "baselr", "initlr", "lr0"], "lr"),
+    same(&["wd", "decay", "weightdecayrate"], "weight_decay"),
+    near(&["betas", "beta"], "beta1: 0.9, beta2: 0.99", "each has a key"),
+    none(&["momentum", "nesterov", "dampening", "eps"], "`lion` has `beta1` and `beta2`"),
+];
+
+const GROUP: &[Word] = &[
+    same(&["pattern", "params", "parameters", "name", "names", "regex", "layers"], "match"),
+    same(&["lr", "lrmult", "lrfactor", "learningrate", "lrmultiplier"], "lr_scale"),
+    same(&["wd", "decay"], "weight_decay"),
 ];
 
 const SHORTCUT: &[Word] = &[

@@ -207,6 +207,44 @@ train:
 ",
     ),
     (
+        "train.clip",
+        "As PyTorch's `clip_grad_norm_` over all trained parameters, and its `clip_grad_value_`.
+
+```yaml
+extends: resnet20
+train:
+  clip: {norm: 1}
+```
+
+",
+    ),
+    (
+        "train.groups",
+        "`norm` are scales and shifts of normalisations, `bias` biases of layers, `head` the last linear layer. Other words are names of
+parameters, or of what they belong to; `*` stands for anything. A pattern that matches nothing is an error.
+
+```yaml
+extends: resnet20
+train:
+  groups: [{match: norm|bias, weight_decay: 0}, {match: stage1, lr_scale: 0.1}]
+  layer_decay: 0.75
+```
+
+",
+    ),
+    (
+        "train.finetune",
+        "For networks that begin with weights. At a factor of 0 all but the last linear layer is frozen, as `finetune: head` says it.
+
+```yaml
+extends: resnet20
+train:
+  finetune: {backbone_lr: 0.1}
+```
+
+",
+    ),
+    (
         "train.schedule",
         "A name alone or a map from the name to settings. Names are those of PyTorch's schedulers.
 

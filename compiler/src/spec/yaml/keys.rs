@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::node::{Kind, Node};
 use crate::source::Span;
 
-/// The text of each value under a key, by path: `train.optimizer.sgd.lr`. Values of lists are not in it.
+/// The text of each value under a key, by path: `train.optimizer.sgd.lr`. An item of a list has its number for a key.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct KeySpans(BTreeMap<String, Span>);
 
@@ -18,6 +18,12 @@ impl KeySpans {
     }
 
     fn add(&mut self, prefix: &str, node: &Node) {
+        if let Kind::List(items) = &node.kind {
+            for (index, item) in items.iter().enumerate() {
+                self.add(&format!("{prefix}{index}."), item);
+                self.0.insert(format!("{prefix}{index}"), item.span);
+            }
+        }
         let Kind::Map(entries) = &node.kind else { return };
         for entry in entries {
             let path = format!("{prefix}{}", entry.key);

@@ -6,6 +6,7 @@ mod rows;
 mod stored;
 mod stream;
 mod strided;
+mod total;
 
 pub(in crate::cpu) use columns::{Column, ColumnOp, Columns, for_columns};
 pub(in crate::cpu) use reduce::{Partials, accumulate};
@@ -14,3 +15,4 @@ pub(in crate::cpu) use rows::{RowsMut, expect_len, spanned};
 pub use stored::{MapDst, MapSrc};
 pub(in crate::cpu) use stream::{MapOp, Operands, Place, map_flat, map_row_range, map_rows};
 pub(in crate::cpu) use strided::Strided;
+pub(in crate::cpu) use total::{sum_flat, sum_flat_scratch_len};

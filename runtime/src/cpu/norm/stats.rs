@@ -18,6 +18,16 @@ const STATS_BLOCK_BYTES: usize = 128 << 10;
 /// Merging the threads' totals alone is faster than waking the others, below this many of them.
 const MERGE_ALONE: usize = 1 << 13;
 
+/// `1 / sqrt(var + eps)` per channel.
+pub fn running_rstd(eps: f32, var: Src<'_, f32>, rstd: Dst<'_, f32>) {
+    expect_len(var.len(), rstd.len(), "running_var");
+    // SAFETY: nothing writes the variances meanwhile, nothing else uses the result, and this is the only thread.
+    let (var, rstd) = unsafe { (var.slice(), rstd.slice(0..rstd.len())) };
+    for (rstd, var) in rstd.iter_mut().zip(var) {
+        *rstd = (1.0 / (f64::from(*var) + f64::from(eps)).sqrt()) as f32;
+    }
+}
+
 /// Floats of scratch memory for [`channel_sum`].
 pub fn channel_sum_scratch_len(channels: usize, threads: usize) -> usize {
     Partials::<1, 1>::scratch_len(channels, threads)

@@ -1,6 +1,7 @@
 //! Kernels whose results depend on single elements, pixels or images, and the functions they apply.
 
 pub(in crate::cpu) mod activation;
+pub mod clip;
 pub mod concat;
 pub mod drop;
 pub mod elementwise;

@@ -6,7 +6,7 @@ use resnetc_compiler::plan::kernel::Update;
 use resnetc_compiler::plan::{BufferId, Kernel, Operand, Plan, Region, Step};
 
 use crate::cpu::ctx::Ctx;
-use crate::cpu::maps::{MapDst, MapSrc, Rows};
+use crate::cpu::maps::{MapDst, MapSrc, Rows, sum_flat_scratch_len};
 use crate::cpu::memory::{Dst, Src};
 use crate::cpu::norm::group::GroupNorm;
 use crate::cpu::norm::group_backward::GroupSumsOut;
@@ -14,7 +14,7 @@ use crate::cpu::norm::stats::{StatsAttrs, StatsOut};
 use crate::cpu::norm::{BnMask, Gradients, MaskBy, Norm, Sums, group, group_backward, stats};
 use crate::cpu::pointwise::product::ProductGradients;
 use crate::cpu::pointwise::{
-    concat, drop, elementwise, loss, loss_scale, product, shortcut, target_loss, update,
+    clip, concat, drop, elementwise, loss, loss_scale, product, shortcut, target_loss, update,
 };
 use crate::cpu::pooling::{blur, global_average, global_max};
 use crate::cpu::simd::Element;
@@ -27,8 +27,8 @@ pub(in crate::cpu) struct Bases {
     pub regions: [(*mut u8, usize); REGIONS],
 }
 
-/// Tensors of an optimizer's state that there is room for: AdamW has two.
-pub(in crate::cpu) const OPTIMIZER_REGIONS: usize = 2;
+/// Tensors of an optimizer's state that there is room for: AdamW has two; sums of accumulated gradients and averages are further ones.
+pub(in crate::cpu) const OPTIMIZER_REGIONS: usize = 4;
 /// Number of regions.
 pub(in crate::cpu) const REGIONS: usize = 5 + OPTIMIZER_REGIONS;
 
@@ -39,6 +39,8 @@ pub(in crate::cpu) const ALL_REGIONS: [Region; REGIONS] = [
     Region::Grads,
     Region::Optimizer(0),
     Region::Optimizer(1),
+    Region::Optimizer(2),
+    Region::Optimizer(3),
     Region::State,
     Region::Control,
 ];
@@ -242,6 +244,14 @@ pub(super) fn scratch_len(kernel: &Kernel, threads: usize) -> usize {
     if let Kernel::Drop(k) = kernel {
         return drop::drop_scratch_len(&k.geometry, k.part);
     }
+    let takes_norms = match kernel {
+        Kernel::Update(k) => k.rule.per_tensor(),
+        Kernel::ClipGradients(_) => true,
+        _ => false,
+    };
+    if takes_norms {
+        return sum_flat_scratch_len(threads);
+    }
     if let Kernel::CrossEntropy(_) | Kernel::TargetLoss(_) = kernel {
         loss::cross_entropy_scratch_len(threads)
     } else {
@@ -412,7 +422,12 @@ fn run_stored<E: Element>(ctx: &Ctx<'_>, o: &Operands<'_>) {
             let scale = if k.scaled { o.value("scale") } else { 1.0 };
             target_loss::backward(ctx, &k.geometry, &loss_batch(o), scale, o.output("dlogits"));
         }
+        Kernel::RunningRstd(k) => stats::running_rstd(k.eps, o.input("running_var"), o.output("rstd")),
         Kernel::AllFinite(_) => loss_scale::all_finite(ctx, o.input("grad"), o.output("finite")),
+        Kernel::ClipGradients(k) => {
+            let scale = if k.scaled { o.value("scale") } else { 1.0 };
+            clip::clip(ctx, k.by, scale, o.update("grad"));
+        }
         Kernel::Update(k) => run_update(ctx, k, o),
         Kernel::LossScaleUpdate(k) => {
             let state = k.dynamic.map(|dynamic| {
@@ -426,7 +441,8 @@ fn run_stored<E: Element>(ctx: &Ctx<'_>, o: &Operands<'_>) {
 
 /// An update; where the gradients of a scaled loss are not all finite, the step is left out.
 fn run_update(ctx: &Ctx<'_>, k: &Update, o: &Operands<'_>) {
-    let mut at = update::Now { rate: o.value("rate"), step: o.value("step"), unscale: 1.0 };
+    let rate = o.value::<f32>("rate") * k.lr_scale;
+    let mut at = update::Now { rate, step: o.value("step"), unscale: 1.0 };
     if k.scaled {
         if o.value::<u32>("finite") == 0 {
             return;
@@ -434,13 +450,19 @@ fn run_update(ctx: &Ctx<'_>, k: &Update, o: &Operands<'_>) {
         at.step = at.step.saturating_sub(o.value::<f32>("skipped") as u64);
         at.unscale = (1.0 / f64::from(o.value::<f32>("scale"))) as f32;
     }
-    let (grad, param) = (o.input("grad"), o.update("param"));
+    let (grad, param, adapts) = (o.input("grad"), o.update("param"), k.rule.per_tensor());
     match k.rule {
         UpdateRule::Sgd(sgd) => update::sgd(ctx, &sgd, at, grad, param, o.update("velocity")),
         UpdateRule::AdamW(adamw) => {
             let means = ["exp_avg", "exp_avg_sq"].map(|name| o.update(name));
             update::adamw(ctx, &adamw, at, grad, param, means);
         }
+        UpdateRule::Lamb(lamb) => {
+            let means = ["exp_avg", "exp_avg_sq"].map(|name| o.update(name));
+            update::lamb(ctx, &lamb, at, adapts, grad, param, means);
+        }
+        UpdateRule::Lars(lars) => update::lars(ctx, &lars, at, adapts, grad, param, o.update("velocity")),
+        UpdateRule::Lion(lion) => update::lion(ctx, &lion, at, grad, param, o.update("exp_avg")),
     }
 }
 

@@ -63,6 +63,11 @@ CHANNELS(bn_stats_finish,
           unsigned rows, unsigned channels, float eps, float momentum),
          (x, partial, parts, running_mean, running_var, mean, rstd, rows, channels, eps, momentum))
 
+// What a frozen normalisation divides by.
+ENTRY(running_rstd, (const float* running_var, float* rstd, unsigned channels, float eps)) {
+    for (unsigned c = first(); c < channels; c += stride()) rstd[c] = 1.0f / sqrtf(running_var[c] + eps);
+}
+
 // y = act(scale * (x - mean) * rstd + shift + residual); without statistics an affine map: mean and rstd are null.
 template <class T, int V>
 INLINE void bn_apply(const void* x, const float* mean, const float* rstd, const float* scale, const float* shift, const void* residual,

@@ -78,6 +78,7 @@ fn lower_step(site: &mut Site<'_>, kernel: &Kernel) -> Result<()> {
         Kernel::ConvBackwardData(k) => conv::backward_data(site, k),
         Kernel::ConvBackwardFilter(k) => conv::backward_filter(site, k),
         Kernel::ChannelSum(k) => norm::channel_sum(site, k),
+        Kernel::RunningRstd(k) => norm::running_rstd(site, k),
         Kernel::BnStats(k) => norm::statistics(site, k),
         Kernel::BnApply(k) => norm::apply(site, k),
         Kernel::BnBackwardReduce(k) => norm::backward_reduce(site, k),
@@ -114,6 +115,7 @@ fn lower_step(site: &mut Site<'_>, kernel: &Kernel) -> Result<()> {
         Kernel::TargetLoss(k) => loss::target_loss(site, k),
         Kernel::TargetLossBackward(k) => loss::target_loss_backward(site, k),
         Kernel::AllFinite(k) => update::all_finite(site, k),
+        Kernel::ClipGradients(k) => update::clip(site, k),
         Kernel::Update(k) => update::update(site, k),
         Kernel::LossScaleUpdate(k) => update::loss_scale(site, k),
     }

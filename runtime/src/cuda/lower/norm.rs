@@ -2,7 +2,7 @@
 
 use resnetc_compiler::ir::attrs::Epilogue;
 use resnetc_compiler::plan::kernel::{
-    Affine, BnApply, BnBackwardApply, BnBackwardReduce, BnStats, ChannelSum,
+    Affine, BnApply, BnBackwardApply, BnBackwardReduce, BnStats, ChannelSum, RunningRstd,
 };
 
 use super::activation;
@@ -27,6 +27,11 @@ pub(super) fn statistics(site: &mut Site<'_>, k: &BnStats) -> Result<()> {
         [Arg::At(x.place), Arg::At(partial), parts, running_mean, running_var, mean, rstd, rows, channels];
     let function = site.entry("bn_stats_finish", x.dtype, 1);
     site.launch_flat(function, k.channels, args.into_iter().chain(constants).collect())
+}
+
+pub(super) fn running_rstd(site: &mut Site<'_>, k: &RunningRstd) -> Result<()> {
+    let args = vec![site.at("running_var")?, site.at("rstd")?, site.count(k.channels)?, Arg::Float(k.eps)];
+    site.launch_flat("running_rstd".to_owned(), k.channels, args)
 }
 
 pub(super) fn apply(site: &mut Site<'_>, k: &BnApply) -> Result<()> {

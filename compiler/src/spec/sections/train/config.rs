@@ -4,6 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::patience::EarlyStopping;
 use super::schedule::{Schedule, Warmup};
+use crate::ir::clip::Clip;
+use crate::ir::groups::Groups;
 use crate::ir::loss_scale::LossScale;
 use crate::ir::objective::{LossAttrs, Objective};
 use crate::ir::op::UpdateRule;
@@ -32,6 +34,12 @@ pub struct TrainConfig {
     pub optimizer: UpdateRule,
     /// Whether weight decay applies to batch normalisation's parameters and biases too (PyTorch's default: yes).
     pub decay_norm: bool,
+    /// Parameters that are trained otherwise, or not at all.
+    #[serde(default, skip_serializing_if = "Groups::is_none")]
+    pub groups: Groups,
+    /// Clipping of gradients, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub clip: Vec<Clip>,
     /// Factor of the learning rate over time.
     pub schedule: Schedule,
     /// Linear warm-up before the schedule.

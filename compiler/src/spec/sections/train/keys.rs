@@ -2,9 +2,10 @@
 
 use super::augment::AUGMENTATIONS;
 use super::loss::{CLASS_WEIGHTS, LOSSES, MIX};
+use super::optimizers::OPTIMIZERS;
 use super::schedule::keys::{EARLY_STOPPING, SCHEDULES, WARMUP};
 use crate::datasets;
-use crate::spec::yaml::shape::{Choice, Key, Section, Shape};
+use crate::spec::yaml::shape::{Key, Section, Shape};
 
 /// Keys of the section.
 pub const TRAIN: Section = Section {
@@ -36,6 +37,32 @@ pub const TRAIN: Section = Section {
         )
         .default("128"),
         Key::new("optimizer", Shape::Choice(OPTIMIZERS), "How a step changes the parameters.").default("sgd"),
+        Key::new(
+            "groups",
+            Shape::List(&Shape::Section(&GROUP), 0, None),
+            "Parameters with another learning rate or weight decay; of several that match, the last one holds.",
+        )
+        .default("[]"),
+        Key::new(
+            "layer_decay",
+            Shape::Number(1e-3, 1.0),
+            "Factor of the learning rate from each layer to the one before it; a unit counts as one layer.",
+        )
+        .default_is("none"),
+        Key::new(
+            "freeze",
+            Shape::List(&Shape::Text, 0, None),
+            "Parts that are not trained, as `match` names them: their backward pass is not even compiled.",
+        )
+        .default("[]"),
+        Key::new(
+            "finetune",
+            Shape::Any(&[Shape::Word(&[HEAD]), Shape::Section(&FINETUNE)]),
+            "`head` trains the last linear layer alone; `{backbone_lr: 0.1}` trains the rest slower.",
+        )
+        .default_is("all is trained"),
+        Key::new("clip", Shape::Section(&CLIP), "Bounds of the gradients, before the optimizer sees them.")
+            .default_is("none"),
         Key::new("schedule", Shape::Choice(SCHEDULES), "How the learning rate changes over the training.")
             .default("cosine"),
         Key::new("warmup", Shape::Section(&WARMUP), "Linear rise of the learning rate before the schedule.")
@@ -115,78 +142,55 @@ pub const AUTO: &str = "auto";
 /// The least and the most of one that does not.
 pub const BATCHES: [u64; 2] = [1, 1 << 16];
 
+/// Keys of a clipping.
+pub const CLIP: Section = Section {
+    what: "`clip`",
+    keys: &[
+        Key::new("norm", Shape::Number(1e-6, 1e6), "Longest gradient, by the norm over all parameters.")
+            .default_is("none"),
+        Key::new(
+            "value",
+            Shape::Number(1e-6, 1e6),
+            "Largest element of a gradient; clipped before the norm.",
+        )
+        .default_is("none"),
+    ],
+};
+
+/// Keys of a group of parameters.
+pub const GROUP: Section = Section {
+    what: "a group",
+    keys: &[
+        Key::required(
+            "match",
+            Shape::Text,
+            "\"norm|bias\"",
+            "What is in it: `norm`, `bias`, `head`, or a name with `*` for anything, as `stage1` or `*.conv1.weight`; several with `|`.",
+        ),
+        Key::new("lr_scale", Shape::Number(1e-6, 1e3), "Factor of the learning rate.").default("1"),
+        Key::new("weight_decay", Shape::Number(0.0, 1e3), "Weight decay.").default_is("the optimizer's"),
+    ],
+};
+
+/// Keys of a fine-tuning.
+pub const FINETUNE: Section = Section {
+    what: "`finetune`",
+    keys: &[Key::required(
+        "backbone_lr",
+        Shape::Number(0.0, 1.0),
+        "0.1",
+        "Factor of the learning rate of all but the last linear layer; at 0 they are not trained.",
+    )],
+};
+
+/// The part that `finetune` names.
+pub const HEAD: &str = "head";
+
 /// The loss scale that follows the gradients.
 pub const DYNAMIC: &str = "dynamic";
 
 /// The least and the most of one that never changes.
 pub const SCALES: [f64; 2] = [1.0, 1e9];
-
-/// Optimizers by name.
-pub const OPTIMIZERS: &[Choice] = &[
-    Choice {
-        name: "sgd",
-        about: "Stochastic gradient descent with momentum, as PyTorch's `SGD`. Momentum and weight decay are those of He et al. 2015.",
-        settings: SGD,
-    },
-    Choice {
-        name: "adamw",
-        about: "Adam with decoupled weight decay, as PyTorch's `AdamW` (Loshchilov and Hutter 2019).",
-        settings: ADAMW,
-    },
-];
-
-const fn rate(default: &'static str) -> Key {
-    Key::new("lr", Shape::Number(0.0, 1e6), "Learning rate before the schedule.").default(default)
-}
-
-const DECAY_NORM: Key =
-    Key::new("decay_norm", Shape::Flag, "Whether weight decay applies to normalisations and biases too.")
-        .default("true");
-
-const SGD: Section = Section {
-    what: "`sgd`",
-    keys: &[
-        rate("0.1"),
-        Key::new("momentum", Shape::Number(0.0, 1.0), "Factor of the velocity.").default("0.9"),
-        Key::new(
-            "dampening",
-            Shape::Number(0.0, 1.0),
-            "What the gradient loses on its way into the velocity: its factor there is `1 - dampening`.",
-        )
-        .default("0"),
-        Key::new(
-            "nesterov",
-            Shape::Flag,
-            "Whether momentum is Nesterov's, which needs a momentum and no dampening.",
-        )
-        .default("false"),
-        Key::new(
-            "weight_decay",
-            Shape::Number(0.0, 1e3),
-            "Factor of the parameter that is added to its gradient.",
-        )
-        .default("1e-4"),
-        DECAY_NORM,
-    ],
-};
-
-const ADAMW: Section = Section {
-    what: "`adamw`",
-    keys: &[
-        rate("1e-3"),
-        Key::new("beta1", Shape::Number(0.0, 0.999_999), "Decay of the mean gradient.").default("0.9"),
-        Key::new("beta2", Shape::Number(0.0, 0.999_999), "Decay of the mean squared gradient.")
-            .default("0.999"),
-        Key::new("eps", Shape::Number(0.0, 1.0), "Added to the root of the mean square.").default("1e-8"),
-        Key::new(
-            "weight_decay",
-            Shape::Number(0.0, 1e3),
-            "Share of the parameter that a step takes off, times the learning rate.",
-        )
-        .default("1e-2"),
-        DECAY_NORM,
-    ],
-};
 
 /// Keys of what is kept.
 pub const KEEP: Section = Section {

@@ -3,14 +3,17 @@
 use super::augment;
 use super::choice::choose;
 use super::config::{Keep, Normalize, Reading, TrainConfig};
-use super::keys::{AUTO, BATCHES, DYNAMIC, KEEP, NORMALIZE, OPTIMIZERS, SCALES, TRAIN};
+use super::groups;
+use super::keys::{AUTO, BATCHES, CLIP, DYNAMIC, KEEP, NORMALIZE, SCALES, TRAIN};
 use super::loss::{self, LOSSES};
+use super::optimizers::{self, OPTIMIZERS};
 use super::schedule::read::{early_stopping, schedule, warmup};
 use crate::datasets::{self, Facts};
 use crate::diagnostic::Diagnostic;
+use crate::ir::clip::Clip;
 use crate::ir::loss_scale::LossScale;
 use crate::ir::types::DType;
-use crate::ir::update::{AdamWAttrs, SgdAttrs, UpdateRule};
+use crate::ir::update::UpdateRule;
 use crate::source::{Span, Spanned};
 use crate::spec::yaml::fields::Fields;
 use crate::spec::yaml::node::{Entry, Kind, Node};
@@ -64,6 +67,8 @@ pub fn read(
         lr,
         optimizer,
         decay_norm,
+        groups: groups::read(reader, &fields),
+        clip: fields.get("clip").map(|node| clip(reader, node)).unwrap_or_default(),
         schedule: schedule(reader, TRAIN.key("schedule"), fields.get("schedule")),
         warmup: fields.get("warmup").map(|node| warmup(reader, node)),
         early_stopping: fields.get("early_stopping").map(|node| early_stopping(reader, node)),
@@ -120,38 +125,23 @@ fn dataset(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
     Some(name.to_string())
 }
 
-/// The learning rate, the rule with its constants, and whether weight decay applies to normalisations too.
+/// See [`optimizers::read`].
 fn optimizer(reader: &mut Reader<'_>, node: Option<&Node>) -> (f32, UpdateRule, bool) {
     let (choice, _, settings) = choose(reader, node, TRAIN.key("optimizer"), OPTIMIZERS);
-    let fields = Fields::read(reader, settings, &choice.settings);
-    let rule = match choice.name {
-        "sgd" => UpdateRule::Sgd(sgd(reader, &fields, settings)),
-        _ => UpdateRule::AdamW(AdamWAttrs {
-            beta1: fields.number(reader, "beta1"),
-            beta2: fields.number(reader, "beta2"),
-            eps: fields.number(reader, "eps"),
-            weight_decay: fields.number(reader, "weight_decay"),
-        }),
-    };
-    (fields.number(reader, "lr"), rule, fields.flag(reader, "decay_norm"))
+    optimizers::read(reader, choice, settings)
 }
 
-fn sgd(reader: &mut Reader<'_>, fields: &Fields<'_>, settings: Option<&Node>) -> SgdAttrs {
-    let sgd = SgdAttrs {
-        momentum: fields.number(reader, "momentum"),
-        dampening: fields.number(reader, "dampening"),
-        nesterov: fields.flag(reader, "nesterov"),
-        weight_decay: fields.number(reader, "weight_decay"),
-    };
-    if let Some(settings) = settings
-        && sgd.nesterov
-        && (sgd.momentum == 0.0 || sgd.dampening != 0.0)
-    {
-        let fault =
-            Diagnostic::error("`nesterov` needs a momentum and no dampening", settings.span, "not so here");
-        reader.fault(fault.help("write `momentum: 0.9` and no `dampening`, or take `nesterov` out"));
+/// By value first, as the norm is that of what is left.
+fn clip(reader: &mut Reader<'_>, node: &Node) -> Vec<Clip> {
+    let fields = Fields::read(reader, Some(node), &CLIP);
+    let bound = |reader: &mut Reader<'_>, key: &str| fields.get(key).map(|_| fields.number(reader, key));
+    let value = bound(reader, "value").map(Clip::Value);
+    let clips: Vec<Clip> = value.into_iter().chain(bound(reader, "norm").map(Clip::Norm)).collect();
+    if clips.is_empty() {
+        let fault = Diagnostic::error("`clip` has no bound", node.span, "neither `norm` nor `value`");
+        reader.fault(fault.help("write `clip: {norm: 1}`, or take it out"));
     }
-    sgd
+    clips
 }
 
 fn keep(reader: &mut Reader<'_>, node: &Node) -> Keep {

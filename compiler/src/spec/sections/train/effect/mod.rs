@@ -21,6 +21,7 @@ pub(crate) fn check(train: &TrainConfig, keys: &KeySpans) -> (Vec<Diagnostic>, V
     warnings.extend(augmentation(train, keys));
     warnings.extend(precision(train, keys));
     warnings.extend(reading(train, keys));
+    warnings.extend(groups(train, keys));
     warnings.extend(loss(train, keys));
     (schedule::rising(train, keys).into_iter().collect(), warnings)
 }
@@ -97,6 +98,24 @@ fn loss(train: &TrainConfig, keys: &KeySpans) -> Vec<Diagnostic> {
         if (mix.mixup == 0.0 || mix.cutmix == 0.0) && keys.get("train.mix.switch").is_some() {
             idle("mix.switch", "batches are mixed in one way alone");
         }
+    }
+    warnings
+}
+
+/// Rates that are everyone's.
+fn groups(train: &TrainConfig, keys: &KeySpans) -> Vec<Diagnostic> {
+    let mut warnings = Vec::new();
+    let mut idle = |key: &str, path: &str, text: &str| {
+        warnings.push(Diagnostic::warning(format!("`{key}` has no effect"), at(keys, path), text));
+    };
+    let alone = train.groups.backbone_lr == Some(0.0);
+    if train.groups.layer_decay == Some(1.0) {
+        idle("layer_decay", "layer_decay", "all layers have the same rate");
+    } else if train.groups.layer_decay.is_some() && alone {
+        idle("layer_decay", "layer_decay", "the head alone is trained");
+    }
+    if train.groups.backbone_lr == Some(1.0) {
+        idle("backbone_lr", "finetune.backbone_lr", "times 1");
     }
     warnings
 }
