@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use resnetc_pictures::{Limits, Picture as Decoded, decode};
 use sha2::{Digest, Sha256};
 
-use super::Rules;
 use super::place::Place;
+use super::rules::Rules;
 use crate::data::source::{Picture, Source};
 use crate::error::{Error, Result};
 use crate::hex::hex;

@@ -6,10 +6,10 @@ use std::sync::atomic::AtomicU64;
 
 use sha2::{Digest, Sha256};
 
-use super::Rules;
 use super::encoded::{Encoded, Item};
 use super::found::{Found, Split};
 use super::place::Place;
+use super::rules::Rules;
 use crate::data::source::Dataset;
 use crate::error::{Error, Result};
 

@@ -12,6 +12,7 @@ mod folder;
 mod found;
 mod gather;
 mod place;
+mod rules;
 mod table;
 mod tar;
 #[cfg(test)]
@@ -20,35 +21,10 @@ mod tests;
 use std::fs;
 use std::path::Path;
 
-use resnetc_compiler::spec::train::Reading;
-use resnetc_pictures::Limits;
-
 use self::found::Found;
+pub use self::rules::Rules;
 use super::source::Dataset;
 use crate::error::{Error, Result};
-
-/// How a path is read.
-#[derive(Debug, Clone, Copy)]
-pub struct Rules {
-    /// Which part is kept for evaluation, and what becomes of what cannot be read.
-    pub reading: Reading,
-    /// Seed of the split.
-    pub seed: u64,
-    /// How large a picture may be.
-    pub limits: Limits,
-    /// Bytes of decoded pictures that are kept in memory, of all splits together.
-    pub cache: u64,
-}
-
-impl Rules {
-    /// Half a gibibyte of decoded pictures is kept.
-    pub const CACHE: u64 = 512 << 20;
-
-    /// Those of a spec, with the usual limits.
-    pub fn new(reading: Reading, seed: u64) -> Self {
-        Rules { reading, seed, limits: Limits::default(), cache: Self::CACHE }
-    }
-}
 
 /// Finds the pictures under a path; decodes none of them.
 ///

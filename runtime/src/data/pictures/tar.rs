@@ -114,9 +114,10 @@ fn add(parts: &mut Parts, path: &Path, file: File) -> Result<()> {
         if EXTENSIONS.contains(&ending.as_str()) {
             samples.entry(sample()).or_default().picture = Some((name.clone(), start, size));
         } else if ending == "cls" {
-            let mut text = String::new();
-            entry.by_ref().take(LABEL).read_to_string(&mut text).map_err(damaged)?;
-            samples.entry(sample()).or_default().label = Some(text.trim().to_owned());
+            let mut text = Vec::new();
+            io::copy(&mut entry.by_ref().take(LABEL), &mut text).map_err(damaged)?;
+            samples.entry(sample()).or_default().label =
+                Some(String::from_utf8_lossy(&text).trim().to_owned());
         }
     }
     let file = Arc::new(file);
