@@ -165,7 +165,7 @@ pub const GROUP: Section = Section {
             "match",
             Shape::Text,
             "\"norm|bias\"",
-            "What is in it: `norm`, `bias`, `head`, or a name with `*` for anything, as `stage1` or `*.conv1.weight`; several with `|`.",
+            "What is in it: `norm`, `bias`, `head`, or a name with `*` for anything, as `stage1` or `*.conv1.weight`; several with a bar between them.",
         ),
         Key::new("lr_scale", Shape::Number(1e-6, 1e3), "Factor of the learning rate.").default("1"),
         Key::new("weight_decay", Shape::Number(0.0, 1e3), "Weight decay.").default_is("the optimizer's"),
