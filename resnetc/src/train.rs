@@ -131,7 +131,7 @@ pub fn evaluator(
 ) -> Result<Evaluator> {
     let config = &spec.resolved().train;
     let network = batches(spec, device, Mode::Infer, source.len(), batch)?;
-    Ok(Evaluator::new(network, source, &config.normalize, device.workers())?)
+    Ok(Evaluator::new(network, source, config, device.workers())?)
 }
 
 /// Plans for a pass over so many images, on a device of their own.

@@ -4,7 +4,8 @@ use resnetc_compiler::spec::train::{Augment, Mix, Normalize};
 
 use super::batch::{Batch, Pictures, Preparation};
 use super::canvas::Canvas;
-use super::edit::{Drawn, Edit, draw};
+use super::draw::{Drawn, draw};
+use super::edit::Edit;
 use super::mix::Mixture;
 use super::source::Source;
 use crate::error::{Error, Result};

@@ -106,7 +106,7 @@ impl Trainer {
             true => Form::Floats,
             false => train.exec.prepare_images(&transform.preparation(&*dataset.train))?,
         };
-        let evaluator = Evaluator::new(test, Arc::clone(&dataset.test), &config.normalize, options.workers)?;
+        let evaluator = Evaluator::new(test, Arc::clone(&dataset.test), config, options.workers)?;
         let (folder, from) = Folder::take(&options.out, &options.start)?;
         let (progress, resumed) = begin(&mut train.exec, config, &dataset, &options, from)?;
         // A log with lines that no checkpoint stands for is cut; another training's stays until it is replaced.

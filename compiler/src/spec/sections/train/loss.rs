@@ -144,6 +144,7 @@ pub(super) fn class_weights(
 
 /// How batches are mixed; with neither way there is nothing to do.
 pub(super) fn mix(reader: &mut Reader<'_>, node: &Node) -> Option<Mix> {
+    let before = reader.faults.len();
     let fields = Fields::read(reader, Some(node), &MIX);
     let mix = Mix {
         mixup: fields.number(reader, "mixup"),
@@ -151,7 +152,7 @@ pub(super) fn mix(reader: &mut Reader<'_>, node: &Node) -> Option<Mix> {
         probability: fields.number(reader, "probability"),
         switch: fields.number(reader, "switch"),
     };
-    if mix.mixup == 0.0 && mix.cutmix == 0.0 {
+    if mix.mixup == 0.0 && mix.cutmix == 0.0 && reader.faults.len() == before {
         let fault = Diagnostic::error("`mix` mixes nothing", node.span, "neither `mixup` nor `cutmix`");
         reader.fault(fault.help("write `mix: {mixup: 0.2, cutmix: 1}`, or take `mix` out"));
         return None;
