@@ -155,7 +155,7 @@ pub fn evaluator(
 ) -> Result<Evaluator> {
     let resolved = spec.resolved();
     let network = batches(spec, device, Mode::Infer, source.len(), batch)?;
-    let rules = (&resolved.train.normalize, Some(&resolved.preprocess));
+    let rules = (&resolved.train, Some(&resolved.preprocess));
     Ok(Evaluator::new(network, source, rules, device.workers())?)
 }
 

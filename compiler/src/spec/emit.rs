@@ -214,6 +214,9 @@ fn write_train(out: &mut String, train: &TrainConfig) -> fmt::Result {
     writeln!(out, "  normalize: {{mean: {:?}, std: {:?}}}", train.normalize.mean, train.normalize.std)?;
     let steps: Vec<String> = train.augment.iter().map(augment).collect();
     writeln!(out, "  augment: [{}]", steps.join(", "))?;
+    if train.mirrored_evaluation {
+        writeln!(out, "  tta: flip")?;
+    }
     if let Some(Mix { mixup, cutmix, probability, switch }) = train.mix {
         write!(out, "  mix: {{mixup: {mixup}, cutmix: {cutmix}, probability: {probability}, ")?;
         writeln!(out, "switch: {switch}}}")?;

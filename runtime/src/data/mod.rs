@@ -15,6 +15,7 @@ pub mod canvas;
 pub mod checksum;
 pub mod cifar;
 mod distributions;
+pub mod draw;
 pub mod edit;
 pub mod fetch;
 pub mod frame;

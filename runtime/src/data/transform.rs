@@ -6,7 +6,8 @@ use resnetc_pictures::resize::Resizer;
 
 use super::batch::{Batch, Pictures, Preparation};
 use super::canvas::Canvas;
-use super::edit::{Drawn, Edit, draw};
+use super::draw::{Drawn, draw};
+use super::edit::Edit;
 use super::frame::Frame;
 use super::mix::Mixture;
 use super::rng::{Purpose, Stream};

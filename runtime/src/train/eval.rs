@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use resnetc_compiler::plan::Plan;
 use resnetc_compiler::spec::preprocess::Preprocess;
-use resnetc_compiler::spec::train::Normalize;
+use resnetc_compiler::spec::train::{Augment, TrainConfig};
 
 use super::batches::BatchExecutor;
 use super::fit::{check_fit, input_size};
@@ -24,7 +24,8 @@ use crate::weights::ParamStore;
 pub struct Evaluator {
     network: BatchExecutor,
     source: Arc<dyn Source>,
-    transform: Arc<Transform>,
+    /// What is done to a picture before it is classified: the mean of all logits counts.
+    views: Vec<Arc<Transform>>,
     /// How the device takes images.
     form: Form,
     /// Width of the logits.
@@ -33,27 +34,38 @@ pub struct Evaluator {
 }
 
 impl Evaluator {
-    /// Classifies with inference plans, loaded for as many images as the source has. Pictures are normalised, not
-    /// changed; those that come in different sizes are fitted and normalised as `preprocess` says, where that is given.
+    /// Classifies with inference plans, loaded for as many images as the source has. Pictures are normalised, not changed, unless
+    /// the training section asks for their mirror images too; those that come in different sizes are fitted and normalised as `preprocess`
+    /// says, where that is given.
     ///
     /// # Errors
     /// Where the images do not fit the network.
     pub fn new(
         mut network: BatchExecutor,
         source: Arc<dyn Source>,
-        (normalize, preprocess): (&Normalize, Option<&Preprocess>),
+        (config, preprocess): (&TrainConfig, Option<&Preprocess>),
         workers: usize,
     ) -> Result<Self> {
         let size = input_size(network.plan())?;
-        let transform = match preprocess.filter(|_| source.any_size()) {
-            Some(preprocess) => Transform::new(size, &preprocess.normalize, &[], 0)?.fitting(preprocess),
-            None => Transform::new(size, normalize, &[], 0)?,
+        let preprocess = preprocess.filter(|_| source.any_size());
+        // Devices are told once how many changes an image has: with two views each has one.
+        let flips: &[&[Augment]] = match config.mirrored_evaluation {
+            false => &[&[]],
+            true => &[&[Augment::Flip { probability: 0.0 }], &[Augment::Flip { probability: 1.0 }]],
         };
-        check_fit(network.plan(), &*source, transform.frames())?;
-        let transform = Arc::new(transform);
-        let form = network.exec.prepare_images(&transform.preparation(&*source))?;
+        let view = |flips: &&[Augment]| {
+            Ok(Arc::new(match preprocess {
+                Some(preprocess) => {
+                    Transform::new(size, &preprocess.normalize, flips, 0)?.fitting(preprocess)
+                }
+                None => Transform::new(size, &config.normalize, flips, 0)?,
+            }))
+        };
+        let views = flips.iter().map(view).collect::<Result<Vec<_>>>()?;
+        check_fit(network.plan(), &*source, views[0].frames())?;
+        let form = network.exec.prepare_images(&views[0].preparation(&*source))?;
         let classes = network.exec.classes();
-        Ok(Evaluator { network, source, transform, form, classes, workers })
+        Ok(Evaluator { network, source, views, form, classes, workers })
     }
 
     /// What is evaluated on.
@@ -95,39 +107,71 @@ impl Evaluator {
             first_step: 0,
             form: self.form,
         };
-        let (steps, source) = (epoch.steps(), Arc::clone(&self.source));
-        let mut loader = Loader::start(source, Arc::clone(&self.transform), epoch, self.workers)?;
-        let (mut sums, mut labels) = (Sums::default(), Vec::new());
-        while let Some((step, batch)) = loader.next_batch()? {
+        let runs = epoch.steps() * self.views.len();
+        let mut loaders = Vec::with_capacity(self.views.len());
+        for view in &self.views {
+            let (source, view) = (Arc::clone(&self.source), Arc::clone(view));
+            loaders.push(Loader::start(source, view, epoch.clone(), self.workers)?);
+        }
+        let mut scores = Scores { views: self.views.len(), classes: self.classes, ..Scores::default() };
+        for run in 0..runs {
+            let loader = &mut loaders[run % self.views.len()];
+            let (step, batch) = loader.next_batch()?.expect("an epoch has all its steps");
             let index = self.network.plan_for(batch.labels.len());
             self.network.exec.submit(index, &batch, self.form, &RunArgs::default())?;
-            labels.push(batch.labels.clone());
+            scores.submitted.push(batch.labels.clone());
             loader.recycle(step, batch);
-            let until = match step + 1 == steps {
+            let until = match run + 1 == runs {
                 true => Until::All,
-                false if labels.len() >= self.network.exec.depth() => Until::Room,
+                false if scores.submitted.len() >= self.network.exec.depth() => Until::Room,
                 false => continue,
             };
-            score_all(self.network.exec.collect(until)?, self.classes, &mut labels, &mut sums);
-            if !go_on(sums.images as usize) {
+            scores.add(self.network.exec.collect(until)?);
+            if !go_on(scores.sums.images as usize) {
                 // What is under way must not be taken for the next evaluation's.
                 self.network.exec.collect(Until::All)?;
                 return Ok(None);
             }
         }
-        Ok(Some(sums))
+        Ok(Some(scores.sums))
     }
 }
 
-/// Scores the first batches' logits, and takes their labels away.
-fn score_all(mut logits: &[f32], classes: usize, labels: &mut Vec<Vec<u32>>, sums: &mut Sums) {
-    let mut done = 0;
-    while !logits.is_empty() {
-        let (batch, rest) = logits.split_at(labels[done].len() * classes);
-        score(batch, &labels[done], sums);
-        (logits, done) = (rest, done + 1);
+/// Logits on their way to sums. The views of a batch are run one behind the other.
+#[derive(Default)]
+struct Scores {
+    views: usize,
+    classes: usize,
+    /// Labels of runs whose logits have not come.
+    submitted: Vec<Vec<u32>>,
+    /// The sum of the logits of the views that have come of a batch, and how many these are.
+    logits: Vec<f32>,
+    come: usize,
+    sums: Sums,
+}
+
+impl Scores {
+    /// Takes the logits of the first runs.
+    fn add(&mut self, mut logits: &[f32]) {
+        let mut done = 0;
+        while !logits.is_empty() {
+            let labels = &self.submitted[done];
+            let (run, rest) = logits.split_at(labels.len() * self.classes);
+            if self.come == 0 {
+                self.logits.clear();
+                self.logits.resize(run.len(), 0.0);
+            }
+            self.logits.iter_mut().zip(run).for_each(|(sum, logit)| *sum += logit);
+            self.come += 1;
+            if self.come == self.views {
+                self.logits.iter_mut().for_each(|sum| *sum /= self.views as f32);
+                score(&self.logits, labels, &mut self.sums);
+                self.come = 0;
+            }
+            (logits, done) = (rest, done + 1);
+        }
+        self.submitted.drain(..done);
     }
-    labels.drain(..done);
 }
 
 /// Adds each image's `log(sum(exp(logits))) - logits[label]`, and whether the label has the largest logit (the first of

@@ -27,11 +27,12 @@ use resnetc_compiler::spec::{Request, load};
 use super::fit::check_fit;
 use super::*;
 use crate::checkpoint::Checkpoint;
-use crate::data::Dataset;
+use crate::data::canvas::Canvas;
 use crate::data::memory::InMemory;
 use crate::data::shapes10;
+use crate::data::{Dataset, Source};
 use crate::error::{Divergence, Error, NotFinite, Result};
-use crate::metrics::EpochRecord;
+use crate::metrics::{EpochRecord, Sums};
 use crate::reference::ReferenceDevice;
 use crate::settings::Settings;
 
@@ -56,6 +57,7 @@ pub(crate) fn config() -> TrainConfig {
         mix: None,
         normalize: Normalize { mean: vec![0.5; 3], std: vec![0.25; 3] },
         augment: vec![Augment::Crop { padding: 4 }, Augment::Flip { probability: 0.5 }],
+        mirrored_evaluation: false,
         evaluate_every: 2,
         checkpoint_every: 1,
         keep: Keep { every: Some(1), ..Keep::default() },
@@ -299,4 +301,42 @@ fn a_checkpoint_that_cannot_be_written_leaves_the_one_before() {
     let error = again.run(&mut |_| ()).expect_err("no folder").to_string();
     assert!(error.contains("out"), "{error}");
     assert_eq!(Checkpoint::load(&dir.path().join("moved").join(LAST)).expect("untouched"), whole.0);
+}
+
+/// What a network of random weights makes of pictures.
+fn evaluated(config: &TrainConfig, source: Arc<dyn Source>) -> Sums {
+    let device = Arc::new(ReferenceDevice::cpu().expect("a CPU"));
+    let compile = |n| Ok::<_, Error>(Arc::new(plan(config, Mode::Infer, n)));
+    let network = BatchExecutor::load(device, source.len(), 8, compile).expect("it loads");
+    let params = crate::init::initial(&tiny_plan(1), 5).expect("distributions");
+    let mut evaluator = Evaluator::new(network, source, (config, None), 2).expect("they fit");
+    evaluator.evaluate(&params, &mut |_| ()).expect("it runs")
+}
+
+/// The same pictures, left and right exchanged.
+fn mirrored(source: &dyn Source) -> Arc<dyn Source> {
+    let mut canvas = Canvas::default();
+    let mut pixels = Vec::new();
+    for index in 0..source.len() {
+        canvas.load(&source.picture(index).expect("it is made"));
+        canvas.mirror();
+        pixels.extend_from_slice(canvas.pixels());
+    }
+    let labels = (0..source.len()).map(|index| source.label(index)).collect();
+    let set = InMemory::new("mirrored", source.classes().into(), canvas.size(), pixels, labels);
+    Arc::new(set.expect("as many labels"))
+}
+
+#[test]
+fn evaluation_of_mirror_images_too_does_not_tell_left_from_right() {
+    let test = dataset().test;
+    let twice = TrainConfig { mirrored_evaluation: true, ..config() };
+    let both =
+        |config: &TrainConfig| [&test, &mirrored(&*test)].map(|set| evaluated(config, Arc::clone(set)).loss);
+    let [once, other] = both(&config());
+    assert!((once - other).abs() > 1e-3, "{once}, {other}");
+    let [sum, same] = both(&twice);
+    // Sums of two numbers in another order; the loss is convex, so that of mean logits is at most the mean loss.
+    assert!((sum - same).abs() <= 1e-9 * sum, "{sum}, {same}");
+    assert!(sum <= (once + other) / 2.0 + 1e-6, "{sum}, {once}, {other}");
 }

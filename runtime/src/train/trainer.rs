@@ -101,7 +101,7 @@ impl Trainer {
     ) -> Result<Trainer> {
         let preprocess = options.preprocess.as_ref();
         let Material { transform, form } = Material::new(config, &dataset, &mut train, preprocess)?;
-        let rules = (&config.normalize, preprocess);
+        let rules = (config, preprocess);
         let evaluator = Evaluator::new(test, Arc::clone(&dataset.test), rules, options.workers)?;
         let (folder, from) = Folder::take(&options.out, &options.start)?;
         let (progress, resumed) = begin(&mut train.exec, config, &dataset, &options, from)?;

@@ -26,7 +26,7 @@ enum Edit {
 };
 
 // The place up to `last` that lies as far from the border, on this side of it, as `at` does on the other.
-INLINE int mirrored(int at, int last) {
+INLINE int reflected(int at, int last) {
     at = at < 0 ? -at : at;
     at = at > last ? 2 * last - at : at;
     return at < 0 ? 0 : at > last ? last : at;
@@ -52,8 +52,8 @@ INLINE void prepare_images(const unsigned char* pictures, const unsigned* which,
                 filled = y < 0 || y >= (int)height || x < 0 || x >= (int)width;
                 break;
             case REFLECT:
-                y = mirrored(y + edit[1], (int)height - 1);
-                x = mirrored(x + edit[2], (int)width - 1);
+                y = reflected(y + edit[1], (int)height - 1);
+                x = reflected(x + edit[2], (int)width - 1);
                 break;
             case MIRROR: x = (int)width - 1 - x; break;
             case FILL: filled = y >= edit[1] && y < edit[2] && x >= edit[3] && x < edit[4]; break;

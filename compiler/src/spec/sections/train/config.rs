@@ -62,6 +62,9 @@ pub struct TrainConfig {
     pub normalize: Normalize,
     /// Random changes of training images, in order.
     pub augment: Vec<Augment>,
+    /// Whether evaluation takes the mean logits of an image and its mirror image (test-time augmentation).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub mirrored_evaluation: bool,
     /// Evaluate every that many epochs (and after the last).
     pub evaluate_every: usize,
     /// Checkpoint every that many epochs (and after the last).

@@ -96,6 +96,12 @@ pub const TRAIN: Section = Section {
         Key::new("mix", Shape::Section(&MIX), "Mixtures of two images with their labels, as timm's `Mixup`.")
             .default_is("none"),
         Key::new(
+            "tta",
+            Shape::Word(&["none", "flip"]),
+            "Test-time augmentation: evaluation takes the mean logits of each image and its mirror image.",
+        )
+        .default("none"),
+        Key::new(
             "evaluate_every",
             Shape::Count(1, MOST),
             "Epochs between two evaluations; the last epoch is always evaluated.",

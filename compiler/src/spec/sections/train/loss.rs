@@ -5,7 +5,7 @@ use crate::diagnostic::Diagnostic;
 use crate::ir::objective::Objective;
 use crate::source::Spanned;
 use crate::spec::yaml::fields::Fields;
-use crate::spec::yaml::node::{Kind, Node};
+use crate::spec::yaml::node::Node;
 use crate::spec::yaml::read::Reader;
 use crate::spec::yaml::shape::{Choice, Key, Section, Shape};
 
@@ -144,6 +144,7 @@ pub(super) fn class_weights(
 
 /// How batches are mixed; with neither way there is nothing to do.
 pub(super) fn mix(reader: &mut Reader<'_>, node: &Node) -> Option<Mix> {
+    let before = reader.faults.len();
     let fields = Fields::read(reader, Some(node), &MIX);
     let mix = Mix {
         mixup: fields.number(reader, "mixup"),
@@ -151,10 +152,7 @@ pub(super) fn mix(reader: &mut Reader<'_>, node: &Node) -> Option<Mix> {
         probability: fields.number(reader, "probability"),
         switch: fields.number(reader, "switch"),
     };
-    // Of one that is written wrongly enough has been said.
-    let zero = |node: &Node| matches!(&node.kind, Kind::Scalar { text, .. } if text.parse() == Ok(0.0));
-    let written = ["mixup", "cutmix"].iter().any(|key| fields.get(key).is_some_and(|node| !zero(node)));
-    if mix.mixup == 0.0 && mix.cutmix == 0.0 && !written {
+    if mix.mixup == 0.0 && mix.cutmix == 0.0 && reader.faults.len() == before {
         let fault = Diagnostic::error("`mix` mixes nothing", node.span, "neither `mixup` nor `cutmix`");
         reader.fault(fault.help("write `mix: {mixup: 0.2, cutmix: 1}`, or take `mix` out"));
         return None;

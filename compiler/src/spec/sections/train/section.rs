@@ -78,6 +78,7 @@ pub fn read(
         mix: fields.get("mix").and_then(|node| loss::mix(reader, node)),
         normalize,
         augment,
+        mirrored_evaluation: fields.word(reader, "tta", "test-time augmentation") == "flip",
         evaluate_every: fields.count(reader, "evaluate_every"),
         checkpoint_every: fields.count(reader, "checkpoint_every"),
         keep: fields.get("keep").map(|node| keep(reader, node)).unwrap_or_default(),
