@@ -295,7 +295,6 @@ train:
   loss: {binary_cross_entropy: {target_threshold: 0.2}}
   label_smoothing: 0.1
 ```
-
 ",
     ),
     (
