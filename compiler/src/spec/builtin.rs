@@ -105,7 +105,14 @@ pub struct Shipped {
     pub text: &'static str,
 }
 
-/// All compiled-in specs, variants last.
+impl Shipped {
+    /// Whether it is another one's network with a published way to train it.
+    pub fn is_recipe(&self) -> bool {
+        self.file.starts_with("recipes/")
+    }
+}
+
+/// All compiled-in specs, variants and recipes last.
 pub fn specs() -> impl Iterator<Item = Shipped> {
     SPECS.iter().map(|&(name, file, text)| Shipped { name, file, text })
 }
