@@ -60,7 +60,7 @@ fn any(stream: &mut Stream, limits: &Limits, bin: usize) -> Option<Operation> {
 }
 
 fn operate(operation: Option<Operation>) -> Edit {
-    operation.map_or(Edit::Keep, |operation| Edit::Operate(operation))
+    operation.map_or(Edit::Keep, Edit::Operate)
 }
 
 /// That many operations of one magnitude, `0..=30` (Cubuk et al. 2020).
