@@ -25,7 +25,7 @@ pub struct Groups {
 /// What holds for the parameters that a pattern matches.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct GroupRule {
-    /// See [`matches`].
+    /// See [`matches()`].
     pub pattern: String,
     /// Factor of the rate.
     #[serde(skip_serializing_if = "Option::is_none")]

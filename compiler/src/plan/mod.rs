@@ -118,7 +118,7 @@ pub struct Controls {
     pub step: Option<BufferId>,
     /// The training's seed, one `u64`.
     pub seed: Option<BufferId>,
-    /// The factors of the classes in the loss, `[classes]` of `f32`: those of [`Plan::class_weights`].
+    /// The factors of the classes in the loss, `[classes]` of `f32`: those of the plan.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub class_weights: Option<BufferId>,
 }

@@ -59,6 +59,25 @@ fn every_shipped_spec_builds_and_survives_emission() {
 }
 
 #[test]
+fn optimizers_groups_and_clipping_survive_emission() {
+    let groups = "train.groups=[{match: norm|bias, weight_decay: 0}, {match: '*.conv1', lr_scale: 0.1}]";
+    let sets =
+        [groups, "train.layer_decay=0.75", "train.freeze=[stem, stage1]", "train.clip={norm: 1, value: 0.5}"];
+    for optimizer in ["adamw", "lamb", "lars", "lion"] {
+        for finetune in ["train.finetune=head", "train.finetune.backbone_lr=0.25"] {
+            let name = format!("train.optimizer={optimizer}");
+            let (spec, _) = get("resnet20", &[&sets[..], &[&name, finetune]].concat());
+            assert_eq!(spec.train.optimizer.name(), optimizer);
+            assert_eq!((spec.train.groups.rules.len(), spec.train.clip.len()), (2, 2));
+            assert_eq!(spec.train.groups.freeze, ["stem", "stage1"]);
+            let backbone = if finetune.ends_with("head") { 0.0 } else { 0.25 };
+            assert_eq!(spec.train.groups.backbone_lr, Some(backbone));
+            assert_eq!(reload(&spec.to_yaml()).train, spec.train);
+        }
+    }
+}
+
+#[test]
 fn option_a_networks_have_the_papers_parameters() {
     for name in ["resnet20", "resnet32", "resnet44", "resnet56", "resnet110"] {
         let (spec, _) = get(name, &[]);
