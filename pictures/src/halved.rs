@@ -77,53 +77,61 @@ struct Samples {
     samples: Vec<u8>,
 }
 
+/// A picture is made row by row, and each step of a row is a plain loop over it: the compiler makes vector instructions of those.
 impl Samples {
-    fn luma(&self, x: usize, y: usize) -> u8 {
-        let (side, block) = (2 * BLOCK, (y / BLOCK % 2) * 2 + x / BLOCK % 2);
-        let (row, column) = (y / side * BLOCK + y % BLOCK, x / side * 4 * BLOCK + block * BLOCK + x % BLOCK);
-        self.samples[(row * self.width + column) * 3]
-    }
-
-    /// A colour's sample: each is there four times.
-    fn chroma(&self, channel: usize, x: usize, y: usize) -> i32 {
-        self.samples[(y * self.width + x * 4) * 3 + channel].into()
-    }
-
     fn picture(&self, frame: &Frame) -> Vec<u8> {
-        let mut pixels = Vec::with_capacity(frame.width * frame.height * 3);
-        let (mut blue, mut red) = (vec![0; frame.width + 1], vec![0; frame.width + 1]);
-        for y in 0..frame.height {
-            self.interpolate(1, y, frame, &mut blue);
-            self.interpolate(2, y, frame, &mut red);
-            for (x, (blue, red)) in blue.iter().zip(&red).take(frame.width).enumerate() {
-                pixels.extend(colour(self.luma(x, y).into(), *blue, *red));
+        let mut pixels = vec![0; frame.width * frame.height * 3];
+        // Whole blocks, and whole pairs of pixels.
+        let width = frame.width.next_multiple_of(2 * BLOCK);
+        let [mut luma, mut blue, mut red, mut sums] = std::array::from_fn(|_| vec![0; width]);
+        for (y, row) in pixels.chunks_exact_mut(frame.width * 3).enumerate() {
+            self.luma(y, &mut luma);
+            self.chroma(1, y, frame, &mut sums, &mut blue);
+            self.chroma(2, y, frame, &mut sums, &mut red);
+            let samples = luma.iter().zip(&blue).zip(&red);
+            for (pixel, ((&luma, &blue), &red)) in row.as_chunks_mut::<3>().0.iter_mut().zip(samples) {
+                *pixel = colour(luma, blue, red);
             }
         }
         pixels
     }
 
+    /// A row of luma. Its blocks lie in groups of four, which were two above two.
+    fn luma(&self, y: usize, row: &mut [i32]) {
+        let from = (y / (2 * BLOCK) * BLOCK + y % BLOCK) * self.width + (y / BLOCK % 2) * 2 * BLOCK;
+        for (unit, row) in row.chunks_exact_mut(2 * BLOCK).enumerate() {
+            let from = (from + unit * 4 * BLOCK) * 3;
+            let pair = self.samples[from..from + 2 * BLOCK * 3].as_chunks::<3>().0;
+            row.iter_mut().zip(pair).for_each(|(to, sample)| *to = sample[0].into());
+        }
+    }
+
+    /// The samples of a row of a colour, each of which is there four times.
+    fn samples(&self, channel: usize, y: usize) -> impl Iterator<Item = i32> + '_ {
+        let row = &self.samples[y * self.width * 3..(y + 1) * self.width * 3];
+        row.as_chunks::<{ 4 * 3 }>().0.iter().map(move |four| i32::from(four[channel]))
+    }
+
     /// A row of a colour at full size: three quarters of the nearer sample and one of the other, in both directions. At the border the
     /// nearer one counts whole. Where there are two samples or fewer, libjpeg repeats them.
-    fn interpolate(&self, channel: usize, y: usize, frame: &Frame, row: &mut [i32]) {
+    fn chroma(&self, channel: usize, y: usize, frame: &Frame, sums: &mut [i32], row: &mut [i32]) {
         let [columns, rows] = [frame.width, frame.height].map(|side| side.div_ceil(2));
         let near = y / 2;
         if columns <= 2 {
-            row.iter_mut().enumerate().for_each(|(x, value)| {
-                *value = self.chroma(channel, (x / 2).min(columns - 1), near);
-            });
+            let samples = self.samples(channel, near).take(columns);
+            samples.zip(row.chunks_mut(2)).for_each(|(sample, pair)| pair.fill(sample));
             return;
         }
         let far = if y.is_multiple_of(2) { near.saturating_sub(1) } else { (near + 1).min(rows - 1) };
-        let sum = |x: usize| 3 * self.chroma(channel, x, near) + self.chroma(channel, x, far);
-        let (mut before, mut this) = (sum(0), sum(0));
-        for (x, pair) in row.chunks_mut(2).take(columns).enumerate() {
-            let next = if x + 1 < columns { sum(x + 1) } else { this };
-            pair[0] = (3 * this + before + 8) >> 4;
-            if let Some(value) = pair.get_mut(1) {
-                *value = (3 * this + next + 7) >> 4;
-            }
-            (before, this) = (this, next);
+        let both = self.samples(channel, near).zip(self.samples(channel, far));
+        sums.iter_mut().zip(both).take(columns).for_each(|(sum, (near, far))| *sum = 3 * near + far);
+        let (sums, pairs) = (&sums[..columns], row.as_chunks_mut::<2>().0);
+        for (pair, three) in pairs[1..].iter_mut().zip(sums.windows(3)) {
+            *pair = [(3 * three[1] + three[0] + 8) >> 4, (3 * three[1] + three[2] + 7) >> 4];
         }
+        let last = columns - 1;
+        pairs[0] = [(4 * sums[0] + 8) >> 4, (3 * sums[0] + sums[1] + 7) >> 4];
+        pairs[last] = [(3 * sums[last] + sums[last - 1] + 8) >> 4, (4 * sums[last] + 7) >> 4];
     }
 }
 

@@ -1,6 +1,5 @@
 //! One module per command; [`spec`], [`setup`] and [`workload`] are what they share.
 
-pub mod batch;
 pub mod bench;
 pub mod build;
 pub mod check;

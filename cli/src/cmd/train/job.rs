@@ -1,0 +1,174 @@
+//! What is trained, and on what.
+
+use std::path::{Path, PathBuf};
+
+use resnetc::{Spec, SpecOptions};
+use resnetc_compiler::backend::Backend;
+use resnetc_compiler::datasets::DEFAULT;
+use resnetc_compiler::ir::graph::Mode;
+use resnetc_compiler::report::{Summary, Target};
+use resnetc_runtime::data::Dataset;
+
+use super::super::data::{self, Wanted};
+use super::super::setup::Setup;
+use super::super::spec;
+use super::batch;
+use crate::args::RunArgs;
+use crate::failure::Result;
+use crate::output::Output;
+use crate::report::units::grouped;
+
+/// A network, and the data set that it is trained on.
+pub struct Job {
+    /// The network with all that the command line and the data say of it.
+    pub spec: Spec,
+    /// Whether it has another number of classes than the spec says, because the pictures have.
+    pub other_classes: bool,
+    summary: Summary,
+    wanted: Wanted,
+    /// Name of the data set.
+    dataset: String,
+    /// What of it is known already: people's own pictures are listed for their classes.
+    pictures: Option<Dataset>,
+    /// How the spec is opened.
+    network: String,
+    options: SpecOptions,
+}
+
+impl Job {
+    /// Reads the spec, and compiles it: mistakes are told before any data are read.
+    pub fn new(
+        name: Option<&str>,
+        dataset: Option<&str>,
+        args: &RunArgs,
+        setup: &Setup,
+        output: &Output,
+    ) -> Result<Self> {
+        let wanted = find_dataset(name, dataset, args)?;
+        let (network, mut set) = match name {
+            Some(name) => (name, Vec::new()),
+            None => wanted.network()?,
+        };
+        set.extend(overrides(&wanted, args));
+        let mut options = SpecOptions { set, limits: args.overrides.bounds.limits() };
+        let pictures = match &wanted {
+            Wanted::Path(path) => {
+                Some(data::pictures(path, &spec::open(network, &options)?.resolved().train, output)?)
+            }
+            Wanted::Named(_) => None,
+        };
+        let before = options.set.len();
+        let spec = match &pictures {
+            Some(pictures) => data::with_classes(network, &mut options, pictures.classes(), output)?,
+            None => spec::load(network, &options, output)?,
+        };
+        let other_classes = options.set.len() > before;
+        let dataset = match (&wanted, &pictures) {
+            (Wanted::Named(facts), _) => facts.name,
+            (Wanted::Path(path), pictures) => pictures.as_ref().map_or(path, |pictures| &pictures.name),
+        };
+        let (dataset, network) = (dataset.to_owned(), network.to_owned());
+        let summary = summarised(&spec, setup)?;
+        let host = spec.resolved().train.images_on_host();
+        if let Some(key) = host.filter(|_| setup.device.backend() != Backend::CPU) {
+            output.note(&format!("`{key}` has what only the CPU does: it makes the training images"))?;
+        }
+        Ok(Job { spec, other_classes, summary, wanted, dataset, pictures, network, options })
+    }
+
+    /// Where the training is kept.
+    pub fn out(&self, args: &RunArgs) -> PathBuf {
+        let own = || Path::new("out").join(format!("{}-{}", self.spec.name(), self.dataset));
+        args.out.clone().unwrap_or_else(own)
+    }
+
+    /// The data set: found, downloaded or generated, where it is not at hand already.
+    pub fn images(&mut self, setup: &Setup, output: &Output) -> Result<Dataset> {
+        match self.pictures.take() {
+            Some(pictures) => Ok(pictures),
+            None => data::load(&self.dataset, &setup.places, output),
+        }
+    }
+
+    /// Chooses the batch size where the spec leaves it to the memory; `resumed` is the folder of a training that goes on.
+    pub fn settle_batch(
+        &mut self,
+        images: usize,
+        resumed: Option<&Path>,
+        setup: &Setup,
+        output: &Output,
+    ) -> Result {
+        if !self.spec.resolved().train.auto_batch {
+            return Ok(());
+        }
+        let size = batch::settle(&self.spec, resumed, images, &setup.device, output)?;
+        self.options.set.push(format!("train.batch_size={size}"));
+        self.spec = spec::open(&self.network, &self.options)?;
+        self.summary = summarised(&self.spec, setup)?;
+        Ok(())
+    }
+
+    /// What is said before the training starts.
+    pub fn heading(&self, images: &Dataset, out: &Path, threads: usize) -> String {
+        let data = match &self.wanted {
+            Wanted::Named(_) => self.dataset.clone(),
+            Wanted::Path(path) => {
+                let (train, test) = (grouped(images.train.len() as u64), grouped(images.test.len() as u64));
+                format!("{path}, {} classes, {train} pictures, {test} to test on", images.classes().len())
+            }
+        };
+        let (name, params, out) = (self.spec.name(), grouped(self.summary.params), out.display());
+        format!(
+            "network   {name}, {params} parameters\ndata      {data}\nout       {out}\nthreads   {threads}"
+        )
+    }
+}
+
+fn summarised(spec: &Spec, setup: &Setup) -> Result<Summary> {
+    let target = Target::new(Mode::Train, spec.resolved().train.batch_size);
+    Ok(spec.compile(&Target { backend: setup.device.backend(), ..target })?.summary)
+}
+
+/// The data set: the command line's, else the spec's, else the default.
+fn find_dataset(name: Option<&str>, dataset: Option<&str>, args: &RunArgs) -> Result<Wanted> {
+    let default = Wanted::Named(&DEFAULT);
+    match (dataset, name) {
+        (Some(dataset), _) => data::find(dataset),
+        (None, Some(name)) => {
+            let spec = spec::open(name, &spec::options(&args.overrides))?;
+            spec.resolved().train.dataset.as_deref().map_or(Ok(default), data::find)
+        }
+        (None, None) => Ok(default),
+    }
+}
+
+/// The options that change the spec, as overrides; `--set` has the last word.
+fn overrides(dataset: &Wanted, args: &RunArgs) -> Vec<String> {
+    let number = |key: &str, value: Option<String>| value.map(|value| format!("train.{key}={value}"));
+    let flags = [
+        number("epochs", args.epochs.map(|n| n.to_string())),
+        number("batch_size", args.batch_size.clone()),
+        number("optimizer.lr", args.lr.map(|rate| rate.to_string())),
+        number("seed", args.seed.map(|seed| seed.to_string())),
+    ];
+    std::iter::once(dataset.set()).chain(flags.into_iter().flatten()).chain(args.overrides.sets()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use resnetc_compiler::datasets::DEFAULT;
+
+    use super::overrides;
+    use crate::args::{Cli, Command};
+    use crate::cmd::data::Wanted;
+
+    /// Naming a rule would turn another optimizer into that one.
+    #[test]
+    fn a_rate_leaves_the_optimizer_alone() {
+        let cli =
+            Cli::try_parse_from(["resnetc", "run", "--train", "shapes10", "--lr", "0.5"]).expect("valid");
+        let Command::Run(args) = cli.command else { panic!("another command") };
+        assert!(overrides(&Wanted::Named(&DEFAULT), &args).contains(&"train.optimizer.lr=0.5".to_owned()));
+    }
+}

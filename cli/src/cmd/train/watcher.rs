@@ -1,0 +1,169 @@
+//! What is said of a training while it lasts.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use resnetc_runtime::settings::Change;
+use resnetc_runtime::train::{BEST, Event, LAST, LOG, Outcome, StepEvent};
+
+use crate::failure::{Failure, Result};
+use crate::output::Output;
+use crate::progress::Progress;
+use crate::report;
+use crate::report::units::grouped;
+use crate::signals::Signals;
+
+/// Turns what the training tells into lines and bars.
+pub struct Watcher<'a> {
+    output: &'a Output,
+    heading: String,
+    out: PathBuf,
+    signals: Signals,
+    epochs: usize,
+    steps: usize,
+    bar: Option<Progress>,
+    /// Nobody reads what is printed any more.
+    mute: bool,
+}
+
+impl<'a> Watcher<'a> {
+    /// Of a training that begins; `heading` is said when it does.
+    pub fn new(heading: String, out: PathBuf, signals: Signals, epochs: usize, output: &'a Output) -> Self {
+        Watcher { heading, out, signals, epochs, output, steps: 0, bar: None, mute: false }
+    }
+
+    /// Tells what happened.
+    pub fn observe(&mut self, event: Event<'_>) {
+        match event {
+            Event::Started { device, epochs, steps_per_epoch, images } => {
+                self.steps = steps_per_epoch;
+                let images = grouped(images as u64);
+                let heading = &self.heading;
+                self.say(&format!(
+                    "{heading}\ndevice    {device}\nepochs    {epochs} of {steps_per_epoch} steps, {images} images"
+                ));
+            }
+            Event::Resumed { checkpoint, epoch, step, threads_before } => {
+                self.resumed(checkpoint, epoch, step, threads_before);
+            }
+            Event::Changed(Change { setting, was, is }) => {
+                self.say(&format!("warning: {setting} was {was} in the checkpoint, it is {is} from now on"));
+            }
+            Event::EpochStarted { epoch } => {
+                let what = format!("epoch {epoch}/{}", self.epochs);
+                self.bar = Some(Progress::count(self.output, &what, self.steps as u64));
+            }
+            Event::Step(step) => self.step(&step),
+            Event::EpochDone(record) => {
+                self.bar = None;
+                self.say(&report::training::epoch(record, self.epochs));
+            }
+            Event::RateReduced { lr } => self.say(&format!("learning rate {lr} from now on: no better")),
+            Event::EndsEarly { metric, evaluations } => {
+                let (metric, epochs) = (metric.word(), self.epochs);
+                let more = format!("--set train.early_stopping.patience={} goes on", evaluations + 10);
+                self.say(&format!(
+                    "ends before epoch {epochs}: {evaluations} evaluations without a better {metric}; --resume {more}"
+                ));
+            }
+            Event::Unreadable { text } => {
+                self.output.warn(&format!("warning: {text}; another picture of its class stands in for it"));
+            }
+            Event::Evaluated { .. } | Event::Saved { .. } => {}
+        }
+    }
+
+    fn step(&self, event: &StepEvent) {
+        if let Some(bar) = &self.bar {
+            bar.set(event.step as u64);
+            bar.say(format!("loss {:.4}  {:.0} images/s", event.mean_loss, event.images_per_second));
+        }
+    }
+
+    fn resumed(&mut self, checkpoint: &Path, epoch: usize, step: usize, threads: usize) {
+        let from = match checkpoint.ends_with(LAST) {
+            true => String::new(),
+            false => format!(" from {}, for there is no {LAST}", checkpoint.display()),
+        };
+        if epoch >= self.epochs {
+            self.say(&format!("finished before{from}: {epoch} epochs are done; --epochs N trains on"));
+        } else {
+            self.say(&format!(
+                "resumed{from} after {epoch} epochs and {step} steps, made with {threads} threads"
+            ));
+        }
+    }
+
+    /// A line. Where it cannot be printed the training goes on without further ones: its log has them, too.
+    fn say(&mut self, text: &str) {
+        if self.mute {
+            return;
+        }
+        let why = match self.output.note(text) {
+            Err(Failure::Failed(why)) => why,
+            _ if self.output.is_closed() => "standard output is closed".to_owned(),
+            _ => return,
+        };
+        self.mute = true;
+        let log = self.out.join(LOG);
+        self.output.warn(&format!("warning: {why}; the training goes on, and writes {}", log.display()));
+    }
+
+    /// How it ended, and how to go on.
+    pub fn end(mut self, outcome: Outcome) -> Result {
+        self.bar = None;
+        let (text, status) = match outcome {
+            Outcome::Finished { checkpoint, best } => {
+                let best = best.filter(|_| self.out.join(BEST).exists()).map(|sums| {
+                    let accuracy = report::training::percent(sums.accuracy());
+                    format!("best      {accuracy} of the test images: {}\n", self.out.join(BEST).display())
+                });
+                (best.unwrap_or_default() + &format!("last      {}", checkpoint.display()), None)
+            }
+            Outcome::Interrupted { checkpoint, epoch, step } => {
+                let command = resume_command(std::env::args_os());
+                let done =
+                    format!("stopped after {epoch} epochs and {step} steps, saved {}", checkpoint.display());
+                (format!("{done}\ngo on with: {command}"), self.signals.status())
+            }
+        };
+        let told = if self.mute { Ok(()) } else { self.output.result(&text) };
+        // The work is done, whether anybody reads of it or not.
+        match status {
+            Some(status) => Err(Failure::Signal(status)),
+            None => told,
+        }
+    }
+}
+
+/// The same command with `--resume`, quoted for a shell.
+fn resume_command(args: impl Iterator<Item = OsString>) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
+    let quote = |arg: String| match !arg.is_empty() && arg.chars().all(plain) {
+        true => arg,
+        false => format!("'{}'", arg.replace('\'', r"'\''")),
+    };
+    // What was to be replaced has been, and resuming refuses it.
+    let words = args.filter(|arg| arg != "--overwrite").map(|arg| quote(arg.to_string_lossy().into_owned()));
+    let mut words: Vec<_> = words.collect();
+    if !words.iter().any(|word| word == "--resume") {
+        words.push("--resume".to_owned());
+    }
+    words.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+
+    use super::resume_command;
+
+    #[test]
+    fn the_command_to_resume_survives_a_shell() {
+        let command = |args: &[&str]| resume_command(args.iter().map(OsString::from));
+        assert_eq!(command(&["resnetc", "run", "--train"]), "resnetc run --train --resume");
+        assert_eq!(command(&["resnetc", "run", "--resume", "--train"]), "resnetc run --resume --train");
+        assert_eq!(command(&["resnetc", "run", "--overwrite"]), "resnetc run --resume");
+        assert_eq!(command(&["a b", "it's", ""]), r"'a b' 'it'\''s' '' --resume");
+    }
+}
