@@ -121,3 +121,8 @@ pub fn named(classes: &[String]) -> String {
     let shown = classes.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
     if classes.len() > SHOWN { format!("{shown}, ...") } else { shown }
 }
+
+/// What is said of a picture that could not be read.
+pub fn stood_in_for(text: &str, output: &Output) {
+    output.warn(&format!("warning: {text}; another picture of its class stands in for it"));
+}

@@ -57,7 +57,7 @@ pub fn eval(
     let sums = evaluator.evaluate(&weights, &mut |images| bar.set(images as u64))?;
     drop(bar);
     for text in evaluator.source().take_faults() {
-        output.warn(&format!("warning: {text}; another picture of its class stands in for it"));
+        data::stood_in_for(&text, output);
     }
 
     let report = Report::new(spec.name(), dataset, &sums);

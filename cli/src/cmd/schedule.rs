@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use resnetc_compiler::datasets;
-use resnetc_compiler::spec::train::{By, Schedule, TrainConfig};
+use resnetc_compiler::spec::train::{Schedule, TrainConfig};
 use resnetc_runtime::optim::lr_at;
 use serde::Serialize;
 
@@ -40,6 +40,10 @@ pub fn schedule(args: &ScheduleArgs, output: &Output) -> Result {
     let total = steps.checked_mul(train.epochs).filter(|&total| total <= STEPS).ok_or_else(|| {
         Failure::Usage(format!("{} epochs of {steps} steps are too many to draw", train.epochs))
     })?;
+    // What is counted in steps and never comes: as a training says it.
+    if let Some(warnings) = loaded.training_warnings(images, output.color, output.width)? {
+        output.warn(&warnings);
+    }
     let rate = |step: usize| lr_at(train, step, steps, 1.0);
     let rows = changes(total, steps, rate);
     if args.json {
@@ -114,11 +118,6 @@ fn told(train: &TrainConfig, steps: usize, rows: &[Row]) -> String {
             plateau.patience,
             plateau.metric.word()
         );
-    }
-    if let Some(warmup) =
-        train.warmup.filter(|warmup| warmup.by == By::Step && warmup.length > steps * epochs)
-    {
-        let _ = writeln!(out, "the warm-up of {} steps is longer than the training", warmup.length);
     }
     out
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use resnetc_runtime::settings::Change;
 use resnetc_runtime::train::{BEST, Event, LAST, LOG, Outcome, StepEvent};
 
+use super::super::data::stood_in_for;
 use crate::failure::{Failure, Result};
 use crate::output::Output;
 use crate::progress::Progress;
@@ -66,9 +67,7 @@ impl<'a> Watcher<'a> {
                     "ends before epoch {epochs}: {evaluations} evaluations without a better {metric}; --resume {more}"
                 ));
             }
-            Event::Unreadable { text } => {
-                self.output.warn(&format!("warning: {text}; another picture of its class stands in for it"));
-            }
+            Event::Unreadable { text } => stood_in_for(text, self.output),
             Event::Evaluated { .. } | Event::Saved { .. } => {}
         }
     }
