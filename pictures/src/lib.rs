@@ -20,6 +20,7 @@ pub mod picture;
 pub mod prepare;
 pub mod resize;
 pub mod stream;
+mod taps;
 
 pub use decode::decode;
 pub use error::{Error, Result};

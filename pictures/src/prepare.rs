@@ -38,7 +38,7 @@ impl Preparer {
             let (means, deviations) = (normalize.mean.len(), normalize.std.len());
             Error::Input(format!("{means} means and {deviations} deviations for {channels} channels"))
         })?;
-        let (preprocess, most, resizer) = (preprocess.clone(), limits.pixels, Resizer::new());
+        let (preprocess, most, resizer) = (preprocess.clone(), limits.pixels, Resizer::default());
         Ok(Preparer { input, preprocess, table, most, resizer })
     }
 

@@ -1,22 +1,26 @@
 //! Resampling, as Pillow does it.
 
-pub use fast_image_resize::Resizer;
-use fast_image_resize::images::TypedImage;
-use fast_image_resize::pixels::U16x3;
-use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions};
 use resnetc_compiler::spec::preprocess::Interpolation;
 
 use crate::error::{Error, Result};
 use crate::picture::{Picture, View};
+use crate::taps::{HALF, Taps, byte};
 
-/// Rows of a picture that are resampled at a time: what bounds the memory beside the picture itself.
-const BAND: usize = 64;
+/// Memory of [`resize`], to be used again.
+#[derive(Debug, Clone, Default)]
+pub struct Resizer {
+    taps: Taps,
+    /// What the first of two passes makes.
+    between: Vec<u8>,
+    /// A row of sums.
+    sums: Vec<i32>,
+}
 
-/// Resamples a picture, or a part of one, to a size. Nothing beyond the part counts. A filter is widened by the factor by which the picture shrinks ("antialias"), but for the nearest
-/// pixel. `most` is how many pixels there may be on the way. The resizer is only memory to be used again.
+/// Resamples a picture, or a part of one, to a size. Nothing beyond the part counts. A filter is widened by the factor by which the
+/// picture shrinks ("antialias"), but for the nearest pixel. `most` is how many pixels there may be on the way.
 ///
-/// As Pillow, it resamples rows, rounds them to bytes, then resamples columns. Each of the two is computed with 16 bits a channel: with
-/// 8 bits the resizer has factors of that many bits too, and every fifth value comes out one off.
+/// As Pillow, it resamples rows, rounds them to bytes, then resamples columns; the other way round where rows get longer and columns
+/// shorter.
 ///
 /// # Errors
 /// [`Error::TooLarge`] where that are more than `most` pixels.
@@ -32,83 +36,68 @@ pub fn resize(
         let text = format!("{}x{} pixels would be resized to {width}x{height}", was[0], was[1]);
         return Err(Error::TooLarge(format!("{text}, and {most} pixels are the limit")));
     }
-    if [width, height] == was {
-        return Ok(view.to_picture());
+    let Resizer { taps, between, sums } = resizer;
+    let mut pixels = vec![0; width * height * Picture::CHANNELS];
+    match [width == was[0], height == was[1]] {
+        [true, true] => return Ok(view.to_picture()),
+        [false, true] => {
+            taps.set(was[0], width, interpolation);
+            rows(view, taps, &mut pixels);
+        }
+        [true, false] => {
+            taps.set(was[1], height, interpolation);
+            columns(view, taps, sums, &mut pixels);
+        }
+        // Pillow's order, which shows where what overshoots is cut off between the two.
+        [false, false] if width > was[0] && height < was[1] => {
+            between.resize(was[0] * height * Picture::CHANNELS, 0);
+            taps.set(was[1], height, interpolation);
+            columns(view, taps, sums, between);
+            taps.set(was[0], width, interpolation);
+            rows(View::new(was[0], height, between), taps, &mut pixels);
+        }
+        [false, false] => {
+            between.resize(width * was[1] * Picture::CHANNELS, 0);
+            taps.set(was[0], width, interpolation);
+            rows(view, taps, between);
+            taps.set(was[1], height, interpolation);
+            columns(View::new(width, was[1], between), taps, sums, &mut pixels);
+        }
     }
-    let options = ResizeOptions::new().resize_alg(algorithm(interpolation)).use_alpha(false);
-    let mut pass = Pass { options, resizer };
-    // Pillow's order, which shows where what overshoots is cut off between the two.
-    let made = if width > was[0] && height < was[1] {
-        let low = pass.columns(view, height);
-        pass.rows(low.view(), width)
-    } else {
-        let narrow = pass.rows(view, width);
-        pass.columns(narrow.view(), height)
-    };
-    Ok(made)
+    Ok(Picture::new(width, height, pixels))
 }
 
-/// Resampling in one direction.
-struct Pass<'r> {
-    options: ResizeOptions,
-    resizer: &'r mut Resizer,
-}
-
-impl Pass<'_> {
-    /// Rows of that length.
-    fn rows(&mut self, view: View<'_>, width: usize) -> Picture {
-        let height = view.height();
-        if width == view.width() {
-            return view.to_picture();
+/// Fills rows of another length.
+fn rows(view: View<'_>, taps: &Taps, pixels: &mut [u8]) {
+    let length = pixels.len() / view.height();
+    for (from, to) in view.rows().zip(pixels.chunks_exact_mut(length)) {
+        let from = from.as_chunks::<{ Picture::CHANNELS }>().0;
+        for (to, (first, factors)) in
+            to.as_chunks_mut::<{ Picture::CHANNELS }>().0.iter_mut().zip(taps.iter())
+        {
+            let mut sums = [HALF; Picture::CHANNELS];
+            for (pixel, factor) in from[first..].iter().zip(factors) {
+                for (sum, &value) in sums.iter_mut().zip(pixel) {
+                    *sum += i32::from(value) * factor;
+                }
+            }
+            *to = sums.map(byte);
         }
-        let mut pixels = Vec::with_capacity(width * height * Picture::CHANNELS);
-        for top in (0..height).step_by(BAND) {
-            let rows = BAND.min(height - top);
-            self.resample(view.part(0, top, view.width(), rows), [width, rows], &mut pixels);
-        }
-        Picture::new(width, height, pixels)
-    }
-
-    /// Columns of that length.
-    fn columns(&mut self, view: View<'_>, height: usize) -> Picture {
-        let width = view.width();
-        if height == view.height() {
-            return view.to_picture();
-        }
-        let mut pixels = Vec::with_capacity(width * height * Picture::CHANNELS);
-        self.resample(view, [width, height], &mut pixels);
-        Picture::new(width, height, pixels)
-    }
-
-    /// Appends the bytes of a view in the size `[width, height]`.
-    fn resample(&mut self, view: View<'_>, to: [usize; 2], pixels: &mut Vec<u8>) {
-        let side = |side: usize| u32::try_from(side).expect("no more pixels than 32 bits count");
-        let wide = |byte: u8| u16::from(byte) * WIDER;
-        let mut source = Vec::with_capacity(view.width() * view.height());
-        for row in view.rows() {
-            let row = row.as_chunks::<{ Picture::CHANNELS }>().0.iter();
-            source.extend(row.map(|&pixel| U16x3::new(pixel.map(wide))));
-        }
-        let from = [side(view.width()), side(view.height())];
-        let source = TypedImage::from_pixels(from[0], from[1], source).expect("as many pixels");
-        let mut target = TypedImage::<U16x3>::new(side(to[0]), side(to[1]));
-        self.resizer.resize_typed(&source, &mut target, &self.options).expect("the whole source");
-        let (wider, half) = (u32::from(WIDER), u32::from(WIDER) / 2);
-        // At most 255: the largest value is 65535.
-        let narrow = |value: u16| ((u32::from(value) + half) / wider) as u8;
-        pixels.extend(target.pixels().iter().flat_map(|pixel| pixel.0.map(narrow)));
     }
 }
 
-/// 255 becomes 65535.
-const WIDER: u16 = 257;
-
-fn algorithm(interpolation: Interpolation) -> ResizeAlg {
-    match interpolation {
-        Interpolation::Nearest => ResizeAlg::Nearest,
-        Interpolation::Bilinear => ResizeAlg::Convolution(FilterType::Bilinear),
-        Interpolation::Bicubic => ResizeAlg::Convolution(FilterType::CatmullRom),
-        Interpolation::Lanczos => ResizeAlg::Convolution(FilterType::Lanczos3),
+/// Fills another number of rows.
+fn columns(view: View<'_>, taps: &Taps, sums: &mut Vec<i32>, pixels: &mut [u8]) {
+    let length = view.width() * Picture::CHANNELS;
+    for (to, (first, factors)) in pixels.chunks_exact_mut(length).zip(taps.iter()) {
+        sums.clear();
+        sums.resize(length, HALF);
+        for (from, &factor) in view.rows().skip(first).zip(factors) {
+            for (sum, &value) in sums.iter_mut().zip(from) {
+                *sum += i32::from(value) * factor;
+            }
+        }
+        to.iter_mut().zip(&*sums).for_each(|(to, &sum)| *to = byte(sum));
     }
 }
 
