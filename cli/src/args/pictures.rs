@@ -25,7 +25,7 @@ pub struct PictureArgs {
     /// the weights are of].
     #[arg(long, value_name = "FILE", requires = "predict", help_heading = "Pictures")]
     pub classes: Option<PathBuf>,
-    /// Write the picture with what spoke for its first class as colours over it (Grad-CAM of the last stage), as PNG.
+    /// Write the picture with what spoke for its first class as colours over it (Grad-CAM), as PNG.
     #[arg(long, value_name = "OUT.png", requires = "predict", help_heading = "Pictures")]
     pub explain_picture: Option<PathBuf>,
     /// Most pixels of a picture [default: 128000000].

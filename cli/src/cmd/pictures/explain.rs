@@ -1,17 +1,16 @@
 //! `--explain-picture`: where in a picture the network saw what it says.
 //!
-//! Grad-CAM (Selvaraju et al. 2017) weighs the last stage's channels by the gradient of the class's logit, averaged over the map.
-//! Behind a global average and a linear layer that gradient is the layer's weight for the class, over the number of pixels: exactly,
-//! whatever the picture. So no backward pass is needed; other heads are refused.
+//! Grad-CAM (Selvaraju et al. 2017) weighs a map's channels by the gradient of the class's logit, averaged over the map. The map is
+//! what the head's global average is taken of; where a linear layer makes the logits of the average, that gradient is the layer's weight
+//! for the class, over the number of pixels: exactly, whatever the picture. So no backward pass is needed; other heads are refused.
 
 use std::path::Path;
 
-use resnetc::{DeviceOptions, SpecOptions, Weights, WeightsOptions};
-use resnetc_compiler::ir::graph::Mode;
-use resnetc_compiler::spec::ResolvedSpec;
+use resnetc::{DeviceOptions, Runner, Spec, SpecOptions, Weights, WeightsOptions};
+use resnetc_compiler::ir::graph::{Graph, NodeId};
+use resnetc_compiler::ir::op::Op;
 use resnetc_pictures::heat::{HeatMap, png};
 use resnetc_pictures::{Picture, Preparer};
-use resnetc_runtime::exec::RunArgs as StepArgs;
 use resnetc_runtime::weights::ParamStore;
 
 use crate::cmd::spec;
@@ -47,28 +46,66 @@ pub fn explain(
 }
 
 impl Subject<'_> {
-    /// The weights of the last stage's pixels for a class. The stage's map becomes a result of the network beside the logits.
+    /// What each pixel of the averaged map adds to a class's logit. The map becomes a result of the network beside the logits.
     fn map(&self, input: &[f32], class: usize) -> Result<HeatMap> {
-        let mut options = self.options.clone();
-        let stages = spec::open(self.name, &options)?.resolved().stages.len();
-        options.set.push(format!("outputs=[stage{stages}]"));
-        let spec = spec::open(self.name, &options)?;
-        is_average_and_linear(spec.resolved())?;
+        let spec = spec::open(self.name, self.options)?;
+        let Head { map, weight } = Head::of(&spec)?;
         let weights = Weights::load(&spec, self.weights)?.store()?;
-        let plan = spec.plan(Mode::Infer, 1, self.device.backend())?;
-        let mut executor = self.device.executor(plan.clone(), &weights)?;
-        executor.set_input_nchw(0, input)?;
-        executor.run(0, &StepArgs::default(), None)?;
-        let name = format!("stage{stages}");
-        let maps = executor.output(0, &name)?;
-        let shape =
-            plan.outputs.iter().find(|(output, _)| *output == name).map(|(_, id)| &plan.buffer(*id).shape.0);
-        let Some(&[1, channels, rows, columns]) = shape.map(Vec::as_slice) else {
-            return Err(Failure::Failed(format!("the network has no feature maps called `{name}`")));
+        let mut runner = Runner::new(&spec, &weights, self.device, std::slice::from_ref(&map), 1)?;
+        let results = runner.run(input)?;
+        let maps = results.iter().find(|(name, _)| *name == map).map(|(_, maps)| maps);
+        let Some((maps, &[1, channels, rows, columns])) = maps.map(|maps| (maps, maps.shape())) else {
+            return Err(Failure::Failed(format!("the network has no feature maps called `{map}`")));
         };
-        let factors = of_class(&weights, spec.resolved().classes.value, channels, class)?;
-        Ok(HeatMap::new(rows, columns, weighted(&maps, factors, rows * columns)))
+        let factors = of_class(&weights, &weight, channels, class)?;
+        Ok(HeatMap::new(rows, columns, weighted(maps.data(), factors, rows * columns)))
     }
+}
+
+/// A head whose logits are a linear layer's of a map's means.
+#[derive(Debug, PartialEq)]
+struct Head {
+    /// The node whose map that is.
+    map: String,
+    /// The linear layer's weight, `[classes, channels]`.
+    weight: String,
+}
+
+impl Head {
+    /// That of a network.
+    fn of(spec: &Spec) -> Result<Head> {
+        // The graph with a node for each layer: random ones are nothing when a network predicts, and not in it.
+        let graph =
+            resnetc_compiler::portable(spec.resolved(), 1, false).map_err(|faults| spec.faults(faults))?;
+        Head::found(&graph).ok_or_else(|| {
+            let layers = spec.resolved().head.layers.iter().flatten();
+            let layers: Vec<&str> = layers.map(|call| call.name.text.as_str()).collect();
+            Failure::Failed(format!(
+                "--explain-picture needs a head that ends in `global_avgpool -> linear`, where the gradient is known exactly; that of `{}` is `{}`",
+                spec.resolved().name.value,
+                layers.join(" -> ")
+            ))
+        })
+    }
+
+    fn found(graph: &Graph) -> Option<Head> {
+        let linear = before(graph, graph.output("logits")?.node);
+        let [means, weight, ..] = graph.operands(linear)[..] else { return None };
+        let pool = before(graph, means.node);
+        let is_head =
+            matches!((&graph.node(linear).op, &graph.node(pool).op), (Op::Linear(_), Op::GlobalAvgPool(_)));
+        let name = |node| graph.node(node).name.clone();
+        let map = before(graph, graph.operands(pool).first()?.node);
+        is_head.then(|| Head { map: name(map), weight: name(weight.node) })
+    }
+}
+
+/// The node that computes what a node hands on: what only has another shape is passed over.
+fn before(graph: &Graph, mut node: NodeId) -> NodeId {
+    while matches!(graph.node(node).op, Op::Flatten(_)) {
+        node = graph.operands(node)[0].node;
+    }
+    node
 }
 
 /// The sum of the channels' maps, `[channels][pixels]`, times their factors.
@@ -80,33 +117,11 @@ fn weighted(maps: &[f32], factors: &[f32], pixels: usize) -> Vec<f32> {
     sums
 }
 
-/// The last linear layer's weights for one class, a number for each channel.
-fn of_class(weights: &ParamStore, classes: usize, channels: usize, class: usize) -> Result<&[f32]> {
-    let linear = weights.iter().find(|(name, tensor)| {
-        name.starts_with("head.") && name.ends_with(".weight") && tensor.shape.0 == [classes, channels]
-    });
-    linear.and_then(|(_, tensor)| tensor.data.chunks_exact(channels).nth(class)).ok_or_else(|| {
-        Failure::Failed(format!(
-            "the weights have no linear layer of {classes} classes and {channels} channels"
-        ))
-    })
-}
-
-/// Whether the logits are a linear layer's of the last stage's means. Dropout is nothing here.
-fn is_average_and_linear(spec: &ResolvedSpec) -> Result {
-    let layers = spec.head.layers.iter().flatten();
-    let names: Vec<&str> = layers
-        .map(|call| call.name.text.as_str())
-        .filter(|name| !matches!(*name, "dropout" | "flatten"))
-        .collect();
-    match names[..] {
-        ["global_avgpool", "linear"] => Ok(()),
-        _ => Err(Failure::Failed(format!(
-            "--explain-picture needs a head of `global_avgpool -> linear`, where the gradient is known exactly; that of `{}` is `{}`",
-            spec.name.value,
-            names.join(" -> ")
-        ))),
-    }
+/// A linear layer's weights for one class, a number for each channel.
+fn of_class<'w>(weights: &'w ParamStore, name: &str, channels: usize, class: usize) -> Result<&'w [f32]> {
+    let linear = weights.iter().find(|(known, _)| *known == name).map(|(_, tensor)| tensor);
+    let row = linear.and_then(|tensor| tensor.data.chunks_exact(channels).nth(class));
+    row.ok_or_else(|| Failure::Failed(format!("`{name}` has no {channels} channels for class {class}")))
 }
 
 #[cfg(test)]
@@ -120,20 +135,35 @@ mod tests {
     fn channels_count_as_their_class_weighs_them() {
         let mut weights = ParamStore::new();
         weights.insert("head.linear.weight", Shape(vec![2, 3]), vec![1.0, 2.0, 3.0, -1.0, 0.0, 10.0]);
-        let factors = of_class(&weights, 2, 3, 1).expect("there");
+        let factors = of_class(&weights, "head.linear.weight", 3, 1).expect("there");
         let maps = [1.0, 2.0, /**/ 50.0, 60.0, /**/ 0.5, 0.25];
         assert_eq!(weighted(&maps, factors, 2), [4.0, 0.5]);
-        assert!(of_class(&weights, 2, 4, 1).is_err());
+        assert!(of_class(&weights, "head.linear.weight", 3, 2).is_err());
+        assert!(of_class(&weights, "head.other.weight", 3, 1).is_err());
+    }
+
+    fn head(name: &str, set: &[&str]) -> Result<Head> {
+        let set = set.iter().map(ToString::to_string).collect();
+        let options = SpecOptions { set, ..SpecOptions::default() };
+        Head::of(&Spec::builtin(name, &options).expect("compiled in"))
+    }
+
+    #[test]
+    fn the_map_is_what_the_average_is_taken_of() {
+        let of = |map: &str, weight: &str| Head { map: map.into(), weight: weight.into() };
+        assert_eq!(head("resnet50", &[]).expect("a head"), of("stage4.unit2.relu3", "head.linear.weight"));
+        assert_eq!(head("preact164", &[]).expect("a head"), of("head.relu", "head.linear.weight"));
+        let dropped =
+            head("resnet20", &["head=global_avgpool -> flatten -> dropout(0.5) -> linear(classes)"]);
+        assert_eq!(dropped.expect("a head").map, head("resnet20", &[]).expect("a head").map);
     }
 
     #[test]
     fn other_heads_are_refused() {
-        let check = |name: &str| {
-            let spec = Spec::builtin(name, &Default::default()).expect("compiled in");
-            is_average_and_linear(spec.resolved())
-        };
-        assert!(check("resnet50").is_ok());
-        let Err(Failure::Failed(text)) = check("preact164") else { panic!("refused") };
-        assert!(text.contains("bn -> relu -> global_avgpool -> linear"), "{text}");
+        let two = "head=global_avgpool -> linear(32) -> relu -> linear(classes)";
+        for other in [two, "head=global_maxpool -> linear(classes)"] {
+            let Err(Failure::Failed(text)) = head("resnet20", &[other]) else { panic!("refused") };
+            assert!(text.contains(other.trim_start_matches("head=").split('(').next().unwrap()), "{text}");
+        }
     }
 }
