@@ -11,11 +11,14 @@ name, it loads the file that was written for it.
 Exit status: 0 all agree, 1 some do not, or a program failed.
 """
 
-import argparse
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+from shared import IMAGES, TOLERANCE, Failed, parser, resnetc
+
+# This folder has modules that are called as the packages that are imported.
+sys.path.pop(0)
 
 import numpy as np
 import timm
@@ -23,19 +26,11 @@ import torch
 import torchvision
 from safetensors.torch import load_file, save_file
 
-ROOT = Path(__file__).resolve().parents[2]
-TOLERANCE = 1e-4
 NAMES = (
     "resnet18 resnet34 resnet50 resnet101 resnet152 resnet18d resnet50c resnet50d resnet50s resnet50t resnet50_gn "
     "resnext50_32x4d resnext101_32x8d resnext101_64x4d wide_resnet50_2 wide_resnet101_2 seresnet50 "
     "ecaresnet50d densenet121 densenet161 densenet169 densenet201"
 ).split()
-
-
-def resnetc(args, *words):
-    done = subprocess.run([args.resnetc, *map(str, words)], capture_output=True, text=True)
-    if done.returncode != 0:
-        raise RuntimeError(f"resnetc {' '.join(map(str, words))}: {done.stderr.strip()}")
 
 
 def random(tensors, generator):
@@ -67,7 +62,7 @@ def compare(args, name, folder, number):
     resnetc(args, "export", name, "--format", "timm", "-o", folder / "fresh.safetensors")
     generator = torch.Generator().manual_seed(number)
     save_file(random(load_file(folder / "fresh.safetensors"), generator), weights)
-    pictures = torch.randn((2, 3, 224, 224), generator=generator)
+    pictures = torch.randn((IMAGES, 3, 224, 224), generator=generator)
     np.save(images, pictures.numpy())
     resnetc(args, "run", name, "--weights", weights, "--input", images, "--output", results)
     wanted = np.load(results)
@@ -82,19 +77,16 @@ def compare(args, name, folder, number):
             # Counters of steps are nothing that inference needs.
             missing, unexpected = other.load_state_dict(load_file(target), strict=False)
             if unexpected or any(not key.endswith("num_batches_tracked") for key in missing):
-                raise RuntimeError(f"torchvision misses {missing}, does not expect {unexpected}")
+                raise Failed(f"torchvision misses {missing}, does not expect {unexpected}")
             row["torchvision"] = difference(other.eval()(pictures).numpy(), wanted)
     return row
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--resnetc", default=ROOT / "target/release/resnetc", type=Path)
-    parser.add_argument("--only", nargs="*", default=NAMES)
-    args = parser.parse_args()
+    args = parser(__doc__).parse_args()
     print(f"torch {torch.__version__}, torchvision {torchvision.__version__}, timm {timm.__version__}")
     failed, largest, count = [], 0.0, 0
-    for number, name in enumerate(args.only):
+    for number, name in enumerate(args.only or NAMES):
         with tempfile.TemporaryDirectory() as folder:
             try:
                 row = compare(args, name, Path(folder), number)

@@ -16,14 +16,14 @@ For every compiled-in network that torchvision, timm or transformers has too:
 Exit status: 0 all agree, 1 some do not, or a program failed.
 """
 
-import argparse
 import re
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-# This folder has modules that are called as the packages that they import.
+from shared import IMAGES, TOLERANCE, Failed, parser, resnetc
+
+# This folder has modules that are called as the packages that are imported.
 sys.path.pop(0)
 
 import numpy as np
@@ -32,14 +32,6 @@ import timm
 import torch
 import torchvision
 import transformers
-
-ROOT = Path(__file__).resolve().parents[2]
-TOLERANCE = 1e-4
-IMAGES = 2
-
-
-class Failed(Exception):
-    """A network that does not pass, and why."""
 
 
 def torchvision_network(name, **options):
@@ -111,20 +103,11 @@ def networks():
 
 
 def arguments():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--resnetc", default=ROOT / "target/release/resnetc", type=Path)
-    parser.add_argument("--only", nargs="*", help="names of networks [default: all]")
-    parser.add_argument("--framework", help="torchvision, timm or transformers [default: all]")
-    parser.add_argument("--device", default="cpu", help="what resnetc runs on")
-    parser.add_argument("--markdown", action="store_true", help="print the table as Markdown")
-    return parser.parse_args()
-
-
-def resnetc(args, *words):
-    done = subprocess.run([args.resnetc, *map(str, words)], capture_output=True, text=True, cwd=ROOT)
-    if done.returncode != 0:
-        raise Failed(f"resnetc {' '.join(map(str, words))}: {done.stderr.strip()}")
-    return done.stdout + done.stderr
+    options = parser(__doc__)
+    options.add_argument("--framework", help="torchvision, timm or transformers [default: all]")
+    options.add_argument("--device", default="cpu", help="what resnetc runs on")
+    options.add_argument("--markdown", action="store_true", help="print the table as Markdown")
+    return options.parse_args()
 
 
 def randomise(network, generator):
@@ -210,7 +193,6 @@ def check(args, row, number):
 
 def main():
     args = arguments()
-    args.resnetc = args.resnetc.resolve()
     versions = [f"{module.__name__} {module.__version__}" for module in (torch, torchvision, timm, transformers)]
     print(", ".join(versions))
     head = ["network", "framework", "dialect found", "tensors", "largest relative difference", "and back"]
