@@ -92,7 +92,7 @@ fn train(device: Arc<dyn Device>, plan: &Arc<Plan>) -> (Vec<StepResult>, ParamSt
         let images = images(plan, &mut rng);
         let labels: Vec<u32> = (0..BATCH).map(|_| rng.range(0, 9) as u32).collect();
         let batch = Batch { images, labels, ..Batch::default() };
-        let args = RunArgs { lr: 0.002, seed: 5, step };
+        let args = RunArgs { lr: 0.002, seed: 5, step, ..RunArgs::default() };
         executor.submit(0, &batch, Form::Floats, &args).expect("it runs");
     }
     let results = StepResult::all(executor.collect(Until::All).expect("all have run")).collect();
@@ -161,7 +161,7 @@ fn a_step_in_bf16_is_the_references() {
             executor.load_params(&initial(&plan, 3).expect("initial weights")).expect("its own weights");
             let images = images(&plan, &mut Rng::new(4));
             let batch = Batch { images, labels: (1..=8).collect(), ..Batch::default() };
-            let args = RunArgs { lr: 0.1, seed: 5, step: 0 };
+            let args = RunArgs { lr: 0.1, seed: 5, step: 0, ..RunArgs::default() };
             executor.submit(0, &batch, Form::Floats, &args).expect("it runs");
             executor.collect(Until::All).expect("it has run")[0]
         };

@@ -15,6 +15,7 @@ const FIXTURES: &[(Fault, &[&str])] = &[
         &[
             "a_list",
             "bad_augment",
+            "bad_average",
             "bad_batch_size",
             "bad_groups",
             "bad_init",
