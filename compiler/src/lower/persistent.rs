@@ -61,11 +61,7 @@ impl Persistent {
                 constants.push(*found);
             }
         }
-        plan.optimizer = state_of(&constants);
-        let is_trained = !constants.is_empty();
-        if graph.accumulates && is_trained {
-            plan.optimizer.push(GRADIENT_SUM.to_owned());
-        }
+        plan.optimizer = state_of(&constants, graph.accumulates);
         let group_of = |id: NodeId| {
             let own = updates.get(&Value::from(id)).map(|(constants, _)| constants);
             constants.iter().position(|c| Some(c) == own).unwrap_or(constants.len())
@@ -91,7 +87,7 @@ impl Persistent {
         }
         add_slots(graph, plan, values, &offsets);
         let gradients = updates.iter().map(|(param, (_, grad))| (*grad, offsets[&param.node])).collect();
-        let average = (graph.average && is_trained).then(|| Averaging::place(plan));
+        let average = (graph.average && !constants.is_empty()).then(|| Averaging::place(plan));
         let loss_scale = graph.loss_scale.map(|scale| Scaling::place(scale, plan));
         let (clip, step, accumulates) = (graph.clip.clone(), graph.step, graph.accumulates);
         Persistent { groups, gradients, loss_scale, clip, step, accumulates, average }
@@ -168,8 +164,9 @@ impl Persistent {
                 let ty = TensorType::f32([len]);
                 inputs.push(plan.add_buffer(format!("{name}.{part}"), &ty, region, range.0));
             }
+            let rate = plan.rate();
             let number = if self.accumulates { plan.update_number() } else { plan.step_number() };
-            inputs.extend([plan.rate(), number]);
+            inputs.extend([rate, number]);
             inputs.extend(scaled.iter().flatten());
             plan.steps.push(Step {
                 name: name.clone(),
@@ -181,11 +178,13 @@ impl Persistent {
     }
 }
 
-/// Names of the state's tensors. All parameters of a network have one rule; its constants may differ.
-fn state_of(constants: &[Constants]) -> Vec<String> {
+/// Names of the state's tensors, and of the sum of gradients where there is one. All parameters of a network have one rule; its constants
+/// may differ.
+fn state_of(constants: &[Constants], accumulates: bool) -> Vec<String> {
     let state = constants.first().map_or(&[][..], |first| first.rule.state());
     assert!(constants.iter().all(|other| other.rule.state() == state), "a network has one optimizer");
-    state.iter().map(|&name| name.to_owned()).collect()
+    let sum = (accumulates && !constants.is_empty()).then_some(GRADIENT_SUM);
+    state.iter().copied().chain(sum).map(str::to_owned).collect()
 }
 
 /// `param -> (constants, gradient)` of every update.

@@ -104,9 +104,9 @@ pub fn range_test(
         while let Some((step, batch)) = loader.next_batch()? {
             let lr = range.rate(steps.len());
             let (ends, share) = (updates.ends(step), updates.share(step));
-            let numbers = (number * updates.batches() + step, steps.len() as u64);
-            let (seed, decay) = (config.seed, 1.0);
-            let args = RunArgs { lr, seed, step: numbers.0 as u64, update: numbers.1, share, decay };
+            let (before, update) = (number * updates.batches(), steps.len() as u64);
+            let args =
+                RunArgs { lr, seed: config.seed, step: (before + step) as u64, update, share, decay: 1.0 };
             let index = network.step_for(batch.labels.len(), ends);
             network.exec.submit(index, &batch, form, &args)?;
             loader.recycle(step, batch);

@@ -141,12 +141,19 @@ fn trainer_on(data: Dataset, config: &TrainConfig, options: Options) -> Result<T
 }
 
 fn trainer_of(network: &str, data: Dataset, config: &TrainConfig, options: Options) -> Result<Trainer> {
+    let train = training(network, data.train.len(), config)?;
+    let device = Arc::new(ReferenceDevice::cpu()?);
+    let plan = |n| Ok::<_, Error>(Arc::new(plan_of(network, config, &Target::new(Mode::Infer, n))));
+    let test = BatchExecutor::load(device, data.test.len(), config.batch_size, plan)?;
+    Trainer::new(config, data, train, test, options)
+}
+
+/// All plans that a training on so many images needs.
+fn training(network: &str, images: usize, config: &TrainConfig) -> Result<BatchExecutor> {
     let plan = |target: &Target| Ok::<_, Error>(Arc::new(plan_of(network, config, target)));
-    let load = |images, mode| {
-        let device = Arc::new(ReferenceDevice::cpu()?);
-        BatchExecutor::load(device, images, config.batch_size, |n| plan(&Target::new(mode, n)))
-    };
-    let (mut train, test) = (load(data.train.len(), Mode::Train)?, load(data.test.len(), Mode::Infer)?);
+    let whole = |n| plan(&Target::new(Mode::Train, n));
+    let device = Arc::new(ReferenceDevice::cpu()?);
+    let mut train = BatchExecutor::load(device, images, config.batch_size, whole)?;
     if config.accumulate > 1 {
         let gathers = |n| plan(&Target { step: StepKind::Gather, ..Target::new(Mode::Train, n) });
         train = train.gathering(gathers)?;
@@ -155,7 +162,7 @@ fn trainer_of(network: &str, data: Dataset, config: &TrainConfig, options: Optio
         let finds = |n| plan(&Target { step: StepKind::Statistics, ..Target::new(Mode::Train, n) });
         train = train.finding_statistics(finds)?;
     }
-    Trainer::new(config, data, train, test, options)
+    Ok(train)
 }
 
 /// A training that is stopped after so many steps.

@@ -62,17 +62,26 @@ fn four_batches_of_eight_teach_what_one_of_32_does() {
 
 #[test]
 fn interrupted_at_any_update_it_ends_bit_for_bit_the_same() {
-    let config = TrainConfig { accumulate: 4, epochs: 3, ..config() };
+    let plain = TrainConfig { accumulate: 4, epochs: 3, ..config() };
+    let half = TrainConfig { precision: DType::F16, clip: vec![Clip::Norm(1.0)], ..plain.clone() };
+    [plain, half].iter().for_each(goes_on);
+}
+
+fn goes_on(config: &TrainConfig) {
     let whole = folder();
-    trainer(&config, options(whole.path())).expect("fits").run(&mut |_| ()).expect("trains");
+    trainer(config, options(whole.path())).expect("fits").run(&mut |_| ()).expect("trains");
+    let (last, log) = state(whole.path());
+    assert!(log[2].train_loss < log[0].train_loss, "{log:?}");
+    // A step of half precision that is left out empties the sum as others do.
+    assert!(last.optimizer.iter().all(|(name, _)| !name.starts_with("gradient_sum")));
     for updates in [1, 3, 4] {
         let dir = folder();
-        let outcome = stopped_after(updates, &config, options(dir.path()));
+        let outcome = stopped_after(updates, config, options(dir.path()));
         let told =
             Outcome::Interrupted { checkpoint: dir.path().join(LAST), epoch: updates / 2, step: updates % 2 };
         assert_eq!(outcome, told);
         let options = Options { start: Start::Resume, ..options(dir.path()) };
-        trainer(&config, options).expect("the same training").run(&mut |_| ()).expect("trains");
+        trainer(config, options).expect("the same training").run(&mut |_| ()).expect("trains");
         assert_eq!(state(whole.path()), state(dir.path()), "after {updates} updates");
     }
 }
@@ -112,7 +121,7 @@ fn another_number_of_batches_is_another_training() {
     assert!(error.to_string().contains("`accumulate` 1, not 2"), "{error}");
 }
 
-/// Rates are counted by updates: two an epoch, and as many in the range test.
+/// Rates are counted by updates: two an epoch.
 #[test]
 fn schedules_count_updates() {
     let config = TrainConfig { accumulate: 4, epochs: 2, ..config() };
@@ -126,4 +135,23 @@ fn schedules_count_updates() {
     trainer(&config, options(dir.path())).expect("fits").run(&mut observe).expect("trains");
     let rate = |update| crate::optim::lr_at(&config, update, 2, 1.0);
     assert_eq!(rates, [(1, 2, rate(0)), (2, 2, rate(1)), (1, 2, rate(2)), (2, 2, rate(3))]);
+}
+
+/// Three updates at three rates, in two epochs, as those of batches four times as large.
+#[test]
+fn steps_of_the_range_test_are_updates() {
+    let losses = |config: &TrainConfig| {
+        let network = training(PLAIN, 44, config).expect("it loads");
+        let options = RangeOptions { first: None, preprocess: None, workers: 1 };
+        let range = Range { from: 1e-3, to: 1e-1, steps: 3 };
+        let go_on = &mut |_: &RangeStep| std::ops::ControlFlow::Continue(());
+        let steps = range_test(config, &dataset(), network, &options, &range, go_on).expect("it runs");
+        steps.iter().map(|step| step.loss).collect::<Vec<f32>>()
+    };
+    let large = TrainConfig { batch_size: 32, ..config() };
+    let (whole, sums) =
+        (losses(&large), losses(&TrainConfig { batch_size: 8, accumulate: 4, ..large.clone() }));
+    assert_eq!((whole.len(), sums.len()), (3, 3));
+    // As above: sums of 32 images in another order, through three updates.
+    assert!(whole.iter().zip(&sums).all(|(a, b)| (a - b).abs() <= 1e-4 * a), "{whole:?}, {sums:?}");
 }

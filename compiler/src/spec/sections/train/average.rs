@@ -39,8 +39,8 @@ pub const SWA: Section = Section {
     ],
 };
 
-/// Most epochs.
-const MOST: f64 = (1 << 24) as f64;
+/// The latest epoch that it may begin at.
+const MOST: f64 = 1e6;
 
 /// The mean of the weights at the ends of the last epochs (stochastic weight averaging, Izmailov et al. 2018).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
