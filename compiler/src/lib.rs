@@ -57,7 +57,7 @@ pub fn compile_keeping(
     check_precision(spec, &target.backend)?;
 
     // What the network is.
-    let Network { graph: expanded, mut summary, mut passes } = expand(spec, target)?;
+    let Network { graph: mut expanded, mut summary, mut passes } = expand(spec, target)?;
     let mut faults = build::check_expect(spec, &summary);
     faults.extend(spec::train::groups::check(&spec.train, &spec.keys, &pass::parameters(&expanded)));
     if !faults.is_empty() {
@@ -69,6 +69,7 @@ pub fn compile_keeping(
         summary.kernels_before = summary::operators(&unfused(&expanded, &context)?);
     }
     let names = (!keep.is_empty()).then(|| Names::of(&expanded));
+    expanded.step = target.step;
     let (mut graph, more) = pass::run_list(expanded, &pass::back(target.mode), &context)?;
     passes.extend(more);
     let missing = names.map_or_else(Vec::new, |names| names.keep(&mut graph, keep));

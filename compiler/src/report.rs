@@ -5,6 +5,7 @@ use serde::Serialize;
 use crate::backend::Backend;
 use crate::ir::graph::{Graph, Mode};
 use crate::ir::origin::Part;
+use crate::ir::step_kind::StepKind;
 use crate::plan::Plan;
 
 pub use crate::pass::report::{Dump, PassReport};
@@ -18,6 +19,8 @@ pub struct Target {
     pub batch: usize,
     /// What the plan is run on.
     pub backend: Backend,
+    /// What a training step is for.
+    pub step: StepKind,
     /// After which passes to keep the graph's text.
     pub dump: Dump,
 }
@@ -25,7 +28,7 @@ pub struct Target {
 impl Target {
     /// For the CPU, without dumps.
     pub fn new(mode: Mode, batch: usize) -> Self {
-        Target { mode, batch, backend: Backend::CPU, dump: Dump::Never }
+        Target { mode, batch, backend: Backend::CPU, step: StepKind::Update, dump: Dump::Never }
     }
 }
 

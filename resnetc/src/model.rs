@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use resnetc_compiler::ir::graph::Mode;
 use resnetc_compiler::plan::Plan;
-use resnetc_runtime::checkpoint::load_weights;
+use resnetc_runtime::checkpoint::{has_average, load_average, load_weights};
 use resnetc_runtime::device::{Device, ProgramId};
 use resnetc_runtime::error::Error as RuntimeError;
 use resnetc_runtime::exec::{Executor, RunArgs, load_params, load_tensors};
@@ -18,15 +18,15 @@ use crate::error::{Error, Result};
 use crate::logits::Logits;
 use crate::spec::Spec;
 
-/// The weights in a checkpoint of a network, or in a file that has weights alone.
+/// The weights in a checkpoint of a network, or in a file that has weights alone; with `average` their average, where it holds one.
 ///
 /// # Errors
 /// Where the file cannot be read; before it is read, where it is too large to be this network's.
-pub fn weights(spec: &Spec, path: impl AsRef<Path>) -> Result<ParamStore> {
+pub fn weights(spec: &Spec, path: impl AsRef<Path>, average: bool) -> Result<ParamStore> {
     let path = path.as_ref();
     let (found, params) = (file::numbers(path)? as u64, spec.expand()?.summary.params);
-    // As many statistics at most, and two tensors of an optimizer.
-    let most = params.saturating_mul(4);
+    // As many statistics at most, two tensors of an optimizer, a sum of gradients, and averages of parameters and statistics.
+    let most = params.saturating_mul(7);
     if found > most {
         let reason = format!(
             "it has {found} numbers, network `{}` has {most} at most with all of a training's state: it is of another network",
@@ -34,7 +34,7 @@ pub fn weights(spec: &Spec, path: impl AsRef<Path>) -> Result<ParamStore> {
         );
         return Err(Error::Runtime(RuntimeError::Checkpoint { path: path.to_owned(), reason }));
     }
-    Ok(load_weights(path)?)
+    Ok(if average { load_average(path)? } else { load_weights(path)? })
 }
 
 /// A network for inference, with weights on a device. It does not change; clones are the same model.
@@ -88,7 +88,8 @@ impl Model {
     /// # Errors
     /// Where the file cannot be read; and see [`Model::new`].
     pub fn from_file(spec: &Spec, path: impl AsRef<Path>, options: &DeviceOptions) -> Result<Self> {
-        Self::new(spec, &weights(spec, path)?, options)
+        let path = path.as_ref();
+        Self::new(spec, &weights(spec, path, has_average(path))?, options)
     }
 
     /// What the network is.

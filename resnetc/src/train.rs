@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use resnetc_compiler::ir::graph::Mode;
+use resnetc_compiler::ir::step_kind::StepKind;
+use resnetc_compiler::report::Target;
 use resnetc_runtime::data::{Dataset, Source};
 use resnetc_runtime::identity::digest;
 use resnetc_runtime::train::{self, BatchExecutor, Evaluator, Options, RangeOptions};
@@ -82,9 +84,8 @@ impl TrainerBuilder<'_> {
     pub fn build(self) -> Result<Trainer> {
         let TrainerBuilder { spec, dataset, device, out, start, first, stop } = self;
         let config = &spec.resolved().train;
-        let network = |mode, images| batches(spec, &device, mode, images, config.batch_size);
-        let train = network(Mode::Train, dataset.train.len())?;
-        let test = network(Mode::Infer, dataset.test.len())?;
+        let train = training(spec, &device, dataset.train.len())?;
+        let test = batches(spec, &device, Mode::Infer, dataset.test.len(), config.batch_size)?;
         let network = digest(&spec.expand()?.graph.signature());
         let (threads, workers) = (device.threads(), device.workers());
         let preprocess = Some(spec.resolved().preprocess.clone());
@@ -137,7 +138,7 @@ pub fn range_test(
 ) -> Result<Vec<RangeStep>> {
     let resolved = spec.resolved();
     let config = &resolved.train;
-    let network = batches(spec, device, Mode::Train, dataset.train.len(), config.batch_size)?;
+    let network = training(spec, device, dataset.train.len())?;
     let options = RangeOptions { first, preprocess: Some(&resolved.preprocess), workers: device.workers() };
     Ok(train::range_test(config, dataset, network, &options, range, observe)?)
 }
@@ -157,6 +158,23 @@ pub fn evaluator(
     let network = batches(spec, device, Mode::Infer, source.len(), batch)?;
     let rules = (&resolved.train, Some(&resolved.preprocess));
     Ok(Evaluator::new(network, source, rules, device.workers())?)
+}
+
+/// Plans for an epoch of so many images, on a device of their own.
+fn training(spec: &Spec, device: &DeviceOptions, images: usize) -> Result<BatchExecutor> {
+    let config = &spec.resolved().train;
+    let mut network = batches(spec, device, Mode::Train, images, config.batch_size)?;
+    let plan = |step, batch| {
+        let target = Target { backend: device.backend(), step, ..Target::new(Mode::Train, batch) };
+        Ok::<_, Error>(Arc::new(spec.compile(&target)?.plan))
+    };
+    if config.accumulate > 1 {
+        network = network.gathering(|batch| plan(StepKind::Gather, batch))?;
+    }
+    if config.swa.is_some() {
+        network = network.finding_statistics(|batch| plan(StepKind::Statistics, batch))?;
+    }
+    Ok(network)
 }
 
 /// Plans for a pass over so many images, on a device of their own.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use resnetc_compiler::ir::types::Shape;
 use resnetc_compiler::spec::builtin;
+use resnetc_runtime::checkpoint;
 use resnetc_runtime::data::fetch::Progress;
 use resnetc_runtime::error::Error as RuntimeError;
 use resnetc_runtime::files;
@@ -20,6 +21,9 @@ use crate::error::Result;
 use crate::model::{self, Model};
 use crate::spec::{Spec, SpecOptions};
 
+/// What is said where the average is taken.
+const AVERAGE: &str = "the average over the training (--raw-weights takes the weights as they were trained)";
+
 /// Where a network's weights come from, and how they are read.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct WeightsOptions {
@@ -30,6 +34,8 @@ pub struct WeightsOptions {
     pub dialect: Option<String>,
     /// Whether the last linear layer starts afresh, whatever the file has for it.
     pub new_head: bool,
+    /// Whether the weights of a checkpoint are taken as they were trained, and not their average where it holds one.
+    pub raw: bool,
     /// Seed of a last layer that starts afresh; `None` for the spec's.
     pub seed: Option<u64>,
     /// Where published weights are fetched from, and kept.
@@ -84,16 +90,25 @@ impl Weights {
     /// [`Error::Weights`](crate::Error::Weights) where the file cannot be read, or does not fit the network: with everything that
     /// is missing, too much or of another shape.
     pub fn load(spec: &Spec, options: &WeightsOptions) -> Result<Self> {
-        let WeightsOptions { dialect, new_head, seed, .. } = options;
+        let WeightsOptions { dialect, new_head, seed, raw, .. } = options;
         let path = &options.locate(spec, &mut |_| ())?;
         let network = network(spec)?;
         let file = open(path)?;
         let wish = Wish { dialect: dialect.as_deref(), new_head: *new_head };
         // A training's checkpoint has more in it than weights, and a checksum. Only its own reader knows these.
-        if is_own(&file) && matches!(wish.dialect, None | Some("auto" | "resnetc")) && !new_head {
-            let store = model::weights(spec, path)?;
-            fit(&network, &listing(&store), Wish { dialect: Some("resnetc"), ..wish }, path)?;
-            return Ok(Weights { network, source: Source::Own(store), told: Vec::new() });
+        let average = !raw && checkpoint::has_average(path);
+        let own = is_own(&file) && matches!(wish.dialect, None | Some("auto" | "resnetc"));
+        if own && (average || !new_head) {
+            let mut store = model::weights(spec, path, average)?;
+            let fit = fit(&network, &listing(&store), Wish { dialect: Some("resnetc"), ..wish }, path)?;
+            for (name, tensor) in fresh(spec, &fit, *seed)?.iter() {
+                store.insert(name, tensor.shape.clone(), tensor.data.clone());
+            }
+            let mut told: Vec<String> = starts_afresh(&fit).into_iter().collect();
+            if average {
+                told.insert(0, AVERAGE.to_owned());
+            }
+            return Ok(Weights { network, source: Source::Own(store), told });
         }
         let fit = fit(&network, &weights_of(&file), wish, path)?;
         let fresh = fresh(spec, &fit, *seed)?;
@@ -119,7 +134,7 @@ impl Weights {
         Ok(store)
     }
 
-    /// What was found out about another program's file, a line each, for people.
+    /// What was found out about another program's file, or is to be known of a checkpoint; a line each, for people.
     pub fn told(&self) -> &[String] {
         &self.told
     }
@@ -267,8 +282,12 @@ fn told(file: &TensorFile, fit: &Fit) -> Vec<String> {
     if !file.left_alone().is_empty() {
         lines.push(format!("left alone: {}", quoted(file.left_alone())));
     }
-    if !fit.fresh.is_empty() {
-        lines.push(format!("starts afresh: {}", quoted(&fit.fresh)));
-    }
+    lines.extend(starts_afresh(fit));
     lines
+}
+
+/// What of a network does not come from the file, in words.
+fn starts_afresh(fit: &Fit) -> Option<String> {
+    let names: Vec<String> = fit.fresh.iter().map(|name| format!("`{name}`")).collect();
+    (!names.is_empty()).then(|| format!("starts afresh: {}", names.join(", ")))
 }

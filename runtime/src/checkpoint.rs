@@ -8,7 +8,7 @@ use std::path::Path;
 
 use resnetc_compiler::datasets;
 use resnetc_compiler::ir::types::Shape;
-use resnetc_compiler::plan::{LOSS_SCALE, Plan};
+use resnetc_compiler::plan::{AVERAGE, GRADIENT_SUM, LOSS_SCALE, Plan};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -40,15 +40,18 @@ pub struct Progress {
     pub classes: Vec<String>,
     /// Seed of weights, order and augmentation.
     pub seed: u64,
-    /// Images per step.
+    /// Images of a batch.
     pub batch_size: usize,
+    /// Batches of an update.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub accumulate: usize,
     /// Threads of the device; another number may sum in another order.
     pub threads: usize,
     /// Whole epochs done.
     pub epoch: usize,
-    /// Steps done of the next epoch.
+    /// Batches done of the next epoch. Each is a step but where several make an update.
     pub step: usize,
-    /// Sums over these steps.
+    /// Sums over these.
     pub sums: Sums,
     /// Sums over the test images at the best evaluation so far.
     pub best: Option<Sums>,
@@ -61,6 +64,9 @@ pub struct Progress {
     /// How long evaluations have been no better, where that ends the training.
     #[serde(default, skip_serializing_if = "is_default")]
     pub patience: Patience,
+    /// Whether the average of the weights that it holds is what is to be used.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub averaged: bool,
     /// What it is trained with; other settings than before are no hindrance.
     #[serde(default)]
     pub settings: Settings,
@@ -73,6 +79,14 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
+fn one() -> usize {
+    1
+}
+
+fn is_one(count: &usize) -> bool {
+    *count == 1
+}
+
 impl Progress {
     /// Before the first step.
     pub fn start(network: &str, dataset: &str, seed: u64, batch_size: usize, threads: usize) -> Self {
@@ -83,6 +97,7 @@ impl Progress {
             classes: Vec::new(),
             seed,
             batch_size,
+            accumulate: 1,
             threads,
             epoch: 0,
             step: 0,
@@ -91,6 +106,7 @@ impl Progress {
             open: None,
             reductions: Reductions::default(),
             patience: Patience::default(),
+            averaged: false,
             settings: Settings::default(),
             identity: Identity::default(),
         }
@@ -105,6 +121,7 @@ impl Progress {
             .or_else(|| differ("classes", self.classes.join(", "), fresh.classes.join(", ")))
             .or_else(|| differ("seed", self.seed.to_string(), fresh.seed.to_string()))
             .or_else(|| differ("batch size", self.batch_size.to_string(), fresh.batch_size.to_string()))
+            .or_else(|| differ("`accumulate`", self.accumulate.to_string(), fresh.accumulate.to_string()))
             .or_else(|| self.other_network(fresh))
     }
 
@@ -222,6 +239,33 @@ pub fn load_weights(path: &Path) -> Result<ParamStore> {
     Ok(split(&all).0)
 }
 
+/// Whether a file is a checkpoint that holds an average of the weights which is to be used.
+pub fn has_average(path: &Path) -> bool {
+    file::metadata(path)
+        .and_then(|metadata| progress(path, &metadata))
+        .is_ok_and(|progress| progress.averaged)
+}
+
+/// The same weights as [`load_weights`] reads, but for those of which the file holds an average: it has that.
+///
+/// # Errors
+/// Where the file cannot be read.
+pub fn load_average(path: &Path) -> Result<ParamStore> {
+    let (all, _) = file::load(path)?;
+    let (mut params, optimizer) = split(&all);
+    for (name, tensor) in optimizer.iter() {
+        if let Some(name) = averaged(name).filter(|name| params.get(name).is_some()) {
+            params.insert(name, tensor.shape.clone(), tensor.data.clone());
+        }
+    }
+    Ok(params)
+}
+
+/// The tensor that one of the optimizer's is an average of.
+fn averaged(name: &str) -> Option<&str> {
+    name.strip_prefix(AVERAGE)?.strip_prefix('.')
+}
+
 /// Parameters with statistics, and the optimizer's tensors, without what their names begin with.
 fn split(all: &ParamStore) -> (ParamStore, ParamStore) {
     let (mut params, mut optimizer) = (ParamStore::new(), ParamStore::new());
@@ -245,14 +289,19 @@ fn differences(params: &ParamStore, optimizer: &ParamStore, plan: &Plan) -> Vec<
         compare(params, &buffer.name, &buffer.name, &buffer.shape, &mut found);
         for (tensor, buffer) in plan.optimizer_tensors(slot) {
             let name = format!("{tensor}.{}", buffer.name);
+            expected.push(name.clone());
+            // Between updates the sum is zero, and not stored; an average may begin on the way.
+            if [GRADIENT_SUM, AVERAGE].contains(&tensor) && optimizer.get(&name).is_none() {
+                continue;
+            }
             compare(optimizer, &name, &format!("{OPTIMIZER}{name}"), &buffer.shape, &mut found);
-            expected.push(name);
         }
     }
     let known = |name: &str| plan.slots.iter().any(|s| plan.buffer(s.buffer).name == name);
     found.extend(params.iter().filter(|(name, _)| !known(name)).map(|(n, _)| format!("`{n}` is not in it")));
-    // A training may go on in another precision: with a scaled loss that starts anew, or without one.
-    let known = |name: &str| name.starts_with(LOSS_SCALE) || expected.iter().any(|e| e == name);
+    // A training may go on in another precision: with a scaled loss that starts anew, or without one. So it may without an average.
+    let optional = |name: &str| name.starts_with(LOSS_SCALE) || averaged(name).is_some();
+    let known = |name: &str| optional(name) || expected.iter().any(|e| e == name);
     let extra = optimizer.iter().filter(|(name, _)| !known(name));
     found.extend(extra.map(|(name, _)| format!("`{OPTIMIZER}{name}` is not in it")));
     found

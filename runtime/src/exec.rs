@@ -23,8 +23,14 @@ pub struct RunArgs {
     pub lr: f32,
     /// Of the training: with the step, what its random operators draw from (see [`crate::random`]).
     pub seed: u64,
-    /// Number of the update from the training's start; the first one sets SGD's velocity to the gradient.
+    /// Number of the step from the training's start. Where each step updates, the first one sets SGD's velocity to the gradient.
     pub step: u64,
+    /// Number of the update from the training's start, where several steps make one.
+    pub update: u64,
+    /// There, the share of the batch's images among those of the update.
+    pub share: f32,
+    /// What an average of the weights keeps of itself, where there is one; 1 leaves it as it is.
+    pub decay: f32,
 }
 
 impl RunArgs {
@@ -37,8 +43,15 @@ impl RunArgs {
     }
 
     fn bytes(&self) -> ControlBytes {
-        let RunArgs { lr, seed, step } = self;
-        ControlBytes { rate: lr.to_ne_bytes(), step: step.to_ne_bytes(), seed: seed.to_ne_bytes() }
+        let RunArgs { lr, seed, step, update, share, decay } = self;
+        ControlBytes {
+            rate: lr.to_ne_bytes(),
+            step: step.to_ne_bytes(),
+            seed: seed.to_ne_bytes(),
+            update: update.to_ne_bytes(),
+            share: share.to_ne_bytes(),
+            decay: decay.to_ne_bytes(),
+        }
     }
 }
 
@@ -47,6 +60,9 @@ struct ControlBytes {
     rate: [u8; 4],
     step: [u8; 8],
     seed: [u8; 8],
+    update: [u8; 8],
+    share: [u8; 4],
+    decay: [u8; 4],
 }
 
 impl ControlBytes {
@@ -57,6 +73,9 @@ impl ControlBytes {
             (controls.rate, &self.rate[..]),
             (controls.step, &self.step[..]),
             (controls.seed, &self.seed[..]),
+            (controls.update, &self.update[..]),
+            (controls.share, &self.share[..]),
+            (controls.decay, &self.decay[..]),
             (controls.class_weights, bytemuck::cast_slice(&plan.class_weights)),
         ];
         all.into_iter().filter_map(|(buffer, bytes)| Some((buffer?, bytes)))

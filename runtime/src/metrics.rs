@@ -69,6 +69,12 @@ pub struct EpochRecord {
     pub test_accuracy: Option<f64>,
     /// Mean loss of the test images.
     pub test_loss: Option<f64>,
+    /// Fraction of the test images that the weights' average classified right, where one is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub average_accuracy: Option<f64>,
+    /// Mean loss of the test images by the average.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub average_loss: Option<f64>,
     /// Time of the epoch's training steps (of those since an interruption), evaluation not counted.
     pub seconds: f64,
     /// Training images over that time.
@@ -165,6 +171,8 @@ mod tests {
             train_accuracy: 0.25,
             test_accuracy: None,
             test_loss: None,
+            average_accuracy: None,
+            average_loss: None,
             seconds: 2.0,
             images_per_second: 100.0,
         }

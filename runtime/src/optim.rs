@@ -19,10 +19,14 @@ use resnetc_compiler::spec::train::{By, Schedule, TrainConfig, Warmup};
 /// - `plateau`: `max(lr * reduced, min_lr)`, with `reduced` the factor that evaluations have brought the rate down by; 1 at first
 /// - `one_cycle`: triangular, `lr * start` to `lr` at `peak * T`, then down to `lr * end` at `T` (Smith 2018)
 ///
-/// During the warm-up the rate is `lr * (from + (1 - from) * t / length)`, whatever the schedule.
+/// During the warm-up the rate is `lr * (from + (1 - from) * t / length)`, whatever the schedule. In epochs that an average over epochs
+/// takes in, it is that average's own, where it has one.
 pub fn lr_at(config: &TrainConfig, step: usize, steps_per_epoch: usize, reduced: f64) -> f32 {
     let clock = Clock { step, steps_per_epoch: steps_per_epoch.max(1), epochs: config.epochs };
     let lr = f64::from(config.lr);
+    if let Some(lr) = config.swa.and_then(|swa| swa.lr_in(clock.now(By::Epoch), config.epochs)) {
+        return lr;
+    }
     if let Some(Warmup { length, by, from }) = config.warmup
         && clock.now(by) < length
     {

@@ -95,7 +95,9 @@ fn terms(kernel: &Kernel) -> usize {
         | Kernel::ChannelSlice(_)
         | Kernel::PadShortcut(_)
         | Kernel::PadShortcutBackward(_)
+        | Kernel::AccumulateGradients(_)
         | Kernel::AllFinite(_)
+        | Kernel::Average(_)
         | Kernel::LossScaleUpdate(_) => 1,
         Kernel::ClipGradients(ClipGradients { len, .. }) => len.min(256),
         // A thread's share of the squares, and the tree above it.
@@ -163,6 +165,8 @@ fn floor(kernel: &Kernel, data: &[Vec<f32>]) -> f32 {
         Kernel::Update(Update { rule: UpdateRule::AdamW(_) | UpdateRule::Lion(_), .. }) => largest(&data[2]),
         // The same; and a step is as long as the parameter, whatever its terms cancel.
         Kernel::Update(Update { rule: UpdateRule::Lamb(_), .. }) => largest(&data[2]) + largest(&data[0]),
+        // The signs of both terms are what they are.
+        Kernel::Average(_) => largest(&data[0]) + largest(&data[1]),
         Kernel::CrossEntropyBackward(CrossEntropyBackward { rows, scaled, .. }) => {
             let scale = if scaled { data[2][0] } else { 1.0 };
             (1.0 + 2.0 * largest(&data[0])) / rows as f32 * scale

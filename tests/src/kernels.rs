@@ -8,13 +8,13 @@ use resnetc_compiler::ir::op::{
 };
 use resnetc_compiler::ir::types::DType;
 use resnetc_compiler::plan::kernel::{
-    Activate, ActivateBackward, Add, Affine, AllFinite, AvgPool, AvgPoolBackward, BlurPool, BlurPoolBackward,
-    BnApply, BnBackwardApply, BnBackwardReduce, BnStats, ChannelSlice, ChannelSum, ClipGradients, Concat,
-    Conv, ConvBackwardData, ConvBackwardFilter, CrossEntropy, CrossEntropyBackward, Drop, GlobalAvgPool,
-    GlobalAvgPoolBackward, GlobalMaxPool, GlobalMaxPoolBackward, GroupApply, GroupBackwardApply,
-    GroupBackwardReduce, GroupStats, LossScaleUpdate, MaxPool, MaxPoolBackward, Mul, MulBackward,
-    PadShortcut, PadShortcutBackward, RunningRstd, ScaleShift, Softmax, TargetLoss, TargetLossBackward,
-    Update,
+    AccumulateGradients, Activate, ActivateBackward, Add, Affine, AllFinite, Average, AvgPool,
+    AvgPoolBackward, BlurPool, BlurPoolBackward, BnApply, BnBackwardApply, BnBackwardReduce, BnStats,
+    ChannelSlice, ChannelSum, ClipGradients, Concat, Conv, ConvBackwardData, ConvBackwardFilter,
+    CrossEntropy, CrossEntropyBackward, Drop, GlobalAvgPool, GlobalAvgPoolBackward, GlobalMaxPool,
+    GlobalMaxPoolBackward, GroupApply, GroupBackwardApply, GroupBackwardReduce, GroupStats, LossScaleUpdate,
+    MaxPool, MaxPoolBackward, Mul, MulBackward, PadShortcut, PadShortcutBackward, RunningRstd, ScaleShift,
+    Softmax, TargetLoss, TargetLossBackward, Update,
 };
 use resnetc_compiler::plan::{
     BlurGeometry, ConvGeometry, DropGeometry, GroupGeometry, Kernel, LossGeometry, PadGeometry, PoolGeometry,
@@ -167,6 +167,14 @@ pub const MAKERS: &[(&str, Maker)] = &[
     ("target_loss_backward", |r| {
         Kernel::TargetLossBackward(TargetLossBackward { geometry: target_loss(r), scaled: r.flip() })
     }),
+    ("accumulate", |r| {
+        Kernel::AccumulateGradients(AccumulateGradients {
+            len: len(r),
+            tensor: r.range(0, 1) as u8,
+            last: r.flip(),
+        })
+    }),
+    ("average", |r| Kernel::Average(Average { len: len(r), tensor: r.flip().then(|| r.range(0, 1) as u8) })),
     ("all_finite", |r| Kernel::AllFinite(AllFinite { len: len(r) })),
     ("clip_norm", |r| clip(r, Clip::Norm)),
     ("clip_value", |r| clip(r, Clip::Value)),

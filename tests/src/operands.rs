@@ -127,7 +127,9 @@ fn region(operand: &plan::Operand, read: bool) -> Region {
         Content::Grad => Region::Grads,
         Content::RunningMean | Content::RunningVar | Content::LossScale | Content::StepCount => Region::State,
         Content::OptimizerState(tensor) => Region::Optimizer(tensor),
-        Content::Rate | Content::StepNumber | Content::Seed | Content::ClassWeight => Region::Control,
+        Content::Rate | Content::Factor | Content::StepNumber | Content::Seed | Content::ClassWeight => {
+            Region::Control
+        }
         Content::Map
         | Content::Compared
         | Content::Activated(_)
@@ -175,6 +177,7 @@ fn data(operand: &plan::Operand, kernel: &Kernel, read: bool) -> (Data, i8) {
         Content::OptimizerState(_) if operand.name.ends_with("_sq") => (Data::Positive, 1),
         Content::OptimizerState(_) => (Data::Normal, -1),
         Content::Rate => (Data::Rate, 0),
+        Content::Factor => (Data::Fraction, 1),
         // Often the first step, which is a special one.
         Content::StepNumber | Content::StepCount => (Data::Index(3), 0),
         Content::Seed => (Data::Index(1 << 24), 0),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use resnetc_compiler::backend::Backend;
 use resnetc_compiler::ir::graph::Mode;
 use resnetc_compiler::ir::types::{DType, Layout};
+use resnetc_compiler::plan::kernel::{AccumulateGradients, Average};
 use resnetc_compiler::plan::{Buffer, BufferId, Controls, Kernel, Plan, Region, RegionSizes, Slice, Step};
 use resnetc_runtime::cpu::CpuDevice;
 use resnetc_runtime::cpu::simd::Isa;
@@ -65,6 +66,11 @@ impl PlanBuilder {
         let name = format!("step{}", self.steps.len());
         if let Kernel::Update(update) = &kernel {
             self.optimizer = update.rule.state().iter().map(|&tensor| tensor.to_owned()).collect();
+        }
+        if let Kernel::AccumulateGradients(AccumulateGradients { tensor, .. })
+        | Kernel::Average(Average { tensor: Some(tensor), .. }) = kernel
+        {
+            self.optimizer = (0..=tensor).map(|index| format!("tensor{index}")).collect();
         }
         self.steps.push(Step { name, kernel, inputs: inputs.to_vec(), outputs: outputs.to_vec() });
     }

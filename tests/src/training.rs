@@ -94,9 +94,11 @@ impl Session {
                 Role::NormScale | Role::RunningVar => 0.5 + f64::from(r.uniform()),
                 Role::ConvWeight | Role::LinearWeight => 0.4 * f64::from(r.normal()),
                 Role::Bias | Role::NormShift | Role::RunningMean => 0.2 * f64::from(r.normal()),
-                Role::LossScale | Role::StaticLossScale | Role::GoodSteps | Role::SkippedSteps => {
-                    f64::from(values(slot.init, 1, seed, "")[0])
-                }
+                Role::LossScale
+                | Role::StaticLossScale
+                | Role::GoodSteps
+                | Role::SkippedSteps
+                | Role::Average => f64::from(values(slot.init, 1, seed, "")[0]),
             });
         }
         session

@@ -102,7 +102,7 @@ fn steps_allocate_nothing() {
             if mode == Mode::Train {
                 executor.set_labels(0, &[1, 2, 3, 4]).expect("four classes");
             }
-            let args = RunArgs { lr: 0.01, seed: 3, step };
+            let args = RunArgs { lr: 0.01, seed: 3, step, ..RunArgs::default() };
             COUNTING.store(true, Ordering::Relaxed);
             let result = executor.run(0, &args, None);
             COUNTING.store(false, Ordering::Relaxed);

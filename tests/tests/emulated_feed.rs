@@ -136,7 +136,8 @@ fn train(way: &Way<'_>) -> (Vec<f32>, ParamStore) {
         let mut loader = Loader::start(source, Arc::clone(&transform), pass, 2).expect("threads");
         while let Some((number, batch)) = loader.next_batch().expect("all can be read") {
             let index = if batch.labels.len() == BATCH { 0 } else { rest };
-            exec.submit(index, &batch, way.form, &RunArgs { lr: 0.01, seed: 5, step }).expect("it runs");
+            exec.submit(index, &batch, way.form, &RunArgs { lr: 0.01, seed: 5, step, ..RunArgs::default() })
+                .expect("it runs");
             (submitted, step) = (submitted + 2, step + 1);
             loader.recycle(number, batch);
             if submitted - kept.len() >= 2 * exec.depth() {

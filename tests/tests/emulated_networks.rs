@@ -4,8 +4,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use resnetc_compiler::backend::Backend;
+use resnetc_compiler::compile;
 use resnetc_compiler::ir::graph::Mode;
+use resnetc_compiler::ir::step_kind::StepKind;
 use resnetc_compiler::plan::Plan;
+use resnetc_compiler::report::Target;
 use resnetc_compiler::spec::ResolvedSpec;
 use resnetc_runtime::cuda::CudaDevice;
 use resnetc_runtime::cuda::emulated::Choices;
@@ -92,7 +95,7 @@ fn train(device: Arc<dyn Device>, plan: &Arc<Plan>) -> (Vec<StepResult>, ParamSt
         let images = images(plan, &mut rng);
         let labels: Vec<u32> = (0..BATCH).map(|_| rng.range(0, 9) as u32).collect();
         let batch = Batch { images, labels, ..Batch::default() };
-        let args = RunArgs { lr: 0.002, seed: 5, step };
+        let args = RunArgs { lr: 0.002, seed: 5, step, ..RunArgs::default() };
         executor.submit(0, &batch, Form::Floats, &args).expect("it runs");
     }
     let results = StepResult::all(executor.collect(Until::All).expect("all have run")).collect();
@@ -150,6 +153,38 @@ fn an_se_net_trains_as_on_the_reference() {
     trains_alike(SENET, Choices { seed: 4, fuses: true, memory: None });
 }
 
+/// The average of the weights after three updates of two batches each.
+fn averaged(device: Arc<dyn Device>, plans: &[Arc<Plan>; 2]) -> ParamStore {
+    let mut executor = Executor::new(device, Arc::clone(&plans[0])).expect("it loads");
+    executor.add(Arc::clone(&plans[1])).expect("it has the same persistent tensors");
+    executor.load_params(&initial(&plans[0], 3).expect("initial weights")).expect("its own weights");
+    let mut rng = Rng::new(17);
+    for step in 0..6 {
+        let images = images(&plans[0], &mut rng);
+        let labels: Vec<u32> = (0..BATCH).map(|_| rng.range(0, 9) as u32).collect();
+        let batch = Batch { images, labels, ..Batch::default() };
+        let (update, gathers) = (step / 2, step % 2 == 0);
+        let decay = [0.0, 0.5, 0.75][update as usize];
+        let args = RunArgs { lr: 0.01, seed: 5, step, update, share: 0.5, decay };
+        executor.submit(usize::from(gathers), &batch, Form::Floats, &args).expect("it runs");
+    }
+    executor.collect(Until::All).expect("all have run");
+    executor.store_average().expect("it is read").expect("the plan keeps one")
+}
+
+#[test]
+fn two_batches_to_an_update_and_an_average_are_the_references() {
+    let spec = resolve(&format!("{SENET}train: {{accumulate: 2, ema: {{decay: 0.9}}}}\n"));
+    let plans = [StepKind::Update, StepKind::Gather].map(|step| {
+        let target = Target { backend: Backend::CUDA, step, ..Target::new(Mode::Train, BATCH) };
+        Arc::new(compile(&spec, &target).expect("it compiles").plan)
+    });
+    let (exact, single) = (averaged(oracle_device(), &plans), averaged(reference(), &plans));
+    let found = averaged(emulated(Choices::default()), &plans);
+    let (off, allowed) = (distance(&found, &exact), FARTHER * distance(&single, &exact));
+    assert!(off <= allowed, "the average is off by {off:e}, allowed is {allowed:e}");
+}
+
 /// In bf16 single elements fall on the other side of a tie, so that one step is compared, not twenty.
 #[test]
 fn a_step_in_bf16_is_the_references() {
@@ -161,7 +196,7 @@ fn a_step_in_bf16_is_the_references() {
             executor.load_params(&initial(&plan, 3).expect("initial weights")).expect("its own weights");
             let images = images(&plan, &mut Rng::new(4));
             let batch = Batch { images, labels: (1..=8).collect(), ..Batch::default() };
-            let args = RunArgs { lr: 0.1, seed: 5, step: 0 };
+            let args = RunArgs { lr: 0.1, seed: 5, step: 0, ..RunArgs::default() };
             executor.submit(0, &batch, Form::Floats, &args).expect("it runs");
             executor.collect(Until::All).expect("it has run")[0]
         };

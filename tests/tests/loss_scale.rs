@@ -136,7 +136,7 @@ fn trains_as_pytorch(rule: UpdateRule) {
     let (mut losses, mut made) = (Vec::new(), Vec::new());
     for step in 0..STEPS {
         let before = parameters(&session);
-        session.step(&RunArgs { lr: RATE, step, seed: 0 });
+        session.step(&RunArgs { lr: RATE, step, seed: 0, ..RunArgs::default() });
         losses.push(session.get(session.plan.output("loss").expect("a training plan has a loss"))[0]);
         made.push(torch.step(&gradients(&session)));
         let after = parameters(&session);
@@ -183,7 +183,7 @@ fn a_static_scale_that_overflows_leaves_every_step_out() {
         let mut session = Session::new(plan(rule, LossScale::Static(scale)), 3);
         let before = parameters(&session);
         for step in 0..3 {
-            session.step(&RunArgs { lr: RATE, step, seed: 0 });
+            session.step(&RunArgs { lr: RATE, step, seed: 0, ..RunArgs::default() });
         }
         assert_eq!(before != parameters(&session), made, "{scale}");
         assert_eq!(of_role(&session, Role::StaticLossScale), f64::from(scale));
@@ -208,7 +208,7 @@ fn the_cpu_trains_with_a_scaled_loss_as_the_oracle_does() {
     let mut device = cpu_session(2, Isa::best());
     let program = transfer(&session, &mut *device);
     for step in 0..5 {
-        let args = RunArgs { lr: 0.1, step, seed: 0 };
+        let args = RunArgs { lr: 0.1, step, seed: 0, ..RunArgs::default() };
         feed(&session, &mut *device, program);
         args.write(&mut *device, program, &session.plan).expect("it is written");
         device.run(program, None).expect("every step runs");

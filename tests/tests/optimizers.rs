@@ -119,11 +119,13 @@ fn five_steps_have_the_figures_of_the_formulas() {
     }
 }
 
-/// Each optimizer's kernel on random data, on every device.
+/// Each optimizer's kernel on random data, on every device; and those that sum gradients over batches and average weights.
 #[test]
 fn kernels_agree_with_the_oracle() {
     let driver = emulated();
-    let makers = MAKERS.iter().filter(|(name, _)| name.ends_with("_update") && *name != "loss_scale_update");
+    let beside = ["accumulate", "average"];
+    let is_rule = |name: &str| name.ends_with("_update") && name != "loss_scale_update";
+    let makers = MAKERS.iter().filter(|(name, _)| is_rule(name) || beside.contains(name));
     for (name, maker) in makers {
         for seed in 0..CASES {
             let kernel = maker(&mut Rng::new(seed));

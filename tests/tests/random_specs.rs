@@ -93,7 +93,7 @@ fn trains_alike_on_the_cpu(text: &str, seed: u64) {
     let program = transfer(&session, &mut *cpu);
     let reference = transfer(&session, &mut single);
     for step in 0..3 {
-        let args = RunArgs { lr: 0.02, seed: 1, step };
+        let args = RunArgs { lr: 0.02, seed: 1, step, ..RunArgs::default() };
         session.step(&args);
         let devices: [(&mut dyn DeviceSession, _); 2] = [(&mut *cpu, program), (&mut single, reference)];
         for (device, program) in devices {

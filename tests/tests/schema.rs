@@ -15,6 +15,7 @@ const FIXTURES: &[(Fault, &[&str])] = &[
         &[
             "a_list",
             "bad_augment",
+            "bad_average",
             "bad_batch_size",
             "bad_groups",
             "bad_init",
@@ -176,6 +177,7 @@ const FIXTURES: &[(Fault, &[&str])] = &[
             "stage_argument_in_unit",
             "stage_key_without_effect",
             "style_without_bottleneck",
+            "swa_misused",
             "training_without_head",
             "transition_of_one_stage",
             "two_dilations",

@@ -105,7 +105,7 @@ fn logits(device: Arc<dyn Device>, plan: &Arc<Plan>, text: &str) -> Vec<f32> {
     let len = plan.buffer(plan.input).shape.numel().expect("a small input");
     let images: Vec<f32> = (0..len).map(|_| rng.normal()).collect();
     executor.set_input_nhwc(0, &images).expect("three images");
-    executor.run(0, &RunArgs { lr: 0.0, seed: 1, step: 0 }, None).expect("it runs");
+    executor.run(0, &RunArgs { lr: 0.0, seed: 1, step: 0, ..RunArgs::default() }, None).expect("it runs");
     executor.output(0, "logits").expect("a network has logits")
 }
 

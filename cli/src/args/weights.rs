@@ -18,6 +18,9 @@ pub struct WeightsArgs {
     /// Start the last linear layer afresh: `new`, for another number of classes than the file's.
     #[arg(long, value_name = "new", value_enum, requires = "weights", help_heading = "Weights")]
     pub head: Option<HeadArg>,
+    /// Take a checkpoint's weights as they were trained, where it holds their average too.
+    #[arg(long, help_heading = "Weights")]
+    pub raw_weights: bool,
 }
 
 /// What becomes of the last layer.
@@ -31,8 +34,15 @@ impl WeightsArgs {
     /// What the library takes; `None` where no file is named.
     pub fn options(&self, seed: Option<u64>, downloads: &Downloads) -> Option<WeightsOptions> {
         let (file, downloads) = (self.weights.clone()?, downloads.clone());
-        let dialect = Some(self.dialect.clone());
-        Some(WeightsOptions { file, dialect, new_head: self.head == Some(HeadArg::New), seed, downloads })
+        let (dialect, raw) = (Some(self.dialect.clone()), self.raw_weights);
+        Some(WeightsOptions {
+            file,
+            dialect,
+            new_head: self.head == Some(HeadArg::New),
+            raw,
+            seed,
+            downloads,
+        })
     }
 }
 

@@ -29,7 +29,7 @@ pub fn build(args: &BuildArgs, output: &Output) -> Result {
     let started = Instant::now();
     let spec = spec::load(&args.spec, &spec::options(&args.overrides), output)?;
     let batch = args.batch.unwrap_or(if args.train { spec.resolved().train.batch_size } else { 1 });
-    let compiled = spec.compile(&Target { mode, batch, backend: args.backend, dump })?;
+    let compiled = spec.compile(&Target { backend: args.backend, dump, ..Target::new(mode, batch) })?;
     let time = started.elapsed();
     // What goes to a file is as wide as it is.
     let width = output.page.columns.filter(|_| !filed.is_some_and(|(form, _)| form == Emit::Summary));
@@ -126,7 +126,7 @@ impl Product {
         if self.compiled.passes.iter().all(|pass| pass.dump.is_some()) {
             return page(&self.compiled.passes);
         }
-        let target = Target { mode, batch, backend: self.backend, dump: Dump::All };
+        let target = Target { backend: self.backend, dump: Dump::All, ..Target::new(mode, batch) };
         page(&self.spec.compile(&target).expect(expect).passes)
     }
 }

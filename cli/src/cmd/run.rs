@@ -18,7 +18,9 @@ pub fn run(args: &RunArgs, environment: &Environment, output: &Output) -> Result
     let Some(spec) = args.spec.as_deref() else {
         return Err(Failure::Usage("a SPEC is needed, or --train".into()));
     };
-    let checkpoint = args.checkpoint.as_ref().map(WeightsOptions::file);
+    let raw = args.weights.raw_weights;
+    let of = |file| WeightsOptions { raw, ..WeightsOptions::file(file) };
+    let checkpoint = args.checkpoint.as_ref().map(of);
     let weights = args.weights.options(args.seed, &setup.downloads).or(checkpoint);
     if let (false, Some(weights)) = (args.pictures.predict.is_empty(), &weights) {
         return pictures::predict(spec, weights, args, &setup, output);

@@ -36,7 +36,7 @@ pub fn schedule(args: &ScheduleArgs, output: &Output) -> Result {
     let train = &loaded.resolved().train;
     let known = train.dataset.as_deref().and_then(datasets::find).map(|facts| facts.images);
     let images = args.images.or(known).unwrap_or(IMAGES);
-    let steps = images.div_ceil(train.batch_size);
+    let steps = train.updates(images);
     let total = steps.checked_mul(train.epochs).filter(|&total| total <= STEPS).ok_or_else(|| {
         Failure::Usage(format!("{} epochs of {steps} steps are too many to draw", train.epochs))
     })?;

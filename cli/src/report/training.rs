@@ -13,6 +13,8 @@ pub fn epoch(record: &EpochRecord, epochs: usize) -> String {
         Some(accuracy) => percent(accuracy),
         None => format!("{:>7}", "-"),
     };
+    let average = record.average_accuracy.map(|accuracy| format!(", of the average {}", percent(accuracy)));
+    let test = test + &average.unwrap_or_default();
     format!(
         "epoch {:>width$}/{epochs}  lr {:<9.3e}  loss {:<7.4}  train {}  test {test}  {:>6}  {:>6} images/s",
         record.epoch,
@@ -44,6 +46,8 @@ mod tests {
             train_accuracy: 0.714,
             test_accuracy: Some(0.689),
             test_loss: Some(0.9),
+            average_accuracy: None,
+            average_loss: None,
             seconds: 12.3,
             images_per_second: 4065.2,
         };
@@ -51,7 +55,13 @@ mod tests {
         let expected =
             "epoch  3/10  lr 9.050e-2   loss 0.8120   train 71.40 %  test 68.90 %  12.3 s   4,065 images/s";
         assert_eq!(with, expected);
-        record.test_accuracy = None;
+        record.average_accuracy = Some(0.702);
+        assert!(
+            epoch(&record, 10).contains("test 68.90 %, of the average 70.20 %  "),
+            "{}",
+            epoch(&record, 10)
+        );
+        (record.test_accuracy, record.average_accuracy) = (None, None);
         assert_eq!(epoch(&record, 10).len(), with.len());
     }
 }

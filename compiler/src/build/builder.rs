@@ -88,6 +88,8 @@ impl<'s> Builder<'s> {
         graph.loss_scale = spec.train.scale().filter(|_| mode == Mode::Train);
         if mode == Mode::Train {
             graph.clip = spec.train.clip.clone();
+            graph.accumulates = spec.train.accumulate > 1;
+            graph.average = spec.train.averages();
         }
         Builder {
             spec,

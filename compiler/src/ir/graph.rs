@@ -11,6 +11,7 @@ use super::clip::Clip;
 use super::loss_scale::LossScale;
 use super::op::Op;
 use super::origin::{Origin, Part};
+use super::step_kind::StepKind;
 use super::types::{DType, TensorType};
 use crate::source::Span;
 
@@ -106,6 +107,12 @@ pub struct Graph {
     pub loss_scale: Option<LossScale>,
     /// What is done to all gradients before the updates, in order; none in inference.
     pub clip: Vec<Clip>,
+    /// What a training step is for.
+    pub step: StepKind,
+    /// Whether several batches make one update: their gradients are summed.
+    pub accumulates: bool,
+    /// Whether updates are followed by an average of parameters and running statistics; in training alone.
+    pub average: bool,
     /// How far it has come.
     pub stage: Stage,
     /// Named results, kept alive: `logits`; in training also `loss` and `correct`.
@@ -123,6 +130,9 @@ impl Graph {
             tf32: false,
             loss_scale: None,
             clip: Vec::new(),
+            step: StepKind::Update,
+            accumulates: false,
+            average: false,
             stage: Stage::Built,
             outputs: Vec::new(),
             nodes: StableDiGraph::default(),
@@ -208,6 +218,9 @@ impl Graph {
             tf32: self.tf32,
             loss_scale: self.loss_scale,
             clip: self.clip.clone(),
+            step: self.step,
+            accumulates: self.accumulates,
+            average: self.average,
             stage: self.stage,
             outputs,
             nodes,

@@ -15,5 +15,6 @@ pub mod origin;
 pub mod patch;
 pub mod persistent;
 pub mod print;
+pub mod step_kind;
 pub mod types;
 pub mod update;

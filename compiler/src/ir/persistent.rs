@@ -28,6 +28,8 @@ pub enum Role {
     GoodSteps,
     /// Steps that were left out, a scalar.
     SkippedSteps,
+    /// An average of a running statistic over updates, `[c]`: the optimizer's, too.
+    Average,
     /// A factor of the loss that the spec sets, a scalar: checkpoints do not hold it.
     StaticLossScale,
 }
@@ -39,6 +41,7 @@ impl Role {
             Role::ConvWeight | Role::LinearWeight | Role::Bias | Role::NormScale | Role::NormShift => true,
             Role::RunningMean | Role::RunningVar => false,
             Role::LossScale | Role::GoodSteps | Role::SkippedSteps | Role::StaticLossScale => false,
+            Role::Average => false,
         }
     }
 
@@ -49,7 +52,7 @@ impl Role {
 
     /// Whether it is a part of the optimizer's state.
     pub fn of_optimizer(self) -> bool {
-        matches!(self, Role::LossScale | Role::GoodSteps | Role::SkippedSteps)
+        matches!(self, Role::LossScale | Role::GoodSteps | Role::SkippedSteps | Role::Average)
     }
 }
 
@@ -110,6 +113,7 @@ impl fmt::Display for Role {
             Role::LossScale => "loss_scale",
             Role::GoodSteps => "good_steps",
             Role::SkippedSteps => "skipped_steps",
+            Role::Average => "average",
             Role::StaticLossScale => "static_loss_scale",
         })
     }

@@ -3,6 +3,7 @@
 //!
 //! Rules about training speak only of specs that say how they are trained.
 
+mod accumulation;
 mod bf16_channels;
 mod identity;
 mod norm_bias;
@@ -114,9 +115,10 @@ pub struct Finding {
 /// effect. It is told before the first step.
 pub fn before_training(subject: &Subject<'_>, images: usize) -> Vec<Diagnostic> {
     let train = &subject.spec.train;
-    let steps = images.div_ceil(train.batch_size.max(1)).saturating_mul(train.epochs);
+    let steps = train.updates(images).saturating_mul(train.epochs);
     let mut warnings = one_value::in_training(subject, images);
     warnings.extend(beyond_the_end(train, &subject.spec.keys, By::Step, steps));
+    warnings.extend(accumulation::beyond_the_epoch(subject, images));
     warnings
 }
 

@@ -58,3 +58,15 @@ fn lengths_in_steps_are_compared_with_the_training() {
     // Epochs are counted when the spec is read.
     assert_eq!(told("warmup: {length: 3}"), [""; 0]);
 }
+
+#[test]
+fn updates_of_more_batches_than_an_epoch_has_are_told() {
+    let told = |train: &str| told(&format!("batch_size: 10, {train}"), 95);
+    assert_eq!(told("accumulate: 10"), [""; 0]);
+    assert_eq!(told("accumulate: 11"), ["an epoch makes one update"]);
+    // Lengths in steps are lengths in updates: five an epoch, of two batches each.
+    let warmup =
+        |length: usize| told(&format!("epochs: 3, accumulate: 2, warmup: {{length: {length}, by: step}}"));
+    assert_eq!(warmup(14), [""; 0]);
+    assert!(warmup(15)[0].contains("as long as the training"));
+}

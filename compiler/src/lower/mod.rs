@@ -3,6 +3,7 @@
 //! Each operator adds the steps that compute it (`ops/`); here is in which order, and where persistent memory lies. All updates
 //! with the same constants are one step.
 
+mod average;
 mod loss_scale;
 mod order;
 mod persistent;
@@ -13,10 +14,12 @@ mod tests;
 use std::collections::HashMap;
 
 use crate::backend::Backend;
-use crate::ir::graph::{Graph, Stage, Value};
+use crate::ir::graph::{Graph, NodeId, Stage, Value};
 use crate::ir::op::Op;
+use crate::ir::origin::Origin;
+use crate::ir::step_kind::StepKind;
 use crate::ops::{self, lowering::Lowering};
-use crate::plan::{BufferId, Plan, Region};
+use crate::plan::{BufferId, Kernel, Plan, Region};
 use persistent::Persistent;
 
 /// Lowers a graph.
@@ -30,7 +33,9 @@ pub fn lower(graph: &Graph, backend: &Backend) -> Plan {
     plan.tf32 = graph.tf32 && backend.tf32;
     let persistent = Persistent::place(graph, &mut plan, &mut values);
     add_sources(graph, &mut plan, &mut values);
-    for node in order::order(graph) {
+    let is_wanted =
+        |id: &NodeId| graph.step != StepKind::Statistics || graph.node(*id).origin == Origin::Forward;
+    for node in order::order(graph).into_iter().filter(is_wanted) {
         let (plan, values, gradients) = (&mut plan, &mut values, persistent.gradients());
         let loss_scale = persistent.loss_scale();
         let inputs = graph.operands(node);
@@ -45,10 +50,22 @@ pub fn lower(graph: &Graph, backend: &Backend) -> Plan {
         });
     }
     persistent.add_updates(&mut plan);
+    if graph.step == StepKind::Statistics {
+        keep_batch_statistics(&mut plan);
+    }
     plan.outputs = graph.outputs.iter().map(|(name, value)| (name.clone(), values[value])).collect();
     plan.place(backend);
     debug_assert_eq!(plan.check(), Vec::<String>::new());
     plan
+}
+
+/// Makes running statistics those of the last batch.
+fn keep_batch_statistics(plan: &mut Plan) {
+    for step in &mut plan.steps {
+        if let Kernel::BnStats(statistics) = &mut step.kernel {
+            statistics.momentum = 1.0;
+        }
+    }
 }
 
 /// The buffers that are filled from outside before every run.

@@ -5,14 +5,16 @@
 
 use std::collections::HashMap;
 
+use super::average::Averaging;
 use super::loss_scale::Scaling;
 use crate::ir::clip::Clip;
 use crate::ir::graph::{Graph, NodeId, Value};
 use crate::ir::op::{self, Op, UpdateRule};
+use crate::ir::step_kind::StepKind;
 use crate::ir::types::{DType, TensorType};
 
-use crate::plan::kernel::{ClipGradients, Update};
-use crate::plan::{BufferId, Plan, Region, Slot, Step, align};
+use crate::plan::kernel::{AccumulateGradients, ClipGradients, Update};
+use crate::plan::{BufferId, GRADIENT_SUM, Plan, Region, Slot, Step, align};
 
 /// What an update does.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -40,6 +42,12 @@ pub(super) struct Persistent {
     loss_scale: Option<Scaling>,
     /// What is done to all gradients before the updates.
     clip: Vec<Clip>,
+    /// What the step is for.
+    step: StepKind,
+    /// Whether gradients of several batches are summed.
+    accumulates: bool,
+    /// Of a training that averages its weights.
+    average: Option<Averaging>,
 }
 
 impl Persistent {
@@ -53,7 +61,7 @@ impl Persistent {
                 constants.push(*found);
             }
         }
-        plan.optimizer = state_of(&constants);
+        plan.optimizer = state_of(&constants, graph.accumulates);
         let group_of = |id: NodeId| {
             let own = updates.get(&Value::from(id)).map(|(constants, _)| constants);
             constants.iter().position(|c| Some(c) == own).unwrap_or(constants.len())
@@ -79,8 +87,10 @@ impl Persistent {
         }
         add_slots(graph, plan, values, &offsets);
         let gradients = updates.iter().map(|(param, (_, grad))| (*grad, offsets[&param.node])).collect();
+        let average = (graph.average && !constants.is_empty()).then(|| Averaging::place(plan));
         let loss_scale = graph.loss_scale.map(|scale| Scaling::place(scale, plan));
-        Persistent { groups, gradients, loss_scale, clip: graph.clip.clone() }
+        let (clip, step, accumulates) = (graph.clip.clone(), graph.step, graph.accumulates);
+        Persistent { groups, gradients, loss_scale, clip, step, accumulates, average }
     }
 
     /// The buffer of the loss' factor.
@@ -93,10 +103,17 @@ impl Persistent {
         &self.gradients
     }
 
-    /// Adds one update per group, over buffers that span it. Those of a scaled loss stand between the step that looks whether all
+    /// Adds what is done with the gradients: they are summed where several batches make one update, and the last of these has one
+    /// update per group, over buffers that span it. Those of a scaled loss stand between the step that looks whether all
     /// gradients are finite, and the one that finds the next scale.
     pub(super) fn add_updates(&self, plan: &mut Plan) {
         let end = self.groups.iter().map(|group| group.range.1).max();
+        if let Some(end) = end.filter(|_| self.accumulates && self.step != StepKind::Statistics) {
+            self.add_sum(plan, end);
+        }
+        if self.step != StepKind::Update {
+            return;
+        }
         let scaling = self.loss_scale.as_ref().zip(end);
         let scaled = scaling.map(|(scaling, end)| (scaling, scaling.add_check(plan, end)));
         if let Some(end) = end {
@@ -106,6 +123,21 @@ impl Persistent {
         if let Some((scaling, finite)) = scaled {
             scaling.add_update(plan, finite);
         }
+        if let Some((average, end)) = self.average.as_ref().zip(end) {
+            average.add_steps(plan, end);
+        }
+    }
+
+    /// Adds what sums the gradients over batches, those of the first `bytes` of their region.
+    fn add_sum(&self, plan: &mut Plan, bytes: usize) {
+        let len = bytes / DType::F32.size();
+        let sum = plan.optimizer.iter().position(|name| name == GRADIENT_SUM).expect("placed with the sum");
+        let (ty, tensor) = (TensorType::f32([len]), sum as u8);
+        let grads = plan.add_buffer("accumulate.grads".to_owned(), &ty, Region::Grads, 0);
+        let sum = plan.add_buffer(format!("accumulate.{GRADIENT_SUM}"), &ty, Region::Optimizer(tensor), 0);
+        let inputs = vec![grads, sum, plan.share()];
+        let kernel = AccumulateGradients { len, tensor, last: self.step == StepKind::Update }.into();
+        plan.steps.push(Step { name: "accumulate".to_owned(), kernel, inputs, outputs: Vec::new() });
     }
 
     /// Adds what clips the gradients, those of the first `bytes` of their region.
@@ -132,7 +164,9 @@ impl Persistent {
                 let ty = TensorType::f32([len]);
                 inputs.push(plan.add_buffer(format!("{name}.{part}"), &ty, region, range.0));
             }
-            inputs.extend([plan.rate(), plan.step_number()]);
+            let rate = plan.rate();
+            let number = if self.accumulates { plan.update_number() } else { plan.step_number() };
+            inputs.extend([rate, number]);
             inputs.extend(scaled.iter().flatten());
             plan.steps.push(Step {
                 name: name.clone(),
@@ -144,11 +178,13 @@ impl Persistent {
     }
 }
 
-/// Names of the state's tensors. All parameters of a network have one rule; its constants may differ.
-fn state_of(constants: &[Constants]) -> Vec<String> {
+/// Names of the state's tensors, and of the sum of gradients where there is one. All parameters of a network have one rule; its constants
+/// may differ.
+fn state_of(constants: &[Constants], accumulates: bool) -> Vec<String> {
     let state = constants.first().map_or(&[][..], |first| first.rule.state());
     assert!(constants.iter().all(|other| other.rule.state() == state), "a network has one optimizer");
-    state.iter().map(|&name| name.to_owned()).collect()
+    let sum = (accumulates && !constants.is_empty()).then_some(GRADIENT_SUM);
+    state.iter().copied().chain(sum).map(str::to_owned).collect()
 }
 
 /// `param -> (constants, gradient)` of every update.

@@ -178,6 +178,7 @@ fn rule(role: Role, context: &PassContext, treatment: &Treatment) -> UpdateRule 
         Role::Bias | Role::NormScale | Role::NormShift => context.decay_norm,
         Role::RunningMean | Role::RunningVar => false,
         Role::LossScale | Role::GoodSteps | Role::SkippedSteps | Role::StaticLossScale => false,
+        Role::Average => false,
     };
     let weight_decay = if decays { context.optimizer.weight_decay() } else { 0.0 };
     let weight_decay = treatment.weight_decay.unwrap_or(weight_decay);

@@ -17,7 +17,7 @@ pub enum Region {
     /// A tensor of the optimizer's state, by its number in [`Plan::optimizer`](super::Plan::optimizer), at the parameters'
     /// offsets.
     Optimizer(u8),
-    /// Running statistics, and the state of a scaled loss.
+    /// Running statistics, their averages, and the state of a scaled loss.
     State,
     /// What changes from step to step: see [`Controls`](super::Controls).
     Control,

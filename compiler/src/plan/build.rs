@@ -80,6 +80,24 @@ impl Plan {
         *self.controls.seed.insert(seed)
     }
 
+    /// The buffer of the update's number.
+    pub(crate) fn update_number(&mut self) -> BufferId {
+        let update = self.controls.update.unwrap_or_else(|| self.add_control("update", &scalar(DType::U64)));
+        *self.controls.update.insert(update)
+    }
+
+    /// The buffer of the batch's share of the update.
+    pub(crate) fn share(&mut self) -> BufferId {
+        let share = self.controls.share.unwrap_or_else(|| self.add_control("share", &scalar(DType::F32)));
+        *self.controls.share.insert(share)
+    }
+
+    /// The buffer of what an average keeps of itself.
+    pub(crate) fn decay(&mut self) -> BufferId {
+        let decay = self.controls.decay.unwrap_or_else(|| self.add_control("decay", &scalar(DType::F32)));
+        *self.controls.decay.insert(decay)
+    }
+
     /// The buffer of the classes' factors, which are these.
     pub(crate) fn class_weights(&mut self, weights: &[f32]) -> BufferId {
         self.class_weights = weights.to_vec();

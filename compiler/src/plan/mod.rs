@@ -39,6 +39,12 @@ pub use crate::backend::CACHE_LINE as ALIGN;
 /// Before the names of a scaled loss' tensors.
 pub const LOSS_SCALE: &str = "loss_scale.";
 
+/// The optimizer's tensor that holds the sum of gradients over the batches of an update.
+pub const GRADIENT_SUM: &str = "gradient_sum";
+
+/// The optimizer's tensor that holds an average of the parameter over updates; before the names of averaged running statistics.
+pub const AVERAGE: &str = "average";
+
 /// One kernel call.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Step {
@@ -90,7 +96,7 @@ pub struct RegionSizes {
     /// Those at the end of them that are not trained: they have neither gradients nor state.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub frozen: usize,
-    /// Running statistics, and the state of a scaled loss.
+    /// Running statistics, their averages, and the state of a scaled loss.
     pub state: usize,
     /// What changes from step to step: see [`Controls`].
     #[serde(default, skip_serializing_if = "is_zero")]
@@ -118,6 +124,15 @@ pub struct Controls {
     pub step: Option<BufferId>,
     /// The training's seed, one `u64`.
     pub seed: Option<BufferId>,
+    /// Where several batches make one update: its number from the training's start, one `u64`. Elsewhere that of the step is it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub update: Option<BufferId>,
+    /// The share of the batch's images among those of its update, one `f32`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub share: Option<BufferId>,
+    /// What an average of the weights keeps of itself, one `f32`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decay: Option<BufferId>,
     /// The factors of the classes in the loss, `[classes]` of `f32`: those of the plan.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub class_weights: Option<BufferId>,
@@ -126,7 +141,8 @@ pub struct Controls {
 impl Controls {
     /// Those that are there.
     pub fn all(&self) -> impl Iterator<Item = BufferId> {
-        [self.rate, self.step, self.seed, self.class_weights].into_iter().flatten()
+        let own = [self.rate, self.step, self.seed, self.update, self.share, self.decay, self.class_weights];
+        own.into_iter().flatten()
     }
 }
 

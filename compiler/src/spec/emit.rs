@@ -183,6 +183,9 @@ fn write_train(out: &mut String, train: &TrainConfig) -> fmt::Result {
         true => writeln!(out, "  epochs: {}\n  batch_size: auto", train.epochs)?,
         false => writeln!(out, "  epochs: {}\n  batch_size: {}", train.epochs, train.batch_size)?,
     }
+    if train.accumulate > 1 {
+        writeln!(out, "  accumulate: {}", train.accumulate)?;
+    }
     let constants = train.optimizer.settings().map(|(setting, value)| format!("{}: {value}", setting.name));
     let constants = constants.collect::<Vec<_>>().join(", ");
     writeln!(
@@ -196,6 +199,12 @@ fn write_train(out: &mut String, train: &TrainConfig) -> fmt::Result {
     if !train.clip.is_empty() {
         let clips: Vec<String> = train.clip.iter().map(Clip::to_string).collect();
         writeln!(out, "  clip: {{{}}}", clips.join(", "))?;
+    }
+    if let Some(ema) = &train.ema {
+        writeln!(out, "  ema: {ema}")?;
+    }
+    if let Some(swa) = &train.swa {
+        writeln!(out, "  swa: {swa}")?;
     }
     writeln!(out, "  schedule: {}", train.schedule)?;
     if let Some(w) = &train.warmup {

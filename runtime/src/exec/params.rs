@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use resnetc_compiler::ir::op::Recipe;
+use resnetc_compiler::ir::op::{Recipe, Role};
 use resnetc_compiler::ir::types::Shape;
-use resnetc_compiler::plan::{Buffer, BufferId, Plan, Slot};
+use resnetc_compiler::plan::{AVERAGE, Buffer, BufferId, GRADIENT_SUM, Plan, Slot};
 
 use super::Executor;
 use crate::device::{Device, ProgramId};
@@ -119,19 +119,94 @@ impl Executor {
         for slot in plan.slots.iter().filter(|slot| slot.role.of_optimizer()) {
             if store.get(&plan.buffer(slot.buffer).name).is_some() {
                 load_slot(&*self.device, program, &plan, slot, store)?;
+            } else if slot.role == Role::Average {
+                self.begin_average(slot)?;
             }
         }
         for slot in &plan.slots {
             for (index, (name, buffer)) in (0..).zip(plan.optimizer_tensors(slot)) {
-                let name = format!("{name}.{}", buffer.name);
-                let bytes = layout::encode(&buffer, store.expect(&name, &buffer.shape)?)?;
+                let full = format!("{name}.{}", buffer.name);
+                let bytes = match store.get(&full) {
+                    None if name == GRADIENT_SUM => vec![0; buffer.bytes],
+                    None if name == AVERAGE => self.bytes_of(slot.buffer)?,
+                    _ => layout::encode(&buffer, store.expect(&full, &buffer.shape)?)?,
+                };
                 self.device.write_optimizer(program, slot.buffer, index, &bytes)?;
             }
         }
         Ok(())
     }
 
-    /// The optimizer's state: `<tensor>.<parameter>`, as in `velocity.stem.conv1.weight`, and that of a scaled loss.
+    /// All running statistics.
+    ///
+    /// # Errors
+    /// The device's.
+    pub fn store_statistics(&self) -> Result<ParamStore> {
+        let (program, plan) = self.first();
+        let is_statistic = |slot: &&Slot| matches!(slot.role, Role::RunningMean | Role::RunningVar);
+        let statistics = plan.slots.iter().filter(is_statistic);
+        collect(&plan, statistics, |slot, bytes| self.device.read(program, slot.buffer, bytes))
+    }
+
+    /// Sets the averages of running statistics, given by the names of these.
+    ///
+    /// # Errors
+    /// Where one is missing or of another shape; the device's.
+    pub fn load_average_statistics(&self, store: &ParamStore) -> Result<()> {
+        let (program, plan) = self.first();
+        for slot in plan.slots.iter().filter(|slot| slot.role == Role::Average) {
+            let buffer = plan.buffer(slot.buffer);
+            let Some(name) = averaged(buffer) else { continue };
+            let bytes = layout::encode(buffer, store.expect(name, &buffer.shape)?)?;
+            self.device.write(program, slot.buffer, &bytes)?;
+        }
+        Ok(())
+    }
+
+    /// Begins the average of a running statistic with the statistic.
+    fn begin_average(&self, slot: &Slot) -> Result<()> {
+        let (program, plan) = self.first();
+        let own = recipe::own(&plan);
+        match averaged(plan.buffer(slot.buffer)).and_then(|name| own.get(name)) {
+            Some(&statistic) => self.device.write(program, slot.buffer, &self.bytes_of(statistic)?),
+            None => Ok(()),
+        }
+    }
+
+    /// The bytes of a persistent buffer.
+    fn bytes_of(&self, buffer: BufferId) -> Result<Vec<u8>> {
+        let (program, plan) = self.first();
+        let mut bytes = vec![0; plan.buffer(buffer).bytes];
+        self.device.read(program, buffer, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// The average of the weights: of trained parameters and running statistics; others are as they are. `None` where the plan keeps
+    /// none.
+    ///
+    /// # Errors
+    /// The device's.
+    pub fn store_average(&self) -> Result<Option<ParamStore>> {
+        let (program, plan) = self.first();
+        let Some(tensor) = plan.optimizer.iter().position(|name| name == AVERAGE) else { return Ok(None) };
+        let mut store = self.store_params()?;
+        for slot in &plan.slots {
+            if let Some((_, buffer)) = plan.optimizer_tensors(slot).nth(tensor) {
+                let mut bytes = vec![0; buffer.bytes];
+                self.device.read_optimizer(program, slot.buffer, tensor as u8, &mut bytes)?;
+                store.insert(&buffer.name, buffer.shape.clone(), layout::decode(&buffer, &bytes)?);
+            }
+            let buffer = plan.buffer(slot.buffer);
+            if let (Role::Average, Some(name)) = (slot.role, averaged(buffer)) {
+                let average = layout::decode(buffer, &self.bytes_of(slot.buffer)?)?;
+                store.insert(name, buffer.shape.clone(), average);
+            }
+        }
+        Ok(Some(store))
+    }
+
+    /// The optimizer's state: `<tensor>.<parameter>`, as in `velocity.stem.conv1.weight`, and that of a scaled loss. A sum of gradients
+    /// is zero between updates, and then left out.
     pub fn store_optimizer(&self) -> Result<ParamStore> {
         let (program, plan) = self.first();
         let own = plan.slots.iter().filter(|slot| slot.role.of_optimizer());
@@ -140,12 +215,20 @@ impl Executor {
             for (index, (name, buffer)) in (0..).zip(plan.optimizer_tensors(slot)) {
                 let mut bytes = vec![0; buffer.bytes];
                 self.device.read_optimizer(program, slot.buffer, index, &mut bytes)?;
+                if name == GRADIENT_SUM && bytes.iter().all(|&byte| byte == 0) {
+                    continue;
+                }
                 let name = format!("{name}.{}", buffer.name);
                 store.insert(name, buffer.shape.clone(), layout::decode(&buffer, &bytes)?);
             }
         }
         Ok(store)
     }
+}
+
+/// The name of the running statistic that a buffer holds the average of.
+fn averaged(buffer: &Buffer) -> Option<&str> {
+    buffer.name.strip_prefix(AVERAGE)?.strip_prefix('.')
 }
 
 /// A network's tensors where they are: on a device.

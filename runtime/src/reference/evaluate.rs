@@ -5,7 +5,8 @@ use resnetc_compiler::plan::Kernel;
 
 use super::effects::{Effects, Given};
 use super::{
-    blur, clip, conv, group_norm, loss, loss_scale, norm, pointwise, pool, product, target_loss, update,
+    accumulate, blur, clip, conv, group_norm, loss, loss_scale, norm, pointwise, pool, product, target_loss,
+    update,
 };
 
 /// Computes one kernel. What is given is in logical order; so are the results, up to a reshape.
@@ -51,6 +52,8 @@ pub(super) fn evaluate(kernel: &Kernel, given: &Given<'_>) -> Result<Effects> {
         Kernel::TargetLoss(k) => target_loss::forward(k, given),
         Kernel::TargetLossBackward(k) => target_loss::backward(k, given),
         Kernel::RunningRstd(k) => norm::running_rstd(k, given),
+        Kernel::AccumulateGradients(k) => accumulate::accumulate(k, given),
+        Kernel::Average(_) => accumulate::average(given),
         Kernel::ClipGradients(k) => clip::clip(k, given),
         Kernel::AllFinite(_) => loss_scale::all_finite(given),
         Kernel::Update(k) => update::update(k, given),

@@ -8,6 +8,7 @@
 
 #![forbid(unsafe_code)]
 
+mod accumulate;
 mod blur;
 mod clip;
 mod conv;

@@ -6,8 +6,10 @@ use std::time::Instant;
 
 use resnetc_compiler::spec::train::Schedule;
 
+use super::average::Average;
 use super::event::{Event, StepEvent};
 use super::trainer::{Pace, Trainer};
+use super::updates::Updates;
 use crate::data::Source;
 use crate::data::batch::Batch;
 use crate::data::loader::{Epoch, Loader};
@@ -23,13 +25,31 @@ fn tell_faults(source: &dyn Source, observe: &mut dyn FnMut(Event<'_>)) {
     source.take_faults().iter().for_each(|text| observe(Event::Unreadable { text }));
 }
 
+/// What an evaluation found.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Found {
+    /// Of the weights as they are trained.
+    weights: Sums,
+    /// Of their average.
+    average: Option<Sums>,
+}
+
+impl Found {
+    /// What decides which evaluation is the best, and when evaluations get no better: the average's, where there is one.
+    fn counts(&self) -> &Sums {
+        self.average.as_ref().unwrap_or(&self.weights)
+    }
+}
+
 /// What is left of an epoch, while it lasts.
 pub(super) struct Pass {
     start: Instant,
     /// Images whose steps have been collected.
     images: usize,
-    /// Steps that were submitted and not yet collected, with their images.
+    /// Batches that were submitted and not yet collected, with their images.
     submitted: Vec<(usize, usize)>,
+    /// Sums over the batches of the update that has begun.
+    update: Sums,
 }
 
 impl Trainer {
@@ -46,7 +66,8 @@ impl Trainer {
         };
         let source = Arc::clone(&self.dataset.train);
         let mut loader = Loader::start(source, Arc::clone(&self.transform), epoch, self.options.workers)?;
-        let mut pass = Pass { start: Instant::now(), images: 0, submitted: Vec::new() };
+        let mut pass =
+            Pass { start: Instant::now(), images: 0, submitted: Vec::new(), update: Sums::default() };
         loop {
             let (step, batch) = match loader.next_batch() {
                 Ok(Some(next)) => next,
@@ -60,7 +81,7 @@ impl Trainer {
             self.submit(step, &batch)?;
             pass.submitted.push((step, batch.labels.len()));
             loader.recycle(step, batch);
-            let last = step + 1 == self.steps();
+            let (last, ends) = (step + 1 == self.updates().batches(), self.updates().ends(step));
             if pass.submitted.len() >= self.network.exec.depth() {
                 self.collect(Until::Room, &mut pass, observe)?;
             }
@@ -68,7 +89,8 @@ impl Trainer {
             if last || self.stopped() {
                 self.collect(Until::All, &mut pass, observe)?;
             }
-            if !last && self.stopped() {
+            // An update that has begun is made.
+            if !last && ends && self.stopped() {
                 return Ok(false);
             }
         }
@@ -82,33 +104,41 @@ impl Trainer {
         self.options.stop.load(Ordering::Relaxed)
     }
 
-    /// Steps of an epoch.
-    pub(super) fn steps(&self) -> usize {
-        self.dataset.train.len().div_ceil(self.network.batch_size())
+    /// Batches and updates of an epoch.
+    pub(super) fn updates(&self) -> Updates {
+        Updates::new(&self.config, self.network.batch_size(), self.dataset.train.len())
     }
 
-    /// The learning rate of a step; both count from 0.
-    pub(super) fn lr_of(&self, epoch: usize, step: usize) -> f32 {
+    /// The learning rate of an update; both count from 0.
+    pub(super) fn lr_of(&self, epoch: usize, update: usize) -> f32 {
         let reduced = match &self.config.schedule {
             Schedule::Plateau(plateau) => self.progress.reductions.factor(plateau),
             _ => 1.0,
         };
-        lr_at(&self.config, epoch * self.steps() + step, self.steps(), reduced)
+        let updates = self.updates().count();
+        lr_at(&self.config, epoch * updates + update, updates, reduced)
     }
 
-    /// Forward, backward, update: hands them over to the device.
+    /// Forward, backward and, where the batch ends one, update: hands them over to the device.
     fn submit(&mut self, step: usize, batch: &Batch) -> Result<()> {
-        let index = self.network.plan_for(batch.labels.len());
-        let number = (self.progress.epoch * self.steps() + step) as u64;
-        let args =
-            RunArgs { lr: self.lr_of(self.progress.epoch, step), seed: self.config.seed, step: number };
+        let (updates, epoch) = (self.updates(), self.progress.epoch);
+        let index = self.network.step_for(batch.labels.len(), updates.ends(step));
+        let update = updates.of(step);
+        let args = RunArgs {
+            lr: self.lr_of(epoch, update),
+            seed: self.config.seed,
+            step: (epoch * updates.batches() + step) as u64,
+            update: (epoch * updates.count() + update) as u64,
+            share: updates.share(step),
+            decay: self.decay_of(epoch, update),
+        };
         self.network.exec.submit(index, batch, self.form, &args)
     }
 
-    /// Waits for steps that were submitted, and tells of each; their losses are finite.
+    /// Waits for batches that were submitted, and tells of each update that they end; their losses are finite.
     fn collect(&mut self, until: Until, pass: &mut Pass, observe: &mut dyn FnMut(Event<'_>)) -> Result<()> {
         let results: Vec<StepResult> = StepResult::all(self.network.exec.collect(until)?).collect();
-        let epoch = self.progress.epoch;
+        let (epoch, updates) = (self.progress.epoch, self.updates());
         let done = pass.submitted.drain(..results.len());
         for ((step, images), StepResult { loss, correct }) in done.zip(results) {
             self.progress.step = step + 1;
@@ -116,14 +146,19 @@ impl Trainer {
                 return Err(self.diverged(NotFinite::Loss(loss)));
             }
             self.progress.sums.add(loss, correct as u64, images);
+            pass.update.add(loss, correct as u64, images);
             pass.images += images;
+            if !updates.ends(step) {
+                continue;
+            }
+            let update = updates.of(step);
             observe(Event::Step(StepEvent {
                 epoch: epoch + 1,
-                step: step + 1,
-                steps: self.steps(),
-                loss,
+                step: update + 1,
+                steps: updates.count(),
+                loss: std::mem::take(&mut pass.update).mean_loss() as f32,
                 mean_loss: self.progress.sums.mean_loss(),
-                lr: self.lr_of(epoch, step),
+                lr: self.lr_of(epoch, update),
                 images_per_second: pass.images as f64 / pass.start.elapsed().as_secs_f64(),
             }));
         }
@@ -154,12 +189,10 @@ impl Trainer {
         }
         let (mut test, mut best) = (None, false);
         if evaluate {
-            let Some(sums) = self.evaluator.evaluate_as(&self.network.exec, &self.options.stop)? else {
-                return Ok(false);
-            };
+            let Some(found) = self.evaluate()? else { return Ok(false) };
             tell_faults(&*self.dataset.test, observe);
-            best = self.judge(&sums, observe)?;
-            test = Some(sums);
+            best = self.judge(&found, observe)?;
+            test = Some(found);
         }
         let record = self.record(&sums, test, pace);
         // The log before the checkpoint that says it is written: a resumed training cuts what is beyond its checkpoint, but
@@ -167,11 +200,23 @@ impl Trainer {
         self.log.append(&record)?;
         self.progress.open = None;
         observe(Event::EpochDone(&record));
-        if let Some(sums) = test {
-            self.watch(&sums, observe);
+        if let Some(found) = test {
+            self.watch(found.counts(), observe);
         }
         self.save_epoch(best, observe)?;
         Ok(true)
+    }
+
+    /// Evaluates the weights, and their average where one is kept; `None` where the stop flag ended it.
+    fn evaluate(&mut self) -> Result<Option<Found>> {
+        let stop = Arc::clone(&self.options.stop);
+        let Some(weights) = self.evaluator.evaluate_as(&self.network.exec, &stop)? else { return Ok(None) };
+        let average = match self.average()? {
+            Average::None => return Ok(Some(Found { weights, average: None })),
+            Average::Stopped => return Ok(None),
+            Average::Of(average) => self.evaluator.evaluate_until(&average, &stop)?,
+        };
+        Ok(average.map(|average| Found { weights, average: Some(average) }))
     }
 
     /// What evaluations bring about that get no better: a lower rate, or the end.
@@ -205,28 +250,34 @@ impl Trainer {
     }
 
     /// Whether no evaluation before was as good.
-    fn judge(&mut self, sums: &Sums, observe: &mut dyn FnMut(Event<'_>)) -> Result<bool> {
-        if !sums.loss.is_finite() {
-            return Err(self.diverged(NotFinite::Evaluation(sums.mean_loss())));
+    fn judge(&mut self, found: &Found, observe: &mut dyn FnMut(Event<'_>)) -> Result<bool> {
+        for sums in [Some(found.weights), found.average].into_iter().flatten() {
+            if !sums.loss.is_finite() {
+                return Err(self.diverged(NotFinite::Evaluation(sums.mean_loss())));
+            }
         }
+        let sums = found.counts();
         let best = self.progress.best.is_none_or(|before| sums.correct > before.correct);
         if best {
             self.progress.best = Some(*sums);
         }
-        observe(Event::Evaluated { epoch: self.progress.epoch, sums: *sums, best });
+        let Found { weights, average } = *found;
+        observe(Event::Evaluated { epoch: self.progress.epoch, sums: weights, average, best });
         Ok(best)
     }
 
-    fn record(&self, sums: &Sums, test: Option<Sums>, pace: Pace) -> EpochRecord {
+    fn record(&self, sums: &Sums, test: Option<Found>, pace: Pace) -> EpochRecord {
         let Pace { seconds, images } = pace;
         let epoch = self.progress.epoch;
         EpochRecord {
             epoch,
-            lr: self.lr_of(epoch - 1, self.steps() - 1),
+            lr: self.lr_of(epoch - 1, self.updates().count() - 1),
             train_loss: sums.mean_loss(),
             train_accuracy: sums.accuracy(),
-            test_accuracy: test.map(|t| t.accuracy()),
-            test_loss: test.map(|t| t.mean_loss()),
+            test_accuracy: test.map(|found| found.weights.accuracy()),
+            test_loss: test.map(|found| found.weights.mean_loss()),
+            average_accuracy: test.and_then(|found| Some(found.average?.accuracy())),
+            average_loss: test.and_then(|found| Some(found.average?.mean_loss())),
             seconds,
             images_per_second: if seconds > 0.0 { images as f64 / seconds } else { 0.0 },
         }

@@ -98,6 +98,12 @@ impl Evaluator {
         self.classify(&mut |_| !stop.load(Ordering::Relaxed))
     }
 
+    /// The same with these weights.
+    pub(super) fn evaluate_until(&mut self, params: &ParamStore, stop: &AtomicBool) -> Result<Option<Sums>> {
+        self.network.exec.load_params(params)?;
+        self.classify(&mut |_| !stop.load(Ordering::Relaxed))
+    }
+
     /// Sums over all images, unless `go_on`, which hears the number of images done, says no before the end.
     fn classify(&mut self, go_on: &mut dyn FnMut(usize) -> bool) -> Result<Option<Sums>> {
         let epoch = Epoch {

@@ -47,7 +47,9 @@ pub enum Event<'a> {
         epoch: usize,
         /// Over all test images.
         sums: Sums,
-        /// Whether no evaluation before was as good.
+        /// The same of the weights' average, where one is kept.
+        average: Option<Sums>,
+        /// Whether no evaluation before was as good; that of the average counts, where there is one.
         best: bool,
     },
     /// Evaluations got no better for so long that the rate falls.

@@ -3,6 +3,7 @@
 //! Everything a step does follows from `(seed, epoch, step)` and the weights, so a training that was interrupted goes on
 //! from its checkpoint as if it had never stopped.
 
+mod average;
 mod batches;
 mod epoch;
 mod eval;
@@ -14,6 +15,7 @@ mod lock;
 mod range;
 mod save;
 mod trainer;
+mod updates;
 
 pub use self::batches::BatchExecutor;
 pub use self::eval::Evaluator;

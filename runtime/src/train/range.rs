@@ -9,6 +9,7 @@ use resnetc_compiler::spec::train::TrainConfig;
 
 use super::batches::BatchExecutor;
 use super::trainer::{Material, first_weights};
+use super::updates::Updates;
 use crate::data::Dataset;
 use crate::data::loader::{Epoch, Loader};
 use crate::data::order::{Rank, shuffled};
@@ -60,7 +61,7 @@ pub struct RangeOptions<'a> {
     pub workers: usize,
 }
 
-/// A step of the test.
+/// A step of the test: an update.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RangeStep {
     /// Its learning rate.
@@ -87,6 +88,7 @@ pub fn range_test(
     let RangeOptions { first, preprocess, workers } = *options;
     let Material { transform, form } = Material::new(config, dataset, &mut network, preprocess)?;
     first_weights(&network.exec, config, first)?;
+    let updates = Updates::new(config, network.batch_size(), dataset.train.len());
     let (mut steps, mut curve) = (Vec::new(), Curve::default());
     for number in 0.. {
         let epoch = Epoch {
@@ -97,19 +99,27 @@ pub fn range_test(
             form,
         };
         let mut loader = Loader::start(Arc::clone(&dataset.train), Arc::clone(&transform), epoch, workers)?;
+        // Of the update that has begun.
+        let mut mean = 0.0f32;
         while let Some((step, batch)) = loader.next_batch()? {
             let lr = range.rate(steps.len());
-            let args = RunArgs { lr, seed: config.seed, step: steps.len() as u64 };
-            let index = network.plan_for(batch.labels.len());
+            let (ends, share) = (updates.ends(step), updates.share(step));
+            let (before, update) = (number * updates.batches(), steps.len() as u64);
+            let args =
+                RunArgs { lr, seed: config.seed, step: (before + step) as u64, update, share, decay: 1.0 };
+            let index = network.step_for(batch.labels.len(), ends);
             network.exec.submit(index, &batch, form, &args)?;
             loader.recycle(step, batch);
-            let results: Vec<_> = StepResult::all(network.exec.collect(Until::All)?).collect();
-            for StepResult { loss, .. } in results {
-                let told = curve.add(lr, loss);
-                steps.push(told);
-                if observe(&told).is_break() || steps.len() == range.steps || curve.is_over() {
-                    return Ok(steps);
-                }
+            for StepResult { loss, .. } in StepResult::all(network.exec.collect(Until::All)?) {
+                mean += loss * share;
+            }
+            if !ends {
+                continue;
+            }
+            let told = curve.add(lr, std::mem::take(&mut mean));
+            steps.push(told);
+            if observe(&told).is_break() || steps.len() == range.steps || curve.is_over() {
+                return Ok(steps);
             }
         }
     }

@@ -46,6 +46,7 @@ impl Trainer {
     fn state(&self) -> Result<Checkpoint> {
         let mut progress = self.progress.clone();
         progress.threads = self.options.threads;
+        progress.averaged = self.has_average();
         let params = self.network.exec.store_params()?;
         let optimizer = self.network.exec.store_optimizer()?;
         let checkpoint = Checkpoint { progress, params, optimizer };
@@ -57,10 +58,11 @@ impl Trainer {
 
     /// The error of numbers that are not finite after the steps done.
     pub(super) fn diverged(&self, what: NotFinite) -> Error {
+        let updates = self.updates();
         let (epoch, step) = match (self.progress.epoch, self.progress.step) {
             (0, 0) => (1, 0),
-            (epoch, 0) => (epoch, self.steps()),
-            (epoch, step) => (epoch + 1, step),
+            (epoch, 0) => (epoch, updates.count()),
+            (epoch, step) => (epoch + 1, updates.of(step - 1) + 1),
         };
         Error::Diverged(Box::new(Divergence {
             what,

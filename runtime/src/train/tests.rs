@@ -1,5 +1,7 @@
 //! Whole trainings of a small network on the reference device: repeated, resumed, interrupted, diverged.
 
+mod accumulate;
+mod average;
 mod faults;
 mod half;
 mod late;
@@ -15,6 +17,7 @@ use resnetc_compiler::compile;
 use resnetc_compiler::ir::graph::Mode;
 use resnetc_compiler::ir::loss_scale::LossScale;
 use resnetc_compiler::ir::objective::Objective;
+use resnetc_compiler::ir::step_kind::StepKind;
 use resnetc_compiler::ir::types::DType;
 use resnetc_compiler::ir::update::{SgdAttrs, UpdateRule};
 use resnetc_compiler::plan::Plan;
@@ -42,6 +45,7 @@ pub(crate) fn config() -> TrainConfig {
         dataset: Some("shapes10".into()),
         epochs: 4,
         batch_size: 8,
+        accumulate: 1,
         auto_batch: false,
         lr: 0.1,
         optimizer: UpdateRule::Sgd(SGD),
@@ -49,6 +53,8 @@ pub(crate) fn config() -> TrainConfig {
         groups: Default::default(),
         clip: Vec::new(),
         schedule: Schedule::Cosine { min_lr: 0.0, by: By::Step },
+        ema: None,
+        swa: None,
         warmup: None,
         early_stopping: None,
         label_smoothing: 0.0,
@@ -86,15 +92,21 @@ head: global_avgpool -> linear(classes)
 
 /// A plan of it in the configuration's precision.
 fn plan(config: &TrainConfig, mode: Mode, batch: usize) -> Plan {
+    plan_of(TINY, config, &Target::new(mode, batch))
+}
+
+/// A plan of any network.
+fn plan_of(network: &str, config: &TrainConfig, target: &Target) -> Plan {
     let none = |path: &str| Err(std::io::Error::new(std::io::ErrorKind::NotFound, path.to_owned()));
     let limits = Limits::default();
-    let request = Request { name: "tiny.yaml", text: TINY, overrides: &[], read: &none, limits };
+    let request = Request { name: "tiny.yaml", text: network, overrides: &[], read: &none, limits };
     let mut spec = load(&request, &mut SourceMap::default()).expect("the spec is right");
     (spec.train.precision, spec.train.loss_scale) = (config.precision, config.loss_scale);
     (spec.train.optimizer, spec.train.clip) = (config.optimizer, config.clip.clone());
     spec.train.groups = config.groups.clone();
+    (spec.train.accumulate, spec.train.ema, spec.train.swa) = (config.accumulate, config.ema, config.swa);
     let backend = Backend::that_multiplies_in(config.precision);
-    compile(&spec, &Target { backend, ..Target::new(mode, batch) }).expect("it compiles").plan
+    compile(&spec, &Target { backend, ..target.clone() }).expect("it compiles").plan
 }
 
 /// The training plan of the tests' network.
@@ -125,13 +137,32 @@ fn trainer(config: &TrainConfig, options: Options) -> Result<Trainer> {
 }
 
 fn trainer_on(data: Dataset, config: &TrainConfig, options: Options) -> Result<Trainer> {
-    let load = |images, mode| {
-        let device = Arc::new(ReferenceDevice::cpu()?);
-        let plan = |n| Ok::<_, Error>(Arc::new(plan(config, mode, n)));
-        BatchExecutor::load(device, images, config.batch_size, plan)
-    };
-    let (train, test) = (load(data.train.len(), Mode::Train)?, load(data.test.len(), Mode::Infer)?);
+    trainer_of(TINY, data, config, options)
+}
+
+fn trainer_of(network: &str, data: Dataset, config: &TrainConfig, options: Options) -> Result<Trainer> {
+    let train = training(network, data.train.len(), config)?;
+    let device = Arc::new(ReferenceDevice::cpu()?);
+    let plan = |n| Ok::<_, Error>(Arc::new(plan_of(network, config, &Target::new(Mode::Infer, n))));
+    let test = BatchExecutor::load(device, data.test.len(), config.batch_size, plan)?;
     Trainer::new(config, data, train, test, options)
+}
+
+/// All plans that a training on so many images needs.
+fn training(network: &str, images: usize, config: &TrainConfig) -> Result<BatchExecutor> {
+    let plan = |target: &Target| Ok::<_, Error>(Arc::new(plan_of(network, config, target)));
+    let whole = |n| plan(&Target::new(Mode::Train, n));
+    let device = Arc::new(ReferenceDevice::cpu()?);
+    let mut train = BatchExecutor::load(device, images, config.batch_size, whole)?;
+    if config.accumulate > 1 {
+        let gathers = |n| plan(&Target { step: StepKind::Gather, ..Target::new(Mode::Train, n) });
+        train = train.gathering(gathers)?;
+    }
+    if config.swa.is_some() {
+        let finds = |n| plan(&Target { step: StepKind::Statistics, ..Target::new(Mode::Train, n) });
+        train = train.finding_statistics(finds)?;
+    }
+    Ok(train)
 }
 
 /// A training that is stopped after so many steps.

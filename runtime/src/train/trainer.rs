@@ -167,7 +167,7 @@ impl Trainer {
             return Ok(Outcome::Finished { checkpoint, best: self.progress.best });
         }
         let checkpoint = self.save_last(observe)?;
-        let Progress { epoch, step, .. } = self.progress;
+        let (epoch, step) = (self.progress.epoch, self.updates().of(self.progress.step));
         Ok(Outcome::Interrupted { checkpoint, epoch, step })
     }
 
@@ -180,11 +180,11 @@ impl Trainer {
         observe(Event::Started {
             device: &self.network.exec.describe(),
             epochs: self.config.epochs,
-            steps_per_epoch: self.steps(),
+            steps_per_epoch: self.updates().count(),
             images: self.dataset.train.len(),
         });
         if let Some(Resumed { checkpoint, threads, changes }) = &self.resumed {
-            let Progress { epoch, step, .. } = self.progress;
+            let (epoch, step) = (self.progress.epoch, self.updates().of(self.progress.step));
             observe(Event::Resumed { checkpoint, epoch, step, threads_before: *threads });
             changes.iter().for_each(|change| observe(Event::Changed(change)));
             self.tell_early_end(observe);
@@ -249,6 +249,7 @@ fn begin(
 ) -> Result<(Progress, Option<Resumed>)> {
     let network = exec.plan(0).name.clone();
     let mut fresh = Progress::start(&network, &dataset.name, config.seed, config.batch_size, options.threads);
+    fresh.accumulate = config.accumulate;
     fresh.classes = unlisted(dataset);
     fresh.settings = Settings::of(config);
     fresh.identity = Identity::of(&options.network, dataset, exec)?;

@@ -4,6 +4,8 @@
 //! [`Kernel`] is the closed list of them and hands on. A feature map of any size counts as a matrix `[rows, channels]`
 //! where only that matters, rows being pixels of all images; linear layers are convolutions of 1x1 images.
 
+mod accumulate;
+mod average;
 mod batch_norm;
 mod channels;
 mod clip;
@@ -22,6 +24,8 @@ mod target_loss;
 mod text;
 mod update;
 
+pub use accumulate::AccumulateGradients;
+pub use average::Average;
 pub use batch_norm::{Affine, BnApply, BnBackwardApply, BnBackwardReduce, BnStats, RunningRstd};
 pub use channels::{ChannelSlice, Concat, PadShortcut, PadShortcutBackward};
 pub use clip::ClipGradients;
@@ -114,9 +118,11 @@ kernels! {
     CrossEntropyBackward,
     TargetLoss,
     TargetLossBackward,
+    AccumulateGradients,
     AllFinite,
     ClipGradients,
     Update,
+    Average,
     LossScaleUpdate,
 }
 
@@ -145,7 +151,12 @@ impl Kernel {
     pub fn is_of_optimizer(&self) -> bool {
         matches!(
             self,
-            Kernel::AllFinite(_) | Kernel::ClipGradients(_) | Kernel::Update(_) | Kernel::LossScaleUpdate(_)
+            Kernel::AccumulateGradients(_)
+                | Kernel::AllFinite(_)
+                | Kernel::ClipGradients(_)
+                | Kernel::Update(_)
+                | Kernel::Average(_)
+                | Kernel::LossScaleUpdate(_)
         )
     }
 

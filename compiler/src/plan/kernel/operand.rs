@@ -61,6 +61,8 @@ pub enum Content {
     StepCount,
     /// The step's learning rate.
     Rate,
+    /// A number from 0 to 1 that is written before each run.
+    Factor,
     /// The number of the step, from 0.
     StepNumber,
     /// The seed of the training.
@@ -95,7 +97,8 @@ impl Content {
             | Content::OptimizerState(_)
             | Content::LossScale
             | Content::StepCount
-            | Content::Rate => DType::F32,
+            | Content::Rate
+            | Content::Factor => DType::F32,
         }
     }
 }

@@ -19,6 +19,8 @@ pub(super) const KEYS: &[(&str, &[Word])] = &[
     ("`normalize`", NORMALIZE),
     ("`preprocess`", PREPROCESS),
     ("`warmup`", WARMUP),
+    ("`ema`", EMA),
+    ("`swa`", SWA),
     ("`step`", SCHEDULE),
     ("`multistep`", SCHEDULE),
     ("`cosine`", SCHEDULE),
@@ -223,6 +225,27 @@ const TRAIN: &[Word] = &[
         &["batch", "batchsizes", "bs", "minibatch", "minibatchsize", "imagesperstep", "trainbatchsize"],
         "batch_size",
     ),
+    same(
+        &[
+            "gradaccum",
+            "gradaccumsteps",
+            "gradientaccumulation",
+            "gradientaccumulationsteps",
+            "accumulategradbatches",
+            "accumulationsteps",
+            "accumsteps",
+            "itersize",
+        ],
+        "accumulate",
+    ),
+    same(&["modelema", "useema", "weightaveraging", "movingaverage", "emamodel"], "ema"),
+    near(&["modelemadecay", "emadecay", "emawarmup"], "ema: {decay: 0.9998}", "it belongs to the average"),
+    same(&["stochasticweightaveraging", "useswa"], "swa"),
+    near(
+        &["swastart", "swalr", "swalrs", "swaepochstart"],
+        "swa: {start: 0.75, lr: 0.05}",
+        "it belongs to the average",
+    ),
     same(&["smoothing", "labelsmooth", "smooth"], "label_smoothing"),
     same(&["data", "datasets", "trainset", "dataname"], "dataset"),
     same(
@@ -285,10 +308,7 @@ const TRAIN: &[Word] = &[
         ],
         "that is said on the command line: `resnetc run --help`",
     ),
-    none(
-        &["ema", "modelema", "swa", "accumulate", "gradaccum", "distill"],
-        "there is no such setting; `docs/language.md` lists those that are there",
-    ),
+    none(&["distill"], "there is no such setting; `docs/language.md` lists those that are there"),
 ];
 
 const SGD: &[Word] = &[
@@ -420,6 +440,25 @@ const RESTARTS: &[Word] = &[
     same(&["tmult", "cyclemult", "mult"], "factor"),
     same(&["etamin", "minlr", "endlr", "finallr", "minimumlr"], "min_lr"),
     same(&["unit", "per"], "by"),
+];
+
+const SWA: &[Word] = &[
+    same(&["swastart", "swaepochstart", "from", "begin", "startepoch"], "start"),
+    same(&["swalr", "swalrs", "rate", "learningrate"], "lr"),
+    none(
+        &["annealepochs", "annealingepochs", "annealstrategy", "annealingstrategy"],
+        "leave it out: the rate is `lr` at once",
+    ),
+    none(&["freq", "every", "cfreq", "swafreq"], "leave it out: each epoch counts"),
+];
+
+const EMA: &[Word] = &[
+    same(&["modelemadecay", "emadecay", "beta", "momentum", "factor", "alpha"], "decay"),
+    same(&["usewarmup", "modelemawarmup", "emawarmup"], "warmup"),
+    none(
+        &["everyepoch", "every", "updateafterstep", "start", "updateevery", "device"],
+        "leave it out: the average takes in every update, from the first on",
+    ),
 ];
 
 const SCHEDULE: &[Word] = &[

@@ -180,6 +180,9 @@ train:
 `dataset` may be a path of your own pictures, which has a slash in it: `./pictures`. A relative one is looked for in the working
 directory. See [Training](training.md).
 
+`accumulate: 4` makes one update of four batches, by the mean gradient of all their images: the memory of small batches, the updates
+of large ones. Steps of schedules are updates. Batch normalisation sees each batch alone.
+
 `precision: fp16` is for GPUs: `--device cpu` refuses it. Gradients are small, and half precision ends at `6e-8`. So the loss is
 multiplied with `loss_scale` before gradients are computed, and updates divide by it. `dynamic` is PyTorch's `GradScaler`: the scale is
 65536 at first and doubles after 2000 good steps in a row; a step whose gradients are not all finite is left out, and halves the
@@ -240,6 +243,35 @@ train:
 extends: resnet20
 train:
   finetune: {backbone_lr: 0.1}
+```
+
+",
+    ),
+    (
+        "train.ema",
+        "timm's `ModelEmaV3`, and with `warmup: false` PyTorch's `AveragedModel` with `get_ema_multi_avg_fn`: parameters and running
+statistics, `average = decay * average + (1 - decay) * weights` after each update; the first update begins it. Checkpoints hold both,
+and `--weights` takes the average of those that have one.
+
+```yaml
+extends: resnet20
+train:
+  ema: {decay: 0.999, warmup: true}
+```
+
+",
+    ),
+    (
+        "train.swa",
+        "Stochastic weight averaging (Izmailov et al. 2018), as PyTorch's `AveragedModel`: the mean of the weights at the ends of epochs.
+When the training has ended, one more pass over its images finds the batch statistics that belong to the mean (`update_bn`); it is
+evaluated then. It excludes `ema` and `early_stopping`.
+
+```yaml
+extends: resnet20
+train:
+  epochs: 40
+  swa: {start: 0.75, lr: 0.05}
 ```
 
 ",

@@ -1,6 +1,8 @@
 //! Kernels whose results depend on single elements, pixels or images, and the functions they apply.
 
+pub mod accumulate;
 pub(in crate::cpu) mod activation;
+pub mod average;
 pub mod clip;
 pub mod concat;
 pub mod drop;

@@ -14,7 +14,8 @@ use crate::cpu::norm::stats::{StatsAttrs, StatsOut};
 use crate::cpu::norm::{BnMask, Gradients, MaskBy, Norm, Sums, group, group_backward, stats};
 use crate::cpu::pointwise::product::ProductGradients;
 use crate::cpu::pointwise::{
-    clip, concat, drop, elementwise, loss, loss_scale, product, shortcut, target_loss, update,
+    accumulate, average, clip, concat, drop, elementwise, loss, loss_scale, product, shortcut, target_loss,
+    update,
 };
 use crate::cpu::pooling::{blur, global_average, global_max};
 use crate::cpu::simd::Element;
@@ -429,6 +430,14 @@ fn run_stored<E: Element>(ctx: &Ctx<'_>, o: &Operands<'_>) {
             clip::clip(ctx, k.by, scale, o.update("grad"));
         }
         Kernel::Update(k) => run_update(ctx, k, o),
+        Kernel::AccumulateGradients(k) => {
+            let (share, sum) = (o.value("share"), o.update("sum"));
+            match k.last {
+                true => accumulate::finish(ctx, share, o.update("grad"), sum),
+                false => accumulate::gather(ctx, share, o.input("grad"), sum),
+            }
+        }
+        Kernel::Average(_) => average::average(ctx, o.value("decay"), o.update("average"), o.input("value")),
         Kernel::LossScaleUpdate(k) => {
             let state = k.dynamic.map(|dynamic| {
                 let [scale, good_steps] = ["scale", "good_steps"].map(|name| o.update(name));

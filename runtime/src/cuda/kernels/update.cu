@@ -176,6 +176,27 @@ ENTRY(lamb_update, (float* param, const float* grad, float* exp_avg, float* exp_
         param[i] -= lr * lamb.of(param[i], exp_avg[i], exp_avg_sq[i]);
 }
 
+// Gradients of a batch by its share of the update: into a sum, or the sum into them, which is then empty.
+ENTRY(accumulate, (const float* grad, float* sum, const float* share, unsigned len)) {
+    const float by = *share;
+    for (unsigned i = first(); i < len; i += stride()) sum[i] += by * grad[i];
+}
+
+ENTRY(accumulate_last, (float* grad, float* sum, const float* share, unsigned len)) {
+    const float by = *share;
+    for (unsigned i = first(); i < len; i += stride()) {
+        grad[i] = sum[i] + by * grad[i];
+        sum[i] = 0.0f;
+    }
+}
+
+// Weights into their average over updates.
+ENTRY(average, (float* mean, const float* value, const float* decay, unsigned len)) {
+    const float keep = *decay, enter = 1.0f - keep;
+    if (keep == 1.0f) return;
+    for (unsigned i = first(); i < len; i += stride()) mean[i] = keep * mean[i] + enter * value[i];
+}
+
 // Gradients within a bound, those of a scaled loss within as many times of it: PyTorch's clip_grad_value_. NaN stays.
 ENTRY(clip_value, (float* grad, const float* scale, unsigned len, float max)) {
     const float bound = scale ? max * *scale : max;

@@ -114,6 +114,8 @@ fn lower_step(site: &mut Site<'_>, kernel: &Kernel) -> Result<()> {
         Kernel::CrossEntropyBackward(k) => loss::cross_entropy_backward(site, k),
         Kernel::TargetLoss(k) => loss::target_loss(site, k),
         Kernel::TargetLossBackward(k) => loss::target_loss_backward(site, k),
+        Kernel::AccumulateGradients(k) => update::accumulate(site, k),
+        Kernel::Average(k) => update::average(site, k),
         Kernel::AllFinite(k) => update::all_finite(site, k),
         Kernel::ClipGradients(k) => update::clip(site, k),
         Kernel::Update(k) => update::update(site, k),

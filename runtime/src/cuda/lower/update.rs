@@ -2,7 +2,9 @@
 
 use resnetc_compiler::ir::clip::Clip;
 use resnetc_compiler::ir::update::{LambAttrs, LarsAttrs, UpdateRule};
-use resnetc_compiler::plan::kernel::{AllFinite, ClipGradients, LossScaleUpdate, Update};
+use resnetc_compiler::plan::kernel::{
+    AccumulateGradients, AllFinite, Average, ClipGradients, LossScaleUpdate, Update,
+};
 
 use super::site::Site;
 use crate::cuda::launch::{Arg, Place, THREADS};
@@ -114,6 +116,17 @@ pub(super) fn clip(site: &mut Site<'_>, k: &ClipGradients) -> Result<()> {
             site.launch_rows("clip_norm".to_owned(), [blocks, 1], args)
         }
     }
+}
+
+pub(super) fn accumulate(site: &mut Site<'_>, k: &AccumulateGradients) -> Result<()> {
+    let args = vec![site.at("grad")?, site.at("sum")?, site.at("share")?, site.count(k.len)?];
+    let name = if k.last { "accumulate_last" } else { "accumulate" };
+    site.launch_flat(name.to_owned(), k.len, args)
+}
+
+pub(super) fn average(site: &mut Site<'_>, k: &Average) -> Result<()> {
+    let args = vec![site.at("average")?, site.at("value")?, site.at("decay")?, site.count(k.len)?];
+    site.launch_flat("average".to_owned(), k.len, args)
 }
 
 /// Blocks that share the gradients, at most.

@@ -182,7 +182,14 @@ fn a_log_that_cannot_be_written_costs_nothing() {
 }
 
 /// Pictures of which one cannot be read any more from some call on.
-struct Fading(Arc<dyn Source>, std::sync::atomic::AtomicUsize);
+pub(super) struct Fading(Arc<dyn Source>, std::sync::atomic::AtomicUsize);
+
+impl Fading {
+    /// So many pictures are still to be read.
+    pub fn new(source: Arc<dyn Source>, left: usize) -> Self {
+        Fading(source, left.into())
+    }
+}
 
 impl Source for Fading {
     fn name(&self) -> &str {
@@ -214,7 +221,7 @@ fn steps_before_a_picture_that_cannot_be_read_are_saved() {
     let dir = folder();
     let Dataset { name, train, test, .. } = dataset();
     // One for the fit, 44 for the fingerprint, the first epoch, and some of the second.
-    let train: Arc<dyn Source> = Arc::new(Fading(train, (1 + 44 + 44 + 30).into()));
+    let train: Arc<dyn Source> = Arc::new(Fading::new(train, 1 + 44 + 44 + 30));
     let data = Dataset::new(name, train, test).expect("they fit");
     let error =
         trainer_on(data, &config(), options(dir.path())).expect("fits").run(&mut |_| ()).expect_err("gone");

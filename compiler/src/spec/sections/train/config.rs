@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::average::{Ema, Swa};
 use super::patience::EarlyStopping;
 use super::schedule::{Schedule, Warmup};
 use crate::ir::clip::Clip;
@@ -24,6 +25,9 @@ pub struct TrainConfig {
     pub epochs: usize,
     /// Images per step; the last, partial batch is kept.
     pub batch_size: usize,
+    /// Batches whose gradients make one update; the last update of an epoch has those that are left.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub accumulate: usize,
     /// Whether a training has to choose [`TrainConfig::batch_size`], by the memory that it finds.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub auto_batch: bool,
@@ -42,6 +46,12 @@ pub struct TrainConfig {
     pub clip: Vec<Clip>,
     /// Factor of the learning rate over time.
     pub schedule: Schedule,
+    /// The moving average of the weights that is kept beside them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ema: Option<Ema>,
+    /// The mean of the weights over the last epochs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub swa: Option<Swa>,
     /// Linear warm-up before the schedule.
     pub warmup: Option<Warmup>,
     /// When the training ends before its last epoch.
@@ -85,7 +95,25 @@ pub struct TrainConfig {
     pub tf32: bool,
 }
 
+fn one() -> usize {
+    1
+}
+
+fn is_one(count: &usize) -> bool {
+    *count == 1
+}
+
 impl TrainConfig {
+    /// Updates of an epoch of so many images: the steps that schedules count.
+    pub fn updates(&self, images: usize) -> usize {
+        images.div_ceil(self.batch_size.max(1)).div_ceil(self.accumulate.max(1))
+    }
+
+    /// Whether an average of the weights is kept beside them.
+    pub fn averages(&self) -> bool {
+        self.ema.is_some() || self.swa.is_some()
+    }
+
     /// The precision as specs spell it.
     pub fn precision_word(&self) -> &'static str {
         match self.precision {

@@ -1,6 +1,7 @@
 //! The keys of the `train:` section: what may be written, and what holds where nothing is.
 
 use super::augment::AUGMENTATIONS;
+use super::average::{EMA, SWA};
 use super::loss::{CLASS_WEIGHTS, LOSSES, MIX};
 use super::optimizers::OPTIMIZERS;
 use super::schedule::keys::{EARLY_STOPPING, SCHEDULES, WARMUP};
@@ -36,6 +37,12 @@ pub const TRAIN: Section = Section {
             "Images of one step. `auto` takes as many as the free memory has room for; commands that have no data take 128 then.",
         )
         .default("128"),
+        Key::new(
+            "accumulate",
+            Shape::Count(1, BATCHES[1]),
+            "Batches whose gradients make one update: the optimizer sees the mean over all of their images.",
+        )
+        .default("1"),
         Key::new("optimizer", Shape::Choice(OPTIMIZERS), "How a step changes the parameters.").default("sgd"),
         Key::new(
             "groups",
@@ -62,6 +69,10 @@ pub const TRAIN: Section = Section {
         )
         .default_is("all is trained"),
         Key::new("clip", Shape::Section(&CLIP), "Bounds of the gradients, before the optimizer sees them.")
+            .default_is("none"),
+        Key::new("ema", Shape::Section(&EMA), "A moving average of the weights, which is kept and evaluated beside them.")
+            .default_is("none"),
+        Key::new("swa", Shape::Section(&SWA), "The mean of the weights over the last epochs, with batch statistics of its own.")
             .default_is("none"),
         Key::new("schedule", Shape::Choice(SCHEDULES), "How the learning rate changes over the training.")
             .default("cosine"),

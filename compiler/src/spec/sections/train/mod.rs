@@ -1,6 +1,7 @@
 //! The `train:` section: how a network is trained.
 
 mod augment;
+mod average;
 mod choice;
 mod config;
 pub(crate) mod effect;
@@ -13,6 +14,7 @@ mod schedule;
 mod section;
 
 pub(crate) use augment::SMALL;
+pub use average::{Ema, Swa};
 pub use config::{Augment, Keep, Mix, Normalize, Reading, TrainConfig};
 pub use effect::schedule::beyond_the_end;
 pub use keys::TRAIN;

@@ -1,6 +1,7 @@
 //! Reads the `train:` section into a [`TrainConfig`].
 
 use super::augment;
+use super::average;
 use super::choice::choose;
 use super::config::{Keep, Normalize, Reading, TrainConfig};
 use super::groups;
@@ -63,12 +64,15 @@ pub fn read(
         dataset,
         epochs: fields.count(reader, "epochs"),
         batch_size: batch_size.unwrap_or_else(|| TRAIN.default("batch_size")),
+        accumulate: fields.count(reader, "accumulate").max(1),
         auto_batch: batch_size.is_none() && fields.get("batch_size").is_some(),
         lr,
         optimizer,
         decay_norm,
         groups: groups::read(reader, &fields),
         clip: fields.get("clip").map(|node| clip(reader, node)).unwrap_or_default(),
+        ema: fields.get("ema").map(|node| average::ema(reader, node)),
+        swa: fields.get("swa").map(|node| average::swa(reader, node)),
         schedule: schedule(reader, TRAIN.key("schedule"), fields.get("schedule")),
         warmup: fields.get("warmup").map(|node| warmup(reader, node)),
         early_stopping: fields.get("early_stopping").map(|node| early_stopping(reader, node)),

@@ -23,7 +23,9 @@ pub(crate) fn check(train: &TrainConfig, keys: &KeySpans) -> (Vec<Diagnostic>, V
     warnings.extend(reading(train, keys));
     warnings.extend(groups(train, keys));
     warnings.extend(loss(train, keys));
-    (schedule::rising(train, keys).into_iter().collect(), warnings)
+    let mut faults: Vec<Diagnostic> = schedule::rising(train, keys).into_iter().collect();
+    faults.extend(average(train, keys));
+    (faults, warnings)
 }
 
 fn optimizer(train: &TrainConfig, keys: &KeySpans) -> Vec<Diagnostic> {
@@ -44,6 +46,32 @@ fn optimizer(train: &TrainConfig, keys: &KeySpans) -> Vec<Diagnostic> {
         warnings.push(Diagnostic::warning("`dampening` has no effect", span, "there is no momentum"));
     }
     warnings
+}
+
+/// What an average over epochs does not go together with, and where it would never begin.
+fn average(train: &TrainConfig, keys: &KeySpans) -> Vec<Diagnostic> {
+    let Some(swa) = train.swa else { return Vec::new() };
+    let place = at(keys, "swa");
+    let mut faults = Vec::new();
+    if train.ema.is_some() {
+        let fault = Diagnostic::error("a training has one average of its weights", place, "one over epochs");
+        let fault = fault.label(at(keys, "ema"), "one over updates");
+        faults.push(fault.help("take out one of the two"));
+    }
+    if train.early_stopping.is_some() {
+        let fault =
+            Diagnostic::error("`swa` needs the training's last epoch", place, "its mean is made then");
+        let fault = fault.label(at(keys, "early_stopping"), "this may end the training before");
+        faults.push(fault.help("take out one of the two"));
+    }
+    let first = swa.first_epoch(train.epochs);
+    if first > train.epochs {
+        let label = format!("epoch {first} of {}", train.epochs);
+        let fault =
+            Diagnostic::error("`swa` begins behind the end of the training", at(keys, "swa.start"), label);
+        faults.push(fault.help("below 1, `start` is a share of the epochs"));
+    }
+    faults
 }
 
 /// What watches evaluations, of which there are not enough.
