@@ -2,11 +2,14 @@
 //!
 //! ```text
 //! path -> folder, table, tar: Found (where each picture of each class lies) -> gather: checked, split -> Encoded (a Source)
+//!      -> arrays: pictures of one size, side by side -> Stored, InMemory (Sources)
 //! ```
 //!
 //! Pictures are read when they are asked for, so a set may be larger than the memory. Decoded pictures are kept as long as there is
 //! room ([`Rules::cache`]).
 
+mod arrays;
+mod choose;
 mod encoded;
 mod folder;
 mod found;
@@ -17,6 +20,7 @@ mod table;
 mod tar;
 #[cfg(test)]
 mod tests;
+mod unpack;
 
 use std::fs;
 use std::path::Path;
@@ -28,10 +32,33 @@ use crate::error::{Error, Result};
 
 /// Finds the pictures under a path; decodes none of them.
 ///
+/// Pictures of one size that lie in arrays come as a source of their own, all others as files that are decoded.
+///
 /// # Errors
 /// [`Error::Data`] that says what is wrong with what lies there, [`Error::Io`] where it cannot be read.
 pub fn load(path: &Path, rules: &Rules) -> Result<Dataset> {
-    gather::gather(&name(path)?, find(path)?, rules)
+    let name = name(path)?;
+    match arrays(&name, path, rules)? {
+        Some(set) => Ok(set),
+        None => gather::gather(&name, find(path)?, rules),
+    }
+}
+
+/// The data set, where the path leads to arrays.
+fn arrays(name: &str, path: &Path, rules: &Rules) -> Result<Option<Dataset>> {
+    // What is not there, or names several archives, is not looked into.
+    let Ok(kind) = fs::metadata(path) else { return Ok(None) };
+    if kind.is_dir() {
+        return match arrays::in_folder(name, path)? {
+            Some(set) => Ok(Some(set)),
+            None => arrays::idx(name, path, rules),
+        };
+    }
+    match path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("npz")) {
+        true => arrays::npz(name, path, rules).map(Some),
+        false if tar::is_archive(path) => arrays::in_archive(name, path),
+        false => Ok(None),
+    }
 }
 
 /// Finds out what lies under a path, and where its pictures are.
@@ -54,7 +81,7 @@ fn find(path: &Path) -> Result<Found> {
         Some("csv") => table::csv(path),
         Some("jsonl") => table::json_lines(path),
         _ => Err(Error::Data(format!(
-            "{} is no source of pictures: a folder is, and a file that ends with .csv, .jsonl, .tar or .tar.gz",
+            "{} is no source of pictures: a folder is, and a file that ends with .csv, .jsonl, .npz, .tar or .tar.gz",
             path.display()
         ))),
     }
