@@ -20,19 +20,22 @@ const NAMED: usize = 8;
 /// # Errors
 /// [`Error::Data`] where classes are missing, empty, alone, alike or not the same in both splits.
 pub(super) fn gather(name: &str, found: Found, rules: &Rules) -> Result<Dataset> {
-    let Found { train, test, mut told } = found;
+    let Found { train, test, classes, mut told } = found;
     check(&train)?;
     told.extend(skipped(&train));
     let (train, test) = match test {
         Some(test) => {
-            check_same(&train, &test)?;
+            // Where the source numbers its classes, a part may lack some.
+            if classes.is_none() {
+                check_same(&train, &test)?;
+            }
             check(&test)?;
             told.extend(skipped(&test));
             (train, test)
         }
         None => split(train, rules, &mut told)?,
     };
-    let numbering = numbering(&train);
+    let numbering = classes.unwrap_or_else(|| numbering(&train));
     let classes: Arc<[String]> = numbering.iter().cloned().collect();
     let room = Arc::new(AtomicU64::new(rules.cache));
     let source = |part: &str, split: Split| {
