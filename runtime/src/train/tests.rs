@@ -57,6 +57,7 @@ pub(crate) fn config() -> TrainConfig {
         mix: None,
         normalize: Normalize { mean: vec![0.5; 3], std: vec![0.25; 3] },
         augment: vec![Augment::Crop { padding: 4 }, Augment::Flip { probability: 0.5 }],
+        repeats: 1,
         mirrored_evaluation: false,
         evaluate_every: 2,
         checkpoint_every: 1,

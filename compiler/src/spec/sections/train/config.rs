@@ -62,6 +62,9 @@ pub struct TrainConfig {
     pub normalize: Normalize,
     /// Random changes of training images, in order.
     pub augment: Vec<Augment>,
+    /// How often a picture stands in an epoch that it stands in at all, changed otherwise each time (Hoffer et al. 2020).
+    #[serde(default = "once", skip_serializing_if = "is_once")]
+    pub repeats: usize,
     /// Whether evaluation takes the mean logits of an image and its mirror image (test-time augmentation).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub mirrored_evaluation: bool,
@@ -83,6 +86,14 @@ pub struct TrainConfig {
     /// [`TrainConfig::rounds_to_tf32`].
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub tf32: bool,
+}
+
+fn once() -> usize {
+    1
+}
+
+fn is_once(repeats: &usize) -> bool {
+    *repeats == 1
 }
 
 impl TrainConfig {
