@@ -22,7 +22,7 @@ use resnetc_compiler::backend::Backend;
 use resnetc_compiler::datasets;
 
 pub use compile::CompileArgs;
-pub use data::{DataAction, DataCommand, DataInspectArgs};
+pub use data::{DataAction, DataCommand, DataInspectArgs, DataPackArgs, SourceArgs};
 pub use device::DeviceArg;
 pub use export::ExportArgs;
 pub use import::ImportArgs;

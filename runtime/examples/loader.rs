@@ -12,7 +12,7 @@ use resnetc_compiler::datasets::IMAGENET;
 use resnetc_compiler::spec::train::{Augment, Normalize, Reading};
 use resnetc_runtime::data::batch::Form;
 use resnetc_runtime::data::loader::{Epoch, Loader};
-use resnetc_runtime::data::order::{Rank, shuffled};
+use resnetc_runtime::data::order::{Rank, once, shuffled};
 use resnetc_runtime::data::pictures::{self, Rules};
 use resnetc_runtime::data::transform::Transform;
 use resnetc_runtime::error::{Error, Result};
@@ -33,7 +33,7 @@ fn main() -> Result<()> {
     let transform = Arc::new(Transform::new([side, side, 3], &normalize, &augment, 0)?);
     for epoch in 0..epochs {
         let started = Instant::now();
-        let order = shuffled(set.train.len(), 0, epoch as u64, Rank::ONLY);
+        let order = once(shuffled(set.train.len(), 0, epoch as u64, Rank::ONLY));
         let plan = Epoch { epoch, order, batch_size: BATCH, first_step: 0, form: Form::Floats };
         let mut loader = Loader::start(Arc::clone(&set.train), Arc::clone(&transform), plan, workers)?;
         let mut images = 0;

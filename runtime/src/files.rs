@@ -100,6 +100,62 @@ pub fn read_at(file: &File, bytes: &mut [u8], start: u64) -> io::Result<()> {
     }
 }
 
+/// A file that is being written, and takes the place of another one when it is whole. Dropped before, it is gone.
+#[derive(Debug)]
+pub struct Staged {
+    file: tempfile::NamedTempFile,
+}
+
+impl Staged {
+    /// A temporary file in the folder of that path, locked as long as it is written. What killed processes left there is removed.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn beside(path: &Path) -> io::Result<Self> {
+        let folder = folder_of(path);
+        sweep(folder);
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(TEMPORARY).suffix(TEMPORARY_END);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            // The usual mode of a new file (the umask still applies), not a private one.
+            builder.permissions(fs::Permissions::from_mode(0o666));
+        }
+        // The error would name the file that could not be made, whose name says nothing to anyone.
+        let unnamed =
+            |e: io::Error| match e.get_ref().and_then(|inner| inner.source()).map(ToString::to_string) {
+                Some(cause) => io::Error::new(e.kind(), cause),
+                None => e,
+            };
+        let file = builder.tempfile_in(folder).map_err(unnamed)?;
+        // Tells others that somebody is at work; where there are no locks, its age does.
+        let _ = file.as_file().try_lock();
+        Ok(Staged { file })
+    }
+
+    /// The file itself: its errors do not end with a name that says nothing to anyone.
+    pub fn file(&mut self) -> &mut File {
+        self.file.as_file_mut()
+    }
+
+    /// Gives the file its name, in the place of what had it. What was written should be on the disk by then ([`File::sync_all`]).
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn persist(self, path: &Path) -> io::Result<()> {
+        self.file.persist(path).map_err(|e| e.error)?;
+        // The rename itself is durable once the folder is synced; folders cannot be opened everywhere.
+        #[cfg(unix)]
+        File::open(folder_of(path)).and_then(|folder| folder.sync_all())?;
+        Ok(())
+    }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 /// Removes the temporary files in a folder that killed processes left there. It matters to nobody where that fails.
 pub fn sweep(folder: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {

@@ -13,7 +13,7 @@ use resnetc_runtime::cuda::emulated::Choices;
 use resnetc_runtime::data::batch::Form;
 use resnetc_runtime::data::loader::{Epoch, Loader};
 use resnetc_runtime::data::memory::InMemory;
-use resnetc_runtime::data::order::{Rank, shuffled};
+use resnetc_runtime::data::order::{Rank, once, shuffled};
 use resnetc_runtime::data::transform::Transform;
 use resnetc_runtime::data::{Picture, Source};
 use resnetc_runtime::device::{Device, Until};
@@ -130,7 +130,7 @@ fn train(way: &Way<'_>) -> (Vec<f32>, ParamStore) {
     let mut kept = Vec::new();
     let (mut submitted, mut step) = (0, 0);
     for epoch in 0..2 {
-        let order = shuffled(PICTURES, 7, epoch as u64, Rank::ONLY);
+        let order = once(shuffled(PICTURES, 7, epoch as u64, Rank::ONLY));
         let pass = Epoch { epoch, order, batch_size: BATCH, first_step: 0, form: way.form };
         let source = Arc::clone(&way.source);
         let mut loader = Loader::start(source, Arc::clone(&transform), pass, 2).expect("threads");

@@ -30,6 +30,7 @@ const FIXTURES: &[(Fault, &[&str])] = &[
             "bad_optimizer",
             "bad_precision",
             "bad_random_resized_crop",
+            "bad_repeats",
             "bad_preprocess",
             "bad_schedule",
             "cut_at_comma",

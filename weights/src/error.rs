@@ -100,6 +100,14 @@ pub enum Fault {
         /// What.
         reason: String,
     },
+    /// An entry of a pickled dictionary that is none of that kind.
+    #[error("its entry `{key}` {reason}")]
+    Entry {
+        /// Its name.
+        key: String,
+        /// Why.
+        reason: String,
+    },
     /// A tensor that cannot be.
     #[error("tensor `{name}`: {reason}")]
     Tensor {

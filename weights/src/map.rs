@@ -8,7 +8,7 @@ use memmap2::Mmap;
 
 /// Bytes of a file: where they lie, or a copy.
 #[derive(Debug)]
-pub(crate) enum Content {
+pub enum Content {
     /// The system reads what is touched.
     Mapped(Mmap),
     /// In memory.
@@ -17,7 +17,10 @@ pub(crate) enum Content {
 
 impl Content {
     /// Maps a regular file of that size.
-    pub(crate) fn map(file: &File, size: u64) -> io::Result<Self> {
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn map(file: &File, size: u64) -> io::Result<Self> {
         // Nothing cannot be mapped.
         if size == 0 {
             return Ok(Content::Read(Vec::new()));

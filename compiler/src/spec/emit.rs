@@ -223,6 +223,9 @@ fn write_train(out: &mut String, train: &TrainConfig) -> fmt::Result {
     writeln!(out, "  normalize: {{mean: {:?}, std: {:?}}}", train.normalize.mean, train.normalize.std)?;
     let steps: Vec<String> = train.augment.iter().map(augment).collect();
     writeln!(out, "  augment: [{}]", steps.join(", "))?;
+    if train.repeats > 1 {
+        writeln!(out, "  repeats: {}", train.repeats)?;
+    }
     if train.mirrored_evaluation {
         writeln!(out, "  tta: flip")?;
     }

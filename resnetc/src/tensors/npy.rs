@@ -4,15 +4,11 @@
 
 use half::f16;
 
+use resnetc_weights::npy::{Header, MAGIC, shown};
 use resnetc_weights::sizes;
 
 use super::array::{Array, numel};
 
-const MAGIC: &[u8] = b"\x93NUMPY";
-/// Most bytes of a header, as NumPy itself reads them from strangers.
-const LONGEST: usize = 10_000;
-/// Most dimensions of an array, as NumPy has them.
-const MOST_DIMENSIONS: usize = 64;
 /// The elements of a file begin at a multiple of it.
 const ALIGN: usize = 64;
 
@@ -24,21 +20,13 @@ enum Element {
     F8,
 }
 
-/// What a header says.
-#[derive(Debug, PartialEq)]
-struct Header {
-    element: Element,
-    fortran: bool,
-    shape: Vec<usize>,
-}
-
 /// The array in a file's bytes.
 ///
 /// # Errors
 /// What is wrong with the bytes, and what to save instead.
 pub fn read(bytes: &[u8]) -> Result<Array, String> {
-    let (text, data) = split(bytes)?;
-    let Header { element, fortran, shape } = header(text)?;
+    let Header { descr, fortran, shape, start } = Header::read(&mut &*bytes)?;
+    let (element, data) = (element(&descr)?, &bytes[start..]);
     let size = match element {
         Element::F2 => 2,
         Element::F4 => 4,
@@ -84,80 +72,6 @@ pub fn write(array: &Array) -> Vec<u8> {
     bytes
 }
 
-/// The header's text, and what is behind it.
-fn split(bytes: &[u8]) -> Result<(&str, &[u8]), String> {
-    let rest = bytes.strip_prefix(MAGIC).ok_or("it is no file of NumPy: those begin with \\x93NUMPY")?;
-    let cut = || "it ends within its header".to_owned();
-    let ([major, _minor], rest) = rest.split_first_chunk::<2>().ok_or_else(cut)?;
-    let (length, rest) = match major {
-        1 => rest.split_first_chunk::<2>().map(|(n, rest)| (usize::from(u16::from_le_bytes(*n)), rest)),
-        2 | 3 => rest.split_first_chunk::<4>().map(|(n, rest)| (u32::from_le_bytes(*n) as usize, rest)),
-        other => return Err(format!("it is of version {other} of the format; 1, 2 and 3 are known")),
-    }
-    .ok_or_else(cut)?;
-    if length > LONGEST {
-        return Err(format!("its header has {length} bytes, such a header has {LONGEST} at most"));
-    }
-    let (text, data) = rest.split_at_checked(length).ok_or_else(cut)?;
-    let text = std::str::from_utf8(text).map_err(|_| "its header is no text")?;
-    Ok((text, data))
-}
-
-/// Reads `{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }`, its keys in any order.
-fn header(text: &str) -> Result<Header, String> {
-    let wrong = |what: &str| format!("its header {what}: `{}`", shown(text));
-    let inside = text.trim().strip_prefix('{').and_then(|text| text.strip_suffix('}'));
-    let mut rest = inside.ok_or_else(|| wrong("is no dictionary"))?.trim();
-    let (mut element, mut fortran, mut shape) = (None, None, None);
-    while !rest.is_empty() {
-        let (key, value) = quoted(rest).ok_or_else(|| wrong("lacks a key"))?;
-        let value = value.trim_start().strip_prefix(':').ok_or_else(|| wrong("lacks a colon"))?.trim_start();
-        let after = match key {
-            "descr" => {
-                let (word, after) = quoted(value).ok_or_else(|| record(value))?;
-                element = Some(self::element(word)?);
-                after
-            }
-            "fortran_order" => {
-                let yes = value.strip_prefix("True").map(|after| (true, after));
-                let (is, after) = yes
-                    .or_else(|| value.strip_prefix("False").map(|after| (false, after)))
-                    .ok_or_else(|| wrong("says neither True nor False of `fortran_order`"))?;
-                fortran = Some(is);
-                after
-            }
-            "shape" => {
-                let list = value.strip_prefix('(').and_then(|value| value.split_once(')'));
-                let (list, after) = list.ok_or_else(|| wrong("lacks the brackets of `shape`"))?;
-                shape = Some(tuple(list).ok_or_else(|| wrong("has a shape that is no list of sizes"))?);
-                after
-            }
-            other => return Err(wrong(&format!("has an unknown key `{}`", shown(other)))),
-        };
-        let after = after.trim_start();
-        rest = match after.strip_prefix(',') {
-            Some(after) => after.trim_start(),
-            None if after.is_empty() => after,
-            None => return Err(wrong("lacks a comma")),
-        };
-    }
-    match (element, fortran, shape) {
-        (Some(element), Some(fortran), Some(shape)) => Ok(Header { element, fortran, shape }),
-        _ => Err(wrong("lacks one of `descr`, `fortran_order` and `shape`")),
-    }
-}
-
-/// A text in quotes, and what is behind it.
-fn quoted(text: &str) -> Option<(&str, &str)> {
-    let quote = text.chars().next().filter(|quote| ['\'', '"'].contains(quote))?;
-    text[1..].split_once(quote)
-}
-
-/// Why a type that is no word is refused.
-fn record(value: &str) -> String {
-    format!("its elements are records: `{}`; save one array of floats", shown(value))
-}
-
 fn element(word: &str) -> Result<Element, String> {
     match word {
         "<f2" => Ok(Element::F2),
@@ -168,24 +82,6 @@ fn element(word: &str) -> Result<Element, String> {
             Err(format!("its elements are of type `{}`, read are <f2, <f4 and <f8: {hint}", shown(other)))
         }
     }
-}
-
-/// `2, 3, ` without its brackets.
-fn tuple(list: &str) -> Option<Vec<usize>> {
-    let list = list.trim();
-    if list.is_empty() {
-        return Some(Vec::new());
-    }
-    let list = list.strip_suffix(',').unwrap_or(list);
-    // `str::parse` takes a sign; a size has none.
-    let size = |text: &str| text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok()).flatten();
-    let sizes: Option<Vec<usize>> = list.split(',').map(|text| size(text.trim())).collect();
-    sizes.filter(|sizes| sizes.len() <= MOST_DIMENSIONS)
-}
-
-/// As much of a foreign text as a message may have.
-fn shown(text: &str) -> String {
-    text.trim().chars().take(80).collect()
 }
 
 fn pieces<const N: usize>(data: &[u8]) -> impl Iterator<Item = [u8; N]> {

@@ -13,15 +13,15 @@ pub struct Drawn {
     pub seed: u64,
     /// Number of the epoch.
     pub epoch: usize,
-    /// Number of the picture.
-    pub index: usize,
+    /// The stream of the picture's turn ([`super::order::Turn::stream`]).
+    pub index: u64,
 }
 
 /// Draws the edits of all changes, for a picture of that height and width: one for each change that devices make, any number for others
 /// ([`Augment::on_host`]). What is drawn does not depend on the picture, its size apart.
 pub fn draw(changes: &[Augment], [height, width]: [usize; 2], what: Drawn, edits: &mut Vec<Edit>) {
     let Drawn { seed, epoch, index } = what;
-    let stream = &mut Stream::new(seed, Purpose::Augment, epoch as u64, index as u64);
+    let stream = &mut Stream::new(seed, Purpose::Augment, epoch as u64, index);
     let mirror = |mirrored: bool| if mirrored { Edit::Mirror } else { Edit::Keep };
     for change in changes {
         let edit = match *change {
@@ -37,7 +37,7 @@ pub fn draw(changes: &[Augment], [height, width]: [usize; 2], what: Drawn, edits
             }
             Augment::Flip { probability } => mirror(stream.chance(probability)),
             Augment::FlipAlternating { probability } => {
-                let mut first = Stream::new(seed, Purpose::AlternatingFlip, 0, index as u64);
+                let mut first = Stream::new(seed, Purpose::AlternatingFlip, 0, index);
                 mirror(first.chance(probability) ^ (epoch % 2 == 1))
             }
             Augment::Cutout { size } => cutout(stream, size, [height, width]),

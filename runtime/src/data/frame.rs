@@ -79,10 +79,12 @@ impl Frame {
         resizer: &mut Resizer,
     ) -> Result<Picture<'p>> {
         let most = Limits::default().pixels;
+        let three = |picture| recoloured(picture, pictures::Picture::CHANNELS);
         let framed = match self {
-            Frame::Exact => return Ok(picture),
-            Frame::Fit(preprocess) => fit(view(&picture)?, [width, height], preprocess, most, resizer),
+            Frame::Exact => return Ok(recoloured(picture, channels)),
+            Frame::Fit(preprocess) => fit(view(&three(picture))?, [width, height], preprocess, most, resizer),
             Frame::Part(random) => {
+                let picture = three(picture);
                 let [rows, columns, _] = picture.size();
                 let Part { top, left, height: down, width: across } = random.draw([rows, columns], stream);
                 let part = view(&picture)?.part(left, top, across, down);
@@ -107,15 +109,24 @@ fn view<'p>(picture: &'p Picture<'_>) -> Result<View<'p>> {
     }
 }
 
+/// A picture with so many channels: grey is repeated where there are to be three, colours become their grey where there is to be one.
+/// Other numbers stay, for the caller to refuse.
+fn recoloured(picture: Picture<'_>, channels: usize) -> Picture<'_> {
+    let [height, width, is] = picture.size();
+    let pixels: Vec<u8> = match (is, channels) {
+        (1, 3) => picture.pixels().iter().flat_map(|&grey| [grey; 3]).collect(),
+        (3, 1) => picture.pixels().chunks_exact(3).map(grey).collect(),
+        _ => return picture,
+    };
+    Picture::new([height, width, channels], pixels)
+}
+
 /// The three colours, or their grey.
 fn colours(picture: pictures::Picture, channels: usize) -> Result<Picture<'static>> {
-    let size = [picture.height(), picture.width(), channels];
+    let size = [picture.height(), picture.width(), pictures::Picture::CHANNELS];
     match channels {
-        pictures::Picture::CHANNELS => Ok(Picture::new(size, Cow::Owned(picture.into_pixels()))),
-        1 => {
-            let grey: Vec<u8> =
-                picture.pixels().chunks_exact(pictures::Picture::CHANNELS).map(grey).collect();
-            Ok(Picture::new(size, grey))
+        1 | pictures::Picture::CHANNELS => {
+            Ok(recoloured(Picture::new(size, Cow::Owned(picture.into_pixels())), channels))
         }
         _ => Err(Error::Data(format!(
             "pictures have 3 channels, or 1 that is grey; the network takes {channels}: write `input: [3, {}, {}]`",

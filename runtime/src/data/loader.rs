@@ -2,7 +2,7 @@
 //!
 //! Step `s` is prepared by worker `s % workers`, each with its own bounded queue, so batches come in order without any
 //! sorting; used buffers travel back, so nothing is allocated after the first rounds. What is in a batch depends on
-//! `(seed, epoch, index)` only, never on the number of workers.
+//! `(seed, epoch, picture, repeat)` only, never on the number of workers.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread::JoinHandle;
 
 use super::batch::{Batch, Form};
+use super::order::Turn;
 use super::source::Source;
 use super::transform::{Transform, Workspace};
 use crate::error::{Error, Result};
@@ -22,8 +23,8 @@ const AHEAD: usize = 2;
 pub struct Epoch {
     /// Number of the epoch: selects the random changes.
     pub epoch: usize,
-    /// Indices into the source.
-    pub order: Vec<u32>,
+    /// Which picture comes when.
+    pub order: Vec<Turn>,
     /// Images per step; the last step has what is left.
     pub batch_size: usize,
     /// Steps to pass over: those done before an interruption.
@@ -154,29 +155,29 @@ fn prepare(
 
 fn fill(work: &Work, step: usize, batch: &mut Batch, workspace: &mut Workspace) -> Result<()> {
     let Work { source, transform, epoch } = work;
-    let indices = &epoch.order[epoch.range(step)];
+    let turns = &epoch.order[epoch.range(step)];
     batch.labels.clear();
-    batch.labels.extend(indices.iter().map(|&i| source.label(i as usize)));
+    batch.labels.extend(turns.iter().map(|turn| source.label(turn.picture as usize)));
     if epoch.form == Form::Floats {
-        batch.images.resize(indices.len() * transform.len(), 0.0);
+        batch.images.resize(turns.len() * transform.len(), 0.0);
         let images = batch.images.chunks_exact_mut(transform.len());
-        let mut pictures = indices.iter().zip(images);
+        let mut pictures = turns.iter().zip(images);
         pictures
-            .try_for_each(|(&i, out)| transform.apply(&**source, i as usize, epoch.epoch, workspace, out))?;
+            .try_for_each(|(&turn, out)| transform.apply(&**source, turn, epoch.epoch, workspace, out))?;
         transform.mix(batch, epoch.epoch, step);
         return Ok(());
     }
     batch.pictures.clear();
     let pixels = epoch.form == Form::Pixels;
-    indices.iter().try_for_each(|&i| {
-        transform.append(&**source, i as usize, epoch.epoch, pixels, workspace, &mut batch.pictures)
+    turns.iter().try_for_each(|&turn| {
+        transform.append(&**source, turn, epoch.epoch, pixels, workspace, &mut batch.pictures)
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::order::{Rank, sequential, shuffled};
+    use crate::data::order::{Rank, once, repeated, sequential, shuffled};
     use crate::data::shapes10;
     use crate::data::source::tests::Odd;
     use resnetc_compiler::spec::train::{Augment, Mix, Normalize};
@@ -190,7 +191,7 @@ mod tests {
         let augment =
             [Augment::Crop { padding: 4 }, Augment::Flip { probability: 0.5 }, Augment::Cutout { size: 8 }];
         let transform = Transform::new([32, 32, 3], &normalize(), &augment, 9).expect("three channels");
-        let order = shuffled(len, 9, epoch as u64, Rank::ONLY);
+        let order = once(shuffled(len, 9, epoch as u64, Rank::ONLY));
         let epoch = Epoch { epoch, order, batch_size, first_step, form: Form::Floats };
         Loader::start(set.train, Arc::new(transform), epoch, workers).expect("threads")
     }
@@ -235,7 +236,7 @@ mod tests {
         let mix = Mix { mixup: 0.8, cutmix: 1.0, probability: 1.0, switch: 0.5 };
         let augment = [Augment::Crop { padding: 4 }];
         let transform = Transform::new([32, 32, 3], &normalize(), &augment, 9).expect("three channels");
-        let order = shuffled(50, 9, epoch as u64, Rank::ONLY);
+        let order = once(shuffled(50, 9, epoch as u64, Rank::ONLY));
         let epoch = Epoch { epoch, order, batch_size: 8, first_step, form: Form::Floats };
         all(Loader::start(set.train, Arc::new(transform.mixing(Some(mix))), epoch, workers).expect("threads"))
     }
@@ -258,6 +259,34 @@ mod tests {
     }
 
     #[test]
+    fn a_repeated_picture_is_changed_otherwise_each_time() {
+        let batches = |workers: usize, first_step: usize, form: Form| {
+            let set = shapes10::generate(shapes10::Config { train: 30, test: 0, seed: 1 });
+            let augment = [Augment::Crop { padding: 4 }, Augment::Cutout { size: 8 }];
+            let transform = Transform::new([32, 32, 3], &normalize(), &augment, 9).expect("three channels");
+            let order = repeated(30, 9, 4, Rank::ONLY, 3);
+            let epoch = Epoch { epoch: 4, order, batch_size: 6, first_step, form };
+            all(Loader::start(set.train, Arc::new(transform), epoch, workers).expect("threads"))
+        };
+        let one = batches(1, 0, Form::Floats);
+        assert_eq!(one, batches(3, 0, Form::Floats));
+        assert_eq!(one[2..], batches(2, 2, Form::Floats));
+        for (_, batch) in &one {
+            let images: Vec<_> = batch.images.chunks(32 * 32 * 3).collect();
+            for (images, labels) in images.chunks(3).zip(batch.labels.chunks(3)) {
+                assert!(labels.iter().all(|label| *label == labels[0]));
+                assert!(images[0] != images[1] && images[1] != images[2] && images[0] != images[2]);
+            }
+        }
+        // A device that makes the images itself draws alike.
+        for (_, batch) in batches(2, 0, Form::Indices) {
+            let edits: Vec<_> = batch.pictures.edits.chunks(2).collect();
+            assert!(batch.pictures.indices.chunks(3).all(|same| same[0] == same[1] && same[1] == same[2]));
+            assert!(edits.chunks(3).all(|edits| edits[0] != edits[1] && edits[1] != edits[2]));
+        }
+    }
+
+    #[test]
     fn stops_when_dropped_early() {
         let mut some = loader(200, 4, 0, 0, 3);
         let first = some.next_batch().expect("every picture can be read");
@@ -273,7 +302,7 @@ mod tests {
             let transform = Transform::new([10, 5, 3], &normalize(), &[], 0).expect("three channels");
             let epoch = Epoch {
                 epoch: 0,
-                order: vec![6, 6, 6, 3, 6, 6],
+                order: once(vec![6, 6, 6, 3, 6, 6]),
                 batch_size: 2,
                 first_step: 0,
                 form: Form::Floats,
@@ -293,7 +322,7 @@ mod tests {
         let transform = Transform::new([4, 5, 3], &normalize(), &[], 0).expect("three channels");
         let epoch = Epoch {
             epoch: 0,
-            order: sequential(1, Rank::ONLY),
+            order: once(sequential(1, Rank::ONLY)),
             batch_size: 1,
             first_step: 0,
             form: Form::Floats,

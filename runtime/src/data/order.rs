@@ -1,4 +1,4 @@
-//! In which order pictures are taken, and by which of several processes: a function of `(seed, epoch, rank, ranks)`.
+//! In which order pictures are taken, how often, and by which of several processes: a function of `(seed, epoch, rank, ranks)`.
 
 use super::rng::{Purpose, Stream};
 
@@ -24,7 +24,7 @@ impl Rank {
 
     /// Every `ranks`-th position, from its own on: batches of `n` pictures on all ranks are together one batch of `n * ranks`
     /// on a single one. Ranks differ by at most one picture.
-    fn part_of(self, order: impl Iterator<Item = u32>) -> Vec<u32> {
+    fn part_of<T>(self, order: impl Iterator<Item = T>) -> Vec<T> {
         order.skip(self.rank).step_by(self.ranks).collect()
     }
 }
@@ -32,6 +32,46 @@ impl Rank {
 /// A rank's indices of `0..len` in the epoch's random order. All ranks together have each index once.
 pub fn shuffled(len: usize, seed: u64, epoch: u64, rank: Rank) -> Vec<u32> {
     rank.part_of(permutation(len, seed, epoch).into_iter())
+}
+
+/// A picture's turn in an epoch: what is drawn for it follows from both numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Turn {
+    /// Number of the picture.
+    pub picture: u32,
+    /// How often it came before in this epoch.
+    pub repeat: u32,
+}
+
+impl Turn {
+    /// The stream that belongs to it: that of the picture's number where it comes once.
+    pub fn stream(self) -> u64 {
+        u64::from(self.picture) | u64::from(self.repeat) << 32
+    }
+}
+
+/// The first turn of a picture.
+impl From<usize> for Turn {
+    fn from(picture: usize) -> Self {
+        Turn { picture: picture as u32, repeat: 0 }
+    }
+}
+
+/// Each picture once.
+pub fn once(order: Vec<u32>) -> Vec<Turn> {
+    order.into_iter().map(|picture| Turn { picture, repeat: 0 }).collect()
+}
+
+/// A rank's turns of an epoch in which each picture stands `repeats` times, one behind the other, so that several ranks have it at the same
+/// time (Hoffer et al. 2020; timm's `RepeatAugSampler`). The epoch keeps its length: of `repeats` times `len` turns, all ranks together have
+/// the first `len`. So it has one picture in `repeats`, the last of them perhaps less often; once each is [`shuffled`].
+///
+/// # Panics
+/// If `repeats` is 0.
+pub fn repeated(len: usize, seed: u64, epoch: u64, rank: Rank, repeats: u32) -> Vec<Turn> {
+    let pictures = permutation(len, seed, epoch).into_iter().take(len.div_ceil(repeats as usize));
+    let turns = pictures.flat_map(|picture| (0..repeats).map(move |repeat| Turn { picture, repeat }));
+    rank.part_of(turns.take(len))
 }
 
 /// A rank's indices of `0..len`, ascending. All ranks together have each index once.
@@ -85,6 +125,32 @@ mod tests {
         }
         // 1000 expected, standard deviation 29.
         assert!(counts.iter().all(|c| (850..1150).contains(c)), "{counts:?}");
+    }
+
+    #[test]
+    fn repeated_pictures_stand_together_and_the_epoch_keeps_its_length() {
+        let turns = repeated(10, 5, 2, Rank::ONLY, 3);
+        let [a, b, c, d] = [PINNED[0], PINNED[1], PINNED[2], PINNED[3]];
+        let expected = [(a, 0), (a, 1), (a, 2), (b, 0), (b, 1), (b, 2), (c, 0), (c, 1), (c, 2), (d, 0)];
+        assert_eq!(turns, expected.map(|(picture, repeat)| Turn { picture, repeat }));
+        assert_eq!(repeated(10, 5, 2, Rank::ONLY, 1), once(shuffled(10, 5, 2, Rank::ONLY)));
+        // Three ranks have the same picture at the same time.
+        let ranks: Vec<_> = (0..3).map(|rank| repeated(10, 5, 2, Rank::new(rank, 3), 3)).collect();
+        assert_eq!(ranks.iter().map(Vec::len).collect::<Vec<_>>(), [4, 3, 3]);
+        assert!((0..3).all(|step| ranks.iter().all(|turns| turns[step].picture == PINNED[step])));
+        let mut all: Vec<_> = ranks.concat();
+        let mut whole = turns.clone();
+        all.sort_unstable();
+        whole.sort_unstable();
+        assert_eq!(all, whole);
+    }
+
+    #[test]
+    fn turns_have_streams_of_their_own() {
+        let streams: std::collections::BTreeSet<u64> =
+            repeated(300, 1, 0, Rank::ONLY, 4).into_iter().map(Turn::stream).collect();
+        assert_eq!(streams.len(), 300);
+        assert_eq!(Turn::from(7).stream(), 7);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use super::draw::{Drawn, draw};
 use super::edit::Edit;
 use super::frame::Frame;
 use super::mix::Mixture;
+use super::order::Turn;
 use super::rng::{Purpose, Stream};
 use super::source::{Picture, Source};
 use crate::error::{Error, Result};
@@ -103,19 +104,20 @@ impl Transform {
     pub fn apply(
         &self,
         source: &dyn Source,
-        index: usize,
+        turn: impl Into<Turn>,
         epoch: usize,
         workspace: &mut Workspace,
         out: &mut [f32],
     ) -> Result<()> {
-        let image = self.framed(source, index, epoch, &mut workspace.resizer)?;
+        let turn = turn.into();
+        let image = self.framed(source, turn, epoch, &mut workspace.resizer)?;
         if self.augment.is_empty() {
             self.normalize(image.pixels(), out);
             return Ok(());
         }
         let canvas = &mut workspace.canvas;
         canvas.load(&image);
-        self.edits(index, epoch).iter().for_each(|edit| canvas.edit(edit));
+        self.edits(turn, epoch).iter().for_each(|edit| canvas.edit(edit));
         self.normalize(canvas.pixels(), out);
         for (filled, out) in canvas.filled().iter().zip(out.chunks_exact_mut(self.size[2])) {
             if *filled {
@@ -133,14 +135,15 @@ impl Transform {
     pub fn shown(
         &self,
         source: &dyn Source,
-        index: usize,
+        turn: impl Into<Turn>,
         epoch: usize,
         workspace: &mut Workspace,
     ) -> Result<Vec<u8>> {
-        let image = self.framed(source, index, epoch, &mut workspace.resizer)?;
+        let turn = turn.into();
+        let image = self.framed(source, turn, epoch, &mut workspace.resizer)?;
         let canvas = &mut workspace.canvas;
         canvas.load(&image);
-        self.edits(index, epoch).iter().for_each(|edit| canvas.edit(edit));
+        self.edits(turn, epoch).iter().for_each(|edit| canvas.edit(edit));
         let least = |table: &[f32; 256]| {
             (0..=255u8).min_by(|&a, &b| table[usize::from(a)].abs().total_cmp(&table[usize::from(b)].abs()))
         };
@@ -162,18 +165,19 @@ impl Transform {
     pub fn append(
         &self,
         source: &dyn Source,
-        index: usize,
+        turn: impl Into<Turn>,
         epoch: usize,
         pixels: bool,
         workspace: &mut Workspace,
         to: &mut Pictures,
     ) -> Result<()> {
+        let turn = turn.into();
         if pixels {
-            let image = self.framed(source, index, epoch, &mut workspace.resizer)?;
+            let image = self.framed(source, turn, epoch, &mut workspace.resizer)?;
             to.pixels.extend_from_slice(image.pixels());
         }
-        to.indices.push(index as u32);
-        to.edits.extend(self.edits(index, epoch));
+        to.indices.push(turn.picture);
+        to.edits.extend(self.edits(turn, epoch));
         Ok(())
     }
 
@@ -191,22 +195,23 @@ impl Transform {
     fn framed<'s>(
         &self,
         source: &'s dyn Source,
-        index: usize,
+        turn: Turn,
         epoch: usize,
         resizer: &mut Resizer,
     ) -> Result<Picture<'s>> {
-        let mut stream = Stream::new(self.seed, Purpose::Frame, epoch as u64, index as u64);
+        let mut stream = Stream::new(self.seed, Purpose::Frame, epoch as u64, turn.stream());
+        let index = turn.picture as usize;
         let image = self.frame.apply(source.picture(index)?, self.size, &mut stream, resizer)?;
         self.check(source, index, image.size())?;
         Ok(image)
     }
 
-    fn edits(&self, index: usize, epoch: usize) -> Vec<Edit> {
+    fn edits(&self, turn: Turn, epoch: usize) -> Vec<Edit> {
         let mut edits = Vec::with_capacity(self.augment.len());
         draw(
             &self.augment,
             [self.size[0], self.size[1]],
-            Drawn { seed: self.seed, epoch, index },
+            Drawn { seed: self.seed, epoch, index: turn.stream() },
             &mut edits,
         );
         edits

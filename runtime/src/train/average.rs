@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::trainer::Trainer;
 use crate::data::loader::{Epoch, Loader};
-use crate::data::order::{Rank, shuffled};
+use crate::data::order::{Rank, once, shuffled};
 use crate::device::Until;
 use crate::error::Result;
 use crate::exec::RunArgs;
@@ -79,7 +79,7 @@ impl Trainer {
         let (updates, number) = (self.updates(), self.config.epochs);
         let epoch = Epoch {
             epoch: number,
-            order: shuffled(self.dataset.train.len(), self.config.seed, number as u64, Rank::ONLY),
+            order: once(shuffled(self.dataset.train.len(), self.config.seed, number as u64, Rank::ONLY)),
             batch_size: self.network.batch_size(),
             first_step: 0,
             form: self.form,

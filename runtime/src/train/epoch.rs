@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use resnetc_compiler::spec::train::Schedule;
+use resnetc_compiler::spec::train::{Schedule, TrainConfig};
 
 use super::average::Average;
 use super::event::{Event, StepEvent};
@@ -13,7 +13,7 @@ use super::updates::Updates;
 use crate::data::Source;
 use crate::data::batch::Batch;
 use crate::data::loader::{Epoch, Loader};
-use crate::data::order::{Rank, shuffled};
+use crate::data::order::{Rank, Turn, repeated};
 use crate::device::Until;
 use crate::error::{NotFinite, Result};
 use crate::exec::{RunArgs, StepResult};
@@ -59,7 +59,7 @@ impl Trainer {
         observe(Event::EpochStarted { epoch: number + 1 });
         let epoch = Epoch {
             epoch: number,
-            order: shuffled(self.dataset.train.len(), self.config.seed, number as u64, Rank::ONLY),
+            order: self.order(number),
             batch_size: self.network.batch_size(),
             first_step: self.progress.step,
             form: self.form,
@@ -97,6 +97,12 @@ impl Trainer {
         self.end_steps();
         let pace = Pace { seconds: pass.start.elapsed().as_secs_f64(), images: pass.images };
         self.close_epoch(pace, observe)
+    }
+
+    /// Which picture comes when in an epoch.
+    fn order(&self, epoch: usize) -> Vec<Turn> {
+        let TrainConfig { seed, repeats, .. } = self.config;
+        repeated(self.dataset.train.len(), seed, epoch as u64, Rank::ONLY, repeats as u32)
     }
 
     /// Whether an end was asked for.

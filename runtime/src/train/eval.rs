@@ -12,7 +12,7 @@ use super::fit::{check_fit, input_size};
 use crate::data::Source;
 use crate::data::batch::Form;
 use crate::data::loader::{Epoch, Loader};
-use crate::data::order::{Rank, sequential};
+use crate::data::order::{Rank, once, sequential};
 use crate::data::transform::Transform;
 use crate::device::Until;
 use crate::error::Result;
@@ -108,7 +108,7 @@ impl Evaluator {
     fn classify(&mut self, go_on: &mut dyn FnMut(usize) -> bool) -> Result<Option<Sums>> {
         let epoch = Epoch {
             epoch: 0,
-            order: sequential(self.source.len(), Rank::ONLY),
+            order: once(sequential(self.source.len(), Rank::ONLY)),
             batch_size: self.network.batch_size(),
             first_step: 0,
             form: self.form,

@@ -5,8 +5,8 @@ use resnetc_compiler::plan::Plan;
 use crate::data::Source;
 use crate::error::{Error, Result};
 
-/// Checks that a network takes pictures of the first one's size, unless they are framed, and knows all classes. The others' sizes are checked when they
-/// are read ([`Transform::apply`](crate::data::transform::Transform::apply)).
+/// Checks that a network takes pictures of the first one's size, unless they are framed, and knows all classes. The others' sizes are
+/// checked when they are read ([`Transform::apply`](crate::data::transform::Transform::apply)).
 ///
 /// # Errors
 /// [`Error::Data`] with what to change in the spec; the source's, where it cannot read its first picture.
@@ -38,12 +38,16 @@ pub(super) fn input_size(plan: &Plan) -> Result<[usize; 3]> {
 
 fn check_size(plan: &Plan, size: [usize; 3]) -> Result<()> {
     let takes = input_size(plan)?;
-    if takes == size {
+    // Grey is repeated, and colours become grey, where the network takes the other.
+    let colours = |channels: usize| matches!(channels, 1 | 3);
+    if takes == size || (takes[..2] == size[..2] && colours(takes[2]) && colours(size[2])) {
         return Ok(());
     }
     let text = |[h, w, c]: [usize; 3]| format!("{c}x{h}x{w}");
+    let [height, width, channels] = size;
     Err(Error::Data(format!(
-        "the images are {}, network `{}` takes {}: set `input` in its spec",
+        "the images are {}, network `{}` takes {}: write `input: [{channels}, {height}, {width}]` in its spec, or `--set \
+         'input=[{channels}, {height}, {width}]'`",
         text(size),
         plan.name,
         text(takes)

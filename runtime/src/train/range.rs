@@ -12,7 +12,7 @@ use super::trainer::{Material, first_weights};
 use super::updates::Updates;
 use crate::data::Dataset;
 use crate::data::loader::{Epoch, Loader};
-use crate::data::order::{Rank, shuffled};
+use crate::data::order::{Rank, repeated};
 use crate::device::Until;
 use crate::error::Result;
 use crate::exec::{RunArgs, StepResult};
@@ -89,11 +89,11 @@ pub fn range_test(
     let Material { transform, form } = Material::new(config, dataset, &mut network, preprocess)?;
     first_weights(&network.exec, config, first)?;
     let updates = Updates::new(config, network.batch_size(), dataset.train.len());
-    let (mut steps, mut curve) = (Vec::new(), Curve::default());
+    let (mut steps, mut curve, images) = (Vec::new(), Curve::default(), dataset.train.len());
     for number in 0.. {
         let epoch = Epoch {
             epoch: number,
-            order: shuffled(dataset.train.len(), config.seed, number as u64, Rank::ONLY),
+            order: repeated(images, config.seed, number as u64, Rank::ONLY, config.repeats as u32),
             batch_size: network.batch_size(),
             first_step: 0,
             form,

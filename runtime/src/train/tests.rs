@@ -63,6 +63,7 @@ pub(crate) fn config() -> TrainConfig {
         mix: None,
         normalize: Normalize { mean: vec![0.5; 3], std: vec![0.25; 3] },
         augment: vec![Augment::Crop { padding: 4 }, Augment::Flip { probability: 0.5 }],
+        repeats: 1,
         mirrored_evaluation: false,
         evaluate_every: 2,
         checkpoint_every: 1,
@@ -307,7 +308,8 @@ fn data_that_do_not_fit_and_folders_that_cannot_be_made_are_refused() {
     let fault = |source: Result<InMemory>| {
         check_fit(&plan, &source.expect("one picture"), false).expect_err("it does not fit").to_string()
     };
-    let expected = "the images are 3x16x16, network `tiny` takes 3x32x32: set `input` in its spec";
+    let expected = "the images are 3x16x16, network `tiny` takes 3x32x32: write `input: [3, 16, 16]` in its spec, or `--set \
+                    'input=[3, 16, 16]'`";
     assert_eq!(fault(black(16, 0)), expected);
     let expected = "the images have 100 classes, network `tiny` has 10: set `classes` in its spec";
     assert_eq!(fault(black(32, 99)), expected);

@@ -1,8 +1,7 @@
 //! Checkpoint files: safetensors, written whole or not at all.
 
 use std::collections::HashMap;
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::Path;
 
 use safetensors::tensor::{Dtype, TensorView};
@@ -11,7 +10,7 @@ use super::digest::{self, Digest};
 use super::read::{self, METADATA_KEY, read};
 use super::store::ParamStore;
 use crate::error::{Error, Result};
-use crate::files::{self, TEMPORARY};
+use crate::files::{self, Staged};
 
 pub use super::read::Metadata;
 
@@ -74,46 +73,16 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
 /// The same; `clear` is called when the new contents are on the disk, right before the path shows them.
 pub fn write_atomic_after(path: &Path, bytes: &[u8], clear: impl FnOnce() -> Result<()>) -> Result<()> {
     let failed = |source| Error::Io { path: path.to_owned(), source };
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    let file = stage(folder, bytes).map_err(failed)?;
+    let mut staged = Staged::beside(path).map_err(failed)?;
+    staged.file().write_all(bytes).and_then(|()| staged.file().sync_all()).map_err(failed)?;
     clear()?;
-    file.persist(path).map_err(|e| failed(e.error))?;
-    // The rename itself is durable once the folder is synced; folders cannot be opened everywhere.
-    #[cfg(unix)]
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
-    Ok(())
-}
-
-/// A temporary file with these contents, on the disk.
-fn stage(folder: &Path, bytes: &[u8]) -> io::Result<tempfile::NamedTempFile> {
-    files::sweep(folder);
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(TEMPORARY).suffix(files::TEMPORARY_END);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        // The usual mode of a new file (the umask still applies), not a private one.
-        builder.permissions(fs::Permissions::from_mode(0o666));
-    }
-    // The error would name the file that could not be made, whose name says nothing to anyone.
-    let unnamed = |e: io::Error| match e.get_ref().and_then(|inner| inner.source()).map(ToString::to_string) {
-        Some(cause) => io::Error::new(e.kind(), cause),
-        None => e,
-    };
-    let mut file = builder.tempfile_in(folder).map_err(unnamed)?;
-    // Tells others that somebody is at work; where there are no locks, its age does.
-    let _ = file.as_file().try_lock();
-    // By the file itself: the error of the other would end with a name that says nothing to anyone.
-    file.as_file_mut().write_all(bytes)?;
-    file.as_file().sync_all()?;
-    Ok(file)
+    staged.persist(path).map_err(failed)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs::{self, File};
+
     use half::bf16;
     use resnetc_compiler::ir::types::Shape;
 

@@ -5,9 +5,10 @@ use std::ops::Range;
 
 use super::state::{self, State};
 use super::storages::Storages;
-use super::{pickle, zip};
+use super::{globals::WEIGHTS, zip};
 use crate::dtype::DType;
 use crate::error::Fault;
+use crate::pickle;
 use crate::tensor::Storage;
 
 /// The pickle's name in its folder.
@@ -29,7 +30,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<State, Fault> {
     if order.is_some_and(|order| order != b"little") {
         return Err(Fault::NoTensors("its numbers are big-endian, which is not read".into()));
     }
-    let pickled = pickle::read(&bytes[range.clone()], 0)?;
+    let pickled = pickle::read(&bytes[range.clone()], 0, &WEIGHTS)?;
     state::state(&pickled, &Archive { folder, entries: &entries })
 }
 

@@ -1,21 +1,14 @@
 //! The names that a pickle of weights may use. None of them is called: each stands for something that is understood here.
 
 use crate::dtype::DType;
+use crate::pickle::{Global, Vocabulary};
 
-/// What a name of a pickle means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Global {
-    /// Makes a dictionary.
-    Dict,
-    /// Makes a tensor of a storage.
-    Tensor,
-    /// Hands a tensor on.
-    Parameter,
-    /// The type of a storage.
-    Storage(DType),
-    /// Something that is no weight, and whose content nobody asks for.
-    Opaque,
-}
+/// Those of weights.
+pub(super) static WEIGHTS: Vocabulary = Vocabulary {
+    names: global,
+    needs: "weights need",
+    instead: "A whole model, or another object, that was pickled cannot be read: save its `state_dict()`, best as safetensors",
+};
 
 /// Settings, times and counters that people save beside weights. They are passed over, not made.
 const OPAQUE: &[(&str, &[&str])] = &[
@@ -34,7 +27,7 @@ const OPAQUE: &[(&str, &[&str])] = &[
 ];
 
 /// What a pickle's name means; `None`: it is not on the list.
-pub(super) fn global(module: &str, name: &str) -> Option<Global> {
+fn global(module: &str, name: &str) -> Option<Global> {
     Some(match (module, name) {
         ("collections", "OrderedDict" | "defaultdict") => Global::Dict,
         ("torch._utils", "_rebuild_tensor_v2" | "_rebuild_tensor") => Global::Tensor,

@@ -3,9 +3,10 @@
 
 use std::collections::HashMap;
 
-use super::pickle::{self, Id, Pickled, Value};
+use super::globals::WEIGHTS;
 use super::state::{self, State};
 use crate::error::Fault;
+use crate::pickle::{self, Id, Pickled, Value};
 use crate::tensor::Storage;
 
 /// 0x1950a86a20f9469cfc6c, little-endian.
@@ -15,22 +16,22 @@ const VERSION: i64 = 1001;
 
 /// The tensors in a file.
 pub(super) fn read(bytes: &[u8]) -> Result<State, Fault> {
-    let magic = pickle::read(bytes, 0)?;
+    let magic = pickle::read(bytes, 0, &WEIGHTS)?;
     if !matches!(magic.root(), Value::Long(MAGIC)) {
         let reason =
             "it is a pickle, but not of `torch.save`: save the `state_dict()` with that, or as safetensors";
         return Err(Fault::NoTensors(reason.into()));
     }
-    let version = pickle::read(bytes, magic.end)?;
+    let version = pickle::read(bytes, magic.end, &WEIGHTS)?;
     if !matches!(version.root(), Value::Int(VERSION)) {
         return Err(Fault::NoTensors(format!("its version is not {VERSION}")));
     }
-    let system = pickle::read(bytes, version.end)?;
+    let system = pickle::read(bytes, version.end, &WEIGHTS)?;
     if is_big_endian(&system) {
         return Err(Fault::NoTensors("its numbers are big-endian, which is not read".into()));
     }
-    let object = pickle::read(bytes, system.end)?;
-    let keys = pickle::read(bytes, object.end)?;
+    let object = pickle::read(bytes, system.end, &WEIGHTS)?;
+    let keys = pickle::read(bytes, object.end, &WEIGHTS)?;
     let storages = storages(bytes, &object, &keys)?;
     state::state(&object, &storages)
 }

@@ -3,7 +3,6 @@
 mod archive;
 mod globals;
 mod legacy;
-mod pickle;
 mod state;
 mod storages;
 mod zip;

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::pickle::{Id, Pickled, Value};
 use super::storages::Storages;
 use crate::error::{Fault, shortened};
+use crate::pickle::{Id, Pickled, Value};
 use crate::tensor::Place;
 
 /// Keys of other things that are remembered.

@@ -1,16 +1,16 @@
-//! `resnetc data inspect`: what a data set consists of.
+//! `resnetc data`: what a data set consists of, and its pictures in one file.
 
+mod open;
+mod pack;
 mod report;
 mod sheet;
 
-use resnetc::{Spec, SpecOptions};
 use resnetc_runtime::cpu::threads::available_threads;
+use resnetc_runtime::data::Source;
 use resnetc_runtime::data::survey::{Survey, survey};
-use resnetc_runtime::data::{Dataset, Places, Source};
 
+use self::open::load;
 use self::report::Report;
-use super::data::{self, Wanted};
-use super::spec;
 use crate::args::{DataAction, DataCommand, DataInspectArgs};
 use crate::environment::Environment;
 use crate::failure::{Failure, Result};
@@ -22,12 +22,13 @@ use crate::progress::Progress;
 pub fn data(args: &DataCommand, environment: &Environment, output: &Output) -> Result {
     match &args.action {
         DataAction::Inspect(args) => inspect(args, environment, output),
+        DataAction::Pack(args) => pack::pack(args, environment, output),
     }
 }
 
 fn inspect(args: &DataInspectArgs, environment: &Environment, output: &Output) -> Result {
-    let (spec, dataset) = load(args, environment, output)?;
-    let threads = args.threads.unwrap_or_else(available_threads);
+    let (spec, dataset) = load(&args.from, environment, output)?;
+    let threads = args.from.threads.unwrap_or_else(available_threads);
     let surveys = [&dataset.train, &dataset.test].map(|source| read(&**source, threads, output));
     let report = Report::new(&dataset, &surveys);
     output.result(&match args.json {
@@ -39,28 +40,6 @@ fn inspect(args: &DataInspectArgs, environment: &Environment, output: &Output) -
         output.note(&format!("wrote {}", path.display()))?;
     }
     if report.is_sound() { Ok(()) } else { Err(Failure::Found) }
-}
-
-/// The pictures, and the spec that says how they are split and prepared.
-fn load(args: &DataInspectArgs, environment: &Environment, output: &Output) -> Result<(Spec, Dataset)> {
-    let wanted = data::find(&args.source)?;
-    let (network, mut set) = match &args.spec {
-        Some(name) => (name.as_str(), Vec::new()),
-        None => wanted.network()?,
-    };
-    set.push(wanted.set());
-    set.extend(args.overrides.sets());
-    let options = SpecOptions { set, limits: args.overrides.bounds.limits() };
-    let spec = spec::load(network, &options, output)?;
-    let dataset = match &wanted {
-        Wanted::Named(facts) => {
-            let data_dir = args.data_dir.clone().or_else(|| environment.data());
-            let places = Places { data_dir, cache: environment.cache(), download: true };
-            data::load(facts.name, &places, output)?
-        }
-        Wanted::Path(path) => data::pictures(path, &spec.resolved().train, output)?,
-    };
-    Ok((spec, dataset))
 }
 
 fn read(source: &dyn Source, threads: usize, output: &Output) -> Survey {

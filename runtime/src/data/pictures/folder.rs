@@ -23,7 +23,9 @@ pub(super) fn find(folder: &Path) -> Result<Found> {
     let train = match named(TRAIN) {
         // A class may be called `train` as well: its folder then holds pictures and no folders.
         Some(train) if !Listing::of(train)?.folders.is_empty() || named(TEST).is_some() => train,
-        _ => return Ok(Found { train: split(folder, &listing)?, test: None, told: Vec::new() }),
+        _ => {
+            return Ok(Found { train: split(folder, &listing)?, test: None, classes: None, told: Vec::new() });
+        }
     };
     let test = named(TEST);
     let left_out = |path: &&PathBuf| *path != train && Some(*path) != test;
@@ -33,7 +35,7 @@ pub(super) fn find(folder: &Path) -> Result<Found> {
         false => vec![format!("left alone in {}: {}", folder.display(), left_out.join(", "))],
     };
     let test = test.map(|test| split(test, &Listing::of(test)?)).transpose()?;
-    Ok(Found { train: split(train, &Listing::of(train)?)?, test, told })
+    Ok(Found { train: split(train, &Listing::of(train)?)?, test, classes: None, told })
 }
 
 /// Pictures of the folders in a folder, each of which is a class.

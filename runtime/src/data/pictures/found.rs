@@ -24,12 +24,14 @@ pub(super) struct Split {
 }
 
 /// All pictures under a path.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Found {
     /// What is trained on or, where there is nothing else, split.
     pub train: Split,
     /// What is evaluated on.
     pub test: Option<Split>,
+    /// All classes in the order of their numbers, where the source says it; there may be more than have pictures.
+    pub classes: Option<Vec<String>>,
     /// Further remarks.
     pub told: Vec<String>,
 }
@@ -56,7 +58,7 @@ impl Parts {
         if self.0.len() <= 1 {
             let train = self.0.into_values().next();
             let train = train.unwrap_or_else(|| Split { name: name.to_owned(), ..Split::default() });
-            return Ok(Found { train, test: None, told: Vec::new() });
+            return Ok(Found { train, test: None, classes: None, told: Vec::new() });
         }
         let parts: Vec<String> = self.0.keys().cloned().collect();
         let mut take = |names: &[&str]| names.iter().find_map(|&name| self.0.remove(name));
@@ -64,7 +66,8 @@ impl Parts {
             (Some(train), Some(test)) => {
                 let left: Vec<&str> = self.0.keys().map(String::as_str).collect();
                 let told = (!left.is_empty()).then(|| format!("left alone in {name}: {}", left.join(", ")));
-                Ok(Found { train, test: Some(test), told: told.into_iter().collect() })
+                let told = told.into_iter().collect();
+                Ok(Found { train, test: Some(test), classes: None, told })
             }
             _ => Err(Error::Data(format!(
                 "{name} has the parts {}: `train` and `val` are needed, or none",

@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use sha2::{Digest, Sha256};
-
+use super::choose;
 use super::encoded::{Encoded, Item};
 use super::found::{Found, Split};
 use super::place::Place;
@@ -21,19 +20,22 @@ const NAMED: usize = 8;
 /// # Errors
 /// [`Error::Data`] where classes are missing, empty, alone, alike or not the same in both splits.
 pub(super) fn gather(name: &str, found: Found, rules: &Rules) -> Result<Dataset> {
-    let Found { train, test, mut told } = found;
+    let Found { train, test, classes, mut told } = found;
     check(&train)?;
     told.extend(skipped(&train));
     let (train, test) = match test {
         Some(test) => {
-            check_same(&train, &test)?;
+            // Where the source numbers its classes, a part may lack some.
+            if classes.is_none() {
+                check_same(&train, &test)?;
+            }
             check(&test)?;
             told.extend(skipped(&test));
             (train, test)
         }
         None => split(train, rules, &mut told)?,
     };
-    let numbering = numbering(&train);
+    let numbering = classes.unwrap_or_else(|| numbering(&train));
     let classes: Arc<[String]> = numbering.iter().cloned().collect();
     let room = Arc::new(AtomicU64::new(rules.cache));
     let source = |part: &str, split: Split| {
@@ -118,43 +120,16 @@ fn skipped(split: &Split) -> Option<String> {
     (!parts.is_empty()).then(|| format!("files of {} passed over: {}", split.name, parts.join(", ")))
 }
 
-/// Keeps a share of each class for evaluation, one picture at least: those whose names' digests with the seed are least. So a seed
-/// gives the same split in whatever order and under whatever path the pictures lie, and a new picture moves no other but one.
+/// Keeps a share of each class for evaluation.
 fn split(mut all: Split, rules: &Rules, told: &mut Vec<String>) -> Result<(Split, Split)> {
-    let share = f64::from(rules.reading.split);
     let mut test = Split { name: all.name.clone(), ..Split::default() };
     for (class, places) in &mut all.classes {
-        let count = ((places.len() as f64 * share).round() as usize).max(1);
-        if count >= places.len() {
-            return Err(Error::Data(format!(
-                "class {class} of {} has {} pictures: too few to keep a share of {} for evaluation; lower `train.split`, or add pictures",
-                all.name,
-                places.len(),
-                rules.reading.split
-            )));
-        }
-        let digest = |place: &Place| -> [u8; 32] {
-            let mut hash = Sha256::new();
-            hash.update(rules.seed.to_le_bytes());
-            hash.update(class.as_bytes());
-            hash.update([0]);
-            hash.update(place.short().as_bytes());
-            hash.finalize().into()
-        };
-        let mut order: Vec<usize> = (0..places.len()).collect();
-        order.sort_by_cached_key(|&index| digest(&places[index]));
-        let mut kept = vec![false; places.len()];
-        order.iter().take(count).for_each(|&index| kept[index] = true);
-        let mut kept = kept.into_iter();
+        let names: Vec<String> = places.iter().map(Place::short).collect();
+        let mut kept = choose::kept(&all.name, class, &names, rules)?.into_iter();
         let taken = places.extract_if(.., |_| kept.next().unwrap_or(false)).collect();
         test.classes.insert(class.clone(), taken);
     }
     let count = |split: &Split| split.classes.values().map(Vec::len).sum::<usize>();
-    let (seed, name) = (rules.seed, &all.name);
-    told.push(format!(
-        "{name} split by seed {seed}: {} to train on, {} to test on",
-        count(&all),
-        count(&test)
-    ));
+    told.push(choose::told(&all.name, rules, [count(&all), count(&test)]));
     Ok((all, test))
 }

@@ -2,22 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, BufReader, Read, Seek};
+use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use flate2::read::MultiGzDecoder;
 use resnetc_pictures::decode::EXTENSIONS;
 
 use super::found::{Found, Parts, TEST, TRAIN};
 use super::place::Place;
+use super::unpack::plain;
 use crate::error::{Error, Result};
-use crate::files;
 
 /// Most bytes of a label in a shard.
 const LABEL: u64 = 4096;
-/// Most bytes that a packed archive may have when it is unpacked, to a file without a name beside other temporary ones.
-const UNPACKED: u64 = 1 << 36;
 /// Most archives that a range may name.
 const SHARDS: usize = 100_000;
 
@@ -31,7 +28,7 @@ pub(super) fn find(path: &Path) -> Result<Found> {
     let mut parts = Parts::default();
     for shard in shards(&name)? {
         let shard = PathBuf::from(shard);
-        let archive = open(&shard).map_err(Error::io(&shard))?;
+        let (archive, _) = plain(&shard).map_err(Error::io(&shard))?;
         add(&mut parts, &shard, archive)?;
     }
     parts.found(&name)
@@ -65,27 +62,6 @@ fn braces(pattern: &str) -> Option<(&str, &str, &str)> {
     let (before, rest) = pattern.split_once('{')?;
     let (inner, behind) = rest.split_once('}')?;
     Some((before, inner, behind))
-}
-
-/// The archive, unpacked where it is packed.
-fn open(path: &Path) -> io::Result<File> {
-    let (mut file, _) = files::open(path)?;
-    let mut magic = [0; 2];
-    let read = file.read(&mut magic)?;
-    file.rewind()?;
-    if magic[..read] != [0x1f, 0x8b] {
-        return Ok(file);
-    }
-    let mut plain = tempfile::tempfile()?;
-    let unpacked = io::copy(&mut MultiGzDecoder::new(BufReader::new(file)).take(UNPACKED + 1), &mut plain)?;
-    if unpacked > UNPACKED {
-        return Err(io::Error::new(
-            io::ErrorKind::FileTooLarge,
-            format!("unpacked, it has more than {UNPACKED} bytes"),
-        ));
-    }
-    plain.rewind()?;
-    Ok(plain)
 }
 
 /// A picture and its label, which may come in either order.

@@ -11,7 +11,7 @@ use resnetc_pictures::{Limits, Preparer, decode};
 use super::*;
 use crate::data::batch::{Batch, Form};
 use crate::data::loader::{Epoch, Loader};
-use crate::data::order::{Rank, shuffled};
+use crate::data::order::{Rank, once, shuffled};
 use crate::data::source::Source;
 use crate::data::transform::Transform;
 
@@ -205,7 +205,7 @@ fn batches(set: &Dataset, workers: usize, first_step: usize) -> Vec<Batch> {
     let crop = Augment::RandomResizedCrop { scale: [0.08, 1.0], ratio: [0.75, 1.5] };
     let augment = [crop, Augment::Flip { probability: 0.5 }, Augment::Cutout { size: 2 }];
     let transform = Transform::new([8, 7, 3], &normalize, &augment, 5).expect("three channels");
-    let order = shuffled(set.train.len(), 5, 3, Rank::ONLY);
+    let order = once(shuffled(set.train.len(), 5, 3, Rank::ONLY));
     let epoch = Epoch { epoch: 3, order, batch_size: 4, first_step, form: Form::Floats };
     let mut loader =
         Loader::start(Arc::clone(&set.train), Arc::new(transform), epoch, workers).expect("threads");

@@ -72,6 +72,9 @@ pub struct TrainConfig {
     pub normalize: Normalize,
     /// Random changes of training images, in order.
     pub augment: Vec<Augment>,
+    /// How often a picture stands in an epoch that it stands in at all, changed otherwise each time (Hoffer et al. 2020).
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub repeats: usize,
     /// Whether evaluation takes the mean logits of an image and its mirror image (test-time augmentation).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub mirrored_evaluation: bool,

@@ -104,6 +104,12 @@ pub const TRAIN: Section = Section {
             "Random changes of training images, in their order.",
         )
         .default_is("none; of a path `[random_resized_crop, flip]`, or `[crop, flip]` where a side of `input` is shorter than 64"),
+        Key::new(
+            "repeats",
+            Shape::Count(1, 64),
+            "How often a picture stands in an epoch, changed otherwise each time. The epoch keeps its length, and has other pictures each time.",
+        )
+        .default("1"),
         Key::new("mix", Shape::Section(&MIX), "Mixtures of two images with their labels, as timm's `Mixup`.")
             .default_is("none"),
         Key::new(

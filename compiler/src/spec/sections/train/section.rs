@@ -82,6 +82,7 @@ pub fn read(
         mix: fields.get("mix").and_then(|node| loss::mix(reader, node)),
         normalize,
         augment,
+        repeats: fields.count(reader, "repeats"),
         mirrored_evaluation: fields.word(reader, "tta", "test-time augmentation") == "flip",
         evaluate_every: fields.count(reader, "evaluate_every"),
         checkpoint_every: fields.count(reader, "checkpoint_every"),

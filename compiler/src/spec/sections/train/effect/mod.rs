@@ -105,6 +105,9 @@ fn augmentation(train: &TrainConfig, keys: &KeySpans) -> Vec<Diagnostic> {
     if train.augment.iter().any(|step| matches!(step, Augment::Flip { probability: 0.0 })) {
         idle("augment", "`flip` has no effect", "a probability of 0");
     }
+    if train.repeats > 1 && train.augment.is_empty() {
+        idle("repeats", "a repeated picture is the same each time", "nothing is in `augment`");
+    }
     warnings
 }
 

@@ -1,13 +1,12 @@
-//! Reads a pickle of weights without running it: an own small interpreter that makes dictionaries and tensors, and calls nothing.
+//! Reads a pickle without running it: an own small interpreter that makes dictionaries, tensors and arrays, and calls nothing.
 //!
-//! The instructions are those that `torch.save` writes (protocols 2 to 5, see CPython's `Lib/pickletools.py`); any other is refused,
-//! and so is every name that `globals` does not list. Values lie side by side and refer to each other by number: what is nested
+//! The instructions are those that `torch.save` and NumPy write (protocols 2 to 5, see CPython's `Lib/pickletools.py`); any other is
+//! refused, and so is every name that the reader's vocabulary does not list. Values lie side by side and refer to each other by number: what is nested
 //! a million times or contains itself costs nothing, and memory is bounded by the instructions, which are bounded.
 
 use std::collections::HashMap;
 
-use super::globals::{Global, global};
-use crate::dtype::DType;
+use super::value::{Array, Global, Id, Pickled, Value, Vocabulary};
 use crate::error::Fault;
 use crate::tensor::RANK;
 
@@ -16,74 +15,14 @@ const MOST_VALUES: usize = 1 << 21;
 /// Most instructions.
 const MOST_INSTRUCTIONS: usize = 1 << 23;
 
-/// A value by its number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Id(u32);
-
-/// A value. Texts are those of the pickle.
-#[derive(Debug, Clone)]
-pub(super) enum Value<'p> {
-    None,
-    Bool(bool),
-    Int(i64),
-    /// An integer that takes more than 64 bits, little-endian.
-    Long(&'p [u8]),
-    Text(&'p str),
-    Tuple(Vec<Id>),
-    List(Vec<Id>),
-    Dict(Vec<(Id, Id)>),
-    Global(Global),
-    /// A part of the file: its key, type, elements, and the element that a view of it begins with.
-    Storage {
-        key: &'p str,
-        dtype: DType,
-        elements: usize,
-        view: usize,
-    },
-    /// Of a storage.
-    Tensor {
-        storage: Id,
-        offset: usize,
-        shape: Vec<usize>,
-        strides: Vec<usize>,
-    },
-    /// Nothing that is asked for.
-    Opaque,
-}
-
-/// What a pickle makes.
-pub(super) struct Pickled<'p> {
-    values: Vec<Value<'p>>,
-    /// What it ends with.
-    pub root: Id,
-    /// The byte behind it.
-    pub end: usize,
-}
-
-impl<'p> Pickled<'p> {
-    /// The value of a number.
-    pub fn value(&self, id: Id) -> &Value<'p> {
-        &self.values[id.0 as usize]
-    }
-
-    /// Type and elements of each storage that it names.
-    pub fn storages(&self) -> HashMap<&'p str, (DType, usize)> {
-        let found = self.values.iter().filter_map(|value| match *value {
-            Value::Storage { key, dtype, elements, .. } => Some((key, (dtype, elements))),
-            _ => None,
-        });
-        found.collect()
-    }
-
-    /// What it ends with.
-    pub fn root(&self) -> &Value<'p> {
-        self.value(self.root)
-    }
-}
-
-/// Reads the pickle that begins at a byte.
-pub(super) fn read(bytes: &[u8], start: usize) -> Result<Pickled<'_>, Fault> {
+/// Reads the pickle that begins at a byte, and may name what is in the vocabulary.
+pub(crate) fn read<'p>(
+    bytes: &'p [u8],
+    start: usize,
+    vocabulary: &'static Vocabulary,
+) -> Result<Pickled<'p>, Fault> {
     let mut machine = Machine {
+        vocabulary,
         bytes,
         at: start,
         values: Vec::new(),
@@ -99,7 +38,7 @@ pub(super) fn read(bytes: &[u8], start: usize) -> Result<Pickled<'_>, Fault> {
             Stop::Wrong(reason) => Fault::Pickle { at: at - start, reason },
         })?;
         if let Some(root) = done {
-            return Ok(Pickled { values: machine.values, root, end: machine.at });
+            return Ok(Pickled::new(machine.values, root, machine.at));
         }
     }
     Err(Fault::Pickle {
@@ -121,6 +60,7 @@ fn wrong<T>(reason: impl Into<String>) -> Result<T, Stop> {
 }
 
 struct Machine<'p> {
+    vocabulary: &'static Vocabulary,
     bytes: &'p [u8],
     at: usize,
     values: Vec<Value<'p>>,
@@ -169,9 +109,8 @@ impl<'p> Machine<'p> {
             b'Q' => self.persistent()?,
             op @ (b'q' | b'r' | 0x94 | b'h' | b'j') => self.memo(op)?,
             op => {
-                return wrong(format!(
-                    "instruction 0x{op:02x} is none that weights need; it was not carried out"
-                ));
+                let needs = self.vocabulary.needs;
+                return wrong(format!("instruction 0x{op:02x} is none that {needs}; it was not carried out"));
             }
         }
         Ok(None)
@@ -259,7 +198,7 @@ impl<'p> Machine<'p> {
         };
         let bytes = self.take(length)?;
         let text = std::str::from_utf8(bytes).ok().filter(|_| !matches!(op, b'C' | b'B' | 0x8e));
-        self.push(text.map_or(Value::Opaque, Value::Text))
+        self.push(text.map_or(Value::Bytes(bytes), Value::Text))
     }
 
     fn container(&mut self, op: u8) -> Result<(), Stop> {
@@ -305,11 +244,11 @@ impl<'p> Machine<'p> {
     }
 
     fn global(&mut self, module: &'p str, name: &'p str) -> Result<(), Stop> {
-        match global(module, name) {
+        let Vocabulary { names, needs, instead } = self.vocabulary;
+        match names(module, name) {
             Some(known) => self.push(Value::Global(known)),
             None => wrong(format!(
-                "it names `{module}.{name}`, which is not on the list of what weights need and was not called. A whole model, or \
-                 another object, that was pickled cannot be read: save its `state_dict()`, best as safetensors"
+                "it names `{module}.{name}`, which is not on the list of what {needs} and was not called. {instead}"
             )),
         }
     }
@@ -330,6 +269,9 @@ impl<'p> Machine<'p> {
                 }
                 None => return wrong("a parameter of nothing"),
             },
+            Value::Global(Global::Array) => Value::Array(None),
+            Value::Global(Global::ElementType) => self.element_type(&arguments)?,
+            Value::Global(Global::Encode) => self.encoded(&arguments)?,
             Value::Global(Global::Opaque) | Value::Opaque => Value::Opaque,
             _ => return wrong("it calls what cannot be called"),
         };
@@ -387,12 +329,49 @@ impl<'p> Machine<'p> {
         }
     }
 
-    /// An object's state. Dictionaries get attributes, which no weight is among; a tensor may have some too.
+    /// `numpy.dtype('u1', ...)`
+    fn element_type(&self, arguments: &[Id]) -> Result<Value<'p>, Stop> {
+        match arguments.first().map(|&name| self.value(name)) {
+            Some(&Value::Text(name)) => Ok(Value::ElementType(name)),
+            _ => wrong("a type of elements without a name"),
+        }
+    }
+
+    /// `_codecs.encode(text, 'latin1')`: each character is a byte.
+    fn encoded(&self, arguments: &[Id]) -> Result<Value<'p>, Stop> {
+        match *arguments {
+            [text, code] => match (self.value(text), self.value(code)) {
+                (&Value::Text(text), &Value::Text("latin1")) => Ok(Value::Latin1(text)),
+                _ => wrong("bytes that are no text in latin1"),
+            },
+            _ => wrong("bytes of no text"),
+        }
+    }
+
+    /// An object's state. Dictionaries get attributes, which nobody asks for; a tensor may have some too.
     fn build(&mut self) -> Result<(), Stop> {
-        self.pop()?;
-        match self.value(self.top()?) {
-            Value::Dict(_) | Value::Opaque | Value::Tensor { .. } => Ok(()),
+        let state = self.pop()?;
+        let top = self.top()?;
+        match self.value(top) {
+            Value::Dict(_) | Value::Opaque | Value::Tensor { .. } | Value::ElementType(_) => Ok(()),
+            Value::Array(None) => {
+                self.values[top.0 as usize] = Value::Array(Some(self.array(state)?));
+                Ok(())
+            }
             _ => wrong("it gives a state to what has none"),
+        }
+    }
+
+    /// `(version, sizes, type, is in Fortran's order, elements)`
+    fn array(&self, state: Id) -> Result<Array, Stop> {
+        match self.first_items(state).as_deref() {
+            Some(&[_, sizes, dtype, fortran, elements]) => Ok(Array {
+                shape: self.sizes(sizes)?,
+                dtype,
+                fortran: !matches!(self.value(fortran), Value::Bool(false)),
+                elements,
+            }),
+            _ => wrong("an array needs a version, sizes, a type, an order and elements"),
         }
     }
 
