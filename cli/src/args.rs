@@ -292,6 +292,10 @@ pub struct RunArgs {
     /// Threads of the CPU kernels [default: all cores].
     #[arg(long, value_name = "N", value_parser = threads, allow_negative_numbers = true, help_heading = "Running")]
     pub threads: Option<usize>,
+    /// Threads that prepare images for training and evaluation [default: one for four of the kernels' threads,
+    /// for a GPU all cores].
+    #[arg(long, value_name = "N", value_parser = threads, allow_negative_numbers = true, help_heading = "Running")]
+    pub workers: Option<usize>,
     /// What to run on: auto, cpu, reference, cuda or cuda:N.
     #[arg(long, value_name = "DEVICE", default_value = "cpu", long_help = device::HELP, help_heading = "Running")]
     pub device: DeviceArg,

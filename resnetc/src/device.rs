@@ -70,6 +70,8 @@ pub struct DeviceOptions {
     pub kind: DeviceKind,
     /// Threads of the CPU's kernels; `None` for all that the machine offers.
     pub threads: Option<usize>,
+    /// Threads that prepare images; `None` for as many as the steps need, see [`DeviceOptions::workers`].
+    pub workers: Option<usize>,
     /// Instructions of the CPU's kernels; `None` for the fastest.
     pub isa: Option<Isa>,
     /// Folder with the measurements of `resnetc tune`; `None` to leave the choice of algorithms to the cost model.
@@ -93,9 +95,14 @@ impl DeviceOptions {
         self.threads.unwrap_or_else(available_threads)
     }
 
-    /// Threads that prepare images beside them: few, for preparing is much less work than a step.
+    /// Threads that prepare images. Beside the CPU's kernels they are few: preparing is much less work than a step. A GPU leaves
+    /// the CPU to them.
     pub fn workers(&self) -> usize {
-        self.threads().div_ceil(4).min(4)
+        let threads = self.threads();
+        self.workers.unwrap_or(match self.kind {
+            DeviceKind::Cpu | DeviceKind::Reference => threads.div_ceil(4).min(4),
+            DeviceKind::Cuda(_) => threads.saturating_sub(1).clamp(1, 16),
+        })
     }
 
     /// What the device can do, which plans for it may count on.

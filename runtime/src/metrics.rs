@@ -77,7 +77,13 @@ pub struct EpochRecord {
     pub average_loss: Option<f64>,
     /// Time of the epoch's training steps (of those since an interruption), evaluation not counted.
     pub seconds: f64,
-    /// Training images over that time.
+    /// How much of that the steps waited for images.
+    #[serde(default)]
+    pub data_seconds: f64,
+    /// Time of the evaluation, where there was one.
+    #[serde(default)]
+    pub evaluation_seconds: Option<f64>,
+    /// Training images over the time of the steps.
     pub images_per_second: f64,
 }
 
@@ -174,6 +180,8 @@ mod tests {
             average_accuracy: None,
             average_loss: None,
             seconds: 2.0,
+            data_seconds: 0.1,
+            evaluation_seconds: None,
             images_per_second: 100.0,
         }
     }

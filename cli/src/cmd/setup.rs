@@ -26,6 +26,7 @@ impl Setup {
     /// Refuses a device that this build has not, before anything expensive.
     pub fn new(args: &RunArgs, environment: &Environment, output: &Output) -> Result<Self> {
         let device = device(args.device, args.threads, environment, output)?;
+        let device = DeviceOptions { workers: args.workers, ..device };
         let data_dir = args.data_dir.clone().or_else(|| environment.data());
         let places = Places { data_dir, cache: environment.cache(), download: true };
         Ok(Setup { device, places, downloads: environment.downloads() })

@@ -6,7 +6,16 @@ use resnetc_runtime::metrics::EpochRecord;
 
 use super::units::{duration, grouped};
 
-/// `epoch  3/10  lr 0.0905  loss 0.8120  train 71.40 %  test 68.90 %  12.3 s  4,065 images/s`
+/// Share of the steps' time that they may wait for images before it is told.
+const NOTABLE: f64 = 0.05;
+
+/// The share of the steps' time that they waited for images, where it is worth telling.
+pub fn waited(record: &EpochRecord) -> Option<f64> {
+    Some(record.data_seconds / record.seconds.max(1e-9)).filter(|&share| share >= NOTABLE)
+}
+
+/// `epoch  3/10  lr 0.0905  loss 0.8120  train 71.40 %  test 68.90 %  12.3 s  4,065 images/s`, and behind it how long the steps waited for
+/// images, where it was long.
 pub fn epoch(record: &EpochRecord, epochs: usize) -> String {
     let width = epochs.to_string().len();
     let test = match record.test_accuracy {
@@ -15,14 +24,16 @@ pub fn epoch(record: &EpochRecord, epochs: usize) -> String {
     };
     let average = record.average_accuracy.map(|accuracy| format!(", of the average {}", percent(accuracy)));
     let test = test + &average.unwrap_or_default();
+    let waited = waited(record).map(|share| format!(", {:.0} % of it waiting for images", share * 100.0));
     format!(
-        "epoch {:>width$}/{epochs}  lr {:<9.3e}  loss {:<7.4}  train {}  test {test}  {:>6}  {:>6} images/s",
+        "epoch {:>width$}/{epochs}  lr {:<9.3e}  loss {:<7.4}  train {}  test {test}  {:>6}  {:>6} images/s{}",
         record.epoch,
         record.lr,
         record.train_loss,
         percent(record.train_accuracy),
         duration(Duration::from_secs_f64(record.seconds.max(0.0))),
         grouped(record.images_per_second.round() as u64),
+        waited.unwrap_or_default(),
     )
 }
 
@@ -49,6 +60,8 @@ mod tests {
             average_accuracy: None,
             average_loss: None,
             seconds: 12.3,
+            data_seconds: 0.1,
+            evaluation_seconds: Some(1.5),
             images_per_second: 4065.2,
         };
         let with = epoch(&record, 10);
@@ -63,5 +76,8 @@ mod tests {
         );
         (record.test_accuracy, record.average_accuracy) = (None, None);
         assert_eq!(epoch(&record, 10).len(), with.len());
+        record.data_seconds = 2.46;
+        let text = epoch(&record, 10);
+        assert!(text.ends_with("4,065 images/s, 20 % of it waiting for images"), "{text}");
     }
 }

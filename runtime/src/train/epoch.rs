@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use resnetc_compiler::spec::train::{Schedule, TrainConfig};
 
@@ -44,12 +44,26 @@ impl Found {
 /// What is left of an epoch, while it lasts.
 pub(super) struct Pass {
     start: Instant,
+    /// How long the steps waited for images.
+    waited: Duration,
     /// Images whose steps have been collected.
     images: usize,
     /// Batches that were submitted and not yet collected, with their images.
     submitted: Vec<(usize, usize)>,
     /// Sums over the batches of the update that has begun.
     update: Sums,
+}
+
+impl Pass {
+    fn begin() -> Self {
+        let (submitted, update) = (Vec::new(), Sums::default());
+        Pass { start: Instant::now(), waited: Duration::ZERO, images: 0, submitted, update }
+    }
+
+    fn pace(&self) -> Pace {
+        let (seconds, waited) = (self.start.elapsed().as_secs_f64(), self.waited.as_secs_f64());
+        Pace { seconds, waited, images: self.images }
+    }
 }
 
 impl Trainer {
@@ -66,10 +80,12 @@ impl Trainer {
         };
         let source = Arc::clone(&self.dataset.train);
         let mut loader = Loader::start(source, Arc::clone(&self.transform), epoch, self.options.workers)?;
-        let mut pass =
-            Pass { start: Instant::now(), images: 0, submitted: Vec::new(), update: Sums::default() };
+        let mut pass = Pass::begin();
         loop {
-            let (step, batch) = match loader.next_batch() {
+            let asked = Instant::now();
+            let next = loader.next_batch();
+            pass.waited += asked.elapsed();
+            let (step, batch) = match next {
                 Ok(Some(next)) => next,
                 Ok(None) => break,
                 // What was submitted counts: the state that is saved has to be that of a known step.
@@ -95,8 +111,7 @@ impl Trainer {
             }
         }
         self.end_steps();
-        let pace = Pace { seconds: pass.start.elapsed().as_secs_f64(), images: pass.images };
-        self.close_epoch(pace, observe)
+        self.close_epoch(pass.pace(), observe)
     }
 
     /// Which picture comes when in an epoch.
@@ -193,14 +208,17 @@ impl Trainer {
         if evaluate || self.due(self.config.checkpoint_every) {
             self.save_last(observe)?;
         }
-        let (mut test, mut best) = (None, false);
+        let (mut test, mut best, started) = (None, false, Instant::now());
         if evaluate {
             let Some(found) = self.evaluate()? else { return Ok(false) };
             tell_faults(&*self.dataset.test, observe);
             best = self.judge(&found, observe)?;
             test = Some(found);
         }
-        let record = self.record(&sums, test, pace);
+        let record = EpochRecord {
+            evaluation_seconds: evaluate.then(|| started.elapsed().as_secs_f64()),
+            ..self.record(&sums, test, pace)
+        };
         // The log before the checkpoint that says it is written: a resumed training cuts what is beyond its checkpoint, but
         // cannot write what is missing.
         self.log.append(&record)?;
@@ -273,7 +291,7 @@ impl Trainer {
     }
 
     fn record(&self, sums: &Sums, test: Option<Found>, pace: Pace) -> EpochRecord {
-        let Pace { seconds, images } = pace;
+        let Pace { seconds, waited, images } = pace;
         let epoch = self.progress.epoch;
         EpochRecord {
             epoch,
@@ -285,6 +303,8 @@ impl Trainer {
             average_accuracy: test.and_then(|found| Some(found.average?.accuracy())),
             average_loss: test.and_then(|found| Some(found.average?.mean_loss())),
             seconds,
+            data_seconds: waited,
+            evaluation_seconds: None,
             images_per_second: if seconds > 0.0 { images as f64 / seconds } else { 0.0 },
         }
     }

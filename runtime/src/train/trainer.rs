@@ -70,10 +70,11 @@ pub struct Trainer {
 /// Epochs, steps, and whether the last epoch is evaluated and logged.
 pub(super) type Place = (usize, usize, bool);
 
-/// How long an epoch's steps took, and for how many images.
+/// How long an epoch's steps took, how much of it they waited for images, and for how many images.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Pace {
     pub seconds: f64,
+    pub waited: f64,
     pub images: usize,
 }
 

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use resnetc_runtime::metrics::EpochRecord;
 use resnetc_runtime::settings::Change;
 use resnetc_runtime::train::{BEST, Event, LAST, LOG, Outcome, StepEvent};
 
@@ -25,12 +26,27 @@ pub struct Watcher<'a> {
     bar: Option<Progress>,
     /// Nobody reads what is printed any more.
     mute: bool,
+    /// It has been said what helps where steps wait for images.
+    told_of_waiting: bool,
 }
+
+/// Share of the steps' time that they may wait for images before it is said what helps.
+const LONG: f64 = 0.1;
 
 impl<'a> Watcher<'a> {
     /// Of a training that begins; `heading` is said when it does.
     pub fn new(heading: String, out: PathBuf, signals: Signals, epochs: usize, output: &'a Output) -> Self {
-        Watcher { heading, out, signals, epochs, output, steps: 0, bar: None, mute: false }
+        Watcher {
+            heading,
+            out,
+            signals,
+            epochs,
+            output,
+            steps: 0,
+            bar: None,
+            mute: false,
+            told_of_waiting: false,
+        }
     }
 
     /// Tells what happened.
@@ -58,6 +74,7 @@ impl<'a> Watcher<'a> {
             Event::EpochDone(record) => {
                 self.bar = None;
                 self.say(&report::training::epoch(record, self.epochs));
+                self.waiting(record);
             }
             Event::RateReduced { lr } => self.say(&format!("learning rate {lr} from now on: no better")),
             Event::EndsEarly { metric, evaluations } => {
@@ -77,6 +94,17 @@ impl<'a> Watcher<'a> {
             bar.set(event.step as u64);
             bar.say(format!("loss {:.4}  {:.0} images/s", event.mean_loss, event.images_per_second));
         }
+    }
+
+    /// Once, where an epoch's steps waited long: what helps.
+    fn waiting(&mut self, record: &EpochRecord) {
+        if self.told_of_waiting || report::training::waited(record).is_none_or(|share| share < LONG) {
+            return;
+        }
+        self.told_of_waiting = true;
+        self.say(
+            "the steps wait for images: --workers N prepares them in more threads, `resnetc data pack` decodes them once and for all",
+        );
     }
 
     fn resumed(&mut self, checkpoint: &Path, epoch: usize, step: usize, threads: usize) {

@@ -24,7 +24,12 @@ pub(super) fn find(folder: &Path) -> Result<Found> {
         // A class may be called `train` as well: its folder then holds pictures and no folders.
         Some(train) if !Listing::of(train)?.folders.is_empty() || named(TEST).is_some() => train,
         _ => {
-            return Ok(Found { train: split(folder, &listing)?, test: None, classes: None, told: Vec::new() });
+            return Ok(Found {
+                train: split(folder, &listing)?,
+                test: None,
+                classes: None,
+                told: Vec::new(),
+            });
         }
     };
     let test = named(TEST);
