@@ -112,8 +112,7 @@ pub fn is_path(value: &str) -> bool {
 }
 
 /// [`is_path`] as a regular expression of JSON schemas.
-pub const PATH_PATTERN: &str =
-    r"[/\\]|^\.\.?$|\.([cC][sS][vV]|[jJ][sS][oO][nN][lL]|[nN][pP][zZ]|[pP][aA][cC][kK]|[pP][aA][rR][qQ][uU][eE][tT]|[tT][aA][rR])(\.[gG][zZ])?$";
+pub const PATH_PATTERN: &str = r"[/\\]|^\.\.?$|\.([cC][sS][vV]|[jJ][sS][oO][nN][lL]|[nN][pP][zZ]|[pP][aA][cC][kK]|[pP][aA][rR][qQ][uU][eE][tT]|[tT][aA][rR])(\.[gG][zZ])?$";
 
 /// The data set of that name.
 pub fn find(name: &str) -> Option<&'static Facts> {
@@ -145,9 +144,17 @@ mod tests {
 
     #[test]
     fn paths_are_told_from_names() {
-        for path in
-            ["./pictures", "pictures/", r"C:\pictures", ".", "..", "list.csv", "a-{00..11}.tar.gz", "x.TAR", "mnist.npz"]
-        {
+        for path in [
+            "./pictures",
+            "pictures/",
+            r"C:\pictures",
+            ".",
+            "..",
+            "list.csv",
+            "a-{00..11}.tar.gz",
+            "x.TAR",
+            "mnist.npz",
+        ] {
             assert!(is_path(path), "{path}");
         }
         for name in ["pictures", "cifar10", "a.csv.txt", "...", "tar"] {

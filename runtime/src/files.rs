@@ -123,10 +123,11 @@ impl Staged {
             builder.permissions(fs::Permissions::from_mode(0o666));
         }
         // The error would name the file that could not be made, whose name says nothing to anyone.
-        let unnamed = |e: io::Error| match e.get_ref().and_then(|inner| inner.source()).map(ToString::to_string) {
-            Some(cause) => io::Error::new(e.kind(), cause),
-            None => e,
-        };
+        let unnamed =
+            |e: io::Error| match e.get_ref().and_then(|inner| inner.source()).map(ToString::to_string) {
+                Some(cause) => io::Error::new(e.kind(), cause),
+                None => e,
+            };
         let file = builder.tempfile_in(folder).map_err(unnamed)?;
         // Tells others that somebody is at work; where there are no locks, its age does.
         let _ = file.as_file().try_lock();

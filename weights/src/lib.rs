@@ -27,7 +27,7 @@ pub mod write;
 
 pub use dtype::DType;
 pub use error::{Error, Fault, Result};
-pub use map::Content;
 pub use file::{Format, Listed, Open, TensorFile};
+pub use map::Content;
 pub use misfit::{Misfit, Row, sizes};
 pub use network::{Network, Wanted};

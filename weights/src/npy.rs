@@ -151,8 +151,11 @@ mod tests {
             assert_eq!((found.start, found.elements()), (start + text.len(), Some(6)));
         }
         assert!(read(4, text).expect_err("unknown").contains("version 4"));
-        let many = format!("{{'descr': '|u1', 'fortran_order': False, 'shape': ({}), }}", "4294967296, ".repeat(3));
+        let many =
+            format!("{{'descr': '|u1', 'fortran_order': False, 'shape': ({}), }}", "4294967296, ".repeat(3));
         assert_eq!(read(1, &many).expect("a header").elements(), None);
-        assert!(read(1, "{'descr': [('a', '<f4')], 'shape': (1,)}").expect_err("records").contains("records"));
+        assert!(
+            read(1, "{'descr': [('a', '<f4')], 'shape': (1,)}").expect_err("records").contains("records")
+        );
     }
 }

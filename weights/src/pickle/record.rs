@@ -75,7 +75,9 @@ impl<'p> Record<'p> {
         let value::Array { shape, dtype, fortran, elements } = array;
         match self.pickled.value(*dtype) {
             Value::ElementType("u1" | "uint8") => {}
-            Value::ElementType(other) => return Err(format!("has elements of type {other:.20}, bytes (u1) are read")),
+            Value::ElementType(other) => {
+                return Err(format!("has elements of type {other:.20}, bytes (u1) are read"));
+            }
             _ => return Err("has elements of no type".into()),
         }
         if *fortran {
@@ -130,7 +132,12 @@ impl<'p> Record<'p> {
         self.list(key, text, "is no list of short texts")
     }
 
-    fn list<T>(&self, key: &str, item: impl Fn(Id) -> Option<T>, fault: &str) -> Result<Option<Vec<T>>, Fault> {
+    fn list<T>(
+        &self,
+        key: &str,
+        item: impl Fn(Id) -> Option<T>,
+        fault: &str,
+    ) -> Result<Option<Vec<T>>, Fault> {
         let Some(id) = self.get(key) else { return Ok(None) };
         let items = match self.pickled.value(id) {
             Value::List(items) | Value::Tuple(items) => items.iter().map(|&id| item(id)).collect(),
@@ -151,7 +158,9 @@ mod tests {
 
     /// `{'data': uint8 array [2, 3]}`, with elements as the argument pushes them.
     fn pickle(elements: &[u8], dtype: &str) -> Vec<u8> {
-        let mut bytes = b"\x80\x02}U\x04datacnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87R".to_vec();
+        let mut bytes =
+            b"\x80\x02}U\x04datacnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87R"
+                .to_vec();
         bytes.extend(b"(K\x01K\x02K\x03\x86cnumpy\ndtype\nU");
         bytes.push(dtype.len() as u8);
         bytes.extend(dtype.as_bytes());
@@ -171,13 +180,21 @@ mod tests {
         let found = Bytes { shape: vec![2, 3], elements: Cow::Owned(vec![1, 2, 3, 250, 251, 255]) };
         // Raw bytes, bytes of protocol 3, and each byte as a character.
         let encoded = "\u{1}\u{2}\u{3}\u{fa}\u{fb}\u{ff}";
-        let encoded = [&b"c_codecs\nencode\nX"[..], &(encoded.len() as u32).to_le_bytes(), encoded.as_bytes(), b"X\x06\0\0\0latin1\x86R"]
-            .concat();
+        let encoded = [
+            &b"c_codecs\nencode\nX"[..],
+            &(encoded.len() as u32).to_le_bytes(),
+            encoded.as_bytes(),
+            b"X\x06\0\0\0latin1\x86R",
+        ]
+        .concat();
         for elements in [&b"U\x06\x01\x02\x03\xfa\xfb\xff"[..], b"C\x06\x01\x02\x03\xfa\xfb\xff", &encoded] {
             assert_eq!(array(elements, "u1"), Ok(Some(found.clone())));
         }
         let empty = Record::read(b"\x80\x02}.").expect("a dictionary");
-        assert_eq!((empty.array("data"), empty.numbers("labels"), empty.texts("x")), (Ok(None), Ok(None), Ok(None)));
+        assert_eq!(
+            (empty.array("data"), empty.numbers("labels"), empty.texts("x")),
+            (Ok(None), Ok(None), Ok(None))
+        );
     }
 
     #[test]
@@ -191,7 +208,11 @@ mod tests {
         refused(b"U\x06\x01\x02\x03\x04\x05\x06", "f4", "elements of type f4");
         refused(b"c_codecs\nencode\nX\x03\0\0\0\x1f\xc4\x80X\x06\0\0\0latin1\x86R", "u1", "no bytes");
         for hostile in [&b"cposix\nsystem\n"[..], b"c__builtin__\neval\n"] {
-            refused(hostile, "u1", "which is not on the list of what arrays of pictures need and was not called");
+            refused(
+                hostile,
+                "u1",
+                "which is not on the list of what arrays of pictures need and was not called",
+            );
         }
         let whole = pickle(b"U\x06\x01\x02\x03\xfa\xfb\xff", "u1");
         for end in 0..whole.len() {
@@ -202,7 +223,8 @@ mod tests {
 
     #[test]
     fn lists_have_one_kind_of_items() {
-        let record = b"\x80\x02}(U\x01a](K\x01J\xff\xff\xff\xffeU\x01b](U\x01xX\x02\0\0\0\xc3\xa9eU\x01c](K\x01Neu.";
+        let record =
+            b"\x80\x02}(U\x01a](K\x01J\xff\xff\xff\xffeU\x01b](U\x01xX\x02\0\0\0\xc3\xa9eU\x01c](K\x01Neu.";
         let record = Record::read(record).expect("a dictionary");
         assert_eq!(record.numbers("a"), Ok(Some(vec![1, -1])));
         assert_eq!(record.texts("b"), Ok(Some(vec!["x".to_owned(), "\u{e9}".to_owned()])));

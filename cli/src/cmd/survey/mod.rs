@@ -6,8 +6,8 @@ mod report;
 mod sheet;
 
 use resnetc_runtime::cpu::threads::available_threads;
-use resnetc_runtime::data::survey::{Survey, survey};
 use resnetc_runtime::data::Source;
+use resnetc_runtime::data::survey::{Survey, survey};
 
 use self::open::load;
 use self::report::Report;

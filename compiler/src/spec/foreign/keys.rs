@@ -229,7 +229,10 @@ const TRAIN: &[Word] = &[
         &["augmentation", "augmentations", "transforms", "transform", "aug", "augs", "dataaugmentation"],
         "augment",
     ),
-    same(&["augrepeats", "repeataug", "repeatedaug", "repeatedaugmentation", "rareps", "numrepeats"], "repeats"),
+    same(
+        &["augrepeats", "repeataug", "repeatedaug", "repeatedaugmentation", "rareps", "numrepeats"],
+        "repeats",
+    ),
     same(&["amp", "dtype", "mixedprecision", "type", "computedtype"], "precision"),
     same(&["lossscale", "lossscaling", "gradscaler", "gradscale", "scaler", "initscale"], "loss_scale"),
     same(&["allowtf32", "usetf32", "matmulprecision"], "tf32"),

@@ -63,7 +63,10 @@ pub(super) fn find(path: &Path) -> Result<Option<Found>> {
         };
         let Some(class) = called else {
             let count = names.as_ref().map_or(0, Vec::len);
-            return Err(Error::Data(format!("{}, {name}: label {label}, there are {count} names", archive.display())));
+            return Err(Error::Data(format!(
+                "{}, {name}: label {label}, there are {count} names",
+                archive.display()
+            )));
         };
         parts.add(&part, &class, Place::Part { archive, file: Arc::clone(&file), name, start, size });
     }
@@ -171,7 +174,8 @@ impl Table {
             .map(|column| (column.path().parts().to_vec(), column.physical_type()))
             .collect();
         let (image, label) = wanted(&columns).ok_or_else(|| {
-            let is: Vec<String> = columns.iter().map(|(path, kind)| format!("{} ({kind})", path.join("."))).collect();
+            let is: Vec<String> =
+                columns.iter().map(|(path, kind)| format!("{} ({kind})", path.join("."))).collect();
             Error::Data(format!(
                 "{}: pictures need a column image.bytes and a column of whole numbers, one of {}; it has {}",
                 path.display(),
@@ -191,7 +195,12 @@ impl Table {
             let group = self.reader.get_row_group(at).map_err(|error| damaged(&self.path, &error))?;
             check_group(&self.path, group.metadata(), self.size)?;
             let labels = self.labels(&*group)?;
-            let wrong = || Error::Data(format!("{}: row group {at}: labels and pictures are not as many", self.path.display()));
+            let wrong = || {
+                Error::Data(format!(
+                    "{}: row group {at}: labels and pictures are not as many",
+                    self.path.display()
+                ))
+            };
             let first = rows.len();
             let mut pictures = 0;
             let column = group.get_column_reader(self.image).map_err(|error| damaged(&self.path, &error))?;
@@ -202,7 +211,10 @@ impl Table {
                 pictures += 1;
                 let Some(picture) = picture else {
                     let text = "has no bytes: pictures that lie elsewhere are not read";
-                    return Err(Error::Data(format!("{}, row {number}: its picture {text}", self.path.display())));
+                    return Err(Error::Data(format!(
+                        "{}, row {number}: its picture {text}",
+                        self.path.display()
+                    )));
                 };
                 let start = spilled.add(picture.data()).map_err(Error::io(&*self.path))?;
                 let (archive, size) = (Arc::clone(&self.path), picture.data().len() as u64);
@@ -220,7 +232,9 @@ impl Table {
         let mut labels = Vec::new();
         let mut add = |label: Option<i64>| {
             let row = labels.len();
-            let text = || Error::Data(format!("{}: a picture has no label, row {row} of a group", self.path.display()));
+            let text = || {
+                Error::Data(format!("{}: a picture has no label, row {row} of a group", self.path.display()))
+            };
             labels.push(label.ok_or_else(text)?);
             Ok(())
         };
@@ -241,7 +255,8 @@ impl Table {
         mut take: impl FnMut(Option<T::T>) -> Result<()>,
     ) -> Result<()> {
         let full = self.reader.metadata().file_metadata().schema_descr();
-        let most = full.column(if T::get_physical_type() == Type::BYTE_ARRAY { self.image } else { self.label });
+        let most =
+            full.column(if T::get_physical_type() == Type::BYTE_ARRAY { self.image } else { self.label });
         let most = most.max_def_level();
         loop {
             let (mut values, mut levels) = (Vec::new(), Vec::new());
@@ -269,7 +284,9 @@ fn wanted(columns: &[(Vec<String>, Type)]) -> Option<(usize, usize)> {
     let named = |name: &str| columns.iter().position(|column| bytes(column) && column.0[0] == name);
     let image = IMAGES.iter().find_map(|name| named(name)).or_else(|| columns.iter().position(bytes));
     let number = |name: &str| {
-        let fits = |column: &(Vec<String>, Type)| column.0 == [name] && matches!(column.1, Type::INT64 | Type::INT32);
+        let fits = |column: &(Vec<String>, Type)| {
+            column.0 == [name] && matches!(column.1, Type::INT64 | Type::INT32)
+        };
         columns.iter().position(fits)
     };
     Some((image?, LABELS.iter().find_map(|name| number(name))?))
@@ -318,7 +335,9 @@ fn names(facts: &FileMetaData, column: &str) -> Option<Vec<String>> {
 fn damaged(path: &Path, error: &dyn std::fmt::Display) -> Error {
     let error = error.to_string();
     let hint = match error.contains("Disabled feature") {
-        true => ": it is packed in a way that is not read; write it with compression `snappy`, as `datasets` does",
+        true => {
+            ": it is packed in a way that is not read; write it with compression `snappy`, as `datasets` does"
+        }
         false => "",
     };
     Error::Data(format!("{}: no parquet that can be read: {error}{hint}", path.display()))

@@ -42,7 +42,11 @@ fn shards_of_the_hub_are_read_with_their_names() {
                 assert_eq!(picture.pixels(), pixels(number), "{} {index}", source.called(index));
             }
         }
-        assert!(set.train.called(0).starts_with("train-00000-of-00002, row 0 in "), "{}", set.train.called(0));
+        assert!(
+            set.train.called(0).starts_with("train-00000-of-00002, row 0 in "),
+            "{}",
+            set.train.called(0)
+        );
     }
     // Without names of classes, uncompressed, to be split.
     let set = load(&golden("one.parquet"), &rules()).expect("a set");
@@ -54,8 +58,13 @@ fn other_files_of_parquet_are_refused() {
     assert!(error(&golden("zstd.parquet")).contains("write it with compression `snappy`"));
     let folder = tempfile::tempdir().expect("a folder");
     let path = |name: &str| folder.path().join(name);
-    fs::copy(golden("hub/data/train-00001-of-00002.parquet"), path("train-00001-of-00002.parquet")).expect("copied");
-    assert!(error(folder.path()).contains("has 1 of the 2 files train-*-of-00002.parquet"), "{}", error(folder.path()));
+    fs::copy(golden("hub/data/train-00001-of-00002.parquet"), path("train-00001-of-00002.parquet"))
+        .expect("copied");
+    assert!(
+        error(folder.path()).contains("has 1 of the 2 files train-*-of-00002.parquet"),
+        "{}",
+        error(folder.path())
+    );
     fs::write(path("cut.parquet"), b"PAR1 and no more").expect("written");
     assert!(error(&path("cut.parquet")).contains("cut.parquet: no parquet that can be read"));
     let whole = fs::read(golden("one.parquet")).expect("there");

@@ -23,7 +23,14 @@ pub(super) fn find(folder: &Path) -> Result<Found> {
     let train = match named(TRAIN) {
         // A class may be called `train` as well: its folder then holds pictures and no folders.
         Some(train) if !Listing::of(train)?.folders.is_empty() || named(TEST).is_some() => train,
-        _ => return Ok(Found { train: split(folder, &listing)?, test: None, classes: None, told: Vec::new() }),
+        _ => {
+            return Ok(Found {
+                train: split(folder, &listing)?,
+                test: None,
+                classes: None,
+                told: Vec::new(),
+            });
+        }
     };
     let test = named(TEST);
     let left_out = |path: &&PathBuf| *path != train && Some(*path) != test;

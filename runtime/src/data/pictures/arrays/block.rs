@@ -30,7 +30,8 @@ impl Block {
         size: [usize; 3],
         planes: bool,
     ) -> Option<Self> {
-        let bytes = size.iter().try_fold(1usize, |all, &side| all.checked_mul(side)).filter(|&bytes| bytes > 0)?;
+        let bytes =
+            size.iter().try_fold(1usize, |all, &side| all.checked_mul(side)).filter(|&bytes| bytes > 0)?;
         let end = bytes.checked_mul(count).and_then(|bytes| start.checked_add(bytes))?;
         let inside = end <= content.len() && u32::try_from(count).is_ok();
         inside.then(|| Block { content: Arc::clone(content), range: start..end, count, size, planes })

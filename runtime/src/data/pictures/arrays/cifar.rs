@@ -107,7 +107,8 @@ pub(in super::super) fn in_folder(name: &str, path: &Path) -> Result<Option<Data
 /// As [`in_folder`].
 pub(in super::super) fn in_archive(name: &str, path: &Path) -> Result<Option<Dataset>> {
     let (file, size) = plain(path).map_err(Error::io(path))?;
-    let damaged = |error: std::io::Error| Error::Data(format!("{}: a damaged archive: {error}", path.display()));
+    let damaged =
+        |error: std::io::Error| Error::Data(format!("{}: a damaged archive: {error}", path.display()));
     let mut archive = tar::Archive::new(BufReader::new(file.try_clone().map_err(Error::io(path))?));
     let mut layout: Option<&Layout> = None;
     let mut places: Vec<(String, u64, u64)> = Vec::new();
@@ -176,7 +177,9 @@ fn add(batch: &Batch, key: &str, classes: usize, pixels: &mut Vec<u8>, labels: &
     let numbers = record.numbers(key).map_err(|fault| batch.fault(fault))?.ok_or_else(|| lacks(key))?;
     if data.shape != [numbers.len(), IMAGE] {
         let (shape, count) = (&data.shape, numbers.len());
-        return Err(batch.fault(format!("`data` has the sizes {shape:?}, {count} pictures have [{count}, {IMAGE}]")));
+        return Err(
+            batch.fault(format!("`data` has the sizes {shape:?}, {count} pictures have [{count}, {IMAGE}]"))
+        );
     }
     for number in numbers {
         let label = u32::try_from(number).ok().filter(|&label| (label as usize) < classes);

@@ -27,7 +27,9 @@ impl Labelled {
     pub fn new(name: String, block: Block, labels: Vec<i64>) -> Result<Self> {
         match labels.len() == block.len() {
             true => Ok(Labelled { name, block, labels }),
-            false => Err(Error::Data(format!("{name}: {} pictures, but {} labels", block.len(), labels.len()))),
+            false => {
+                Err(Error::Data(format!("{name}: {} pictures, but {} labels", block.len(), labels.len())))
+            }
         }
     }
 }

@@ -88,7 +88,8 @@ fn labelled(pictures: &Path) -> Result<Labelled> {
     let packed = pictures.with_file_name(format!("{beside}.gz"));
     let labels = if !plain.exists() && packed.exists() { packed } else { plain };
     let (count, size, start, content) = read::<3>(pictures)?;
-    let block = Block::new(&content, start, count, size, false).ok_or_else(|| damaged(pictures, "no pixels"))?;
+    let block =
+        Block::new(&content, start, count, size, false).ok_or_else(|| damaged(pictures, "no pixels"))?;
     let (number, _, start, content) = read::<1>(&labels)?;
     let numbers = content[start..start + number].iter().map(|&label| i64::from(label)).collect();
     Labelled::new(pictures.display().to_string(), block, numbers)
@@ -106,15 +107,22 @@ fn read<const DIMENSIONS: usize>(path: &Path) -> Result<(usize, [usize; 3], usiz
         return Err(damaged(path, "it ends within its first sizes"));
     };
     if *magic != [0, 0, 8, DIMENSIONS as u8] {
-        let text = format!("it begins with {magic:02x?}, bytes with {DIMENSIONS} sizes with [00, 00, 08, {DIMENSIONS:02x}]");
+        let text = format!(
+            "it begins with {magic:02x?}, bytes with {DIMENSIONS} sizes with [00, 00, 08, {DIMENSIONS:02x}]"
+        );
         return Err(damaged(path, &text));
     }
-    let sizes: Vec<usize> =
-        rest.chunks_exact(4).map(|size| size.iter().fold(0, |all, &byte| all << 8 | usize::from(byte))).collect();
+    let sizes: Vec<usize> = rest
+        .chunks_exact(4)
+        .map(|size| size.iter().fold(0, |all, &byte| all << 8 | usize::from(byte)))
+        .collect();
     let [height, width] = [1, 2].map(|at| sizes.get(at).copied().unwrap_or(1));
     let wanted = height.checked_mul(width).and_then(|picture| picture.checked_mul(sizes[0]));
     if wanted != Some(content.len() - start) {
-        let text = format!("it says sizes of {sizes:?} and has {} bytes: cut off, or damaged", content.len() - start);
+        let text = format!(
+            "it says sizes of {sizes:?} and has {} bytes: cut off, or damaged",
+            content.len() - start
+        );
         return Err(damaged(path, &text));
     }
     Ok((sizes[0], [height, width, 1], start, Arc::new(content)))

@@ -45,7 +45,8 @@ pub(in super::super) fn load(name: &str, path: &Path, rules: &Rules) -> Result<D
         (None, Some(all)) => (all, None),
         (None, None) => return Err(archive.nameless()),
     };
-    let others: Vec<&str> = TEST.iter().map(|(pictures, _)| *pictures).filter(|other| archive.has(other)).collect();
+    let others: Vec<&str> =
+        TEST.iter().map(|(pictures, _)| *pictures).filter(|other| archive.has(other)).collect();
     let left = others.iter().find(|&&other| test.is_some_and(|(taken, _)| taken != other));
     let told = left.map(|left| format!("left alone in {}: {left}", path.display()));
     let train = archive.labelled(train)?;
@@ -126,7 +127,8 @@ impl<'a> Archive<'a> {
             _ if size > UNPACKED => return Err(fault(format!("unpacked, it has {size} bytes"))),
             _ => {
                 // No more than the directory says, whatever the packed bytes become.
-                let (file, read) = spill(&mut entry.by_ref().take(size)).map_err(|error| fault(error.to_string()))?;
+                let (file, read) =
+                    spill(&mut entry.by_ref().take(size)).map_err(|error| fault(error.to_string()))?;
                 let content = Content::map(&file, read).map_err(Error::io(self.path))?;
                 (Arc::new(content), 0, size)
             }
@@ -144,7 +146,9 @@ impl<'a> Archive<'a> {
         let (wanted, follow) = (header.elements(), bytes.len() - header.start);
         if wanted.and_then(|elements| elements.checked_mul(width)) != Some(follow) {
             let shape = &header.shape;
-            return Err(fault(format!("its header says {shape:?}, but {follow} bytes follow: cut off, or damaged")));
+            return Err(fault(format!(
+                "its header says {shape:?}, but {follow} bytes follow: cut off, or damaged"
+            )));
         }
         Ok(Array { start: start + header.start, header, content })
     }
@@ -159,7 +163,9 @@ fn width(descr: &str) -> Result<usize, String> {
         "u8" | "i8" | "f8" => Some(8),
         _ => None,
     });
-    number.ok_or_else(|| format!("its elements are of type `{}`: save pictures as `|u1`, labels as `<i8`", shown(descr)))
+    number.ok_or_else(|| {
+        format!("its elements are of type `{}`: save pictures as `|u1`, labels as `<i8`", shown(descr))
+    })
 }
 
 /// Pictures `[n, height, width]`, `[n, height, width, channels]` or `[n, channels, height, width]`, of 1 channel or 3.
@@ -194,7 +200,11 @@ fn labels(array: &Array, count: usize) -> Result<Vec<i64>, String> {
     let signed = match &descr[1..2] {
         "i" => true,
         "u" | "b" => false,
-        _ => return Err(format!("its elements are of type `{descr}`, labels are whole numbers: `array.astype('int64')`")),
+        _ => {
+            return Err(format!(
+                "its elements are of type `{descr}`, labels are whole numbers: `array.astype('int64')`"
+            ));
+        }
     };
     let width = width(descr)?;
     let bytes = &array.content[array.start..array.start + count * width];

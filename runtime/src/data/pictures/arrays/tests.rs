@@ -74,7 +74,8 @@ fn files_of_mnist_are_read_packed_or_not() {
     let raw = outer.path().join("raw");
     copy(&golden("mnist"), &raw);
     for file in ["images-idx3-ubyte", "labels-idx1-ubyte"] {
-        fs::rename(raw.join(format!("train-{file}")), raw.join(format!("emnist-digits-train-{file}"))).expect("moved");
+        fs::rename(raw.join(format!("train-{file}")), raw.join(format!("emnist-digits-train-{file}")))
+            .expect("moved");
         fs::remove_file(raw.join(format!("t10k-{file}"))).expect("there");
     }
     let set = load(outer.path(), &rules()).expect("a set");
@@ -149,12 +150,21 @@ fn damaged_pickles_are_refused_by_name() {
     let hostile = refused("cifar-10-batches-py", "test_batch", |bytes| {
         *bytes = b"\x80\x02cposix\nsystem\nU\x02id\x85R.".to_vec();
     });
-    assert!(hostile.contains("`posix.system`, which is not on the list of what arrays of pictures need"), "{hostile}");
-    let few = refused("cifar-10-batches-py", "data_batch_1", |bytes| replace(bytes, b"K\x00K\x01eU", b"K\x00K\x09eU"));
+    assert!(
+        hostile.contains("`posix.system`, which is not on the list of what arrays of pictures need"),
+        "{hostile}"
+    );
+    let few = refused("cifar-10-batches-py", "data_batch_1", |bytes| {
+        replace(bytes, b"K\x00K\x01eU", b"K\x00K\x09eU")
+    });
     assert!(few.contains("class 9, there are 4 classes"), "{few}");
-    let sizes = refused("cifar-10-batches-py", "data_batch_1", |bytes| replace(bytes, b"K\x02M\x00\x0c", b"K\x01M\x00\x18"));
+    let sizes = refused("cifar-10-batches-py", "data_batch_1", |bytes| {
+        replace(bytes, b"K\x02M\x00\x0c", b"K\x01M\x00\x18")
+    });
     assert!(sizes.contains("`data` has the sizes [1, 6144], 2 pictures have [2, 3072]"), "{sizes}");
-    let huge = refused("cifar-10-batches-py", "data_batch_1", |bytes| replace(bytes, b"T\x00\x18\0\0", b"T\xff\xff\xff\x7f"));
+    let huge = refused("cifar-10-batches-py", "data_batch_1", |bytes| {
+        replace(bytes, b"T\x00\x18\0\0", b"T\xff\xff\xff\x7f")
+    });
     assert!(huge.contains("ends within its pickle"), "{huge}");
     let folder = tempfile::tempdir().expect("a folder");
     copy(&golden("cifar-10-batches-py"), folder.path());
@@ -201,7 +211,10 @@ fn damaged_arrays_of_numpy_are_refused_by_name() {
     part(|bytes| replace(bytes, b"(6, 6, 5, 3)", b"(9, 9, 9, 9)"), "but 540 bytes follow");
     part(|bytes| replace(bytes, b"(6, 6, 5, 3)", b"(6,5,6,3,1) "), "pictures are [n, height, width]");
     part(|bytes| replace(bytes, b"'fortran_order': False", b"'fortran_order': True "), "Fortran's order");
-    part(|bytes| bytes.iter_mut().for_each(|byte| *byte = byte.wrapping_add(u8::from(*byte == b'x'))), "no array of pictures");
+    part(
+        |bytes| bytes.iter_mut().for_each(|byte| *byte = byte.wrapping_add(u8::from(*byte == b'x'))),
+        "no array of pictures",
+    );
     let cut = refused("medmnist.npz", "", |bytes| {
         let at = bytes.len() / 4;
         bytes[at..at + 40].fill(7);

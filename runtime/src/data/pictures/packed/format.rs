@@ -56,7 +56,9 @@ impl Index {
         }
         for entry in self.train.iter().chain(&self.test) {
             index.extend(entry.start.to_le_bytes());
-            [entry.height, entry.width, entry.label].iter().for_each(|number| index.extend(number.to_le_bytes()));
+            [entry.height, entry.width, entry.label]
+                .iter()
+                .for_each(|number| index.extend(number.to_le_bytes()));
         }
         let mut head = [0; HEAD];
         head[..8].copy_from_slice(&MAGIC);
@@ -84,10 +86,17 @@ impl Index {
             return Err("it is no file of `resnetc data pack`".into());
         }
         if short(8) != VERSION {
-            return Err(format!("it is of version {} of the format, this program reads {VERSION}: pack it anew", short(8)));
+            return Err(format!(
+                "it is of version {} of the format, this program reads {VERSION}: pack it anew",
+                short(8)
+            ));
         }
         if long(16) != file.len() as u64 {
-            return Err(format!("it has {} bytes and should have {}: it is cut off, or not whole", file.len(), long(16)));
+            return Err(format!(
+                "it has {} bytes and should have {}: it is cut off, or not whole",
+                file.len(),
+                long(16)
+            ));
         }
         let place = |at: u64| usize::try_from(at).ok();
         let range = place(long(24)).zip(place(long(32)));
@@ -105,7 +114,8 @@ impl Index {
     fn check(&self, end: u64) -> Result<(), String> {
         for (index, entry) in self.train.iter().chain(&self.test).enumerate() {
             let last = entry.start.checked_add(entry.bytes());
-            let inside = entry.start >= HEAD as u64 && last.is_some_and(|last| last <= end) && entry.bytes() > 0;
+            let inside =
+                entry.start >= HEAD as u64 && last.is_some_and(|last| last <= end) && entry.bytes() > 0;
             if !inside || entry.label as usize >= self.classes.len() {
                 return Err(format!("picture {index} lies outside of it, or has no class: it is damaged"));
             }
@@ -147,7 +157,8 @@ impl Fields<'_> {
     }
 
     fn index(mut self, any_size: bool) -> Option<Index> {
-        let [classes, train, test] = [self.number()?, self.number()?, self.number()?].map(|count| count as usize);
+        let [classes, train, test] =
+            [self.number()?, self.number()?, self.number()?].map(|count| count as usize);
         // Each takes room in the index: no more are made than it has.
         let room = classes.checked_mul(4)?.checked_add(train.checked_add(test)?.checked_mul(ENTRY)?)?;
         if room > self.0.len() {

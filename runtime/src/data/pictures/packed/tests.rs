@@ -76,7 +76,8 @@ fn pictures_get_the_shorter_side_asked_for_and_none_grows() {
     let folder = pictures();
     let (path, _) = packed(folder.path(), &packing(Some(21), 2));
     let set = load(&path, &rules()).expect("packed");
-    let sizes = |source: &dyn Source| contents(source).into_iter().map(|(_, size, _)| size).collect::<Vec<_>>();
+    let sizes =
+        |source: &dyn Source| contents(source).into_iter().map(|(_, size, _)| size).collect::<Vec<_>>();
     let mut all = [sizes(&*set.train), sizes(&*set.test)].concat();
     // One of 20 columns stays; 21, 22 and 23 columns become 21.
     all.sort_unstable();
@@ -150,6 +151,9 @@ fn other_and_damaged_files_are_refused() {
     let index = u64::from_le_bytes(whole[24..32].try_into().expect("eight bytes")) as usize;
     for at in (12..72).chain(index..whole.len()) {
         let reason = changed(at, whole[at] ^ 0x41);
-        assert!(["checksum", "outside", "cut off"].iter().any(|part| reason.contains(part)), "{at}: {reason}");
+        assert!(
+            ["checksum", "outside", "cut off"].iter().any(|part| reason.contains(part)),
+            "{at}: {reason}"
+        );
     }
 }
