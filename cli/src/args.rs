@@ -310,7 +310,7 @@ pub struct RunArgs {
 fn train_help() -> String {
     let (names, default) = (datasets::NAMES.join(", "), datasets::DEFAULT.name);
     format!(
-        "Train on a data set: {names}, or a path of pictures, as DIR/train/CLASS/*.jpg and DIR/val/CLASS/*.jpg, or DIR/CLASS/*.jpg [default: the spec's, else {default}]"
+        "Train on a data set: {names}, or a path of pictures, as DIR/train/CLASS/*.jpg and DIR/val/CLASS/*.jpg, or DIR/CLASS/*.jpg, of arrays (.npz, MNIST's or CIFAR's files), .parquet, or of `data pack` [default: the spec's, else {default}]"
     )
 }
 

@@ -127,29 +127,58 @@ fn what_stands_in_both_splits_is_told() {
     assert_eq!(report["train"]["classes"][1]["images"], 13, "{report}");
 }
 
-/// The average is told of in every epoch, and is what evaluation takes unless it is told otherwise.
+/// What is packed is inspected as what it was packed from, and trained on.
 #[test]
-fn an_average_of_the_weights_is_kept_and_taken() {
-    let folder = folder(&["blood", "sky"]);
-    let (shades, out) = (folder.path().join("shades"), folder.path().join("out"));
-    let spec = folder.path().join("mine.yaml");
-    let train = "{epochs: 2, batch_size: 4, accumulate: 2, ema: {decay: 0.8}}";
-    fs::write(&spec, format!("{SMALLER}train: {train}\n")).expect("writable");
-    let (spec, weights) = (text(&spec), out.join("last.safetensors"));
-    let output = run(&["run", spec, "--train", text(&shades), "--out", text(&out)]);
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+fn packed_pictures_are_those_of_their_source() {
+    let folder = folder(&["blue", "red"]);
+    let (source, packed) = (folder.path().join("shades"), folder.path().join("shades.pack"));
+    let output = run(&["data", "pack", text(&source), "-o", text(&packed), "--threads", "2"]);
     assert!(output.status.success(), "{}", stderr(&output));
-    assert!(said.contains("epochs    2 of 3 steps, 24 images"), "{said}");
-    assert_eq!(said.matches(" %, of the average ").count(), 2, "{said}");
-    let log = fs::read_to_string(out.join("log.jsonl")).expect("a log");
-    let last: serde_json::Value = serde_json::from_str(log.lines().last().expect("lines")).expect("JSON");
-    let eval = ["run", spec, "--eval", text(&shades), "--weights", text(&weights), "--json"];
-    for (more, key, told) in [(&[][..], "average_loss", true), (&["--raw-weights"], "test_loss", false)] {
-        let output = run(&[&eval[..], more].concat());
-        assert_eq!(stderr(&output).contains("weights   the average over the training"), told, "{key}");
-        let found: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
-        let [found, logged] = [&found["loss"], &last[key]].map(|loss| loss.as_f64().expect("a number"));
-        assert!((found - logged).abs() <= 1e-5 * logged, "{key}: {found}, {logged}");
-    }
-    assert_ne!(last["average_loss"], last["test_loss"]);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let bytes = fs::metadata(&packed).expect("there").len();
+    assert!(said.contains("24 pictures, 6 to test on") && bytes > 24 * 20 * 18 * 3, "{said}");
+    let table = |path: &Path| {
+        let output = run(&["data", "inspect", text(path), "--threads", "2"]);
+        assert!(output.status.success(), "{}", stderr(&output));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    assert_eq!(table(&source), table(&packed));
+    let out = folder.path().join("out");
+    let output = run(&[
+        "run",
+        TINY,
+        "--train",
+        text(&packed),
+        "--out",
+        text(&out),
+        "--epochs",
+        "1",
+        "--set",
+        "classes=2",
+    ]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    // Cut off, it is refused by name, and nothing is packed over it that cannot be read.
+    let whole = fs::read(&packed).expect("there");
+    fs::write(&packed, &whole[..whole.len() - 9]).expect("writable");
+    let output = run(&["data", "inspect", text(&packed)]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        stderr(&output).contains("shades.pack: it has") && stderr(&output).contains("cut off"),
+        "{}",
+        stderr(&output)
+    );
+}
+
+/// Arrays say their size: a network that takes another is told what to write.
+#[test]
+fn arrays_of_another_size_say_what_to_write() {
+    let digits = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/golden/arrays/mnist");
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = folder.path().join("out");
+    let args = ["run", TINY, "--train", digits, "--out", text(&out), "--epochs", "1", "--set", "classes=3"];
+    let output = run(&args);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("write `input: [1, 28, 28]` in its spec"), "{}", stderr(&output));
+    let output = run(&[&args[..], &["--set", "input=[1, 28, 28]"]].concat());
+    assert!(output.status.success(), "{}", stderr(&output));
 }

@@ -355,20 +355,6 @@ train:
 ",
     ),
     (
-        "train.repeats",
-        "Repeated augmentation (Hoffer et al. 2020; timm's `RepeatAugSampler`, torchvision's `RASampler`): in the epoch's order each picture
-stands that often, one turn behind the other, and each turn draws changes of its own. The epoch ends after as many images as the set has,
-so it sees a part of them; the next one's order is another.
-
-```yaml
-extends: resnet20
-train:
-  augment: [crop, flip]
-  repeats: 3
-```
-",
-    ),
-    (
         "train.mix",
         "Each image is mixed with the one as far from the batch's end as it is from its beginning, by one share for the whole
 batch: mixup adds up the pixels of both, cutmix puts a window of one into the other. The loss takes both labels, each by
