@@ -8,12 +8,13 @@ use std::sync::atomic::AtomicBool;
 use resnetc_compiler::ir::graph::Mode;
 use resnetc_runtime::data::{Dataset, Source};
 use resnetc_runtime::identity::digest;
-use resnetc_runtime::train::{self, BatchExecutor, Evaluator, Options, RangeOptions};
+use resnetc_runtime::train::{self, BatchExecutor, Evaluator, Options, Pupil, RangeOptions, Teacher};
 use resnetc_runtime::weights::ParamStore;
 
 use crate::device::DeviceOptions;
 use crate::error::{Error, Result};
 use crate::spec::Spec;
+use crate::teacher::teacher;
 
 pub use resnetc_runtime::train::{
     Event, Outcome, Range, RangeStep, Recommended, Start, StepEvent, recommended,
@@ -83,7 +84,8 @@ impl TrainerBuilder<'_> {
         let TrainerBuilder { spec, dataset, device, out, start, first, stop } = self;
         let config = &spec.resolved().train;
         let network = |mode, images| batches(spec, &device, mode, images, config.batch_size);
-        let train = network(Mode::Train, dataset.train.len())?;
+        let teacher = teacher(spec, &dataset.name, dataset.train.len(), &device)?;
+        let train = pupil(network(Mode::Train, dataset.train.len())?, teacher);
         let test = network(Mode::Infer, dataset.test.len())?;
         let network = digest(&spec.expand()?.graph.signature());
         let (threads, workers) = (device.threads(), device.workers());
@@ -138,6 +140,7 @@ pub fn range_test(
     let resolved = spec.resolved();
     let config = &resolved.train;
     let network = batches(spec, device, Mode::Train, dataset.train.len(), config.batch_size)?;
+    let network = pupil(network, teacher(spec, &dataset.name, dataset.train.len(), device)?);
     let options = RangeOptions { first, preprocess: Some(&resolved.preprocess), workers: device.workers() };
     Ok(train::range_test(config, dataset, network, &options, range, observe)?)
 }
@@ -157,6 +160,13 @@ pub fn evaluator(
     let network = batches(spec, device, Mode::Infer, source.len(), batch)?;
     let rules = (&resolved.train, Some(&resolved.preprocess));
     Ok(Evaluator::new(network, source, rules, device.workers())?)
+}
+
+fn pupil(network: BatchExecutor, teacher: Option<Teacher>) -> Pupil {
+    match teacher {
+        Some(teacher) => Pupil::of(network, teacher),
+        None => network.into(),
+    }
 }
 
 /// Plans for a pass over so many images, on a device of their own.

@@ -55,7 +55,7 @@ pub fn lower(graph: &Graph, backend: &Backend) -> Plan {
 fn add_sources(graph: &Graph, plan: &mut Plan, values: &mut HashMap<Value, BufferId>) {
     for id in graph.ids() {
         let node = graph.node(id);
-        if !matches!(node.op, Op::Input(_) | Op::Labels(_) | Op::Partners(_)) {
+        if !matches!(node.op, Op::Input(_) | Op::Labels(_) | Op::Partners(_) | Op::Teacher(_)) {
             continue;
         }
         let mut buffers = Vec::with_capacity(node.types.len());
@@ -68,6 +68,7 @@ fn add_sources(graph: &Graph, plan: &mut Plan, values: &mut HashMap<Value, Buffe
         match (&node.op, buffers[..].try_into()) {
             (Op::Partners(_), partners) => plan.partners = partners.ok(),
             (Op::Labels(_), _) => plan.labels = Some(buffers[0]),
+            (Op::Teacher(_), _) => plan.teacher = Some(buffers[0]),
             (_, _) => {
                 plan.input = buffers[0];
                 plan.batch = node.types[0].shape.0[0];

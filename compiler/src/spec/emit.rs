@@ -214,8 +214,11 @@ fn write_train(out: &mut String, train: &TrainConfig) -> fmt::Result {
     writeln!(out, "  normalize: {{mean: {:?}, std: {:?}}}", train.normalize.mean, train.normalize.std)?;
     let steps: Vec<String> = train.augment.iter().map(augment).collect();
     writeln!(out, "  augment: [{}]", steps.join(", "))?;
-    if train.mirrored_evaluation {
-        writeln!(out, "  tta: flip")?;
+    if !train.tta.is_none() {
+        writeln!(out, "  tta: {}", train.tta)?;
+    }
+    if let Some(distill) = &train.distill {
+        writeln!(out, "  distill: {distill}")?;
     }
     if let Some(Mix { mixup, cutmix, probability, switch }) = train.mix {
         write!(out, "  mix: {{mixup: {mixup}, cutmix: {cutmix}, probability: {probability}, ")?;

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use resnetc_compiler::plan::Plan;
 
 use crate::device::Device;
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::exec::Executor;
+use crate::weights::ParamStore;
 
 /// A network on a device, ready for a pass over so many images: a plan for full batches and, where the images do not
 /// divide, one for the rest.
@@ -34,6 +35,15 @@ impl BatchExecutor {
             rest => Some(exec.add(compile(rest)?)?),
         };
         Ok(BatchExecutor { exec, full, rest })
+    }
+
+    /// The same with weights.
+    ///
+    /// # Errors
+    /// Where they are another network's.
+    pub fn with_weights(self, weights: &ParamStore) -> Result<Self> {
+        self.exec.load_params(weights)?;
+        Ok(self)
     }
 
     /// The plan of full batches.

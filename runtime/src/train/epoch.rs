@@ -7,6 +7,7 @@ use std::time::Instant;
 use resnetc_compiler::spec::train::Schedule;
 
 use super::event::{Event, StepEvent};
+use super::teacher::ask;
 use super::trainer::{Pace, Trainer};
 use crate::data::Source;
 use crate::data::batch::Batch;
@@ -48,7 +49,7 @@ impl Trainer {
         let mut loader = Loader::start(source, Arc::clone(&self.transform), epoch, self.options.workers)?;
         let mut pass = Pass { start: Instant::now(), images: 0, submitted: Vec::new() };
         loop {
-            let (step, batch) = match loader.next_batch() {
+            let (step, mut batch) = match loader.next_batch() {
                 Ok(Some(next)) => next,
                 Ok(None) => break,
                 // What was submitted counts: the state that is saved has to be that of a known step.
@@ -57,7 +58,7 @@ impl Trainer {
                 }
             };
             tell_faults(&*self.dataset.train, observe);
-            self.submit(step, &batch)?;
+            self.submit(step, &mut batch)?;
             pass.submitted.push((step, batch.labels.len()));
             loader.recycle(step, batch);
             let last = step + 1 == self.steps();
@@ -97,7 +98,8 @@ impl Trainer {
     }
 
     /// Forward, backward, update: hands them over to the device.
-    fn submit(&mut self, step: usize, batch: &Batch) -> Result<()> {
+    fn submit(&mut self, step: usize, batch: &mut Batch) -> Result<()> {
+        ask(self.teacher.as_mut(), batch)?;
         let index = self.network.plan_for(batch.labels.len());
         let number = (self.progress.epoch * self.steps() + step) as u64;
         let args =

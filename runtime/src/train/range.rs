@@ -7,7 +7,7 @@ use std::sync::Arc;
 use resnetc_compiler::spec::preprocess::Preprocess;
 use resnetc_compiler::spec::train::TrainConfig;
 
-use super::batches::BatchExecutor;
+use super::teacher::{Pupil, ask};
 use super::trainer::{Material, first_weights};
 use crate::data::Dataset;
 use crate::data::loader::{Epoch, Loader};
@@ -79,12 +79,13 @@ pub struct RangeStep {
 pub fn range_test(
     config: &TrainConfig,
     dataset: &Dataset,
-    mut network: BatchExecutor,
+    network: impl Into<Pupil>,
     options: &RangeOptions<'_>,
     range: &Range,
     observe: &mut dyn FnMut(&RangeStep) -> ControlFlow<()>,
 ) -> Result<Vec<RangeStep>> {
     let RangeOptions { first, preprocess, workers } = *options;
+    let Pupil { mut network, mut teacher } = network.into().check()?;
     let Material { transform, form } = Material::new(config, dataset, &mut network, preprocess)?;
     first_weights(&network.exec, config, first)?;
     let (mut steps, mut curve) = (Vec::new(), Curve::default());
@@ -97,9 +98,10 @@ pub fn range_test(
             form,
         };
         let mut loader = Loader::start(Arc::clone(&dataset.train), Arc::clone(&transform), epoch, workers)?;
-        while let Some((step, batch)) = loader.next_batch()? {
+        while let Some((step, mut batch)) = loader.next_batch()? {
             let lr = range.rate(steps.len());
             let args = RunArgs { lr, seed: config.seed, step: steps.len() as u64 };
+            ask(teacher.as_mut(), &mut batch)?;
             let index = network.plan_for(batch.labels.len());
             network.exec.submit(index, &batch, form, &args)?;
             loader.recycle(step, batch);

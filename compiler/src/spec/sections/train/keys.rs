@@ -1,9 +1,11 @@
 //! The keys of the `train:` section: what may be written, and what holds where nothing is.
 
 use super::augment::AUGMENTATIONS;
+use super::distill::DISTILL;
 use super::loss::{CLASS_WEIGHTS, LOSSES, MIX};
 use super::optimizers::OPTIMIZERS;
 use super::schedule::keys::{EARLY_STOPPING, SCHEDULES, WARMUP};
+use super::tta::{self, TTA};
 use crate::datasets;
 use crate::spec::yaml::shape::{Key, Section, Shape};
 
@@ -93,12 +95,18 @@ pub const TRAIN: Section = Section {
             "Random changes of training images, in their order.",
         )
         .default_is("none; of a path `[random_resized_crop, flip]`, or `[crop, flip]` where a side of `input` is shorter than 64"),
+        Key::new(
+            "distill",
+            Shape::Section(&DISTILL),
+            "Another, trained network that is learned from, beside the labels (Hinton et al. 2015).",
+        )
+        .default_is("none"),
         Key::new("mix", Shape::Section(&MIX), "Mixtures of two images with their labels, as timm's `Mixup`.")
             .default_is("none"),
         Key::new(
             "tta",
-            Shape::Word(&["none", "flip"]),
-            "Test-time augmentation: evaluation takes the mean logits of each image and its mirror image.",
+            Shape::Any(&[Shape::Word(tta::WORDS), Shape::Section(&TTA)]),
+            "Test-time augmentation: evaluation and `--predict` take the mean answer to several views of a picture.",
         )
         .default("none"),
         Key::new(

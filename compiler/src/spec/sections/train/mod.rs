@@ -3,6 +3,7 @@
 mod augment;
 mod choice;
 mod config;
+pub mod distill;
 pub(crate) mod effect;
 pub mod groups;
 mod keys;
@@ -11,11 +12,14 @@ mod optimizers;
 mod patience;
 mod schedule;
 mod section;
+pub mod tta;
 
 pub(crate) use augment::SMALL;
 pub use config::{Augment, Keep, Mix, Normalize, Reading, TrainConfig};
+pub use distill::Distill;
 pub use effect::schedule::beyond_the_end;
 pub use keys::TRAIN;
 pub use patience::{EarlyStopping, Metric, Plateau};
 pub use schedule::{By, Schedule, Warmup};
 pub(crate) use section::{per_channel, read};
+pub use tta::Tta;
