@@ -28,7 +28,7 @@ pub use export::ExportArgs;
 pub use import::ImportArgs;
 pub use measure::{BenchArgs, TuneArgs, WorkloadArgs};
 pub use overrides::Overrides;
-pub use pictures::PictureArgs;
+pub use pictures::{PictureArgs, TtaArg};
 pub use schedule::{RateArgs, ScheduleArgs};
 pub use tensors::TensorArgs;
 pub use tools::{DevicesArgs, DiffArgs, ExplainArgs, LintArgs, ListArgs, NewArgs, SchemaArgs, VerifyArgs};
@@ -216,6 +216,7 @@ pub enum Emit {
 #[derive(Debug, Args)]
 #[command(after_help = RUN_EXAMPLES)]
 #[command(group(ArgGroup::new("asked").args(["eval", "predict"])))]
+#[command(group(ArgGroup::new("shown").args(["eval", "predict", "train"])))]
 #[command(group(ArgGroup::new("trained").args(["weights", "checkpoint"])))]
 pub struct RunArgs {
     /// A spec file, `-` for standard input, or the name of a compiled-in network [default with --train: the data set's].
@@ -263,6 +264,9 @@ pub struct RunArgs {
     /// Weights to evaluate: the same as --weights.
     #[arg(long, value_name = "FILE", requires = "eval", help_heading = "Evaluation")]
     pub checkpoint: Option<PathBuf>,
+    /// Views of each picture whose mean answer counts: short for `--set train.tta=...`.
+    #[arg(long, value_name = "VIEWS", requires = "shown", help_heading = "Evaluation")]
+    pub tta: Option<TtaArg>,
     /// Print the counts as one JSON object, or the answer to each picture as one on a line.
     #[arg(long, requires = "asked", help_heading = "Evaluation")]
     pub json: bool,

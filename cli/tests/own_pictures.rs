@@ -127,6 +127,33 @@ fn what_stands_in_both_splits_is_told() {
     assert_eq!(report["train"]["classes"][1]["images"], 13, "{report}");
 }
 
+/// The average is told of in every epoch, and is what evaluation takes unless it is told otherwise.
+#[test]
+fn an_average_of_the_weights_is_kept_and_taken() {
+    let folder = folder(&["blood", "sky"]);
+    let (shades, out) = (folder.path().join("shades"), folder.path().join("out"));
+    let spec = folder.path().join("mine.yaml");
+    let train = "{epochs: 2, batch_size: 4, accumulate: 2, ema: {decay: 0.8}}";
+    fs::write(&spec, format!("{SMALLER}train: {train}\n")).expect("writable");
+    let (spec, weights) = (text(&spec), out.join("last.safetensors"));
+    let output = run(&["run", spec, "--train", text(&shades), "--out", text(&out)]);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(said.contains("epochs    2 of 3 steps, 24 images"), "{said}");
+    assert_eq!(said.matches(" %, of the average ").count(), 2, "{said}");
+    let log = fs::read_to_string(out.join("log.jsonl")).expect("a log");
+    let last: serde_json::Value = serde_json::from_str(log.lines().last().expect("lines")).expect("JSON");
+    let eval = ["run", spec, "--eval", text(&shades), "--weights", text(&weights), "--json"];
+    for (more, key, told) in [(&[][..], "average_loss", true), (&["--raw-weights"], "test_loss", false)] {
+        let output = run(&[&eval[..], more].concat());
+        assert_eq!(stderr(&output).contains("weights   the average over the training"), told, "{key}");
+        let found: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        let [found, logged] = [&found["loss"], &last[key]].map(|loss| loss.as_f64().expect("a number"));
+        assert!((found - logged).abs() <= 1e-5 * logged, "{key}: {found}, {logged}");
+    }
+    assert_ne!(last["average_loss"], last["test_loss"]);
+}
+
 /// What is packed is inspected as what it was packed from, and trained on.
 #[test]
 fn packed_pictures_are_those_of_their_source() {

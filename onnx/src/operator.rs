@@ -71,6 +71,7 @@ fn computed(b: &mut Builder<'_>, id: NodeId) -> Result<Option<String>, Error> {
         Op::Softmax(_) => b.emit(id, "Softmax", vec![x(b)], vec![("axis", Int(-1))]),
         Op::Labels(_)
         | Op::Partners(_)
+        | Op::Teacher(_)
         | Op::Shortcut(_)
         | Op::CrossEntropy(_)
         | Op::TargetLoss(_)

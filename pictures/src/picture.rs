@@ -55,6 +55,13 @@ impl Picture {
     pub fn crop(&self, left: usize, top: usize, width: usize, height: usize) -> Picture {
         self.view().part(left, top, width, height).to_picture()
     }
+
+    /// Left and right exchanged.
+    pub fn mirrored(&self) -> Picture {
+        let rows = self.pixels.chunks_exact(self.width * Self::CHANNELS);
+        let pixels = rows.flat_map(|row| row.chunks_exact(Self::CHANNELS).rev().flatten()).copied().collect();
+        Picture::new(self.width, self.height, pixels)
+    }
 }
 
 /// A rectangle of pixels, where they lie.

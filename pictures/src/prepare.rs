@@ -1,6 +1,7 @@
 //! From a picture to a network's input.
 
 use resnetc_compiler::spec::preprocess::{Fit, Preprocess};
+use resnetc_compiler::spec::train::tta::{Shown, Window};
 
 use crate::error::{Error, Result};
 use crate::limits::Limits;
@@ -47,13 +48,28 @@ impl Preparer {
         self.input.iter().product()
     }
 
-    /// See [`fit`].
+    /// See [`fit`]: the middle of the picture.
     ///
     /// # Errors
     /// [`Error::TooLarge`] where a narrow picture would become a very long one.
     pub fn fit(&mut self, picture: &Picture) -> Result<Picture> {
         let [_, height, width] = self.input;
-        fit(picture.view(), [width, height], &self.preprocess, self.most, &mut self.resizer)
+        fit(picture.view(), [width, height], &self.preprocess, Window::Middle, self.most, &mut self.resizer)
+    }
+
+    /// All that a network is shown of a picture, which is resized once.
+    ///
+    /// # Errors
+    /// As [`Preparer::fit`].
+    pub fn views(&mut self, picture: &Picture, views: &[Shown]) -> Result<Vec<Picture>> {
+        let [_, height, width] = self.input;
+        let (size, preprocess) = ([width, height], &self.preprocess);
+        let resized = resized(picture.view(), size, preprocess, self.most, &mut self.resizer)?;
+        let shown = |view: &Shown| {
+            let cut = cut(&resized, size, view.window);
+            if view.mirrored { cut.mirrored() } else { cut }
+        };
+        Ok(views.iter().map(shown).collect())
     }
 
     /// The part of the picture that the network sees, in the picture's own pixels.
@@ -105,19 +121,44 @@ impl Preparer {
 /// input.
 pub fn fit(
     view: View<'_>,
-    [width, height]: [usize; 2],
+    size: [usize; 2],
+    preprocess: &Preprocess,
+    window: Window,
+    most: u64,
+    resizer: &mut Resizer,
+) -> Result<Picture> {
+    Ok(cut(&resized(view, size, preprocess, most, resizer)?, size, window))
+}
+
+/// The picture before a window is cut out of it; without `center` it has the window's size.
+fn resized(
+    view: View<'_>,
+    size: [usize; 2],
     preprocess: &Preprocess,
     most: u64,
     resizer: &mut Resizer,
 ) -> Result<Picture> {
     let by = preprocess.interpolation;
     let Fit::Center { resize: shorter } = preprocess.fit else {
-        return resize(view, [width, height], by, most, resizer);
+        return resize(view, size, by, most, resizer);
     };
-    check(preprocess.fit, [width, height])?;
-    let resized = resize(view, by_shorter_side(view, shorter), by, most, resizer)?;
-    let (left, top) = (middle(resized.width(), width), middle(resized.height(), height));
-    Ok(resized.crop(left, top, width, height))
+    check(preprocess.fit, size)?;
+    resize(view, by_shorter_side(view, shorter), by, most, resizer)
+}
+
+/// A window of a picture that is at least as large.
+fn cut(picture: &Picture, [width, height]: [usize; 2], window: Window) -> Picture {
+    let [right, bottom] = [picture.width() - width, picture.height() - height];
+    let [across, down] = [middle(picture.width(), width), middle(picture.height(), height)];
+    let (left, top) = match window {
+        Window::Middle => (across, down),
+        Window::MiddleFromRight => (right - across, down),
+        Window::TopLeft => (0, 0),
+        Window::TopRight => (right, 0),
+        Window::BottomLeft => (0, bottom),
+        Window::BottomRight => (right, bottom),
+    };
+    picture.crop(left, top, width, height)
 }
 
 /// Whether a picture that was resized so has a middle of that size.
@@ -203,6 +244,35 @@ mod tests {
         assert_eq!(fit(Fit::Squash, [60_000, 1]), Ok(()));
         let text = "60000x1 pixels would be resized to 2160000x36, and 1048576 pixels are the limit";
         assert_eq!(fit(Fit::Center { resize: 36 }, [60_000, 1]), Err(text.to_owned()));
+    }
+
+    /// torchvision's `TenCrop`: five of the picture, then five of its mirror image; the left column of each.
+    #[test]
+    fn ten_crops_are_five_of_the_picture_and_five_of_its_mirror_image() {
+        use resnetc_compiler::spec::preprocess::Interpolation;
+        use resnetc_compiler::spec::train::tta::Mean;
+        use resnetc_compiler::spec::train::{Normalize, Tta};
+        let preprocess = Preprocess {
+            fit: Fit::Center { resize: 4 },
+            interpolation: Interpolation::Nearest,
+            normalize: Normalize { mean: vec![0.5; 3], std: vec![0.5; 3] },
+        };
+        // 4 rows of 7 columns, each byte its pixel's number; windows of 2 rows and 4 columns leave 3 columns over.
+        let bytes = (0..28u8).flat_map(|pixel| [pixel; 3]).collect();
+        let picture = Picture::new(7, 4, bytes);
+        let mut preparer = Preparer::new([3, 2, 4], &preprocess, &Limits::default()).expect("colours");
+        let views = Tta::Crops { mirrored: true, mean: Mean::Probabilities }.views();
+        let crops = preparer.views(&picture, &views).expect("small");
+        let five = |picture: &Picture| {
+            [(0, 0), (3, 0), (0, 2), (3, 2), (2, 1)].map(|(left, top)| picture.crop(left, top, 4, 2))
+        };
+        let [plain, turned] = [five(&picture), five(&picture.mirrored())];
+        assert_eq!(crops[..5], plain);
+        // The mirrored corners are those of the mirror image, left and right exchanged.
+        let expected = [&turned[1], &turned[0], &turned[3], &turned[2], &turned[4]];
+        assert_eq!(crops[5..].iter().collect::<Vec<_>>(), expected);
+        assert_eq!(crops[4], preparer.fit(&picture).expect("small"));
+        assert_eq!(picture.mirrored().pixels()[..3], [6; 3]);
     }
 
     #[test]

@@ -37,6 +37,7 @@ pub mod onnx;
 mod overrides;
 pub mod runner;
 pub mod spec;
+mod teacher;
 pub mod tensors;
 mod timm;
 pub mod train;

@@ -10,6 +10,7 @@ use resnetc_runtime::checkpoint::{has_average, load_average, load_weights};
 use resnetc_runtime::device::{Device, ProgramId};
 use resnetc_runtime::error::Error as RuntimeError;
 use resnetc_runtime::exec::{Executor, RunArgs, load_params, load_tensors};
+use resnetc_runtime::views::Views;
 use resnetc_runtime::weights::recipe::Tensors;
 use resnetc_runtime::weights::{ParamStore, file};
 
@@ -170,6 +171,30 @@ impl Session {
         self.executor.set_input_nchw(index, images)?;
         self.executor.run(index, &RunArgs::default(), None)?;
         Ok(Logits::new(self.executor.output(index, "logits")?, batch))
+    }
+
+    /// The mean answer to several views of the same images, each as [`Session::run`] takes it: the spec's `train.tta` says which views
+    /// there are ([`Tta::views`](resnetc_compiler::spec::train::Tta::views)), and what is averaged. Of mean probabilities the logits are
+    /// their logarithms, so [`Logits::softmax`] gives the probabilities back.
+    ///
+    /// # Errors
+    /// Where views differ in their number of images, or there are none; and as [`Session::run`].
+    pub fn run_views<'v>(&mut self, views: impl IntoIterator<Item = &'v [f32]>) -> Result<Logits> {
+        let resolved = self.model.inner.spec.resolved();
+        let mut sums = Views::new(resolved.train.tta.mean(), resolved.classes.value);
+        let mut images = None;
+        for view in views {
+            let logits = self.run(view)?;
+            if *images.get_or_insert(logits.images()) != logits.images() {
+                let text = "views of different numbers of images have no mean".to_owned();
+                return Err(Error::Runtime(RuntimeError::Incompatible(text)));
+            }
+            sums.add(logits.values());
+        }
+        let none = || Error::Runtime(RuntimeError::Incompatible("no view of an image was given".to_owned()));
+        let (images, mut mean) = (images.ok_or_else(none)?, Vec::new());
+        sums.take(&mut mean);
+        Ok(Logits::new(mean, images))
     }
 
     /// The executor's index of the plan for a batch size.

@@ -10,12 +10,13 @@ use resnetc_compiler::ir::step_kind::StepKind;
 use resnetc_compiler::report::Target;
 use resnetc_runtime::data::{Dataset, Source};
 use resnetc_runtime::identity::digest;
-use resnetc_runtime::train::{self, BatchExecutor, Evaluator, Options, RangeOptions};
+use resnetc_runtime::train::{self, BatchExecutor, Evaluator, Options, Pupil, RangeOptions, Teacher};
 use resnetc_runtime::weights::ParamStore;
 
 use crate::device::DeviceOptions;
 use crate::error::{Error, Result};
 use crate::spec::Spec;
+use crate::teacher::teacher;
 
 pub use resnetc_runtime::train::{
     Event, Outcome, Range, RangeStep, Recommended, Start, StepEvent, recommended,
@@ -84,7 +85,8 @@ impl TrainerBuilder<'_> {
     pub fn build(self) -> Result<Trainer> {
         let TrainerBuilder { spec, dataset, device, out, start, first, stop } = self;
         let config = &spec.resolved().train;
-        let train = training(spec, &device, dataset.train.len())?;
+        let teacher = teacher(spec, &dataset.name, dataset.train.len(), &device)?;
+        let train = pupil(training(spec, &device, dataset.train.len())?, teacher);
         let test = batches(spec, &device, Mode::Infer, dataset.test.len(), config.batch_size)?;
         let network = digest(&spec.expand()?.graph.signature());
         let (threads, workers) = (device.threads(), device.workers());
@@ -139,6 +141,7 @@ pub fn range_test(
     let resolved = spec.resolved();
     let config = &resolved.train;
     let network = training(spec, device, dataset.train.len())?;
+    let network = pupil(network, teacher(spec, &dataset.name, dataset.train.len(), device)?);
     let options = RangeOptions { first, preprocess: Some(&resolved.preprocess), workers: device.workers() };
     Ok(train::range_test(config, dataset, network, &options, range, observe)?)
 }
@@ -175,6 +178,13 @@ fn training(spec: &Spec, device: &DeviceOptions, images: usize) -> Result<BatchE
         network = network.finding_statistics(|batch| plan(StepKind::Statistics, batch))?;
     }
     Ok(network)
+}
+
+fn pupil(network: BatchExecutor, teacher: Option<Teacher>) -> Pupil {
+    match teacher {
+        Some(teacher) => Pupil::of(network, teacher),
+        None => network.into(),
+    }
 }
 
 /// Plans for a pass over so many images, on a device of their own.

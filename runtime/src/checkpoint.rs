@@ -122,7 +122,17 @@ impl Progress {
             .or_else(|| differ("seed", self.seed.to_string(), fresh.seed.to_string()))
             .or_else(|| differ("batch size", self.batch_size.to_string(), fresh.batch_size.to_string()))
             .or_else(|| differ("`accumulate`", self.accumulate.to_string(), fresh.accumulate.to_string()))
+            .or_else(|| self.other_teacher(fresh))
             .or_else(|| self.other_network(fresh))
+    }
+
+    /// One that was taught goes on with the same teacher, or without any.
+    fn other_teacher(&self, fresh: &Progress) -> Option<String> {
+        let [was, is] = [self, fresh].map(|progress| &progress.identity.teacher);
+        let differ = !was.is_empty() && !is.is_empty() && was != is;
+        differ.then(|| {
+            format!("it has learned from the teacher {was}, not from {is}: another network, or other weights")
+        })
     }
 
     /// Networks whose tensors have the same names and shapes may still compute something else.

@@ -200,6 +200,10 @@ impl Executor {
             self.session.write(*program, others, bytemuck::cast_slice(labels))?;
             self.session.write(*program, shares, bytemuck::cast_slice(&vec![1.0f32; labels.len()]))?;
         }
+        if let Some(teacher) = plan.teacher {
+            // Untaught: all classes are alike.
+            self.session.write(*program, teacher, &vec![0; plan.buffer(teacher).bytes])?;
+        }
         Ok(())
     }
 
@@ -243,6 +247,10 @@ impl Executor {
             check_len(plan.buffer(shares), batch.partners.shares.len())?;
             buffers.push((others, bytemuck::cast_slice(&batch.partners.labels)));
             buffers.push((shares, bytemuck::cast_slice(&batch.partners.shares)));
+        }
+        if let Some(teacher) = plan.teacher {
+            check_len(plan.buffer(teacher), batch.teacher.len())?;
+            buffers.push((teacher, bytemuck::cast_slice(&batch.teacher)));
         }
         buffers.extend(controls.inputs(plan));
         let pictures = (form != Form::Floats).then_some(&batch.pictures);

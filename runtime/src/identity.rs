@@ -11,6 +11,7 @@ use crate::error::Result;
 use crate::exec::Executor;
 use crate::hex::hex;
 use crate::settings::Change;
+use crate::weights::ParamStore;
 
 /// Each part is a text that differs where the thing does; empty in checkpoints of programs that did not remember it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -25,6 +26,9 @@ pub struct Identity {
     pub device: String,
     /// How the device computes the training step, where it has several ways.
     pub algorithms: String,
+    /// Who is learned from: a [`teacher`]'s name. Nothing where nobody is.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub teacher: String,
 }
 
 impl Identity {
@@ -38,7 +42,14 @@ impl Identity {
             data: data(dataset)?,
             device: exec.describe(),
             algorithms: algorithms(exec),
+            teacher: String::new(),
         })
+    }
+
+    /// The same of a training that learns from a [`teacher`].
+    #[must_use]
+    pub fn taught_by(self, teacher: &str) -> Self {
+        Identity { teacher: teacher.to_owned(), ..self }
     }
 
     /// What is not as it was, where that is known, but for the network: it cannot change.
@@ -56,6 +67,18 @@ impl Identity {
         };
         differ.map(change).collect()
     }
+}
+
+/// A network with its weights as checkpoints call those that were learned from: `resnet56 (9f2c04b1)`, its name and a digest of its
+/// operators and of all weights.
+pub fn teacher(name: &str, network: &str, weights: &ParamStore) -> String {
+    let mut hash = Sha256::new();
+    hash.update(network);
+    for (name, tensor) in weights.iter() {
+        hash.update(name);
+        tensor.data.iter().for_each(|value| hash.update(value.to_le_bytes()));
+    }
+    format!("{name} ({})", hex(hash.finalize()))
 }
 
 /// SHA-256 of a text, in hexadecimal digits.

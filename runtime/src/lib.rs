@@ -22,4 +22,5 @@ pub mod reference;
 pub mod roofline;
 pub mod settings;
 pub mod train;
+pub mod views;
 pub mod weights;

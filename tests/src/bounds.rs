@@ -9,7 +9,7 @@
 use std::sync::Arc;
 
 use candle_core::{DType, Device as CandleDevice};
-use resnetc_compiler::ir::op::{Activation, Epilogue, Objective, UpdateRule};
+use resnetc_compiler::ir::op::{Activation, Distillation, Epilogue, Objective, UpdateRule};
 use resnetc_compiler::ir::types::DType as Element;
 use resnetc_compiler::plan::kernel::{
     Activate, ActivateBackward, Add, Affine, AvgPool, AvgPoolBackward, BnApply, BnBackwardReduce, BnStats,
@@ -173,12 +173,15 @@ fn floor(kernel: &Kernel, data: &[Vec<f32>]) -> f32 {
         }
         // A class' loss is at most a difference of logits, and that of a pair of them; a power multiplies a number's relative error.
         Kernel::TargetLoss(TargetLoss { geometry: g }) => {
-            largest_loss(&g) * (1.0 + 2.0 * largest(&data[0])) * g.classes as f32 * g.rows as f32
-                / divisor(&g, data)
+            let labels =
+                largest_loss(&g) * (1.0 + 2.0 * largest(&data[0])) * g.classes as f32 * g.rows as f32
+                    / divisor(&g, data);
+            labels + taught(&g, data)
         }
         Kernel::TargetLossBackward(TargetLossBackward { geometry: g, scaled }) => {
             let scale = if scaled { data[data.len() - 1][0] } else { 1.0 };
-            largest_loss(&g) * (1.0 + 2.0 * largest(&data[0])) / divisor(&g, data) * scale
+            let labels = largest_loss(&g) * (1.0 + 2.0 * largest(&data[0])) / divisor(&g, data);
+            (labels + taught(&g, data) / g.rows as f32) * scale
         }
         _ => 0.0,
     }
@@ -186,13 +189,28 @@ fn floor(kernel: &Kernel, data: &[Vec<f32>]) -> f32 {
 
 /// The largest class weight that tests generate, by how far a focal loss carries the error of what its power is taken of.
 fn largest_loss(g: &LossGeometry) -> f32 {
-    let power = if let Objective::Focal { gamma, .. } = g.objective { 1.0 + gamma } else { 1.0 };
+    let power = match g.objective {
+        Objective::Focal { gamma, .. } | Objective::SoftmaxFocal { gamma } => 1.0 + gamma,
+        Objective::CrossEntropy | Objective::BinaryCrossEntropy { .. } => 1.0,
+    };
     1.5 * power
+}
+
+/// What is distilled: a difference of logits over the temperature, times its square.
+fn taught(g: &LossGeometry, data: &[Vec<f32>]) -> f32 {
+    let Some(Distillation { alpha, temperature, hard }) = g.distillation else { return 0.0 };
+    let largest = |values: &[f32]| values.iter().fold(0.0f32, |m, v| m.max(v.abs()));
+    let t = if hard { 1.0 } else { temperature };
+    let apart = 2.0 * (largest(&data[0]) + largest(&data[2 + 2 * usize::from(g.mixed)]));
+    alpha * t * t.max(1.0) * (1.0 + apart / t)
 }
 
 /// What a loss is divided by.
 fn divisor(g: &LossGeometry, data: &[Vec<f32>]) -> f32 {
-    let weights = || data[1].iter().map(|&label| data[2][label as usize]).sum();
+    let weights = || {
+        let at = 2 + usize::from(g.distillation.is_some());
+        data[1].iter().map(|&label| data[at][label as usize]).sum()
+    };
     g.divisor().map_or_else(weights, |divisor| divisor as f32)
 }
 

@@ -3,8 +3,8 @@
 use resnetc_compiler::ir::clip::Clip;
 use resnetc_compiler::ir::loss_scale::DynamicScale;
 use resnetc_compiler::ir::op::{
-    Activation, AdamWAttrs, ConvAttrs, DropPart, Epilogue, GradFrom, LambAttrs, LarsAttrs, LionAttrs,
-    Objective, PoolAttrs, SgdAttrs, UpdateRule,
+    Activation, AdamWAttrs, ConvAttrs, Distillation, DropPart, Epilogue, GradFrom, LambAttrs, LarsAttrs,
+    LionAttrs, Objective, PoolAttrs, SgdAttrs, UpdateRule,
 };
 use resnetc_compiler::ir::types::DType;
 use resnetc_compiler::plan::kernel::{
@@ -212,9 +212,10 @@ fn pixels(r: &mut Rng) -> usize {
 /// Any of the losses that are more than a cross-entropy of labels.
 fn target_loss(r: &mut Rng) -> LossGeometry {
     let sum_classes = r.flip();
-    let objective = match r.range(0, 2) {
+    let objective = match r.range(0, 3) {
         0 => Objective::CrossEntropy,
         1 => Objective::BinaryCrossEntropy { target_threshold: r.flip().then_some(0.3), sum_classes },
+        2 => Objective::SoftmaxFocal { gamma: r.pick(&[0.0, 0.5, 2.0, 3.5]) },
         _ => Objective::Focal {
             gamma: r.pick(&[0.0, 0.5, 2.0, 3.5]),
             alpha: r.pick(&[0.25, 0.7]),
@@ -228,6 +229,11 @@ fn target_loss(r: &mut Rng) -> LossGeometry {
         smoothing: r.pick(&[0.0, 0.1]),
         weighted: r.flip(),
         mixed: r.flip(),
+        distillation: r.flip().then(|| Distillation {
+            alpha: r.pick(&[0.25, 0.5, 1.0]),
+            temperature: r.pick(&[0.5, 1.0, 4.0]),
+            hard: r.flip(),
+        }),
     }
 }
 

@@ -4,7 +4,7 @@ use resnetc_compiler::ir::graph::{Graph, Mode, Value};
 use resnetc_compiler::ir::op::{
     Activate, Activation, Add, BatchNorm, ChannelConv, Conv, ConvAttrs, ConvInit, CrossEntropy, Epilogue,
     Fan, GlobalAvgPool, Init, Input, Labels, Linear, LossAttrs, MaxPool, Norm, Op, Param, Partners,
-    PoolAttrs, Recipe, Role, Shortcut, ShortcutRule, TargetLoss,
+    PoolAttrs, Recipe, Role, Shortcut, ShortcutRule, TargetLoss, Teacher,
 };
 use resnetc_compiler::ir::types::Shape;
 use resnetc_compiler::source::Span;
@@ -146,6 +146,9 @@ impl Net {
             if attrs.mixed {
                 let partners = net.add("partners", Partners { batch: net.batch }.into(), &[]);
                 operands.extend([partners, Value { port: 1, ..partners }]);
+            }
+            if attrs.distillation.is_some() {
+                operands.push(net.add("teacher", Teacher { batch: net.batch, classes }.into(), &[]));
             }
             net.add("loss", TargetLoss { attrs: attrs.clone() }.into(), &operands)
         })

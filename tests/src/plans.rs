@@ -108,6 +108,7 @@ impl PlanBuilder {
             input: BufferId(0),
             labels: None,
             partners: None,
+            teacher: None,
             class_weights: Vec::new(),
             controls: Controls::default(),
             optimizer: self.optimizer,

@@ -87,6 +87,9 @@ impl Session {
             session.device.set_tensor(program, others, &drawn).expect("as many labels as images");
             session.fill(shares, &mut Rng::new(seed + 2), |r| f64::from(r.uniform()));
         }
+        if let Some(teacher) = plan.teacher {
+            session.fill(teacher, &mut Rng::new(seed + 3), |r| 2.0 * f64::from(r.normal()));
+        }
         for slot in &plan.slots {
             let name = plan.buffer(slot.buffer).name.bytes();
             let stream = name.fold(seed, |s, b| s.wrapping_mul(31).wrapping_add(u64::from(b)));

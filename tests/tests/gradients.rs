@@ -3,8 +3,8 @@
 use resnetc_compiler::build::build;
 use resnetc_compiler::ir::graph::{Graph, Mode, Value};
 use resnetc_compiler::ir::op::{
-    Activation, AvgPool, BlurPool, Concat, ConvAttrs, Drop, DropPart, Epilogue, GlobalAvgPool, GlobalMaxPool,
-    LossAttrs, Mul, Objective, Op, PadChannels, PoolAttrs, ScaleShift, ShortcutRule,
+    Activation, AvgPool, BlurPool, Concat, ConvAttrs, Distillation, Drop, DropPart, Epilogue, GlobalAvgPool,
+    GlobalMaxPool, LossAttrs, Mul, Objective, Op, PadChannels, PoolAttrs, ScaleShift, ShortcutRule,
 };
 use resnetc_compiler::pass::PassId;
 use resnetc_tests::nets::{Net, square};
@@ -374,10 +374,32 @@ fn losses_of_soft_targets() {
     let binary = Objective::BinaryCrossEntropy { target_threshold: None, sum_classes: true };
     let hard = Objective::BinaryCrossEntropy { target_threshold: threshold, sum_classes: false };
     let flat = Objective::Focal { gamma: 0.5, alpha: 0.7, sum_classes: true };
-    for objective in [Objective::CrossEntropy, binary, hard, focal, flat] {
+    let (soft, root) = (Objective::SoftmaxFocal { gamma: 2.0 }, Objective::SoftmaxFocal { gamma: 0.5 });
+    for objective in [Objective::CrossEntropy, binary, hard, focal, flat, soft, root] {
         for (weighted, mixed) in [(false, true), (true, false), (true, true)] {
             let class_weights = if weighted { vec![0.5, 2.0, 0.0, 1.0, 1.5, 3.0] } else { Vec::new() };
-            let attrs = LossAttrs { objective, smoothing: 0.1, class_weights, mixed };
+            let attrs = LossAttrs { objective, smoothing: 0.1, class_weights, mixed, distillation: None };
+            let (mut net, x) = Net::new(Mode::Train, [4, 2, 5, 5]);
+            let x = net.conv("conv", x, [2, 4], square(3, 1, 1), true);
+            let x = net.act("act", x, Activation::LeakyRelu { slope: 0.1 });
+            check(net.finish_with(x, 4, 6, &attrs));
+        }
+    }
+}
+
+#[test]
+fn losses_of_a_teacher() {
+    let soft = Distillation { alpha: 0.75, temperature: 4.0, hard: false };
+    let sharp = Distillation { alpha: 1.0, temperature: 0.5, hard: false };
+    let hard = Distillation { alpha: 0.5, temperature: 1.0, hard: true };
+    let focal = Objective::SoftmaxFocal { gamma: 2.0 };
+    for (objective, distillation) in
+        [(Objective::CrossEntropy, soft), (focal, soft), (Objective::CrossEntropy, sharp), (focal, hard)]
+    {
+        for (weighted, mixed) in [(false, false), (true, false), (false, true)] {
+            let class_weights = if weighted { vec![0.5, 2.0, 0.0, 1.0, 1.5, 3.0] } else { Vec::new() };
+            let distillation = Some(distillation);
+            let attrs = LossAttrs { objective, smoothing: 0.1, class_weights, mixed, distillation };
             let (mut net, x) = Net::new(Mode::Train, [4, 2, 5, 5]);
             let x = net.conv("conv", x, [2, 4], square(3, 1, 1), true);
             let x = net.act("act", x, Activation::LeakyRelu { slope: 0.1 });

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use resnetc_pictures::Limits;
 
 use super::overrides::positive;
@@ -39,5 +39,31 @@ impl PictureArgs {
     pub fn limits(&self) -> Limits {
         let limits = Limits::default();
         Limits { pixels: self.max_pixels.map_or(limits.pixels, |pixels| pixels as u64), ..limits }
+    }
+}
+
+/// Test-time augmentation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TtaArg {
+    /// One view.
+    None,
+    /// The image and its mirror image.
+    Flip,
+    /// Corners and middle of the resized picture.
+    FiveCrop,
+    /// These, and those of the mirrored picture.
+    TenCrop,
+}
+
+impl TtaArg {
+    /// As an override.
+    pub fn set(self) -> String {
+        let value = match self {
+            TtaArg::None => "none",
+            TtaArg::Flip => "flip",
+            TtaArg::FiveCrop => "{crops: 5}",
+            TtaArg::TenCrop => "{crops: 10}",
+        };
+        format!("train.tta={value}")
     }
 }

@@ -32,7 +32,7 @@ pub fn eval(
     output: &Output,
 ) -> Result {
     let wanted = data::find(dataset)?;
-    let mut options = spec::options(&args.overrides);
+    let mut options = spec::run_options(args);
     // The data set first: what normalises its pixels follows from it, unless the spec or an argument says otherwise.
     options.set.insert(0, wanted.set());
     let (spec, pictures) = match &wanted {

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use resnetc::{Spec, SpecOptions};
 
-use crate::args::Overrides;
+use crate::args::{Overrides, RunArgs, TtaArg};
 use crate::failure::{Failure, Result};
 use crate::output::Output;
 
@@ -52,4 +52,11 @@ fn stdin(limit: usize) -> std::io::Result<&'static [u8]> {
 /// How a command's arguments say that specs are read.
 pub fn options(overrides: &Overrides) -> SpecOptions {
     SpecOptions { set: overrides.sets(), limits: overrides.bounds.limits() }
+}
+
+/// The same of `run`, whose options are in it; `--set` has the last word.
+pub fn run_options(args: &RunArgs) -> SpecOptions {
+    let mut options = options(&args.overrides);
+    options.set.splice(0..0, args.tta.map(TtaArg::set));
+    options
 }

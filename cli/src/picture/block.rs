@@ -200,6 +200,7 @@ fn beside_the_data(op: &Op) -> bool {
         Op::Param(_)
             | Op::Labels(_)
             | Op::Partners(_)
+            | Op::Teacher(_)
             | Op::ConvBackwardFilter(_)
             | Op::LinearBackwardFilter(_)
             | Op::ChannelSum(_)

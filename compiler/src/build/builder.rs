@@ -136,7 +136,7 @@ impl<'s> Builder<'s> {
         }
         let known: Option<Vec<&TensorType>> = operands.iter().map(|&value| self.type_of(value)).collect();
         let types = known.and_then(|known| ops::infer(&op, self.graph.mode, &known).ok());
-        let source = matches!(op, Op::Param(_) | Op::Labels(_) | Op::Partners(_));
+        let source = matches!(op, Op::Param(_) | Op::Labels(_) | Op::Partners(_) | Op::Teacher(_));
         let size = types.iter().flatten().map(|t| t.shape.numel()).try_fold(0usize, |a, n| a.checked_add(n?));
         if !source {
             let total = size.and_then(|size| self.activations.checked_add(size / self.batch));

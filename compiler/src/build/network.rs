@@ -3,7 +3,7 @@
 use super::builder::{Bound, Builder, Item, Map, Result, numbers};
 use crate::diagnostic::Diagnostic;
 use crate::ir::graph::{Mode, Value};
-use crate::ir::op::{CrossEntropy, Input, Labels, Op, Partners, TargetLoss};
+use crate::ir::op::{CrossEntropy, Input, Labels, Op, Partners, TargetLoss, Teacher};
 use crate::ir::origin::Part;
 use crate::ir::types::Shape;
 use crate::spec::language::place::Place;
@@ -86,6 +86,10 @@ impl<'s> Builder<'s> {
                 if attrs.mixed {
                     let node = self.insert("partners".into(), Partners { batch }.into(), span, &[])?;
                     operands.extend([0, 1].map(|port| Value { node, port }));
+                }
+                if attrs.distillation.is_some() {
+                    let teacher = Teacher { batch, classes: self.spec.classes.value };
+                    operands.push(self.insert("teacher".into(), teacher.into(), span, &[])?.into());
                 }
                 TargetLoss { attrs }.into()
             }

@@ -29,6 +29,12 @@ pub enum Objective {
         /// Whether classes are summed instead of averaged.
         sum_classes: bool,
     },
+    /// `-sum(t * (1 - s)^gamma * log(s))` with `s = softmax(x)`, the mean over images: the focal loss of classes that exclude each other
+    /// (Lin et al. 2017, their equation 4 over a softmax). With a `gamma` of 0 it is the cross-entropy.
+    SoftmaxFocal {
+        /// How much less an image counts that is right already.
+        gamma: f32,
+    },
 }
 
 impl Objective {
@@ -42,7 +48,7 @@ impl Objective {
         match self {
             Objective::CrossEntropy => "cross_entropy",
             Objective::BinaryCrossEntropy { .. } => "binary_cross_entropy",
-            Objective::Focal { .. } => "focal",
+            Objective::Focal { .. } | Objective::SoftmaxFocal { .. } => "focal",
         }
     }
 }
@@ -61,6 +67,30 @@ impl fmt::Display for Objective {
             Objective::Focal { gamma, alpha, sum_classes } => {
                 write!(f, "{{{name}: {{gamma: {gamma}, alpha: {alpha}, sum_classes: {sum_classes}}}}}")
             }
+            Objective::SoftmaxFocal { gamma } => write!(f, "{{{name}: {{gamma: {gamma}, form: softmax}}}}"),
+        }
+    }
+}
+
+/// What is learned from another network's logits `z`, beside the labels: the loss becomes `(1 - alpha) * loss + alpha * distilled`, both
+/// means over images. Class weights and label smoothing are the labels'.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Distillation {
+    /// Share of what is distilled, `0..=1`.
+    pub alpha: f32,
+    /// `T` of `T^2 * KL(softmax(z / T) || softmax(x / T))` (Hinton et al. 2015).
+    pub temperature: f32,
+    /// Whether it is the cross-entropy with the class of the largest `z` instead, the first of equal ones (DeiT, Touvron et al. 2021).
+    pub hard: bool,
+}
+
+impl fmt::Display for Distillation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Distillation { alpha, temperature, hard } = self;
+        if *hard {
+            write!(f, "distilled {alpha} hard")
+        } else {
+            write!(f, "distilled {alpha} at {temperature}")
         }
     }
 }
@@ -76,15 +106,21 @@ pub struct LossAttrs {
     pub class_weights: Vec<f32>,
     /// Whether an image is a mixture of two, with a label of each.
     pub mixed: bool,
+    /// What is learned from a teacher.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub distillation: Option<Distillation>,
 }
 
 impl fmt::Display for LossAttrs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { objective, smoothing, class_weights, mixed } = self;
+        let Self { objective, smoothing, class_weights, mixed, distillation } = self;
         write!(f, "{objective} smoothing={smoothing}")?;
         if !class_weights.is_empty() {
             write!(f, " class_weights={class_weights:?}")?;
         }
-        if *mixed { f.write_str(" mixed") } else { Ok(()) }
+        if *mixed {
+            f.write_str(" mixed")?;
+        }
+        distillation.map_or(Ok(()), |distillation| write!(f, " {distillation}"))
     }
 }

@@ -72,7 +72,7 @@ fn keep_batch_statistics(plan: &mut Plan) {
 fn add_sources(graph: &Graph, plan: &mut Plan, values: &mut HashMap<Value, BufferId>) {
     for id in graph.ids() {
         let node = graph.node(id);
-        if !matches!(node.op, Op::Input(_) | Op::Labels(_) | Op::Partners(_)) {
+        if !matches!(node.op, Op::Input(_) | Op::Labels(_) | Op::Partners(_) | Op::Teacher(_)) {
             continue;
         }
         let mut buffers = Vec::with_capacity(node.types.len());
@@ -85,6 +85,7 @@ fn add_sources(graph: &Graph, plan: &mut Plan, values: &mut HashMap<Value, Buffe
         match (&node.op, buffers[..].try_into()) {
             (Op::Partners(_), partners) => plan.partners = partners.ok(),
             (Op::Labels(_), _) => plan.labels = Some(buffers[0]),
+            (Op::Teacher(_), _) => plan.teacher = Some(buffers[0]),
             (_, _) => {
                 plan.input = buffers[0];
                 plan.batch = node.types[0].shape.0[0];

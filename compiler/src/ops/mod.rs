@@ -51,6 +51,7 @@ pub fn operator(op: &Op) -> &dyn Operator {
         Op::Input(op) => op,
         Op::Labels(op) => op,
         Op::Partners(op) => op,
+        Op::Teacher(op) => op,
         Op::Param(op) => op,
         Op::Conv(op) => op,
         Op::BatchNorm(op) => op,

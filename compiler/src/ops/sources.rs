@@ -5,7 +5,7 @@ use super::gradient::{Gradients, Vjp};
 use super::lowering::Lowering;
 use super::operator::{ALWAYS, Class, Infer, InferError, Legal, Operator, in_training};
 use crate::ir::graph::{Mode, Stage};
-use crate::ir::op::{Input, Labels, Param, Partners};
+use crate::ir::op::{Input, Labels, Param, Partners, Teacher};
 use crate::ir::persistent::{Recipe, Role};
 use crate::ir::types::{DType, Layout, Shape, TensorType};
 
@@ -93,6 +93,38 @@ impl Operator for Partners {
     fn infer(&self, _: Mode, _: &[&TensorType]) -> Infer {
         let of = |dtype| TensorType { shape: [self.batch].into(), dtype, layout: Layout::Plain };
         Ok(vec![of(DType::U32), of(DType::F32)])
+    }
+
+    fn vjp(&self, _: &mut Vjp<'_>) -> Gradients {
+        Ok(Vec::new())
+    }
+
+    fn lower(&self, _: &mut Lowering<'_>) {}
+
+    fn legal(&self, mode: Mode) -> Legal {
+        in_training(mode, Stage::Built)
+    }
+}
+
+impl Operator for Teacher {
+    fn text(&self) -> String {
+        "teacher".into()
+    }
+
+    fn title(&self) -> String {
+        "teacher".into()
+    }
+
+    fn class(&self) -> Class {
+        Class::Input
+    }
+
+    fn arity(&self) -> usize {
+        0
+    }
+
+    fn infer(&self, _: Mode, _: &[&TensorType]) -> Infer {
+        Ok(vec![TensorType::f32([self.batch, self.classes])])
     }
 
     fn vjp(&self, _: &mut Vjp<'_>) -> Gradients {

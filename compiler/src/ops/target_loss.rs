@@ -11,7 +11,8 @@ use crate::ir::types::{DType, Shape, TensorType};
 use crate::plan::{BufferId, LossGeometry, kernel};
 
 /// With targets `t`, weights `w`, `p = softmax(x)`: `dx = p * sum(w * t) - w * t`, over what the loss is divided by. Where each class is
-/// judged on its own, `p = sigmoid(x)`: `dx = w * (p - t)`; focal's follows by the product rule.
+/// judged on its own, `p = sigmoid(x)`: `dx = w * (p - t)`; focal's follows by the product rule. Focal of a softmax has
+/// `a = w * t * ((1 - p)^g - g * p * (1 - p)^(g - 1) * log(p))` in the place of `w * t`.
 impl Operator for TargetLoss {
     fn text(&self) -> String {
         format!("target_loss {}", self.attrs)
@@ -100,13 +101,14 @@ impl Operator for TargetLossBackward {
 }
 
 fn arity(attrs: &LossAttrs) -> usize {
-    if attrs.mixed { 4 } else { 2 }
+    2 + 2 * usize::from(attrs.mixed) + usize::from(attrs.distillation.is_some())
 }
 
 fn geometry(attrs: &LossAttrs, l: &Lowering<'_>) -> LossGeometry {
     let (rows, classes) = matrix(l.shape(0));
-    let LossAttrs { objective, smoothing, mixed, .. } = *attrs;
-    LossGeometry { rows, classes, objective, smoothing, weighted: !attrs.class_weights.is_empty(), mixed }
+    let LossAttrs { objective, smoothing, mixed, distillation, .. } = *attrs;
+    let weighted = !attrs.class_weights.is_empty();
+    LossGeometry { rows, classes, objective, smoothing, weighted, mixed, distillation }
 }
 
 /// The operands' buffers and, where there are some, that of the class weights.
@@ -126,7 +128,13 @@ fn check_all(attrs: &LossAttrs, operands: &[&TensorType]) -> Result<(), InferErr
     if weights != 0 && weights != classes {
         return Err(InferError::new(format!("needs {classes} class weights, gets {weights}")));
     }
-    for (at, dtype) in [(2, DType::U32), (3, DType::F32)].into_iter().take(operands.len() - 2) {
+    if let (Some(_), Some(teacher)) = (attrs.distillation, operands.last())
+        && (teacher.shape != operands[0].shape || teacher.dtype != DType::F32)
+    {
+        let message = format!("needs a teacher's logits {}, gets {}", operands[0].shape, teacher.shape);
+        return Err(InferError::new(message).at(operands.len() - 1));
+    }
+    for (at, dtype) in [(2, DType::U32), (3, DType::F32)].into_iter().filter(|_| attrs.mixed) {
         if operands[at].shape != Shape::from([n]) || operands[at].dtype != dtype {
             let message =
                 format!("needs {n} of {dtype}, gets {} of {}", operands[at].shape, operands[at].dtype);

@@ -30,5 +30,5 @@ pub(super) fn run(graph: &Graph, _context: &PassContext) -> Result<Patch, Vec<Di
 
 /// Whether a node is there for its effect.
 fn root(op: &Op) -> bool {
-    matches!(op, Op::Input(_) | Op::Labels(_) | Op::Partners(_) | Op::Update(_))
+    matches!(op, Op::Input(_) | Op::Labels(_) | Op::Partners(_) | Op::Teacher(_) | Op::Update(_))
 }

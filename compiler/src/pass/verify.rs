@@ -16,7 +16,7 @@
 //! 8. **Types**: none in `Built`; from `Typed` on exactly what [`ops::infer`] says (so a batch normalisation has one
 //!    result in inference and three in training), in `Layout::Plain` before `LaidOut` and in [`ops::layout`]'s there.
 //! 9. **Outputs**: at least one; each of an own name and an existing result. In training `loss` is among them.
-//! 10. **Sources**: one `Input`, at most one `Labels` and one `Partners`.
+//! 10. **Sources**: one `Input`, at most one each of `Labels`, `Partners` and `Teacher`.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -230,12 +230,12 @@ impl Check<'_> {
             self.fault(&graph.name, format!("the graph has {inputs} inputs"));
         }
         let labels = count(|op| matches!(op, Op::Labels(_)));
-        if labels > 1 {
-            self.fault(&graph.name, format!("the graph has labels {labels} times"));
-        }
         let partners = count(|op| matches!(op, Op::Partners(_)));
-        if partners > 1 {
-            self.fault(&graph.name, format!("the graph has partners {partners} times"));
+        let teacher = count(|op| matches!(op, Op::Teacher(_)));
+        for (what, times) in [("labels", labels), ("partners", partners), ("a teacher", teacher)] {
+            if times > 1 {
+                self.fault(&graph.name, format!("the graph has {what} {times} times"));
+            }
         }
     }
 }

@@ -23,6 +23,7 @@ impl Plan {
             input: BufferId(0),
             labels: None,
             partners: None,
+            teacher: None,
             class_weights: Vec::new(),
             controls: super::Controls::default(),
             optimizer: Vec::new(),

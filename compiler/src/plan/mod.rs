@@ -179,6 +179,9 @@ pub struct Plan {
     /// Of a training on mixed images: the classes of what each is mixed with, and the shares of the images themselves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub partners: Option<[BufferId; 2]>,
+    /// Of a training that learns from another network: its logits, `[n, classes]`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub teacher: Option<BufferId>,
     /// The factors of the classes in the loss; empty where no kernel reads them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub class_weights: Vec<f32>,
@@ -204,9 +207,14 @@ impl Plan {
         &self.buffers[id.0 as usize]
     }
 
-    /// What is written before each run, [`Plan::controls`] aside: images, labels and what images are mixed with.
+    /// What is written before each run, [`Plan::controls`] aside: images, labels, what images are mixed with, and a
+    /// teacher's logits.
     pub fn fed(&self) -> impl Iterator<Item = BufferId> {
-        [self.input].into_iter().chain(self.labels).chain(self.partners.into_iter().flatten())
+        [self.input]
+            .into_iter()
+            .chain(self.labels)
+            .chain(self.partners.into_iter().flatten())
+            .chain(self.teacher)
     }
 
     /// What convolutions and linear layers multiply in.

@@ -8,6 +8,7 @@ use super::resolved::ResolvedSpec;
 use super::sections::layers::TRANSITION;
 use super::sections::network::OUTPUTS;
 use super::sections::norm::NORM;
+use super::sections::preprocess::Fit;
 use super::sections::shortcut::SHORTCUT;
 use super::sections::stages::STAGES;
 use super::sections::units::{STYLE, UNIT, UNITS, Units};
@@ -29,6 +30,7 @@ pub(super) fn check(reader: &mut Reader<'_>, tree: &Node, units: &Units<'_>, spe
     check.init(reader);
     check.units(reader);
     check.without_head(reader);
+    check.crops(reader);
 }
 
 struct Check<'t> {
@@ -46,6 +48,24 @@ impl Check<'_> {
 
     fn is_own(&self, reader: &Reader<'_>, source: SourceId) -> bool {
         source == self.tree.span.source || merge::is_override(reader.sources, source)
+    }
+
+    /// Crops of pictures that `preprocess` leaves nothing to cut off.
+    fn crops(&self, reader: &mut Reader<'_>) {
+        let ResolvedSpec { train, preprocess, keys, .. } = self.spec;
+        if !train.tta.crops() || preprocess.fit != Fit::Squash {
+            return;
+        }
+        let span = keys.nearest("train.tta").unwrap_or(Span::NONE);
+        let fault = Diagnostic::error("`tta` has nothing to crop", span, "crops of the resized picture");
+        let fault = match keys.get("preprocess.crop") {
+            Some(span) => fault.label(span, "pictures are squashed to the size of `input`"),
+            None => {
+                fault.label(self.spec.input.span, "with a side below 64, pictures are squashed to this size")
+            }
+        };
+        let help = "write `preprocess: {crop: center, resize: ...}` with more pixels than `input` has, or `tta: flip`";
+        reader.fault(fault.help(help));
     }
 
     fn called(&self) -> impl Iterator<Item = &Arc<Unit>> {

@@ -226,8 +226,11 @@ fn write_train(out: &mut String, train: &TrainConfig) -> fmt::Result {
     if train.repeats > 1 {
         writeln!(out, "  repeats: {}", train.repeats)?;
     }
-    if train.mirrored_evaluation {
-        writeln!(out, "  tta: flip")?;
+    if !train.tta.is_none() {
+        writeln!(out, "  tta: {}", train.tta)?;
+    }
+    if let Some(distill) = &train.distill {
+        writeln!(out, "  distill: {distill}")?;
     }
     if let Some(Mix { mixup, cutmix, probability, switch }) = train.mix {
         write!(out, "  mix: {{mixup: {mixup}, cutmix: {cutmix}, probability: {probability}, ")?;

@@ -24,6 +24,8 @@ pub struct Batch {
     pub labels: Vec<u32>,
     /// What the images are mixed with; empty where they are not.
     pub partners: Partners,
+    /// `[n][classes]`: another network's logits, which are learned from; empty where there is no such network.
+    pub teacher: Vec<f32>,
 }
 
 /// The other images of a mixed batch.

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use resnetc_compiler::spec::preprocess::{Interpolation, Preprocess};
 use resnetc_compiler::spec::train::Augment;
+use resnetc_compiler::spec::train::tta::Window;
 use resnetc_pictures::prepare::{fit, grey};
 use resnetc_pictures::resize::{Resizer, resize};
 use resnetc_pictures::{self as pictures, Limits, View};
@@ -17,8 +18,8 @@ use crate::error::{Error, Result};
 pub enum Frame {
     /// Not at all: it has it.
     Exact,
-    /// Resized and cut as the spec's `preprocess` says: what evaluation and `--predict` do.
-    Fit(Preprocess),
+    /// Resized as the spec's `preprocess` says, of which a window is cut out: what evaluation and `--predict` do.
+    Fit(Preprocess, Window),
     /// A random part of it is resized.
     Part(RandomPart),
 }
@@ -82,7 +83,9 @@ impl Frame {
         let three = |picture| recoloured(picture, pictures::Picture::CHANNELS);
         let framed = match self {
             Frame::Exact => return Ok(recoloured(picture, channels)),
-            Frame::Fit(preprocess) => fit(view(&three(picture))?, [width, height], preprocess, most, resizer),
+            Frame::Fit(preprocess, window) => {
+                fit(view(&three(picture))?, [width, height], preprocess, *window, most, resizer)
+            }
             Frame::Part(random) => {
                 let picture = three(picture);
                 let [rows, columns, _] = picture.size();

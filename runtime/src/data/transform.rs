@@ -1,6 +1,7 @@
 //! From a picture to the network's input: in training randomly changed, then normalised.
 
 use resnetc_compiler::spec::preprocess::Preprocess;
+use resnetc_compiler::spec::train::tta::Window;
 use resnetc_compiler::spec::train::{Augment, Mix, Normalize};
 use resnetc_pictures::resize::Resizer;
 
@@ -56,9 +57,15 @@ impl Transform {
 
     /// The same, for pictures of any size: where no change makes them fit, `preprocess` does.
     #[must_use]
-    pub fn fitting(mut self, preprocess: &Preprocess) -> Self {
+    pub fn fitting(self, preprocess: &Preprocess) -> Self {
+        self.fitting_to(preprocess, Window::Middle)
+    }
+
+    /// The same, with another window than the middle.
+    #[must_use]
+    pub fn fitting_to(mut self, preprocess: &Preprocess, window: Window) -> Self {
         if self.frame == Frame::Exact {
-            self.frame = Frame::Fit(preprocess.clone());
+            self.frame = Frame::Fit(preprocess.clone(), window);
         }
         self
     }

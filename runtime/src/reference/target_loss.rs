@@ -1,7 +1,7 @@
 //! Losses of targets that are more than a label, as [`Objective`] defines them, and their gradients.
 
 use candle_core::{DType, Result, Tensor};
-use resnetc_compiler::ir::op::Objective;
+use resnetc_compiler::ir::op::{Distillation, Objective};
 use resnetc_compiler::plan::LossGeometry;
 use resnetc_compiler::plan::kernel::{TargetLoss, TargetLossBackward};
 
@@ -72,6 +72,15 @@ impl Terms {
     }
 }
 
+/// The softmax form's `(1 - s)^gamma`, `1 - s`, `s` and `log(s)`.
+fn focus(logits: &Tensor, gamma: f32) -> Result<[Tensor; 4]> {
+    let log = log_softmax(logits)?;
+    let p = log.exp()?;
+    let miss = p.affine(-1.0, 1.0)?.relu()?;
+    let power = miss.powf(f64::from(gamma))?;
+    Ok([power, miss, p, log])
+}
+
 /// `1 / (1 + exp(-x))`, with the exponential of what is not positive.
 fn sigmoid(x: &Tensor) -> Result<Tensor> {
     let small = x.abs()?.neg()?.exp()?;
@@ -81,7 +90,36 @@ fn sigmoid(x: &Tensor) -> Result<Tensor> {
     numerator / (small + 1.0)?
 }
 
-/// `logits, labels [, others, shares] [, class_weights] -> loss, correct`
+/// What a teacher says of each class: probabilities at the temperature, or 1 for its likeliest class.
+fn taught(logits: &Tensor, given: &Given<'_>, how: Distillation) -> Result<Tensor> {
+    let teacher = given.get("teacher")?.reshape(logits.shape())?.to_dtype(logits.dtype())?;
+    match how.hard {
+        true => onehot(&teacher.argmax(1)?, teacher.dim(1)?, logits.dtype()),
+        false => log_softmax(&(teacher / f64::from(how.temperature))?)?.exp(),
+    }
+}
+
+/// The mean over images of `T^2 * KL(teacher || softmax(x / T))`, or of the cross-entropy with the teacher's class.
+fn distilled(logits: &Tensor, given: &Given<'_>, how: Distillation) -> Result<Tensor> {
+    let rows = logits.dim(0)? as f64;
+    let taught = taught(logits, given, how)?;
+    if how.hard {
+        return (log_softmax(logits)? * taught)?.sum_all()? * (-1.0 / rows);
+    }
+    let t = f64::from(how.temperature);
+    let teacher = given.get("teacher")?.reshape(logits.shape())?.to_dtype(logits.dtype())?;
+    let apart = (log_softmax(&(teacher / t)?)? - log_softmax(&(logits / t)?)?)?;
+    (taught * apart)?.sum_all()? * (t * t / rows)
+}
+
+/// Its gradient: `T * (softmax(x / T) - teacher)` over the images, with `T = 1` for the teacher's class.
+fn distilled_backward(logits: &Tensor, given: &Given<'_>, how: Distillation) -> Result<Tensor> {
+    let t = if how.hard { 1.0 } else { f64::from(how.temperature) };
+    let p = log_softmax(&(logits / t)?)?.exp()?;
+    (p - taught(logits, given, how)?)? * (t / logits.dim(0)? as f64)
+}
+
+/// `logits, labels [, others, shares] [, teacher] [, class_weights] -> loss, correct`
 pub(super) fn forward(k: &TargetLoss, given: &Given<'_>) -> Result<Effects> {
     let terms = Terms::new(&k.geometry, given)?;
     let each = match k.geometry.objective {
@@ -91,13 +129,24 @@ pub(super) fn forward(k: &TargetLoss, given: &Given<'_>) -> Result<Effects> {
             let [balance, miss] = terms.focal(alpha)?;
             ((balance * miss.powf(f64::from(gamma))?)? * terms.binary()?)?
         }
+        Objective::SoftmaxFocal { gamma } => {
+            let [power, _, _, log] = focus(&terms.logits, gamma)?;
+            ((power * log)? * &terms.target)?.neg()?
+        }
     };
     let loss = (each * &terms.weight)?.sum_all()?;
+    let loss = match k.geometry.distillation {
+        Some(how) => {
+            let learned = (distilled(&terms.logits, given, how)? * f64::from(how.alpha))?;
+            ((loss * (1.0 - f64::from(how.alpha)))? + learned)?
+        }
+        None => loss,
+    };
     let hits = terms.logits.argmax(1)?.eq(&given.get("labels")?.flatten_all()?)?;
     Ok(vec![("loss", loss), ("correct", hits.to_dtype(terms.logits.dtype())?.sum_all()?)])
 }
 
-/// `logits, labels [, others, shares] [, class_weights] [, scale] -> dlogits`
+/// `logits, labels [, others, shares] [, teacher] [, class_weights] [, scale] -> dlogits`
 pub(super) fn backward(k: &TargetLossBackward, given: &Given<'_>) -> Result<Effects> {
     let terms = Terms::new(&k.geometry, given)?;
     let dlogits = match k.geometry.objective {
@@ -118,6 +167,22 @@ pub(super) fn backward(k: &TargetLossBackward, given: &Given<'_>) -> Result<Effe
             let inner = ((p - &terms.target)? + ((terms.binary()? * relative)? * f64::from(gamma))?)?;
             (((balance * miss.powf(f64::from(gamma))?)? * inner)? * &terms.weight)?
         }
+        Objective::SoftmaxFocal { gamma } => {
+            let [power, miss, p, log] = focus(&terms.logits, gamma)?;
+            // Where nothing is missed, the power has no slope either.
+            let missed = miss.gt(0.0)?.to_dtype(miss.dtype())?;
+            let relative = (((&p * log)? * &missed)? / (&miss + missed.affine(-1.0, 1.0)?)?)?;
+            let slope = (power * relative.affine(-f64::from(gamma), 1.0)?)?;
+            let weighted = ((slope * &terms.target)? * &terms.weight)?;
+            (p.broadcast_mul(&weighted.sum_keepdim(1)?)? - weighted)?
+        }
+    };
+    let dlogits = match k.geometry.distillation {
+        Some(how) => {
+            let learned = (distilled_backward(&terms.logits, given, how)? * f64::from(how.alpha))?;
+            ((dlogits * (1.0 - f64::from(how.alpha)))? + learned)?
+        }
+        None => dlogits,
     };
     let scale = if k.scaled { given.number("scale")? } else { 1.0 };
     Ok(vec![("dlogits", (dlogits * scale)?)])

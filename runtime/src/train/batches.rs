@@ -5,8 +5,9 @@ use std::sync::Arc;
 use resnetc_compiler::plan::Plan;
 
 use crate::device::Device;
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::exec::Executor;
+use crate::weights::ParamStore;
 
 /// A network on a device, ready for a pass over so many images: a plan for full batches and, where the images do not
 /// divide, one for the rest. Where several batches make an update, there is one more for those that only add to its gradients; the rest,
@@ -64,6 +65,15 @@ impl BatchExecutor {
         let rest = self.rest.map(|index| self.exec.plan(index).batch);
         let rest = rest.map(|images| self.exec.add(compile(images)?).map_err(E::from)).transpose()?;
         self.statistics = Some((full, rest));
+        Ok(self)
+    }
+
+    /// The same with weights.
+    ///
+    /// # Errors
+    /// Where they are another network's.
+    pub fn with_weights(self, weights: &ParamStore) -> Result<Self> {
+        self.exec.load_params(weights)?;
         Ok(self)
     }
 

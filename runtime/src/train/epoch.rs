@@ -8,6 +8,7 @@ use resnetc_compiler::spec::train::{Schedule, TrainConfig};
 
 use super::average::Average;
 use super::event::{Event, StepEvent};
+use super::teacher::ask;
 use super::trainer::{Pace, Trainer};
 use super::updates::Updates;
 use crate::data::Source;
@@ -85,7 +86,7 @@ impl Trainer {
             let asked = Instant::now();
             let next = loader.next_batch();
             pass.waited += asked.elapsed();
-            let (step, batch) = match next {
+            let (step, mut batch) = match next {
                 Ok(Some(next)) => next,
                 Ok(None) => break,
                 // What was submitted counts: the state that is saved has to be that of a known step.
@@ -94,7 +95,7 @@ impl Trainer {
                 }
             };
             tell_faults(&*self.dataset.train, observe);
-            self.submit(step, &batch)?;
+            self.submit(step, &mut batch)?;
             pass.submitted.push((step, batch.labels.len()));
             loader.recycle(step, batch);
             let (last, ends) = (step + 1 == self.updates().batches(), self.updates().ends(step));
@@ -141,7 +142,8 @@ impl Trainer {
     }
 
     /// Forward, backward and, where the batch ends one, update: hands them over to the device.
-    fn submit(&mut self, step: usize, batch: &Batch) -> Result<()> {
+    fn submit(&mut self, step: usize, batch: &mut Batch) -> Result<()> {
+        ask(self.teacher.as_mut(), batch)?;
         let (updates, epoch) = (self.updates(), self.progress.epoch);
         let index = self.network.step_for(batch.labels.len(), updates.ends(step));
         let update = updates.of(step);

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use resnetc_compiler::plan::Plan;
 use resnetc_compiler::spec::preprocess::Preprocess;
-use resnetc_compiler::spec::train::{Augment, TrainConfig};
+use resnetc_compiler::spec::train::tta::{Mean, Shown};
+use resnetc_compiler::spec::train::{Augment, TrainConfig, Tta};
 
 use super::batches::BatchExecutor;
 use super::fit::{check_fit, input_size};
@@ -15,17 +16,19 @@ use crate::data::loader::{Epoch, Loader};
 use crate::data::order::{Rank, once, sequential};
 use crate::data::transform::Transform;
 use crate::device::Until;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::exec::{Executor, RunArgs};
 use crate::metrics::Sums;
+use crate::views::Views;
 use crate::weights::ParamStore;
 
 /// Classifies a source's pictures with a network's weights. Has a device of its own: folded tensors are not the trained ones.
 pub struct Evaluator {
     network: BatchExecutor,
     source: Arc<dyn Source>,
-    /// What is done to a picture before it is classified: the mean of all logits counts.
+    /// What is done to a picture before it is classified: the mean answer counts.
     views: Vec<Arc<Transform>>,
+    mean: Mean,
     /// How the device takes images.
     form: Form,
     /// Width of the logits.
@@ -35,37 +38,26 @@ pub struct Evaluator {
 
 impl Evaluator {
     /// Classifies with inference plans, loaded for as many images as the source has. Pictures are normalised, not changed, unless
-    /// the training section asks for their mirror images too; those that come in different sizes are fitted and normalised as `preprocess`
+    /// the training section asks for other views of them too; those that come in different sizes are fitted and normalised as `preprocess`
     /// says, where that is given.
     ///
     /// # Errors
-    /// Where the images do not fit the network.
+    /// Where the images do not fit the network, or crops are asked for of pictures that have the input's size.
     pub fn new(
         mut network: BatchExecutor,
         source: Arc<dyn Source>,
         (config, preprocess): (&TrainConfig, Option<&Preprocess>),
         workers: usize,
     ) -> Result<Self> {
-        let size = input_size(network.plan())?;
         let preprocess = preprocess.filter(|_| source.any_size());
-        // Devices are told once how many changes an image has: with two views each has one.
-        let flips: &[&[Augment]] = match config.mirrored_evaluation {
-            false => &[&[]],
-            true => &[&[Augment::Flip { probability: 0.0 }], &[Augment::Flip { probability: 1.0 }]],
-        };
-        let view = |flips: &&[Augment]| {
-            Ok(Arc::new(match preprocess {
-                Some(preprocess) => {
-                    Transform::new(size, &preprocess.normalize, flips, 0)?.fitting(preprocess)
-                }
-                None => Transform::new(size, &config.normalize, flips, 0)?,
-            }))
-        };
-        let views = flips.iter().map(view).collect::<Result<Vec<_>>>()?;
+        if config.tta.crops() && preprocess.is_none() {
+            return Err(nothing_to_crop(&*source, config.tta));
+        }
+        let views = transforms(input_size(network.plan())?, config, preprocess)?;
         check_fit(network.plan(), &*source, views[0].frames())?;
         let form = network.exec.prepare_images(&views[0].preparation(&*source))?;
         let classes = network.exec.classes();
-        Ok(Evaluator { network, source, views, form, classes, workers })
+        Ok(Evaluator { network, source, views, mean: config.tta.mean(), form, classes, workers })
     }
 
     /// What is evaluated on.
@@ -119,7 +111,7 @@ impl Evaluator {
             let (source, view) = (Arc::clone(&self.source), Arc::clone(view));
             loaders.push(Loader::start(source, view, epoch.clone(), self.workers)?);
         }
-        let mut scores = Scores { views: self.views.len(), classes: self.classes, ..Scores::default() };
+        let mut scores = Scores::new(self.views.len(), self.mean, self.classes);
         for run in 0..runs {
             let loader = &mut loaders[run % self.views.len()];
             let (step, batch) = loader.next_batch()?.expect("an epoch has all its steps");
@@ -143,36 +135,65 @@ impl Evaluator {
     }
 }
 
+/// A transform for each view.
+fn transforms(
+    size: [usize; 3],
+    config: &TrainConfig,
+    preprocess: Option<&Preprocess>,
+) -> Result<Vec<Arc<Transform>>> {
+    let views = config.tta.views();
+    // Devices are told once how many changes an image has: where one view is mirrored, each has one.
+    let any = views.iter().any(|view| view.mirrored);
+    let transform = |Shown { window, mirrored }: &Shown| {
+        let flip = [Augment::Flip { probability: if *mirrored { 1.0 } else { 0.0 } }];
+        let flip = &flip[..usize::from(any)];
+        Ok(Arc::new(match preprocess {
+            Some(preprocess) => {
+                Transform::new(size, &preprocess.normalize, flip, 0)?.fitting_to(preprocess, *window)
+            }
+            None => Transform::new(size, &config.normalize, flip, 0)?,
+        }))
+    };
+    views.iter().map(transform).collect()
+}
+
+fn nothing_to_crop(source: &dyn Source, tta: Tta) -> Error {
+    let name = source.name();
+    Error::Data(format!(
+        "`tta: {tta}` has nothing to crop: the pictures of {name} have the size of the network's input; `tta: flip` mirrors them"
+    ))
+}
+
 /// Logits on their way to sums. The views of a batch are run one behind the other.
-#[derive(Default)]
 struct Scores {
-    views: usize,
+    /// How many there are of a batch.
+    number: usize,
     classes: usize,
     /// Labels of runs whose logits have not come.
     submitted: Vec<Vec<u32>>,
-    /// The sum of the logits of the views that have come of a batch, and how many these are.
+    /// Those that have come of a batch.
+    views: Views,
+    /// Their mean.
     logits: Vec<f32>,
-    come: usize,
     sums: Sums,
 }
 
 impl Scores {
+    fn new(number: usize, mean: Mean, classes: usize) -> Self {
+        let views = Views::new(mean, classes);
+        Scores { number, classes, submitted: Vec::new(), views, logits: Vec::new(), sums: Sums::default() }
+    }
+
     /// Takes the logits of the first runs.
     fn add(&mut self, mut logits: &[f32]) {
         let mut done = 0;
         while !logits.is_empty() {
             let labels = &self.submitted[done];
             let (run, rest) = logits.split_at(labels.len() * self.classes);
-            if self.come == 0 {
-                self.logits.clear();
-                self.logits.resize(run.len(), 0.0);
-            }
-            self.logits.iter_mut().zip(run).for_each(|(sum, logit)| *sum += logit);
-            self.come += 1;
-            if self.come == self.views {
-                self.logits.iter_mut().for_each(|sum| *sum /= self.views as f32);
+            self.views.add(run);
+            if self.views.count() == self.number {
+                self.views.take(&mut self.logits);
                 score(&self.logits, labels, &mut self.sums);
-                self.come = 0;
             }
             (logits, done) = (rest, done + 1);
         }

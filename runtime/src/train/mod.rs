@@ -14,6 +14,7 @@ mod health;
 mod lock;
 mod range;
 mod save;
+mod teacher;
 mod trainer;
 mod updates;
 
@@ -22,6 +23,7 @@ pub use self::eval::Evaluator;
 pub use self::event::{Event, Outcome, StepEvent};
 pub use self::folder::{BEST, LAST, LOG, Start, batch_size_of, check as check_folder, epoch_file};
 pub use self::range::{Range, RangeOptions, RangeStep, Recommended, range_test, recommended};
+pub use self::teacher::{Pupil, Teacher};
 pub use self::trainer::{Options, Trainer};
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use resnetc_compiler::spec::preprocess::Preprocess;
 use resnetc_compiler::spec::train::TrainConfig;
 
-use super::batches::BatchExecutor;
+use super::teacher::{Pupil, ask};
 use super::trainer::{Material, first_weights};
 use super::updates::Updates;
 use crate::data::Dataset;
@@ -80,12 +80,13 @@ pub struct RangeStep {
 pub fn range_test(
     config: &TrainConfig,
     dataset: &Dataset,
-    mut network: BatchExecutor,
+    network: impl Into<Pupil>,
     options: &RangeOptions<'_>,
     range: &Range,
     observe: &mut dyn FnMut(&RangeStep) -> ControlFlow<()>,
 ) -> Result<Vec<RangeStep>> {
     let RangeOptions { first, preprocess, workers } = *options;
+    let Pupil { mut network, mut teacher } = network.into().check()?;
     let Material { transform, form } = Material::new(config, dataset, &mut network, preprocess)?;
     first_weights(&network.exec, config, first)?;
     let updates = Updates::new(config, network.batch_size(), dataset.train.len());
@@ -101,12 +102,13 @@ pub fn range_test(
         let mut loader = Loader::start(Arc::clone(&dataset.train), Arc::clone(&transform), epoch, workers)?;
         // Of the update that has begun.
         let mut mean = 0.0f32;
-        while let Some((step, batch)) = loader.next_batch()? {
+        while let Some((step, mut batch)) = loader.next_batch()? {
             let lr = range.rate(steps.len());
             let (ends, share) = (updates.ends(step), updates.share(step));
             let (before, update) = (number * updates.batches(), steps.len() as u64);
             let args =
                 RunArgs { lr, seed: config.seed, step: (before + step) as u64, update, share, decay: 1.0 };
+            ask(teacher.as_mut(), &mut batch)?;
             let index = network.step_for(batch.labels.len(), ends);
             network.exec.submit(index, &batch, form, &args)?;
             loader.recycle(step, batch);

@@ -5,6 +5,7 @@ mod average;
 mod faults;
 mod half;
 mod late;
+mod losses;
 mod optimizers;
 mod patience;
 
@@ -24,7 +25,7 @@ use resnetc_compiler::plan::Plan;
 use resnetc_compiler::report::Target;
 use resnetc_compiler::source::SourceMap;
 use resnetc_compiler::spec::limits::Limits;
-use resnetc_compiler::spec::train::{Augment, By, Keep, Normalize, Reading, Schedule, TrainConfig};
+use resnetc_compiler::spec::train::{Augment, By, Keep, Normalize, Reading, Schedule, TrainConfig, Tta};
 use resnetc_compiler::spec::{Request, load};
 
 use super::fit::check_fit;
@@ -34,6 +35,7 @@ use crate::data::canvas::Canvas;
 use crate::data::memory::InMemory;
 use crate::data::shapes10;
 use crate::data::{Dataset, Source};
+use crate::device::Device;
 use crate::error::{Divergence, Error, NotFinite, Result};
 use crate::metrics::{EpochRecord, Sums};
 use crate::reference::ReferenceDevice;
@@ -64,7 +66,8 @@ pub(crate) fn config() -> TrainConfig {
         normalize: Normalize { mean: vec![0.5; 3], std: vec![0.25; 3] },
         augment: vec![Augment::Crop { padding: 4 }, Augment::Flip { probability: 0.5 }],
         repeats: 1,
-        mirrored_evaluation: false,
+        tta: Tta::None,
+        distill: None,
         evaluate_every: 2,
         checkpoint_every: 1,
         keep: Keep { every: Some(1), ..Keep::default() },
@@ -102,10 +105,7 @@ fn plan_of(network: &str, config: &TrainConfig, target: &Target) -> Plan {
     let limits = Limits::default();
     let request = Request { name: "tiny.yaml", text: network, overrides: &[], read: &none, limits };
     let mut spec = load(&request, &mut SourceMap::default()).expect("the spec is right");
-    (spec.train.precision, spec.train.loss_scale) = (config.precision, config.loss_scale);
-    (spec.train.optimizer, spec.train.clip) = (config.optimizer, config.clip.clone());
-    spec.train.groups = config.groups.clone();
-    (spec.train.accumulate, spec.train.ema, spec.train.swa) = (config.accumulate, config.ema, config.swa);
+    spec.train = config.clone();
     let backend = Backend::that_multiplies_in(config.precision);
     compile(&spec, &Target { backend, ..target.clone() }).expect("it compiles").plan
 }
@@ -164,6 +164,21 @@ fn training(network: &str, images: usize, config: &TrainConfig) -> Result<BatchE
         train = train.finding_statistics(finds)?;
     }
     Ok(train)
+}
+
+fn reference() -> Arc<dyn Device> {
+    Arc::new(ReferenceDevice::cpu().expect("it needs nothing"))
+}
+
+/// The tests' network on a device, for a pass over so many images.
+fn network(
+    device: Arc<dyn Device>,
+    config: &TrainConfig,
+    mode: Mode,
+    images: usize,
+) -> Result<BatchExecutor> {
+    let plan = |n| Ok::<_, Error>(Arc::new(plan(config, mode, n)));
+    BatchExecutor::load(device, images, config.batch_size, plan)
 }
 
 /// A training that is stopped after so many steps.
@@ -363,7 +378,7 @@ fn mirrored(source: &dyn Source) -> Arc<dyn Source> {
 #[test]
 fn evaluation_of_mirror_images_too_does_not_tell_left_from_right() {
     let test = dataset().test;
-    let twice = TrainConfig { mirrored_evaluation: true, ..config() };
+    let twice = TrainConfig { tta: Tta::Flip, ..config() };
     let both =
         |config: &TrainConfig| [&test, &mirrored(&*test)].map(|set| evaluated(config, Arc::clone(set)).loss);
     let [once, other] = both(&config());

@@ -14,6 +14,7 @@ use super::event::{Event, Outcome};
 use super::fit::{check_fit, input_size};
 use super::folder::{Folder, LAST, LOG, Start};
 use super::health;
+use super::teacher::{Pupil, Teacher};
 use crate::checkpoint::{Checkpoint, Progress};
 use crate::data::Dataset;
 use crate::data::batch::Form;
@@ -55,6 +56,8 @@ pub struct Trainer {
     /// How the device takes images.
     pub(super) form: Form,
     pub(super) network: BatchExecutor,
+    /// Who the network learns from.
+    pub(super) teacher: Option<Teacher>,
     pub(super) evaluator: Evaluator,
     pub(super) progress: Progress,
     /// What the training was resumed from.
@@ -96,16 +99,18 @@ impl Trainer {
     pub fn new(
         config: &TrainConfig,
         dataset: Dataset,
-        mut train: BatchExecutor,
+        train: impl Into<Pupil>,
         test: BatchExecutor,
         options: Options,
     ) -> Result<Trainer> {
+        let Pupil { network: mut train, teacher } = train.into().check()?;
         let preprocess = options.preprocess.as_ref();
         let Material { transform, form } = Material::new(config, &dataset, &mut train, preprocess)?;
         let rules = (config, preprocess);
         let evaluator = Evaluator::new(test, Arc::clone(&dataset.test), rules, options.workers)?;
         let (folder, from) = Folder::take(&options.out, &options.start)?;
-        let (progress, resumed) = begin(&mut train.exec, config, &dataset, &options, from)?;
+        let told = teacher.as_ref().map(Teacher::told).unwrap_or_default();
+        let (progress, resumed) = begin(&mut train.exec, config, &dataset, (&options, told), from)?;
         // A log with lines that no checkpoint stands for is cut; another training's stays until it is replaced.
         let logged = progress.epoch - usize::from(progress.open.is_some());
         let log = Log::new(&options.out.join(LOG), logged);
@@ -115,6 +120,7 @@ impl Trainer {
             transform,
             form,
             network: train,
+            teacher,
             evaluator,
             last_good: resumed.as_ref().map(|resumed| resumed.checkpoint.clone()),
             saved: None,
@@ -224,7 +230,8 @@ impl Material {
             None => transform,
         });
         check_fit(network.plan(), &*dataset.train, transform.frames())?;
-        let form = match transform.on_host() {
+        // A teacher is shown the images, too.
+        let form = match transform.on_host() || config.distill.is_some() {
             true => Form::Floats,
             false => network.exec.prepare_images(&transform.preparation(&*dataset.train))?,
         };
@@ -245,7 +252,7 @@ fn begin(
     exec: &mut Executor,
     config: &TrainConfig,
     dataset: &Dataset,
-    options: &Options,
+    (options, teacher): (&Options, &str),
     from: Option<PathBuf>,
 ) -> Result<(Progress, Option<Resumed>)> {
     let network = exec.plan(0).name.clone();
@@ -253,7 +260,7 @@ fn begin(
     fresh.accumulate = config.accumulate;
     fresh.classes = unlisted(dataset);
     fresh.settings = Settings::of(config);
-    fresh.identity = Identity::of(&options.network, dataset, exec)?;
+    fresh.identity = Identity::of(&options.network, dataset, exec)?.taught_by(teacher);
     let Some(path) = from else {
         first_weights(exec, config, options.first.as_deref())?;
         return Ok((fresh, None));

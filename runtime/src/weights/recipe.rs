@@ -210,6 +210,7 @@ mod tests {
             input: BufferId(0),
             labels: None,
             partners: None,
+            teacher: None,
             class_weights: Vec::new(),
             controls: Default::default(),
             optimizer: Vec::new(),

@@ -4,8 +4,9 @@ use std::ops::ControlFlow;
 use std::sync::atomic::Ordering;
 
 use resnetc::{Logits, Model, Session};
+use resnetc_compiler::spec::train::tta::Shown;
 use resnetc_pictures::stream::{Crew, ordered};
-use resnetc_pictures::{Limits, Preparer, decode};
+use resnetc_pictures::{Limits, Picture, Preparer, decode};
 
 use super::answers::Answers;
 use super::list::Item;
@@ -24,6 +25,8 @@ pub struct Classifier<'a> {
     pub limits: Limits,
     /// What makes inputs of them.
     pub preparer: &'a Preparer,
+    /// What the network is shown of each.
+    pub views: &'a [Shown],
     /// Where answers go.
     pub answers: &'a Answers<'a>,
     /// Makes the model: pictures are decoded meanwhile.
@@ -56,12 +59,12 @@ impl Classifier<'_> {
         // Decoding is less work than inference, which has threads of its own.
         let threads = threads.div_ceil(2).min(8);
         let mut failure = None;
-        let (items, limits, first) = (self.items, self.limits, self.preparer);
+        let (items, limits, first, views) = (self.items, self.limits, self.preparer, self.views);
         ordered(
             self.items.len(),
             Crew { threads, ahead: 2 * batch + threads },
             || first.clone(),
-            |preparer, index| prepare(&items[index], &limits, preparer),
+            |preparer, index| prepare(&items[index], &limits, views, preparer),
             |index, input| {
                 let taken = desk.take(index, input);
                 bar.iter().for_each(|bar| bar.set(index as u64 + 1));
@@ -86,28 +89,38 @@ impl Classifier<'_> {
     }
 }
 
-/// On a thread of its own: the input that a picture becomes.
-fn prepare(item: &Item, limits: &Limits, preparer: &mut Preparer) -> resnetc_pictures::Result<Vec<f32>> {
-    let seen = preparer.fit(&decode(&item.read(limits)?, limits)?)?;
-    let mut input = vec![0.0; preparer.numbers()];
-    preparer.normalize(&seen, &mut input);
-    Ok(input)
+/// On a thread of its own: the inputs that a picture becomes, one for each view.
+fn prepare(
+    item: &Item,
+    limits: &Limits,
+    views: &[Shown],
+    preparer: &mut Preparer,
+) -> resnetc_pictures::Result<Vec<Vec<f32>>> {
+    let seen = preparer.views(&decode(&item.read(limits)?, limits)?, views)?;
+    let input = |seen: &Picture| {
+        let mut input = vec![0.0; preparer.numbers()];
+        preparer.normalize(seen, &mut input);
+        input
+    };
+    Ok(seen.iter().map(input).collect())
 }
+
+/// A picture by its number, with the inputs of its views.
+type Waiting = (usize, Vec<Vec<f32>>);
 
 /// Where inputs gather until they are a batch.
 struct Desk<'a> {
     work: &'a Classifier<'a>,
     batch: usize,
     session: Option<Session>,
-    /// Pictures by their numbers.
-    waiting: Vec<(usize, Vec<f32>)>,
+    waiting: Vec<Waiting>,
     done: Done,
 }
 
 impl Desk<'_> {
-    fn take(&mut self, index: usize, input: resnetc_pictures::Result<Vec<f32>>) -> Result {
-        match input {
-            Ok(input) => self.waiting.push((index, input)),
+    fn take(&mut self, index: usize, inputs: resnetc_pictures::Result<Vec<Vec<f32>>>) -> Result {
+        match inputs {
+            Ok(inputs) => self.waiting.push((index, inputs)),
             Err(error) => self.refuse(index, &error.to_string()),
         }
         if self.waiting.len() < self.batch { Ok(()) } else { self.classify() }
@@ -123,14 +136,17 @@ impl Desk<'_> {
         let waiting = std::mem::take(&mut self.waiting);
         let size = if waiting.len() == self.batch { self.batch } else { 1 };
         for pictures in waiting.chunks(size) {
-            let images: Vec<f32> = pictures.iter().flat_map(|(_, input)| input).copied().collect();
-            let logits = self.session()?.run(&images)?;
+            let views = (0..self.work.views.len()).map(|view| {
+                pictures.iter().flat_map(|(_, inputs)| &inputs[view]).copied().collect::<Vec<f32>>()
+            });
+            let views: Vec<Vec<f32>> = views.collect();
+            let logits = self.session()?.run_views(views.iter().map(Vec::as_slice))?;
             self.answer(pictures, logits)?;
         }
         Ok(())
     }
 
-    fn answer(&mut self, pictures: &[(usize, Vec<f32>)], logits: Logits) -> Result {
+    fn answer(&mut self, pictures: &[Waiting], logits: Logits) -> Result {
         let finite: Vec<bool> = (0..pictures.len())
             .map(|image| logits.image(image).iter().all(|value| value.is_finite()))
             .collect();

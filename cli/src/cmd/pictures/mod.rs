@@ -10,6 +10,7 @@ use std::path::Path;
 
 use resnetc::{Model, Spec, WeightsOptions};
 use resnetc_compiler::datasets;
+use resnetc_compiler::spec::train::tta::Shown;
 use resnetc_pictures::{Limits, Preparer, decode};
 use resnetc_runtime::checkpoint::{self, TrainedOn};
 
@@ -35,7 +36,7 @@ pub fn predict(name: &str, file: &WeightsOptions, args: &RunArgs, setup: &Setup,
         return Err(Failure::Usage("standard input can be read once: `-` stands for one thing alone".into()));
     }
     let trained_on = checkpoint::trained_on(&file.file);
-    let mut options = spec::options(&args.overrides);
+    let mut options = spec::run_options(args);
     // What normalised the pixels in training, unless the spec or an argument says otherwise.
     options.set.splice(0..0, trained_on.as_ref().and_then(dataset));
     let spec = match trained_on.as_ref().map(|trained| &trained.classes[..]) {
@@ -48,8 +49,15 @@ pub fn predict(name: &str, file: &WeightsOptions, args: &RunArgs, setup: &Setup,
 
     let answers = Answers { output, form: form(args), top: wanted.top.unwrap_or(TOP), classes };
     let load = || Ok(Model::of(&spec, &weights::load(&spec, file, output)?, &setup.device)?);
-    let classifier =
-        Classifier { items: &items, limits, preparer: &preparer, answers: &answers, load: &load };
+    let views = views(&spec, wanted)?;
+    let classifier = Classifier {
+        items: &items,
+        limits,
+        preparer: &preparer,
+        views: &views,
+        answers: &answers,
+        load: &load,
+    };
     let done = classifier.run(args.batch, setup.device.threads())?;
     if let (Some(path), Some(class)) = (&wanted.explain_picture, done.first) {
         let subject = explain::Subject { name, options: &options, weights: file, device: &setup.device };
@@ -77,6 +85,18 @@ fn preparer(spec: &Spec, limits: &Limits) -> Result<Preparer> {
     }
     let preparer = Preparer::new(resolved.input.value, &resolved.preprocess, limits);
     preparer.map_err(|error| Failure::Usage(error.to_string()))
+}
+
+/// What the network is shown of each picture; one view alone is explained.
+fn views(spec: &Spec, wanted: &PictureArgs) -> Result<Vec<Shown>> {
+    let tta = &spec.resolved().train.tta;
+    match wanted.explain_picture.is_some() && !tta.is_none() {
+        true => Err(Failure::Usage(format!(
+            "--explain-picture explains the answer to one view, `tta: {tta}` takes the mean of {}: add --tta none",
+            tta.views().len()
+        ))),
+        false => Ok(tta.views()),
+    }
 }
 
 /// The pictures, and how many paths are none, which was told.

@@ -13,7 +13,7 @@ use super::super::data::{self, Wanted};
 use super::super::setup::Setup;
 use super::super::spec;
 use super::batch;
-use crate::args::RunArgs;
+use crate::args::{RunArgs, TtaArg};
 use crate::failure::Result;
 use crate::output::Output;
 use crate::report::units::grouped;
@@ -150,6 +150,7 @@ fn overrides(dataset: &Wanted, args: &RunArgs) -> Vec<String> {
         number("batch_size", args.batch_size.clone()),
         number("optimizer.lr", args.lr.map(|rate| rate.to_string())),
         number("seed", args.seed.map(|seed| seed.to_string())),
+        args.tta.map(TtaArg::set),
     ];
     std::iter::once(dataset.set()).chain(flags.into_iter().flatten()).chain(args.overrides.sets()).collect()
 }

@@ -32,6 +32,15 @@ pub struct Partners {
     pub batch: usize,
 }
 
+/// Another network's logits of the batch, which are learned from: `[n, classes]`. No operands.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Teacher {
+    /// Images in the batch.
+    pub batch: usize,
+    /// Width of the logits.
+    pub classes: usize,
+}
+
 /// A persistent tensor, trained or a running statistic. No operands. The node's name is the tensor's name in
 /// checkpoints: `stage1.unit0.conv1.weight`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -10,7 +10,7 @@ mod norm;
 pub use super::activation::{Activation, GradFrom};
 pub use super::attrs::{ConvAttrs, DropPart, Epilogue, PoolAttrs, ShortcutRule};
 pub use super::init::{ConvInit, Fan, Init};
-pub use super::objective::{LossAttrs, Objective};
+pub use super::objective::{Distillation, LossAttrs, Objective};
 pub use super::persistent::{BnTensors, Recipe, Role};
 pub use super::update::{AdamWAttrs, LambAttrs, LarsAttrs, LionAttrs, SgdAttrs, UpdateRule};
 pub use backward::{
@@ -23,7 +23,7 @@ pub use backward::{
 pub use forward::{
     Activate, Add, Affine, AvgPool, BatchNorm, BlurPool, ChannelConv, Concat, Conv, CrossEntropy, Drop,
     Flatten, GlobalAvgPool, GlobalMaxPool, GroupNorm, Input, Labels, Linear, MaxPool, Mul, PadChannels,
-    PadShortcut, Param, Partners, ScaleShift, Shortcut, Softmax, TargetLoss,
+    PadShortcut, Param, Partners, ScaleShift, Shortcut, Softmax, TargetLoss, Teacher,
 };
 pub use norm::Norm;
 
@@ -54,6 +54,7 @@ operators! {
     Input,
     Labels,
     Partners,
+    Teacher,
     Param,
     Conv,
     BatchNorm,
@@ -106,7 +107,7 @@ operators! {
 impl Op {
     /// Whether the node only names memory that is filled before the run: it computes nothing.
     pub fn is_source(&self) -> bool {
-        matches!(self, Op::Input(_) | Op::Labels(_) | Op::Partners(_) | Op::Param(_))
+        matches!(self, Op::Input(_) | Op::Labels(_) | Op::Partners(_) | Op::Teacher(_) | Op::Param(_))
     }
 }
 

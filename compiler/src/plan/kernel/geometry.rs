@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ir::objective::Objective;
+use crate::ir::objective::{Distillation, Objective};
 use crate::ir::op::{ConvAttrs, PoolAttrs};
 use crate::ir::types::DType;
 
@@ -144,6 +144,9 @@ pub struct LossGeometry {
     pub weighted: bool,
     /// Whether each image is a mixture of two.
     pub mixed: bool,
+    /// What is learned from a teacher's logits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub distillation: Option<Distillation>,
 }
 
 impl LossGeometry {
@@ -151,12 +154,13 @@ impl LossGeometry {
     /// images times the classes. `None` for the sum of the labels' weights: that of a weighted cross-entropy of labels.
     pub fn divisor(&self) -> Option<f64> {
         match self.objective {
-            Objective::CrossEntropy if self.weighted && !self.mixed => None,
+            Objective::CrossEntropy | Objective::SoftmaxFocal { .. } if self.weighted && !self.mixed => None,
             Objective::BinaryCrossEntropy { sum_classes: false, .. }
             | Objective::Focal { sum_classes: false, .. } => Some((self.rows * self.classes) as f64),
-            Objective::CrossEntropy | Objective::BinaryCrossEntropy { .. } | Objective::Focal { .. } => {
-                Some(self.rows as f64)
-            }
+            Objective::CrossEntropy
+            | Objective::SoftmaxFocal { .. }
+            | Objective::BinaryCrossEntropy { .. }
+            | Objective::Focal { .. } => Some(self.rows as f64),
         }
     }
 }

@@ -58,19 +58,22 @@ impl KernelInfo for TargetLossBackward {
     }
 }
 
-/// `logits, labels [, others, shares] [, class_weights]`
+/// `logits, labels [, others, shares] [, teacher] [, class_weights]`
 fn inputs(geometry: &LossGeometry) -> Option<Operands> {
-    let LossGeometry { rows, classes, weighted, mixed, .. } = *geometry;
+    let LossGeometry { rows, classes, weighted, mixed, distillation, .. } = *geometry;
+    let teacher = logits("teacher", rows, classes)?;
     let others = Operand { name: "others", ..labels(rows, classes) };
     let shares = Operand::new("shares", Content::Share, [rows]);
     let weights = Operand::new("class_weights", Content::ClassWeight, [classes]);
     let operands = Operands::new([logits("logits", rows, classes)?, labels(rows, classes)], []);
     let operands = operands.input(mixed.then_some(others)).input(mixed.then_some(shares));
+    let operands = operands.input(distillation.map(|_| teacher));
     Some(operands.input(weighted.then_some(weights)))
 }
 
 fn text(geometry: &LossGeometry) -> String {
-    let LossGeometry { rows, classes, objective, smoothing, weighted, mixed } = *geometry;
-    let flags = flag(weighted, "weighted") + &flag(mixed, "mixed");
+    let LossGeometry { rows, classes, objective, smoothing, weighted, mixed, distillation } = *geometry;
+    let distilled = distillation.map_or(String::new(), |distillation| format!(" {distillation}"));
+    let flags = flag(weighted, "weighted") + &flag(mixed, "mixed") + &distilled;
     format!("{} {objective} smoothing {smoothing}{flags}", matrix(rows, classes))
 }

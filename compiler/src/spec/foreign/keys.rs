@@ -290,6 +290,25 @@ const TRAIN: &[Word] = &[
         "the bound is that of the norm over all parameters",
     ),
     near(&["clipvalue", "clipgradvalue"], "clip: {value: 0.5}", "the bound is that of each element"),
+    same(&["distillation", "kd", "knowledgedistillation"], "distill"),
+    near(
+        &[
+            "teacher",
+            "teachermodel",
+            "teacherpath",
+            "distillationtype",
+            "distillationalpha",
+            "distillationtau",
+        ],
+        "distill: {teacher: resnet56, weights: teacher.safetensors}",
+        "all of it stands under `distill`",
+    ),
+    same(&["testtimeaugmentation", "testaug"], "tta"),
+    near(
+        &["fivecrop", "tencrop", "multicrop"],
+        "tta: {crops: 10}",
+        "the crops of evaluation stand under `tta`",
+    ),
     same(&["paramgroups", "parametergroups"], "groups"),
     same(&["lrdecaylayers", "layerwisedecay", "layerlrdecay", "layerwiselrdecay"], "layer_decay"),
     same(&["frozen", "freezelayers", "freezestages"], "freeze"),
@@ -312,7 +331,6 @@ const TRAIN: &[Word] = &[
         ],
         "that is said on the command line: `resnetc run --help`",
     ),
-    none(&["distill"], "there is no such setting; `docs/language.md` lists those that are there"),
 ];
 
 const SGD: &[Word] = &[

@@ -369,6 +369,32 @@ train:
 ",
     ),
     (
+        "train.distill",
+        "The loss is `(1 - alpha) * loss + alpha * temperature^2 * KL(teacher || network)`, with the softmax of both logits divided by
+`temperature`; with `hard: true` the second part is the cross-entropy with the teacher's likeliest class (DeiT, Touvron et al. 2021).
+
+```yaml
+extends: resnet20
+train:
+  distill: {teacher: resnet56, weights: out/resnet56-cifar10/best.safetensors}
+```
+
+",
+    ),
+    (
+        "train.tta",
+        "`flip` takes the mean logits of an image and its mirror image. `crops` needs pictures that `preprocess` resizes to more than
+`input` has, so neither `crop: squash` nor data sets whose pictures have the size of `input` go with it.
+
+```yaml
+extends: resnet18
+train:
+  tta: {crops: 10}
+```
+
+",
+    ),
+    (
         "train.augment",
         "A list of names, or of maps from names to settings. Each training image passes through all of them.
 

@@ -1,6 +1,6 @@
 //! Losses of targets that are more than a label, as `Objective` defines them, and their gradients. Logits are few: all is `f64`.
 
-use resnetc_compiler::ir::op::Objective;
+use resnetc_compiler::ir::op::{Distillation, Objective};
 use resnetc_compiler::plan::LossGeometry;
 
 use super::loss::{max, sum_rows};
@@ -17,6 +17,8 @@ pub struct Batch<'a> {
     pub labels: Src<'a, u32>,
     /// The other images' labels and the images' own shares, `[rows]` each.
     pub partners: Option<(Src<'a, u32>, Src<'a, f32>)>,
+    /// A teacher's logits, `[rows][classes]`.
+    pub teacher: Option<Src<'a, f32>>,
     /// `[classes]`
     pub weights: Option<Src<'a, f32>>,
 }
@@ -28,6 +30,8 @@ struct Read<'a> {
     labels: &'a [u32],
     partners: Option<(&'a [u32], &'a [f32])>,
     weights: Option<&'a [f32]>,
+    /// How much is learned from a teacher's logits.
+    teacher: Option<(Distillation, &'a [f32])>,
     /// What the sum is divided by.
     divisor: f64,
 }
@@ -60,22 +64,26 @@ pub fn backward(ctx: &Ctx<'_>, g: &LossGeometry, batch: &Batch<'_>, scale: f32, 
 
 impl<'a> Read<'a> {
     fn new(g: &'a LossGeometry, batch: &Batch<'a>) -> Self {
-        let Batch { logits, labels, partners, weights } = *batch;
+        let Batch { logits, labels, partners, teacher, weights } = *batch;
         expect_len(logits.len(), g.rows * g.classes, "logits");
         expect_len(labels.len(), g.rows, "labels");
         if let Some((others, shares)) = partners {
             expect_len(others.len(), g.rows, "others");
             expect_len(shares.len(), g.rows, "shares");
         }
+        if let Some(teacher) = teacher {
+            expect_len(teacher.len(), g.rows * g.classes, "a teacher's logits");
+        }
         if let Some(weights) = weights {
             expect_len(weights.len(), g.classes, "class weights");
         }
         // SAFETY: nothing writes what a loss reads meanwhile; its gradient does not lie on the logits.
-        let (logits, labels, partners, weights) = unsafe {
+        let (logits, labels, partners, teacher, weights) = unsafe {
             let partners = partners.map(|(others, shares)| (others.slice(), shares.slice()));
-            (logits.slice(), labels.slice(), partners, weights.map(|weights| weights.slice()))
+            let teacher = g.distillation.zip(teacher.map(|teacher| teacher.slice()));
+            (logits.slice(), labels.slice(), partners, teacher, weights.map(|weights| weights.slice()))
         };
-        let mut read = Read { g, logits, labels, partners, weights, divisor: 0.0 };
+        let mut read = Read { g, logits, labels, partners, weights, teacher, divisor: 0.0 };
         let of_labels = || labels.iter().map(|&label| read.weight_of(label)).sum();
         read.divisor = g.divisor().unwrap_or_else(of_labels);
         read
@@ -96,8 +104,14 @@ impl<'a> Read<'a> {
             Some((others, shares)) => (others[row], f64::from(shares[row])),
             None => (self.labels[row], 1.0),
         };
-        let logits = &self.logits[row * self.g.classes..][..self.g.classes];
-        Row { of: self, logits, label: self.labels[row], other, share }
+        let of_row = |values: &'a [f32]| &values[row * self.g.classes..][..self.g.classes];
+        let pupil = self.teacher.map(|(how, teacher)| Pupil {
+            how,
+            // What is distilled is divided by the images, whatever the rest is divided by.
+            share: f64::from(how.alpha) * self.divisor / self.g.rows as f64,
+            teacher: of_row(teacher),
+        });
+        Row { of: self, logits: of_row(self.logits), label: self.labels[row], other, share, pupil }
     }
 }
 
@@ -108,6 +122,7 @@ struct Row<'a> {
     label: u32,
     other: u32,
     share: f64,
+    pupil: Option<Pupil<'a>>,
 }
 
 impl Row<'_> {
@@ -130,10 +145,8 @@ impl Row<'_> {
         })
     }
 
-    /// `log(sum(exp(x)))`
     fn log_sum(&self) -> f64 {
-        let max = f64::from(max(self.logits));
-        max + self.logits.iter().map(|&v| (f64::from(v) - max).exp()).sum::<f64>().ln()
+        log_sum(self.logits, 1.0)
     }
 
     /// Its part of the sum, and 1 if the answer is right: of equal logits the first counts as the largest.
@@ -149,11 +162,29 @@ impl Row<'_> {
             Objective::Focal { gamma, alpha, .. } => {
                 self.classes().map(|[t, w, x]| w * Focal::new(gamma, alpha, t, x).loss()).sum()
             }
+            Objective::SoftmaxFocal { gamma } => {
+                let log_sum = self.log_sum();
+                self.classes().map(|[t, w, x]| w * t * Focus::new(gamma, x - log_sum).loss()).sum()
+            }
+        };
+        let sum = match &self.pupil {
+            Some(pupil) => pupil.labels() * sum + pupil.share * pupil.loss(self.logits),
+            None => sum,
         };
         [sum, f64::from(u8::from(right))]
     }
 
     fn gradient(&self, factor: f64, dx: &mut [f32]) {
+        match &self.pupil {
+            Some(pupil) => {
+                self.gradient_of_labels(factor * pupil.labels(), dx);
+                pupil.add_gradient(self.logits, factor * pupil.share, dx);
+            }
+            None => self.gradient_of_labels(factor, dx),
+        }
+    }
+
+    fn gradient_of_labels(&self, factor: f64, dx: &mut [f32]) {
         let dx = dx.iter_mut();
         match self.of.g.objective {
             Objective::CrossEntropy => {
@@ -170,6 +201,14 @@ impl Row<'_> {
             Objective::Focal { gamma, alpha, .. } => {
                 for (d, [t, w, x]) in dx.zip(self.classes()) {
                     *d = (Focal::new(gamma, alpha, t, x).slope() * w * factor) as f32;
+                }
+            }
+            Objective::SoftmaxFocal { gamma } => {
+                let log_sum = self.log_sum();
+                let slope = |[t, w, x]: [f64; 3]| w * t * Focus::new(gamma, x - log_sum).slope();
+                let all = self.classes().map(slope).sum::<f64>();
+                for (d, class) in dx.zip(self.classes()) {
+                    *d = (((class[2] - log_sum).exp() * all - slope(class)) * factor) as f32;
                 }
             }
         }
@@ -217,5 +256,85 @@ impl Focal {
         // Where nothing is missed, the power has no slope either.
         let relative = if miss > 0.0 { (1.0 - 2.0 * t) * p * rest / miss } else { 0.0 };
         self.balance * miss.powf(self.gamma) * (p - t + self.gamma * binary(t, self.x) * relative)
+    }
+}
+
+/// The softmax form's part of one class, without its target.
+struct Focus {
+    gamma: f64,
+    /// `log(s)`
+    log: f64,
+    /// `1 - s`, with all its digits.
+    miss: f64,
+}
+
+impl Focus {
+    /// Of the logarithm of the class's probability.
+    fn new(gamma: f32, log: f64) -> Self {
+        Focus { gamma: f64::from(gamma), log, miss: (-log.exp_m1()).max(0.0) }
+    }
+
+    fn loss(&self) -> f64 {
+        -self.miss.powf(self.gamma) * self.log
+    }
+
+    /// How fast the loss falls with the logarithm: `(1 - s)^g - g * s * (1 - s)^(g - 1) * log(s)`.
+    fn slope(&self) -> f64 {
+        // Where nothing is missed, the power has no slope either.
+        let relative = if self.miss > 0.0 { self.log.exp() * self.log / self.miss } else { 0.0 * self.log };
+        self.miss.powf(self.gamma) * (1.0 - self.gamma * relative)
+    }
+}
+
+/// `log(sum(exp(x / temperature)))`
+fn log_sum(logits: &[f32], temperature: f64) -> f64 {
+    let max = f64::from(max(logits));
+    max / temperature + logits.iter().map(|&v| ((f64::from(v) - max) / temperature).exp()).sum::<f64>().ln()
+}
+
+/// What one image learns from a teacher.
+struct Pupil<'a> {
+    how: Distillation,
+    /// Its factor in the sum of the images' losses.
+    share: f64,
+    /// `[classes]`
+    teacher: &'a [f32],
+}
+
+impl Pupil<'_> {
+    /// The factor of the labels' loss.
+    fn labels(&self) -> f64 {
+        1.0 - f64::from(self.how.alpha)
+    }
+
+    /// The teacher's answer, where that is all that counts: the first of equal ones. NaN is nobody's answer.
+    fn answer(&self) -> Option<usize> {
+        let largest = max(self.teacher);
+        self.teacher.iter().position(|&z| z == largest)
+    }
+
+    fn loss(&self, logits: &[f32]) -> f64 {
+        if self.how.hard {
+            return self.answer().map_or(f64::NAN, |class| log_sum(logits, 1.0) - f64::from(logits[class]));
+        }
+        let t = f64::from(self.how.temperature);
+        let [p, q] = [logits, self.teacher].map(|logits| log_sum(logits, t));
+        let pairs = logits.iter().zip(self.teacher).map(|(&x, &z)| [x, z].map(|v| f64::from(v) / t));
+        t * t * pairs.map(|[x, z]| (z - q).exp() * ((z - q) - (x - p))).sum::<f64>()
+    }
+
+    /// `factor * T * (softmax(x / T) - softmax(z / T))`, or `factor * (softmax(x) - onehot)`.
+    fn add_gradient(&self, logits: &[f32], factor: f64, dx: &mut [f32]) {
+        let t = if self.how.hard { 1.0 } else { f64::from(self.how.temperature) };
+        let [p, q] = [logits, self.teacher].map(|logits| log_sum(logits, t));
+        let answer = self.answer();
+        for (class, (d, (&x, &z))) in dx.iter_mut().zip(logits.iter().zip(self.teacher)).enumerate() {
+            let target = match (self.how.hard, answer) {
+                (false, _) => (f64::from(z) / t - q).exp(),
+                (true, Some(answer)) => f64::from(u8::from(class == answer)),
+                (true, None) => f64::NAN,
+            };
+            *d += (factor * t * ((f64::from(x) / t - p).exp() - target)) as f32;
+        }
     }
 }

@@ -478,7 +478,7 @@ fn run_update(ctx: &Ctx<'_>, k: &Update, o: &Operands<'_>) {
 fn loss_batch<'a>(o: &Operands<'a>) -> target_loss::Batch<'a> {
     let partners = o.optional("others").zip(o.optional("shares"));
     let (logits, labels, weights) = (o.input("logits"), o.input("labels"), o.optional("class_weights"));
-    target_loss::Batch { logits, labels, partners, weights }
+    target_loss::Batch { logits, labels, partners, teacher: o.optional("teacher"), weights }
 }
 
 fn bn_norm<'a>(o: &Operands<'a>) -> Norm<'a> {

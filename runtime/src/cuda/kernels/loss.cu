@@ -2,11 +2,11 @@
 // (1 - s) * onehot(label) + s / classes.
 #include "prelude.cuh"
 
-// The largest logit of a row and the sum of exponentials of the differences from it. shared: a float for each thread.
+// The largest logit of a row and the sum of exponentials of the differences from it over a temperature. shared: a float for each thread.
 struct Row {
     float largest, sum;
 };
-INLINE Row reduce_row(const float* logits, unsigned classes, float* shared) {
+INLINE Row reduce_row(const float* logits, unsigned classes, float* shared, float temperature = 1.0f) {
     Row row;
     float largest = -INFINITY_F;
     for (unsigned c = threadIdx.x; c < classes; c += blockDim.x) largest = logits[c] > largest || logits[c] != logits[c] ? logits[c] : largest;
@@ -22,7 +22,7 @@ INLINE Row reduce_row(const float* logits, unsigned classes, float* shared) {
     row.largest = shared[0];
     __syncthreads();
     float sum = 0.0f;
-    for (unsigned c = threadIdx.x; c < classes; c += blockDim.x) sum += expf(logits[c] - row.largest);
+    for (unsigned c = threadIdx.x; c < classes; c += blockDim.x) sum += expf((logits[c] - row.largest) / temperature);
     row.sum = block_sum(sum, shared);
     return row;
 }
@@ -93,6 +93,7 @@ enum Kind {
     CROSS_ENTROPY = 0,
     BINARY = 1,
     FOCAL = 2,
+    SOFTMAX_FOCAL = 3,
 };
 
 struct Target {
@@ -118,6 +119,14 @@ INLINE float binary(float t, float x) { return (x > 0.0f ? x : 0.0f) - x * t + l
 INLINE float balance(float alpha, float t) { return alpha * t + (1.0f - alpha) * (1.0f - t); }
 INLINE float missed(float t, float x) { return sigmoid(x) * (1.0f - t) + sigmoid(-x) * t; }
 
+// Of focal over a softmax, by the logarithm of a class's probability s: 1 - s, and (1 - s)^g - g * s * (1 - s)^(g - 1) * log(s). Roundings
+// may leave a logarithm above 0.
+INLINE float unlikely(float log) { return fmaxf(-expm1f(log), 0.0f); }
+INLINE float focus(float gamma, float log) {
+    const float miss = unlikely(log);
+    return powf(miss, gamma) * (1.0f - gamma * (miss > 0.0f ? expf(log) * log / miss : 0.0f * log));
+}
+
 // Loss of every row, whether its largest logit is at its label, and the label's weight: rows [3][gridDim.x].
 ENTRY(target_loss, (const float* logits, const unsigned* labels, const unsigned* others, const float* shares, const float* weights,
                     float* rows, unsigned classes, int kind, float smoothing, float threshold, float gamma, float alpha)) {
@@ -134,6 +143,7 @@ ENTRY(target_loss, (const float* logits, const unsigned* labels, const unsigned*
         switch (kind) {
         case BINARY: loss = binary(t, x); break;
         case FOCAL: loss = balance(alpha, t) * powf(missed(t, x), gamma) * binary(t, x); break;
+        case SOFTMAX_FOCAL: loss = t * powf(unlikely(x - row.largest - log_sum), gamma) * (log_sum - (x - row.largest)); break;
         default: loss = t * (log_sum - (x - row.largest)); break;
         }
         sum += weight_at(weights, c) * loss;
@@ -177,8 +187,12 @@ ENTRY(target_loss_backward, (const float* logits, const unsigned* labels, const 
     all = block_sum(all, shared);
     const float factor = (scale ? *scale : 1.0f) / (divisor != 0.0f ? divisor : all);
     const Row row = reduce_row(mine, classes, shared);
+    const float log_sum = logf(row.sum);
     float weighted = 0.0f;
-    for (unsigned c = threadIdx.x; c < classes; c += blockDim.x) weighted += weight_at(weights, c) * target_at(target, c);
+    for (unsigned c = threadIdx.x; c < classes; c += blockDim.x) {
+        const float focused = kind == SOFTMAX_FOCAL ? focus(gamma, mine[c] - row.largest - log_sum) : 1.0f;
+        weighted += weight_at(weights, c) * target_at(target, c) * focused;
+    }
     weighted = block_sum(weighted, shared);
     for (unsigned c = threadIdx.x; c < classes; c += blockDim.x) {
         const float t = target_at(target, c), x = mine[c], w = weight_at(weights, c);
@@ -191,8 +205,69 @@ ENTRY(target_loss_backward, (const float* logits, const unsigned* labels, const 
             slope = w * balance(alpha, t) * powf(miss, gamma) * (sigmoid(x) - t + gamma * binary(t, x) * relative);
             break;
         }
+        case SOFTMAX_FOCAL:
+            slope = expf(x - row.largest) / row.sum * weighted - w * t * focus(gamma, x - row.largest - log_sum);
+            break;
         default: slope = expf(x - row.largest) / row.sum * weighted - w * t; break;
         }
         dlogits[(u64)blockIdx.x * classes + c] = slope * factor;
+    }
+}
+
+// ---- What is learned from a teacher's logits. With `hard` its likeliest class counts, the first of equal ones, at a temperature of 1.
+
+// The first class whose logit is the largest of the row; none where that is NaN.
+INLINE unsigned first_of(const float* logits, unsigned classes, float largest, float* shared) {
+    float first = classes;
+    for (unsigned c = threadIdx.x; c < classes; c += blockDim.x)
+        if (logits[c] == largest && c < first) first = c;
+    shared[threadIdx.x] = first;
+    for (unsigned half = blockDim.x / 2; half; half /= 2) {
+        __syncthreads();
+        if (threadIdx.x < half && shared[threadIdx.x + half] < shared[threadIdx.x]) shared[threadIdx.x] = shared[threadIdx.x + half];
+    }
+    __syncthreads();
+    first = shared[0];
+    __syncthreads();
+    return first;
+}
+
+// T^2 * KL(softmax(z / T) || softmax(x / T)) of every row, or -log softmax(x) of the teacher's class.
+ENTRY(distilled_loss, (const float* logits, const float* teacher, float* rows, unsigned classes, float temperature, int hard)) {
+    SHARED(float, shared);
+    const float *x = logits + (u64)blockIdx.x * classes, *z = teacher + (u64)blockIdx.x * classes;
+    const Row p = reduce_row(x, classes, shared, temperature), q = reduce_row(z, classes, shared, temperature);
+    const unsigned answer = first_of(z, classes, q.largest, shared);
+    const float log_p = logf(p.sum), log_q = logf(q.sum);
+    float sum = 0.0f;
+    for (unsigned c = threadIdx.x; c < classes; c += blockDim.x) {
+        const float from_p = (x[c] - p.largest) / temperature - log_p, from_q = (z[c] - q.largest) / temperature - log_q;
+        sum += hard ? (c == answer ? -from_p : 0.0f) : expf(from_q) * (from_q - from_p);
+    }
+    sum = block_sum(sum, shared);
+    if (threadIdx.x == 0) rows[blockIdx.x] = sum * temperature * temperature;
+}
+
+// loss = (1 - alpha) * loss + alpha * mean(rows). One block.
+ENTRY(distilled_finish, (const float* rows, float* loss, unsigned count, float alpha)) {
+    SHARED(float, shared);
+    float sum = 0.0f;
+    for (unsigned i = threadIdx.x; i < count; i += blockDim.x) sum += rows[i];
+    sum = block_sum(sum, shared);
+    if (threadIdx.x == 0) *loss = (1.0f - alpha) * *loss + alpha * (sum / count);
+}
+
+// dlogits = (1 - alpha) * dlogits + alpha * T * (softmax(x / T) - teacher) / rows * scale; `scale` may be null, which is 1.
+ENTRY(distilled_backward, (const float* logits, const float* teacher, const float* scale, float* dlogits, unsigned rows, unsigned classes,
+                           float alpha, float temperature, int hard)) {
+    SHARED(float, shared);
+    const float *x = logits + (u64)blockIdx.x * classes, *z = teacher + (u64)blockIdx.x * classes;
+    const float factor = alpha * temperature * (scale ? *scale : 1.0f) / rows;
+    const Row p = reduce_row(x, classes, shared, temperature), q = reduce_row(z, classes, shared, temperature);
+    const unsigned answer = first_of(z, classes, q.largest, shared);
+    for (unsigned c = threadIdx.x; c < classes; c += blockDim.x) {
+        const u64 at = (u64)blockIdx.x * classes + c;
+        const float taught = hard ? (c == answer ? 1.0f : 0.0f) : expf((z[c] - q.largest) / temperature) / q.sum;
+        dlogits[at] = (1.0f - alpha) * dlogits[at] + factor * (expf((x[c] - p.largest) / temperature) / p.sum - taught);
     }
 }

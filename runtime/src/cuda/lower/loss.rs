@@ -1,6 +1,6 @@
 //! Softmax, the loss, its gradient.
 
-use resnetc_compiler::ir::op::Objective;
+use resnetc_compiler::ir::op::{Distillation, Objective};
 use resnetc_compiler::plan::LossGeometry;
 use resnetc_compiler::plan::kernel::{
     CrossEntropy, CrossEntropyBackward, Softmax, TargetLoss, TargetLossBackward,
@@ -39,7 +39,14 @@ pub(super) fn target_loss(site: &mut Site<'_>, k: &TargetLoss) -> Result<()> {
     args.extend(constants(site, g)?);
     site.launch_rows("target_loss".to_owned(), [g.rows, 1], args)?;
     let args = vec![Arg::At(rows), site.at("loss")?, site.at("correct")?, site.count(g.rows)?, divisor(g)];
-    site.launch_rows("target_loss_finish".to_owned(), [1, 1], args)
+    site.launch_rows("target_loss_finish".to_owned(), [1, 1], args)?;
+    let Some(how) = g.distillation else { return Ok(()) };
+    let rows = site.scratch(g.rows * size_of::<f32>());
+    let mut args = vec![site.at("logits")?, site.at("teacher")?, Arg::At(rows), site.count(g.classes)?];
+    args.extend(temperature(how));
+    site.launch_rows("distilled_loss".to_owned(), [g.rows, 1], args)?;
+    let args = vec![Arg::At(rows), site.at("loss")?, site.count(g.rows)?, Arg::Float(how.alpha)];
+    site.launch_rows("distilled_finish".to_owned(), [1, 1], args)
 }
 
 pub(super) fn target_loss_backward(site: &mut Site<'_>, k: &TargetLossBackward) -> Result<()> {
@@ -47,7 +54,17 @@ pub(super) fn target_loss_backward(site: &mut Site<'_>, k: &TargetLossBackward) 
     let mut args = batch(site)?;
     args.extend([site.maybe("scale"), site.at("dlogits")?, site.count(g.rows)?, divisor(g)]);
     args.extend(constants(site, g)?);
-    site.launch_rows("target_loss_backward".to_owned(), [g.rows, 1], args)
+    site.launch_rows("target_loss_backward".to_owned(), [g.rows, 1], args)?;
+    let Some(how) = g.distillation else { return Ok(()) };
+    let mut args = vec![site.at("logits")?, site.at("teacher")?, site.maybe("scale"), site.at("dlogits")?];
+    args.extend([site.count(g.rows)?, site.count(g.classes)?, Arg::Float(how.alpha)]);
+    args.extend(temperature(how));
+    site.launch_rows("distilled_backward".to_owned(), [g.rows, 1], args)
+}
+
+/// The temperature, and whether the teacher's likeliest class is all that counts.
+fn temperature(how: Distillation) -> [Arg<Place>; 2] {
+    [Arg::Float(if how.hard { 1.0 } else { how.temperature }), Arg::Int(u32::from(how.hard))]
 }
 
 /// What both kernels read.
@@ -71,6 +88,7 @@ fn constants(site: &Site<'_>, g: &LossGeometry) -> Result<[Arg<Place>; 6]> {
             (1, target_threshold.unwrap_or(NEVER), 0.0, 0.0)
         }
         Objective::Focal { gamma, alpha, .. } => (2, NEVER, gamma, alpha),
+        Objective::SoftmaxFocal { gamma } => (3, NEVER, gamma, 0.0),
     };
     let floats = [g.smoothing, threshold, gamma, alpha].map(Arg::Float);
     let [smoothing, threshold, gamma, alpha] = floats;

@@ -3,8 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::average::{Ema, Swa};
+use super::distill::Distill;
 use super::patience::EarlyStopping;
 use super::schedule::{Schedule, Warmup};
+use super::tta::Tta;
 use crate::ir::clip::Clip;
 use crate::ir::groups::Groups;
 use crate::ir::loss_scale::LossScale;
@@ -65,6 +67,9 @@ pub struct TrainConfig {
     /// Factor of each class in the loss; empty where all count alike.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub class_weights: Vec<f32>,
+    /// Which network is learned from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub distill: Option<Distill>,
     /// How the images of a batch are mixed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mix: Option<Mix>,
@@ -75,9 +80,9 @@ pub struct TrainConfig {
     /// How often a picture stands in an epoch that it stands in at all, changed otherwise each time (Hoffer et al. 2020).
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub repeats: usize,
-    /// Whether evaluation takes the mean logits of an image and its mirror image (test-time augmentation).
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub mirrored_evaluation: bool,
+    /// The views of a picture whose mean answer counts, in evaluation and prediction (test-time augmentation).
+    #[serde(default, skip_serializing_if = "Tta::is_none")]
+    pub tta: Tta,
     /// Evaluate every that many epochs (and after the last).
     pub evaluate_every: usize,
     /// Checkpoint every that many epochs (and after the last).
@@ -133,15 +138,20 @@ impl TrainConfig {
             smoothing: self.label_smoothing,
             class_weights: self.class_weights.clone(),
             mixed: self.mix.is_some(),
+            distillation: self.distill.as_ref().map(|distill| distill.loss),
         };
-        let plain = attrs.objective.is_default() && attrs.class_weights.is_empty() && !attrs.mixed;
+        let plain = attrs.objective.is_default()
+            && attrs.class_weights.is_empty()
+            && !attrs.mixed
+            && attrs.distillation.is_none();
         (!plain).then_some(attrs)
     }
 
     /// What keeps devices from making training images themselves, as specs call it.
     pub fn images_on_host(&self) -> Option<&'static str> {
+        let distill = self.distill.as_ref().map(|_| "distill");
         let mix = self.mix.map(|_| "mix");
-        mix.or_else(|| self.augment.iter().any(Augment::on_host).then_some("augment"))
+        distill.or(mix).or_else(|| self.augment.iter().any(Augment::on_host).then_some("augment"))
     }
 
     /// The factor of the loss where there is one: `f32` and bf16 have the range that gradients need.

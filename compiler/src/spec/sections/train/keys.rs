@@ -2,9 +2,11 @@
 
 use super::augment::AUGMENTATIONS;
 use super::average::{EMA, SWA};
+use super::distill::DISTILL;
 use super::loss::{CLASS_WEIGHTS, LOSSES, MIX};
 use super::optimizers::OPTIMIZERS;
 use super::schedule::keys::{EARLY_STOPPING, SCHEDULES, WARMUP};
+use super::tta::{self, TTA};
 use crate::datasets;
 use crate::spec::yaml::shape::{Key, Section, Shape};
 
@@ -110,12 +112,18 @@ pub const TRAIN: Section = Section {
             "How often a picture stands in an epoch, changed otherwise each time. The epoch keeps its length, and has other pictures each time.",
         )
         .default("1"),
+        Key::new(
+            "distill",
+            Shape::Section(&DISTILL),
+            "Another, trained network that is learned from, beside the labels (Hinton et al. 2015).",
+        )
+        .default_is("none"),
         Key::new("mix", Shape::Section(&MIX), "Mixtures of two images with their labels, as timm's `Mixup`.")
             .default_is("none"),
         Key::new(
             "tta",
-            Shape::Word(&["none", "flip"]),
-            "Test-time augmentation: evaluation takes the mean logits of each image and its mirror image.",
+            Shape::Any(&[Shape::Word(tta::WORDS), Shape::Section(&TTA)]),
+            "Test-time augmentation: evaluation and `--predict` take the mean answer to several views of a picture.",
         )
         .default("none"),
         Key::new(

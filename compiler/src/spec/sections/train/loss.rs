@@ -16,6 +16,8 @@ const SUM_CLASSES: Key = Key::new(
 )
 .default("false");
 
+const ALPHA: &str = "alpha";
+
 /// Losses by name.
 pub const LOSSES: &[Choice] = &[
     Choice {
@@ -41,7 +43,7 @@ pub const LOSSES: &[Choice] = &[
     },
     Choice {
         name: "focal",
-        about: "Binary cross-entropy in which classes that are right already count less, as torchvision's `sigmoid_focal_loss` (Lin et al. 2017).",
+        about: "Loss in which what is right already counts less (Lin et al. 2017), in one of two forms.",
         settings: Section {
             what: "`focal`",
             keys: &[
@@ -52,9 +54,15 @@ pub const LOSSES: &[Choice] = &[
                 )
                 .default("2"),
                 Key::new(
-                    "alpha",
+                    "form",
+                    Shape::Word(&["sigmoid", "softmax"]),
+                    "`sigmoid` judges each class on its own, as torchvision's `sigmoid_focal_loss`; `softmax` is a cross-entropy, for which `class_weights` stand in for `alpha`.",
+                )
+                .default("sigmoid"),
+                Key::new(
+                    ALPHA,
                     Shape::Number(0.0, 1.0),
-                    "Weight of an image's own class; the others weigh `1 - alpha`.",
+                    "Weight of an image's own class; the others weigh `1 - alpha`. Of the form `sigmoid` alone.",
                 )
                 .default("0.25"),
                 SUM_CLASSES,
@@ -107,13 +115,35 @@ pub(super) fn objective(
                 .map(|_| fields.number(reader, "target_threshold")),
             sum_classes: fields.flag(reader, "sum_classes"),
         },
-        "focal" => Objective::Focal {
-            gamma: fields.number(reader, "gamma"),
-            alpha: fields.number(reader, "alpha"),
-            sum_classes: fields.flag(reader, "sum_classes"),
-        },
+        "focal" => focal(reader, &fields),
         _ => Objective::CrossEntropy,
     }
+}
+
+fn focal(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Objective {
+    let gamma = fields.number(reader, "gamma");
+    if fields.word(reader, "form", "form") != "softmax" {
+        let sum_classes = fields.flag(reader, SUM_CLASSES.name);
+        return Objective::Focal { gamma, alpha: fields.number(reader, ALPHA), sum_classes };
+    }
+    let other = [
+        (ALPHA, "write `class_weights` beside `loss`, a factor for each class"),
+        (
+            SUM_CLASSES.name,
+            "take it out: the loss of an image is that of its class, and the mean over images is taken",
+        ),
+    ];
+    for (key, help) in other {
+        if let Some(node) = fields.get(key) {
+            let fault = Diagnostic::error(
+                format!("`{key}` belongs to `form: sigmoid`"),
+                node.span,
+                "the form is softmax",
+            );
+            reader.fault(fault.help(help));
+        }
+    }
+    Objective::SoftmaxFocal { gamma }
 }
 
 /// One factor for each class, not all of them 0. Where the number of classes is not known, another fault says so.

@@ -4,11 +4,13 @@ use super::augment;
 use super::average;
 use super::choice::choose;
 use super::config::{Keep, Normalize, Reading, TrainConfig};
+use super::distill;
 use super::groups;
 use super::keys::{AUTO, BATCHES, CLIP, DYNAMIC, KEEP, NORMALIZE, SCALES, TRAIN};
 use super::loss::{self, LOSSES};
 use super::optimizers::{self, OPTIMIZERS};
 use super::schedule::read::{early_stopping, schedule, warmup};
+use super::tta;
 use crate::datasets::{self, Facts};
 use crate::diagnostic::Diagnostic;
 use crate::ir::clip::Clip;
@@ -79,11 +81,12 @@ pub fn read(
         label_smoothing: fields.number(reader, "label_smoothing"),
         loss: objective,
         class_weights: weights.unwrap_or_default(),
+        distill: fields.get("distill").and_then(|node| distill::read(reader, node)),
         mix: fields.get("mix").and_then(|node| loss::mix(reader, node)),
         normalize,
         augment,
         repeats: fields.count(reader, "repeats"),
-        mirrored_evaluation: fields.word(reader, "tta", "test-time augmentation") == "flip",
+        tta: fields.get("tta").map(|node| tta::read(reader, node)).unwrap_or_default(),
         evaluate_every: fields.count(reader, "evaluate_every"),
         checkpoint_every: fields.count(reader, "checkpoint_every"),
         keep: fields.get("keep").map(|node| keep(reader, node)).unwrap_or_default(),

@@ -122,6 +122,14 @@ fn loss(train: &TrainConfig, keys: &KeySpans) -> Vec<Diagnostic> {
     if !train.class_weights.is_empty() && train.class_weights.iter().all(|&weight| weight == 1.0) {
         idle("class_weights", "all are 1");
     }
+    if let Some(distill) = &train.distill {
+        if distill.loss.alpha == 0.0 {
+            idle("distill", "an `alpha` of 0: the labels have the whole loss");
+        }
+        if distill.loss.hard && keys.get("train.distill.temperature").is_some() {
+            idle("distill.temperature", "`hard: true` takes the likeliest class, whatever its probability");
+        }
+    }
     if let Some(mix) = train.mix {
         if mix.probability == 0.0 {
             idle("mix", "a probability of 0");
