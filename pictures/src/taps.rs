@@ -62,7 +62,8 @@ impl Taps {
             // Casts cut off what is below nought.
             let first = (center - support + 0.5) as usize;
             let end = ((center + support + 0.5) as usize).min(was);
-            let offset = |pixel: usize| (pixel as f64 - center + 0.5) / widened;
+            let narrowed = 1.0 / widened;
+            let offset = |pixel: usize| (pixel as f64 - center + 0.5) * narrowed;
             shares.clear();
             shares.extend((first..end).map(|pixel| (filter.share)(offset(pixel))));
             let sum: f64 = shares.iter().sum();
