@@ -297,7 +297,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "N", value_parser = threads, allow_negative_numbers = true, help_heading = "Running")]
     pub threads: Option<usize>,
     /// Threads that prepare images for training and evaluation [default: one for four of the kernels' threads,
-    /// for a GPU all cores].
+    /// for a GPU all cores but one].
     #[arg(long, value_name = "N", value_parser = threads, allow_negative_numbers = true, help_heading = "Running")]
     pub workers: Option<usize>,
     /// What to run on: auto, cpu, reference, cuda or cuda:N.

@@ -87,6 +87,19 @@ pub struct EpochRecord {
     pub images_per_second: f64,
 }
 
+impl EpochRecord {
+    /// Without what differs from run to run: all times.
+    pub fn timeless(self) -> Self {
+        EpochRecord {
+            seconds: 0.0,
+            data_seconds: 0.0,
+            evaluation_seconds: None,
+            images_per_second: 0.0,
+            ..self
+        }
+    }
+}
+
 /// More than the log of any training.
 const LARGEST: u64 = 1 << 28;
 

@@ -81,7 +81,7 @@ fn state(out: &Path) -> (Checkpoint, Vec<EpochRecord>) {
     let text = std::fs::read_to_string(out.join(LOG)).expect("a log");
     let records = text.lines().map(|line| {
         let record: EpochRecord = serde_json::from_str(line).expect("an object per line");
-        EpochRecord { seconds: 0.0, images_per_second: 0.0, ..record }
+        record.timeless()
     });
     (Checkpoint::load(&out.join(LAST)).expect("a checkpoint"), records.collect())
 }

@@ -205,7 +205,7 @@ fn state(dir: &Path) -> (Checkpoint, Vec<EpochRecord>) {
     let text = std::fs::read_to_string(dir.join(LOG)).expect("a log");
     let records = text.lines().map(|line| {
         let record: EpochRecord = serde_json::from_str(line).expect("one object per line");
-        EpochRecord { seconds: 0.0, images_per_second: 0.0, ..record }
+        record.timeless()
     });
     (Checkpoint::load(&dir.join(LAST)).expect("valid"), records.collect())
 }
