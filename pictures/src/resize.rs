@@ -19,7 +19,8 @@ pub struct Resizer {
 /// Resamples a picture, or a part of one, to a size. Nothing beyond the part counts. A filter is widened by the factor by which the
 /// picture shrinks ("antialias"), but for the nearest pixel. `most` is how many pixels there may be on the way.
 ///
-/// As Pillow, it resamples rows, rounds them to bytes, then resamples columns; see [`columns_first`].
+/// As Pillow, it resamples rows, rounds them to bytes, then resamples columns; the other way round where more than
+/// twice as many rows fall away as columns.
 ///
 /// # Errors
 /// [`Error::TooLarge`] where that are more than `most` pixels.
