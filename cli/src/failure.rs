@@ -37,9 +37,11 @@ impl From<Error> for Failure {
                 Failure::Usage(format!("{error}; `resnetc list` shows all networks"))
             }
             Error::NotKept(_) => Failure::Usage(error.to_string()),
-            Error::Tensors { .. } | Error::Onnx(_) | Error::Hub(_) | Error::TooLittleMemory { .. } => {
-                Failure::failed(error)
-            }
+            Error::Tensors { .. }
+            | Error::Onnx(_)
+            | Error::Hub(_)
+            | Error::TooLittleMemory { .. }
+            | Error::Teacher { .. } => Failure::failed(error),
             Error::UnreadableSpec { .. } | Error::NotPublished(_) => Failure::Usage(error.to_string()),
             Error::Download(text) => Failure::Failed(text),
             Error::Weights(error @ resnetc_weights::Error::UnknownDialect { .. }) => {

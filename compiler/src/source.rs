@@ -82,6 +82,11 @@ impl SourceMap {
         self.sources.get(id.0 as usize)
     }
 
+    /// All names, in the order in which the texts came.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.sources.iter().map(|source| source.name.as_str())
+    }
+
     /// The slice of text under a span; empty where there is none.
     pub fn text(&self, span: Span) -> &str {
         self.get(span.source).and_then(|s| s.text.get(span.start as usize..span.end as usize)).unwrap_or("")

@@ -71,6 +71,14 @@ pub enum Error {
     /// A file of weights, or what is in it.
     #[error(transparent)]
     Weights(#[from] resnetc_weights::Error),
+    /// The weights that a training is to learn from cannot be had.
+    #[error("the weights of the teacher `{teacher}`, by `train.distill`: {error}")]
+    Teacher {
+        /// The network that is learned from.
+        teacher: String,
+        /// Why.
+        error: Box<Error>,
+    },
     /// The device, the data, a checkpoint: everything behind the compiler.
     #[error(transparent)]
     Runtime(#[from] resnetc_runtime::error::Error),

@@ -157,6 +157,14 @@ impl Spec {
         &self.resolved.name.value
     }
 
+    /// Its own name, then those of the compiled-in networks that it extends, nearest first.
+    pub fn lineage(&self) -> Vec<&str> {
+        let bases = self.sources.names().filter_map(builtin::file).map(|shipped| shipped.name);
+        let mut names = vec![self.name()];
+        names.extend(bases.filter(|base| *base != self.name()));
+        names
+    }
+
     /// The texts that spans point into.
     pub fn sources(&self) -> &SourceMap {
         &self.sources

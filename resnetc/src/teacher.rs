@@ -27,7 +27,10 @@ pub(crate) fn teacher(
     let Some(distill) = &train.distill else { return Ok(None) };
     let own = open(distill, dataset)?;
     check(spec, &own)?;
-    let weights = Weights::load(&own, &WeightsOptions::file(&distill.weights))?.store()?;
+    let weights =
+        Weights::load(&own, &WeightsOptions::file(&distill.weights)).and_then(|found| found.store());
+    let weights =
+        weights.map_err(|error| Error::Teacher { teacher: own.name().to_owned(), error: Box::new(error) })?;
     let told = called(own.name(), &digest(&own.expand()?.graph.signature()), &weights);
     let (opened, backend) = (device.open(Mode::Infer)?, device.backend());
     let plan = |batch| own.plan(Mode::Infer, batch, backend);

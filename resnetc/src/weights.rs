@@ -53,7 +53,7 @@ impl WeightsOptions {
     /// # Errors
     /// See [`download::locate`].
     pub fn locate(&self, spec: &Spec, progress: &mut dyn FnMut(Progress)) -> Result<PathBuf> {
-        download::locate(spec.name(), &self.file, &self.downloads, progress)
+        download::locate(&spec.lineage(), &self.file, &self.downloads, progress)
     }
 }
 

@@ -22,6 +22,16 @@ fn close(a: &[f32], b: &[f32]) -> bool {
     a.len() == b.len() && a.iter().zip(b).all(|(a, b)| (a - b).abs() <= 1e-3 * largest)
 }
 
+/// Published weights of what a spec extends are its own.
+#[test]
+fn a_spec_knows_what_it_extends() {
+    let lineage = |name| Spec::builtin(name, &SpecOptions::default()).expect("compiled in");
+    assert_eq!(lineage("finetune").lineage(), ["finetune", "resnet18"]);
+    assert_eq!(spec().lineage(), ["resnet20"]);
+    let mine = Spec::from_text("mine.yaml", "extends: resnet101\nname: mine\n", &SpecOptions::default());
+    assert_eq!(mine.expect("right").lineage()[..2], ["mine", "resnet101"]);
+}
+
 #[test]
 fn any_number_of_images_is_classified_as_each_alone() {
     let model = Model::initial(&spec(), &DeviceOptions::cpu(2)).expect("it compiles");

@@ -62,24 +62,27 @@ pub fn is_published(name: &Path) -> bool {
     Named::of(name) != Named::File
 }
 
-/// The file behind a name, for the network of a name; fetched where it is not here yet. A path is itself.
+/// The file behind a name, fetched where it is not here yet: for the first of the networks that something is published for. A path is
+/// itself.
 ///
 /// # Errors
 /// [`Error::NotPublished`] where nothing of that name is known for the network; [`Error::Download`] where it is not here and cannot be
 /// fetched.
 pub fn locate(
-    network: &str,
+    networks: &[&str],
     name: &Path,
     from: &Downloads,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<PathBuf> {
     match Named::of(name) {
         Named::File => Ok(name.to_owned()),
-        Named::Torchvision(version) => torchvision(published(network, version)?, from, progress),
+        Named::Torchvision(version) => torchvision(published(networks, version)?, from, progress),
         Named::Timm(tag) => {
-            let known = timm::published().find(|(name, _)| *name == network);
-            let (name, default) =
-                known.ok_or_else(|| unknown("timm", network, timm::published().map(|(name, _)| name)))?;
+            let known = |network: &&str| timm::published().find(|(name, _)| name == network);
+            let (name, default) = networks
+                .iter()
+                .find_map(known)
+                .ok_or_else(|| unknown("timm", networks, timm::published().map(|(name, _)| name)))?;
             repository(&format!("timm/{name}.{}", tag.unwrap_or(default)), from, progress)
         }
         Named::Hub(text) => repository(text, from, progress),
@@ -95,21 +98,26 @@ fn repository(text: &str, from: &Downloads, progress: &mut dyn FnMut(Progress)) 
     from.hub.weights(&Repository::parse(text).ok_or_else(wrong)?, progress)
 }
 
+/// Those of torchvision for a network, its `DEFAULT` last.
+fn of(network: &str) -> impl DoubleEndedIterator<Item = &'static Published> {
+    FILES.iter().filter(move |published| published.network == network)
+}
+
 /// Of torchvision's files.
-fn published(network: &str, version: Option<&str>) -> Result<&'static Published> {
-    let of_network = || FILES.iter().filter(|published| published.network == network);
-    let Some(last) = of_network().next_back() else {
-        return Err(unknown("torchvision", network, FILES.iter().map(|published| published.network)));
+fn published(networks: &[&str], version: Option<&str>) -> Result<&'static Published> {
+    let Some(last) = networks.iter().find_map(|network| of(network).next_back()) else {
+        return Err(unknown("torchvision", networks, FILES.iter().map(|published| published.network)));
     };
+    let network = last.network;
     // As in torchvision, too.
     let Some(version) =
         version.map(|version| version.trim_start_matches("IMAGENET1K_")).filter(|v| *v != "DEFAULT")
     else {
         return Ok(last);
     };
-    of_network().find(|published| published.version == version).ok_or_else(|| {
+    of(network).find(|published| published.version == version).ok_or_else(|| {
         let known: Vec<_> =
-            of_network().map(|published| format!("torchvision:{}", published.version)).collect();
+            of(network).map(|published| format!("torchvision:{}", published.version)).collect();
         Error::NotPublished(format!(
             "torchvision has no {version} of {network}; it has {}",
             known.join(" and ")
@@ -117,9 +125,10 @@ fn published(network: &str, version: Option<&str>) -> Result<&'static Published>
     })
 }
 
-fn unknown<'n>(program: &str, network: &str, known: impl Iterator<Item = &'n str>) -> Error {
+fn unknown<'n>(program: &str, networks: &[&str], known: impl Iterator<Item = &'n str>) -> Error {
     let mut known: Vec<_> = known.collect();
     known.dedup();
+    let network = networks.first().unwrap_or(&"");
     Error::NotPublished(format!(
         "{program} has published no weights for `{network}` that are known; they are for {}. `hf:OWNER/NAME` names any repository of \
          Hugging Face's hub",

@@ -77,7 +77,7 @@ fn downloads(folder: &Path, url: &str, offline: bool) -> Downloads {
 }
 
 fn find(network: &str, name: &str, downloads: &Downloads) -> Result<PathBuf> {
-    locate(network, Path::new(name), downloads, &mut |_| ())
+    locate(&[network], Path::new(name), downloads, &mut |_| ())
 }
 
 fn message(network: &str, name: &str, downloads: &Downloads) -> String {
@@ -94,10 +94,13 @@ fn what_is_no_name_is_a_path() {
 
 #[test]
 fn networks_have_their_published_files() {
-    let file = |version| published("resnet50", version).expect("published").file;
+    let file = |version| published(&["resnet50"], version).expect("published").file;
     assert_eq!(file(None), "resnet50-11ad3fa6.pth");
     assert_eq!(file(Some("V1")), "resnet50-0676ba61.pth");
     assert_eq!(file(Some("IMAGENET1K_V2")), file(Some("DEFAULT")));
+    // A spec of one's own has those of what it extends.
+    let mine = published(&["mine", "resnet50", "resnet18"], None).expect("published");
+    assert_eq!(mine.file, file(None));
     let error = message("resnet18", "torchvision:V2", &Downloads::default());
     assert_eq!(error, "torchvision has no V2 of resnet18; it has torchvision:V1");
     let error = message("resnet20", "timm", &Downloads::default());
