@@ -129,6 +129,7 @@ fn options(out: &Path) -> Options {
         threads: 1,
         workers: 1,
         preprocess: None,
+        about: None,
         stop: Arc::default(),
     }
 }
