@@ -55,6 +55,7 @@ pub fn train(
     let signals = Signals::catch(STOPPING)?;
     let heading = job.heading(&images, &out, setup.device.threads());
     let trainer = Trainer::builder(&job.spec, images).out(&out).start(start).stop(Arc::clone(&signals.stop));
+    let trainer = trainer.command(watcher::command(std::env::args_os()));
     let trainer = match first {
         Some(first) => trainer.weights(first),
         None => trainer,

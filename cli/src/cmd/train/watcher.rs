@@ -163,20 +163,29 @@ impl<'a> Watcher<'a> {
     }
 }
 
-/// The same command with `--resume`, quoted for a shell.
-fn resume_command(args: impl Iterator<Item = OsString>) -> String {
+/// An argument as a shell reads it.
+fn quoted(arg: OsString) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
-    let quote = |arg: String| match !arg.is_empty() && arg.chars().all(plain) {
+    let arg = arg.to_string_lossy().into_owned();
+    match !arg.is_empty() && arg.chars().all(plain) {
         true => arg,
         false => format!("'{}'", arg.replace('\'', r"'\''")),
-    };
-    // What was to be replaced has been, and resuming refuses it.
-    let words = args.filter(|arg| arg != "--overwrite").map(|arg| quote(arg.to_string_lossy().into_owned()));
-    let mut words: Vec<_> = words.collect();
-    if !words.iter().any(|word| word == "--resume") {
-        words.push("--resume".to_owned());
     }
-    words.join(" ")
+}
+
+/// The command, quoted for a shell.
+pub fn command(args: impl Iterator<Item = OsString>) -> String {
+    args.map(quoted).collect::<Vec<_>>().join(" ")
+}
+
+/// The same command with `--resume`.
+fn resume_command(args: impl Iterator<Item = OsString>) -> String {
+    // What was to be replaced has been, and resuming refuses it.
+    let mut words: Vec<_> = args.filter(|arg| arg != "--overwrite").collect();
+    if !words.iter().any(|word| word == "--resume") {
+        words.push("--resume".into());
+    }
+    command(words.into_iter())
 }
 
 #[cfg(test)]

@@ -99,19 +99,26 @@ impl Steps {
         })
     }
 
-    pub fn step(&mut self, event: &StepEvent) -> Result<()> {
+    /// Takes a step, which then waits for [`Steps::flush`]; its number in the whole training, or `None` where it is one of those that are
+    /// left out.
+    pub fn step(&mut self, event: &StepEvent) -> Option<usize> {
         let StepEvent { epoch, step, loss, lr, images_per_second, .. } = *event;
         let update = (epoch - 1) * self.updates + step;
         if !update.is_multiple_of(self.every) {
-            return Ok(());
+            return None;
         }
         self.push(&MetricsLine::Step { epoch, step, update, loss, lr, images_per_second });
-        if self.flushed.elapsed() < OFTEN { Ok(()) } else { self.flush(false) }
+        Some(update)
     }
 
-    pub fn epoch(&mut self, record: &EpochRecord, _updates: usize) -> Result<()> {
+    /// Takes an epoch.
+    pub fn epoch(&mut self, record: &EpochRecord) {
         self.push(&MetricsLine::Epoch(record.clone()));
-        self.flush(true)
+    }
+
+    /// Whether steps have waited long enough.
+    pub fn is_due(&self) -> bool {
+        self.flushed.elapsed() >= OFTEN
     }
 
     pub fn flush(&mut self, sync: bool) -> Result<()> {
@@ -148,8 +155,10 @@ mod tests {
         let folder = tempfile::tempdir().expect("temp folder");
         let mut steps = Steps::new(folder.path(), Done::default(), [250, 100]);
         steps.begin().expect("writable");
-        (1..=100).for_each(|step| steps.step(&event(1, step)).expect("writable"));
-        steps.step(&event(2, 2)).expect("writable");
+        for step in 1..=100 {
+            steps.step(&event(1, step));
+        }
+        steps.step(&event(2, 2));
         steps.flush(true).expect("writable");
         let found = places(folder.path());
         assert_eq!((found.len(), found[0], found[33]), (34, (1, 3), (2, 2)), "the 102nd is the 34th third one");
@@ -161,7 +170,7 @@ mod tests {
         let mut steps = Steps::new(folder.path(), Done::default(), [2, 100]);
         steps.begin().expect("writable");
         for (epoch, step) in [(1, 99), (1, 100), (2, 1), (2, 2), (2, 3)] {
-            steps.step(&event(epoch, step)).expect("writable");
+            steps.step(&event(epoch, step));
         }
         steps.flush(true).expect("writable");
         let done = Done { epochs: 1, step: 2, logged: 1 };
