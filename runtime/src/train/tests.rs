@@ -8,6 +8,7 @@ mod late;
 mod losses;
 mod optimizers;
 mod patience;
+mod records;
 
 use std::path::Path;
 use std::sync::Arc;
