@@ -251,7 +251,7 @@ pub struct RunArgs {
     /// The range test of learning rates.
     #[command(flatten)]
     pub rate: RateArgs,
-    /// Where checkpoints and the log go [default: out/NETWORK-DATASET].
+    /// Where checkpoints, log and the other records of the run go [default: out/NETWORK-DATASET].
     #[arg(long, value_name = "DIR", requires = "train", help_heading = "Training")]
     pub out: Option<PathBuf>,
     /// Go on where the training in the output folder stopped.
@@ -267,7 +267,10 @@ pub struct RunArgs {
     /// Views of each picture whose mean answer counts: short for `--set train.tta=...`.
     #[arg(long, value_name = "VIEWS", requires = "shown", help_heading = "Evaluation")]
     pub tta: Option<TtaArg>,
-    /// Print the counts as one JSON object, or the answer to each picture as one on a line.
+    /// Write the answer to each test image as CSV: its path or number, its class, the class predicted and its probability.
+    #[arg(long, value_name = "FILE.csv", requires = "eval", help_heading = "Evaluation")]
+    pub predictions: Option<PathBuf>,
+    /// Print the counts and metrics as one JSON object, or the answer to each picture as one on a line.
     #[arg(long, requires = "asked", help_heading = "Evaluation")]
     pub json: bool,
 
@@ -327,6 +330,7 @@ Examples:
   resnetc run resnet18 --train pictures/             folders of classes
   resnetc run --train shapes10 --resume              go on after Ctrl-C
   resnetc run resnet20 --eval shapes10 --checkpoint out/resnet20-shapes10/best.safetensors
+  resnetc run resnet18 --eval pictures/ --weights best.safetensors --predictions answers.csv
   resnetc run resnet18 --softmax                     a random image through fresh weights
   resnetc run resnet50 --weights w.safetensors --input x.npy --output y.npy
   resnetc run resnet50 --input x.npy --output y.safetensors --emit-activations stem.relu1,stage4.unit2.relu3

@@ -13,6 +13,7 @@ mod failure;
 mod files;
 mod markup;
 mod output;
+mod page;
 mod picture;
 mod progress;
 mod report;

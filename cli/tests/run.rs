@@ -137,6 +137,16 @@ fn training_is_interrupted_resumed_and_evaluated() {
     let json: serde_json::Value = serde_json::from_str(&stdout(&evaluate)).expect("JSON");
     assert_eq!(json["total"], 4000);
     assert!(json["correct"].as_u64().is_some_and(|n| n > 0) && json["loss"].as_f64().is_some());
+    assert!(json["top5_accuracy"].as_f64() > json["accuracy"].as_f64() && json["auroc"].is_null());
+    let answers = format!("{out}/answers.csv");
+    stdout(&[&evaluate[..], &["--predictions", &answers]].concat());
+    let read = |file: &str| std::fs::read_to_string(file).expect("written");
+    assert_eq!(read(&answers), read(&format!("{out}/predictions-best.csv")), "the training's own");
+    let page = read(&format!("{out}/report.html"));
+    assert!(page.contains("<h2>Confusion matrix</h2>") && page.contains("src=\"data:image/png"), "{page}");
+    let run: serde_json::Value = serde_json::from_str(&read(&format!("{out}/run.json"))).expect("JSON");
+    let history = run["history"].as_array().expect("a list");
+    assert!(history.last().expect("a command")["command"].as_str().is_some_and(|c| c.ends_with("--resume")));
 
     let anew = interrupted(&[&args[..], &["--overwrite"]].concat());
     assert!(anew.contains("stopped after 0 epochs"), "{anew}");
@@ -144,7 +154,18 @@ fn training_is_interrupted_resumed_and_evaluated() {
         std::fs::read_dir(out).expect("it is there").map(|entry| entry.expect("readable").file_name());
     let mut files: Vec<_> = files.map(|name| name.into_string().expect("UTF-8")).collect();
     files.sort();
-    assert_eq!(files, ["last.safetensors", "log.jsonl"], "nothing of the old training is left");
+    // Names of events have their second.
+    files.iter_mut().for_each(|name| name.truncate("events.out.tfevents".len()));
+    let left = [
+        "answers.csv",
+        "events.out.tfevents",
+        "last.safetensors",
+        "log.jsonl",
+        "metrics.jsonl",
+        "run.json",
+        "spec.yaml",
+    ];
+    assert_eq!(files, left, "nothing of the old training is left");
     assert_eq!(run(&[&args[..], &["--overwrite", "--resume"]].concat()).status.code(), Some(2));
 }
 

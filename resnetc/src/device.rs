@@ -105,6 +105,11 @@ impl DeviceOptions {
         })
     }
 
+    /// Instructions of the kernels, where they are the CPU's.
+    pub fn cpu_isa(&self) -> Option<Isa> {
+        (self.kind == DeviceKind::Cpu).then(|| self.isa.unwrap_or_else(Isa::best))
+    }
+
     /// What the device can do, which plans for it may count on.
     pub fn backend(&self) -> Backend {
         match self.kind {

@@ -10,7 +10,9 @@ use resnetc_compiler::ir::step_kind::StepKind;
 use resnetc_compiler::report::Target;
 use resnetc_runtime::data::{Dataset, Source};
 use resnetc_runtime::identity::digest;
-use resnetc_runtime::train::{self, BatchExecutor, Evaluator, Options, Pupil, RangeOptions, Teacher};
+use resnetc_runtime::train::{
+    self, About, BatchExecutor, Evaluator, Git, Options, Pupil, RangeOptions, Teacher,
+};
 use resnetc_runtime::weights::ParamStore;
 
 use crate::device::DeviceOptions;
@@ -31,6 +33,7 @@ pub struct TrainerBuilder<'a> {
     out: PathBuf,
     start: Start,
     first: Option<Arc<ParamStore>>,
+    command: String,
     stop: Arc<AtomicBool>,
 }
 
@@ -42,7 +45,7 @@ impl TrainerBuilder<'_> {
         self
     }
 
-    /// Folder of checkpoints and log, made where it is missing; by default `out/NETWORK-DATASET`.
+    /// Folder of checkpoints, log and what else the run tells of itself, made where it is missing; by default `out/NETWORK-DATASET`.
     #[must_use]
     pub fn out(mut self, folder: impl Into<PathBuf>) -> Self {
         self.out = folder.into();
@@ -61,6 +64,13 @@ impl TrainerBuilder<'_> {
     #[must_use]
     pub fn weights(mut self, weights: ParamStore) -> Self {
         self.first = Some(Arc::new(weights));
+        self
+    }
+
+    /// What `run.json` says began the training, or went on with it: a command line. By default nothing.
+    #[must_use]
+    pub fn command(mut self, command: impl Into<String>) -> Self {
+        self.command = command.into();
         self
     }
 
@@ -83,7 +93,7 @@ impl TrainerBuilder<'_> {
     /// Where the spec cannot be trained, the data do not fit it, the checkpoint is of another training, the folder holds a
     /// training or is another's, or it cannot be written.
     pub fn build(self) -> Result<Trainer> {
-        let TrainerBuilder { spec, dataset, device, out, start, first, stop } = self;
+        let TrainerBuilder { spec, dataset, device, out, start, first, command, stop } = self;
         let config = &spec.resolved().train;
         let teacher = teacher(spec, &dataset.name, dataset.train.len(), &device)?;
         let train = pupil(training(spec, &device, dataset.train.len())?, teacher);
@@ -91,7 +101,13 @@ impl TrainerBuilder<'_> {
         let network = digest(&spec.expand()?.graph.signature());
         let (threads, workers) = (device.threads(), device.workers());
         let preprocess = Some(spec.resolved().preprocess.clone());
-        let options = Options { out, start, network, first, threads, workers, preprocess, stop };
+        let about = Some(About {
+            spec: spec.resolved().to_yaml(),
+            command,
+            isa: device.cpu_isa().map(|isa| isa.name().to_owned()),
+            git: std::path::absolute(".").ok().and_then(|folder| Git::of(&folder)),
+        });
+        let options = Options { out, start, network, first, threads, workers, preprocess, about, stop };
         Ok(Trainer { inner: train::Trainer::new(config, dataset, train, test, options)? })
     }
 }
@@ -106,7 +122,7 @@ impl Trainer {
     pub fn builder(spec: &Spec, dataset: Dataset) -> TrainerBuilder<'_> {
         let out = PathBuf::from("out").join(format!("{}-{}", spec.name(), dataset.name));
         let (device, first, stop) = (DeviceOptions::default(), None, Arc::default());
-        TrainerBuilder { spec, dataset, device, out, start: Start::New, first, stop }
+        TrainerBuilder { spec, dataset, device, out, start: Start::New, first, command: String::new(), stop }
     }
 
     /// Trains to the end, or until the stop flag is set; `observe` hears of every step and epoch.

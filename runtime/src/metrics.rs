@@ -1,14 +1,11 @@
 //! What a training reports: running sums of an epoch, and the log with one JSON object per epoch.
 
-use std::fs::OpenOptions;
-use std::io::{ErrorKind, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
-use crate::files;
-use crate::weights::file::write_atomic;
+use crate::error::Result;
+use crate::lines::{self, Lines};
 
 /// Sums over images, from which means are taken.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
@@ -75,6 +72,12 @@ pub struct EpochRecord {
     /// Mean loss of the test images by the average.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub average_loss: Option<f64>,
+    /// More of the evaluation of the weights.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test_metrics: Option<Metrics>,
+    /// The same of their average.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub average_metrics: Option<Metrics>,
     /// Time of the epoch's training steps (of those since an interruption), evaluation not counted.
     pub seconds: f64,
     /// How much of that the steps waited for images.
@@ -100,24 +103,37 @@ impl EpochRecord {
     }
 }
 
-/// More than the log of any training.
-const LARGEST: u64 = 1 << 28;
+/// What an evaluation says besides its [`Sums`], over all test images. `crate::evaluation` computes it.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Metrics {
+    /// Fraction of the images whose class is among the five likeliest, where there are more than five classes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub top5_accuracy: Option<f64>,
+    /// Mean recall of the classes that have images, as scikit-learn's `balanced_accuracy_score`.
+    pub balanced_accuracy: f64,
+    /// Unweighted mean of the classes' F1, of those that have images or were answered, as scikit-learn's `f1_score` with
+    /// `average="macro"`.
+    pub macro_f1: f64,
+    /// Area under the ROC curve of the second class, where there are two and images of both, as scikit-learn's `roc_auc_score`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auroc: Option<f64>,
+    /// Expected calibration error (Guo et al. 2017): how far the probability of the answer is from the share of right answers, in
+    /// 15 bins of equal width, weighted by their images.
+    pub calibration_error: f64,
+}
 
 /// `log.jsonl`: one [`EpochRecord`] per line.
 #[derive(Debug)]
 pub struct Log {
-    path: PathBuf,
+    lines: Lines,
     /// Whole epochs that the file may have lines of.
     epochs: usize,
-    /// What the file holds, from [`Log::begin`] on; before that, what waits to be written.
-    text: Vec<u8>,
-    begun: bool,
 }
 
 impl Log {
     /// The log of a training that continues after `epochs` whole epochs. Nothing is read or written before [`Log::begin`].
     pub fn new(path: &Path, epochs: usize) -> Log {
-        Log { path: path.to_path_buf(), epochs, text: Vec::new(), begun: false }
+        Log { lines: Lines::new(path), epochs }
     }
 
     /// Drops the file's lines of later epochs (of a training that went on from an older checkpoint) and a last line cut by a
@@ -126,21 +142,8 @@ impl Log {
     /// # Errors
     /// Where the file cannot be read or written.
     pub fn begin(&mut self) -> Result<()> {
-        if self.begun {
-            return Ok(());
-        }
-        let found = match files::read_bytes(&self.path, LARGEST) {
-            Ok(bytes) => Some(bytes),
-            Err(error) if error.kind() == ErrorKind::NotFound => None,
-            Err(error) => return Err(Error::io(&self.path)(error)),
-        };
-        let mut text = kept(found.as_deref().unwrap_or_default(), self.epochs);
-        text.append(&mut self.text);
-        if found.is_none_or(|found| found != text) {
-            write_atomic(&self.path, &text)?;
-        }
-        (self.text, self.begun) = (text, true);
-        Ok(())
+        let epochs = self.epochs;
+        self.lines.begin(|text| kept(text, epochs))
     }
 
     /// Appends a line in one write, and waits until it is on the disk. A file that was taken away is written anew.
@@ -148,20 +151,8 @@ impl Log {
     /// # Errors
     /// Where the file cannot be written.
     pub fn append(&mut self, record: &EpochRecord) -> Result<()> {
-        let mut line = serde_json::to_string(record).expect("numbers serialise");
-        line.push('\n');
-        self.text.extend(line.as_bytes());
-        if !self.begun {
-            return Ok(());
-        }
-        match OpenOptions::new().append(true).open(&self.path) {
-            Ok(mut file) => {
-                let written = file.write_all(line.as_bytes()).and_then(|()| file.sync_data());
-                written.map_err(Error::io(&self.path))
-            }
-            Err(error) if error.kind() == ErrorKind::NotFound => write_atomic(&self.path, &self.text),
-            Err(error) => Err(Error::io(&self.path)(error)),
-        }
+        self.lines.push(&serde_json::to_string(record).expect("numbers serialise"));
+        self.lines.flush(true)
     }
 }
 
@@ -170,10 +161,9 @@ pub fn kept(text: &[u8], epochs: usize) -> Vec<u8> {
     if epochs == 0 {
         return Vec::new();
     }
-    let whole = |line: &&[u8]| line.ends_with(b"\n");
-    let early =
-        |line: &&[u8]| serde_json::from_slice::<EpochRecord>(line).map_or(true, |r| r.epoch <= epochs);
-    text.split_inclusive(|&byte| byte == b'\n').filter(whole).filter(early).flatten().copied().collect()
+    lines::whole(text, |line| {
+        serde_json::from_slice::<EpochRecord>(line).map_or(true, |record| record.epoch <= epochs)
+    })
 }
 
 #[cfg(test)]
@@ -192,6 +182,8 @@ mod tests {
             test_loss: None,
             average_accuracy: None,
             average_loss: None,
+            test_metrics: None,
+            average_metrics: None,
             seconds: 2.0,
             data_seconds: 0.1,
             evaluation_seconds: None,

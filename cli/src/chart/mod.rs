@@ -1,10 +1,12 @@
 //! A curve, for a terminal and as a picture.
 
 mod canvas;
+mod lines;
 mod scale;
 mod svg;
 mod terminal;
 
+pub use lines::{STYLE, Series, lines};
 pub use scale::{Scale, text};
 pub use svg::svg;
 pub use terminal::terminal;

@@ -6,7 +6,9 @@ use resnetc::WeightsOptions;
 use resnetc::train::evaluator;
 use resnetc_runtime::checkpoint;
 use resnetc_runtime::data::Dataset;
-use resnetc_runtime::metrics::Sums;
+use resnetc_runtime::evaluation::Evaluation;
+use resnetc_runtime::metrics::Metrics;
+use resnetc_runtime::train::predictions;
 use serde::Serialize;
 
 use super::data::Wanted;
@@ -14,8 +16,10 @@ use super::setup::Setup;
 use super::{data, spec, weights};
 use crate::args::RunArgs;
 use crate::failure::{Failure, Result};
+use crate::files;
 use crate::output::Output;
 use crate::progress::Progress;
+use crate::report;
 use crate::report::training::percent;
 use crate::report::units::{duration, grouped};
 
@@ -54,17 +58,21 @@ pub fn eval(
     let mut evaluator = evaluator(&spec, &setup.device, test, args.batch.unwrap_or(BATCH))?;
     let bar = Progress::count(output, "evaluating", total as u64);
     let started = Instant::now();
-    let sums = evaluator.evaluate(&weights, &mut |images| bar.set(images as u64))?;
+    let found = evaluator.assess(&weights, &mut |images| bar.set(images as u64))?;
     drop(bar);
     for text in evaluator.source().take_faults() {
         data::stood_in_for(&text, output);
     }
 
-    let report = Report::new(spec.name(), dataset, &sums);
+    let report = Report::new(spec.name(), dataset, &found);
     output.result(&match args.json {
         true => serde_json::to_string(&report).expect("a report has only string keys"),
-        false => format!("{report}, {}", duration(started.elapsed())),
+        false => format!("{report}, {}\n\n{}", duration(started.elapsed()), report::metrics::table(&report.metrics)),
     })?;
+    if let Some(path) = &args.predictions {
+        files::write(path, &predictions(&found, evaluator.source()))?;
+        output.warn(&format!("wrote {}", path.display()));
+    }
     match report.loss.is_finite() {
         true => Ok(()),
         false => Err(Failure::Failed(format!(
@@ -94,12 +102,15 @@ struct Report<'a> {
     total: u64,
     accuracy: f64,
     loss: f64,
+    #[serde(flatten)]
+    metrics: Metrics,
 }
 
 impl<'a> Report<'a> {
-    fn new(network: &'a str, dataset: &'a str, sums: &Sums) -> Self {
+    fn new(network: &'a str, dataset: &'a str, found: &Evaluation) -> Self {
+        let (sums, metrics) = (&found.sums, found.metrics());
         let (correct, total) = (sums.correct, sums.images);
-        Report { network, dataset, correct, total, accuracy: sums.accuracy(), loss: sums.mean_loss() }
+        Report { network, dataset, correct, total, accuracy: sums.accuracy(), loss: sums.mean_loss(), metrics }
     }
 }
 

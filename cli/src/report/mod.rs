@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod diff;
 pub mod explain;
+pub mod metrics;
 pub mod passes;
 pub mod summary;
 pub mod table;

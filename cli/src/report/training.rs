@@ -59,6 +59,8 @@ mod tests {
             test_loss: Some(0.9),
             average_accuracy: None,
             average_loss: None,
+            test_metrics: None,
+            average_metrics: None,
             seconds: 12.3,
             data_seconds: 0.1,
             evaluation_seconds: Some(1.5),

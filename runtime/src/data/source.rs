@@ -77,6 +77,11 @@ pub trait Source: Send + Sync {
         format!("image {index} of {}", self.name())
     }
 
+    /// What tables call a picture: its path where it has one, else its number.
+    fn identifier(&self, index: usize) -> String {
+        index.to_string()
+    }
+
     /// All pictures, `[len][height][width][channels]`, of one size: where they lie in memory so.
     fn pixels(&self) -> Option<([usize; 3], &[u8])> {
         None

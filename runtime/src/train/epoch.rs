@@ -17,6 +17,7 @@ use crate::data::loader::{Epoch, Loader};
 use crate::data::order::{Rank, Turn, repeated};
 use crate::device::Until;
 use crate::error::{NotFinite, Result};
+use crate::evaluation::Evaluation;
 use crate::exec::{RunArgs, StepResult};
 use crate::metrics::{EpochRecord, Sums};
 use crate::optim::lr_at;
@@ -27,17 +28,17 @@ fn tell_faults(source: &dyn Source, observe: &mut dyn FnMut(Event<'_>)) {
 }
 
 /// What an evaluation found.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(super) struct Found {
     /// Of the weights as they are trained.
-    weights: Sums,
+    weights: Evaluation,
     /// Of their average.
-    average: Option<Sums>,
+    average: Option<Evaluation>,
 }
 
 impl Found {
     /// What decides which evaluation is the best, and when evaluations get no better: the average's, where there is one.
-    fn counts(&self) -> &Sums {
+    fn counts(&self) -> &Evaluation {
         self.average.as_ref().unwrap_or(&self.weights)
     }
 }
@@ -175,7 +176,7 @@ impl Trainer {
                 continue;
             }
             let update = updates.of(step);
-            observe(Event::Step(StepEvent {
+            let step = StepEvent {
                 epoch: epoch + 1,
                 step: update + 1,
                 steps: updates.count(),
@@ -183,7 +184,9 @@ impl Trainer {
                 mean_loss: self.progress.sums.mean_loss(),
                 lr: self.lr_of(epoch, update),
                 images_per_second: pass.images as f64 / pass.start.elapsed().as_secs_f64(),
-            }));
+            };
+            self.records.step(&step)?;
+            observe(Event::Step(step));
         }
         Ok(())
     }
@@ -219,15 +222,16 @@ impl Trainer {
         }
         let record = EpochRecord {
             evaluation_seconds: evaluate.then(|| started.elapsed().as_secs_f64()),
-            ..self.record(&sums, test, pace)
+            ..self.record(&sums, test.as_ref(), pace)
         };
         // The log before the checkpoint that says it is written: a resumed training cuts what is beyond its checkpoint, but
         // cannot write what is missing.
         self.log.append(&record)?;
+        self.records.epoch(&record, self.progress.epoch * self.updates().count())?;
         self.progress.open = None;
         observe(Event::EpochDone(&record));
         if let Some(found) = test {
-            self.watch(found.counts(), observe);
+            self.watch(&found.counts().sums, observe);
         }
         self.save_epoch(best, observe)?;
         Ok(true)
@@ -236,11 +240,11 @@ impl Trainer {
     /// Evaluates the weights, and their average where one is kept; `None` where the stop flag ended it.
     fn evaluate(&mut self) -> Result<Option<Found>> {
         let stop = Arc::clone(&self.options.stop);
-        let Some(weights) = self.evaluator.evaluate_as(&self.network.exec, &stop)? else { return Ok(None) };
+        let Some(weights) = self.evaluator.assess_as(&self.network.exec, &stop)? else { return Ok(None) };
         let average = match self.average()? {
             Average::None => return Ok(Some(Found { weights, average: None })),
             Average::Stopped => return Ok(None),
-            Average::Of(average) => self.evaluator.evaluate_until(&average, &stop)?,
+            Average::Of(average) => self.evaluator.assess_until(&average, &stop)?,
         };
         Ok(average.map(|average| Found { weights, average: Some(average) }))
     }
@@ -277,33 +281,37 @@ impl Trainer {
 
     /// Whether no evaluation before was as good.
     fn judge(&mut self, found: &Found, observe: &mut dyn FnMut(Event<'_>)) -> Result<bool> {
-        for sums in [Some(found.weights), found.average].into_iter().flatten() {
+        for Evaluation { sums, .. } in std::iter::once(&found.weights).chain(&found.average) {
             if !sums.loss.is_finite() {
                 return Err(self.diverged(NotFinite::Evaluation(sums.mean_loss())));
             }
         }
-        let sums = found.counts();
-        let best = self.progress.best.is_none_or(|before| sums.correct > before.correct);
+        let (epoch, evaluation) = (self.progress.epoch, found.counts());
+        let best = self.progress.best.is_none_or(|before| evaluation.sums.correct > before.correct);
         if best {
-            self.progress.best = Some(*sums);
+            self.progress.best = Some(evaluation.sums);
         }
-        let Found { weights, average } = *found;
-        observe(Event::Evaluated { epoch: self.progress.epoch, sums: weights, average, best });
+        self.records.evaluated(evaluation, self.evaluator.source(), best)?;
+        let average = found.average.as_ref().map(|average| average.sums);
+        observe(Event::Evaluated { epoch, sums: found.weights.sums, average, best, evaluation });
         Ok(best)
     }
 
-    fn record(&self, sums: &Sums, test: Option<Found>, pace: Pace) -> EpochRecord {
+    fn record(&self, sums: &Sums, test: Option<&Found>, pace: Pace) -> EpochRecord {
         let Pace { seconds, waited, images } = pace;
         let epoch = self.progress.epoch;
+        let average = test.and_then(|found| found.average.as_ref());
         EpochRecord {
             epoch,
             lr: self.lr_of(epoch - 1, self.updates().count() - 1),
             train_loss: sums.mean_loss(),
             train_accuracy: sums.accuracy(),
-            test_accuracy: test.map(|found| found.weights.accuracy()),
-            test_loss: test.map(|found| found.weights.mean_loss()),
-            average_accuracy: test.and_then(|found| Some(found.average?.accuracy())),
-            average_loss: test.and_then(|found| Some(found.average?.mean_loss())),
+            test_accuracy: test.map(|found| found.weights.sums.accuracy()),
+            test_loss: test.map(|found| found.weights.sums.mean_loss()),
+            average_accuracy: average.map(|average| average.sums.accuracy()),
+            average_loss: average.map(|average| average.sums.mean_loss()),
+            test_metrics: test.map(|found| found.weights.metrics()),
+            average_metrics: average.map(Evaluation::metrics),
             seconds,
             data_seconds: waited,
             evaluation_seconds: None,

@@ -17,6 +17,7 @@ use crate::data::order::{Rank, once, sequential};
 use crate::data::transform::Transform;
 use crate::device::Until;
 use crate::error::{Error, Result};
+use crate::evaluation::Evaluation;
 use crate::exec::{Executor, RunArgs};
 use crate::metrics::Sums;
 use crate::views::Views;
@@ -76,6 +77,14 @@ impl Evaluator {
     /// # Errors
     /// Where the weights are another network's; the device's.
     pub fn evaluate(&mut self, params: &ParamStore, progress: &mut dyn FnMut(usize)) -> Result<Sums> {
+        Ok(self.assess(params, progress)?.sums)
+    }
+
+    /// The same with the answer to each image, from which all metrics follow.
+    ///
+    /// # Errors
+    /// See [`Evaluator::evaluate`].
+    pub fn assess(&mut self, params: &ParamStore, progress: &mut dyn FnMut(usize)) -> Result<Evaluation> {
         self.network.exec.load_params(params)?;
         let mut go_on = |images| {
             progress(images);
@@ -85,19 +94,27 @@ impl Evaluator {
     }
 
     /// The same with the weights that another network of the same spec has on its device; `None` where the flag was set.
-    pub(super) fn evaluate_as(&mut self, network: &Executor, stop: &AtomicBool) -> Result<Option<Sums>> {
+    pub(super) fn assess_as(
+        &mut self,
+        network: &Executor,
+        stop: &AtomicBool,
+    ) -> Result<Option<Evaluation>> {
         self.network.exec.copy_params(network)?;
         self.classify(&mut |_| !stop.load(Ordering::Relaxed))
     }
 
     /// The same with these weights.
-    pub(super) fn evaluate_until(&mut self, params: &ParamStore, stop: &AtomicBool) -> Result<Option<Sums>> {
+    pub(super) fn assess_until(
+        &mut self,
+        params: &ParamStore,
+        stop: &AtomicBool,
+    ) -> Result<Option<Evaluation>> {
         self.network.exec.load_params(params)?;
         self.classify(&mut |_| !stop.load(Ordering::Relaxed))
     }
 
-    /// Sums over all images, unless `go_on`, which hears the number of images done, says no before the end.
-    fn classify(&mut self, go_on: &mut dyn FnMut(usize) -> bool) -> Result<Option<Sums>> {
+    /// The answers to all images, unless `go_on`, which hears the number of images done, says no before the end.
+    fn classify(&mut self, go_on: &mut dyn FnMut(usize) -> bool) -> Result<Option<Evaluation>> {
         let epoch = Epoch {
             epoch: 0,
             order: once(sequential(self.source.len(), Rank::ONLY)),
@@ -125,13 +142,13 @@ impl Evaluator {
                 false => continue,
             };
             scores.add(self.network.exec.collect(until)?);
-            if !go_on(scores.sums.images as usize) {
+            if !go_on(scores.found.sums.images as usize) {
                 // What is under way must not be taken for the next evaluation's.
                 self.network.exec.collect(Until::All)?;
                 return Ok(None);
             }
         }
-        Ok(Some(scores.sums))
+        Ok(Some(scores.found))
     }
 }
 
@@ -164,7 +181,7 @@ fn nothing_to_crop(source: &dyn Source, tta: Tta) -> Error {
     ))
 }
 
-/// Logits on their way to sums. The views of a batch are run one behind the other.
+/// Logits on their way to answers. The views of a batch are run one behind the other.
 struct Scores {
     /// How many there are of a batch.
     number: usize,
@@ -175,13 +192,14 @@ struct Scores {
     views: Views,
     /// Their mean.
     logits: Vec<f32>,
-    sums: Sums,
+    found: Evaluation,
 }
 
 impl Scores {
     fn new(number: usize, mean: Mean, classes: usize) -> Self {
         let views = Views::new(mean, classes);
-        Scores { number, classes, submitted: Vec::new(), views, logits: Vec::new(), sums: Sums::default() }
+        let found = Evaluation::new(classes);
+        Scores { number, classes, submitted: Vec::new(), views, logits: Vec::new(), found }
     }
 
     /// Takes the logits of the first runs.
@@ -193,43 +211,10 @@ impl Scores {
             self.views.add(run);
             if self.views.count() == self.number {
                 self.views.take(&mut self.logits);
-                score(&self.logits, labels, &mut self.sums);
+                self.found.add(&self.logits, labels);
             }
             (logits, done) = (rest, done + 1);
         }
         self.submitted.drain(..done);
-    }
-}
-
-/// Adds each image's `log(sum(exp(logits))) - logits[label]`, and whether the label has the largest logit (the first of
-/// equal ones, as PyTorch's argmax). `logits` is `[labels.len()][classes]`.
-fn score(logits: &[f32], labels: &[u32], sums: &mut Sums) {
-    let classes = logits.len() / labels.len().max(1);
-    for (row, &label) in logits.chunks_exact(classes.max(1)).zip(labels) {
-        let mut top = 0;
-        for (class, value) in row.iter().enumerate() {
-            if *value > row[top] {
-                top = class;
-            }
-        }
-        let shift = f64::from(row[top]);
-        let total: f64 = row.iter().map(|&v| (f64::from(v) - shift).exp()).sum();
-        sums.loss += total.ln() + shift - f64::from(row[label as usize]);
-        sums.correct += u64::from(top == label as usize);
-        sums.images += 1;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn scores_are_the_formulas() {
-        let mut sums = Sums::default();
-        // Softmax of (0, ln 3) is (1/4, 3/4); of (1000, 1000) a half each, without overflow.
-        score(&[0.0, 3f32.ln(), 1000.0, 1000.0], &[0, 0], &mut sums);
-        assert!((sums.loss - (4f64.ln() + 2f64.ln())).abs() < 1e-6, "{}", sums.loss);
-        assert_eq!((sums.correct, sums.images), (1, 2));
     }
 }

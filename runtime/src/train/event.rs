@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use resnetc_compiler::spec::train::Metric;
 
+use crate::evaluation::Evaluation;
 use crate::metrics::{EpochRecord, Sums};
 use crate::settings::Change;
 
@@ -51,6 +52,8 @@ pub enum Event<'a> {
         average: Option<Sums>,
         /// Whether no evaluation before was as good; that of the average counts, where there is one.
         best: bool,
+        /// The answers that count: the average's, where one is kept.
+        evaluation: &'a Evaluation,
     },
     /// Evaluations got no better for so long that the rate falls.
     RateReduced {

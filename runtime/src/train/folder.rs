@@ -13,6 +13,20 @@ pub const LAST: &str = "last.safetensors";
 pub const BEST: &str = "best.safetensors";
 /// One JSON object per epoch.
 pub const LOG: &str = "log.jsonl";
+/// What the run is: a [`super::RunFile`].
+pub const RUN: &str = "run.json";
+/// The spec with all defaults written out.
+pub const SPEC: &str = "spec.yaml";
+/// One JSON object for a step or an epoch.
+pub const METRICS: &str = "metrics.jsonl";
+/// The answers of the last evaluation, and of the best.
+pub const PREDICTIONS: [&str; 2] = ["predictions-last.csv", "predictions-best.csv"];
+/// The confusion matrix of the last evaluation, and of the best.
+pub const CONFUSION: [&str; 2] = ["confusion-last.csv", "confusion-best.csv"];
+/// The page about the training that the command line writes.
+pub const REPORT: &str = "report.html";
+/// What the names of files for TensorBoard begin with.
+pub const EVENTS: &str = "events.out.tfevents.";
 /// The checkpoint of an epoch is called `epoch-007.safetensors`.
 const EPOCH: &str = "epoch-";
 const EXTENSION: &str = ".safetensors";
@@ -128,11 +142,11 @@ fn resume_point(out: &Path) -> Result<PathBuf> {
 /// A training's checkpoints. A log alone is no training: nothing can go on from it.
 fn checkpoints(out: &Path) -> Result<Vec<PathBuf>> {
     let mut files = files(out)?;
-    files.retain(|file| !file.ends_with(LOG));
+    files.retain(|file| file.to_string_lossy().ends_with(EXTENSION));
     Ok(files)
 }
 
-/// What a training has left in a folder: checkpoints and log.
+/// What a training has left in a folder: checkpoints, log and what else it tells of the run.
 fn files(out: &Path) -> Result<Vec<PathBuf>> {
     let entries = match std::fs::read_dir(out) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
@@ -145,7 +159,8 @@ fn files(out: &Path) -> Result<Vec<PathBuf>> {
         let name = name.to_string_lossy();
         let epoch = name.strip_prefix(EPOCH).and_then(|rest| rest.strip_suffix(EXTENSION));
         let epoch = epoch.is_some_and(|number| number.parse::<usize>().is_ok());
-        if epoch || [LOG, LAST, BEST].contains(&&*name) {
+        let known = [LOG, LAST, BEST, RUN, SPEC, METRICS, REPORT].iter().chain(&PREDICTIONS).chain(&CONFUSION);
+        if epoch || name.starts_with(EVENTS) || known.into_iter().any(|known| *known == name) {
             found.push(entry.path());
         }
     }

@@ -13,6 +13,7 @@ mod folder;
 mod health;
 mod lock;
 mod range;
+mod records;
 mod save;
 mod teacher;
 mod trainer;
@@ -21,8 +22,12 @@ mod updates;
 pub use self::batches::BatchExecutor;
 pub use self::eval::Evaluator;
 pub use self::event::{Event, Outcome, StepEvent};
-pub use self::folder::{BEST, LAST, LOG, Start, batch_size_of, check as check_folder, epoch_file};
+pub use self::folder::{
+    BEST, CONFUSION, EVENTS, LAST, LOG, METRICS, PREDICTIONS, REPORT, RUN, SPEC, Start, batch_size_of,
+    check as check_folder, epoch_file,
+};
 pub use self::range::{Range, RangeOptions, RangeStep, Recommended, range_test, recommended};
+pub use self::records::{About, Facts, Git, MetricsLine, RunFile, StartedBy, predictions};
 pub use self::teacher::{Pupil, Teacher};
 pub use self::trainer::{Options, Trainer};
 

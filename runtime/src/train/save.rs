@@ -17,6 +17,8 @@ impl Trainer {
     /// [`Error::Diverged`] where the state is not finite: nothing is written then. The device's and the disk's.
     pub(super) fn save(&mut self, names: &[String], observe: &mut dyn FnMut(Event<'_>)) -> Result<PathBuf> {
         let bytes = self.state()?.to_bytes()?;
+        // Before the checkpoint that stands for them, as the log is; but where that fails the checkpoint still counts.
+        let recorded = self.records.flush();
         let mut path = PathBuf::new();
         for name in names {
             path = self.folder.path.join(name);
@@ -29,9 +31,10 @@ impl Trainer {
             observe(Event::Saved { path: &path });
         }
         self.log.begin()?;
+        self.records.begin()?;
         self.last_good = Some(path.clone());
         self.saved = Some(self.place());
-        Ok(path)
+        recorded.map(|()| path)
     }
 
     /// Writes the last checkpoint unless that was just done; returns its path.

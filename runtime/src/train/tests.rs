@@ -8,6 +8,7 @@ mod late;
 mod losses;
 mod optimizers;
 mod patience;
+mod records;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -129,6 +130,7 @@ fn options(out: &Path) -> Options {
         threads: 1,
         workers: 1,
         preprocess: None,
+        about: None,
         stop: Arc::default(),
     }
 }

@@ -14,7 +14,9 @@ use super::event::{Event, Outcome};
 use super::fit::{check_fit, input_size};
 use super::folder::{Folder, LAST, LOG, Start};
 use super::health;
+use super::records::{About, Done, Facts, Records};
 use super::teacher::{Pupil, Teacher};
+use super::updates::Updates;
 use crate::checkpoint::{Checkpoint, Progress};
 use crate::data::Dataset;
 use crate::data::batch::Form;
@@ -43,6 +45,8 @@ pub struct Options {
     pub workers: usize,
     /// How pictures that come in different sizes are fitted and normalised for evaluation, and for training where no change does it.
     pub preprocess: Option<Preprocess>,
+    /// What the folder tells of the run besides checkpoints and log ([`About`]); nothing more where it is `None`.
+    pub about: Option<About>,
     /// Set from outside (Ctrl-C): the step is finished, a checkpoint written.
     pub stop: Arc<AtomicBool>,
 }
@@ -63,6 +67,7 @@ pub struct Trainer {
     /// What the training was resumed from.
     pub(super) resumed: Option<Resumed>,
     pub(super) log: Log,
+    pub(super) records: Records,
     /// A checkpoint of finite numbers: the newest.
     pub(super) last_good: Option<PathBuf>,
     /// The place that the last checkpoint has.
@@ -114,8 +119,15 @@ impl Trainer {
         // A log with lines that no checkpoint stands for is cut; another training's stays until it is replaced.
         let logged = progress.epoch - usize::from(progress.open.is_some());
         let log = Log::new(&options.out.join(LOG), logged);
+        let records = options.about.as_ref().map(|about| {
+            let facts = facts(about, config, &dataset, (&train, &options));
+            let updates = Updates::new(config, train.batch_size(), dataset.train.len());
+            let place = Done { epochs: progress.epoch, step: updates.of(progress.step), logged };
+            Records::new(&options.out, facts, &about.spec, place, [config.epochs, updates.count()])
+        });
         let mut trainer = Trainer {
             config: config.clone(),
+            records: records.unwrap_or_default(),
             dataset,
             transform,
             form,
@@ -139,6 +151,7 @@ impl Trainer {
         }
         if !trainer.folder.replaces() {
             trainer.log.begin()?;
+            trainer.records.begin()?;
         }
         Ok(trainer)
     }
@@ -200,6 +213,31 @@ impl Trainer {
 
     pub(super) fn place(&self) -> Place {
         (self.progress.epoch, self.progress.step, self.progress.open.is_none())
+    }
+}
+
+/// What `run.json` says of a training.
+fn facts(
+    about: &About,
+    config: &TrainConfig,
+    dataset: &Dataset,
+    (network, options): (&BatchExecutor, &Options),
+) -> Facts {
+    Facts {
+        network: network.plan().name.clone(),
+        dataset: dataset.name.clone(),
+        train_images: dataset.train.len(),
+        test_images: dataset.test.len(),
+        classes: dataset.classes().to_vec(),
+        epochs: config.epochs,
+        batch_size: network.batch_size(),
+        seed: config.seed,
+        device: network.exec.describe(),
+        isa: about.isa.clone(),
+        threads: options.threads,
+        workers: options.workers,
+        command: about.command.clone(),
+        git: about.git.clone(),
     }
 }
 

@@ -3,13 +3,14 @@
 use std::fmt::Write;
 
 use resnetc::Spec;
-use resnetc_pictures::{Picture, heat};
+use resnetc_pictures::Picture;
 use resnetc_runtime::data::transform::{Transform, Workspace};
 use resnetc_runtime::data::{Dataset, Source};
 
 use super::report::Report;
 use crate::failure::{Failure, Result};
 use crate::markup::escape;
+use crate::page::{FOOT, head, image, thumbnail};
 
 /// Pictures of each class.
 const EACH: usize = 4;
@@ -18,25 +19,20 @@ const CLASSES: usize = 50;
 /// Epochs whose changes are shown.
 const EPOCHS: usize = 3;
 
-const STYLE: &str = "body{font:15px/1.4 system-ui,sans-serif;margin:2em;max-width:80em}pre{overflow-x:auto}\
-    td,th{padding:.2em .4em;text-align:left;vertical-align:top}img{display:block;max-width:14em;min-width:4em;height:auto}\
-    small{color:#777}@media(prefers-color-scheme:dark){body{background:#181818;color:#ddd}}";
-
 /// The page: the report, then a table for each class.
 pub fn html(spec: &Spec, dataset: &Dataset, report: &Report) -> Result<String> {
     let sheet = Sheet::new(spec, dataset)?;
     let name = escape(&dataset.name);
     let mut page = format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\">\n<meta http-equiv=\"Content-Security-Policy\" \
-         content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:\">\n<title>{name}</title>\n\
-         <style>{STYLE}</style></head>\n<body><h1>{name}</h1>\n<pre>{}</pre>\n<p>Prepared for {}.</p>\n",
+        "{}<h1>{name}</h1>\n<pre>{}</pre>\n<p>Prepared for {}.</p>\n",
+        head(&dataset.name, ""),
         escape(&report.text(None)),
         escape(spec.name()),
     );
     for class in 0..dataset.classes().len().min(CLASSES) {
         page += &sheet.class(class as u32)?;
     }
-    Ok(page + "</body>\n</html>\n")
+    Ok(page + FOOT)
 }
 
 struct Sheet<'d> {
@@ -105,58 +101,6 @@ impl<'d> Sheet<'d> {
     }
 }
 
-/// Longest side of a picture as it is.
-const THUMBNAIL: usize = 224;
-
-fn thumbnail(picture: &Picture) -> Result<String> {
-    use resnetc_compiler::spec::preprocess::Interpolation;
-    let (width, height) = (picture.width(), picture.height());
-    let longer = width.max(height).max(THUMBNAIL);
-    let size = [width, height].map(|side| (side * THUMBNAIL / longer).max(1));
-    let small = resnetc_pictures::resize::resize(
-        picture.view(),
-        size,
-        Interpolation::Bilinear,
-        u64::MAX,
-        &mut Default::default(),
-    );
-    image(&small.map_err(Failure::failed)?)
-}
-
-fn image(picture: &Picture) -> Result<String> {
-    let png = heat::png(picture).map_err(Failure::failed)?;
-    Ok(format!("<img alt=\"\" src=\"data:image/png;base64,{}\">", base64(&png)))
-}
-
-/// RFC 4648, section 4.
-fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for chunk in bytes.chunks(3) {
-        let mut three = [0; 3];
-        three[..chunk.len()].copy_from_slice(chunk);
-        let bits = u32::from_be_bytes([0, three[0], three[1], three[2]]);
-        for place in 0..4 {
-            let digit = DIGITS[(bits >> (18 - 6 * place)) as usize & 63];
-            text.push(if place <= chunk.len() { digit.into() } else { '=' });
-        }
-    }
-    text
-}
-
 fn put(text: &mut String, what: std::fmt::Arguments<'_>) {
     text.write_fmt(what).expect("a string takes all that is written");
-}
-
-#[cfg(test)]
-mod tests {
-    use super::base64;
-
-    #[test]
-    fn base64_is_that_of_the_rfc() {
-        let known = [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")];
-        for (text, expected) in known {
-            assert_eq!(base64(text.as_bytes()), expected);
-        }
-    }
 }

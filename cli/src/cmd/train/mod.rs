@@ -2,6 +2,7 @@
 
 mod batch;
 mod job;
+mod page;
 mod watcher;
 
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use crate::output::Output;
 use crate::signals::Signals;
 
 use job::Job;
+use page::Page;
 use watcher::Watcher;
 
 /// What is said to the first signal that asks for an end.
@@ -53,14 +55,16 @@ pub fn train(
         return find_lr::find_lr(&job.spec, &images, &setup.device, first.as_ref(), &range, picture, output);
     }
     let signals = Signals::catch(STOPPING)?;
+    let page = Page::new(&out, Arc::clone(&images.test));
     let heading = job.heading(&images, &out, setup.device.threads());
     let trainer = Trainer::builder(&job.spec, images).out(&out).start(start).stop(Arc::clone(&signals.stop));
+    let trainer = trainer.command(watcher::command(std::env::args_os()));
     let trainer = match first {
         Some(first) => trainer.weights(first),
         None => trainer,
     };
     let epochs = job.spec.resolved().train.epochs;
-    let mut watcher = Watcher::new(heading, out, signals, epochs, output);
+    let mut watcher = Watcher::new(heading, page, signals, epochs, output);
     let mut trainer = trainer.device(setup.device).build().map_err(advise_on_start)?;
     let outcome = trainer.run(|event| watcher.observe(event))?;
     watcher.end(outcome)

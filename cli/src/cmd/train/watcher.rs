@@ -8,6 +8,7 @@ use resnetc_runtime::settings::Change;
 use resnetc_runtime::train::{BEST, Event, LAST, LOG, Outcome, StepEvent};
 
 use super::super::data::stood_in_for;
+use super::page::Page;
 use crate::failure::{Failure, Result};
 use crate::output::Output;
 use crate::progress::Progress;
@@ -28,6 +29,9 @@ pub struct Watcher<'a> {
     mute: bool,
     /// It has been said what helps where steps wait for images.
     told_of_waiting: bool,
+    page: Page,
+    /// The page cannot be written, and that has been said.
+    pageless: bool,
 }
 
 /// Share of the steps' time that they may wait for images before it is said what helps.
@@ -35,8 +39,11 @@ const LONG: f64 = 0.1;
 
 impl<'a> Watcher<'a> {
     /// Of a training that begins; `heading` is said when it does.
-    pub fn new(heading: String, out: PathBuf, signals: Signals, epochs: usize, output: &'a Output) -> Self {
+    pub fn new(heading: String, page: Page, signals: Signals, epochs: usize, output: &'a Output) -> Self {
+        let out = page.folder().to_owned();
         Watcher {
+            page,
+            pageless: false,
             heading,
             out,
             signals,
@@ -75,6 +82,7 @@ impl<'a> Watcher<'a> {
                 self.bar = None;
                 self.say(&report::training::epoch(record, self.epochs));
                 self.waiting(record);
+                self.write_page();
             }
             Event::RateReduced { lr } => self.say(&format!("learning rate {lr} from now on: no better")),
             Event::EndsEarly { metric, evaluations } => {
@@ -85,7 +93,8 @@ impl<'a> Watcher<'a> {
                 ));
             }
             Event::Unreadable { text } => stood_in_for(text, self.output),
-            Event::Evaluated { .. } | Event::Saved { .. } => {}
+            Event::Evaluated { evaluation, .. } => self.page.evaluated(evaluation),
+            Event::Saved { .. } => {}
         }
     }
 
@@ -105,6 +114,15 @@ impl<'a> Watcher<'a> {
         self.say(
             "the steps wait for images: --workers N prepares them in more threads, `resnetc data pack` decodes them once and for all",
         );
+    }
+
+    /// The page is for looking at: the training goes on without it.
+    fn write_page(&mut self) {
+        if let Err(Failure::Failed(why)) = self.page.write()
+            && !std::mem::replace(&mut self.pageless, true)
+        {
+            self.output.warn(&format!("warning: {why}; the training goes on"));
+        }
     }
 
     fn resumed(&mut self, checkpoint: &Path, epoch: usize, step: usize, threads: usize) {
@@ -163,20 +181,29 @@ impl<'a> Watcher<'a> {
     }
 }
 
-/// The same command with `--resume`, quoted for a shell.
-fn resume_command(args: impl Iterator<Item = OsString>) -> String {
+/// An argument as a shell reads it.
+fn quoted(arg: OsString) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
-    let quote = |arg: String| match !arg.is_empty() && arg.chars().all(plain) {
+    let arg = arg.to_string_lossy().into_owned();
+    match !arg.is_empty() && arg.chars().all(plain) {
         true => arg,
         false => format!("'{}'", arg.replace('\'', r"'\''")),
-    };
-    // What was to be replaced has been, and resuming refuses it.
-    let words = args.filter(|arg| arg != "--overwrite").map(|arg| quote(arg.to_string_lossy().into_owned()));
-    let mut words: Vec<_> = words.collect();
-    if !words.iter().any(|word| word == "--resume") {
-        words.push("--resume".to_owned());
     }
-    words.join(" ")
+}
+
+/// The command, quoted for a shell.
+pub fn command(args: impl Iterator<Item = OsString>) -> String {
+    args.map(quoted).collect::<Vec<_>>().join(" ")
+}
+
+/// The same command with `--resume`.
+fn resume_command(args: impl Iterator<Item = OsString>) -> String {
+    // What was to be replaced has been, and resuming refuses it.
+    let mut words: Vec<_> = args.filter(|arg| arg != "--overwrite").collect();
+    if !words.iter().any(|word| word == "--resume") {
+        words.push("--resume".into());
+    }
+    command(words.into_iter())
 }
 
 #[cfg(test)]

@@ -156,6 +156,10 @@ impl Source for Encoded {
         self.items[index].place.name()
     }
 
+    fn identifier(&self, index: usize) -> String {
+        self.called(index)
+    }
+
     fn any_size(&self) -> bool {
         true
     }
