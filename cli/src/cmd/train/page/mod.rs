@@ -136,7 +136,7 @@ fn facts(run: Option<&RunFile>, records: &[EpochRecord], metrics: &Metrics) -> S
         records.iter().map(|record| record.seconds + record.evaluation_seconds.unwrap_or_default()).sum();
     let done = records.last().map_or(0, |record| record.epoch);
     let mut all = vec![("epochs", run.map_or(done.to_string(), |run| format!("{done} of {}", run.epochs)))];
-    all.extend(accuracies().last().map(|last| ("test accuracy", percent(last))));
+    all.extend(accuracies().next_back().map(|last| ("test accuracy", percent(last))));
     all.extend(accuracies().max_by(f64::total_cmp).map(|best| ("best so far", percent(best))));
     all.extend(report::metrics::rows(metrics));
     all.push(("time", duration(Duration::from_secs_f64(seconds.max(0.0)))));
