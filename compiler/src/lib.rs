@@ -128,9 +128,9 @@ fn check_precision(spec: &ResolvedSpec, backend: &Backend) -> Result<(), Vec<Dia
 }
 
 fn context(spec: &ResolvedSpec, target: &Target) -> PassContext {
-    let TrainConfig { optimizer, decay_norm, ref groups, .. } = spec.train;
+    let TrainConfig { optimizer, lr, decay_norm, ref groups, .. } = spec.train;
     let groups = groups.clone();
-    PassContext { optimizer, decay_norm, groups, backend: target.backend, dump: target.dump.clone() }
+    PassContext { optimizer, lr, decay_norm, groups, backend: target.backend, dump: target.dump.clone() }
 }
 
 /// The training graph as it would be without fusion, to count what fusion saves.

@@ -156,6 +156,7 @@ fn a_training_graph_is_refused_by_the_name_of_what_belongs_to_training() {
         &resnetc_compiler::pass::front(),
         &resnetc_compiler::pass::PassContext {
             optimizer: spec(PLAIN).train.optimizer,
+            lr: 0.1,
             decay_norm: false,
             groups: Default::default(),
             backend: resnetc_compiler::backend::Backend::CPU,

@@ -297,7 +297,7 @@ fn differences(params: &ParamStore, optimizer: &ParamStore, plan: &Plan) -> Vec<
     for slot in plan.slots.iter().filter(|slot| slot.role.of_network()) {
         let buffer = plan.buffer(slot.buffer);
         compare(params, &buffer.name, &buffer.name, &buffer.shape, &mut found);
-        for (tensor, buffer) in plan.optimizer_tensors(slot) {
+        for (_, tensor, buffer) in plan.optimizer_tensors(slot) {
             let name = format!("{tensor}.{}", buffer.name);
             expected.push(name.clone());
             // Between updates the sum is zero, and not stored; an average may begin on the way.

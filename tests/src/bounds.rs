@@ -11,6 +11,7 @@ use std::sync::Arc;
 use candle_core::{DType, Device as CandleDevice};
 use resnetc_compiler::ir::op::{Activation, Distillation, Epilogue, Objective, UpdateRule};
 use resnetc_compiler::ir::types::DType as Element;
+use resnetc_compiler::ir::update::{NEWTON_SCHULZ, NEWTON_SCHULZ_STEPS};
 use resnetc_compiler::plan::kernel::{
     Activate, ActivateBackward, Add, Affine, AvgPool, AvgPoolBackward, BnApply, BnBackwardReduce, BnStats,
     ChannelSum, ClipGradients, Conv, ConvBackwardData, ConvBackwardFilter, CrossEntropy,
@@ -100,6 +101,8 @@ fn terms(kernel: &Kernel) -> usize {
         | Kernel::Average(_)
         | Kernel::LossScaleUpdate(_) => 1,
         Kernel::ClipGradients(ClipGradients { len, .. }) => len.min(256),
+        // Products over the longer side.
+        Kernel::Update(Update { matrix: Some(matrix), .. }) => matrix.sides()[0],
         // A thread's share of the squares, and the tree above it.
         Kernel::Update(Update { len, rule, .. }) => {
             if rule.per_tensor() {
@@ -133,15 +136,12 @@ fn linear_part(kernel: &Kernel) -> Kernel {
             Kernel::Mul(Mul { images, pixels, channels, gate, epilogue: bare(epilogue) })
         }
         // The decay's term has the other sign than the parameter.
-        Kernel::Update(Update {
-            len,
-            rule: rule @ (UpdateRule::Sgd(_) | UpdateRule::Lars(_) | UpdateRule::Lamb(_)),
-            lr_scale,
-            scaled,
-        }) => {
-            let rule = rule.with_weight_decay(-rule.weight_decay());
-            Kernel::Update(Update { len, rule, lr_scale, scaled })
-        }
+        Kernel::Update(
+            update @ Update {
+                rule: rule @ (UpdateRule::Sgd(_) | UpdateRule::Lars(_) | UpdateRule::Lamb(_)),
+                ..
+            },
+        ) => Kernel::Update(Update { rule: rule.with_weight_decay(-rule.weight_decay()), ..update }),
         other => other,
     }
 }
@@ -165,6 +165,12 @@ fn floor(kernel: &Kernel, data: &[Vec<f32>]) -> f32 {
         Kernel::Update(Update { rule: UpdateRule::AdamW(_) | UpdateRule::Lion(_), .. }) => largest(&data[2]),
         // The same; and a step is as long as the parameter, whatever its terms cancel.
         Kernel::Update(Update { rule: UpdateRule::Lamb(_), .. }) => largest(&data[2]) + largest(&data[0]),
+        // The same; and whatever is lost in a matrix of norm 1 grows by the quintic's slope at 0 in each step of the iteration.
+        Kernel::Update(Update { rule: UpdateRule::Muon(_), matrix: Some(matrix), .. }) => {
+            let growth = NEWTON_SCHULZ[0].powi(NEWTON_SCHULZ_STEPS as i32);
+            let rate = data[3][0] * matrix.scale() as f32;
+            largest(&data[0]) + largest(&data[1]) + largest(&data[2]) + rate * growth
+        }
         // The signs of both terms are what they are.
         Kernel::Average(_) => largest(&data[0]) + largest(&data[1]),
         Kernel::CrossEntropyBackward(CrossEntropyBackward { rows, scaled, .. }) => {

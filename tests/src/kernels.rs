@@ -4,9 +4,10 @@ use resnetc_compiler::ir::clip::Clip;
 use resnetc_compiler::ir::loss_scale::DynamicScale;
 use resnetc_compiler::ir::op::{
     Activation, AdamWAttrs, ConvAttrs, Distillation, DropPart, Epilogue, GradFrom, LambAttrs, LarsAttrs,
-    LionAttrs, Objective, PoolAttrs, SgdAttrs, UpdateRule,
+    LionAttrs, MuonAttrs, Objective, PoolAttrs, SgdAttrs, UpdateRule,
 };
 use resnetc_compiler::ir::types::DType;
+use resnetc_compiler::ir::update::Matrix;
 use resnetc_compiler::plan::kernel::{
     AccumulateGradients, Activate, ActivateBackward, Add, Affine, AllFinite, Average, AvgPool,
     AvgPoolBackward, BlurPool, BlurPoolBackward, BnApply, BnBackwardApply, BnBackwardReduce, BnStats,
@@ -183,6 +184,7 @@ pub const MAKERS: &[(&str, Maker)] = &[
     ("lamb_update", |r| update(r, |r| UpdateRule::Lamb(lamb(r)))),
     ("lars_update", |r| update(r, |r| UpdateRule::Lars(lars(r)))),
     ("lion_update", |r| update(r, |r| UpdateRule::Lion(lion(r)))),
+    ("muon_update", muon_update),
     ("loss_scale_update", |r| {
         let dynamic = DynamicScale { interval: r.pick(&[1, 2, 3, 4]), ..DynamicScale::DEFAULT };
         Kernel::LossScaleUpdate(LossScaleUpdate { dynamic: r.flip().then_some(dynamic) })
@@ -440,7 +442,24 @@ fn lion(r: &mut Rng) -> LionAttrs {
 }
 
 fn update(r: &mut Rng, rule: fn(&mut Rng) -> UpdateRule) -> Kernel {
-    Kernel::Update(Update { len: len(r), rule: rule(r), lr_scale: r.pick(&[1.0, 0.25]), scaled: r.flip() })
+    let (len, lr_scale) = (len(r), r.pick(&[1.0, 0.25]));
+    Kernel::Update(Update { len, rule: rule(r), lr_scale, matrix: None, scaled: r.flip() })
+}
+
+/// Of a matrix of either orientation, with sides that no tile divides.
+fn muon_update(r: &mut Rng) -> Kernel {
+    let matrix = Matrix { rows: r.range(1, 70), cols: r.range(1, 70), outputs_are_rows: r.flip() };
+    let rule = UpdateRule::Muon(MuonAttrs {
+        momentum: r.pick(&[0.0, 0.95]),
+        nesterov: r.flip(),
+        weight_decay: r.pick(&[0.0, 0.1]),
+        adamw_lr: 3e-4,
+        adamw_beta1: 0.9,
+        adamw_beta2: 0.95,
+        adamw_eps: 1e-10,
+    });
+    let (len, lr_scale) = (matrix.rows * matrix.cols, r.pick(&[1.0, 0.25]));
+    Kernel::Update(Update { len, rule, lr_scale, matrix: Some(matrix), scaled: r.flip() })
 }
 
 fn clip(r: &mut Rng, by: fn(f32) -> Clip) -> Kernel {

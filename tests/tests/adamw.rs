@@ -29,8 +29,13 @@ fn gradient(i: usize, t: u64) -> f32 {
 
 /// The parameters after all steps on a device.
 fn trained(device: &mut dyn Session, attrs: AdamWAttrs) -> Vec<f32> {
-    let kernel =
-        Kernel::from(Update { len: LEN, rule: UpdateRule::AdamW(attrs), lr_scale: 1.0, scaled: false });
+    let kernel = Kernel::from(Update {
+        len: LEN,
+        rule: UpdateRule::AdamW(attrs),
+        lr_scale: 1.0,
+        matrix: None,
+        scaled: false,
+    });
     let operands = signature(&kernel).inputs;
     let mut builder = PlanBuilder::default();
     let ids: Vec<_> = operands.iter().map(|operand| builder.buffer(operand)).collect();

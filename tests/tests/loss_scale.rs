@@ -90,7 +90,7 @@ impl Torch {
                     first[i] = if t == 1 { g } else { f64::from(sgd.momentum) * first[i] + entered };
                     *p -= rate * first[i];
                 }
-                UpdateRule::Lamb(_) | UpdateRule::Lars(_) | UpdateRule::Lion(_) => {
+                UpdateRule::Lamb(_) | UpdateRule::Lars(_) | UpdateRule::Lion(_) | UpdateRule::Muon(_) => {
                     unreachable!("no test here trains with it")
                 }
                 UpdateRule::AdamW(adamw) => {

@@ -4,7 +4,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use resnetc_compiler::ir::op::{LambAttrs, LarsAttrs, LionAttrs, UpdateRule};
+use resnetc_compiler::ir::op::{LambAttrs, LarsAttrs, LionAttrs, MuonAttrs, UpdateRule};
+use resnetc_compiler::ir::update::Matrix;
 use resnetc_compiler::plan::Kernel;
 use resnetc_compiler::plan::kernel::Update;
 use resnetc_runtime::cpu::simd::Isa;
@@ -58,8 +59,14 @@ fn rules() -> Vec<UpdateRule> {
 /// The parameters after all steps on a device.
 fn trained(device: &mut dyn Session, rule: UpdateRule) -> Vec<f32> {
     // Half the factor of twice the rate.
-    let kernel = Kernel::from(Update { len: LEN, rule, lr_scale: 0.5, scaled: false });
+    let kernel = Kernel::from(Update { len: LEN, rule, lr_scale: 0.5, matrix: None, scaled: false });
+    steps(device, kernel, rule, &[0, 1, 2, 3, 4, 5, 6])
+}
+
+/// The parameters of an update after all steps; in memory they lie in this order.
+fn steps(device: &mut dyn Session, kernel: Kernel, rule: UpdateRule, order: &[usize]) -> Vec<f32> {
     let operands = signature(&kernel).inputs;
+    let len = order.len();
     let mut builder = PlanBuilder::new(device.device().backend());
     let ids: Vec<_> = operands.iter().map(|operand| builder.buffer(operand)).collect();
     builder.step(kernel, &ids, &[]);
@@ -69,20 +76,20 @@ fn trained(device: &mut dyn Session, rule: UpdateRule) -> Vec<f32> {
         let bytes = to_bytes(&operands[at(name)], values);
         device.write(program, ids[at(name)], &bytes).expect("it is written");
     };
-    let first: Vec<f32> = (0..LEN).map(|i| (i as f32 - 3.0) / 4.0).collect();
+    let first: Vec<f32> = order.iter().map(|i| ((i % 7) as f32 - 3.0) / 4.0).collect();
     write(device, "param", &first);
     write(device, "rate", &[2.0 * RATE]);
     for tensor in 0..rule.state().len() as u8 {
-        let zeros = vec![0; LEN * 4];
+        let zeros = vec![0; len * 4];
         device.device().write_optimizer(program, ids[at("param")], tensor, &zeros).expect("it is written");
     }
     for t in 0..STEPS {
-        let gradient = |i: usize| ((i as u64 * 7 + t * 13) % 97) as f32 / 64.0 - 48.5 / 64.0;
-        write(device, "grad", &(0..LEN).map(gradient).collect::<Vec<f32>>());
+        let gradient = |&i: &usize| ((i as u64 * 7 + t * 13) % 97) as f32 / 64.0 - 48.5 / 64.0;
+        write(device, "grad", &order.iter().map(gradient).collect::<Vec<f32>>());
         device.write(program, ids[at("step")], &t.to_ne_bytes()).expect("it is written");
         device.run(program, None).expect("it runs");
     }
-    let mut bytes = vec![0; LEN * 4];
+    let mut bytes = vec![0; len * 4];
     device.read(program, ids[at("param")], &mut bytes).expect("it is read");
     from_bytes(&operands[at("param")], &bytes)
 }
@@ -135,4 +142,117 @@ fn kernels_agree_with_the_oracle() {
             }
         }
     }
+}
+
+const MUON: MuonAttrs = MuonAttrs {
+    momentum: 0.95,
+    nesterov: true,
+    weight_decay: 0.1,
+    adamw_lr: 3e-4,
+    adamw_beta1: 0.9,
+    adamw_beta2: 0.95,
+    adamw_eps: 1e-10,
+};
+
+/// An element of a filter `[out, in, kh, kw]` in the three orders that layouts have: which one of the logical order each is.
+fn orders([out, cin, kh, kw]: [usize; 4]) -> [(Matrix, Vec<usize>); 3] {
+    let taps = kh * kw;
+    let matrix = |outputs_are_rows| {
+        let [rows, cols] = if outputs_are_rows { [out, cin * taps] } else { [cin * taps, out] };
+        Matrix { rows, cols, outputs_are_rows }
+    };
+    let place = |o: usize, tap: usize, i: usize| (o * cin + i) * taps + tap;
+    let ohwi = (0..out * cin * taps).map(|at| place(at / (cin * taps), at / cin % taps, at % cin));
+    let hwio = (0..out * cin * taps).map(|at| place(at % out, at / (out * cin), at / out % cin));
+    [
+        (matrix(true), (0..out * cin * taps).collect()),
+        (matrix(true), ohwi.collect()),
+        (matrix(false), hwio.collect()),
+    ]
+}
+
+/// Filters with fewer outputs than columns, and with more, in each layout.
+#[test]
+fn muon_has_the_figures_of_its_formula_in_each_layout() {
+    let figures: Vec<&str> = include_str!("../golden/muon.txt").lines().collect();
+    let plain = MuonAttrs { nesterov: false, weight_decay: 0.0, momentum: 0.5, ..MUON };
+    let cases = [([3, 2, 3, 3], MUON), ([12, 4, 1, 1], MUON), ([4, 4, 1, 1], plain), ([30, 2, 3, 3], plain)];
+    assert_eq!(figures.len(), cases.len());
+    for ((shape, attrs), line) in cases.into_iter().zip(figures) {
+        let (name, values) = line.split_once(": ").expect("a name and values");
+        let rule = UpdateRule::Muon(attrs);
+        assert!(name.starts_with(&format!("{shape:?} muon momentum {} ", attrs.momentum)), "{name}");
+        let exact: Vec<f64> = values.split(' ').map(|value| value.parse().expect("a number")).collect();
+        for (matrix, order) in orders(shape) {
+            // An error in a matrix of norm 1 grows by 3.4445 in each of the iteration's five steps, and enters by the step's length.
+            let bound =
+                STEPS as f64 * f64::from(RATE) * matrix.scale() * 485.0 * 32.0 * f64::from(f32::EPSILON);
+            let kernel =
+                Update { len: order.len(), rule, lr_scale: 0.5, matrix: Some(matrix), scaled: false };
+            for mut device in devices() {
+                let found = steps(&mut *device, kernel.into(), rule, &order);
+                for (&at, found) in order.iter().zip(&found) {
+                    let apart = (f64::from(*found) - exact[at]).abs();
+                    let on = device.device().describe();
+                    assert!(apart < bound, "{name} on {on}, {matrix:?}: {found}, not {}", exact[at]);
+                }
+            }
+        }
+    }
+}
+
+/// What the quintic makes of singular values that are not tiny: between 0.68 and 1.14, so that the squares of the result's, the eigenvalues
+/// of its product with itself, are within 0.46 and 1.3 (Jordan et al. 2024). Of random matrices of each orientation.
+#[test]
+fn muon_makes_singular_values_about_one() {
+    let rule = UpdateRule::Muon(MuonAttrs { weight_decay: 0.0, momentum: 0.0, ..MUON });
+    for (rows, cols) in [(8, 72), (72, 8), (33, 96), (96, 33)] {
+        let matrix = Matrix { rows, cols, outputs_are_rows: true };
+        let mut random = Rng::new(7);
+        let grad: Vec<f32> = (0..rows * cols).map(|_| random.normal()).collect();
+        for mut device in devices() {
+            let moved = one_step(&mut *device, matrix, rule, &grad);
+            let scale = matrix.scale() as f32 * RATE;
+            let orthogonal = |row: usize, col: usize| -moved[row * cols + col] / scale;
+            let [_, short] = matrix.sides();
+            let at = |i: usize, t: usize| if matrix.is_wide() { orthogonal(i, t) } else { orthogonal(t, i) };
+            // The product of a unit vector with the matrix is as long as its singular values allow.
+            for _ in 0..8 {
+                let v: Vec<f32> = (0..short).map(|_| random.normal()).collect();
+                let norm = |v: &[f32]| v.iter().map(|x| x * x).sum::<f32>().sqrt();
+                let image: Vec<f32> = (0..matrix.sides()[0])
+                    .map(|t| v.iter().enumerate().map(|(i, x)| at(i, t) * x).sum::<f32>())
+                    .collect();
+                let stretch = norm(&image) / norm(&v);
+                let on = device.device().describe();
+                assert!((0.68..1.2).contains(&stretch), "{rows}x{cols} on {on}: {stretch}");
+            }
+        }
+    }
+}
+
+/// What one step makes of a parameter that is 0.
+fn one_step(device: &mut dyn Session, matrix: Matrix, rule: UpdateRule, grad: &[f32]) -> Vec<f32> {
+    let kernel = Update { len: grad.len(), rule, lr_scale: 1.0, matrix: Some(matrix), scaled: false };
+    let operands = signature(&kernel.into()).inputs;
+    let mut builder = PlanBuilder::new(device.device().backend());
+    let ids: Vec<_> = operands.iter().map(|operand| builder.buffer(operand)).collect();
+    builder.step(kernel.into(), &ids, &[]);
+    let program = device.load(Arc::new(builder.finish())).expect("it loads");
+    let zeros = vec![0.0; grad.len()];
+    for (operand, &id) in operands.iter().zip(&ids) {
+        let bytes = match operand.name {
+            "grad" => to_bytes(operand, grad),
+            "param" => to_bytes(operand, &zeros),
+            "rate" => to_bytes(operand, &[RATE]),
+            _ => continue,
+        };
+        device.write(program, id, &bytes).expect("it is written");
+    }
+    device.device().write_optimizer(program, ids[0], 0, &vec![0; grad.len() * 4]).expect("it is written");
+    device.write(program, ids[ids.len() - 1], &0u64.to_ne_bytes()).expect("it is written");
+    device.run(program, None).expect("it runs");
+    let mut bytes = vec![0; grad.len() * 4];
+    device.read(program, ids[0], &mut bytes).expect("it is read");
+    from_bytes(&operands[0], &bytes)
 }

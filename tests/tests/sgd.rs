@@ -13,7 +13,13 @@ use resnetc_tests::plans::{PlanBuilder, cpu_session, from_bytes, to_bytes};
 
 /// The parameter after each of three steps from 1.0 with the gradients 0.5, -1.0, 2.0 and the rate 0.1.
 fn trajectory(device: &mut dyn Session, sgd: SgdAttrs) -> Vec<f32> {
-    let kernel = Kernel::from(Update { len: 1, rule: UpdateRule::Sgd(sgd), lr_scale: 1.0, scaled: false });
+    let kernel = Kernel::from(Update {
+        len: 1,
+        rule: UpdateRule::Sgd(sgd),
+        lr_scale: 1.0,
+        matrix: None,
+        scaled: false,
+    });
     let operands = signature(&kernel).inputs;
     let mut builder = PlanBuilder::default();
     let [param, grad, velocity, rate, number] = [0, 1, 2, 3, 4].map(|i| builder.buffer(&operands[i]));

@@ -116,7 +116,8 @@ pub fn head(parameters: &[Parameter]) -> String {
     layer.and_then(|layer| layer.name.rsplit_once('.')).map_or_else(String::new, |(path, _)| path.to_owned())
 }
 
-fn in_part(part: &str, name: &str) -> bool {
+/// Whether a parameter is of the part with that path.
+pub fn in_part(part: &str, name: &str) -> bool {
     name.strip_prefix(part).is_some_and(|rest| rest.starts_with('.'))
 }
 

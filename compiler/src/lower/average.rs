@@ -28,7 +28,7 @@ impl Averaging {
             let ty = TensorType { layout: statistic.layout, ..TensorType::f32(statistic.shape) };
             let buffer = plan.add_buffer(name, &ty, Region::State, offset);
             let (role, init, recipe) = (Role::Average, Init::Constant(0.0), Recipe::Own);
-            plan.slots.push(Slot { buffer, role, init, recipe });
+            plan.slots.push(Slot { buffer, role, init, recipe, state: None });
         }
         plan.sizes.state = 2 * averaging.statistics;
         averaging

@@ -66,6 +66,6 @@ fn add_slot(plan: &mut Plan, name: &str, role: Role, first: f32) -> BufferId {
     let offset = plan.sizes.state;
     let buffer = plan.add_buffer(format!("{LOSS_SCALE}{name}"), &TensorType::f32([]), Region::State, offset);
     plan.sizes.state = align(offset + DType::F32.size(), plan.align);
-    plan.slots.push(Slot { buffer, role, init: Init::Constant(first), recipe: Recipe::Own });
+    plan.slots.push(Slot { buffer, role, init: Init::Constant(first), recipe: Recipe::Own, state: None });
     buffer
 }

@@ -11,7 +11,8 @@ use crate::ir::clip::Clip;
 use crate::ir::graph::{Graph, NodeId, Value};
 use crate::ir::op::{self, Op, UpdateRule};
 use crate::ir::step_kind::StepKind;
-use crate::ir::types::{DType, TensorType};
+use crate::ir::types::{DType, Layout, TensorType};
+use crate::ir::update::Matrix;
 
 use crate::plan::kernel::{AccumulateGradients, ClipGradients, Update};
 use crate::plan::{BufferId, GRADIENT_SUM, Plan, Region, Slot, Step, align};
@@ -23,6 +24,8 @@ struct Constants {
     lr_scale: f32,
     /// The parameter, of a rule that depends on its norms.
     alone: Option<NodeId>,
+    /// How it lies in memory, of a rule that asks for it.
+    matrix: Option<Matrix>,
 }
 
 /// Parameters updated by the same constants, side by side in [`Region::Params`].
@@ -85,7 +88,7 @@ impl Persistent {
                 groups.push(Group { name, constants, range: (start, end) });
             }
         }
-        add_slots(graph, plan, values, &offsets);
+        add_slots(graph, plan, values, &offsets, &own_states(&updates));
         let gradients = updates.iter().map(|(param, (_, grad))| (*grad, offsets[&param.node])).collect();
         let average = (graph.average && !constants.is_empty()).then(|| Averaging::place(plan));
         let loss_scale = graph.loss_scale.map(|scale| Scaling::place(scale, plan));
@@ -155,7 +158,8 @@ impl Persistent {
 
     /// Adds the updates themselves; `scaled` is what those of a scaled loss read besides.
     fn add_rules(&self, plan: &mut Plan, scaled: Option<[BufferId; 3]>) {
-        for Group { name, constants: Constants { rule, lr_scale, .. }, range } in &self.groups {
+        for Group { name, constants, range } in &self.groups {
+            let Constants { rule, lr_scale, matrix, .. } = *constants;
             let len = (range.1 - range.0) / DType::F32.size();
             let state = (0..).map(Region::Optimizer).zip(rule.state().iter().copied());
             let spans = [(Region::Params, "params"), (Region::Grads, "grads")].into_iter().chain(state);
@@ -170,7 +174,7 @@ impl Persistent {
             inputs.extend(scaled.iter().flatten());
             plan.steps.push(Step {
                 name: name.clone(),
-                kernel: Update { len, rule: *rule, lr_scale: *lr_scale, scaled: scaled.is_some() }.into(),
+                kernel: Update { len, rule, lr_scale, matrix, scaled: scaled.is_some() }.into(),
                 inputs,
                 outputs: Vec::new(),
             });
@@ -178,13 +182,41 @@ impl Persistent {
     }
 }
 
-/// Names of the state's tensors, and of the sum of gradients where there is one. All parameters of a network have one rule; its constants
-/// may differ.
+/// Names of the state's tensors, and of the sum of gradients where there is one. Tensors of the same number share a region, also where
+/// rules differ: it then has all of their names.
 fn state_of(constants: &[Constants], accumulates: bool) -> Vec<String> {
-    let state = constants.first().map_or(&[][..], |first| first.rule.state());
-    assert!(constants.iter().all(|other| other.rule.state() == state), "a network has one optimizer");
-    let sum = (accumulates && !constants.is_empty()).then_some(GRADIENT_SUM);
-    state.iter().copied().chain(sum).map(str::to_owned).collect()
+    let mut names: Vec<Vec<&str>> = Vec::new();
+    for rule in constants.iter().map(|constants| constants.rule) {
+        names.resize(names.len().max(rule.state().len()), Vec::new());
+        for (known, &name) in names.iter_mut().zip(rule.state()) {
+            if !known.contains(&name) {
+                known.push(name);
+            }
+        }
+    }
+    let sum = (accumulates && !constants.is_empty()).then(|| GRADIENT_SUM.to_owned());
+    names.iter().map(|names| names.join("|")).chain(sum).collect()
+}
+
+/// Names of each parameter's tensors of state; none where all have the same.
+fn own_states(updates: &HashMap<Value, (Constants, Value)>) -> HashMap<NodeId, Vec<String>> {
+    let state = |constants: &Constants| constants.rule.state();
+    let mut all = updates.values().map(|(constants, _)| state(constants));
+    let first = all.next();
+    if all.all(|other| Some(other) == first) {
+        return HashMap::new();
+    }
+    let names = |constants| state(constants).iter().map(|&name| name.to_owned()).collect();
+    updates.iter().map(|(param, (constants, _))| (param.node, names(constants))).collect()
+}
+
+/// A filter as its layout has it.
+fn matrix(ty: &TensorType) -> Matrix {
+    let numel = ty.shape.numel().expect("the verifier has checked shapes");
+    let out = ty.shape.0.first().copied().unwrap_or(1).max(1);
+    let outputs_are_rows = ty.layout != Layout::Hwio;
+    let [rows, cols] = if outputs_are_rows { [out, numel / out] } else { [numel / out, out] };
+    Matrix { rows, cols, outputs_are_rows }
 }
 
 /// `param -> (constants, gradient)` of every update.
@@ -200,7 +232,9 @@ fn updates(graph: &Graph) -> HashMap<Value, (Constants, Value)> {
                 graph.node(id).name
             );
             let alone = rule.per_tensor().then_some(param.node);
-            let previous = updates.insert(param, (Constants { rule, lr_scale, alone }, grad));
+            let matrix =
+                rule.takes_matrix().then(|| matrix(graph.value_type(param).expect("a parameter has a type")));
+            let previous = updates.insert(param, (Constants { rule, lr_scale, alone, matrix }, grad));
             assert!(previous.is_none(), "{}: updated twice", graph.node(param.node).name);
         }
     }
@@ -222,6 +256,7 @@ fn add_slots(
     plan: &mut Plan,
     values: &mut HashMap<Value, BufferId>,
     offsets: &HashMap<NodeId, usize>,
+    states: &HashMap<NodeId, Vec<String>>,
 ) {
     for id in graph.ids() {
         let node = graph.node(id);
@@ -235,7 +270,13 @@ fn add_slots(
                 plan.sizes.state = align(offset + plan.buffer(buffer).bytes, plan.align);
             }
             values.insert(id.into(), buffer);
-            plan.slots.push(Slot { buffer, role: *role, init: *init, recipe: recipe.clone() });
+            plan.slots.push(Slot {
+                buffer,
+                role: *role,
+                init: *init,
+                recipe: recipe.clone(),
+                state: states.get(&id).cloned(),
+            });
         }
     }
 }

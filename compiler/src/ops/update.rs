@@ -40,7 +40,8 @@ impl Operator for Update {
     }
 
     fn elementwise(&self, operands: &[&TensorType], _: &[TensorType]) -> u64 {
-        self.rule.flops() * first(operands)
+        let (numel, rows) = (first(operands), operands[0].shape.0.first().copied().unwrap_or(1).max(1));
+        self.rule.flops() * numel + self.rule.product_flops([rows, numel as usize / rows])
     }
 
     /// The parameter is written back; the state, of its size, is read and written too.

@@ -10,6 +10,8 @@ use crate::ir::op::UpdateRule;
 pub struct PassContext {
     /// What updates do; in inference nobody looks at it.
     pub optimizer: UpdateRule,
+    /// The learning rate before the schedule: of another one, a plan holds what share of this it is.
+    pub lr: f32,
     /// Whether weight decay applies to normalisation's parameters and biases too.
     pub decay_norm: bool,
     /// Which parameters are trained otherwise, or not at all.

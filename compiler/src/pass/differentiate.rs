@@ -6,12 +6,12 @@
 //!
 //! Frozen parameters have neither; of a layer behind which nothing is trained there is no backward pass at all.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::PassContext;
 use crate::diagnostic::Diagnostic;
 use crate::ir::graph::{Graph, NodeId, Value};
-use crate::ir::groups::{Groups, Parameter, Treatment};
+use crate::ir::groups::{self, Groups, Parameter, Treatment};
 use crate::ir::op::{Add, BatchNorm, Op, Param, Role, Update, UpdateRule};
 use crate::ir::origin::Origin;
 use crate::ir::patch::Patch;
@@ -32,8 +32,15 @@ pub(super) fn run(graph: &Graph, context: &PassContext) -> Result<Patch, Vec<Dia
     if !mistakes.is_empty() {
         return Err(mistakes);
     }
+    let filters = context.optimizer.takes_matrix().then(|| inner_filters(graph));
+    if let Some(filters) = &filters {
+        let updates = |id: &NodeId| filters.contains(id) && sweep.gradients[id.index()].is_some();
+        if !order.iter().any(updates) {
+            return Err(vec![no_filters(graph, loss)]);
+        }
+    }
     for id in order {
-        sweep.update(id, context, &treatments);
+        sweep.update(id, context, &treatments, filters.as_ref());
         sweep.still(id);
     }
     Ok(sweep.patch)
@@ -133,7 +140,13 @@ impl<'a> Sweep<'a> {
     }
 
     /// Adds the update of a parameter that has a gradient.
-    fn update(&mut self, id: NodeId, context: &PassContext, treatments: &HashMap<NodeId, Treatment>) {
+    fn update(
+        &mut self,
+        id: NodeId,
+        context: &PassContext,
+        treatments: &HashMap<NodeId, Treatment>,
+        filters: Option<&HashSet<NodeId>>,
+    ) {
         let node = self.graph.node(id);
         let Op::Param(Param { role, .. }) = node.op else { return };
         let Some(treatment) = treatments.get(&id) else { return };
@@ -145,7 +158,11 @@ impl<'a> Sweep<'a> {
             self.patch.refused(node, "no update: the loss does not depend on it");
             return;
         };
-        let op = Update { rule: rule(role, context, treatment), lr_scale: treatment.lr_scale };
+        let other = context.optimizer.for_others().filter(|_| filters.is_some_and(|of| !of.contains(&id)));
+        let (of_role, rate) = other.unwrap_or((context.optimizer, context.lr));
+        let share = if rate == context.lr { 1.0 } else { rate / context.lr };
+        let rule = decayed(of_role, role, context.decay_norm, treatment);
+        let op = Update { rule, lr_scale: treatment.lr_scale * share };
         let name = format!("update.{}", node.name);
         let origin = Origin::Update { of: node.name.clone() };
         self.patch.add_as(origin, name, op, node, &[id.into(), gradient]);
@@ -172,17 +189,40 @@ impl<'a> Sweep<'a> {
 }
 
 /// A parameter's update: whether weight decay applies depends on what it is.
-fn rule(role: Role, context: &PassContext, treatment: &Treatment) -> UpdateRule {
+fn decayed(rule: UpdateRule, role: Role, decay_norm: bool, treatment: &Treatment) -> UpdateRule {
     let decays = match role {
         Role::ConvWeight | Role::LinearWeight => true,
-        Role::Bias | Role::NormScale | Role::NormShift => context.decay_norm,
+        Role::Bias | Role::NormScale | Role::NormShift => decay_norm,
         Role::RunningMean | Role::RunningVar => false,
         Role::LossScale | Role::GoodSteps | Role::SkippedSteps | Role::StaticLossScale => false,
         Role::Average => false,
     };
-    let weight_decay = if decays { context.optimizer.weight_decay() } else { 0.0 };
+    let weight_decay = if decays { rule.weight_decay() } else { 0.0 };
     let weight_decay = treatment.weight_decay.unwrap_or(weight_decay);
-    context.optimizer.with_weight_decay(weight_decay)
+    rule.with_weight_decay(weight_decay)
+}
+
+/// The filters of convolutions that neither read the images nor are the head: what an optimizer for matrices is for, as those who
+/// published it say of the first and the last layer.
+fn inner_filters(graph: &Graph) -> HashSet<NodeId> {
+    let head = groups::head(&parameters(graph));
+    let filter = |id: NodeId| {
+        let (Op::Conv(_), [x, weight, ..]) = (&graph.node(id).op, &graph.operands(id)[..]) else {
+            return None;
+        };
+        let images = matches!(graph.node(x.node).op, Op::Input(_));
+        let of_head = groups::in_part(&head, &graph.node(weight.node).name);
+        (!images && !of_head).then_some(weight.node)
+    };
+    graph.ids().filter_map(filter).collect()
+}
+
+/// Of a network where nothing would take the optimizer's own rule.
+fn no_filters(graph: &Graph, loss: Value) -> Diagnostic {
+    let message =
+        "`muon` trains the filters of convolutions behind the first one, and this training has none";
+    Diagnostic::error(message, graph.node(loss.node).span, "no such filter is trained")
+        .help("write `optimizer: adamw`, which is what all its parameters would take, or train more of it (`freeze`, `finetune`)")
 }
 
 /// The parameters of a graph that may be trained, in its order.

@@ -84,6 +84,9 @@ pub struct Slot {
     pub init: Init,
     /// Where its values come from when weights are loaded.
     pub recipe: Recipe,
+    /// Names of its own rule's tensors of state, where a plan has more rules than one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<Vec<String>>,
 }
 
 /// Bytes of each region.
@@ -190,6 +193,7 @@ pub struct Plan {
     pub controls: Controls,
     /// Names of the optimizer's tensors of state, one of each per trained parameter: the tensor `i` of a parameter lies in
     /// [`Region::Optimizer`]`(i)` at the parameter's offset, in its shape and layout. Empty in inference.
+    /// Where rules differ, those of all of them share the first ones: `momentum_buffer|exp_avg`.
     #[serde(default)]
     pub optimizer: Vec<String>,
     /// Named results: `logits`; in training also `loss` and `correct`.
@@ -226,14 +230,21 @@ impl Plan {
             .unwrap_or(DType::F32)
     }
 
-    /// The optimizer's tensors of a trained parameter: name, and the buffer it would be. Nothing for running statistics.
-    pub fn optimizer_tensors(&self, slot: &Slot) -> impl Iterator<Item = (&str, Buffer)> {
+    /// The optimizer's tensors of a trained parameter: number, name, and the buffer it would be. Nothing for running statistics.
+    pub fn optimizer_tensors<'a>(&'a self, slot: &'a Slot) -> impl Iterator<Item = (u8, &'a str, Buffer)> {
         let param = self.buffer(slot.buffer);
         let trained =
             slot.role.trained() && param.offset + param.bytes <= self.sizes.params - self.sizes.frozen;
-        let names = self.optimizer.iter().filter(move |_| trained);
-        (0..).zip(names).map(|(index, name)| {
-            (name.as_str(), Buffer { region: Region::Optimizer(index), live: None, ..param.clone() })
+        let names = (0..).zip(&self.optimizer).filter(move |_| trained);
+        let own = |(index, name): (u8, &'a String)| match &slot.state {
+            Some(state) if ![GRADIENT_SUM, AVERAGE].contains(&name.as_str()) => {
+                state.get(usize::from(index)).map(|name| (index, name))
+            }
+            _ => Some((index, name)),
+        };
+        names.filter_map(own).map(|(index, name)| {
+            let buffer = Buffer { region: Region::Optimizer(index), live: None, ..param.clone() };
+            (index, name.as_str(), buffer)
         })
     }
 

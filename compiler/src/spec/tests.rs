@@ -63,7 +63,7 @@ fn optimizers_groups_and_clipping_survive_emission() {
     let groups = "train.groups=[{match: norm|bias, weight_decay: 0}, {match: '*.conv1', lr_scale: 0.1}]";
     let sets =
         [groups, "train.layer_decay=0.75", "train.freeze=[stem, stage1]", "train.clip={norm: 1, value: 0.5}"];
-    for optimizer in ["adamw", "lamb", "lars", "lion"] {
+    for optimizer in ["adamw", "lamb", "lars", "lion", "muon"] {
         for finetune in ["train.finetune=head", "train.finetune.backbone_lr=0.25"] {
             let name = format!("train.optimizer={optimizer}");
             let (spec, _) = get("resnet20", &[&sets[..], &[&name, finetune]].concat());

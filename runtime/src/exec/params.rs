@@ -124,7 +124,7 @@ impl Executor {
             }
         }
         for slot in &plan.slots {
-            for (index, (name, buffer)) in (0..).zip(plan.optimizer_tensors(slot)) {
+            for (index, name, buffer) in plan.optimizer_tensors(slot) {
                 let full = format!("{name}.{}", buffer.name);
                 let bytes = match store.get(&full) {
                     None if name == GRADIENT_SUM => vec![0; buffer.bytes],
@@ -188,12 +188,16 @@ impl Executor {
     /// The device's.
     pub fn store_average(&self) -> Result<Option<ParamStore>> {
         let (program, plan) = self.first();
-        let Some(tensor) = plan.optimizer.iter().position(|name| name == AVERAGE) else { return Ok(None) };
+        if !plan.optimizer.iter().any(|name| name == AVERAGE) {
+            return Ok(None);
+        }
         let mut store = self.store_params()?;
         for slot in &plan.slots {
-            if let Some((_, buffer)) = plan.optimizer_tensors(slot).nth(tensor) {
+            if let Some((tensor, _, buffer)) =
+                plan.optimizer_tensors(slot).find(|(_, name, _)| *name == AVERAGE)
+            {
                 let mut bytes = vec![0; buffer.bytes];
-                self.device.read_optimizer(program, slot.buffer, tensor as u8, &mut bytes)?;
+                self.device.read_optimizer(program, slot.buffer, tensor, &mut bytes)?;
                 store.insert(&buffer.name, buffer.shape.clone(), layout::decode(&buffer, &bytes)?);
             }
             let buffer = plan.buffer(slot.buffer);
@@ -212,7 +216,7 @@ impl Executor {
         let own = plan.slots.iter().filter(|slot| slot.role.of_optimizer());
         let mut store = collect(&plan, own, |slot, bytes| self.device.read(program, slot.buffer, bytes))?;
         for slot in &plan.slots {
-            for (index, (name, buffer)) in (0..).zip(plan.optimizer_tensors(slot)) {
+            for (index, name, buffer) in plan.optimizer_tensors(slot) {
                 let mut bytes = vec![0; buffer.bytes];
                 self.device.read_optimizer(program, slot.buffer, index, &mut bytes)?;
                 if name == GRADIENT_SUM && bytes.iter().all(|&byte| byte == 0) {

@@ -2,7 +2,10 @@
 //! skipped`.
 
 use candle_core::{DType, Result, Tensor};
-use resnetc_compiler::ir::update::{AdamWAttrs, LambAttrs, LarsAttrs, LionAttrs, SgdAttrs, UpdateRule};
+use resnetc_compiler::ir::update::{
+    AdamWAttrs, LambAttrs, LarsAttrs, LionAttrs, Matrix, MuonAttrs, NEWTON_SCHULZ, NEWTON_SCHULZ_EPS,
+    NEWTON_SCHULZ_STEPS, SgdAttrs, UpdateRule,
+};
 use resnetc_compiler::plan::kernel::Update;
 
 use super::effects::{Effects, Given};
@@ -23,6 +26,9 @@ pub(super) fn update(k: &Update, given: &Given<'_>) -> Result<Effects> {
         UpdateRule::Lamb(attrs) => lamb(&attrs, &now, k.rule.per_tensor(), given),
         UpdateRule::Lars(attrs) => lars(&attrs, &now, k.rule.per_tensor(), given),
         UpdateRule::Lion(attrs) => lion(&attrs, &now, given),
+        UpdateRule::Muon(attrs) => {
+            muon(&attrs, &now, k.matrix.expect("lowering gives it to rules that take a matrix"), given)
+        }
     }
 }
 
@@ -116,6 +122,32 @@ fn lars(attrs: &LarsAttrs, now: &Now, adapts: bool, given: &Given<'_>) -> Result
     let grad = ((&now.grad + (param * decay)?)? * ratio)?;
     let LarsAttrs { momentum, dampening, nesterov, weight_decay, .. } = *attrs;
     decayed(&SgdAttrs { momentum, dampening, nesterov, weight_decay }, now, &grad, given)
+}
+
+/// Muon: see [`MuonAttrs`].
+fn muon(attrs: &MuonAttrs, now: &Now, matrix: Matrix, given: &Given<'_>) -> Result<Effects> {
+    let (momentum, param) = (f64::from(attrs.momentum), given.get("param")?);
+    let towards = |mean: &Tensor| -> Result<Tensor> { (mean * momentum)? + (&now.grad * (1.0 - momentum))? };
+    let mean = towards(given.get("momentum_buffer")?)?;
+    let moved = if attrs.nesterov { towards(&mean)? } else { mean.clone() };
+    let step = orthogonal(&moved.reshape((matrix.rows, matrix.cols))?)?.reshape(param.shape())?;
+    let kept = (param * (1.0 - now.rate * f64::from(attrs.weight_decay)))?;
+    let param = (kept - (step * (now.rate * matrix.scale()))?)?;
+    Ok(vec![("param", param), ("momentum_buffer", mean)])
+}
+
+/// A matrix with singular values of about 1, by Newton and Schulz's iteration.
+fn orthogonal(moved: &Tensor) -> Result<Tensor> {
+    let [a, b, c] = NEWTON_SCHULZ.map(f64::from);
+    let wide = moved.dim(0)? <= moved.dim(1)?;
+    let mut x = if wide { moved.clone() } else { moved.t()?.contiguous()? };
+    x = (&x / (norm(&x)? + f64::from(NEWTON_SCHULZ_EPS)))?;
+    for _ in 0..NEWTON_SCHULZ_STEPS {
+        let gram = x.matmul(&x.t()?.contiguous()?)?;
+        let polynomial = ((&gram * b)? + (gram.matmul(&gram)? * c)?)?;
+        x = ((&x * a)? + polynomial.matmul(&x)?)?;
+    }
+    if wide { Ok(x) } else { x.t()?.contiguous() }
 }
 
 /// The root of the sum of squares.

@@ -195,7 +195,13 @@ mod tests {
             live: None,
             slice: None,
         };
-        let slot = Slot { buffer: BufferId(0), role: Role::ConvWeight, init: Init::Constant(0.0), recipe };
+        let slot = Slot {
+            buffer: BufferId(0),
+            role: Role::ConvWeight,
+            init: Init::Constant(0.0),
+            recipe,
+            state: None,
+        };
         Plan {
             name: "by hand".into(),
             mode: Mode::Infer,

@@ -12,7 +12,7 @@ pub use super::attrs::{ConvAttrs, DropPart, Epilogue, PoolAttrs, ShortcutRule};
 pub use super::init::{ConvInit, Fan, Init};
 pub use super::objective::{Distillation, LossAttrs, Objective};
 pub use super::persistent::{BnTensors, Recipe, Role};
-pub use super::update::{AdamWAttrs, LambAttrs, LarsAttrs, LionAttrs, SgdAttrs, UpdateRule};
+pub use super::update::{AdamWAttrs, LambAttrs, LarsAttrs, LionAttrs, MuonAttrs, SgdAttrs, UpdateRule};
 pub use backward::{
     ActivateBackward, AvgPoolBackward, BatchNormBackward, BlurPoolBackward, ChannelConvBackwardData,
     ChannelConvBackwardFilter, ChannelSlice, ChannelSum, ConvBackwardData, ConvBackwardFilter,

@@ -9,6 +9,7 @@ mod adamw;
 mod lamb;
 mod lars;
 mod lion;
+mod muon;
 pub mod rule;
 mod sgd;
 
@@ -16,6 +17,7 @@ pub use adamw::AdamWAttrs;
 pub use lamb::LambAttrs;
 pub use lars::LarsAttrs;
 pub use lion::LionAttrs;
+pub use muon::{Matrix, MuonAttrs, NEWTON_SCHULZ, NEWTON_SCHULZ_EPS, NEWTON_SCHULZ_STEPS};
 pub use sgd::SgdAttrs;
 
 use std::fmt;
@@ -32,6 +34,7 @@ macro_rules! with_rules {
             "lamb" => Lamb(LambAttrs),
             "lars" => Lars(LarsAttrs),
             "lion" => Lion(LionAttrs),
+            "muon" => Muon(MuonAttrs),
         }
     };
 }
@@ -96,6 +99,11 @@ macro_rules! rules {
                 match self { $(UpdateRule::$name(_) => $attrs::FLOPS,)* }
             }
 
+            /// Floating-point operations of matrix products, of a parameter of that many rows and columns.
+            pub fn product_flops(&self, matrix: [usize; 2]) -> u64 {
+                match self { $(UpdateRule::$name(rule) => rule.product_flops(matrix),)* }
+            }
+
             /// Tensors of state that a step reads and writes.
             pub fn state_touched(&self) -> u64 {
                 match self { $(UpdateRule::$name(rule) => rule.state_touched(),)* }
@@ -121,6 +129,23 @@ with_rules!(rules);
 pub(crate) use with_rules;
 
 impl UpdateRule {
+    /// Of an optimizer for filters alone: the rule of all other parameters, and their learning rate before the schedule.
+    pub fn for_others(&self) -> Option<(UpdateRule, f32)> {
+        match self {
+            UpdateRule::Muon(muon) => Some((UpdateRule::AdamW(muon.adamw()), muon.adamw_lr)),
+            UpdateRule::Sgd(_)
+            | UpdateRule::AdamW(_)
+            | UpdateRule::Lamb(_)
+            | UpdateRule::Lars(_)
+            | UpdateRule::Lion(_) => None,
+        }
+    }
+
+    /// Whether a parameter is updated as a matrix.
+    pub fn takes_matrix(&self) -> bool {
+        self.for_others().is_some()
+    }
+
     /// The constants in words: numbers, then the flags that hold.
     pub fn constants(&self) -> String {
         let numbers = self.settings().filter_map(|(setting, value)| match value {

@@ -109,6 +109,11 @@ pub trait Rule: Constants {
         false
     }
 
+    /// Floating-point operations of matrix products, of a parameter of that many rows and columns.
+    fn product_flops(&self, _matrix: [usize; 2]) -> u64 {
+        0
+    }
+
     /// Tensors of state that a step reads and writes.
     fn state_touched(&self) -> u64 {
         Self::STATE.len() as u64

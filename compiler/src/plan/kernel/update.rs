@@ -6,7 +6,7 @@ use super::info::KernelInfo;
 use super::loss_scale::loss_scale;
 use super::operand::{Content, Operand, Operands};
 use super::text::flag;
-use crate::ir::update::{UpdateRule, is_one, one};
+use crate::ir::update::{Matrix, UpdateRule, is_one, one};
 
 /// One step of the optimizer, in place. Operands may span many parameters that lie side by side with the same constants,
 /// padding between them included; of a rule that depends on norms ([`UpdateRule::per_tensor`]) they are one parameter's. The state follows the gradient, a tensor for each name in
@@ -23,6 +23,9 @@ pub struct Update {
     /// Factor of the learning rate.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub lr_scale: f32,
+    /// How the parameter lies in memory, where the rule asks for it ([`UpdateRule::takes_matrix`]).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub matrix: Option<Matrix>,
     /// Whether the gradients are those of a scaled loss: `scale`, `finite` and `skipped` are operands then.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub scaled: bool,
@@ -52,6 +55,7 @@ impl KernelInfo for Update {
     fn geometry(&self) -> String {
         let rate =
             if is_one(&self.lr_scale) { String::new() } else { format!(" lr_scale {}", self.lr_scale) };
-        format!("{} {}{rate}{}", self.len, self.rule.constants(), flag(self.scaled, "scaled"))
+        let size = self.matrix.map_or(self.len.to_string(), |m| format!("{}x{}", m.rows, m.cols));
+        format!("{size} {}{rate}{}", self.rule.constants(), flag(self.scaled, "scaled"))
     }
 }

@@ -12,6 +12,7 @@ pub(super) const KEYS: &[(&str, &[Word])] = &[
     ("`lamb`", ADAMW),
     ("`lars`", LARS),
     ("`lion`", LION),
+    ("`muon`", MUON),
     ("a group", GROUP),
     ("`shortcut`", SHORTCUT),
     ("`init`", INIT),
@@ -384,6 +385,26 @@ const LION: &[Word] = &[
     same(&["wd", "decay", "weightdecayrate"], "weight_decay"),
     near(&["betas", "beta"], "beta1: 0.9, beta2: 0.99", "each has a key"),
     none(&["momentum", "nesterov", "dampening", "eps"], "`lion` has `beta1` and `beta2`"),
+];
+
+const MUON: &[Word] = &[
+    same(&["learningrate", "rate", "baselr", "initlr", "lr0", "muonlr"], "lr"),
+    same(&["wd", "decay", "weightdecayrate"], "weight_decay"),
+    same(&["mu", "beta", "muonmomentum"], "momentum"),
+    same(&["auxlr", "adamlr", "scalarlr", "headlr", "fallbacklr"], "adamw_lr"),
+    same(&["beta1", "adambeta1"], "adamw_beta1"),
+    same(&["beta2", "adambeta2"], "adamw_beta2"),
+    near(&["betas", "adambetas", "adamwbetas"], "adamw_beta1: 0.9, adamw_beta2: 0.95", "each has a key"),
+    same(&["eps", "epsilon", "adameps"], "adamw_eps"),
+    near(&["adamwweightdecay", "adamwd"], "weight_decay", "it is that of all; `groups` can give another one"),
+    none(
+        &["nssteps", "newtonschulzsteps", "nscoefficients", "coefficients"],
+        "leave it out: there are five steps, by Jordan's coefficients",
+    ),
+    none(
+        &["adjustlrfn", "adjustlr", "scalemode"],
+        "leave it out: the step is scaled by `sqrt(max(1, out / (in * kh * kw)))`",
+    ),
 ];
 
 const GROUP: &[Word] = &[

@@ -38,6 +38,7 @@ pub(super) const SECTIONS: &[(&str, &str)] = &[
     ("`lamb`", "write `{lr: {}}`"),
     ("`lars`", "write `{lr: {}}`"),
     ("`lion`", "write `{lr: {}}`"),
+    ("`muon`", "write `{lr: {}}`"),
     ("`clip`", "write `{norm: {}}`"),
     ("a group", "write `{match: {}}` with `lr_scale` or `weight_decay`"),
     ("`step`", "write `{every: {}}`"),
@@ -74,6 +75,7 @@ const OPTIMIZER: &[Word] = &[
     same(&["lamb", "fusedlamb"], "lamb"),
     same(&["lars", "larc"], "lars"),
     same(&["lion"], "lion"),
+    same(&["muon", "muonwithauxadam", "singledevicemuon"], "muon"),
     near(
         &["adam", "nadam", "radam", "adamax"],
         "adamw",
@@ -81,7 +83,7 @@ const OPTIMIZER: &[Word] = &[
     ),
     none(
         &["rmsprop", "adagrad", "adadelta", "rprop", "lbfgs", "adafactor", "sam", "asgd"],
-        "there is no such optimizer; known: `sgd`, `adamw`, `lamb`, `lars`, `lion`",
+        "there is no such optimizer; known: `sgd`, `adamw`, `lamb`, `lars`, `lion`, `muon`",
     ),
 ];
 

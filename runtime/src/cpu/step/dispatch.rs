@@ -245,6 +245,9 @@ pub(super) fn scratch_len(kernel: &Kernel, threads: usize) -> usize {
     if let Kernel::Drop(k) = kernel {
         return drop::drop_scratch_len(&k.geometry, k.part);
     }
+    if let Kernel::Update(Update { matrix: Some(matrix), .. }) = kernel {
+        return update::muon_scratch_len(matrix, threads);
+    }
     let takes_norms = match kernel {
         Kernel::Update(k) => k.rule.per_tensor(),
         Kernel::ClipGradients(_) => true,
@@ -472,6 +475,10 @@ fn run_update(ctx: &Ctx<'_>, k: &Update, o: &Operands<'_>) {
         }
         UpdateRule::Lars(lars) => update::lars(ctx, &lars, at, adapts, grad, param, o.update("velocity")),
         UpdateRule::Lion(lion) => update::lion(ctx, &lion, at, grad, param, o.update("exp_avg")),
+        UpdateRule::Muon(muon) => {
+            let matrix = k.matrix.expect("lowering gives it to rules that take a matrix");
+            update::muon(ctx, &muon, at, matrix, grad, param, o.update("momentum_buffer"));
+        }
     }
 }
 

@@ -8,6 +8,7 @@ mod drop;
 mod elementwise;
 mod group;
 mod loss;
+mod muon;
 mod norm;
 mod pooling;
 mod product;

@@ -173,6 +173,13 @@ impl<'a> Site<'a> {
         Ok(())
     }
 
+    /// Adds a launch with a block for each of so many square tiles, which has two tiles of shared memory.
+    pub fn launch_tiles(&mut self, function: String, tiles: [usize; 2], args: Vec<Arg<Place>>) -> Result<()> {
+        let [x, y] = self.grid(tiles)?;
+        self.launch(function, [x, y, 1], [THREADS as u32, 1, 1], 2 * THREADS * size_of::<f32>(), args);
+        Ok(())
+    }
+
     fn grid(&self, [x, y]: [usize; 2]) -> Result<[u32; 2]> {
         match (u32::try_from(x), u16::try_from(y)) {
             (Ok(x), Ok(y)) if x <= u32::MAX / 2 => Ok([x, u32::from(y)]),

@@ -31,11 +31,12 @@ pub(super) fn update(site: &mut Site<'_>, k: &Update) -> Result<()> {
         }
         UpdateRule::Lars(lars) => self::lars(site, k, &lars),
         UpdateRule::Lamb(lamb) => self::lamb(site, k, &lamb),
+        UpdateRule::Muon(muon) => super::muon::update(site, k, &muon),
     }
 }
 
 /// What all updates take: parameter, gradient, state, rate, number of the step, what belongs to a scaled loss, length, factor of the rate.
-fn operands(site: &Site<'_>, k: &Update) -> Result<Vec<Arg<Place>>> {
+pub(super) fn operands(site: &Site<'_>, k: &Update) -> Result<Vec<Arg<Place>>> {
     let mut args = vec![site.at("param")?, site.at("grad")?];
     for name in k.rule.state() {
         args.push(site.at(name)?);
@@ -50,7 +51,7 @@ fn operands(site: &Site<'_>, k: &Update) -> Result<Vec<Arg<Place>>> {
 const MAX_NORM_PARTS: usize = 256;
 
 /// Memory for the sums of squares of so many elements, and the blocks that make them.
-fn norm_parts(site: &mut Site<'_>, len: usize) -> (Place, usize) {
+pub(super) fn norm_parts(site: &mut Site<'_>, len: usize) -> (Place, usize) {
     let parts = len.div_ceil(THREADS * 4).clamp(1, MAX_NORM_PARTS);
     (site.scratch(parts * 2 * size_of::<f32>()), parts)
 }

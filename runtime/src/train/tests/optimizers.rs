@@ -2,7 +2,8 @@
 
 use resnetc_compiler::ir::clip::Clip;
 use resnetc_compiler::ir::groups::{GroupRule, Groups};
-use resnetc_compiler::ir::update::{AdamWAttrs, LambAttrs, LarsAttrs, LionAttrs, UpdateRule};
+use resnetc_compiler::ir::update::{AdamWAttrs, LambAttrs, LarsAttrs, LionAttrs, MuonAttrs, UpdateRule};
+use resnetc_compiler::spec::train::Ema;
 
 use super::*;
 
@@ -72,6 +73,40 @@ fn with_frozen_parts_rates_by_group_and_clipped_gradients() {
     for (name, tensor) in checkpoint.params.iter() {
         let moved = tensor.data != first.get(name).expect("the same tensors").data;
         assert_eq!(moved, !name.starts_with("stem"), "{name}");
+    }
+}
+
+/// Filters within the network have Muon's state, everything else AdamW's; with sums of gradients and averages beside them.
+#[test]
+fn with_two_rules_in_one_plan() {
+    let muon = MuonAttrs {
+        momentum: 0.95,
+        nesterov: true,
+        weight_decay: 0.01,
+        adamw_lr: 0.005,
+        adamw_beta1: 0.9,
+        adamw_beta2: 0.95,
+        adamw_eps: 1e-10,
+    };
+    let ema = Some(Ema { decay: 0.9, warmup: false });
+    let plain = TrainConfig { optimizer: UpdateRule::Muon(muon), lr: 0.02, epochs: 2, ..config() };
+    for config in [TrainConfig { accumulate: 2, ema, ..plain.clone() }, plain] {
+        let checkpoint = resumes(&config);
+        let names = |tensor: &str| -> Vec<String> {
+            let of = checkpoint.optimizer.iter().filter_map(|(name, _)| name.strip_prefix(tensor));
+            of.map(str::to_owned).collect()
+        };
+        let filters = ["stage1.unit0.conv1.weight", "stage1.unit0.conv2.weight"];
+        assert_eq!(names("momentum_buffer."), filters);
+        let others = names("exp_avg.");
+        assert!(others.contains(&"stem.conv1.weight".to_owned()), "{others:?}");
+        assert!(others.iter().all(|name| !filters.contains(&name.as_str())), "{others:?}");
+        assert_eq!(names("exp_avg_sq."), others);
+        let average = names("average.");
+        assert!(
+            filters.iter().all(|&name| average.iter().any(|a| a == name) == config.ema.is_some()),
+            "{average:?}"
+        );
     }
 }
 

@@ -2,7 +2,9 @@
 
 use crate::diagnostic::Diagnostic;
 use crate::ir::update::rule::{Constant, Constants, Kind, Rule, Setting};
-use crate::ir::update::{AdamWAttrs, LambAttrs, LarsAttrs, LionAttrs, SgdAttrs, UpdateRule, with_rules};
+use crate::ir::update::{
+    AdamWAttrs, LambAttrs, LarsAttrs, LionAttrs, MuonAttrs, SgdAttrs, UpdateRule, with_rules,
+};
 use crate::spec::yaml::fields::Fields;
 use crate::spec::yaml::node::Node;
 use crate::spec::yaml::read::Reader;
@@ -76,5 +78,14 @@ pub(super) fn read(
     if let (Some([message, help]), Some(settings)) = (rule.fault(), settings) {
         reader.fault(Diagnostic::error(message, settings.span, "not so here").help(help));
     }
-    (fields.number(reader, "lr"), rule, fields.flag(reader, "decay_norm"))
+    let lr = fields.number(reader, "lr");
+    if let (true, 0.0, Some(settings)) = (rule.takes_matrix(), lr, settings) {
+        // Rates of other rules are shares of it.
+        let fault =
+            Diagnostic::error(format!("`{}` needs a rate", choice.name), settings.span, "`lr` is 0 here");
+        reader.fault(fault.help(
+            "write `lr: 0.02`; a group with `lr_scale: 0` trains nothing by it, `freeze` leaves parameters out",
+        ));
+    }
+    (lr, rule, fields.flag(reader, "decay_norm"))
 }
