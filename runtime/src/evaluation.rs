@@ -91,7 +91,8 @@ impl Evaluation {
         self.sums.correct += u64::from(top == label as usize);
         self.sums.images += 1;
         let (before, after) = row.split_at(label as usize);
-        let better = before.iter().filter(|&&v| v >= own).count() + after.iter().filter(|&&v| v > own).count();
+        let better =
+            before.iter().filter(|&&v| v >= own).count() + after.iter().filter(|&&v| v > own).count();
         self.answers.push(Answer {
             label,
             predicted: top as u32,

@@ -55,18 +55,17 @@ fn train(out: &Path, threads: usize, resume: bool, stop_after: usize) -> Outcome
     let spec = spec();
     let start = if resume { Start::Resume } else { Start::New };
     let (network, stop) = (String::new(), Arc::default());
-    let options =
-        Options {
-            out: out.into(),
-            start,
-            network,
-            first: None,
-            threads,
-            workers: 2,
-            preprocess: None,
-            about: None,
-            stop,
-        };
+    let options = Options {
+        out: out.into(),
+        start,
+        network,
+        first: None,
+        threads,
+        workers: 2,
+        preprocess: None,
+        about: None,
+        stop,
+    };
     let stop = Arc::clone(&options.stop);
     let load = |mode, images| {
         let device = Arc::new(CpuDevice::new(Some(threads)).expect("as many threads"));

@@ -125,8 +125,18 @@ fn names_are_recognised() {
 }
 
 /// What is of no network: other tests read it.
-const OTHERS: [&str; 10] =
-    ["README", "arrays", "events", "make", "images", "frames", "losses", "metrics", "operations", "optimizers"];
+const OTHERS: [&str; 10] = [
+    "README",
+    "arrays",
+    "events",
+    "make",
+    "images",
+    "frames",
+    "losses",
+    "metrics",
+    "operations",
+    "optimizers",
+];
 
 /// Every file of the folder is of a network that is tested.
 #[test]

@@ -57,7 +57,10 @@ pub fn lines(title: &str, scale: Scale, series: &[Series]) -> Option<String> {
             ),
         );
     }
-    put(&mut out, format_args!("<line class=\"axis\" x1=\"{left}\" x2=\"{end}\" y1=\"{foot}\" y2=\"{foot}\"/>"));
+    put(
+        &mut out,
+        format_args!("<line class=\"axis\" x1=\"{left}\" x2=\"{end}\" y1=\"{foot}\" y2=\"{foot}\"/>"),
+    );
     // Epochs are whole.
     for tick in Scale::Linear.ticks(x).into_iter().filter(|tick| tick.fract() == 0.0) {
         let (at, text) = (across(tick), text(tick));
@@ -79,7 +82,11 @@ pub fn lines(title: &str, scale: Scale, series: &[Series]) -> Option<String> {
         let (x, y) = points[points.len() - 1];
         put(
             &mut out,
-            format_args!("<circle class=\"d{number}\" cx=\"{:.1}\" cy=\"{:.1}\" r=\"3\"/>", across(x), down(y)),
+            format_args!(
+                "<circle class=\"d{number}\" cx=\"{:.1}\" cy=\"{:.1}\" r=\"3\"/>",
+                across(x),
+                down(y)
+            ),
         );
         let at = left + 100.0 * number as f64;
         put(

@@ -67,7 +67,11 @@ pub fn eval(
     let report = Report::new(spec.name(), dataset, &found);
     output.result(&match args.json {
         true => serde_json::to_string(&report).expect("a report has only string keys"),
-        false => format!("{report}, {}\n\n{}", duration(started.elapsed()), report::metrics::table(&report.metrics)),
+        false => format!(
+            "{report}, {}\n\n{}",
+            duration(started.elapsed()),
+            report::metrics::table(&report.metrics)
+        ),
     })?;
     if let Some(path) = &args.predictions {
         files::write(path, &predictions(&found, evaluator.source()))?;
@@ -110,7 +114,15 @@ impl<'a> Report<'a> {
     fn new(network: &'a str, dataset: &'a str, found: &Evaluation) -> Self {
         let (sums, metrics) = (&found.sums, found.metrics());
         let (correct, total) = (sums.correct, sums.images);
-        Report { network, dataset, correct, total, accuracy: sums.accuracy(), loss: sums.mean_loss(), metrics }
+        Report {
+            network,
+            dataset,
+            correct,
+            total,
+            accuracy: sums.accuracy(),
+            loss: sums.mean_loss(),
+            metrics,
+        }
     }
 }
 

@@ -94,11 +94,7 @@ impl Evaluator {
     }
 
     /// The same with the weights that another network of the same spec has on its device; `None` where the flag was set.
-    pub(super) fn assess_as(
-        &mut self,
-        network: &Executor,
-        stop: &AtomicBool,
-    ) -> Result<Option<Evaluation>> {
+    pub(super) fn assess_as(&mut self, network: &Executor, stop: &AtomicBool) -> Result<Option<Evaluation>> {
         self.network.exec.copy_params(network)?;
         self.classify(&mut |_| !stop.load(Ordering::Relaxed))
     }

@@ -159,7 +159,8 @@ fn files(out: &Path) -> Result<Vec<PathBuf>> {
         let name = name.to_string_lossy();
         let epoch = name.strip_prefix(EPOCH).and_then(|rest| rest.strip_suffix(EXTENSION));
         let epoch = epoch.is_some_and(|number| number.parse::<usize>().is_ok());
-        let known = [LOG, LAST, BEST, RUN, SPEC, METRICS, REPORT].iter().chain(&PREDICTIONS).chain(&CONFUSION);
+        let known =
+            [LOG, LAST, BEST, RUN, SPEC, METRICS, REPORT].iter().chain(&PREDICTIONS).chain(&CONFUSION);
         if epoch || name.starts_with(EVENTS) || known.into_iter().any(|known| *known == name) {
             found.push(entry.path());
         }

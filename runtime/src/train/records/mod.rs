@@ -22,8 +22,8 @@ use crate::weights::file::write_atomic;
 
 pub use self::git::Git;
 pub use self::run::{Facts, RunFile, StartedBy};
-pub use self::steps::MetricsLine;
 pub(super) use self::steps::Done;
+pub use self::steps::MetricsLine;
 pub use self::tables::predictions;
 
 /// What a run's folder tells that neither spec nor data say.
@@ -125,7 +125,8 @@ impl Records {
 
 /// What TensorBoard shows of an epoch; figures that there are not are left out.
 fn scalars(record: &EpochRecord) -> Vec<(&'static str, f64)> {
-    let of = |metrics: &Option<Metrics>, figure: fn(&Metrics) -> Option<f64>| metrics.as_ref().and_then(figure);
+    let of =
+        |metrics: &Option<Metrics>, figure: fn(&Metrics) -> Option<f64>| metrics.as_ref().and_then(figure);
     let (test, average) = (&record.test_metrics, &record.average_metrics);
     let all = [
         ("train/loss", Some(record.train_loss)),

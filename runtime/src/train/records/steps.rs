@@ -143,11 +143,12 @@ mod tests {
     fn places(folder: &Path) -> Vec<(usize, usize)> {
         let text = std::fs::read_to_string(folder.join(METRICS)).expect("written");
         let lines = text.lines().map(|line| serde_json::from_str(line).expect("a line"));
-        lines.map(|line| match line {
-            MetricsLine::Step { epoch, step, .. } => (epoch, step),
-            MetricsLine::Epoch(record) => (record.epoch, 0),
-        })
-        .collect()
+        lines
+            .map(|line| match line {
+                MetricsLine::Step { epoch, step, .. } => (epoch, step),
+                MetricsLine::Epoch(record) => (record.epoch, 0),
+            })
+            .collect()
     }
 
     #[test]
@@ -161,7 +162,11 @@ mod tests {
         steps.step(&event(2, 2));
         steps.flush(true).expect("writable");
         let found = places(folder.path());
-        assert_eq!((found.len(), found[0], found[33]), (34, (1, 3), (2, 2)), "the 102nd is the 34th third one");
+        assert_eq!(
+            (found.len(), found[0], found[33]),
+            (34, (1, 3), (2, 2)),
+            "the 102nd is the 34th third one"
+        );
     }
 
     #[test]

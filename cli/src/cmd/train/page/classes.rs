@@ -37,7 +37,13 @@ fn matrix(evaluation: &Evaluation, classes: &[String]) -> String {
         for predicted in 0..number {
             let images = cells.get(&(label, predicted)).copied().unwrap_or(0);
             let share = images as f64 / counts[label as usize].images.max(1) as f64;
-            let kind = if images == 0 { "zero" } else if share > STRONG { "strong" } else { "" };
+            let kind = if images == 0 {
+                "zero"
+            } else if share > STRONG {
+                "strong"
+            } else {
+                ""
+            };
             // The root makes rare confusions visible.
             out += &format!(
                 "<td class=\"{kind}\" style=\"background:rgba(var(--heat),{:.2})\">{}",

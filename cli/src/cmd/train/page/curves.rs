@@ -63,5 +63,8 @@ pub fn time(records: &[EpochRecord]) -> String {
     }
     let speeds: Vec<f64> = records.iter().map(|r| r.images_per_second).filter(|&speed| speed > 0.0).collect();
     let mean = speeds.iter().sum::<f64>() / speeds.len().max(1) as f64;
-    out + &format!("</table>\n<p><small>{} images a second in the mean of epochs</small></p>\n", grouped(mean.round() as u64))
+    out + &format!(
+        "</table>\n<p><small>{} images a second in the mean of epochs</small></p>\n",
+        grouped(mean.round() as u64)
+    )
 }

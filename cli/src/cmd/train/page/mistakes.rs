@@ -15,8 +15,12 @@ const SHOWN: usize = 24;
 
 /// The most confident mistakes; one that cannot be shown is named.
 pub fn mistakes(evaluation: &Evaluation, source: &dyn Source) -> String {
-    let mut wrong: Vec<(usize, &Answer)> =
-        evaluation.answers().iter().enumerate().filter(|(_, answer)| answer.label != answer.predicted).collect();
+    let mut wrong: Vec<(usize, &Answer)> = evaluation
+        .answers()
+        .iter()
+        .enumerate()
+        .filter(|(_, answer)| answer.label != answer.predicted)
+        .collect();
     if wrong.is_empty() {
         return String::new();
     }
