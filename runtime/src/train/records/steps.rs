@@ -40,7 +40,7 @@ pub enum MetricsLine {
         images_per_second: f64,
     },
     /// An epoch: the same as in `log.jsonl`.
-    Epoch(EpochRecord),
+    Epoch(Box<EpochRecord>),
 }
 
 /// What is done of a training that begins or goes on.
@@ -113,7 +113,7 @@ impl Steps {
 
     /// Takes an epoch.
     pub fn epoch(&mut self, record: &EpochRecord) {
-        self.push(&MetricsLine::Epoch(record.clone()));
+        self.push(&MetricsLine::Epoch(Box::new(record.clone())));
     }
 
     /// Whether steps have waited long enough.

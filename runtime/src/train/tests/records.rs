@@ -18,7 +18,7 @@ fn lines(dir: &Path) -> Vec<MetricsLine> {
             MetricsLine::Step { epoch, step, update, loss, lr, .. } => {
                 MetricsLine::Step { epoch, step, update, loss, lr, images_per_second: 0.0 }
             }
-            MetricsLine::Epoch(record) => MetricsLine::Epoch(record.timeless()),
+            MetricsLine::Epoch(record) => MetricsLine::Epoch(Box::new(record.timeless())),
         })
         .collect()
 }
