@@ -144,8 +144,8 @@ fn training_is_interrupted_resumed_and_evaluated() {
     assert_eq!(read(&answers), read(&format!("{out}/predictions-best.csv")), "the training's own");
     let page = read(&format!("{out}/report.html"));
     assert!(page.contains("<h2>Confusion matrix</h2>") && page.contains("src=\"data:image/png"), "{page}");
-    let run: serde_json::Value = serde_json::from_str(&read(&format!("{out}/run.json"))).expect("JSON");
-    let history = run["history"].as_array().expect("a list");
+    let told: serde_json::Value = serde_json::from_str(&read(&format!("{out}/run.json"))).expect("JSON");
+    let history = told["history"].as_array().expect("a list");
     assert!(history.last().expect("a command")["command"].as_str().is_some_and(|c| c.ends_with("--resume")));
 
     let anew = interrupted(&[&args[..], &["--overwrite"]].concat());
