@@ -30,7 +30,7 @@ const STYLE: &str = "header p{margin:.1em 0;color:var(--faint)}\
 .facts{display:grid;grid-template-columns:repeat(auto-fit,minmax(8.5em,1fr));gap:.7em;margin:1em 0;padding:0}\
 .facts div{background:var(--card);border:1px solid var(--line);border-radius:8px;padding:.6em .8em}\
 .facts dt{color:var(--faint);font-size:.85em}.facts dd{margin:0;font-size:1.25em;font-weight:600}\
-.curves{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,20em),1fr));gap:1em}\
+.curves{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,26em),1fr));gap:1em}\
 .curves>div{border:1px solid var(--line);border-radius:8px;padding:.7em}\
 .wide{overflow-x:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums}\
 .heat td{min-width:2em;text-align:right;border:1px solid var(--page);font-size:.85em}\
