@@ -32,6 +32,7 @@ use ir::graph::{Graph, Mode};
 use keep::{Names, NotKept};
 use pass::{PassContext, PassId};
 use report::{Compiled, Dump, Network, Target};
+use source::Span;
 use spec::ResolvedSpec;
 use spec::train::TrainConfig;
 
@@ -130,7 +131,9 @@ fn check_precision(spec: &ResolvedSpec, backend: &Backend) -> Result<(), Vec<Dia
 fn context(spec: &ResolvedSpec, target: &Target) -> PassContext {
     let TrainConfig { optimizer, lr, decay_norm, ref groups, .. } = spec.train;
     let groups = groups.clone();
-    PassContext { optimizer, lr, decay_norm, groups, backend: target.backend, dump: target.dump.clone() }
+    let optimizer_at = spec.keys.nearest("train.optimizer").unwrap_or(Span::NONE);
+    let (backend, dump) = (target.backend, target.dump.clone());
+    PassContext { optimizer, optimizer_at, lr, decay_norm, groups, backend, dump }
 }
 
 /// The training graph as it would be without fusion, to count what fusion saves.

@@ -156,6 +156,7 @@ fn a_training_graph_is_refused_by_the_name_of_what_belongs_to_training() {
         &resnetc_compiler::pass::front(),
         &resnetc_compiler::pass::PassContext {
             optimizer: spec(PLAIN).train.optimizer,
+            optimizer_at: resnetc_compiler::source::Span::NONE,
             lr: 0.1,
             decay_norm: false,
             groups: Default::default(),

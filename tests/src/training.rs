@@ -29,6 +29,7 @@ pub const SGD: SgdAttrs = SgdAttrs { momentum: 0.9, dampening: 0.0, nesterov: fa
 pub fn compile_without(graph: Graph, left_out: &[PassId]) -> Plan {
     let context = PassContext {
         optimizer: UpdateRule::Sgd(SGD),
+        optimizer_at: resnetc_compiler::source::Span::NONE,
         lr: 0.1,
         decay_norm: true,
         groups: Default::default(),

@@ -94,6 +94,7 @@ fn assert_folded(main: &str) {
     let built = build(&spec, Mode::Infer, BATCH).expect("a sound spec");
     let context = PassContext {
         optimizer: UpdateRule::Sgd(SGD),
+        optimizer_at: resnetc_compiler::source::Span::NONE,
         lr: 0.1,
         decay_norm: true,
         groups: Default::default(),

@@ -225,7 +225,7 @@ fn muon_makes_singular_values_about_one() {
                     .collect();
                 let stretch = norm(&image) / norm(&v);
                 let on = device.device().describe();
-                assert!((0.68..1.2).contains(&stretch), "{rows}x{cols} on {on}: {stretch}");
+                assert!((0.68..1.14).contains(&stretch), "{rows}x{cols} on {on}: {stretch}");
             }
         }
     }

@@ -147,6 +147,7 @@ fn slices_change_no_result() {
         let images: Vec<f32> = (0..BATCH * 3 * SIZE * SIZE).map(|_| rng.normal()).collect();
         let context = PassContext {
             optimizer: UpdateRule::Sgd(SGD),
+            optimizer_at: resnetc_compiler::source::Span::NONE,
             lr: 0.1,
             decay_norm: true,
             groups: Default::default(),

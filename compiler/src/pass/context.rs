@@ -4,12 +4,15 @@ use super::report::Dump;
 use crate::backend::Backend;
 use crate::ir::groups::Groups;
 use crate::ir::op::UpdateRule;
+use crate::source::Span;
 
 /// What passes need besides the graph.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PassContext {
     /// What updates do; in inference nobody looks at it.
     pub optimizer: UpdateRule,
+    /// Where the optimizer is written.
+    pub optimizer_at: Span,
     /// The learning rate before the schedule: of another one, a plan holds what share of this it is.
     pub lr: f32,
     /// Whether weight decay applies to normalisation's parameters and biases too.

@@ -36,7 +36,7 @@ pub(super) fn run(graph: &Graph, context: &PassContext) -> Result<Patch, Vec<Dia
     if let Some(filters) = &filters {
         let updates = |id: &NodeId| filters.contains(id) && sweep.gradients[id.index()].is_some();
         if !order.iter().any(updates) {
-            return Err(vec![no_filters(graph, loss)]);
+            return Err(vec![no_filters(context)]);
         }
     }
     for id in order {
@@ -218,10 +218,10 @@ fn inner_filters(graph: &Graph) -> HashSet<NodeId> {
 }
 
 /// Of a network where nothing would take the optimizer's own rule.
-fn no_filters(graph: &Graph, loss: Value) -> Diagnostic {
+fn no_filters(context: &PassContext) -> Diagnostic {
     let message =
         "`muon` trains the filters of convolutions behind the first one, and this training has none";
-    Diagnostic::error(message, graph.node(loss.node).span, "no such filter is trained")
+    Diagnostic::error(message, context.optimizer_at, "no such filter is trained")
         .help("write `optimizer: adamw`, which is what all its parameters would take, or train more of it (`freeze`, `finetune`)")
 }
 

@@ -150,6 +150,7 @@ fn context() -> PassContext {
     let sgd = SgdAttrs { momentum: 0.9, dampening: 0.0, nesterov: false, weight_decay: 1e-4 };
     PassContext {
         optimizer: UpdateRule::Sgd(sgd),
+        optimizer_at: Span::NONE,
         lr: 0.1,
         decay_norm: false,
         groups: Default::default(),

@@ -14,6 +14,7 @@ mod pooling;
 mod product;
 mod site;
 mod update;
+mod update_parts;
 
 use resnetc_compiler::ir::types::DType;
 use resnetc_compiler::plan::{Kernel, Plan, Region};

@@ -4,7 +4,7 @@ use resnetc_compiler::ir::update::{MuonAttrs, NEWTON_SCHULZ, NEWTON_SCHULZ_EPS, 
 use resnetc_compiler::plan::kernel::Update;
 
 use super::site::Site;
-use super::update::{norm_parts, operands};
+use super::update_parts::{norm_parts, operands};
 use crate::cuda::launch::{Arg, Place};
 use crate::error::Result;
 

@@ -7,6 +7,7 @@ use resnetc_compiler::plan::kernel::{
 };
 
 use super::site::Site;
+use super::update_parts::{norm_parts, operands};
 use crate::cuda::launch::{Arg, Place, THREADS};
 use crate::error::Result;
 
@@ -33,27 +34,6 @@ pub(super) fn update(site: &mut Site<'_>, k: &Update) -> Result<()> {
         UpdateRule::Lamb(lamb) => self::lamb(site, k, &lamb),
         UpdateRule::Muon(muon) => super::muon::update(site, k, &muon),
     }
-}
-
-/// What all updates take: parameter, gradient, state, rate, number of the step, what belongs to a scaled loss, length, factor of the rate.
-pub(super) fn operands(site: &Site<'_>, k: &Update) -> Result<Vec<Arg<Place>>> {
-    let mut args = vec![site.at("param")?, site.at("grad")?];
-    for name in k.rule.state() {
-        args.push(site.at(name)?);
-    }
-    args.extend([site.at("rate")?, site.at("step")?]);
-    args.extend(["scale", "finite", "skipped"].map(|name| site.maybe(name)));
-    args.extend([site.count(k.len)?, Arg::Float(k.lr_scale)]);
-    Ok(args)
-}
-
-/// Blocks that share a parameter whose norms are taken, at most: each block of the update adds up all of their sums.
-const MAX_NORM_PARTS: usize = 256;
-
-/// Memory for the sums of squares of so many elements, and the blocks that make them.
-pub(super) fn norm_parts(site: &mut Site<'_>, len: usize) -> (Place, usize) {
-    let parts = len.div_ceil(THREADS * 4).clamp(1, MAX_NORM_PARTS);
-    (site.scratch(parts * 2 * size_of::<f32>()), parts)
 }
 
 /// Adds the update behind the norms, of which there are no parts where the rule does not ask for them.
