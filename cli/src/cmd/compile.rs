@@ -23,7 +23,7 @@ mod with_cudnn {
 
     use resnetc_compiler::backend::Backend;
     use resnetc_compiler::ir::graph::Mode;
-    use resnetc_compiler::report::{Dump, Target as Subject};
+    use resnetc_compiler::report::Target as Subject;
     use resnetc_runtime::cuda::cudnn::library::present;
     use resnetc_runtime::cuda::cudnn::{Cache, Compiled, Device, Fault, Prepare, Rules, Target, Work, ahead};
     use resnetc_runtime::files;
@@ -43,7 +43,7 @@ mod with_cudnn {
         let spec = spec::load(&args.spec, &spec::options(&args.overrides), output)?;
         let mode = if args.train { Mode::Train } else { Mode::Infer };
         let batch = args.batch.unwrap_or(if args.train { spec.resolved().train.batch_size } else { 1 });
-        let subject = Subject { mode, batch, backend: Backend::CUDA, dump: Dump::Never };
+        let subject = Subject { backend: Backend::CUDA, ..Subject::new(mode, batch) };
         let plan = spec.compile(&subject)?.plan;
 
         present().map_err(failed)?;
