@@ -11,7 +11,7 @@ use resnetc_compiler::backend::Backend;
 use resnetc_compiler::ir::activation::Activation;
 use resnetc_compiler::ir::graph::Mode;
 use resnetc_compiler::ir::op::ConvAttrs;
-use resnetc_compiler::report::{Dump, Target as Subject};
+use resnetc_compiler::report::Target as Subject;
 use resnetc_compiler::source::SourceMap;
 use resnetc_compiler::spec::limits::Limits;
 use resnetc_compiler::spec::load_builtin;
@@ -97,7 +97,7 @@ fn works(subject: &Network, types: usize) -> Result<Vec<Work>, Box<dyn Error>> {
     let spec = spec.map_err(|faults| format!("{name}: {faults:?}"))?;
     let mut all = Vec::new();
     for mode in [Mode::Train, Mode::Infer] {
-        let target = Subject { mode, batch, backend: Backend::CUDA, dump: Dump::Never };
+        let target = Subject { backend: Backend::CUDA, ..Subject::new(mode, batch) };
         let compiled = resnetc_compiler::compile(&spec, &target);
         let compiled = compiled.map_err(|faults| format!("{name}: {faults:?}"))?;
         all.extend(layers(&compiled.plan, types).into_iter().step_by(every));
