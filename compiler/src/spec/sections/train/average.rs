@@ -60,10 +60,12 @@ impl fmt::Display for Swa {
 }
 
 impl Swa {
-    /// The first epoch whose weights count, from 1, of a training of so many.
+    /// The first epoch whose weights count, from 1, of a training of so many. A share is as near as `f32` comes to what was written: 0.7 of
+    /// ten epochs are seven, not what lies just below.
     pub fn first_epoch(&self, epochs: usize) -> usize {
+        let share = f64::from(self.start) * (1.0 + f64::from(f32::EPSILON));
         match self.start < 1.0 {
-            true => (f64::from(self.start) * epochs as f64).floor() as usize + 1,
+            true => (share * epochs as f64).floor() as usize + 1,
             false => self.start as usize,
         }
     }
@@ -135,6 +137,11 @@ mod tests {
     fn epochs_count_from_the_start_on_and_all_alike() {
         let swa = |start| Swa { start, lr: None };
         assert_eq!([0.0, 0.75, 0.5, 1.0, 3.0].map(|start| swa(start).first_epoch(8)), [1, 7, 5, 1, 3]);
+        // Every share of a hundred epochs, as it is written.
+        for before in 0..100 {
+            assert_eq!(swa(format!("0.{before:02}").parse().expect("a number")).first_epoch(100), before + 1);
+        }
+        assert_eq!(swa(0.7).first_epoch(10), 8);
         let decays = [1, 6, 7, 8].map(|epoch| swa(0.75).decay_after(epoch, 8));
         assert_eq!(decays, [1.0, 1.0, 0.0, 0.5]);
         let slow = Swa { start: 3.0, lr: Some(0.5) };
