@@ -4,6 +4,7 @@
 mod arguments;
 mod keys;
 mod layers;
+mod optimizers;
 mod values;
 mod word;
 
