@@ -11,7 +11,7 @@ use super::ctx::Ctx;
 use super::machine::Machine;
 use super::memory::Memory;
 use super::simd::Isa;
-use super::step::dispatch::{ALL_REGIONS, Bases, Bound, OPTIMIZER_REGIONS, Operands, REGIONS, region_index};
+use super::step::operands::{ALL_REGIONS, Bases, Bound, OPTIMIZER_REGIONS, Operands, REGIONS, region_index};
 use super::step::prepare::Prepared;
 use super::threads::{ThreadPool, available_threads, check_count};
 use super::tune::{Tuning, roofline};

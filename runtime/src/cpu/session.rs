@@ -10,7 +10,7 @@ use resnetc_compiler::plan::{BufferId, Plan, Region};
 use super::ctx::Ctx;
 use super::device::{CpuDevice, Program};
 use super::memory::Memory;
-use super::step::dispatch::{Bases, Operands};
+use super::step::operands::{Bases, Operands};
 use super::step::prepare;
 use super::threads::ThreadPool;
 use crate::device::{Choice, Device, Fill, Inputs, ProgramId, Session, Until, run_at_once};

@@ -1,4 +1,5 @@
 //! Steps of a plan: checked and decided about when it is loaded, then run.
 
-pub(in crate::cpu) mod dispatch;
+mod dispatch;
+pub(in crate::cpu) mod operands;
 pub(in crate::cpu) mod prepare;

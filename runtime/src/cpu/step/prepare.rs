@@ -3,7 +3,7 @@
 use resnetc_compiler::plan::{ALIGN, Kernel};
 
 use super::dispatch;
-use super::dispatch::Operands;
+use super::operands::Operands;
 use crate::cpu::conv::{self, ConvKernel, Epilogue, FilterKernel, Operation, Problem};
 use crate::cpu::ctx::Ctx;
 use crate::cpu::machine::Machine;
