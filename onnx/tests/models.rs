@@ -154,15 +154,11 @@ fn a_training_graph_is_refused_by_the_name_of_what_belongs_to_training() {
     let (graph, _) = resnetc_compiler::pass::run_list(
         built,
         &resnetc_compiler::pass::front(),
-        &resnetc_compiler::pass::PassContext {
-            optimizer: spec(PLAIN).train.optimizer,
-            optimizer_at: resnetc_compiler::source::Span::NONE,
-            lr: 0.1,
-            decay_norm: false,
-            groups: Default::default(),
-            backend: resnetc_compiler::backend::Backend::CPU,
-            dump: resnetc_compiler::report::Dump::Never,
-        },
+        &resnetc_compiler::pass::PassContext::new(
+            spec(PLAIN).train.optimizer,
+            0.1,
+            resnetc_compiler::backend::Backend::CPU,
+        ),
     )
     .expect("a right spec");
     let error = export(&graph, &Named, &Options::default()).expect_err("a training graph").to_string();

@@ -10,7 +10,6 @@ use resnetc_compiler::ir::op::{Role, SgdAttrs, UpdateRule};
 use resnetc_compiler::lower::lower;
 use resnetc_compiler::pass::{self, PassContext, PassId};
 use resnetc_compiler::plan::{BufferId, Plan, Region, Slot};
-use resnetc_compiler::report::Dump;
 use resnetc_runtime::device::{self as runtime, ProgramId, Session as _};
 use resnetc_runtime::exec::RunArgs;
 use resnetc_runtime::init::values;
@@ -27,15 +26,7 @@ pub const SGD: SgdAttrs = SgdAttrs { momentum: 0.9, dampening: 0.0, nesterov: fa
 /// # Panics
 /// When the graph is refused.
 pub fn compile_without(graph: Graph, left_out: &[PassId]) -> Plan {
-    let context = PassContext {
-        optimizer: UpdateRule::Sgd(SGD),
-        optimizer_at: resnetc_compiler::source::Span::NONE,
-        lr: 0.1,
-        decay_norm: true,
-        groups: Default::default(),
-        backend: Backend::CPU,
-        dump: Dump::Never,
-    };
+    let context = PassContext::new(UpdateRule::Sgd(SGD), 0.1, Backend::CPU);
     let mut passes = pass::front();
     passes.extend(pass::back(graph.mode));
     passes.retain(|p| !left_out.contains(&p.id));

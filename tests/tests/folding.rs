@@ -7,7 +7,6 @@ use resnetc_compiler::build::build;
 use resnetc_compiler::ir::graph::Mode;
 use resnetc_compiler::ir::op::{Recipe, UpdateRule};
 use resnetc_compiler::pass::{self, PassContext};
-use resnetc_compiler::report::Dump;
 use resnetc_compiler::spec::ResolvedSpec;
 use resnetc_runtime::cpu::CpuDevice;
 use resnetc_runtime::exec::Executor;
@@ -92,15 +91,7 @@ fn assert_folded(main: &str) {
     assert_eq!(classified(&mut copied, &images), got, "{main}");
 
     let built = build(&spec, Mode::Infer, BATCH).expect("a sound spec");
-    let context = PassContext {
-        optimizer: UpdateRule::Sgd(SGD),
-        optimizer_at: resnetc_compiler::source::Span::NONE,
-        lr: 0.1,
-        decay_norm: true,
-        groups: Default::default(),
-        backend: Backend::CPU,
-        dump: Dump::Never,
-    };
+    let context = PassContext::new(UpdateRule::Sgd(SGD), 0.1, Backend::CPU);
     let (graph, _) = pass::run_list(built, &pass::front(), &context).expect("a sound graph");
     let exact = logits(&graph, &params, &images);
     assert_eq!(got.len(), exact.values.len());

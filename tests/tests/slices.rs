@@ -12,7 +12,7 @@ use resnetc_compiler::ir::op::UpdateRule;
 use resnetc_compiler::ir::types::Layout;
 use resnetc_compiler::pass::{self, PassContext};
 use resnetc_compiler::plan::{Kernel, Plan};
-use resnetc_compiler::report::{Dump, Target};
+use resnetc_compiler::report::Target;
 use resnetc_compiler::source::SourceMap;
 use resnetc_compiler::spec::limits::Limits;
 use resnetc_compiler::spec::{Request, ResolvedSpec, load};
@@ -145,15 +145,7 @@ fn slices_change_no_result() {
         let plan = plan(&spec, Mode::Infer, BATCH);
         let mut rng = Rng::new(4);
         let images: Vec<f32> = (0..BATCH * 3 * SIZE * SIZE).map(|_| rng.normal()).collect();
-        let context = PassContext {
-            optimizer: UpdateRule::Sgd(SGD),
-            optimizer_at: resnetc_compiler::source::Span::NONE,
-            lr: 0.1,
-            decay_norm: true,
-            groups: Default::default(),
-            backend: Backend::CPU,
-            dump: Dump::Never,
-        };
+        let context = PassContext::new(UpdateRule::Sgd(SGD), 0.1, Backend::CPU);
         let built = build(&spec, Mode::Infer, BATCH).expect("a sound spec");
         let (graph, _) = pass::run_list(built, &pass::front(), &context).expect("a sound graph");
         let trained = compile(&spec, &Target::new(Mode::Train, 1));

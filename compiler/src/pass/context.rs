@@ -24,3 +24,18 @@ pub struct PassContext {
     /// After which passes to keep the graph's text.
     pub dump: Dump,
 }
+
+impl PassContext {
+    /// For an optimizer at a rate, on a device: without groups and dumps, and all parameters decay.
+    pub fn new(optimizer: UpdateRule, lr: f32, backend: Backend) -> Self {
+        PassContext {
+            optimizer,
+            optimizer_at: Span::NONE,
+            lr,
+            decay_norm: true,
+            groups: Groups::default(),
+            backend,
+            dump: Dump::Never,
+        }
+    }
+}

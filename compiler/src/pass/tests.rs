@@ -149,13 +149,9 @@ fn resnet(mode: Mode, rule: ShortcutRule) -> Graph {
 fn context() -> PassContext {
     let sgd = SgdAttrs { momentum: 0.9, dampening: 0.0, nesterov: false, weight_decay: 1e-4 };
     PassContext {
-        optimizer: UpdateRule::Sgd(sgd),
-        optimizer_at: Span::NONE,
-        lr: 0.1,
         decay_norm: false,
-        groups: Default::default(),
-        backend: Backend::CPU,
         dump: Dump::All,
+        ..PassContext::new(UpdateRule::Sgd(sgd), 0.1, Backend::CPU)
     }
 }
 
