@@ -119,15 +119,10 @@ impl Trainer {
         // A log with lines that no checkpoint stands for is cut; another training's stays until it is replaced.
         let logged = progress.epoch - usize::from(progress.open.is_some());
         let log = Log::new(&options.out.join(LOG), logged);
-        let records = options.about.as_ref().map(|about| {
-            let facts = facts(about, config, &dataset, (&train, &options));
-            let updates = Updates::new(config, train.batch_size(), dataset.train.len());
-            let place = Done { epochs: progress.epoch, step: updates.of(progress.step), logged };
-            Records::new(&options.out, facts, &about.spec, place, [config.epochs, updates.count()])
-        });
+        let records = records(config, &dataset, (&train, &options), (&progress, logged));
         let mut trainer = Trainer {
             config: config.clone(),
-            records: records.unwrap_or_default(),
+            records,
             dataset,
             transform,
             form,
@@ -142,11 +137,8 @@ impl Trainer {
             options,
             folder,
         };
-        if trainer
-            .resumed
-            .as_ref()
-            .is_some_and(|resumed| resumed.checkpoint == trainer.folder.path.join(LAST))
-        {
+        let last = trainer.folder.path.join(LAST);
+        if trainer.resumed.as_ref().is_some_and(|resumed| resumed.checkpoint == last) {
             trainer.saved = Some(trainer.place());
         }
         if !trainer.folder.replaces() {
@@ -216,6 +208,20 @@ impl Trainer {
     }
 }
 
+/// The records of a training that is so far, and has so many epochs in its log; where nobody says what the run is, none.
+fn records(
+    config: &TrainConfig,
+    dataset: &Dataset,
+    (network, options): (&BatchExecutor, &Options),
+    (progress, logged): (&Progress, usize),
+) -> Records {
+    let Some(about) = &options.about else { return Records::default() };
+    let facts = facts(about, config, dataset, (network, options));
+    let updates = Updates::new(config, network.batch_size(), dataset.train.len());
+    let place = Done { epochs: progress.epoch, step: updates.of(progress.step), logged };
+    Records::new(&options.out, facts, about, place, [config.epochs, updates.count()])
+}
+
 /// What `run.json` says of a training.
 fn facts(
     about: &About,
@@ -236,8 +242,6 @@ fn facts(
         isa: about.isa.clone(),
         threads: options.threads,
         workers: options.workers,
-        command: about.command.clone(),
-        git: about.git.clone(),
     }
 }
 

@@ -21,23 +21,10 @@ use crate::metrics::{EpochRecord, Metrics};
 use crate::weights::file::write_atomic;
 
 pub use self::git::Git;
-pub use self::run::{Facts, RunFile, StartedBy};
+pub use self::run::{About, Facts, RunFile, StartedBy};
 pub(super) use self::steps::Done;
 pub use self::steps::MetricsLine;
 pub use self::tables::predictions;
-
-/// What a run's folder tells that neither spec nor data say.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct About {
-    /// The spec with all defaults, as YAML.
-    pub spec: String,
-    /// The command line that began the training, or went on with it.
-    pub command: String,
-    /// The instruction set of the CPU's kernels.
-    pub isa: Option<String>,
-    /// What is checked out in the working directory.
-    pub git: Option<Git>,
-}
 
 /// The records of a training; those by default write nothing.
 #[derive(Debug, Default)]
@@ -47,7 +34,7 @@ pub(super) struct Records(Option<Open>);
 struct Open {
     folder: PathBuf,
     facts: Facts,
-    spec: String,
+    about: About,
     place: Done,
     steps: Steps,
     events: EventFile,
@@ -57,11 +44,11 @@ struct Open {
 impl Records {
     /// Of a training of so many epochs with so many updates each, of which `place` is done. Nothing is written before
     /// [`Records::begin`].
-    pub fn new(folder: &Path, facts: Facts, spec: &str, place: Done, length: [usize; 2]) -> Self {
+    pub fn new(folder: &Path, facts: Facts, about: &About, place: Done, length: [usize; 2]) -> Self {
         let steps = Steps::new(folder, place, length);
         let events = EventFile::new(folder, place.epochs * length[1] + place.step, SystemTime::now());
-        let (folder, spec) = (folder.to_owned(), spec.to_owned());
-        Records(Some(Open { folder, facts, spec, place, steps, events, begun: false }))
+        let (folder, about) = (folder.to_owned(), about.clone());
+        Records(Some(Open { folder, facts, about, place, steps, events, begun: false }))
     }
 
     /// Writes what the run is, cuts what lies beyond the checkpoint that it goes on from, and writes what waited.
@@ -159,9 +146,9 @@ impl Open {
             true => None,
             false => RunFile::load(&path),
         };
-        let run = RunFile::new(&self.facts, before, self.place, SystemTime::now());
+        let run = RunFile::new(self.facts.clone(), &self.about, before, self.place, SystemTime::now());
         write_atomic(&path, &run.to_bytes())?;
-        write_atomic(&self.folder.join(SPEC), self.spec.as_bytes())?;
+        write_atomic(&self.folder.join(SPEC), self.about.spec.as_bytes())?;
         self.steps.begin()?;
         self.events.begin(SystemTime::now())?;
         self.begun = true;

@@ -12,8 +12,21 @@ use crate::files;
 /// More than such a file has, with ten thousand long names of classes.
 const LARGEST: u64 = 1 << 24;
 
-/// What a training is, as far as spec and options say it.
-#[derive(Debug, Clone, PartialEq)]
+/// What a run's folder tells that neither spec nor data say.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct About {
+    /// The spec with all defaults, as YAML.
+    pub spec: String,
+    /// The command line that began the training, or went on with it.
+    pub command: String,
+    /// The instruction set of the CPU's kernels.
+    pub isa: Option<String>,
+    /// What is checked out in the working directory.
+    pub git: Option<Git>,
+}
+
+/// What a training is, as far as spec, data and options say it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Facts {
     /// Name of the network.
     pub network: String,
@@ -34,15 +47,12 @@ pub struct Facts {
     /// The device, in its own words.
     pub device: String,
     /// Instruction set of the CPU's kernels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub isa: Option<String>,
     /// Threads of the device.
     pub threads: usize,
     /// Threads that prepare images.
     pub workers: usize,
-    /// The command line.
-    pub command: String,
-    /// What is checked out in the working directory.
-    pub git: Option<Git>,
 }
 
 /// A command that began a training or went on with it.
@@ -68,31 +78,9 @@ pub struct StartedBy {
 pub struct RunFile {
     /// Version of this format.
     pub format: u32,
-    /// Name of the network.
-    pub network: String,
-    /// Name of the data set.
-    pub dataset: String,
-    /// Images that are trained on.
-    pub train_images: usize,
-    /// Images that are tested on.
-    pub test_images: usize,
-    /// Names of the classes.
-    pub classes: Vec<String>,
-    /// Epochs of the whole training.
-    pub epochs: usize,
-    /// Images of a step.
-    pub batch_size: usize,
-    /// What all chance follows from.
-    pub seed: u64,
-    /// The device, in its own words.
-    pub device: String,
-    /// Instruction set of the CPU's kernels.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub isa: Option<String>,
-    /// Threads of the device.
-    pub threads: usize,
-    /// Threads that prepare images.
-    pub workers: usize,
+    /// What it is, as the last command has it.
+    #[serde(flatten)]
+    pub facts: Facts,
     /// When it began, in UTC.
     pub started: String,
     /// The commands, in their order.
@@ -104,34 +92,23 @@ impl RunFile {
     const FORMAT: u32 = 1;
 
     /// Of a run that begins or, with the file as it was `before`, goes on.
-    pub(super) fn new(facts: &Facts, before: Option<RunFile>, done: Done, now: SystemTime) -> Self {
-        let facts = facts.clone();
+    pub(super) fn new(
+        facts: Facts,
+        about: &About,
+        before: Option<RunFile>,
+        done: Done,
+        now: SystemTime,
+    ) -> Self {
         let mut history = before.map(|before| before.history).unwrap_or_default();
         history.push(StartedBy {
-            command: facts.command,
+            command: about.command.clone(),
             started: utc(now),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             after_epochs: done.epochs,
             after_steps: done.step,
-            git: facts.git,
+            git: about.git.clone(),
         });
-        RunFile {
-            format: Self::FORMAT,
-            network: facts.network,
-            dataset: facts.dataset,
-            train_images: facts.train_images,
-            test_images: facts.test_images,
-            classes: facts.classes,
-            epochs: facts.epochs,
-            batch_size: facts.batch_size,
-            seed: facts.seed,
-            device: facts.device,
-            isa: facts.isa,
-            threads: facts.threads,
-            workers: facts.workers,
-            started: history[0].started.clone(),
-            history,
-        }
+        RunFile { format: Self::FORMAT, facts, started: history[0].started.clone(), history }
     }
 
     /// The file's content; `None` where there is none that can be read: of a training that an earlier program began.

@@ -47,7 +47,7 @@ fn an_interrupted_run_tells_the_same_and_its_commands() {
     let run = RunFile::load(&parts.path().join(RUN)).expect("written");
     let places: Vec<_> = run.history.iter().map(|one| (one.after_epochs, one.after_steps)).collect();
     assert_eq!(places, [(0, 0), (1, 2)]);
-    assert_eq!((run.train_images, run.test_images, run.classes.len()), (44, 20, 10));
+    assert_eq!((run.facts.train_images, run.facts.test_images, run.facts.classes.len()), (44, 20, 10));
     assert_eq!(RunFile::load(&whole.path().join(RUN)).expect("written").history.len(), 1);
     let answers = fs::read_to_string(parts.path().join(PREDICTIONS[1])).expect("written");
     assert_eq!(answers.lines().count(), 1 + 20);

@@ -89,7 +89,8 @@ fn html(
     test: &dyn Source,
     spec: &str,
 ) -> String {
-    let title = run.map_or("training".to_owned(), |run| format!("{} on {}", run.network, run.dataset));
+    let title =
+        run.map_or("training".to_owned(), |run| format!("{} on {}", run.facts.network, run.facts.dataset));
     let mut page = head(&title, &format!("{STYLE}{}", chart::STYLE));
     page += &format!("<header><h1>{}</h1>\n", escape(&title));
     if let Some(run) = run {
@@ -113,12 +114,12 @@ fn about(run: &RunFile) -> String {
     let mut text = format!(
         "<p>{} training images, {} to test on, {} classes &middot; {} images a step &middot; seed {}</p>\n\
          <p>{} &middot; resnetc {} &middot; since {}</p>\n",
-        grouped(run.train_images as u64),
-        grouped(run.test_images as u64),
-        run.classes.len(),
-        run.batch_size,
-        run.seed,
-        escape(&run.device),
+        grouped(run.facts.train_images as u64),
+        grouped(run.facts.test_images as u64),
+        run.facts.classes.len(),
+        run.facts.batch_size,
+        run.facts.seed,
+        escape(&run.facts.device),
         escape(version),
         escape(&run.started.replace('T', " ").replace('Z', " UTC")),
     );
@@ -135,7 +136,8 @@ fn facts(run: Option<&RunFile>, records: &[EpochRecord], metrics: &Metrics) -> S
     let seconds: f64 =
         records.iter().map(|record| record.seconds + record.evaluation_seconds.unwrap_or_default()).sum();
     let done = records.last().map_or(0, |record| record.epoch);
-    let mut all = vec![("epochs", run.map_or(done.to_string(), |run| format!("{done} of {}", run.epochs)))];
+    let mut all =
+        vec![("epochs", run.map_or(done.to_string(), |run| format!("{done} of {}", run.facts.epochs)))];
     all.extend(accuracies().next_back().map(|last| ("test accuracy", percent(last))));
     all.extend(accuracies().max_by(f64::total_cmp).map(|best| ("best so far", percent(best))));
     all.extend(report::metrics::rows(metrics));
