@@ -35,72 +35,85 @@ pub fn lines(title: &str, scale: Scale, series: &[Series]) -> Option<String> {
     let all = || drawn.iter().flat_map(|(_, points)| points.iter().copied());
     let x = Scale::Linear.widen(bounds(all().map(|(x, _)| x))?, false);
     let y = scale.widen(bounds(all().map(|(_, y)| y))?, true);
-    let [left, top, right, bottom] = MARGIN;
-    let [width, height] = [SIZE[0] - left - right, SIZE[1] - top - bottom];
-    let across = |value: f64| left + Scale::Linear.place(value, x) * width;
-    let down = |value: f64| top + (1.0 - scale.place(value, y)) * height;
-    let title = escape(title);
+    let axes = Axes { scale, x, y };
+    let (title, [width, height]) = (escape(title), SIZE);
     let mut out = format!(
-        "<svg class=\"lines\" viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"{title}\">\n<text class=\"title\" x=\"0\" y=\"15\">{title}</text>\n",
-        SIZE[0], SIZE[1]
+        "<svg class=\"lines\" viewBox=\"0 0 {width} {height}\" role=\"img\" aria-label=\"{title}\">\n\
+         <text class=\"title\" x=\"0\" y=\"15\">{title}</text>\n"
     );
-    let (foot, end) = (top + height, left + width);
-    for tick in scale.ticks(y) {
-        let (at, text) = (down(tick), text(tick));
-        put(
-            &mut out,
-            format_args!(
-                "<line class=\"grid\" x1=\"{left}\" x2=\"{end}\" y1=\"{at:.1}\" y2=\"{at:.1}\"/>\
-                 <text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{text}</text>",
-                left - 7.0,
-                at + 4.0
-            ),
-        );
-    }
-    put(
-        &mut out,
-        format_args!("<line class=\"axis\" x1=\"{left}\" x2=\"{end}\" y1=\"{foot}\" y2=\"{foot}\"/>"),
-    );
-    // Epochs are whole.
-    for tick in Scale::Linear.ticks(x).into_iter().filter(|tick| tick.fract() == 0.0) {
-        let (at, text) = (across(tick), text(tick));
-        put(
-            &mut out,
-            format_args!(
-                "<line class=\"axis\" x1=\"{at:.1}\" x2=\"{at:.1}\" y1=\"{foot}\" y2=\"{}\"/>\
-                 <text x=\"{at:.1}\" y=\"{}\" text-anchor=\"middle\">{text}</text>",
-                foot + 4.0,
-                foot + 18.0
-            ),
-        );
-    }
-    put(&mut out, format_args!("<text x=\"{end}\" y=\"{}\" text-anchor=\"end\">epoch</text>", foot + 34.0));
+    axes.draw(&mut out);
     for (number, (one, points)) in drawn.iter().enumerate() {
-        let places = points.iter().map(|&(x, y)| format!("{:.1},{:.1}", across(x), down(y)));
-        let places = places.collect::<Vec<_>>().join(" ");
-        put(&mut out, format_args!("<polyline class=\"s{number}\" points=\"{places}\"/>"));
-        let (x, y) = points[points.len() - 1];
-        put(
-            &mut out,
-            format_args!(
-                "<circle class=\"d{number}\" cx=\"{:.1}\" cy=\"{:.1}\" r=\"3\"/>",
-                across(x),
-                down(y)
-            ),
-        );
-        let at = left + 100.0 * number as f64;
-        put(
-            &mut out,
-            format_args!(
-                "<circle class=\"d{number}\" cx=\"{}\" cy=\"30\" r=\"4\"/><text x=\"{}\" y=\"34\">{} {}</text>",
-                at + 4.0,
-                at + 12.0,
-                escape(one.name),
-                text(y)
-            ),
-        );
+        axes.curve(&mut out, number, one.name, points);
     }
     Some(out + "</svg>\n")
+}
+
+/// Where values have their places.
+struct Axes {
+    /// Of the values; epochs have a linear one.
+    scale: Scale,
+    /// First and last epoch.
+    x: (f64, f64),
+    /// Least and most.
+    y: (f64, f64),
+}
+
+impl Axes {
+    /// The right end of the curves.
+    const END: f64 = SIZE[0] - MARGIN[2];
+    /// Their lower end.
+    const FOOT: f64 = SIZE[1] - MARGIN[3];
+
+    fn across(&self, epoch: f64) -> f64 {
+        MARGIN[0] + Scale::Linear.place(epoch, self.x) * (Self::END - MARGIN[0])
+    }
+
+    fn down(&self, value: f64) -> f64 {
+        MARGIN[1] + (1.0 - self.scale.place(value, self.y)) * (Self::FOOT - MARGIN[1])
+    }
+
+    /// The grid, the axis of epochs, and what stands beside them.
+    fn draw(&self, out: &mut String) {
+        let (left, end, foot) = (MARGIN[0], Self::END, Self::FOOT);
+        for tick in self.scale.ticks(self.y) {
+            let (at, text) = (self.down(tick), text(tick));
+            let line = format_args!(
+                "<line class=\"grid\" x1=\"{left}\" x2=\"{end}\" y1=\"{at:.1}\" y2=\"{at:.1}\"/>"
+            );
+            put(out, line);
+            let (x, y) = (left - 7.0, at + 4.0);
+            put(out, format_args!("<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"end\">{text}</text>"));
+        }
+        put(
+            out,
+            format_args!("<line class=\"axis\" x1=\"{left}\" x2=\"{end}\" y1=\"{foot}\" y2=\"{foot}\"/>"),
+        );
+        let [tip, below, name] = [4.0, 18.0, 34.0].map(|under| foot + under);
+        // Epochs are whole.
+        for tick in Scale::Linear.ticks(self.x).into_iter().filter(|tick| tick.fract() == 0.0) {
+            let (at, text) = (self.across(tick), text(tick));
+            let line = format_args!(
+                "<line class=\"axis\" x1=\"{at:.1}\" x2=\"{at:.1}\" y1=\"{foot}\" y2=\"{tip}\"/>"
+            );
+            put(out, line);
+            put(out, format_args!("<text x=\"{at:.1}\" y=\"{below}\" text-anchor=\"middle\">{text}</text>"));
+        }
+        put(out, format_args!("<text x=\"{end}\" y=\"{name}\" text-anchor=\"end\">epoch</text>"));
+    }
+
+    /// A curve with a dot at its end, and its line in the legend.
+    fn curve(&self, out: &mut String, number: usize, name: &str, points: &[(f64, f64)]) {
+        let place = |&(x, y): &(f64, f64)| format!("{:.1},{:.1}", self.across(x), self.down(y));
+        let places = points.iter().map(place).collect::<Vec<_>>().join(" ");
+        put(out, format_args!("<polyline class=\"s{number}\" points=\"{places}\"/>"));
+        let Some(&(x, y)) = points.last() else { return };
+        let (across, down) = (self.across(x), self.down(y));
+        put(out, format_args!("<circle class=\"d{number}\" cx=\"{across:.1}\" cy=\"{down:.1}\" r=\"3\"/>"));
+        let at = MARGIN[0] + 100.0 * number as f64;
+        let (dot, word, name) = (at + 4.0, at + 12.0, escape(name));
+        put(out, format_args!("<circle class=\"d{number}\" cx=\"{dot}\" cy=\"30\" r=\"4\"/>"));
+        put(out, format_args!("<text x=\"{word}\" y=\"34\">{name} {}</text>", text(y)));
+    }
 }
 
 fn bounds(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
