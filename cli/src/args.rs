@@ -149,6 +149,10 @@ pub struct BuildArgs {
     /// Compile the training step (forward, loss, backward, update) instead of inference.
     #[arg(long)]
     pub train: bool,
+    /// Most memory of the training step, as `4GiB`: short for `--set train.memory_limit=...`. Where the plan takes more, the backward
+    /// pass computes feature maps again.
+    #[arg(long, value_name = "SIZE", requires = "train")]
+    pub memory_limit: Option<String>,
     /// What to compile for; its hardware is not needed.
     #[arg(long, value_name = "BACKEND", value_parser = backends(), default_value = Backend::CPU.name)]
     pub backend: Backend,
@@ -176,6 +180,7 @@ const BUILD_EXAMPLES: &str = "\
 Examples:
   resnetc build resnet50                                 table of units, totals, memory, kernels
   resnetc build resnet20 --train --batch 128             the same of the training step
+  resnetc build resnet50 --train --memory-limit 4GiB     what is computed again to fit
   resnetc build resnet18 --emit svg -o resnet18.svg      a picture
   resnetc build resnet152 --emit html -o resnet152.html  a page: picture, table, passes, spec
   resnetc build resnet20 --emit plan                     what the executor runs
@@ -239,6 +244,9 @@ pub struct RunArgs {
     #[arg(long, value_name = "N|auto", requires = "train", value_parser = batch_size, allow_negative_numbers = true)]
     #[arg(help_heading = "Training")]
     pub batch_size: Option<String>,
+    /// Most memory of a step, as `4GiB`: where its plan takes more, the backward pass computes feature maps again.
+    #[arg(long, value_name = "SIZE", requires = "train", help_heading = "Training")]
+    pub memory_limit: Option<String>,
     /// Learning rate before the schedule.
     #[arg(
         long,

@@ -18,6 +18,7 @@ pub mod ir;
 pub mod keep;
 pub mod lint;
 pub mod lower;
+pub mod memory;
 pub mod ops;
 pub mod pass;
 pub mod plan;
@@ -29,6 +30,7 @@ mod summary;
 use backend::Backend;
 use diagnostic::Diagnostic;
 use ir::graph::{Graph, Mode};
+use ir::recompute::Recompute;
 use keep::{Names, NotKept};
 use pass::{PassContext, PassId};
 use report::{Compiled, Dump, Network, Target};
@@ -71,13 +73,24 @@ pub fn compile_keeping(
     }
     let names = (!keep.is_empty()).then(|| Names::of(&expanded));
     expanded.step = target.step;
-    let (mut graph, more) = pass::run_list(expanded, &pass::back(target.mode), &context)?;
+    let back = pass::back(target.mode);
+    let (to_graph, to_plan) = back.split_at(pass::before_recomputation(&back));
+    let (whole, more) = pass::run_list(expanded, to_graph, &context)?;
+    passes.extend(more);
+    let other = |batch| {
+        let mut graph = expand(spec, &Target { batch, ..target.clone() }).ok()?.graph;
+        graph.step = target.step;
+        Some(pass::run_list(graph, to_graph, &PassContext { dump: Dump::Never, ..context.clone() }).ok()?.0)
+    };
+    let recompute = memory::recomputation(spec, target, &whole, (to_plan, &context), other)?;
+    let (mut graph, more) =
+        pass::run_list(whole, to_plan, &PassContext { recompute: recompute.clone(), ..context })?;
     passes.extend(more);
     let missing = names.map_or_else(Vec::new, |names| names.keep(&mut graph, keep));
     let plan = lower::lower(&graph, &target.backend);
     summary.kernels = plan.steps.len();
     summary.arena_bytes = plan.sizes.arena;
-    Ok((Compiled { graph, plan, summary, passes }, missing))
+    Ok((Compiled { graph, plan, summary, passes, recompute }, missing))
 }
 
 /// The network in operators that every framework has, one for each layer: random layers are gone, nothing is fused and nothing
@@ -133,7 +146,16 @@ fn context(spec: &ResolvedSpec, target: &Target) -> PassContext {
     let groups = groups.clone();
     let optimizer_at = spec.keys.nearest("train.optimizer").unwrap_or(Span::NONE);
     let (backend, dump) = (target.backend, target.dump.clone());
-    PassContext { optimizer, optimizer_at, lr, decay_norm, groups, backend, dump }
+    PassContext {
+        optimizer,
+        optimizer_at,
+        lr,
+        decay_norm,
+        groups,
+        recompute: Recompute::new(),
+        backend,
+        dump,
+    }
 }
 
 /// The training graph as it would be without fusion, to count what fusion saves.

@@ -5,6 +5,7 @@ use serde::Serialize;
 use crate::backend::Backend;
 use crate::ir::graph::{Graph, Mode};
 use crate::ir::origin::Part;
+use crate::ir::recompute::Recompute;
 use crate::ir::step_kind::StepKind;
 use crate::plan::Plan;
 
@@ -43,6 +44,8 @@ pub struct Compiled {
     pub summary: Summary,
     /// One per pass, in order.
     pub passes: Vec<PassReport>,
+    /// What the backward pass computes again, for the spec's `memory_limit`.
+    pub recompute: Recompute,
 }
 
 /// A network before anything is done to run it: every layer of the spec is a node, every shortcut is decided.

@@ -78,6 +78,7 @@ fn computed(b: &mut Builder<'_>, id: NodeId) -> Result<Option<String>, Error> {
         | Op::ConvBackwardData(_)
         | Op::ConvBackwardFilter(_)
         | Op::ChannelSum(_)
+        | Op::BatchNormAgain(_)
         | Op::BatchNormBackward(_)
         | Op::GroupNormBackward(_)
         | Op::ActivateBackward(_)

@@ -28,12 +28,14 @@ pub fn fitting(spec: &Spec, backend: Backend, images: usize, memory: usize) -> R
     let most = (images / STEPS).clamp(1, MOST);
     let mut batch = if most.is_power_of_two() { most } else { most.next_power_of_two() / 2 };
     loop {
-        let bytes = spec.plan(Mode::Train, batch, backend)?.bytes();
-        if bytes <= memory {
-            return Ok(Fitting { images: batch, bytes });
-        }
-        if batch == 1 {
-            return Err(Error::TooLittleMemory { network: spec.name().to_owned(), needed: bytes, memory });
+        match spec.plan(Mode::Train, batch, backend).map(|plan| plan.bytes()) {
+            Ok(bytes) if bytes <= memory => return Ok(Fitting { images: batch, bytes }),
+            Ok(needed) if batch == 1 => {
+                return Err(Error::TooLittleMemory { network: spec.name().to_owned(), needed, memory });
+            }
+            // Beyond the spec's own limit, which fewer images may keep to.
+            Err(error) if batch == 1 || spec.resolved().train.memory_limit.is_none() => return Err(error),
+            Ok(_) | Err(_) => {}
         }
         batch /= 2;
     }

@@ -1,6 +1,7 @@
 //! What a training is made of besides its settings, as its checkpoints remember it: one of another network cannot go on, and
 //! one on other data or another device is told so.
 
+use resnetc_compiler::ir::recompute::AGAIN;
 use resnetc_compiler::plan::Plan;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -116,7 +117,9 @@ fn pictures(source: &dyn Source) -> Result<String> {
 /// `direct 12, winograd4 7 (3fa2c105)`: how often each algorithm was chosen, and a digest of which step has which.
 fn algorithms(exec: &Executor) -> String {
     let plan: &Plan = exec.plan(0);
-    let chosen = plan.steps.iter().enumerate().filter_map(|(i, step)| Some((step, exec.choice(0, i)?)));
+    // What is computed a second time is computed as the first time.
+    let steps = plan.steps.iter().enumerate().filter(|(_, step)| !step.name.starts_with(AGAIN));
+    let chosen = steps.filter_map(|(i, step)| Some((step, exec.choice(0, i)?)));
     let mut counts = std::collections::BTreeMap::new();
     let mut all = String::new();
     for (step, Choice { algorithm, variant, .. }) in chosen {

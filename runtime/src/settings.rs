@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// Settings whose change is not told: those without influence on the weights, and those that a checkpoint refuses to change.
-const CHANGES_NOT_TOLD: [&str; 7] =
-    ["dataset", "batch_size", "seed", "evaluate_every", "checkpoint_every", "keep", "tta"];
+const CHANGES_NOT_TOLD: [&str; 8] =
+    ["dataset", "batch_size", "seed", "evaluate_every", "checkpoint_every", "keep", "tta", "memory_limit"];
 
 /// A [`TrainConfig`] as the JSON that its file has; none in checkpoints of programs that did not remember it.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]

@@ -69,8 +69,8 @@ fn right_specs() {
 #[test]
 fn wrong_specs_are_wrong_in_both_modes() {
     insta::glob!("..", "err/*.yaml", |path| {
-        // A feature extractor, and an optimizer that nothing takes, are wrong for training alone.
-        if ["training_without_head.yaml", "muon_without_filters.yaml"]
+        // A feature extractor, an optimizer that nothing takes, and a limit of memory are wrong for training alone.
+        if ["training_without_head.yaml", "muon_without_filters.yaml", "memory_limit_too_small.yaml"]
             .iter()
             .any(|alone| path.ends_with(alone))
         {

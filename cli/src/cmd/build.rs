@@ -27,7 +27,9 @@ pub fn build(args: &BuildArgs, output: &Output) -> Result {
         dump => dump,
     };
     let started = Instant::now();
-    let spec = spec::load(&args.spec, &spec::options(&args.overrides), output)?;
+    let mut options = spec::options(&args.overrides);
+    options.set.splice(0..0, args.memory_limit.as_ref().map(|size| format!("train.memory_limit={size}")));
+    let spec = spec::load(&args.spec, &options, output)?;
     let batch = args.batch.unwrap_or(if args.train { spec.resolved().train.batch_size } else { 1 });
     let compiled = spec.compile(&Target { backend: args.backend, dump, ..Target::new(mode, batch) })?;
     let time = started.elapsed();
@@ -98,10 +100,10 @@ struct Product {
 
 impl Product {
     fn form(&self, form: Emit) -> String {
-        let Compiled { graph, plan, summary, .. } = &self.compiled;
+        let Compiled { graph, plan, .. } = &self.compiled;
         match form {
-            Emit::Summary => report::summary::text(summary, plan, self.time, self.width),
-            Emit::Json => report::summary::json(summary, plan, self.time),
+            Emit::Summary => report::summary::text(&self.compiled, self.time, self.width),
+            Emit::Json => report::summary::json(&self.compiled, self.time),
             Emit::Spec => self.spec.resolved().to_yaml(),
             Emit::Ir => graph.to_string(),
             Emit::Dot => ir::dot::dot(graph),

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use resnetc_compiler::ir::graph::{Graph, Mode, Node, NodeId};
 use resnetc_compiler::ir::op::Op;
 use resnetc_compiler::ir::origin::{Origin, Part};
+use resnetc_compiler::ir::recompute::AGAIN;
 use resnetc_compiler::report::UnitRow;
 
 use super::label::{self, Kind};
@@ -240,6 +241,7 @@ fn region(node: &Node) -> (String, String) {
     }
     let (prefix, path) = match node.origin {
         Origin::Gradient { .. } => ("grad.", node.name.strip_prefix("grad.").unwrap_or(&node.name)),
+        Origin::Again { .. } => (AGAIN, node.name.strip_prefix(AGAIN).unwrap_or(&node.name)),
         Origin::Forward | Origin::Update { .. } => ("", node.name.as_str()),
     };
     (format!("{prefix}{}", node.part), node.part.local(path).to_owned())

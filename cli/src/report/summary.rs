@@ -1,18 +1,22 @@
 //! What `build` tells: the table of units with totals, and the same as JSON.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::time::Duration;
 
 use resnetc_compiler::ir::graph::Mode;
+use resnetc_compiler::ir::recompute::{Depth, Recompute};
+use resnetc_compiler::memory;
 use resnetc_compiler::plan::Plan;
-use resnetc_compiler::report::{Summary, UnitRow};
+use resnetc_compiler::report::{Compiled, Summary, UnitRow};
 use serde::Serialize;
 
 use super::table::{Align, Table};
 use super::units::{bytes, duration, grouped, shape, si};
 
 /// The table of units, then one line for each total. In so many columns of a terminal, if it is one.
-pub fn text(summary: &Summary, plan: &Plan, compile: Duration, width: Option<usize>) -> String {
+pub fn text(compiled: &Compiled, compile: Duration, width: Option<usize>) -> String {
+    let Compiled { summary, plan, recompute, .. } = compiled;
     let mut text = heading(summary, plan);
     text += &units(&summary.units, summary, width);
     text.push('\n');
@@ -23,6 +27,9 @@ pub fn text(summary: &Summary, plan: &Plan, compile: Duration, width: Option<usi
     line("MACs", format!("{} per image, forward", grouped(summary.macs)));
     line("output", shape(&summary.output_shape));
     line("memory", memory(plan));
+    if !recompute.is_empty() {
+        line("again", again(recompute));
+    }
     line("kernels", format!("{} before fusion, {} after", summary.kernels_before, summary.kernels));
     line("compiled in", duration(compile));
     text
@@ -71,7 +78,19 @@ fn memory(plan: &Plan) -> String {
             format!(" (and as much for each of {})", listed(&also))
         }
     };
-    format!("{} arena peak, {} parameters{training}", bytes(sizes.arena), bytes(sizes.params))
+    let (all, arena, params) = (bytes(plan.bytes()), bytes(sizes.arena), bytes(sizes.params));
+    format!("{all}: {arena} arena peak, {params} parameters{training}")
+}
+
+/// What the backward pass computes again: `the light half of 12 parts, all of 4`.
+fn again(recompute: &Recompute) -> String {
+    let counts = memory::counts(recompute);
+    let parts = |count: usize| format!("{count} part{}", if count == 1 { "" } else { "s" });
+    let said = counts.into_iter().map(|(depth, count)| match depth {
+        Depth::Light => format!("the light half of {}", parts(count)),
+        Depth::Full => format!("all of {}", parts(count)),
+    });
+    format!("{} for the backward pass", said.collect::<Vec<_>>().join(", "))
 }
 
 /// `a, b and c`
@@ -89,11 +108,24 @@ struct Json<'a> {
     summary: &'a Summary,
     mode: Mode,
     batch: usize,
+    /// Of all regions of the plan.
+    memory_bytes: usize,
+    /// What the backward pass computes again: parts by name, `light` or `full`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    again: BTreeMap<String, String>,
     compile_ms: f64,
 }
 
 /// One JSON object.
-pub fn json(summary: &Summary, plan: &Plan, compile: Duration) -> String {
-    let json = Json { summary, mode: plan.mode, batch: plan.batch, compile_ms: compile.as_secs_f64() * 1e3 };
+pub fn json(compiled: &Compiled, compile: Duration) -> String {
+    let Compiled { summary, plan, recompute, .. } = compiled;
+    let json = Json {
+        summary,
+        mode: plan.mode,
+        batch: plan.batch,
+        memory_bytes: plan.bytes(),
+        again: recompute.iter().map(|(part, depth)| (part.to_string(), depth.to_string())).collect(),
+        compile_ms: compile.as_secs_f64() * 1e3,
+    };
     serde_json::to_string_pretty(&json).expect("a summary has only string keys")
 }

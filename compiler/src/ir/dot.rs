@@ -59,7 +59,7 @@ fn write_edges(out: &mut String, graph: &Graph, id: NodeId) {
 fn unit_of(node: &Node) -> String {
     let pass = match node.origin {
         Origin::Forward => "",
-        Origin::Gradient { .. } => "backward ",
+        Origin::Gradient { .. } | Origin::Again { .. } => "backward ",
         Origin::Update { .. } => "update ",
     };
     format!("{pass}{}", node.part).trim_end().to_owned()

@@ -76,6 +76,11 @@ pub enum Origin {
         /// The user of the result that this part comes from, where several contribute.
         via: Option<String>,
     },
+    /// It computes a forward node once more, for the backward pass, whose result was let go. Named `again.<of>`.
+    Again {
+        /// Name of that node.
+        of: String,
+    },
     /// It updates a parameter. Named `update.<of>`.
     Update {
         /// Name of the parameter.
@@ -88,7 +93,7 @@ impl Origin {
     pub fn of(&self) -> Option<&str> {
         match self {
             Origin::Forward => None,
-            Origin::Gradient { of, .. } | Origin::Update { of } => Some(of),
+            Origin::Gradient { of, .. } | Origin::Again { of } | Origin::Update { of } => Some(of),
         }
     }
 }

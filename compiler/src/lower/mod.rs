@@ -54,9 +54,23 @@ pub fn lower(graph: &Graph, backend: &Backend) -> Plan {
         keep_batch_statistics(&mut plan);
     }
     plan.outputs = graph.outputs.iter().map(|(name, value)| (name.clone(), values[value])).collect();
-    plan.place(backend);
+    plan.place(backend, &computed_again(graph, &values));
     debug_assert_eq!(plan.check(), Vec::<String>::new());
     plan
+}
+
+/// Maps that are computed again, each with the one of the first time.
+fn computed_again(graph: &Graph, values: &HashMap<Value, BufferId>) -> Vec<[BufferId; 2]> {
+    let names: HashMap<&str, NodeId> = graph.ids().map(|id| (graph.node(id).name.as_str(), id)).collect();
+    let mut pairs = Vec::new();
+    for id in graph.ids() {
+        let Origin::Again { of } = &graph.node(id).origin else { continue };
+        let first = names[of.as_str()];
+        let ports =
+            (0..graph.node(id).types.len() as u8).map(|port| [first, id].map(|node| Value { node, port }));
+        pairs.extend(ports.filter_map(|[first, again]| Some([*values.get(&first)?, *values.get(&again)?])));
+    }
+    pairs
 }
 
 /// Makes running statistics those of the last batch.

@@ -6,6 +6,9 @@
 //! second a backward pass runs a convolution's filter gradient, the last reader of a saved feature map, before its data
 //! gradient, which can then take the memory over.
 //!
+//! What the backward pass computes again (`again.<node>`) runs when nothing else can, in the graph's order, where it stands before its
+//! first reader: its operands are there from the forward pass on, and each map would be alive from then on.
+//!
 //! Updates come after everything else: an update writes its parameter in place, so every reader of the parameter
 //! has to run before it.
 
@@ -13,6 +16,7 @@ use std::collections::{HashMap, HashSet};
 
 use crate::ir::graph::{Graph, NodeId, Value};
 use crate::ir::op::Op;
+use crate::ir::origin::Origin;
 
 /// The nodes that compute something (all but inputs, labels and parameters), each after its operands.
 pub fn order(graph: &Graph) -> Vec<NodeId> {
@@ -21,9 +25,12 @@ pub fn order(graph: &Graph) -> Vec<NodeId> {
     let mut order = Vec::with_capacity(schedule.nodes.len());
     // Bytes alive before the next step, and during the fullest one so far.
     let (mut live, mut peak) = (0, 0);
-    while let Some(best) = (0..ready.len()).min_by_key(|&i| {
-        let raises = (live + schedule.needs(ready[i]) - peak).max(0);
-        (raises, schedule.cost(ready[i]), ready[i])
+    while let Some(best) = (0..ready.len()).min_by_key(|&i| match graph.node(ready[i]).origin {
+        Origin::Again { .. } => (true, 0, 0, ready[i]),
+        Origin::Forward | Origin::Gradient { .. } | Origin::Update { .. } => {
+            let raises = (live + schedule.needs(ready[i]) - peak).max(0);
+            (false, raises, schedule.cost(ready[i]), ready[i])
+        }
     }) {
         let id = ready.swap_remove(best);
         order.push(id);

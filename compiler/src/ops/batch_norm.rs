@@ -9,7 +9,7 @@ use super::operator::{
 use super::words;
 use crate::ir::attrs::Epilogue;
 use crate::ir::graph::{Mode, Stage};
-use crate::ir::op::{Affine, BatchNorm, BatchNormBackward};
+use crate::ir::op::{Affine, BatchNorm, BatchNormAgain, BatchNormBackward};
 use crate::ir::persistent::Role;
 use crate::ir::types::{Shape, TensorType};
 use crate::plan::kernel;
@@ -97,6 +97,56 @@ impl Operator for BatchNorm {
 
     fn elementwise(&self, _: &[&TensorType], results: &[TensorType]) -> u64 {
         out(results) * (norm::FLOPS + epilogue_flops(&self.epilogue))
+    }
+}
+
+/// `y = act((x - mean) * rstd * scale + shift + residual)`.
+impl Operator for BatchNormAgain {
+    fn text(&self) -> String {
+        format!("batch_norm_again{}", self.epilogue)
+    }
+
+    fn title(&self) -> String {
+        format!("batch norm{} again", words::tail(&self.epilogue))
+    }
+
+    fn class(&self) -> Class {
+        Class::Backward
+    }
+
+    fn arity(&self) -> usize {
+        5 + usize::from(self.epilogue.residual)
+    }
+
+    fn infer(&self, _: Mode, operands: &[&TensorType]) -> Infer {
+        norm::check_channels(operands, &["the mean", "the deviation", TENSORS[0], TENSORS[1]])?;
+        norm::check_residual(&self.epilogue, operands)?;
+        Ok(vec![like(operands[0], operands[0].shape.clone())])
+    }
+
+    fn lower(&self, l: &mut Lowering<'_>) {
+        let (rows, channels) = matrix(l.shape(0));
+        l.step(kernel::BnApply { rows, channels, epilogue: self.epilogue });
+    }
+
+    fn legal(&self, mode: Mode) -> Legal {
+        in_training(mode, Stage::Differentiated)
+    }
+
+    fn fault(&self, mode: Mode, _: Stage) -> Option<String> {
+        mask_fault(&self.epilogue, mode)
+    }
+
+    fn epilogue(&self) -> Epilogue {
+        self.epilogue
+    }
+
+    fn params(&self) -> Vec<(usize, Role)> {
+        vec![(3, Role::NormScale), (4, Role::NormShift)]
+    }
+
+    fn elementwise(&self, _: &[&TensorType], results: &[TensorType]) -> u64 {
+        out(results) * (2 + epilogue_flops(&self.epilogue))
     }
 }
 

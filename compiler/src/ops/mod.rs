@@ -80,6 +80,7 @@ pub fn operator(op: &Op) -> &dyn Operator {
         Op::ConvBackwardData(op) => op,
         Op::ConvBackwardFilter(op) => op,
         Op::ChannelSum(op) => op,
+        Op::BatchNormAgain(op) => op,
         Op::BatchNormBackward(op) => op,
         Op::GroupNormBackward(op) => op,
         Op::ActivateBackward(op) => op,

@@ -4,6 +4,7 @@ use super::report::Dump;
 use crate::backend::Backend;
 use crate::ir::groups::Groups;
 use crate::ir::op::UpdateRule;
+use crate::ir::recompute::Recompute;
 use crate::source::Span;
 
 /// What passes need besides the graph.
@@ -19,6 +20,8 @@ pub struct PassContext {
     pub decay_norm: bool,
     /// Which parameters are trained otherwise, or not at all.
     pub groups: Groups,
+    /// Which parts the backward pass computes again.
+    pub recompute: Recompute,
     /// What the graph is to run on: which fusions there are, which orders in memory.
     pub backend: Backend,
     /// After which passes to keep the graph's text.
@@ -34,6 +37,7 @@ impl PassContext {
             lr,
             decay_norm: true,
             groups: Groups::default(),
+            recompute: Recompute::new(),
             backend,
             dump: Dump::Never,
         }

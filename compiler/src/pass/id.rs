@@ -27,6 +27,8 @@ pub enum PassId {
     FuseMul,
     /// Adds gradients and updates.
     Differentiate,
+    /// Lets feature maps go that the backward pass computes again.
+    Recompute,
     /// Puts sums of gradients into the convolution before them.
     AccumulateConv,
 }
@@ -46,6 +48,7 @@ impl PassId {
             PassId::FuseBn => ("fuse-bn", "puts sum and activation into the normalisation"),
             PassId::FuseMul => ("fuse-mul", "puts sum and activation into the product before them"),
             PassId::Differentiate => ("differentiate", "adds gradients and updates"),
+            PassId::Recompute => ("recompute", "lets maps go that the backward pass computes again"),
             PassId::AccumulateConv => {
                 ("accumulate-conv", "puts sums of gradients into the convolution before them")
             }

@@ -15,6 +15,7 @@ mod fuse_conv;
 mod id;
 mod infer_shapes;
 mod layout;
+pub(crate) mod recompute;
 mod remove_drop;
 pub mod report;
 pub mod verify;
@@ -83,10 +84,18 @@ pub fn back(mode: Mode) -> Vec<Pass> {
             // Sums of gradients exist only now.
             Pass::new(PassId::AccumulateConv, Differentiated, accumulate_conv::run),
             Pass::new(PassId::DeadCode, Differentiated, dead_code::run),
+            // The graph is the one that is run: what letting maps go saves can be said.
+            Pass::new(PassId::Recompute, Differentiated, recompute::run),
             // Last: nothing before depends on the order in memory.
             Pass::new(PassId::Layout, LaidOut, layout::run),
         ],
     }
+}
+
+/// How many of the passes stand before the one that decides what is computed again: the graph that it decides on is the one that is
+/// run. All of them, where there is none.
+pub fn before_recomputation(passes: &[Pass]) -> usize {
+    passes.iter().position(|pass| pass.id == PassId::Recompute).unwrap_or(passes.len())
 }
 
 /// The passes behind [`front`] towards a network that other programs read: those of [`back`] that leave standard operators.

@@ -32,11 +32,12 @@ impl Plan {
     }
 
     /// Decides what is a slice, what is stored in a narrow type, and where everything in the arena lies, once all steps are there.
-    pub(crate) fn place(&mut self, backend: &Backend) {
+    /// Buffers of a pair in `alike` are stored in one type.
+    pub(crate) fn place(&mut self, backend: &Backend, alike: &[[BufferId; 2]]) {
         if backend.slices {
             slices::remove_copies(self);
         }
-        storage::choose(self, backend);
+        storage::choose(self, backend, alike);
         self.sizes.arena = liveness::plan_arena(self);
     }
 

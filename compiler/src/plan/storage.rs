@@ -4,13 +4,15 @@
 //! Convolutions round what they read to that type anyway, so what only they read is the same in half the bytes. Everything else is
 //! rounded where it is stored, as in mixed training elsewhere; within a kernel all sums are `f32`, and so are statistics,
 //! parameters, and their gradients.
+//!
+//! A map that is computed again is stored as it was the first time, or the bits of what is made from it would be others.
 
 use super::{BufferId, Operands, Plan, Region, Step};
 use crate::backend::Backend;
 use crate::ir::types::DType;
 
 /// Gives maps their element type; to be called before lifetimes are known.
-pub(super) fn choose(plan: &mut Plan, backend: &Backend) {
+pub(super) fn choose(plan: &mut Plan, backend: &Backend, alike: &[[BufferId; 2]]) {
     let stored = plan.precision();
     if !backend.narrow.contains(&stored) {
         return;
@@ -31,6 +33,12 @@ pub(super) fn choose(plan: &mut Plan, backend: &Backend) {
     let mut settled = false;
     while !settled {
         settled = true;
+        for pair in alike {
+            let [first, again] = pair.map(|id| id.0 as usize);
+            settled &= narrow[first] == narrow[again];
+            narrow[first] &= narrow[again];
+            narrow[again] = narrow[first];
+        }
         for (step, operands) in plan.steps.iter().zip(&operands) {
             for group in 0..operands.narrow_groups() {
                 let members = || step.buffers().zip(operands.all()).filter(|(_, o)| o.narrow == Some(group));

@@ -13,6 +13,7 @@ use super::sections::shortcut::{self, Rule};
 use super::sections::stages::{StageSpec, UnitSpec};
 use super::sections::train::{Augment, Keep, Mix, Reading, TrainConfig};
 use super::sections::units::STAGE_GIVEN;
+use super::size;
 use super::used::Used;
 use crate::datasets;
 use crate::ir::clip::Clip;
@@ -247,6 +248,9 @@ fn write_train(out: &mut String, train: &TrainConfig) -> fmt::Result {
     writeln!(out, "  seed: {}\n  precision: {}", train.seed, train.precision_word())?;
     if let Some(scale) = train.scale() {
         writeln!(out, "  loss_scale: {scale}")?;
+    }
+    if let Some(limit) = train.memory_limit {
+        writeln!(out, "  memory_limit: {}", size::text(limit))?;
     }
     if train.rounds_to_tf32() { writeln!(out, "  tf32: true") } else { Ok(()) }
 }

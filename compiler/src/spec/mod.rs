@@ -22,6 +22,7 @@ mod resolve;
 pub mod resolved;
 pub mod schema;
 pub mod sections;
+pub(crate) mod size;
 #[cfg(test)]
 pub(crate) mod tests;
 mod used;

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use super::default::Default;
 use super::language::layer;
 use super::sections::top::SPEC;
+use super::size;
 use super::yaml::shape::{Choice, Key, Need, Section, Shape};
 use crate::datasets;
 
@@ -124,6 +125,7 @@ fn shape_needs(shape: &Shape) -> Map<String, Value> {
         | Shape::Flag
         | Shape::Name
         | Shape::Text
+        | Shape::Bytes
         | Shape::Path
         | Shape::Language
         | Shape::Word(_)
@@ -144,6 +146,7 @@ fn shape(shape: &Shape) -> Map<String, Value> {
         Shape::Flag => json!({"type": "boolean"}),
         Shape::Name => json!({"type": "string", "pattern": "^[A-Za-z0-9_.-]{1,64}$"}),
         Shape::Text => json!({"type": "string", "minLength": 1}),
+        Shape::Bytes => json!({"type": "string", "pattern": size::PATTERN}),
         Shape::Path => json!({"type": "string", "pattern": datasets::PATH_PATTERN}),
         Shape::Language => json!({"type": "string", "pattern": "\\S"}),
         Shape::Word(words) => json!({"enum": words}),

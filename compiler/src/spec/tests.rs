@@ -310,6 +310,7 @@ fn precision_with_its_settings_survives_emission() {
         (&["train.precision=fp16"][..], "  precision: fp16\n  loss_scale: dynamic\n"),
         (&["train.precision=fp16", "train.loss_scale=512"], "  precision: fp16\n  loss_scale: 512\n"),
         (&["train.batch_size=auto"], "  batch_size: auto\n"),
+        (&["train.memory_limit=1.5GiB"], "  memory_limit: 1536MiB\n"),
         (&["train.tf32=true"], "  precision: f32\n  tf32: true\n"),
     ] {
         let (spec, _) = get("resnet20", overrides);

@@ -49,6 +49,7 @@ pub(crate) fn config() -> TrainConfig {
         epochs: 4,
         batch_size: 8,
         accumulate: 1,
+        memory_limit: None,
         auto_batch: false,
         lr: 0.1,
         optimizer: UpdateRule::Sgd(SGD),

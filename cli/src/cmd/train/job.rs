@@ -125,7 +125,9 @@ impl Job {
 }
 
 fn summarised(spec: &Spec, setup: &Setup) -> Result<Summary> {
-    let target = Target::new(Mode::Train, spec.resolved().train.batch_size);
+    let train = &spec.resolved().train;
+    // A batch that is yet to be chosen is not to be refused.
+    let target = Target::new(Mode::Train, if train.auto_batch { 1 } else { train.batch_size });
     Ok(spec.compile(&Target { backend: setup.device.backend(), ..target })?.summary)
 }
 
@@ -148,6 +150,7 @@ fn overrides(dataset: &Wanted, args: &RunArgs) -> Vec<String> {
     let flags = [
         number("epochs", args.epochs.map(|n| n.to_string())),
         number("batch_size", args.batch_size.clone()),
+        number("memory_limit", args.memory_limit.clone()),
         number("optimizer.lr", args.lr.map(|rate| rate.to_string())),
         number("seed", args.seed.map(|seed| seed.to_string())),
         args.tta.map(TtaArg::set),

@@ -33,6 +33,14 @@ pub struct ConvBackwardFilter {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ChannelSum;
 
+/// A training batch normalisation computed again, with the statistics of the first time: `x, mean, rstd, scale, shift [, residual]`,
+/// statistics `[c]`. The result is the same, bit for bit, and running statistics are left alone.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BatchNormAgain {
+    /// Of the forward operator.
+    pub epilogue: Epilogue,
+}
+
 /// Gradient of a training batch normalisation: `dy, x, mean, rstd, scale [, shift | , y]`. Where the epilogue has
 /// an activation, `shift` is there to compute anew what that was applied to ([`Epilogue::recomputes_sign`]), else
 /// `y`, the forward result. Results: `dx, dscale, dshift`, and the residual's gradient when the epilogue has one.

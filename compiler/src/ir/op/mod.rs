@@ -14,11 +14,11 @@ pub use super::objective::{Distillation, LossAttrs, Objective};
 pub use super::persistent::{BnTensors, Recipe, Role};
 pub use super::update::{AdamWAttrs, LambAttrs, LarsAttrs, LionAttrs, MuonAttrs, SgdAttrs, UpdateRule};
 pub use backward::{
-    ActivateBackward, AvgPoolBackward, BatchNormBackward, BlurPoolBackward, ChannelConvBackwardData,
-    ChannelConvBackwardFilter, ChannelSlice, ChannelSum, ConvBackwardData, ConvBackwardFilter,
-    CrossEntropyBackward, FlattenBackward, GlobalAvgPoolBackward, GlobalMaxPoolBackward, GroupNormBackward,
-    LinearBackwardData, LinearBackwardFilter, MaxPoolBackward, MulBackward, PadShortcutBackward,
-    TargetLossBackward, Update,
+    ActivateBackward, AvgPoolBackward, BatchNormAgain, BatchNormBackward, BlurPoolBackward,
+    ChannelConvBackwardData, ChannelConvBackwardFilter, ChannelSlice, ChannelSum, ConvBackwardData,
+    ConvBackwardFilter, CrossEntropyBackward, FlattenBackward, GlobalAvgPoolBackward, GlobalMaxPoolBackward,
+    GroupNormBackward, LinearBackwardData, LinearBackwardFilter, MaxPoolBackward, MulBackward,
+    PadShortcutBackward, TargetLossBackward, Update,
 };
 pub use forward::{
     Activate, Add, Affine, AvgPool, BatchNorm, BlurPool, ChannelConv, Concat, Conv, CrossEntropy, Drop,
@@ -83,6 +83,7 @@ operators! {
     ConvBackwardData,
     ConvBackwardFilter,
     ChannelSum,
+    BatchNormAgain,
     BatchNormBackward,
     GroupNormBackward,
     ActivateBackward,

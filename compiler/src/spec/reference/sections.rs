@@ -50,6 +50,7 @@ fn under(out: &mut String, path: &str, shape: &Shape) {
         | Shape::Flag
         | Shape::Name
         | Shape::Text
+        | Shape::Bytes
         | Shape::Path
         | Shape::Language
         | Shape::Word(_)

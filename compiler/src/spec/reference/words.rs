@@ -41,6 +41,7 @@ pub(super) fn shape(of: &Shape) -> String {
         Shape::Flag => "`true` or `false`".into(),
         Shape::Name => "up to 64 letters, digits, `_`, `-` and `.`".into(),
         Shape::Text => "text".into(),
+        Shape::Bytes => "a size, as `4GiB` or `800MB`".into(),
         Shape::Path => "a path".into(),
         Shape::Language => "[unit language](#the-unit-language)".into(),
         Shape::Word(words) => quoted(words),

@@ -12,6 +12,7 @@ use crate::diagnostic::Diagnostic;
 use crate::diagnostic::suggest::{nearest, suggest};
 use crate::source::{SourceMap, Span, Text};
 use crate::spec::foreign;
+use crate::spec::size;
 
 /// Number of unknown keys that are reported: a text with more of them is no spec.
 const MAX_UNKNOWN: usize = 100;
@@ -133,6 +134,18 @@ impl<'s> Reader<'s> {
                 None
             }
         }
+    }
+
+    /// A size of memory, in bytes.
+    pub fn bytes(&mut self, node: &Node, what: &str) -> Option<u64> {
+        let size = match &node.kind {
+            Kind::Scalar { text, .. } => size::parse(text),
+            _ => None,
+        };
+        if size.is_none() {
+            self.wrong(node, what, "a size with its unit, as `4GiB` or `800MB`");
+        }
+        size
     }
 
     /// `true` or `false`, without quotes.

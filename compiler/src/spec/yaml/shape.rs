@@ -68,6 +68,8 @@ pub enum Shape {
     Name,
     /// Any text.
     Text,
+    /// A size of memory with its unit: `4GiB`.
+    Bytes,
     /// A path that [`crate::datasets::is_path`] takes for one.
     Path,
     /// Text in the unit language.

@@ -97,6 +97,9 @@ pub struct TrainConfig {
     /// Factor of the loss; see [`TrainConfig::scale`].
     #[serde(default, skip_serializing_if = "LossScale::is_default")]
     pub loss_scale: LossScale,
+    /// Most bytes of a training step's plan; see [`Recompute`](crate::ir::recompute::Recompute).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_limit: Option<u64>,
     /// Whether devices that have TF32 may round the factors of what multiplies in `f32` to it; see
     /// [`TrainConfig::rounds_to_tf32`].
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]

@@ -159,6 +159,12 @@ pub const TRAIN: Section = Section {
         )
         .default(DYNAMIC),
         Key::new(
+            "memory_limit",
+            Shape::Bytes,
+            "Most memory of a training step. Where its plan takes more, the backward pass computes feature maps again.",
+        )
+        .default_is("none"),
+        Key::new(
             "tf32",
             Shape::Flag,
             "Whether GPUs may round what convolutions and linear layers multiply in `f32` to TF32.",
