@@ -108,7 +108,7 @@ impl Measured<'_> {
             "peak_gflop_s": roofline.map(|roofline| roofline.arithmetic.gflops),
             "peak_bf16_gflop_s": bf16.map(|ceiling| ceiling.gflops), "bf16_instructions": bf16.map(|ceiling| ceiling.instructions),
             "peak_gb_s": roofline.map(|roofline| roofline.gb_s),
-            "peak_resident_bytes": self.peak_bytes, "steps": steps,
+            "peak_resident_bytes": self.peak_bytes, "planned_bytes": self.plan.bytes(), "steps": steps,
         });
         format!("{object:#}")
     }
@@ -135,9 +135,9 @@ pub fn text(measured: &Measured<'_>, warmup: usize, explain: bool, width: Option
     let slowest = runs.iter().max().copied().unwrap_or_default();
     let (mode, plan) = (measured.mode(), measured.plan);
     let count = runs.len();
-    let memory = measured
-        .peak_bytes
-        .map_or(String::new(), |peak| format!("memory     {} resident at most\n", bytes(peak)));
+    let memory = measured.peak_bytes.map_or(String::new(), |peak| {
+        format!("memory     {} resident at most, {} planned\n", bytes(peak), bytes(plan.bytes()))
+    });
     write!(
         text,
         "\n{}, {mode}, batch {}, on {}\n{ceilings}time       {}, median of {count} runs after {warmup} ({} to {}), {:.1} images/s\n{memory}",

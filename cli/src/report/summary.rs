@@ -28,7 +28,7 @@ pub fn text(compiled: &Compiled, compile: Duration, width: Option<usize>) -> Str
     line("output", shape(&summary.output_shape));
     line("memory", memory(plan));
     if !recompute.is_empty() {
-        line("again", again(recompute));
+        line("", again(recompute));
     }
     line("kernels", format!("{} before fusion, {} after", summary.kernels_before, summary.kernels));
     line("compiled in", duration(compile));
@@ -82,15 +82,15 @@ fn memory(plan: &Plan) -> String {
     format!("{all}: {arena} arena peak, {params} parameters{training}")
 }
 
-/// What the backward pass computes again: `the light half of 12 parts, all of 4`.
-fn again(recompute: &Recompute) -> String {
+/// `the light half of 12 parts and all of 4 parts computed again in the backward pass`
+pub fn again(recompute: &Recompute) -> String {
     let counts = memory::counts(recompute);
     let parts = |count: usize| format!("{count} part{}", if count == 1 { "" } else { "s" });
     let said = counts.into_iter().map(|(depth, count)| match depth {
         Depth::Light => format!("the light half of {}", parts(count)),
         Depth::Full => format!("all of {}", parts(count)),
     });
-    format!("{} for the backward pass", said.collect::<Vec<_>>().join(", "))
+    format!("{} computed again in the backward pass", said.collect::<Vec<_>>().join(" and "))
 }
 
 /// `a, b and c`

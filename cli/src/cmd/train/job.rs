@@ -6,7 +6,7 @@ use resnetc::{Spec, SpecOptions};
 use resnetc_compiler::backend::Backend;
 use resnetc_compiler::datasets::DEFAULT;
 use resnetc_compiler::ir::graph::Mode;
-use resnetc_compiler::report::{Summary, Target};
+use resnetc_compiler::report::{Compiled, Target};
 use resnetc_runtime::data::Dataset;
 
 use super::super::data::{self, Wanted};
@@ -16,7 +16,8 @@ use super::batch;
 use crate::args::{RunArgs, TtaArg};
 use crate::failure::Result;
 use crate::output::Output;
-use crate::report::units::grouped;
+use crate::report::summary::again;
+use crate::report::units::{bytes, grouped};
 
 /// A network, and the data set that it is trained on.
 pub struct Job {
@@ -24,7 +25,10 @@ pub struct Job {
     pub spec: Spec,
     /// Whether it has another number of classes than the spec says, because the pictures have.
     pub other_classes: bool,
-    summary: Summary,
+    /// Trained parameters.
+    params: u64,
+    /// What a step takes, where the spec limits it.
+    memory: Option<String>,
     wanted: Wanted,
     /// Name of the data set.
     dataset: String,
@@ -68,12 +72,12 @@ impl Job {
             (Wanted::Path(path), pictures) => pictures.as_ref().map_or(path, |pictures| &pictures.name),
         };
         let (dataset, network) = (dataset.to_owned(), network.to_owned());
-        let summary = summarised(&spec, setup)?;
+        let (params, memory) = compiled(&spec, setup)?;
         let host = spec.resolved().train.images_on_host();
         if let Some(key) = host.filter(|_| setup.device.backend() != Backend::CPU) {
             output.note(&format!("`{key}` has what only the CPU does: it makes the training images"))?;
         }
-        Ok(Job { spec, other_classes, summary, wanted, dataset, pictures, network, options })
+        Ok(Job { spec, other_classes, params, memory, wanted, dataset, pictures, network, options })
     }
 
     /// Where the training is kept.
@@ -104,7 +108,7 @@ impl Job {
         let size = batch::settle(&self.spec, resumed, images, &setup.device, output)?;
         self.options.set.push(format!("train.batch_size={size}"));
         self.spec = spec::open(&self.network, &self.options)?;
-        self.summary = summarised(&self.spec, setup)?;
+        (self.params, self.memory) = compiled(&self.spec, setup)?;
         Ok(())
     }
 
@@ -117,18 +121,26 @@ impl Job {
                 format!("{path}, {} classes, {train} pictures, {test} to test on", images.classes().len())
             }
         };
-        let (name, params, out) = (self.spec.name(), grouped(self.summary.params), out.display());
+        let (name, params, out) = (self.spec.name(), grouped(self.params), out.display());
+        let memory = self.memory.as_ref().map_or(String::new(), |memory| format!("\nmemory    {memory}"));
         format!(
-            "network   {name}, {params} parameters\ndata      {data}\nout       {out}\nthreads   {threads}"
+            "network   {name}, {params} parameters{memory}\ndata      {data}\nout       {out}\nthreads   {threads}"
         )
     }
 }
 
-fn summarised(spec: &Spec, setup: &Setup) -> Result<Summary> {
+/// The number of parameters, and what a step takes where the spec limits it.
+fn compiled(spec: &Spec, setup: &Setup) -> Result<(u64, Option<String>)> {
     let train = &spec.resolved().train;
     // A batch that is yet to be chosen is not to be refused.
     let target = Target::new(Mode::Train, if train.auto_batch { 1 } else { train.batch_size });
-    Ok(spec.compile(&Target { backend: setup.device.backend(), ..target })?.summary)
+    let Compiled { plan, summary, recompute, .. } =
+        spec.compile(&Target { backend: setup.device.backend(), ..target })?;
+    let memory = train.memory_limit.filter(|_| !train.auto_batch).map(|limit| {
+        let again = if recompute.is_empty() { "nothing is computed again".into() } else { again(&recompute) };
+        format!("a step takes {} of {}: {again}", bytes(plan.bytes()), bytes(limit as usize))
+    });
+    Ok((summary.params, memory))
 }
 
 /// The data set: the command line's, else the spec's, else the default.
