@@ -7,6 +7,8 @@ use resnetc_compiler::compile;
 use resnetc_compiler::ir::graph::Mode;
 use resnetc_compiler::ir::recompute::{AGAIN, Depth};
 use resnetc_compiler::memory::counts;
+use resnetc_compiler::pass::PassId;
+use resnetc_compiler::plan::print::print;
 use resnetc_compiler::plan::{Kernel, Plan};
 use resnetc_compiler::report::{Compiled, Target};
 use resnetc_runtime::cpu::CpuDevice;
@@ -208,4 +210,27 @@ fn a_gpu_gets_the_same_pass() {
     let text = format!("{BOTTLENECK}\ntrain: {{memory_limit: {limit}B}}\n");
     let compiled = compile(&resolve(&text), &target).expect("it fits");
     assert!(!compiled.recompute.is_empty() && compiled.plan.bytes() <= limit);
+}
+
+/// What the pass says, and the backward pass as it is run: copies stand right before their first reader.
+#[test]
+fn the_backward_pass_of_a_small_network() {
+    let text = "
+name: small
+input: [3, 8, 8]
+classes: 4
+stem: conv3x3(4) -> bn -> relu
+unit: basic
+stages: [{depth: 2, filters: 4}, {depth: 1, filters: 8, stride: 2}]
+head: global_avgpool -> linear(classes)
+";
+    let limit = least(text, "optimizer: sgd");
+    let compiled = compiled(text, "optimizer: sgd", Some(limit)).expect("it fits");
+    let report = compiled.passes.iter().find(|report| report.pass == PassId::Recompute).expect("it ran");
+    let notes = report.notes.iter().map(|note| format!("{}: {}", note.node, note.sentence));
+    let plan = print(&compiled.plan);
+    let steps = plan.lines().take_while(|line| !line.starts_with("region"));
+    let backward = steps.skip_while(|line| !line.contains("cross_entropy_backward"));
+    let steps = backward.map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));
+    insta::assert_snapshot!(notes.chain(steps).collect::<Vec<_>>().join("\n"));
 }
