@@ -16,7 +16,7 @@ use super::batch;
 use crate::args::{RunArgs, TtaArg};
 use crate::failure::Result;
 use crate::output::Output;
-use crate::report::units::grouped;
+use crate::report::units::{grouped, side};
 
 /// A network, and the data set that it is trained on.
 pub struct Job {
@@ -118,8 +118,15 @@ impl Job {
             }
         };
         let (name, params, out) = (self.spec.name(), grouped(self.summary.params), out.display());
+        let sizes = match self.spec.smaller_sizes()[..] {
+            [] => String::new(),
+            [first, ..] => {
+                let [_, own @ ..] = self.spec.resolved().input.value;
+                format!("\nsizes     {} to {} by epoch", side(first), side(own))
+            }
+        };
         format!(
-            "network   {name}, {params} parameters\ndata      {data}\nout       {out}\nthreads   {threads}"
+            "network   {name}, {params} parameters\ndata      {data}{sizes}\nout       {out}\nthreads   {threads}"
         )
     }
 }
