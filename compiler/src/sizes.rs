@@ -50,14 +50,14 @@ fn compare(spec: &ResolvedSpec, full: &Graph, small: &Graph, size: [usize; 2]) -
             let fault =
                 Diagnostic::error(format!("`{name}` depends on the size of the images"), span, "this layer");
             fault.help(format!(
-                "it is {shape} for images of the size of `input`, {there} for smaller ones: `global_avgpool` before `linear` takes any size"
+                "it is {shape} with images of the size of `input`, {there} with smaller ones: write a larger `initial`"
             ))
         }
         None => {
             let more = found.iter().find(|(name, ..)| !full.iter().any(|(other, ..)| other == name));
             let Some((name, _, span)) = more else { return Vec::new() };
             Diagnostic::error(format!("`{name}` is there for small images alone"), *span, "this layer")
-                .help("layers whose shortcut depends on the size of the images cannot be trained so")
+                .help("write a larger `initial`")
         }
     };
     vec![labelled(spec, fault, size)]
