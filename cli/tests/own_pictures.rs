@@ -87,6 +87,31 @@ fn a_folder_is_trained_on_evaluated_and_answered_with() {
 /// What extends a compiled-in network, whose classes it takes over.
 const SMALLER: &str = "extends: resnet20\nname: mine\nstem: conv3x3(8, stride=4) -> bn -> relu\nstages: [{depth: 1, filters: 8}]\n";
 
+/// Of four epochs the first two have images of 16x16.
+#[test]
+fn images_grow_over_a_training() {
+    let folder = folder(&["blood", "sky"]);
+    let (shades, out) = (folder.path().join("shades"), folder.path().join("out"));
+    let spec = folder.path().join("mine.yaml");
+    let train = "train: {epochs: 4, batch_size: 8, progressive_resizing: {multiple: 8}}\n";
+    fs::write(&spec, format!("{SMALLER}{train}")).expect("writable");
+    let output = run(&["run", text(&spec), "--train", text(&shades), "--out", text(&out)]);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(said.contains("\nsizes     16 to 32 by epoch\n"), "{said}");
+    for (epoch, side) in [(1, 16), (2, 16), (3, 24), (4, 32)] {
+        assert!(said.contains(&format!("\nepoch {epoch}/4  {side}x{side}")), "{said}");
+    }
+    let log = fs::read_to_string(out.join("log.jsonl")).expect("written");
+    assert_eq!(log.matches("\"size\":[16,16]").count(), 2, "{log}");
+
+    fs::write(&spec, format!("{SMALLER}head: avgpool8x8 -> flatten -> linear(classes)\n{train}")).expect("writable");
+    let refused = run(&["run", text(&spec), "--train", text(&shades), "--out", text(&out), "--overwrite"]);
+    let told = stderr(&refused);
+    assert_eq!(refused.status.code(), Some(2), "{told}");
+    assert!(told.contains("with images of 16x16: `head.avgpool"), "{told}");
+}
+
 #[test]
 fn a_spec_that_says_another_number_of_classes_is_told_what_to_write() {
     let folder = folder(&["blood", "sky"]);

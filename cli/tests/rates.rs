@@ -38,6 +38,24 @@ fn a_schedule_is_drawn_and_listed() {
 }
 
 #[test]
+fn sizes_that_change_are_listed() {
+    let set = "train.progressive_resizing={multiple: 8}";
+    let args = ["schedule", "resnet20", "--images", "1000", "--set", "train.epochs=10", "--set", set];
+    let told = stdout(&args);
+    let sizes: Vec<&str> = told.lines().filter(|line| line.contains("images of")).collect();
+    let expected = [
+        "from epoch 1: images of 16x16",
+        "from epoch 7: images of 24x24",
+        "from epoch 8: images of 32x32",
+    ];
+    assert_eq!(sizes, expected);
+    let rows: Value = serde_json::from_str(&stdout(&[&args[..], &["--json"]].concat())).expect("JSON");
+    let rows = rows.as_array().expect("a list");
+    let of = |epoch: u64| &rows.iter().find(|row| row["epoch"] == epoch).expect("the rate changes")["size"];
+    assert_eq!([of(6), of(7), of(8)].map(|size| size[0].as_u64()), [16, 24, 32].map(Some));
+}
+
+#[test]
 fn what_cannot_be_drawn_is_refused() {
     let output = run(&["schedule", "resnet20", "--images", "16000000000", "--set", "train.batch_size=1"]);
     assert_eq!(output.status.code(), Some(2));

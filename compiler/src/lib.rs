@@ -23,6 +23,7 @@ pub mod ops;
 pub mod pass;
 pub mod plan;
 pub mod report;
+pub mod sizes;
 pub mod source;
 pub mod spec;
 mod summary;
@@ -63,6 +64,7 @@ pub fn compile_keeping(
     let Network { graph: mut expanded, mut summary, mut passes } = expand(spec, target)?;
     let mut faults = build::check_expect(spec, &summary);
     faults.extend(spec::train::groups::check(&spec.train, &spec.keys, &pass::parameters(&expanded)));
+    faults.extend(sizes::check(spec, &expanded, |small| Ok(expand(small, target)?.graph)));
     if !faults.is_empty() {
         return Err(faults);
     }

@@ -6,6 +6,8 @@ use crate::error::{Error, Result};
 use crate::picture::{Picture, View};
 use crate::taps::{HALF, Taps, byte};
 
+pub use crate::taps::bilinear;
+
 /// Memory of [`resize`], to be used again.
 #[derive(Debug, Clone, Default)]
 pub struct Resizer {

@@ -53,26 +53,25 @@ impl Taps {
     }
 
     fn filtered(&mut self, was: usize, is: usize, filter: Filter) {
-        let scale = was as f64 / is as f64;
-        let widened = scale.max(1.0);
-        let support = filter.support * widened;
+        let whole = f64::from(1 << FRACTION);
         let mut shares = Vec::new();
         for at in 0..is {
-            let center = (at as f64 + 0.5) * scale;
-            // Casts cut off what is below nought.
-            let first = (center - support + 0.5) as usize;
-            let end = ((center + support + 0.5) as usize).min(was);
-            let narrowed = 1.0 / widened;
-            let offset = |pixel: usize| (pixel as f64 - center + 0.5) * narrowed;
-            shares.clear();
-            shares.extend((first..end).map(|pixel| (filter.share)(offset(pixel))));
-            let sum: f64 = shares.iter().sum();
-            let whole = f64::from(1 << FRACTION);
-            let factor = |share: &f64| (if sum == 0.0 { *share } else { share / sum } * whole).round() as i32;
+            let first = filter.shares(at, [was, is], &mut shares);
             self.starts.push([first, self.factors.len()]);
-            self.factors.extend(shares.iter().map(factor));
+            self.factors.extend(shares.iter().map(|share| (share * whole).round() as i32));
         }
     }
+}
+
+/// The first pixel of each, and the shares of it and those behind it, 1 in sum: `was` pixels become `is` by a triangle, widened where they
+/// become fewer.
+pub fn bilinear(was: usize, is: usize) -> Vec<(usize, Vec<f64>)> {
+    let filter = Filter { support: 1.0, share: triangle };
+    let tap = |at: usize| {
+        let mut shares = Vec::new();
+        (filter.shares(at, [was, is], &mut shares), shares)
+    };
+    (0..is).map(tap).collect()
 }
 
 /// What a pixel counts, by its distance.
@@ -91,6 +90,26 @@ impl Filter {
             Interpolation::Bicubic => Some(Filter { support: 2.0, share: cubic }),
             Interpolation::Lanczos => Some(Filter { support: 3.0, share: lanczos }),
         }
+    }
+
+    /// The first pixel that counts for the one at `at`, where `was` pixels become `is`, and what it and those behind it count.
+    fn shares(&self, at: usize, [was, is]: [usize; 2], shares: &mut Vec<f64>) -> usize {
+        let scale = was as f64 / is as f64;
+        let widened = scale.max(1.0);
+        let support = self.support * widened;
+        let center = (at as f64 + 0.5) * scale;
+        // Casts cut off what is below nought.
+        let first = (center - support + 0.5) as usize;
+        let end = ((center + support + 0.5) as usize).min(was);
+        let narrowed = 1.0 / widened;
+        let offset = |pixel: usize| (pixel as f64 - center + 0.5) * narrowed;
+        shares.clear();
+        shares.extend((first..end).map(|pixel| (self.share)(offset(pixel))));
+        let sum: f64 = shares.iter().sum();
+        if sum != 0.0 {
+            shares.iter_mut().for_each(|share| *share /= sum);
+        }
+        first
     }
 }
 

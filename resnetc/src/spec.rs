@@ -12,6 +12,7 @@ use resnetc_compiler::ir::op::Op;
 use resnetc_compiler::lint::{Subject, before_training};
 use resnetc_compiler::plan::Plan;
 use resnetc_compiler::report::{Compiled, Network, Summary, Target};
+use resnetc_compiler::sizes;
 use resnetc_compiler::source::SourceMap;
 use resnetc_compiler::spec::limits::Limits;
 use resnetc_compiler::spec::{self, Request, ResolvedSpec, builtin, encoding};
@@ -235,6 +236,19 @@ impl Spec {
     /// See [`Spec::compile`].
     pub fn plan(&self, mode: Mode, batch: usize, backend: Backend) -> Result<Arc<Plan>> {
         Ok(Arc::new(self.compile(&Target { backend, ..Target::new(mode, batch) })?.plan))
+    }
+
+    /// Each `[height, width]` that training images have in some epoch, other than the network's own, in the order of the epochs
+    /// (`train.progressive_resizing`).
+    pub fn smaller_sizes(&self) -> Vec<[usize; 2]> {
+        let [_, own @ ..] = self.resolved.input.value;
+        self.resolved.train.sizes(own).into_iter().filter(|&size| size != own).collect()
+    }
+
+    /// The same network for images of another `[height, width]`.
+    #[must_use]
+    pub fn at_size(&self, size: [usize; 2]) -> Spec {
+        Spec { resolved: Arc::new(sizes::at_size(&self.resolved, size)), sources: Arc::clone(&self.sources) }
     }
 
     /// Finds every mistake that compiling finds: for training, or for inference where there are no logits to train.

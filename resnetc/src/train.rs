@@ -193,6 +193,14 @@ fn training(spec: &Spec, device: &DeviceOptions, images: usize) -> Result<BatchE
     if config.swa.is_some() {
         network = network.finding_statistics(|batch| plan(StepKind::Statistics, batch))?;
     }
+    // Behind the own size, whose memory has room for smaller ones.
+    for size in spec.smaller_sizes() {
+        let small = spec.at_size(size);
+        network = network.with_size(size, |step, batch| {
+            let target = Target { backend: device.backend(), step, ..Target::new(Mode::Train, batch) };
+            Ok::<_, Error>(Arc::new(small.compile(&target)?.plan))
+        })?;
+    }
     Ok(network)
 }
 

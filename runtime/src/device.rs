@@ -206,7 +206,7 @@ pub trait Session: Send {
     fn run(&mut self, program: ProgramId, times: Option<&mut [Duration]>) -> Result<()>;
 
     /// Asks whether the session makes images itself, of pictures, for all of these programs: what their batches have to bring from then
-    /// on. Sessions that do not, take floats. A set that is given and fits stays on the device.
+    /// on. Sessions that do not, take floats. A set that is given and fits stays on the device. Of other programs nothing changes.
     ///
     /// # Errors
     /// The device's.

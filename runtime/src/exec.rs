@@ -219,7 +219,16 @@ impl Executor {
     /// # Errors
     /// The device's.
     pub fn prepare_images(&mut self, preparation: &Preparation<'_>) -> Result<Form> {
-        let programs: Vec<ProgramId> = self.programs.iter().map(|(program, _)| *program).collect();
+        let all: Vec<usize> = (0..self.programs.len()).collect();
+        self.prepare_images_of(&all, preparation)
+    }
+
+    /// The same for some of the plans, by their indices; others keep what was said of them.
+    ///
+    /// # Errors
+    /// The device's.
+    pub fn prepare_images_of(&mut self, plans: &[usize], preparation: &Preparation<'_>) -> Result<Form> {
+        let programs: Vec<ProgramId> = plans.iter().map(|&index| self.programs[index].0).collect();
         self.session.prepare_images(&programs, preparation)
     }
 

@@ -58,6 +58,9 @@ pub struct EpochRecord {
     pub epoch: usize,
     /// Learning rate of the epoch's last step.
     pub lr: f32,
+    /// `[height, width]` of the training images, where it changes over the training.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<[usize; 2]>,
     /// Mean loss of the training images, each before its step's update.
     pub train_loss: f64,
     /// Fraction of the training images classified right, likewise.
@@ -176,6 +179,7 @@ mod tests {
         EpochRecord {
             epoch,
             lr: 0.1,
+            size: None,
             train_loss: 1.5,
             train_accuracy: 0.25,
             test_accuracy: None,

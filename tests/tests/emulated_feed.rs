@@ -77,6 +77,7 @@ fn changes() -> Vec<Augment> {
         Augment::Crop { padding: 2 },
         Augment::Flip { probability: 0.5 },
         Augment::Cutout { size: 3 },
+        Augment::FlipVertical { probability: 0.5 },
         Augment::Crop { padding: 9 },
         Augment::CropReflect { padding: 6 },
         Augment::FlipAlternating { probability: 0.5 },

@@ -13,6 +13,7 @@ use resnetc_compiler::source::SourceMap;
 use resnetc_compiler::spec::limits::Limits;
 use resnetc_compiler::spec::{Request, load};
 use resnetc_tests::nets::{Net, square};
+use resnetc_tests::specs::resolve;
 use resnetc_tests::training::compile_without;
 
 fn shipped() -> Vec<PathBuf> {
@@ -55,13 +56,16 @@ fn text(compiled: &Compiled) -> String {
     text
 }
 
+/// Snapshots are called by their networks alone.
+fn snapshots() -> insta::Settings {
+    let mut settings = insta::Settings::clone_current();
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings
+}
+
 fn snapshot(mode: Mode, suffix: &str, batch: usize) {
-    let settings = {
-        let mut settings = insta::Settings::clone_current();
-        settings.set_prepend_module_to_snapshot(false);
-        settings.set_omit_expression(true);
-        settings
-    };
+    let settings = snapshots();
     for path in shipped() {
         let compiled = compiled(&path, mode, batch);
         assert_eq!(compiled.plan.check(), Vec::<String>::new(), "{}", path.display());
@@ -78,6 +82,27 @@ fn inference() {
 #[test]
 fn training() {
     snapshot(Mode::Train, "train", 2);
+}
+
+/// A network whose filters take one update rule and whose other parameters take another.
+const TWO_RULES: &str = "
+name: two_rules
+input: [3, 8, 8]
+classes: 4
+stem: conv3x3(8) -> bn -> relu
+unit: basic
+stages: [{depth: 1, filters: 8}]
+head: global_avgpool -> linear(classes)
+train: {optimizer: {muon: {lr: 0.02, weight_decay: 0.01}}}
+";
+
+/// Muon for the filters of stages, AdamW for first convolution, head, normalisations and biases, in one plan.
+#[test]
+fn muon_has_two_update_rules() {
+    let spec = resolve(TWO_RULES);
+    let compiled = compile(&spec, &Target::new(Mode::Train, 2)).expect("it compiles");
+    assert_eq!(compiled.plan.check(), Vec::<String>::new());
+    snapshots().bind(|| insta::assert_snapshot!("two_rules.train", text(&compiled)));
 }
 
 /// Bytes of the arena that are alive at the fullest step, an output on its input's memory counting once: with these

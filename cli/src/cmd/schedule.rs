@@ -22,12 +22,15 @@ const POINTS: usize = 2000;
 /// Most steps whose rates are computed.
 const STEPS: usize = 1 << 26;
 
-/// A step at which the rate changes.
+/// A step at which the rate changes, or the size of the images.
 #[derive(Debug, PartialEq, Serialize)]
 struct Row {
     epoch: usize,
     step: usize,
     lr: f32,
+    /// `[height, width]` of the images, where it changes over the training.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    size: Option<[usize; 2]>,
 }
 
 /// Runs the command.
@@ -45,7 +48,9 @@ pub fn schedule(args: &ScheduleArgs, output: &Output) -> Result {
         output.warn(&warnings);
     }
     let rate = |step: usize| lr_at(train, step, steps, 1.0);
-    let rows = changes(total, steps, rate);
+    let [_, full @ ..] = loaded.resolved().input.value;
+    let size = |epoch: usize| train.progressive_resizing.map(|_| train.size_in(epoch, full));
+    let rows = changes(total, steps, rate, size);
     if args.json {
         return output.result(&serde_json::to_string_pretty(&rows).expect("rows have only string keys"));
     }
@@ -55,19 +60,35 @@ pub fn schedule(args: &ScheduleArgs, output: &Output) -> Result {
         files::write(path, picture.as_bytes())?;
     }
     let curve = terminal(&chart, output.page.columns.unwrap_or(find_lr::COLUMNS));
-    output.result(&(curve + &told(train, steps, &rows)))
+    let rates: Vec<&Row> = rows.chunk_by(|a, b| a.lr == b.lr).map(|same| &same[0]).collect();
+    let sizes: Vec<&Row> = rows.chunk_by(|a, b| a.size == b.size).map(|same| &same[0]).collect();
+    output.result(&(curve + &told(train, steps, &rates) + &told_sizes(&sizes)))
 }
 
-/// The steps at which the rate is another than before.
-fn changes(total: usize, steps: usize, rate: impl Fn(usize) -> f32) -> Vec<Row> {
+/// The steps at which the rate is another than before, or the size of the images in an epoch, counted from 0.
+fn changes(
+    total: usize,
+    steps: usize,
+    rate: impl Fn(usize) -> f32,
+    size: impl Fn(usize) -> Option<[usize; 2]>,
+) -> Vec<Row> {
     let mut rows: Vec<Row> = Vec::new();
     for step in 0..total {
-        let lr = rate(step);
-        if rows.last().is_none_or(|last| last.lr != lr) {
-            rows.push(Row { epoch: step / steps + 1, step: step % steps + 1, lr });
+        let (lr, size) = (rate(step), size(step / steps));
+        if rows.last().is_none_or(|last| (last.lr, last.size) != (lr, size)) {
+            rows.push(Row { epoch: step / steps + 1, step: step % steps + 1, lr, size });
         }
     }
     rows
+}
+
+/// The sizes of images, where they change.
+fn told_sizes(rows: &[&Row]) -> String {
+    let line = |row: &&Row| {
+        let [height, width] = row.size?;
+        Some(format!("from epoch {}: images of {height}x{width}\n", row.epoch))
+    };
+    rows.iter().filter_map(line).collect()
 }
 
 fn chart(name: &str, train: &TrainConfig, steps: usize, total: usize, rate: impl Fn(usize) -> f32) -> Chart {
@@ -88,11 +109,11 @@ fn chart(name: &str, train: &TrainConfig, steps: usize, total: usize, rate: impl
 }
 
 /// The curve in words: few changes one by one, many by their ends.
-fn told(train: &TrainConfig, steps: usize, rows: &[Row]) -> String {
+fn told(train: &TrainConfig, steps: usize, rows: &[&Row]) -> String {
     let (name, epochs) = (train.optimizer.name(), train.epochs);
     let mut out =
         format!("{name}, {epochs} epochs of {} steps of {}\n", grouped(steps as u64), train.batch_size);
-    let line = |Row { epoch, step, lr }: &Row| {
+    let line = |Row { epoch, step, lr, .. }: &Row| {
         let lr = text(f64::from(*lr));
         match step {
             1 => format!("from epoch {epoch}: {lr}\n"),
@@ -129,7 +150,11 @@ mod tests {
     #[test]
     fn changes_are_those_of_the_rate() {
         let rate = |step: usize| if step < 5 { 0.1 } else { 0.01 };
-        let rows = changes(12, 4, rate);
-        assert_eq!(rows, [Row { epoch: 1, step: 1, lr: 0.1 }, Row { epoch: 2, step: 2, lr: 0.01 }]);
+        let row = |epoch, step, lr, size| Row { epoch, step, lr, size };
+        assert_eq!(changes(12, 4, rate, |_| None), [row(1, 1, 0.1, None), row(2, 2, 0.01, None)]);
+        let size = |epoch: usize| Some([16 + epoch / 2 * 16; 2]);
+        let [small, large] = [Some([16; 2]), Some([32; 2])];
+        let expected = [row(1, 1, 0.1, small), row(2, 2, 0.01, small), row(3, 1, 0.01, large)];
+        assert_eq!(changes(12, 4, rate, size), expected);
     }
 }

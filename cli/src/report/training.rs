@@ -14,6 +14,8 @@ pub fn waited(record: &EpochRecord) -> Option<f64> {
     Some(record.data_seconds / record.seconds.max(1e-9)).filter(|&share| share >= NOTABLE)
 }
 
+/// Where images grow over the training, how large they were stands behind the epoch.
+///
 /// `epoch  3/10  lr 0.0905  loss 0.8120  train 71.40 %  test 68.90 %  12.3 s  4,065 images/s`, and behind it how long the steps waited for
 /// images, where it was long.
 pub fn epoch(record: &EpochRecord, epochs: usize) -> String {
@@ -25,8 +27,10 @@ pub fn epoch(record: &EpochRecord, epochs: usize) -> String {
     let average = record.average_accuracy.map(|accuracy| format!(", of the average {}", percent(accuracy)));
     let test = test + &average.unwrap_or_default();
     let waited = waited(record).map(|share| format!(", {:.0} % of it waiting for images", share * 100.0));
+    let size =
+        record.size.map_or(String::new(), |[height, width]| format!("  {:<7}", format!("{height}x{width}")));
     format!(
-        "epoch {:>width$}/{epochs}  lr {:<9.3e}  loss {:<7.4}  train {}  test {test}  {:>6}  {:>6} images/s{}",
+        "epoch {:>width$}/{epochs}{size}  lr {:<9.3e}  loss {:<7.4}  train {}  test {test}  {:>6}  {:>6} images/s{}",
         record.epoch,
         record.lr,
         record.train_loss,
@@ -53,6 +57,7 @@ mod tests {
         let mut record = EpochRecord {
             epoch: 3,
             lr: 0.0905,
+            size: None,
             train_loss: 0.812,
             train_accuracy: 0.714,
             test_accuracy: Some(0.689),
@@ -78,6 +83,8 @@ mod tests {
         );
         (record.test_accuracy, record.average_accuracy) = (None, None);
         assert_eq!(epoch(&record, 10).len(), with.len());
+        record.size = Some([96, 96]);
+        assert!(epoch(&record, 10).starts_with("epoch  3/10  96x96    lr "), "{}", epoch(&record, 10));
         record.data_seconds = 2.46;
         let text = epoch(&record, 10);
         assert!(text.ends_with("4,065 images/s, 20 % of it waiting for images"), "{text}");

@@ -44,6 +44,11 @@ pub fn bytes(n: usize) -> String {
     format!("{} {unit}", significant(value))
 }
 
+/// `[height, width]` of images: `224`, or `224x192` where they are no squares.
+pub fn side([height, width]: [usize; 2]) -> String {
+    if height == width { height.to_string() } else { format!("{height}x{width}") }
+}
+
 /// `850 µs`, `12.3 ms`, `4.56 s`, `3m 07s`, `2h 05m`
 pub fn duration(time: Duration) -> String {
     let seconds = time.as_secs_f64();

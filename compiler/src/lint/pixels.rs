@@ -39,6 +39,7 @@ pub(super) fn augmentation(subject: &Subject<'_>) -> Vec<Diagnostic> {
             | Augment::CropReflect { .. }
             | Augment::Cutout { .. }
             | Augment::Flip { .. }
+            | Augment::FlipVertical { .. }
             | Augment::FlipAlternating { .. }
             | Augment::RandomErasing { .. }
             | Augment::ColorJitter { .. }

@@ -227,15 +227,19 @@ fn write_train(out: &mut String, train: &TrainConfig) -> fmt::Result {
     if train.repeats > 1 {
         writeln!(out, "  repeats: {}", train.repeats)?;
     }
+    if let Some(resizing) = &train.progressive_resizing {
+        writeln!(out, "  progressive_resizing: {resizing}")?;
+    }
     if !train.tta.is_none() {
         writeln!(out, "  tta: {}", train.tta)?;
     }
     if let Some(distill) = &train.distill {
         writeln!(out, "  distill: {distill}")?;
     }
-    if let Some(Mix { mixup, cutmix, probability, switch }) = train.mix {
+    if let Some(Mix { mixup, cutmix, probability, switch, epochs }) = train.mix {
+        let epochs = epochs.map_or(String::new(), |epochs| format!(", epochs: {epochs}"));
         write!(out, "  mix: {{mixup: {mixup}, cutmix: {cutmix}, probability: {probability}, ")?;
-        writeln!(out, "switch: {switch}}}")?;
+        writeln!(out, "switch: {switch}{epochs}}}")?;
     }
     writeln!(
         out,
@@ -292,6 +296,9 @@ fn augment(step: &Augment) -> String {
         }
         Augment::Crop { padding } => format!("{{crop: {{padding: {padding}}}}}"),
         Augment::Flip { probability } => format!("{{flip: {{probability: {probability}}}}}"),
+        Augment::FlipVertical { probability } => {
+            format!("{{flip: {{probability: {probability}, direction: vertical}}}}")
+        }
         Augment::CropReflect { padding } => {
             format!("{{crop: {{padding: {padding}, padding_mode: reflect}}}}")
         }

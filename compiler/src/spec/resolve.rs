@@ -70,7 +70,7 @@ fn read(
     let keys = KeySpans::of(tree);
     let train = train::read(reader, tree.get("train"), input.as_ref(), classes.as_ref());
     let preprocess = preprocess::read(reader, tree.get("preprocess"), input.as_ref(), &train, &keys);
-    let (faults, warnings) = train::effect::check(&train, &keys);
+    let (faults, warnings) = train::effect::check(&train, &keys, input.as_ref().map(|input| input.value));
     reader.warnings.extend(warnings);
     reader.faults.extend(faults);
     let (stages, head, mut outputs) = (stages?, head?, outputs?);

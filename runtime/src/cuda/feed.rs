@@ -103,6 +103,7 @@ fn words(edit: &Edit) -> [i32; EDIT] {
         Edit::Shift { dy, dx } => [1, *dy, *dx, 0, 0],
         Edit::Mirror => [2, 0, 0, 0, 0],
         Edit::Reflect { dy, dx } => [4, *dy, *dx, 0, 0],
+        Edit::Upend => [5, 0, 0, 0, 0],
         Edit::Operate(_) | Edit::Blend { .. } => {
             unreachable!("images with such changes come as floats: `Transform::on_host`")
         }

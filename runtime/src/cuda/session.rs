@@ -24,8 +24,8 @@ pub struct CudaSession {
     scratch: Option<Memory>,
     /// Of each program that has run in this memory.
     recordings: Vec<Option<Box<dyn Recording>>>,
-    /// What makes images of pictures, and the programs that it makes them for.
-    images: Option<(ImageMaker, Vec<ProgramId>)>,
+    /// What makes images of pictures, each with the programs that it makes them for.
+    images: Vec<(ImageMaker, Vec<ProgramId>)>,
     rounds: Rounds,
 }
 
@@ -33,7 +33,7 @@ impl CudaSession {
     pub(super) fn new(device: Arc<CudaDevice>) -> Self {
         let rounds = Rounds::new(device.runs_of_a_launch());
         let (arena, control, scratch) = (None, None, None);
-        CudaSession { device, arena, control, scratch, recordings: Vec::new(), images: None, rounds }
+        CudaSession { device, arena, control, scratch, recordings: Vec::new(), images: Vec::new(), rounds }
     }
 
     fn own(&self, region: Region) -> Option<&Memory> {
@@ -163,6 +163,11 @@ impl CudaSession {
         })
     }
 
+    /// What makes images for a program.
+    fn image_maker(&self, id: ProgramId) -> Option<&ImageMaker> {
+        self.images.iter().find(|(_, programs)| programs.contains(&id)).map(|(maker, _)| maker)
+    }
+
     /// What a run and its inputs are to a recording.
     fn shape(&self, shared: &Shared, id: ProgramId, inputs: &Inputs<'_>, keep: &[BufferId]) -> Result<Shape> {
         let plan = &shared.program(id)?.plan;
@@ -174,9 +179,9 @@ impl CudaSession {
             }
         }
         if let Some(pictures) = inputs.pictures {
-            let maker = self.images.as_ref().filter(|(_, programs)| programs.contains(&id));
-            let (maker, _) =
-                maker.ok_or_else(|| Error::Device("cuda: pictures were not announced".to_owned()))?;
+            let maker = self
+                .image_maker(id)
+                .ok_or_else(|| Error::Device("cuda: pictures were not announced".to_owned()))?;
             maker.check(pictures, plan.batch)?;
         }
         let keep = keep.iter().map(|&id| (id, plan.buffer(id).bytes)).collect();
@@ -201,7 +206,7 @@ impl Recorder for CudaSession {
         let mut calls = Vec::with_capacity(places.len() * (own.len() + 3));
         for &(slot, kept) in places {
             let mut before = run.slot.spread(slot, address)?;
-            if let Some((maker, _)) = self.images.as_ref().filter(|_| run.slot.has_pictures()) {
+            if let Some(maker) = self.image_maker(run.program).filter(|_| run.slot.has_pictures()) {
                 before.push(maker.call(slot, &run.slot, plan, address(plan.input)?)?);
             }
             let behind = keep(run, kept, address)?;
@@ -296,12 +301,13 @@ impl Session for CudaSession {
         let shared = self.device.lock()?;
         let plans = programs.iter().map(|&id| Ok(&*shared.program(id)?.plan));
         let plans = plans.collect::<Result<Vec<_>>>()?;
-        self.images = None;
+        // Memory of what they had goes first.
+        self.images.retain(|(_, of)| !of.iter().any(|id| programs.contains(id)));
         let maker = ImageMaker::new(preparation, &plans, &**self.device.driver())?;
         drop(shared);
         self.rounds.forget();
         let form = maker.as_ref().map_or(Form::Floats, ImageMaker::form);
-        self.images = maker.map(|maker| (maker, programs.to_vec()));
+        self.images.extend(maker.map(|maker| (maker, programs.to_vec())));
         Ok(form)
     }
 

@@ -18,6 +18,8 @@ pub enum Form {
 pub struct Batch {
     /// `[n][height][width][channels]`, changed and normalised; empty in other forms.
     pub images: Vec<f32>,
+    /// `[n][height][width][channels]`: the images before they were shrunk; empty where they were not.
+    pub whole: Vec<f32>,
     /// What a device makes images of; empty where it gets them made.
     pub pictures: Pictures,
     /// `[n]`

@@ -52,6 +52,7 @@ impl Canvas {
             Edit::Operate(operation) => self.operate(*operation),
             Edit::Blend { keep, chains } => self.blend(*keep, chains),
             Edit::Mirror => self.mirror(),
+            Edit::Upend => self.upend(),
             Edit::Fill { rows, columns } => self.fill(wide(rows), wide(columns)),
         }
     }
@@ -131,6 +132,17 @@ impl Canvas {
         self.filled.chunks_exact_mut(w).for_each(<[bool]>::reverse);
     }
 
+    /// Mirrors top to bottom.
+    pub fn upend(&mut self) {
+        let [h, w, c] = self.size;
+        for row in 0..h / 2 {
+            let (top, bottom) = self.pixels.split_at_mut((h - 1 - row) * w * c);
+            top[row * w * c..(row + 1) * w * c].swap_with_slice(&mut bottom[..w * c]);
+            let (top, bottom) = self.filled.split_at_mut((h - 1 - row) * w);
+            top[row * w..(row + 1) * w].swap_with_slice(&mut bottom[..w]);
+        }
+    }
+
     /// Fills a rectangle, as far as it lies within the picture.
     pub fn fill(&mut self, rows: Range<usize>, columns: Range<usize>) {
         let [h, w, c] = self.size;
@@ -187,17 +199,21 @@ mod tests {
             filled in [0usize..6, 0usize..6],
         ) {
             let before = canvas([h, w, c], filled);
-            let (mut shifted, mut mirrored) = (before.clone(), before.clone());
+            let (mut shifted, mut mirrored, mut upended) = (before.clone(), before.clone(), before.clone());
             shifted.shift(dy, dx);
             mirrored.mirror();
+            upended.upend();
             for y in 0..h as isize {
                 for x in 0..w as isize {
                     prop_assert_eq!(pixel(&shifted, y, x), pixel(&before, y + dy, x + dx), "{} {}", y, x);
                     prop_assert_eq!(pixel(&mirrored, y, x), pixel(&before, y, w as isize - 1 - x));
+                    prop_assert_eq!(pixel(&upended, y, x), pixel(&before, h as isize - 1 - y, x));
                 }
             }
             mirrored.mirror();
-            prop_assert_eq!(mirrored, before);
+            upended.upend();
+            prop_assert_eq!(&mirrored, &before);
+            prop_assert_eq!(upended, before);
         }
     }
 

@@ -23,6 +23,7 @@ pub fn draw(changes: &[Augment], [height, width]: [usize; 2], what: Drawn, edits
     let Drawn { seed, epoch, index } = what;
     let stream = &mut Stream::new(seed, Purpose::Augment, epoch as u64, index);
     let mirror = |mirrored: bool| if mirrored { Edit::Mirror } else { Edit::Keep };
+    let upend = |upended: bool| if upended { Edit::Upend } else { Edit::Keep };
     for change in changes {
         let edit = match *change {
             // Made before all others, when the picture gets the size of the image.
@@ -36,6 +37,7 @@ pub fn draw(changes: &[Augment], [height, width]: [usize; 2], what: Drawn, edits
                 Edit::Reflect { dy, dx }
             }
             Augment::Flip { probability } => mirror(stream.chance(probability)),
+            Augment::FlipVertical { probability } => upend(stream.chance(probability)),
             Augment::FlipAlternating { probability } => {
                 let mut first = Stream::new(seed, Purpose::AlternatingFlip, 0, index);
                 mirror(first.chance(probability) ^ (epoch % 2 == 1))

@@ -28,6 +28,8 @@ pub enum Edit {
     },
     /// Mirrored left to right.
     Mirror,
+    /// Mirrored top to bottom.
+    Upend,
     /// A filled rectangle, as far as it lies within the picture.
     Fill {
         /// From and to, the last not included.

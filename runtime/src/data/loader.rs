@@ -159,13 +159,10 @@ fn fill(work: &Work, step: usize, batch: &mut Batch, workspace: &mut Workspace) 
     batch.labels.clear();
     batch.labels.extend(turns.iter().map(|turn| source.label(turn.picture as usize)));
     if epoch.form == Form::Floats {
-        batch.images.resize(turns.len() * transform.len(), 0.0);
-        let images = batch.images.chunks_exact_mut(transform.len());
-        let mut pictures = turns.iter().zip(images);
-        pictures
-            .try_for_each(|(&turn, out)| transform.apply(&**source, turn, epoch.epoch, workspace, out))?;
-        transform.mix(batch, epoch.epoch, step);
-        return Ok(());
+        let make = |index: usize, out: &mut [f32]| {
+            transform.apply(&**source, turns[index], epoch.epoch, workspace, out)
+        };
+        return transform.fill(batch, [epoch.epoch, step], make);
     }
     batch.pictures.clear();
     let pixels = epoch.form == Form::Pixels;
@@ -233,7 +230,7 @@ mod tests {
 
     fn mixed(epoch: usize, first_step: usize, workers: usize) -> Vec<(usize, Batch)> {
         let set = shapes10::generate(shapes10::Config { train: 50, test: 0, seed: 1 });
-        let mix = Mix { mixup: 0.8, cutmix: 1.0, probability: 1.0, switch: 0.5 };
+        let mix = Mix { mixup: 0.8, cutmix: 1.0, probability: 1.0, switch: 0.5, epochs: None };
         let augment = [Augment::Crop { padding: 4 }];
         let transform = Transform::new([32, 32, 3], &normalize(), &augment, 9).expect("three channels");
         let order = once(shuffled(50, 9, epoch as u64, Rank::ONLY));

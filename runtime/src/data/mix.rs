@@ -35,6 +35,9 @@ pub enum Mixture {
 impl Mixture {
     /// What is drawn for a step, of images of that height and width.
     pub fn draw(mix: &Mix, seed: u64, [epoch, step]: [usize; 2], size: [usize; 2]) -> Self {
+        if mix.epochs.is_some_and(|epochs| epoch >= epochs) {
+            return Mixture::Plain;
+        }
         let mut stream = Stream::new(seed, Purpose::Mix, epoch as u64, step as u64);
         if !stream.chance(mix.probability) {
             return Mixture::Plain;
@@ -115,7 +118,7 @@ fn window(stream: &mut Stream, share: f64, [height, width]: [usize; 2]) -> Mixtu
 mod tests {
     use super::*;
 
-    const MIX: Mix = Mix { mixup: 0.2, cutmix: 1.0, probability: 0.8, switch: 0.5 };
+    const MIX: Mix = Mix { mixup: 0.2, cutmix: 1.0, probability: 0.8, switch: 0.5, epochs: None };
 
     fn drawn(mix: &Mix) -> Vec<Mixture> {
         (0..4000).map(|step| Mixture::draw(mix, 3, [1, step], [8, 10])).collect()
@@ -136,6 +139,19 @@ mod tests {
             drawn(&MIX),
             (0..4000).map(|s| Mixture::draw(&MIX, 3, [2, s], [8, 10])).collect::<Vec<_>>()
         );
+    }
+
+    #[test]
+    fn the_first_epochs_are_mixed_as_without_an_end_and_those_behind_it_are_not() {
+        let two = Mix { epochs: Some(2), ..MIX };
+        let draw = |mix: &Mix, epoch: usize| -> Vec<Mixture> {
+            (0..50).map(|step| Mixture::draw(mix, 3, [epoch, step], [8, 10])).collect()
+        };
+        assert_eq!([draw(&two, 0), draw(&two, 1)], [draw(&MIX, 0), draw(&MIX, 1)]);
+        for epoch in 2..4 {
+            assert!(draw(&two, epoch).iter().all(|mixture| *mixture == Mixture::Plain));
+            assert!(draw(&MIX, epoch).iter().any(|mixture| *mixture != Mixture::Plain));
+        }
     }
 
     #[test]

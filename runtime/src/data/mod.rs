@@ -32,6 +32,7 @@ mod policy;
 mod registry;
 pub mod rng;
 pub mod shapes10;
+pub mod shrink;
 mod source;
 pub mod survey;
 pub mod transform;

@@ -13,6 +13,7 @@ use super::frame::Frame;
 use super::mix::Mixture;
 use super::order::Turn;
 use super::rng::{Purpose, Stream};
+use super::shrink::Shrink;
 use super::source::{Picture, Source};
 use crate::error::{Error, Result};
 
@@ -26,7 +27,7 @@ pub struct Workspace {
 /// Framing, augmentation and normalisation of pictures for one network.
 #[derive(Debug, Clone)]
 pub struct Transform {
-    /// `[height, width, channels]` that the network takes.
+    /// `[height, width, channels]` that images are made in: what the network takes, unless they are shrunk then.
     size: [usize; 3],
     /// `[channel][byte]`: `(byte / 255 - mean) / std`.
     table: Vec<[f32; 256]>,
@@ -34,6 +35,8 @@ pub struct Transform {
     /// Changes of images, that is without what frames pictures.
     augment: Vec<Augment>,
     mix: Option<Mix>,
+    /// What makes finished images smaller.
+    shrink: Option<Shrink>,
     seed: u64,
 }
 
@@ -52,7 +55,7 @@ impl Transform {
             ))
         })?;
         let (frame, augment) = Frame::split(augment)?;
-        Ok(Transform { size, table, frame, augment: augment.to_vec(), mix: None, seed })
+        Ok(Transform { size, table, frame, augment: augment.to_vec(), mix: None, shrink: None, seed })
     }
 
     /// The same, for pictures of any size: where no change makes them fit, `preprocess` does.
@@ -81,20 +84,44 @@ impl Transform {
         Transform { mix, ..self }
     }
 
+    /// The same, with batches whose images are shrunk to `[height, width]` when they are made, changed, normalised and mixed.
+    #[must_use]
+    pub fn shrinking(self, to: [usize; 2]) -> Self {
+        Transform { shrink: Some(Shrink::new(self.size, to)), ..self }
+    }
+
     /// Whether images have to be made here, because devices cannot do all that is done to them.
     pub fn on_host(&self) -> bool {
-        self.mix.is_some() || self.augment.iter().any(Augment::on_host)
+        self.mix.is_some() || self.shrink.is_some() || self.augment.iter().any(Augment::on_host)
     }
 
-    /// Mixes the images of a step, once all are there.
-    pub fn mix(&self, batch: &mut Batch, epoch: usize, step: usize) {
-        let Some(mix) = &self.mix else { return };
-        let mixture = Mixture::draw(mix, self.seed, [epoch, step], [self.size[0], self.size[1]]);
-        mixture.apply(&mut batch.images, self.size);
-        mixture.partners(&batch.labels, &mut batch.partners);
+    /// Makes the images of a step one by one, `[height][width][channels]` each, then mixes and shrinks them. `make` writes the image of a
+    /// number.
+    ///
+    /// # Errors
+    /// Those of `make`.
+    pub fn fill(
+        &self,
+        batch: &mut Batch,
+        [epoch, step]: [usize; 2],
+        mut make: impl FnMut(usize, &mut [f32]) -> Result<()>,
+    ) -> Result<()> {
+        let Batch { images, whole, labels, partners, .. } = batch;
+        let made = if self.shrink.is_some() { &mut *whole } else { &mut *images };
+        made.resize(labels.len() * self.len(), 0.0);
+        made.chunks_exact_mut(self.len()).enumerate().try_for_each(|(index, out)| make(index, out))?;
+        if let Some(mix) = &self.mix {
+            let mixture = Mixture::draw(mix, self.seed, [epoch, step], [self.size[0], self.size[1]]);
+            mixture.apply(made, self.size);
+            mixture.partners(labels, partners);
+        }
+        if let Some(shrink) = &self.shrink {
+            shrink.apply(whole, images);
+        }
+        Ok(())
     }
 
-    /// Elements of one image.
+    /// Elements of one image, before it is shrunk.
     pub fn len(&self) -> usize {
         self.size.iter().product()
     }

@@ -99,6 +99,20 @@ fn flip_mirrors_columns_as_often_as_asked() {
 }
 
 #[test]
+fn a_vertical_flip_mirrors_rows_as_often_as_asked() {
+    let base = apply(&[], 0, 0);
+    let upended = apply(&[Augment::FlipVertical { probability: 1.0 }], 0, 0);
+    for (i, value) in upended.iter().enumerate() {
+        let (y, x, c) = ((i / 15) as isize, (i / 3 % 5) as isize, i % 3);
+        assert_eq!(*value, at(&base, 5 - y, x, c));
+    }
+    let flip = [Augment::FlipVertical { probability: 0.3 }];
+    let count = (0..1000).filter(|&i| apply(&flip, 0, i) != base).count();
+    // 300 expected, standard deviation 14.5.
+    assert!((230..370).contains(&count), "{count}");
+}
+
+#[test]
 fn cutout_zeroes_one_square_cut_at_the_border() {
     let base = apply(&[], 0, 0);
     let mut areas = std::collections::BTreeSet::new();
@@ -213,6 +227,11 @@ fn by_definition(normalize: &Normalize, augment: &[Augment], epoch: usize, index
                     make(&|y, x, c| at(&before, y, 4 - x, c));
                 }
             }
+            Augment::FlipVertical { probability } => {
+                if stream.chance(probability) {
+                    make(&|y, x, c| at(&before, 5 - y, x, c));
+                }
+            }
             Augment::Cutout { size } => {
                 let [top, left] = [6, 5].map(|len| stream.below(len) as isize - (size / 2) as isize);
                 let cut = |first: isize, at: isize| (first..first + size as isize).contains(&at);
@@ -239,6 +258,7 @@ fn change() -> impl Strategy<Value = Augment> {
     prop_oneof![
         (1usize..8).prop_map(|padding| Augment::Crop { padding }),
         (0.0f32..1.0).prop_map(|probability| Augment::Flip { probability }),
+        (0.0f32..1.0).prop_map(|probability| Augment::FlipVertical { probability }),
         (1usize..9).prop_map(|size| Augment::Cutout { size }),
         (1usize..5).prop_map(|padding| Augment::CropReflect { padding }),
     ]

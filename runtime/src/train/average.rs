@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::material::Material;
 use super::trainer::Trainer;
 use crate::data::loader::{Epoch, Loader};
 use crate::data::order::{Rank, once, shuffled};
@@ -75,23 +76,24 @@ impl Trainer {
 
     /// The means over batches of their means and variances, with the weights that are loaded, over one pass of training images: PyTorch's
     /// `update_bn`. `None` where the stop flag was set.
-    fn batch_statistics(&mut self) -> Result<Option<ParamStore>> {
+    pub(super) fn batch_statistics(&mut self) -> Result<Option<ParamStore>> {
         let (updates, number) = (self.updates(), self.config.epochs);
+        let &Material { ref transform, form, .. } = self.materials.full();
         let epoch = Epoch {
             epoch: number,
             order: once(shuffled(self.dataset.train.len(), self.config.seed, number as u64, Rank::ONLY)),
             batch_size: self.network.batch_size(),
             first_step: 0,
-            form: self.form,
+            form,
         };
         let source = Arc::clone(&self.dataset.train);
-        let mut loader = Loader::start(source, Arc::clone(&self.transform), epoch, self.options.workers)?;
+        let mut loader = Loader::start(source, Arc::clone(transform), epoch, self.options.workers)?;
         let mut means = Means::default();
         while let Some((step, batch)) = loader.next_batch()? {
             let index = self.network.statistics_for(batch.labels.len())?;
             let step_number = (number * updates.batches() + step) as u64;
             let args = RunArgs { seed: self.config.seed, step: step_number, ..RunArgs::default() };
-            self.network.exec.submit(index, &batch, self.form, &args)?;
+            self.network.exec.submit(index, &batch, form, &args)?;
             loader.recycle(step, batch);
             self.network.exec.collect(Until::All)?;
             means.add(self.network.exec.store_statistics()?);

@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
+use resnetc_compiler::ir::step_kind::StepKind;
 use resnetc_compiler::plan::Plan;
 
+use super::fit::input_size;
+use crate::data::batch::{Form, Preparation};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::exec::Executor;
@@ -11,14 +14,26 @@ use crate::weights::ParamStore;
 
 /// A network on a device, ready for a pass over so many images: a plan for full batches and, where the images do not
 /// divide, one for the rest. Where several batches make an update, there is one more for those that only add to its gradients; the rest,
-/// the last batch of all, ends an update.
+/// the last batch of all, ends an update. Of a training whose first images are smaller there are such plans for each size.
 pub struct BatchExecutor {
     pub(super) exec: Executor,
     full: usize,
-    rest: Option<usize>,
-    gathers: Option<usize>,
+    own: Plans,
+    /// For images of other `[height, width]` than the network's own.
+    others: Vec<([usize; 2], Plans)>,
     /// Of full batches and of the rest.
     statistics: Option<(usize, Option<usize>)>,
+}
+
+/// The executor's plans for images of one size.
+#[derive(Debug, Clone, Copy, Default)]
+struct Plans {
+    /// For full batches.
+    full: usize,
+    /// For the rest.
+    rest: Option<usize>,
+    /// For full batches that end no update.
+    gathers: Option<usize>,
 }
 
 impl BatchExecutor {
@@ -38,7 +53,73 @@ impl BatchExecutor {
             0 => None,
             rest => Some(exec.add(compile(rest)?)?),
         };
-        Ok(BatchExecutor { exec, full, rest, gathers: None, statistics: None })
+        let own = Plans { rest, ..Plans::default() };
+        Ok(BatchExecutor { exec, full, own, others: Vec::new(), statistics: None })
+    }
+
+    /// Adds the plans for images of another `[height, width]`, of the same batches as those that are there. `compile` is told what a plan's
+    /// step is for.
+    ///
+    /// # Errors
+    /// Those of `compile` and of the device; [`Error::Incompatible`] where a plan has other parameters, or takes other images.
+    pub fn with_size<E: From<Error>>(
+        mut self,
+        size: [usize; 2],
+        mut compile: impl FnMut(StepKind, usize) -> Result<Arc<Plan>, E>,
+    ) -> Result<Self, E> {
+        let rest = self.rest_images();
+        let mut add = |step, images| {
+            let plan = compile(step, images)?;
+            let [height, width, _] = input_size(&plan)?;
+            if [height, width] != size {
+                let given = format!("a plan for images of {height}x{width} is given for {}", by(size));
+                return Err(Error::Incompatible(given).into());
+            }
+            Ok::<_, E>(self.exec.add(plan)?)
+        };
+        let full = add(StepKind::Update, self.full)?;
+        let rest = rest.map(|images| add(StepKind::Update, images)).transpose()?;
+        let gathers = self.own.gathers.map(|_| add(StepKind::Gather, self.full)).transpose()?;
+        self.others.push((size, Plans { full, rest, gathers }));
+        Ok(self)
+    }
+
+    /// Whether there are plans for images of that `[height, width]`.
+    ///
+    /// # Errors
+    /// [`Error::Incompatible`] where there are none.
+    pub(super) fn check_size(&self, size: [usize; 2]) -> Result<(), Error> {
+        self.plans(size).map(drop)
+    }
+
+    /// Asks whether the device makes images of that size of a source's pictures itself.
+    ///
+    /// # Errors
+    /// The device's; where there are no plans for that size.
+    pub(super) fn prepare_images(
+        &mut self,
+        size: [usize; 2],
+        preparation: &Preparation<'_>,
+    ) -> Result<Form, Error> {
+        let plans = self.plans(size)?;
+        let mut indices: Vec<usize> =
+            [Some(plans.full), plans.rest, plans.gathers].into_iter().flatten().collect();
+        if plans.full == self.own.full {
+            indices.extend(self.statistics.iter().flat_map(|&(full, rest)| [Some(full), rest]).flatten());
+        }
+        self.exec.prepare_images_of(&indices, preparation)
+    }
+
+    /// The plans for images of that `[height, width]`.
+    fn plans(&self, size: [usize; 2]) -> Result<Plans, Error> {
+        let [height, width, _] = input_size(self.plan())?;
+        if size == [height, width] {
+            return Ok(self.own);
+        }
+        let found = self.others.iter().find(|(other, _)| *other == size).map(|(_, plans)| *plans);
+        found.ok_or_else(|| {
+            Error::Incompatible(format!("`{}` has no plan for images of {}", self.plan().name, by(size)))
+        })
     }
 
     /// Adds the plan of full batches that only add their gradients to a sum.
@@ -49,7 +130,7 @@ impl BatchExecutor {
         mut self,
         compile: impl FnOnce(usize) -> Result<Arc<Plan>, E>,
     ) -> Result<Self, E> {
-        self.gathers = Some(self.exec.add(compile(self.full)?)?);
+        self.own.gathers = Some(self.exec.add(compile(self.full)?)?);
         Ok(self)
     }
 
@@ -62,7 +143,7 @@ impl BatchExecutor {
         mut compile: impl FnMut(usize) -> Result<Arc<Plan>, E>,
     ) -> Result<Self, E> {
         let full = self.exec.add(compile(self.full)?)?;
-        let rest = self.rest.map(|index| self.exec.plan(index).batch);
+        let rest = self.rest_images();
         let rest = rest.map(|images| self.exec.add(compile(images)?).map_err(E::from)).transpose()?;
         self.statistics = Some((full, rest));
         Ok(self)
@@ -87,12 +168,19 @@ impl BatchExecutor {
         self.full
     }
 
+    /// Images of the last batch of a pass, where it is no full one.
+    fn rest_images(&self) -> Option<usize> {
+        self.own.rest.map(|index| self.exec.plan(index).batch)
+    }
+
     /// The executor's plan for that many images, a full batch or the rest.
     pub(super) fn plan_for(&self, images: usize) -> usize {
-        match self.rest {
-            Some(index) if images != self.full => index,
-            _ => 0,
-        }
+        self.of(&self.own, images)
+    }
+
+    /// The same of the plans for one size.
+    fn of(&self, plans: &Plans, images: usize) -> usize {
+        plans.rest.filter(|_| images != self.full).unwrap_or(plans.full)
     }
 
     /// The executor's plan that finds the statistics of a batch of so many images.
@@ -105,8 +193,18 @@ impl BatchExecutor {
         Ok(rest.filter(|_| images != self.full).unwrap_or(full))
     }
 
-    /// The executor's plan of a training step on that many images, which ends an update or only adds to its gradients.
-    pub(super) fn step_for(&self, images: usize, ends: bool) -> usize {
-        self.gathers.filter(|_| !ends).unwrap_or_else(|| self.plan_for(images))
+    /// The executor's plan of a training step on that many images of that `[height, width]`, which ends an update or only adds to its
+    /// gradients.
+    ///
+    /// # Errors
+    /// Where there are no plans for that size.
+    pub(super) fn step_for(&self, size: [usize; 2], images: usize, ends: bool) -> Result<usize, Error> {
+        let plans = self.plans(size)?;
+        Ok(plans.gathers.filter(|_| !ends).unwrap_or_else(|| self.of(&plans, images)))
     }
+}
+
+/// `112x112`
+fn by([height, width]: [usize; 2]) -> String {
+    format!("{height}x{width}")
 }

@@ -8,6 +8,7 @@ use resnetc_compiler::spec::train::{Schedule, TrainConfig};
 
 use super::average::Average;
 use super::event::{Event, StepEvent};
+use super::material::Material;
 use super::teacher::ask;
 use super::trainer::{Pace, Trainer};
 use super::updates::Updates;
@@ -73,15 +74,16 @@ impl Trainer {
     pub(super) fn epoch(&mut self, observe: &mut dyn FnMut(Event<'_>)) -> Result<bool> {
         let number = self.progress.epoch;
         observe(Event::EpochStarted { epoch: number + 1 });
+        let Material { transform, form, .. } = self.materials.of(number, &self.config);
         let epoch = Epoch {
             epoch: number,
             order: self.order(number),
             batch_size: self.network.batch_size(),
             first_step: self.progress.step,
-            form: self.form,
+            form: *form,
         };
         let source = Arc::clone(&self.dataset.train);
-        let mut loader = Loader::start(source, Arc::clone(&self.transform), epoch, self.options.workers)?;
+        let mut loader = Loader::start(source, Arc::clone(transform), epoch, self.options.workers)?;
         let mut pass = Pass::begin();
         loop {
             let asked = Instant::now();
@@ -116,6 +118,11 @@ impl Trainer {
         self.close_epoch(pass.pace(), observe)
     }
 
+    /// `[height, width]` of the images of an epoch, counted from 0, where it is not that of all epochs.
+    fn told_size(&self, epoch: usize) -> Option<[usize; 2]> {
+        self.config.progressive_resizing.map(|_| self.materials.of(epoch, &self.config).size)
+    }
+
     /// Which picture comes when in an epoch.
     fn order(&self, epoch: usize) -> Vec<Turn> {
         let TrainConfig { seed, repeats, .. } = self.config;
@@ -146,7 +153,8 @@ impl Trainer {
     fn submit(&mut self, step: usize, batch: &mut Batch) -> Result<()> {
         ask(self.teacher.as_mut(), batch)?;
         let (updates, epoch) = (self.updates(), self.progress.epoch);
-        let index = self.network.step_for(batch.labels.len(), updates.ends(step));
+        let &Material { size, form, .. } = self.materials.of(epoch, &self.config);
+        let index = self.network.step_for(size, batch.labels.len(), updates.ends(step))?;
         let update = updates.of(step);
         let args = RunArgs {
             lr: self.lr_of(epoch, update),
@@ -156,7 +164,7 @@ impl Trainer {
             share: updates.share(step),
             decay: self.decay_of(epoch, update),
         };
-        self.network.exec.submit(index, batch, self.form, &args)
+        self.network.exec.submit(index, batch, form, &args)
     }
 
     /// Waits for batches that were submitted, and tells of each update that they end; their losses are finite.
@@ -183,6 +191,7 @@ impl Trainer {
                 loss: std::mem::take(&mut pass.update).mean_loss() as f32,
                 mean_loss: self.progress.sums.mean_loss(),
                 lr: self.lr_of(epoch, update),
+                size: self.told_size(epoch),
                 images_per_second: pass.images as f64 / pass.start.elapsed().as_secs_f64(),
             };
             self.records.step(&step)?;
@@ -304,6 +313,7 @@ impl Trainer {
         EpochRecord {
             epoch,
             lr: self.lr_of(epoch - 1, self.updates().count() - 1),
+            size: self.told_size(epoch - 1),
             train_loss: sums.mean_loss(),
             train_accuracy: sums.accuracy(),
             test_accuracy: test.map(|found| found.weights.sums.accuracy()),

@@ -96,6 +96,8 @@ pub struct StepEvent {
     pub mean_loss: f64,
     /// Learning rate.
     pub lr: f32,
+    /// `[height, width]` of its images, where it changes over the training.
+    pub size: Option<[usize; 2]>,
     /// Speed since the epoch began or went on.
     pub images_per_second: f64,
 }

@@ -12,6 +12,7 @@ mod fit;
 mod folder;
 mod health;
 mod lock;
+mod material;
 mod range;
 mod records;
 mod save;

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use resnetc_compiler::spec::preprocess::Preprocess;
 use resnetc_compiler::spec::train::TrainConfig;
 
+use super::material::{Material, Materials};
 use super::teacher::{Pupil, ask};
-use super::trainer::{Material, first_weights};
+use super::trainer::first_weights;
 use super::updates::Updates;
 use crate::data::Dataset;
 use crate::data::loader::{Epoch, Loader};
@@ -72,7 +73,7 @@ pub struct RangeStep {
     pub smooth: f64,
 }
 
-/// Trains through a range of rates. `observe` hears of every step, and may end it. Where
+/// Trains through a range of rates, with images of the first epoch's size. `observe` hears of every step, and may end it. Where
 /// the loss goes beyond four times its lowest mean, or is no number, the test is over.
 ///
 /// # Errors
@@ -87,7 +88,8 @@ pub fn range_test(
 ) -> Result<Vec<RangeStep>> {
     let RangeOptions { first, preprocess, workers } = *options;
     let Pupil { mut network, mut teacher } = network.into().check()?;
-    let Material { transform, form } = Material::new(config, dataset, &mut network, preprocess)?;
+    let materials = Materials::new(config, dataset, &mut network, preprocess)?;
+    let &Material { size, ref transform, form } = materials.of(0, config);
     first_weights(&network.exec, config, first)?;
     let updates = Updates::new(config, network.batch_size(), dataset.train.len());
     let (mut steps, mut curve, images) = (Vec::new(), Curve::default(), dataset.train.len());
@@ -99,7 +101,7 @@ pub fn range_test(
             first_step: 0,
             form,
         };
-        let mut loader = Loader::start(Arc::clone(&dataset.train), Arc::clone(&transform), epoch, workers)?;
+        let mut loader = Loader::start(Arc::clone(&dataset.train), Arc::clone(transform), epoch, workers)?;
         // Of the update that has begun.
         let mut mean = 0.0f32;
         while let Some((step, mut batch)) = loader.next_batch()? {
@@ -109,7 +111,7 @@ pub fn range_test(
             let args =
                 RunArgs { lr, seed: config.seed, step: (before + step) as u64, update, share, decay: 1.0 };
             ask(teacher.as_mut(), &mut batch)?;
-            let index = network.step_for(batch.labels.len(), ends);
+            let index = network.step_for(size, batch.labels.len(), ends)?;
             network.exec.submit(index, &batch, form, &args)?;
             loader.recycle(step, batch);
             for StepResult { loss, .. } in StepResult::all(network.exec.collect(Until::All)?) {

@@ -108,10 +108,12 @@ impl From<BatchExecutor> for Pupil {
     }
 }
 
-/// Asks the teacher of a batch, where there is one: what [`Batch::teacher`] is.
+/// Asks the teacher of a batch, where there is one: what [`Batch::teacher`] is. It sees the images in its own size, whatever they were
+/// shrunk to.
 pub(super) fn ask(teacher: Option<&mut Teacher>, batch: &mut Batch) -> Result<()> {
     if let Some(teacher) = teacher {
-        batch.teacher = teacher.logits(&batch.images, batch.labels.len())?;
+        let images = if batch.whole.is_empty() { &batch.images } else { &batch.whole };
+        batch.teacher = teacher.logits(images, batch.labels.len())?;
     }
     Ok(())
 }

@@ -9,6 +9,7 @@ mod losses;
 mod optimizers;
 mod patience;
 mod records;
+mod sizes;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -27,7 +28,7 @@ use resnetc_compiler::report::Target;
 use resnetc_compiler::source::SourceMap;
 use resnetc_compiler::spec::limits::Limits;
 use resnetc_compiler::spec::train::{Augment, By, Keep, Normalize, Reading, Schedule, TrainConfig, Tta};
-use resnetc_compiler::spec::{Request, load};
+use resnetc_compiler::spec::{Request, ResolvedSpec, load};
 
 use super::fit::check_fit;
 use super::*;
@@ -68,6 +69,7 @@ pub(crate) fn config() -> TrainConfig {
         normalize: Normalize { mean: vec![0.5; 3], std: vec![0.25; 3] },
         augment: vec![Augment::Crop { padding: 4 }, Augment::Flip { probability: 0.5 }],
         repeats: 1,
+        progressive_resizing: None,
         tta: Tta::None,
         distill: None,
         evaluate_every: 2,
@@ -103,13 +105,19 @@ fn plan(config: &TrainConfig, mode: Mode, batch: usize) -> Plan {
 
 /// A plan of any network.
 fn plan_of(network: &str, config: &TrainConfig, target: &Target) -> Plan {
+    let spec = spec_of(network, config);
+    let backend = Backend::that_multiplies_in(config.precision);
+    compile(&spec, &Target { backend, ..target.clone() }).expect("it compiles").plan
+}
+
+/// The network with that training.
+fn spec_of(network: &str, config: &TrainConfig) -> ResolvedSpec {
     let none = |path: &str| Err(std::io::Error::new(std::io::ErrorKind::NotFound, path.to_owned()));
     let limits = Limits::default();
     let request = Request { name: "tiny.yaml", text: network, overrides: &[], read: &none, limits };
     let mut spec = load(&request, &mut SourceMap::default()).expect("the spec is right");
     spec.train = config.clone();
-    let backend = Backend::that_multiplies_in(config.precision);
-    compile(&spec, &Target { backend, ..target.clone() }).expect("it compiles").plan
+    spec
 }
 
 /// The training plan of the tests' network.
@@ -165,6 +173,20 @@ fn training(network: &str, images: usize, config: &TrainConfig) -> Result<BatchE
     if config.swa.is_some() {
         let finds = |n| plan(&Target { step: StepKind::Statistics, ..Target::new(Mode::Train, n) });
         train = train.finding_statistics(finds)?;
+    }
+    with_sizes(train, network, config)
+}
+
+/// Adds the plans for images of other sizes than the network's own.
+fn with_sizes(mut train: BatchExecutor, network: &str, config: &TrainConfig) -> Result<BatchExecutor> {
+    let spec = spec_of(network, config);
+    let [_, own @ ..] = spec.input.value;
+    for size in config.sizes(own).into_iter().filter(|&size| size != own) {
+        let small = resnetc_compiler::sizes::at_size(&spec, size);
+        train = train.with_size(size, |step, n| {
+            let target = Target { step, ..Target::new(Mode::Train, n) };
+            Ok::<_, Error>(Arc::new(compile(&small, &target).expect("it compiles").plan))
+        })?;
     }
     Ok(train)
 }

@@ -11,16 +11,14 @@ use resnetc_compiler::spec::train::TrainConfig;
 use super::batches::BatchExecutor;
 use super::eval::Evaluator;
 use super::event::{Event, Outcome};
-use super::fit::{check_fit, input_size};
 use super::folder::{Folder, LAST, LOG, Start};
 use super::health;
+use super::material::Materials;
 use super::records::{About, Done, Facts, Records};
 use super::teacher::{Pupil, Teacher};
 use super::updates::Updates;
 use crate::checkpoint::{Checkpoint, Progress};
 use crate::data::Dataset;
-use crate::data::batch::Form;
-use crate::data::transform::Transform;
 use crate::error::{Error, NotFinite, Result};
 use crate::exec::Executor;
 use crate::identity::Identity;
@@ -56,9 +54,8 @@ pub struct Trainer {
     pub(super) config: TrainConfig,
     pub(super) options: Options,
     pub(super) dataset: Dataset,
-    pub(super) transform: Arc<Transform>,
-    /// How the device takes images.
-    pub(super) form: Form,
+    /// How images come, in each size that they have.
+    pub(super) materials: Materials,
     pub(super) network: BatchExecutor,
     /// Who the network learns from.
     pub(super) teacher: Option<Teacher>,
@@ -110,7 +107,7 @@ impl Trainer {
     ) -> Result<Trainer> {
         let Pupil { network: mut train, teacher } = train.into().check()?;
         let preprocess = options.preprocess.as_ref();
-        let Material { transform, form } = Material::new(config, &dataset, &mut train, preprocess)?;
+        let materials = Materials::new(config, &dataset, &mut train, preprocess)?;
         let rules = (config, preprocess);
         let evaluator = Evaluator::new(test, Arc::clone(&dataset.test), rules, options.workers)?;
         let (folder, from) = Folder::take(&options.out, &options.start)?;
@@ -124,8 +121,7 @@ impl Trainer {
             config: config.clone(),
             records,
             dataset,
-            transform,
-            form,
+            materials,
             network: train,
             teacher,
             evaluator,
@@ -242,42 +238,6 @@ fn facts(
         isa: about.isa.clone(),
         threads: options.threads,
         workers: options.workers,
-    }
-}
-
-/// How a training's images come.
-pub(super) struct Material {
-    /// Augmentation and normalisation.
-    pub transform: Arc<Transform>,
-    /// How the device takes images.
-    pub form: Form,
-}
-
-impl Material {
-    /// Checks that data and network fit, and asks the device how it takes images. Pictures of any size are fitted by `preprocess`.
-    pub fn new(
-        config: &TrainConfig,
-        dataset: &Dataset,
-        network: &mut BatchExecutor,
-        preprocess: Option<&Preprocess>,
-    ) -> Result<Self> {
-        if dataset.train.is_empty() || dataset.test.is_empty() {
-            return Err(Error::Data(format!("{} has no images to train or to test on", dataset.name)));
-        }
-        let size = input_size(network.plan())?;
-        let transform =
-            Transform::new(size, &config.normalize, &config.augment, config.seed)?.mixing(config.mix);
-        let transform = Arc::new(match preprocess.filter(|_| dataset.train.any_size()) {
-            Some(preprocess) => transform.fitting(preprocess),
-            None => transform,
-        });
-        check_fit(network.plan(), &*dataset.train, transform.frames())?;
-        // A teacher is shown the images, too.
-        let form = match transform.on_host() || config.distill.is_some() {
-            true => Form::Floats,
-            false => network.exec.prepare_images(&transform.preparation(&*dataset.train))?,
-        };
-        Ok(Material { transform, form })
     }
 }
 

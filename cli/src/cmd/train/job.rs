@@ -17,7 +17,7 @@ use crate::args::{RunArgs, TtaArg};
 use crate::failure::Result;
 use crate::output::Output;
 use crate::report::summary::again;
-use crate::report::units::{bytes, grouped};
+use crate::report::units::{bytes, grouped, side};
 
 /// A network, and the data set that it is trained on.
 pub struct Job {
@@ -123,8 +123,15 @@ impl Job {
         };
         let (name, params, out) = (self.spec.name(), grouped(self.params), out.display());
         let memory = self.memory.as_ref().map_or(String::new(), |memory| format!("\nmemory    {memory}"));
+        let sizes = match self.spec.smaller_sizes()[..] {
+            [] => String::new(),
+            [first, ..] => {
+                let [_, own @ ..] = self.spec.resolved().input.value;
+                format!("\nsizes     {} to {} by epoch", side(first), side(own))
+            }
+        };
         format!(
-            "network   {name}, {params} parameters{memory}\ndata      {data}\nout       {out}\nthreads   {threads}"
+            "network   {name}, {params} parameters{memory}\ndata      {data}{sizes}\nout       {out}\nthreads   {threads}"
         )
     }
 }

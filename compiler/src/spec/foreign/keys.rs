@@ -287,6 +287,15 @@ const TRAIN: &[Word] = &[
         "both stand under `mix`",
     ),
     near(
+        &["mixupoffepoch", "mixupoff", "cutmixoffepoch"],
+        "mix: {mixup: 0.2, epochs: 200}",
+        "that many epochs are mixed",
+    ),
+    same(
+        &["progressiveresize", "progressivesizes", "sizes", "imagesizes", "trainimgsizes"],
+        "progressive_resizing",
+    ),
+    near(
         &["clipgrad", "gradclip", "gradientclip", "clipgradnorm", "gradclipnorm", "maxgradnorm", "clipnorm"],
         "clip: {norm: 1}",
         "the bound is that of the norm over all parameters",

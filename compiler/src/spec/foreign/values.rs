@@ -128,9 +128,10 @@ const AUGMENTATION: &[Word] = &[
         ],
         "flip",
     ),
-    none(
+    near(
         &["verticalflip", "vflip", "randomverticalflip", "flipud"],
-        "images are mirrored left to right only, by `flip`",
+        "flip: {direction: vertical}",
+        "`flip` mirrors in one direction",
     ),
     near(&["cutout", "coarsedropout"], "cutout", "a square of one size, filled with zeros, in every image"),
     same(&["randomerasing", "erasing", "randomerase", "reprob"], "random_erasing"),

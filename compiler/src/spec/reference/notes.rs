@@ -366,6 +366,29 @@ train:
   mix: {mixup: 0.2, cutmix: 1, probability: 0.8}
 ```
 
+With `epochs: 30` the first thirty epochs are mixed and the others see whole images (timm's `mixup-off-epoch`).
+
+",
+    ),
+    (
+        "train.progressive_resizing",
+        "Small images take less time, and teach what does not depend on details (MosaicML Composer's `ProgressiveResizing`). After a share `t`
+of the training the sides are those of `input` times
+
+    initial + (1 - initial) * clamp((t - delay) / (1 - finetune - delay), 0, 1)
+
+to the nearest multiple of `multiple`. An epoch has one size, that of its middle; the last one has the size of `input`, as every evaluation.
+Each size is a plan of its own, and all are checked before the training starts: layers have to take all of them with the same parameters.
+
+```yaml
+extends: resnet18
+train:
+  epochs: 90
+  progressive_resizing: {initial: 0.5, delay: 0.5, finetune: 0.2, multiple: 32}
+```
+
+`resnetc schedule` tells which epochs have which size.
+
 ",
     ),
     (
@@ -404,6 +427,7 @@ train:
   augment: [{crop: {padding: 4}}, flip]
 ```
 
+Pictures without a top, as those from above, are mirrored in both directions by `[flip, {flip: {direction: vertical}}]`.
 `random_resized_crop` takes pictures of any size, so it has to be the first:
 
 ```yaml

@@ -111,7 +111,7 @@ fn defaults(path: &str, section: &Section, found: &mut Vec<String>) {
         if let Shape::Section(inner) = &key.shape
             && inner.keys.iter().all(|key| key.need == Need::Never)
             // Of its keys one or the other is needed, or the section itself says something.
-            && !["`mix`", "`ema`", "`swa`"].contains(&inner.what)
+            && !["`mix`", "`ema`", "`swa`", "`progressive_resizing`"].contains(&inner.what)
         {
             defaults(&format!("{path}."), inner, found);
         }

@@ -23,6 +23,22 @@ pub struct Preprocess {
     pub normalize: Normalize,
 }
 
+impl Preprocess {
+    /// The same part of a picture for a network whose input is of another `[height, width]` than `full`: its shorter side becomes as much
+    /// shorter as the input's.
+    pub fn scaled(&self, full: [usize; 2], size: [usize; 2]) -> Self {
+        let fit = match self.fit {
+            Fit::Center { resize } => {
+                let [was, is] = [full, size].map(|[height, width]| height.min(width).max(1));
+                let resize = (resize as f64 * is as f64 / was as f64).round() as usize;
+                Fit::Center { resize: resize.max(size[0]).max(size[1]) }
+            }
+            Fit::Squash => Fit::Squash,
+        };
+        Preprocess { fit, ..self.clone() }
+    }
+}
+
 /// How a picture gets the size of the input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

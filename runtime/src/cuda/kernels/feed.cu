@@ -23,6 +23,7 @@ enum Edit {
     FILL = 3,
     // rows, columns
     REFLECT = 4,
+    UPEND = 5,
 };
 
 // The place up to `last` that lies as far from the border, on this side of it, as `at` does on the other.
@@ -56,6 +57,7 @@ INLINE void prepare_images(const unsigned char* pictures, const unsigned* which,
                 x = reflected(x + edit[2], (int)width - 1);
                 break;
             case MIRROR: x = (int)width - 1 - x; break;
+            case UPEND: y = (int)height - 1 - y; break;
             case FILL: filled = y >= edit[1] && y < edit[2] && x >= edit[3] && x < edit[4]; break;
             default: break;
             }

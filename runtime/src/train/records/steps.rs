@@ -36,6 +36,9 @@ pub enum MetricsLine {
         loss: f32,
         /// Learning rate.
         lr: f32,
+        /// `[height, width]` of its images, where it changes over the training.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        size: Option<[usize; 2]>,
         /// Speed since the epoch began or went on.
         images_per_second: f64,
     },
@@ -102,12 +105,12 @@ impl Steps {
     /// Takes a step, which then waits for [`Steps::flush`]; its number in the whole training, or `None` where it is one of those that are
     /// left out.
     pub fn step(&mut self, event: &StepEvent) -> Option<usize> {
-        let StepEvent { epoch, step, loss, lr, images_per_second, .. } = *event;
+        let StepEvent { epoch, step, loss, lr, size, images_per_second, .. } = *event;
         let update = (epoch - 1) * self.updates + step;
         if !update.is_multiple_of(self.every) {
             return None;
         }
-        self.push(&MetricsLine::Step { epoch, step, update, loss, lr, images_per_second });
+        self.push(&MetricsLine::Step { epoch, step, update, loss, lr, size, images_per_second });
         Some(update)
     }
 
@@ -137,7 +140,7 @@ mod tests {
 
     fn event(epoch: usize, step: usize) -> StepEvent {
         let (steps, loss, mean_loss) = (100, 1.5, 1.5);
-        StepEvent { epoch, step, steps, loss, mean_loss, lr: 0.1, images_per_second: 9.0 }
+        StepEvent { epoch, step, steps, loss, mean_loss, lr: 0.1, size: None, images_per_second: 9.0 }
     }
 
     fn places(folder: &Path) -> Vec<(usize, usize)> {

@@ -9,7 +9,7 @@ use crate::train::Teacher;
 
 /// Steps that are compared: three epochs of six, and two more.
 const STEPS: usize = 20;
-const MIX: Mix = Mix { mixup: 0.4, cutmix: 1.0, probability: 1.0, switch: 0.5 };
+const MIX: Mix = Mix { mixup: 0.4, cutmix: 1.0, probability: 1.0, switch: 0.5, epochs: None };
 const BINARY: Objective = Objective::BinaryCrossEntropy { target_threshold: Some(0.2), sum_classes: true };
 
 fn taught(hard: bool) -> TrainConfig {

@@ -15,8 +15,8 @@ fn lines(dir: &Path) -> Vec<MetricsLine> {
     let lines = text.lines().map(|line| serde_json::from_str(line).expect("a line"));
     lines
         .map(|line| match line {
-            MetricsLine::Step { epoch, step, update, loss, lr, .. } => {
-                MetricsLine::Step { epoch, step, update, loss, lr, images_per_second: 0.0 }
+            MetricsLine::Step { epoch, step, update, loss, lr, size, .. } => {
+                MetricsLine::Step { epoch, step, update, loss, lr, size, images_per_second: 0.0 }
             }
             MetricsLine::Epoch(record) => MetricsLine::Epoch(Box::new(record.timeless())),
         })

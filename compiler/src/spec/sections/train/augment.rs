@@ -55,12 +55,18 @@ pub const AUGMENTATIONS: &[Choice] = &[
     },
     Choice {
         name: "flip",
-        about: "The image mirrored left to right.",
+        about: "The image mirrored, left to right unless `direction` says otherwise; for both directions it stands there twice.",
         settings: Section {
             what: "`flip`",
             keys: &[
                 Key::new("probability", Shape::Number(0.0, 1.0), "Share of the images that are mirrored.")
                     .default("0.5"),
+                Key::new(
+                    "direction",
+                    Shape::Word(&["horizontal", "vertical"]),
+                    "`horizontal` exchanges left and right, `vertical` top and bottom, as torchvision's `RandomVerticalFlip`.",
+                )
+                .default("horizontal"),
                 Key::new(
                     "alternating",
                     Shape::Flag,
@@ -211,13 +217,7 @@ fn augmentation(reader: &mut Reader<'_>, name: &str, span: Span, settings: Optio
                 _ => Augment::Crop { padding },
             }
         }
-        "flip" => {
-            let probability = fields.number(reader, "probability");
-            match fields.flag(reader, "alternating") {
-                true => Augment::FlipAlternating { probability },
-                false => Augment::Flip { probability },
-            }
-        }
+        "flip" => flip(reader, &fields),
         "random_erasing" => Augment::RandomErasing {
             probability: fields.number(reader, "probability"),
             scale: range(reader, &fields, &known.settings, "scale"),
@@ -241,6 +241,25 @@ fn augmentation(reader: &mut Reader<'_>, name: &str, span: Span, settings: Optio
         },
         _ => Augment::Cutout { size: fields.count(reader, "size") },
     })
+}
+
+fn flip(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Augment {
+    let probability = fields.number(reader, "probability");
+    let vertical = fields.word(reader, "direction", "direction") == "vertical";
+    let alternating = fields.flag(reader, "alternating");
+    if let (true, true, Some(node)) = (vertical, alternating, fields.get("alternating")) {
+        let fault = Diagnostic::error(
+            "`alternating` belongs to `direction: horizontal`",
+            node.span,
+            "the direction is vertical",
+        );
+        reader.fault(fault.help("take it out: the image is then mirrored at random"));
+    }
+    match (vertical, alternating) {
+        (true, _) => Augment::FlipVertical { probability },
+        (false, true) => Augment::FlipAlternating { probability },
+        (false, false) => Augment::Flip { probability },
+    }
 }
 
 /// Puts a change behind the others. What takes pictures of any size has to be the first.

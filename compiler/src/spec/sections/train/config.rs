@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::average::{Ema, Swa};
 use super::distill::Distill;
 use super::patience::EarlyStopping;
+use super::resizing::Resizing;
 use super::schedule::{Schedule, Warmup};
 use super::tta::Tta;
 use crate::ir::clip::Clip;
@@ -80,6 +81,9 @@ pub struct TrainConfig {
     /// How often a picture stands in an epoch that it stands in at all, changed otherwise each time (Hoffer et al. 2020).
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub repeats: usize,
+    /// How images grow over the training; `None` where they have the network's size from the first epoch on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progressive_resizing: Option<Resizing>,
     /// The views of a picture whose mean answer counts, in evaluation and prediction (test-time augmentation).
     #[serde(default, skip_serializing_if = "Tta::is_none")]
     pub tta: Tta,
@@ -118,6 +122,21 @@ impl TrainConfig {
     /// Updates of an epoch of so many images: the steps that schedules count.
     pub fn updates(&self, images: usize) -> usize {
         images.div_ceil(self.batch_size.max(1)).div_ceil(self.accumulate.max(1))
+    }
+
+    /// `[height, width]` of the images of an epoch, counted from 0, where the network takes images of `full`.
+    pub fn size_in(&self, epoch: usize, full: [usize; 2]) -> [usize; 2] {
+        self.progressive_resizing.map_or(full, |resizing| resizing.size(full, epoch, self.epochs))
+    }
+
+    /// Each `[height, width]` that images have in some epoch, in the order of the epochs; the last one is `full`.
+    pub fn sizes(&self, full: [usize; 2]) -> Vec<[usize; 2]> {
+        if self.progressive_resizing.is_none() {
+            return vec![full];
+        }
+        let mut sizes: Vec<[usize; 2]> = (0..self.epochs).map(|epoch| self.size_in(epoch, full)).collect();
+        sizes.dedup();
+        sizes
     }
 
     /// Whether an average of the weights is kept beside them.
@@ -235,6 +254,7 @@ impl Augment {
             Augment::Crop { .. }
             | Augment::CropReflect { .. }
             | Augment::Flip { .. }
+            | Augment::FlipVertical { .. }
             | Augment::FlipAlternating { .. }
             | Augment::RandomErasing { .. }
             | Augment::RandomResizedCrop { .. }
@@ -255,6 +275,9 @@ pub struct Mix {
     pub probability: f32,
     /// Of these, the share that cutmix has where there are both.
     pub switch: f32,
+    /// Epochs that are mixed, the first ones; `None` for all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epochs: Option<usize>,
 }
 
 /// A random change of a training image.
@@ -276,6 +299,11 @@ pub enum Augment {
     },
     /// Mirrored left to right.
     Flip {
+        /// How often.
+        probability: f32,
+    },
+    /// Mirrored top to bottom: torchvision's `RandomVerticalFlip`.
+    FlipVertical {
         /// How often.
         probability: f32,
     },

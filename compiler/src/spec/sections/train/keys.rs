@@ -5,6 +5,7 @@ use super::average::{EMA, SWA};
 use super::distill::DISTILL;
 use super::loss::{CLASS_WEIGHTS, LOSSES, MIX};
 use super::optimizers::OPTIMIZERS;
+use super::resizing::RESIZING;
 use super::schedule::keys::{EARLY_STOPPING, SCHEDULES, WARMUP};
 use super::tta::{self, TTA};
 use crate::datasets;
@@ -112,6 +113,12 @@ pub const TRAIN: Section = Section {
             "How often a picture stands in an epoch, changed otherwise each time. The epoch keeps its length, and has other pictures each time.",
         )
         .default("1"),
+        Key::new(
+            "progressive_resizing",
+            Shape::Section(&RESIZING),
+            "Smaller images in the first epochs, which take less time; the last ones have the size of `input`.",
+        )
+        .default_is("all epochs have images of the size of `input`"),
         Key::new(
             "distill",
             Shape::Section(&DISTILL),
@@ -265,4 +272,4 @@ pub const NORMALIZE: Section = Section {
 };
 
 /// Most epochs, images in a batch.
-const MOST: u64 = 1 << 24;
+pub(super) const MOST: u64 = 1 << 24;

@@ -1,6 +1,7 @@
 //! What a training minimises: its keys, and how they are read.
 
 use super::config::Mix;
+use super::keys::MOST;
 use crate::diagnostic::Diagnostic;
 use crate::ir::objective::Objective;
 use crate::source::Spanned;
@@ -98,6 +99,12 @@ pub const MIX: Section = Section {
         Key::new("probability", Shape::Number(0.0, 1.0), "Share of the batches that are mixed.").default("1"),
         Key::new("switch", Shape::Number(0.0, 1.0), "Of mixed batches, the share that cutmix has where there are both.")
             .default("0.5"),
+        Key::new(
+            "epochs",
+            Shape::Count(1, MOST),
+            "How many epochs are mixed, the first ones; those behind them see whole images.",
+        )
+        .default_is("all"),
     ],
 };
 
@@ -181,6 +188,7 @@ pub(super) fn mix(reader: &mut Reader<'_>, node: &Node) -> Option<Mix> {
         cutmix: fields.number(reader, "cutmix"),
         probability: fields.number(reader, "probability"),
         switch: fields.number(reader, "switch"),
+        epochs: fields.get("epochs").map(|_| fields.count(reader, "epochs")),
     };
     if mix.mixup == 0.0 && mix.cutmix == 0.0 && reader.faults.len() == before {
         let fault = Diagnostic::error("`mix` mixes nothing", node.span, "neither `mixup` nor `cutmix`");

@@ -9,6 +9,7 @@ use super::groups;
 use super::keys::{AUTO, BATCHES, CLIP, DYNAMIC, KEEP, NORMALIZE, SCALES, TRAIN};
 use super::loss::{self, LOSSES};
 use super::optimizers::{self, OPTIMIZERS};
+use super::resizing;
 use super::schedule::read::{early_stopping, schedule, warmup};
 use super::tta;
 use crate::datasets::{self, Facts};
@@ -86,6 +87,7 @@ pub fn read(
         normalize,
         augment,
         repeats: fields.count(reader, "repeats"),
+        progressive_resizing: fields.get("progressive_resizing").map(|node| resizing::read(reader, node)),
         tta: fields.get("tta").map(|node| tta::read(reader, node)).unwrap_or_default(),
         evaluate_every: fields.count(reader, "evaluate_every"),
         checkpoint_every: fields.count(reader, "checkpoint_every"),

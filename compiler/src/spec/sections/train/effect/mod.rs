@@ -3,6 +3,7 @@
 pub(super) mod schedule;
 
 use super::config::{Augment, TrainConfig};
+use super::resizing::Resizing;
 use super::schedule::{By, Schedule};
 use crate::datasets;
 use crate::diagnostic::Diagnostic;
@@ -13,7 +14,11 @@ use schedule::at;
 
 /// What is wrong with a training's settings side by side, then what is right and has no effect. What is counted in steps waits
 /// for the number of images: [`schedule::beyond_the_end`].
-pub(crate) fn check(train: &TrainConfig, keys: &KeySpans) -> (Vec<Diagnostic>, Vec<Diagnostic>) {
+pub(crate) fn check(
+    train: &TrainConfig,
+    keys: &KeySpans,
+    input: Option<[usize; 3]>,
+) -> (Vec<Diagnostic>, Vec<Diagnostic>) {
     let mut warnings = schedule::beyond_the_end(train, keys, By::Epoch, train.epochs);
     warnings.extend(optimizer(train, keys));
     warnings.extend(schedule::idle(train, keys));
@@ -23,8 +28,10 @@ pub(crate) fn check(train: &TrainConfig, keys: &KeySpans) -> (Vec<Diagnostic>, V
     warnings.extend(reading(train, keys));
     warnings.extend(groups(train, keys));
     warnings.extend(loss(train, keys));
+    warnings.extend(input.and_then(|[_, full @ ..]| resizing(train, keys, full)));
     let mut faults: Vec<Diagnostic> = schedule::rising(train, keys).into_iter().collect();
     faults.extend(average(train, keys));
+    faults.extend(crowded(train, keys));
     (faults, warnings)
 }
 
@@ -74,6 +81,33 @@ fn average(train: &TrainConfig, keys: &KeySpans) -> Vec<Diagnostic> {
     faults
 }
 
+/// Parts of a training for sizes of images that are more than the whole.
+fn crowded(train: &TrainConfig, keys: &KeySpans) -> Option<Diagnostic> {
+    let Resizing { delay, finetune, .. } = train.progressive_resizing?;
+    let fault = Diagnostic::error(
+        "`delay` and `finetune` are more than the training",
+        at(keys, "progressive_resizing"),
+        format!("{delay} and {finetune}"),
+    );
+    let fault = fault.help("both are shares of the training: images grow in what lies between, so 1 is the most that they may be in sum");
+    // Beyond what rounding two shares to `f32` adds.
+    (delay + finetune > 1.0 + f32::EPSILON).then_some(fault)
+}
+
+/// Images that never are smaller.
+fn resizing(train: &TrainConfig, keys: &KeySpans, full: [usize; 2]) -> Option<Diagnostic> {
+    train.progressive_resizing?;
+    let [height, width] = full;
+    let text = format!("all epochs have images of {height}x{width}");
+    let place = at(keys, "progressive_resizing");
+    let warning = Diagnostic::warning("`progressive_resizing` has no effect", place, text);
+    let help = match train.epochs {
+        1 => "the last epoch has images of the size of `input`, and there is one alone",
+        _ => "write a smaller `initial`, or a smaller `multiple`",
+    };
+    (train.sizes(full).len() == 1).then(|| warning.help(help))
+}
+
 /// What watches evaluations, of which there are not enough.
 fn patience(train: &TrainConfig, keys: &KeySpans) -> Vec<Diagnostic> {
     let evaluations = train.epochs.div_ceil(train.evaluate_every.max(1));
@@ -102,7 +136,10 @@ fn augmentation(train: &TrainConfig, keys: &KeySpans) -> Vec<Diagnostic> {
     let mut idle = |path: &str, message: &str, text: &str| {
         warnings.push(Diagnostic::warning(message, at(keys, path), text));
     };
-    if train.augment.iter().any(|step| matches!(step, Augment::Flip { probability: 0.0 })) {
+    let never = |step: &Augment| {
+        matches!(step, Augment::Flip { probability: 0.0 } | Augment::FlipVertical { probability: 0.0 })
+    };
+    if train.augment.iter().any(never) {
         idle("augment", "`flip` has no effect", "a probability of 0");
     }
     if train.repeats > 1 && train.augment.is_empty() {
@@ -136,6 +173,9 @@ fn loss(train: &TrainConfig, keys: &KeySpans) -> Vec<Diagnostic> {
         }
         if (mix.mixup == 0.0 || mix.cutmix == 0.0) && keys.get("train.mix.switch").is_some() {
             idle("mix.switch", "batches are mixed in one way alone");
+        }
+        if mix.epochs.is_some_and(|epochs| epochs >= train.epochs) {
+            idle("mix.epochs", &format!("the training has {} epochs", train.epochs));
         }
     }
     warnings
