@@ -35,6 +35,7 @@ const FIXTURES: &[(Fault, &[&str])] = &[
             "bad_repeats",
             "bad_preprocess",
             "bad_schedule",
+            "bad_sweep",
             "bad_tta",
             "cut_at_comma",
             "deep_nesting",

@@ -13,10 +13,22 @@ use super::super::data::{self, Wanted};
 use super::super::setup::Setup;
 use super::super::spec;
 use super::batch;
+use crate::args::sweep::key;
 use crate::args::{RunArgs, TtaArg};
 use crate::failure::Result;
 use crate::output::Output;
 use crate::report::units::grouped;
+
+/// What the command line asks to train.
+#[derive(Clone, Copy)]
+pub struct Asked<'a> {
+    /// The network; none for the data set's.
+    pub name: Option<&'a str>,
+    /// The data set; none for the spec's.
+    pub dataset: Option<&'a str>,
+    /// All else.
+    pub args: &'a RunArgs,
+}
 
 /// A network, and the data set that it is trained on.
 pub struct Job {
@@ -36,20 +48,15 @@ pub struct Job {
 }
 
 impl Job {
-    /// Reads the spec, and compiles it: mistakes are told before any data are read.
-    pub fn new(
-        name: Option<&str>,
-        dataset: Option<&str>,
-        args: &RunArgs,
-        setup: &Setup,
-        output: &Output,
-    ) -> Result<Self> {
+    /// Reads the spec, with these overrides behind those of the command line, and compiles it: mistakes are told before any data are read.
+    pub fn new(asked: &Asked<'_>, more: &[String], setup: &Setup, output: &Output) -> Result<Self> {
+        let &Asked { name, dataset, args } = asked;
         let wanted = find_dataset(name, dataset, args)?;
         let (network, mut set) = match name {
             Some(name) => (name, Vec::new()),
             None => wanted.network()?,
         };
-        set.extend(overrides(&wanted, args));
+        set.extend(overrides(&wanted, args).into_iter().chain(more.iter().cloned()));
         let mut options = SpecOptions { set, limits: args.overrides.bounds.limits() };
         let pictures = match &wanted {
             Wanted::Path(path) => {
@@ -76,10 +83,24 @@ impl Job {
         Ok(Job { spec, other_classes, summary, wanted, dataset, pictures, network, options })
     }
 
-    /// Where the training is kept.
-    pub fn out(&self, args: &RunArgs) -> PathBuf {
-        let own = || Path::new("out").join(format!("{}-{}", self.spec.name(), self.dataset));
-        args.out.clone().unwrap_or_else(own)
+    /// Where the training is kept where nobody says it.
+    pub fn out(&self) -> PathBuf {
+        Path::new("out").join(format!("{}-{}", self.spec.name(), self.dataset))
+    }
+
+    /// Name of the data set.
+    pub fn dataset(&self) -> &str {
+        &self.dataset
+    }
+
+    /// Whether the data are people's own pictures, of which the settings say how they are read and split.
+    pub fn reads_pictures(&self) -> bool {
+        self.pictures.is_some()
+    }
+
+    /// Trained parameters, and multiply-accumulates of one image.
+    pub fn size(&self) -> (u64, u64) {
+        (self.summary.params, self.summary.macs)
     }
 
     /// The data set: found, downloaded or generated, where it is not at hand already.
@@ -124,6 +145,14 @@ impl Job {
     }
 }
 
+impl Asked<'_> {
+    /// The keys of the spec that the command line sets, but for those that a data set or its name sets.
+    pub fn keys(&self) -> Vec<String> {
+        let sets = overrides(&Wanted::Named(&DEFAULT), self.args);
+        sets.iter().skip(1).filter_map(|set| Some(set.split_once('=')?.0.trim().to_owned())).collect()
+    }
+}
+
 fn summarised(spec: &Spec, setup: &Setup) -> Result<Summary> {
     let target = Target::new(Mode::Train, spec.resolved().train.batch_size);
     Ok(spec.compile(&Target { backend: setup.device.backend(), ..target })?.summary)
@@ -144,11 +173,11 @@ fn find_dataset(name: Option<&str>, dataset: Option<&str>, args: &RunArgs) -> Re
 
 /// The options that change the spec, as overrides; `--set` has the last word.
 fn overrides(dataset: &Wanted, args: &RunArgs) -> Vec<String> {
-    let number = |key: &str, value: Option<String>| value.map(|value| format!("train.{key}={value}"));
+    let number = |name: &str, value: Option<String>| value.map(|value| format!("{}={value}", key(name)));
     let flags = [
         number("epochs", args.epochs.map(|n| n.to_string())),
         number("batch_size", args.batch_size.clone()),
-        number("optimizer.lr", args.lr.map(|rate| rate.to_string())),
+        number("lr", args.lr.map(|rate| rate.to_string())),
         number("seed", args.seed.map(|seed| seed.to_string())),
         args.tta.map(TtaArg::set),
     ];
