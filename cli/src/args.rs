@@ -9,6 +9,7 @@ mod measure;
 mod overrides;
 mod pictures;
 mod schedule;
+pub mod sweep;
 mod tensors;
 mod tools;
 mod weights;
@@ -30,6 +31,7 @@ pub use measure::{BenchArgs, TuneArgs, WorkloadArgs};
 pub use overrides::Overrides;
 pub use pictures::{PictureArgs, TtaArg};
 pub use schedule::{RateArgs, ScheduleArgs};
+pub use sweep::SweepArgs;
 pub use tensors::TensorArgs;
 pub use tools::{DevicesArgs, DiffArgs, ExplainArgs, LintArgs, ListArgs, NewArgs, SchemaArgs, VerifyArgs};
 
@@ -268,6 +270,9 @@ pub struct RunArgs {
     /// Replace the training in the output folder.
     #[arg(long, requires = "train", conflicts_with = "resume", help_heading = "Training")]
     pub overwrite: bool,
+    /// Many trainings that differ in some settings.
+    #[command(flatten)]
+    pub sweeps: SweepArgs,
 
     /// Weights to evaluate: the same as --weights.
     #[arg(long, value_name = "FILE", requires = "eval", help_heading = "Evaluation")]
@@ -337,6 +342,7 @@ Examples:
   resnetc run resnet20 --train cifar10 --find-lr     which learning rates to try
   resnetc run resnet18 --train pictures/             folders of classes
   resnetc run --train shapes10 --resume              go on after Ctrl-C
+  resnetc run resnet20 --train cifar10 --sweep lr=0.05,0.1,0.2 --sweep seed=0..4
   resnetc run resnet20 --eval shapes10 --checkpoint out/resnet20-shapes10/best.safetensors
   resnetc run resnet18 --eval pictures/ --weights best.safetensors --predictions answers.csv
   resnetc run resnet18 --softmax                     a random image through fresh weights

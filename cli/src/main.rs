@@ -17,7 +17,9 @@ mod page;
 mod picture;
 mod progress;
 mod report;
+mod runs;
 mod signals;
+mod sweep;
 mod terminal;
 
 use std::ffi::OsString;

@@ -59,6 +59,11 @@ impl Output {
         }
     }
 
+    /// The same, which prints results and errors only.
+    pub fn quieted(&self) -> Self {
+        Output { quiet: true, bars: false, ..self.clone() }
+    }
+
     /// A result: to standard output, with `--quiet` too. Where nobody reads it any more it goes nowhere, which is no failure.
     pub fn result(&self, text: &str) -> Result {
         if self.closed.get() {

@@ -5,44 +5,10 @@ mod common;
 use std::fs;
 use std::path::Path;
 
+use common::pictures::{bmp, folder};
 use common::{run, stderr};
 
 const TINY: &str = "tests/specs/tiny.yaml";
-
-/// A BMP file of one colour with noise: red for one class, blue for the other.
-fn bmp(width: usize, height: usize, class: usize, seed: usize) -> Vec<u8> {
-    let stride = (width * 3).next_multiple_of(4);
-    let mut file = b"BM".to_vec();
-    for value in
-        [54 + stride * height, 0, 54, 40, width, height, 1 | 24 << 16, 0, stride * height, 2835, 2835, 0, 0]
-    {
-        file.extend((value as u32).to_le_bytes());
-    }
-    for y in 0..height {
-        for x in 0..stride {
-            let noise = ((x * 31 + y * 17 + seed * 59) % 40) as u8;
-            // Blue, green, red.
-            let bright = x / 3 < width && x % 3 == if class == 0 { 2 } else { 0 };
-            file.push(if bright { 200 + noise } else { noise });
-        }
-    }
-    file
-}
-
-fn folder(classes: &[&str]) -> tempfile::TempDir {
-    let folder = tempfile::tempdir().expect("a folder");
-    for (split, count) in [("train", 12), ("val", 3)] {
-        for (at, class) in classes.iter().enumerate() {
-            let inner = folder.path().join("shades").join(split).join(class);
-            fs::create_dir_all(&inner).expect("writable");
-            for index in 0..count {
-                let bytes = bmp(20 + index, 30 - index, at, index + 7 * count);
-                fs::write(inner.join(format!("{index}.bmp")), bytes).expect("writable");
-            }
-        }
-    }
-    folder
-}
 
 fn text(path: &Path) -> &str {
     path.to_str().expect("UTF-8")

@@ -112,6 +112,12 @@ impl Faults {
         &self.sources
     }
 
+    /// Leaves those out that `keep` does not want; it is shown each alone.
+    pub fn retain(&mut self, mut keep: impl FnMut(&Faults) -> bool) {
+        let sources = Arc::clone(&self.sources);
+        self.diagnostics.retain(|one| keep(&Faults::new(vec![one.clone()], Arc::clone(&sources))));
+    }
+
     /// All as text, source lines underlined, wrapped at `width` columns; `color` adds escape sequences for terminals.
     pub fn render(&self, color: bool, width: usize) -> String {
         render(&self.diagnostics, &self.sources, color, width)

@@ -1,5 +1,6 @@
 //! Specs: from a file, a text or a compiled-in name to what the compiler takes, and to plans.
 
+use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -164,6 +165,18 @@ impl Spec {
         let mut names = vec![self.name()];
         names.extend(bases.filter(|base| *base != self.name()));
         names
+    }
+
+    /// Every value with its path, as defaults and overrides leave it: `train.optimizer.sgd.lr` and `0.1`. Two specs whose settings are
+    /// equal are the same network, trained alike.
+    ///
+    /// # Errors
+    /// None of a spec that was read: what it becomes as YAML is read again.
+    pub fn settings(&self) -> Result<BTreeMap<String, String>> {
+        let options = SpecOptions { limits: self.resolved.limits, ..SpecOptions::default() };
+        let whole = Spec::from_text("resolved", &self.resolved.to_yaml(), &options)?;
+        let text = |span| whole.sources.text(span).to_owned();
+        Ok(whole.resolved.keys.leaves().map(|(path, span)| (path.to_owned(), text(span))).collect())
     }
 
     /// The texts that spans point into.

@@ -35,6 +35,7 @@ pub struct TrainerBuilder<'a> {
     first: Option<Arc<ParamStore>>,
     command: String,
     stop: Arc<AtomicBool>,
+    pause_after: Option<usize>,
 }
 
 impl TrainerBuilder<'_> {
@@ -87,13 +88,21 @@ impl TrainerBuilder<'_> {
         self
     }
 
+    /// Stops after so many whole epochs, evaluated and saved, as if the flag were set then. Schedules stay those of all epochs, so that a
+    /// training that goes on later is the one that never stopped.
+    #[must_use]
+    pub fn pause_after(mut self, epochs: usize) -> Self {
+        self.pause_after = Some(epochs);
+        self
+    }
+
     /// Compiles the plans and sets the weights.
     ///
     /// # Errors
     /// Where the spec cannot be trained, the data do not fit it, the checkpoint is of another training, the folder holds a
     /// training or is another's, or it cannot be written.
     pub fn build(self) -> Result<Trainer> {
-        let TrainerBuilder { spec, dataset, device, out, start, first, command, stop } = self;
+        let TrainerBuilder { spec, dataset, device, out, start, first, command, stop, pause_after } = self;
         let config = &spec.resolved().train;
         let teacher = teacher(spec, &dataset.name, dataset.train.len(), &device)?;
         let train = pupil(training(spec, &device, dataset.train.len())?, teacher);
@@ -107,7 +116,8 @@ impl TrainerBuilder<'_> {
             isa: device.cpu_isa().map(|isa| isa.name().to_owned()),
             git: std::path::absolute(".").ok().and_then(|folder| Git::of(&folder)),
         });
-        let options = Options { out, start, network, first, threads, workers, preprocess, about, stop };
+        let options =
+            Options { out, start, network, first, threads, workers, preprocess, about, stop, pause_after };
         Ok(Trainer { inner: train::Trainer::new(config, dataset, train, test, options)? })
     }
 }
@@ -122,7 +132,8 @@ impl Trainer {
     pub fn builder(spec: &Spec, dataset: Dataset) -> TrainerBuilder<'_> {
         let out = PathBuf::from("out").join(format!("{}-{}", spec.name(), dataset.name));
         let (device, first, stop) = (DeviceOptions::default(), None, Arc::default());
-        TrainerBuilder { spec, dataset, device, out, start: Start::New, first, command: String::new(), stop }
+        let (start, command, pause_after) = (Start::New, String::new(), None);
+        TrainerBuilder { spec, dataset, device, out, start, first, command, stop, pause_after }
     }
 
     /// Trains to the end, or until the stop flag is set; `observe` hears of every step and epoch.

@@ -38,6 +38,7 @@ const FIXTURES: &[(Fault, &[&str])] = &[
             "bad_resizing",
             "bad_preprocess",
             "bad_schedule",
+            "bad_sweep",
             "bad_tta",
             "cut_at_comma",
             "deep_nesting",

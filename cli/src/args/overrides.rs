@@ -96,7 +96,7 @@ pub fn seed(text: &str) -> Result<u64, String> {
 }
 
 /// A whole number within bounds; the reason says them.
-fn number(text: &str, least: u64, most: u64) -> Result<u64, String> {
+pub fn number(text: &str, least: u64, most: u64) -> Result<u64, String> {
     let reason = || match most {
         most if most == usize::MAX as u64 => format!("a whole number from {least} on is needed"),
         most => format!("a whole number from {least} to {most} is needed"),

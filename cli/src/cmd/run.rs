@@ -13,7 +13,8 @@ use crate::output::Output;
 pub fn run(args: &RunArgs, environment: &Environment, output: &Output) -> Result {
     let setup = Setup::new(args, environment, output)?;
     if let Some(dataset) = &args.train {
-        return train::train(args.spec.as_deref(), dataset.as_deref(), args, setup, output);
+        let asked = train::Asked { name: args.spec.as_deref(), dataset: dataset.as_deref(), args };
+        return train::train(&asked, setup, output);
     }
     let Some(spec) = args.spec.as_deref() else {
         return Err(Failure::Usage("a SPEC is needed, or --train".into()));

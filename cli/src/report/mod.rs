@@ -6,6 +6,7 @@ pub mod explain;
 pub mod metrics;
 pub mod passes;
 pub mod summary;
+pub mod sweep;
 pub mod table;
 pub mod training;
 pub mod tune;

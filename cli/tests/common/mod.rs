@@ -1,5 +1,8 @@
 //! Running the built binary.
 
+#[allow(dead_code, reason = "not every suite needs it")]
+pub mod pictures;
+
 use std::process::{Command, Output};
 
 /// The binary, in the folder of this crate, without anything of the caller's environment that changes what it says.

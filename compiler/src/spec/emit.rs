@@ -11,6 +11,7 @@ use super::sections::init::InitSpec;
 use super::sections::preprocess::{Fit, Preprocess};
 use super::sections::shortcut::{self, Rule};
 use super::sections::stages::{StageSpec, UnitSpec};
+use super::sections::sweep::Sweep;
 use super::sections::train::{Augment, Keep, Mix, Reading, TrainConfig};
 use super::sections::units::STAGE_GIVEN;
 use super::size;
@@ -59,7 +60,8 @@ impl ResolvedSpec {
         self.write_init(out, &used)?;
         self.write_expect(out)?;
         write_preprocess(out, &self.preprocess)?;
-        write_train(out, &self.train)
+        write_train(out, &self.train)?;
+        self.sweep.as_ref().map_or(Ok(()), |sweep| write_sweep(out, sweep))
     }
 
     fn write_shortcut(&self, out: &mut String) -> fmt::Result {
@@ -342,6 +344,19 @@ fn distribution(init: ConvInit) -> String {
 }
 
 /// A name that YAML would read as a number stays a text.
+fn write_sweep(out: &mut String, sweep: &Sweep) -> fmt::Result {
+    writeln!(out, "sweep:\n  over:")?;
+    for axis in &sweep.over {
+        writeln!(out, "    {}: [{}]", json!(axis.key), axis.values.join(", "))?;
+    }
+    for (key, value) in [("halving", sweep.halving), ("min_epochs", sweep.min_epochs)] {
+        if let Some(value) = value {
+            writeln!(out, "  {key}: {value}")?;
+        }
+    }
+    Ok(())
+}
+
 fn quoted(name: &str) -> String {
     format!("\"{name}\"")
 }

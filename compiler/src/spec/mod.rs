@@ -30,5 +30,5 @@ pub mod yaml;
 
 pub use load::{load, load_builtin};
 pub use resolved::ResolvedSpec;
-pub use sections::{preprocess, train};
+pub use sections::{preprocess, sweep, train};
 pub use yaml::request::Request;

@@ -7,7 +7,7 @@ use super::limits::Limits;
 use super::resolved::ResolvedSpec;
 use super::sections::top::SPEC;
 use super::sections::units::Units;
-use super::sections::{expect, init, layers, network, norm, preprocess, shortcut, stages, train};
+use super::sections::{expect, init, layers, network, norm, preprocess, shortcut, stages, sweep, train};
 use super::yaml::compose::Document;
 use super::yaml::keys::KeySpans;
 use super::yaml::node::Node;
@@ -70,6 +70,7 @@ fn read(
     let keys = KeySpans::of(tree);
     let train = train::read(reader, tree.get("train"), input.as_ref(), classes.as_ref());
     let preprocess = preprocess::read(reader, tree.get("preprocess"), input.as_ref(), &train, &keys);
+    let sweep = tree.get("sweep").map(|node| sweep::read(reader, node));
     let (faults, warnings) = train::effect::check(&train, &keys, input.as_ref().map(|input| input.value));
     reader.warnings.extend(warnings);
     reader.faults.extend(faults);
@@ -94,6 +95,7 @@ fn read(
         expect: expect.unwrap_or_default(),
         preprocess,
         train,
+        sweep,
         limits,
         warnings: Vec::new(),
         keys,

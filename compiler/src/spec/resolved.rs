@@ -8,6 +8,7 @@ use super::sections::layers::Head;
 use super::sections::preprocess::Preprocess;
 use super::sections::shortcut::Shortcuts;
 use super::sections::stages::StageSpec;
+use super::sections::sweep::Sweep;
 use super::sections::train::TrainConfig;
 use super::yaml::keys::KeySpans;
 use crate::diagnostic::Diagnostic;
@@ -45,6 +46,8 @@ pub struct ResolvedSpec {
     pub preprocess: Preprocess,
     /// How it is trained.
     pub train: TrainConfig,
+    /// What it is trained over, where it is more than once.
+    pub sweep: Option<Sweep>,
     /// How large the network may become.
     pub limits: Limits,
     /// Warnings: what compiles, but is probably not meant.

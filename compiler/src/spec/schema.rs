@@ -134,6 +134,7 @@ fn shape_needs(shape: &Shape) -> Map<String, Value> {
         | Shape::List(..)
         | Shape::Steps(_)
         | Shape::Units
+        | Shape::Axes
         | Shape::Anything
         | Shape::Any(_) => Map::new(),
     }
@@ -171,6 +172,16 @@ fn shape(shape: &Shape) -> Map<String, Value> {
             "type": "object",
             "propertyNames": {"pattern": "^\\s*[A-Za-z_]\\w*\\s*(\\(.*\\))?\\s*$"},
             "additionalProperties": or_null(object(shape_value(&Shape::Language))),
+        }),
+        Shape::Axes => json!({
+            "type": "object",
+            "minProperties": 1,
+            "additionalProperties": {"anyOf": [
+                {"type": "array", "minItems": 1},
+                {"type": ["number", "boolean"]},
+                {"type": "string", "minLength": 1},
+                {"type": "null"},
+            ]},
         }),
         Shape::Anything => json!({}),
         Shape::Any(shapes) => json!({"anyOf": shapes.iter().map(shape_value).collect::<Vec<_>>()}),

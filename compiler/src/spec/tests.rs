@@ -340,3 +340,19 @@ fn schedules_survive_emission() {
         assert_eq!(reload(&yaml).train, spec.train);
     }
 }
+
+#[test]
+fn a_sweep_is_read_written_and_taken_away() {
+    let (spec, _) = get(
+        "resnet20",
+        &["sweep.over={lr: [0.05, 0.1], seed: 0..2, 'stem': ['conv3x3(8), bn']}", "sweep.halving=3"],
+    );
+    let sweep = spec.sweep.clone().expect("written");
+    let values: Vec<String> =
+        sweep.over.iter().map(|axis| format!("{}: {}", axis.key, axis.values.join(" | "))).collect();
+    assert_eq!(values, ["lr: 0.05 | 0.1", "seed: 0 | 1 | 2", "stem: \"conv3x3(8), bn\""]);
+    assert_eq!((sweep.halving, sweep.min_epochs), (Some(3), None));
+    assert!(spec.expect.params.is_some(), "a sweep changes no network by itself");
+    let (without, _) = get("resnet20", &["sweep.over.lr=[1]", "sweep=~"]);
+    assert_eq!(without.sweep, None);
+}

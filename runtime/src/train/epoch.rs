@@ -210,7 +210,9 @@ impl Trainer {
     /// Whether what is done every so many epochs is to be done after this one.
     pub(super) fn due(&self, every: usize) -> bool {
         let epoch = self.progress.epoch;
-        epoch == self.config.epochs || epoch.is_multiple_of(every.max(1))
+        epoch == self.config.epochs
+            || self.options.pause_after == Some(epoch)
+            || epoch.is_multiple_of(every.max(1))
     }
 
     /// Saves where it is time to, evaluates, writes the log, and saves what came of it; false where the stop flag ended that.

@@ -115,12 +115,12 @@ fn beginning(out: &Path, start: &Start) -> Result<Option<PathBuf>> {
     }
 }
 
-/// Images per step of the training that a folder holds.
+/// How far the training in a folder is.
 ///
 /// # Errors
 /// Where there is none to go on with, or its checkpoint cannot be read.
-pub fn batch_size_of(out: &Path) -> Result<usize> {
-    Ok(checkpoint::load_progress(&resume_point(out)?)?.batch_size)
+pub fn progress_of(out: &Path) -> Result<Progress> {
+    checkpoint::load_progress(&resume_point(out)?)
 }
 
 /// The last checkpoint; where there is none, the most advanced of the others: of a training that was killed before its first

@@ -1,5 +1,6 @@
 //! One training per folder, as long as the training lives.
 
+use std::fs::{File, TryLockError};
 use std::io::ErrorKind;
 use std::path::Path;
 
@@ -53,6 +54,12 @@ impl Lock {
     }
 }
 
+/// Whether a training has the folder now. Writes nothing: the folder may be another's.
+pub fn is_held(folder: &Path) -> bool {
+    let Ok(file) = File::open(folder.join(LOCK)) else { return false };
+    matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
+}
+
 /// ` on HOST`, where the name can be had: folders are shared between machines.
 fn host() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
@@ -73,7 +80,9 @@ mod tests {
             let mine = format!("process {}", std::process::id());
             assert!(text.contains("another training") && text.contains(&mine), "{text}");
         }
+        assert!(is_held(dir.path()));
         drop(held);
+        assert!(!is_held(dir.path()));
         assert!(!dir.path().join(LOCK).exists());
         std::fs::write(dir.path().join(LOCK), "process 1").expect("writable");
         Lock::probe(dir.path()).expect("its owner is dead");

@@ -24,9 +24,10 @@ pub use self::batches::BatchExecutor;
 pub use self::eval::Evaluator;
 pub use self::event::{Event, Outcome, StepEvent};
 pub use self::folder::{
-    BEST, CONFUSION, EVENTS, LAST, LOG, METRICS, PREDICTIONS, REPORT, RUN, SPEC, Start, batch_size_of,
-    check as check_folder, epoch_file,
+    BEST, CONFUSION, EVENTS, LAST, LOG, METRICS, PREDICTIONS, REPORT, RUN, SPEC, Start,
+    check as check_folder, epoch_file, progress_of,
 };
+pub use self::lock::{Lock as FolderLock, is_held};
 pub use self::range::{Range, RangeOptions, RangeStep, Recommended, range_test, recommended};
 pub use self::records::{About, Facts, Git, MetricsLine, RunFile, StartedBy, predictions};
 pub use self::teacher::{Pupil, Teacher};

@@ -141,6 +141,7 @@ fn options(out: &Path) -> Options {
         preprocess: None,
         about: None,
         stop: Arc::default(),
+        pause_after: None,
     }
 }
 
@@ -292,6 +293,26 @@ fn interrupted_at_any_step_it_ends_bit_for_bit_the_same() {
         assert_eq!(first, Some((steps / 6, steps % 6)));
         assert_eq!(whole, state(dir.path()), "after {steps} steps");
     }
+}
+
+#[test]
+fn a_training_that_pauses_is_evaluated_and_ends_bit_for_bit_the_same() {
+    let config = TrainConfig { evaluate_every: 4, ..config() };
+    let [whole, parts] = [folder(), folder()];
+    trainer(&config, options(whole.path())).expect("fits").run(&mut |_| ()).expect("trains");
+    let start = |start, pause_after| Options { start, pause_after, ..options(parts.path()) };
+    let paused =
+        trainer(&config, start(Start::New, Some(3))).expect("fits").run(&mut |_| ()).expect("pauses");
+    assert!(matches!(paused, Outcome::Interrupted { epoch: 3, step: 0, .. }), "{paused:?}");
+    let (checkpoint, log) = state(parts.path());
+    assert_eq!(log.iter().map(|r| r.test_accuracy.is_some()).collect::<Vec<_>>(), [false, false, true]);
+    assert!(checkpoint.progress.best.is_some());
+    trainer(&config, start(Start::Resume, None)).expect("goes on").run(&mut |_| ()).expect("trains");
+    let weights = |dir: &Path| state(dir).0.params;
+    assert_eq!(weights(whole.path()), weights(parts.path()));
+    let outcome =
+        trainer(&config, start(Start::Resume, Some(2))).expect("fits").run(&mut |_| ()).expect("is done");
+    assert!(matches!(outcome, Outcome::Finished { .. }), "there is nothing to pause");
 }
 
 #[test]

@@ -47,6 +47,8 @@ pub struct Options {
     pub about: Option<About>,
     /// Set from outside (Ctrl-C): the step is finished, a checkpoint written.
     pub stop: Arc<AtomicBool>,
+    /// Whole epochs after which the training stops as if it were told to, evaluated and saved. Schedules stay those of all epochs.
+    pub pause_after: Option<usize>,
 }
 
 /// A training, at some step.
@@ -167,7 +169,7 @@ impl Trainer {
     fn epochs(&mut self, observe: &mut dyn FnMut(Event<'_>)) -> Result<Outcome> {
         // Of a training that stopped between an epoch's last step and its evaluation.
         let mut go_on = self.close_epoch(Pace::default(), observe)?;
-        while go_on && !self.is_done() {
+        while go_on && !self.is_done() && !self.is_paused() {
             go_on = self.epoch(observe)? && !self.stopped();
         }
         if self.is_done() && self.progress.open.is_none() {
@@ -182,6 +184,11 @@ impl Trainer {
     /// Whether all epochs are done, or evaluations have ended it.
     fn is_done(&self) -> bool {
         self.progress.epoch >= self.config.epochs || self.ends_early()
+    }
+
+    /// Whether it has come to where it was to stop.
+    fn is_paused(&self) -> bool {
+        self.options.pause_after.is_some_and(|epochs| self.progress.epoch >= epochs)
     }
 
     fn announce(&self, observe: &mut dyn FnMut(Event<'_>)) {
@@ -232,6 +239,7 @@ fn facts(
         test_images: dataset.test.len(),
         classes: dataset.classes().to_vec(),
         epochs: config.epochs,
+        updates: Some(Updates::new(config, network.batch_size(), dataset.train.len()).count()),
         batch_size: network.batch_size(),
         seed: config.seed,
         device: network.exec.describe(),

@@ -19,8 +19,8 @@ pub fn settle(
     device: &DeviceOptions,
     output: &Output,
 ) -> Result<usize> {
-    if let Some(before) = resumed.map(train::batch_size_of).transpose()? {
-        return Ok(before);
+    if let Some(before) = resumed.map(train::progress_of).transpose()? {
+        return Ok(before.batch_size);
     }
     let unknown =
         || Failure::Usage("this system does not tell its free memory: write `batch_size: 32`".to_owned());

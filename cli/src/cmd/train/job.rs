@@ -6,18 +6,30 @@ use resnetc::{Spec, SpecOptions};
 use resnetc_compiler::backend::Backend;
 use resnetc_compiler::datasets::DEFAULT;
 use resnetc_compiler::ir::graph::Mode;
-use resnetc_compiler::report::{Compiled, Target};
+use resnetc_compiler::report::{Compiled, Summary, Target};
 use resnetc_runtime::data::Dataset;
 
 use super::super::data::{self, Wanted};
 use super::super::setup::Setup;
 use super::super::spec;
 use super::batch;
+use crate::args::sweep::key;
 use crate::args::{RunArgs, TtaArg};
 use crate::failure::Result;
 use crate::output::Output;
 use crate::report::summary::again;
 use crate::report::units::{bytes, grouped, side};
+
+/// What the command line asks to train.
+#[derive(Clone, Copy)]
+pub struct Asked<'a> {
+    /// The network; none for the data set's.
+    pub name: Option<&'a str>,
+    /// The data set; none for the spec's.
+    pub dataset: Option<&'a str>,
+    /// All else.
+    pub args: &'a RunArgs,
+}
 
 /// A network, and the data set that it is trained on.
 pub struct Job {
@@ -25,8 +37,7 @@ pub struct Job {
     pub spec: Spec,
     /// Whether it has another number of classes than the spec says, because the pictures have.
     pub other_classes: bool,
-    /// Trained parameters.
-    params: u64,
+    summary: Summary,
     /// What a step takes, where the spec limits it.
     memory: Option<String>,
     wanted: Wanted,
@@ -40,20 +51,15 @@ pub struct Job {
 }
 
 impl Job {
-    /// Reads the spec, and compiles it: mistakes are told before any data are read.
-    pub fn new(
-        name: Option<&str>,
-        dataset: Option<&str>,
-        args: &RunArgs,
-        setup: &Setup,
-        output: &Output,
-    ) -> Result<Self> {
+    /// Reads the spec, with these overrides behind those of the command line, and compiles it: mistakes are told before any data are read.
+    pub fn new(asked: &Asked<'_>, more: &[String], setup: &Setup, output: &Output) -> Result<Self> {
+        let &Asked { name, dataset, args } = asked;
         let wanted = find_dataset(name, dataset, args)?;
         let (network, mut set) = match name {
             Some(name) => (name, Vec::new()),
             None => wanted.network()?,
         };
-        set.extend(overrides(&wanted, args));
+        set.extend(overrides(&wanted, args).into_iter().chain(more.iter().cloned()));
         let mut options = SpecOptions { set, limits: args.overrides.bounds.limits() };
         let pictures = match &wanted {
             Wanted::Path(path) => {
@@ -72,18 +78,32 @@ impl Job {
             (Wanted::Path(path), pictures) => pictures.as_ref().map_or(path, |pictures| &pictures.name),
         };
         let (dataset, network) = (dataset.to_owned(), network.to_owned());
-        let (params, memory) = compiled(&spec, setup)?;
+        let (summary, memory) = compiled(&spec, setup)?;
         let host = spec.resolved().train.images_on_host();
         if let Some(key) = host.filter(|_| setup.device.backend() != Backend::CPU) {
             output.note(&format!("`{key}` has what only the CPU does: it makes the training images"))?;
         }
-        Ok(Job { spec, other_classes, params, memory, wanted, dataset, pictures, network, options })
+        Ok(Job { spec, other_classes, summary, memory, wanted, dataset, pictures, network, options })
     }
 
-    /// Where the training is kept.
-    pub fn out(&self, args: &RunArgs) -> PathBuf {
-        let own = || Path::new("out").join(format!("{}-{}", self.spec.name(), self.dataset));
-        args.out.clone().unwrap_or_else(own)
+    /// Where the training is kept where nobody says it.
+    pub fn out(&self) -> PathBuf {
+        Path::new("out").join(format!("{}-{}", self.spec.name(), self.dataset))
+    }
+
+    /// Name of the data set.
+    pub fn dataset(&self) -> &str {
+        &self.dataset
+    }
+
+    /// Whether the data are people's own pictures, of which the settings say how they are read and split.
+    pub fn reads_pictures(&self) -> bool {
+        self.pictures.is_some()
+    }
+
+    /// Trained parameters, and multiply-accumulates of one image.
+    pub fn size(&self) -> (u64, u64) {
+        (self.summary.params, self.summary.macs)
     }
 
     /// The data set: found, downloaded or generated, where it is not at hand already.
@@ -108,7 +128,7 @@ impl Job {
         let size = batch::settle(&self.spec, resumed, images, &setup.device, output)?;
         self.options.set.push(format!("train.batch_size={size}"));
         self.spec = spec::open(&self.network, &self.options)?;
-        (self.params, self.memory) = compiled(&self.spec, setup)?;
+        (self.summary, self.memory) = compiled(&self.spec, setup)?;
         Ok(())
     }
 
@@ -121,7 +141,7 @@ impl Job {
                 format!("{path}, {} classes, {train} pictures, {test} to test on", images.classes().len())
             }
         };
-        let (name, params, out) = (self.spec.name(), grouped(self.params), out.display());
+        let (name, params, out) = (self.spec.name(), grouped(self.summary.params), out.display());
         let memory = self.memory.as_ref().map_or(String::new(), |memory| format!("\nmemory    {memory}"));
         let sizes = match self.spec.smaller_sizes()[..] {
             [] => String::new(),
@@ -136,8 +156,16 @@ impl Job {
     }
 }
 
-/// The number of parameters, and what a step takes where the spec limits it.
-fn compiled(spec: &Spec, setup: &Setup) -> Result<(u64, Option<String>)> {
+impl Asked<'_> {
+    /// The keys of the spec that the command line sets, but for those that a data set or its name sets.
+    pub fn keys(&self) -> Vec<String> {
+        let sets = overrides(&Wanted::Named(&DEFAULT), self.args);
+        sets.iter().skip(1).filter_map(|set| Some(set.split_once('=')?.0.trim().to_owned())).collect()
+    }
+}
+
+/// The network's figures, and what a step takes where the spec limits it.
+fn compiled(spec: &Spec, setup: &Setup) -> Result<(Summary, Option<String>)> {
     let train = &spec.resolved().train;
     // A batch that is yet to be chosen is not to be refused.
     let target = Target::new(Mode::Train, if train.auto_batch { 1 } else { train.batch_size });
@@ -147,7 +175,7 @@ fn compiled(spec: &Spec, setup: &Setup) -> Result<(u64, Option<String>)> {
         let again = if recompute.is_empty() { "nothing is computed again".into() } else { again(&recompute) };
         format!("a step takes {} of {}: {again}", bytes(plan.bytes()), bytes(limit as usize))
     });
-    Ok((summary.params, memory))
+    Ok((summary, memory))
 }
 
 /// The data set: the command line's, else the spec's, else the default.
@@ -165,12 +193,12 @@ fn find_dataset(name: Option<&str>, dataset: Option<&str>, args: &RunArgs) -> Re
 
 /// The options that change the spec, as overrides; `--set` has the last word.
 fn overrides(dataset: &Wanted, args: &RunArgs) -> Vec<String> {
-    let number = |key: &str, value: Option<String>| value.map(|value| format!("train.{key}={value}"));
+    let number = |name: &str, value: Option<String>| value.map(|value| format!("{}={value}", key(name)));
     let flags = [
         number("epochs", args.epochs.map(|n| n.to_string())),
         number("batch_size", args.batch_size.clone()),
         number("memory_limit", args.memory_limit.clone()),
-        number("optimizer.lr", args.lr.map(|rate| rate.to_string())),
+        number("lr", args.lr.map(|rate| rate.to_string())),
         number("seed", args.seed.map(|seed| seed.to_string())),
         args.tta.map(TtaArg::set),
     ];

@@ -1,41 +1,41 @@
 //! `resnetc run --train`: what is to be trained, on what, and what is said meanwhile. The loop is the runtime's.
 
 mod batch;
+mod begin;
 mod job;
 mod page;
+mod sweep;
 mod watcher;
 
 use std::sync::Arc;
 
-use resnetc::Trainer;
 use resnetc::train::Start;
-use resnetc_runtime::error::Error;
 use resnetc_runtime::train::check_folder;
 
+use super::find_lr;
 use super::setup::Setup;
-use super::{find_lr, weights};
 use crate::args::RunArgs;
-use crate::failure::{Failure, Result};
+use crate::failure::Result;
 use crate::output::Output;
 use crate::signals::Signals;
 
+pub use job::Asked;
+
+use begin::{STOPPING, advise, advise_on_start, first_weights, trainer};
 use job::Job;
 use page::Page;
 use watcher::Watcher;
 
-/// What is said to the first signal that asks for an end.
-const STOPPING: &str = "stopping: this step is finished and saved; Ctrl-C again ends at once, without saving";
-
 /// Runs the command.
-pub fn train(
-    name: Option<&str>,
-    dataset: Option<&str>,
-    args: &RunArgs,
-    setup: Setup,
-    output: &Output,
-) -> Result {
-    let mut job = Job::new(name, dataset, args, &setup, output)?;
-    let (out, start) = (job.out(args), start(args));
+pub fn train(asked: &Asked<'_>, setup: Setup, output: &Output) -> Result {
+    let args = asked.args;
+    let mut job = Job::new(asked, &[], &setup, output)?;
+    if args.rate.find_lr.is_none()
+        && let Some(wanted) = sweep::wanted(&job.spec, args)?
+    {
+        return sweep::sweep(asked, &job, wanted, &setup, output);
+    }
+    let (out, start) = (args.out.clone().unwrap_or_else(|| job.out()), start(args));
     // Before the pictures, which may take long.
     if args.rate.find_lr.is_none() {
         check_folder(&out, &start).map_err(advise)?;
@@ -47,9 +47,7 @@ pub fn train(
     }
 
     // Before the folder is taken: a file that does not fit leaves all as it was. A training that goes on has its own weights.
-    let first = args.weights.options(args.seed, &setup.downloads).filter(|_| !args.resume);
-    let first =
-        first.map(|options| weights::first(&job.spec, &options, job.other_classes, output)).transpose()?;
+    let first = if args.resume { None } else { first_weights(&job, args.seed, args, &setup, output)? };
     if let Some(range) = args.rate.find_lr {
         let (range, picture) = (range.unwrap_or_default(), args.rate.svg.as_deref());
         return find_lr::find_lr(&job.spec, &images, &setup.device, first.as_ref(), &range, picture, output);
@@ -57,15 +55,10 @@ pub fn train(
     let signals = Signals::catch(STOPPING)?;
     let page = Page::new(&out, Arc::clone(&images.test));
     let heading = job.heading(&images, &out, setup.device.threads());
-    let trainer = Trainer::builder(&job.spec, images).out(&out).start(start).stop(Arc::clone(&signals.stop));
-    let trainer = trainer.command(watcher::command(std::env::args_os()));
-    let trainer = match first {
-        Some(first) => trainer.weights(first),
-        None => trainer,
-    };
     let epochs = job.spec.resolved().train.epochs;
-    let mut watcher = Watcher::new(heading, page, signals, epochs, output);
-    let mut trainer = trainer.device(setup.device).build().map_err(advise_on_start)?;
+    let mut watcher = Watcher::new(heading, page, signals.clone(), epochs, output);
+    let trainer = trainer(&job, images, first, &out, &setup).start(start).stop(signals.stop);
+    let mut trainer = trainer.build().map_err(advise_on_start)?;
     let outcome = trainer.run(|event| watcher.observe(event))?;
     watcher.end(outcome)
 }
@@ -76,26 +69,5 @@ fn start(args: &RunArgs) -> Start {
         (true, _) => Start::Resume,
         (_, true) => Start::Replace,
         _ => Start::New,
-    }
-}
-
-/// What to do about a folder that this training cannot begin in.
-fn advise(error: Error) -> Failure {
-    match error {
-        Error::HoldsTraining { .. } => Failure::Usage(format!(
-            "{error}: --resume goes on with it, --out DIR leaves it alone, --overwrite replaces it"
-        )),
-        Error::NothingToResume { .. } => {
-            Failure::Failed(format!("{error}; without --resume a new training begins there"))
-        }
-        Error::InUse { .. } => Failure::Failed(format!("{error}; --out DIR names another folder")),
-        other => other.into(),
-    }
-}
-
-fn advise_on_start(error: resnetc::Error) -> Failure {
-    match error {
-        resnetc::Error::Runtime(error) => advise(error),
-        other => other.into(),
     }
 }

@@ -29,6 +29,8 @@ pub struct Watcher<'a> {
     mute: bool,
     /// It has been said what helps where steps wait for images.
     told_of_waiting: bool,
+    /// What leads the bar's line where epochs have no line of their own: in a sweep.
+    within: Option<String>,
     page: Page,
     /// The page cannot be written, and that has been said.
     pageless: bool,
@@ -44,6 +46,7 @@ impl<'a> Watcher<'a> {
         Watcher {
             page,
             pageless: false,
+            within: None,
             heading,
             out,
             signals,
@@ -56,17 +59,26 @@ impl<'a> Watcher<'a> {
         }
     }
 
+    /// The same of one training of a sweep: what is said of it are its bars and its warnings.
+    pub fn within(self, sweep: String) -> Self {
+        Watcher { within: Some(sweep), ..self }
+    }
+
     /// Tells what happened.
     pub fn observe(&mut self, event: Event<'_>) {
         match event {
             Event::Started { device, epochs, steps_per_epoch, images } => {
                 self.steps = steps_per_epoch;
+                if self.within.is_some() {
+                    return;
+                }
                 let images = grouped(images as u64);
                 let heading = &self.heading;
                 self.say(&format!(
                     "{heading}\ndevice    {device}\nepochs    {epochs} of {steps_per_epoch} steps, {images} images"
                 ));
             }
+            Event::Resumed { .. } if self.within.is_some() => {}
             Event::Resumed { checkpoint, epoch, step, threads_before } => {
                 self.resumed(checkpoint, epoch, step, threads_before);
             }
@@ -74,14 +86,17 @@ impl<'a> Watcher<'a> {
                 self.say(&format!("warning: {setting} was {was} in the checkpoint, it is {is} from now on"));
             }
             Event::EpochStarted { epoch } => {
-                let what = format!("epoch {epoch}/{}", self.epochs);
+                let within = self.within.as_ref().map(|within| format!("{within}  "));
+                let what = format!("{}epoch {epoch}/{}", within.unwrap_or_default(), self.epochs);
                 self.bar = Some(Progress::count(self.output, &what, self.steps as u64));
             }
             Event::Step(step) => self.step(&step),
             Event::EpochDone(record) => {
                 self.bar = None;
-                self.say(&report::training::epoch(record, self.epochs));
-                self.waiting(record);
+                if self.within.is_none() {
+                    self.say(&report::training::epoch(record, self.epochs));
+                    self.waiting(record);
+                }
                 self.write_page();
             }
             Event::RateReduced { lr } => self.say(&format!("learning rate {lr} from now on: no better")),

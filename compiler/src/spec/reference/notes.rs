@@ -438,6 +438,23 @@ train:
 ```
 ",
     ),
+    (
+        "sweep",
+        "`resnetc run mine.yaml --train` makes a training of each combination; `--sweep KEY=VALUES` on the command line adds a key, or puts
+other values in the place of a key's. [Training](training.md#sweeps) says what comes of it.
+
+```yaml
+extends: resnet20
+sweep:
+  over:
+    lr: [0.05, 0.1, 0.2]
+    stages.0.depth: [2, 3]
+    seed: 0..4
+  halving: 3
+```
+
+",
+    ),
 ];
 
 /// The words and the example of a section.

@@ -57,6 +57,7 @@ fn under(out: &mut String, path: &str, shape: &Shape) {
         | Shape::WordOrLayers(_)
         | Shape::Formula(..)
         | Shape::Units
+        | Shape::Axes
         | Shape::Anything => {}
     }
 }

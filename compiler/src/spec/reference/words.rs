@@ -62,6 +62,7 @@ pub(super) fn shape(of: &Shape) -> String {
             quoted(&names)
         }
         Shape::Units => "map from signatures to bodies".into(),
+        Shape::Axes => "map from keys to lists of values, or ranges".into(),
         Shape::Anything => "anything".into(),
         Shape::Any(shapes) => shapes.iter().map(shape).collect::<Vec<_>>().join(", or "),
     }

@@ -10,6 +10,7 @@ pub mod output_stride;
 pub mod preprocess;
 pub mod shortcut;
 pub mod stages;
+pub mod sweep;
 pub mod top;
 pub mod train;
 pub mod units;

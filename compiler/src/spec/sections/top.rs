@@ -1,6 +1,8 @@
 //! The keys of a whole spec.
 
-use super::{expect, init, layers, network, norm, output_stride, preprocess, shortcut, stages, train, units};
+use super::{
+    expect, init, layers, network, norm, output_stride, preprocess, shortcut, stages, sweep, train, units,
+};
 use crate::spec::yaml::merge;
 use crate::spec::yaml::shape::{Key, Section, Shape};
 
@@ -54,5 +56,10 @@ pub const SPEC: Section = Section {
         .default_is("that of its keys"),
         Key::new("train", Shape::Section(&train::TRAIN), "How the network is trained.")
             .default_is("that of its keys"),
+        Key::new(
+            "sweep",
+            Shape::Section(&sweep::SWEEP),
+            "Trainings that `resnetc run SPEC --train` makes of this spec, one after the other.",
+        ),
     ],
 };

@@ -37,6 +37,15 @@ impl KeySpans {
         self.0.get(path).copied()
     }
 
+    /// The values that hold no others, with their paths, in the order of these.
+    pub fn leaves(&self) -> impl Iterator<Item = (&str, Span)> {
+        let holds = |path: &str| {
+            let inner = format!("{path}.");
+            self.0.range(inner.clone()..).next().is_some_and(|(next, _)| next.starts_with(&inner))
+        };
+        self.0.iter().filter(move |(path, _)| !holds(path)).map(|(path, &span)| (path.as_str(), span))
+    }
+
     /// The value under a path or, where that is not written, of the nearest section around it that is.
     pub fn nearest(&self, path: &str) -> Option<Span> {
         let mut path = path;

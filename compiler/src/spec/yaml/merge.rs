@@ -121,7 +121,7 @@ impl Reading<'_> {
 }
 
 fn changes_network(key: &str) -> bool {
-    !matches!(key, "name" | "init" | "train" | "expect")
+    !matches!(key, "name" | "init" | "train" | "expect" | "sweep")
 }
 
 /// Whether a source is an override, `--set key=value`.

@@ -26,7 +26,7 @@ fn under(node: &mut Node, shape: &Shape) {
             }
         }
         (Shape::List(item, ..), Kind::List(items)) => items.iter_mut().for_each(|node| under(node, item)),
-        (Shape::Units, Kind::Map(entries)) => entries.retain(|entry| !entry.value.is_null()),
+        (Shape::Units | Shape::Axes, Kind::Map(entries)) => entries.retain(|entry| !entry.value.is_null()),
         (Shape::Any(shapes), _) => shapes.iter().for_each(|shape| under(node, shape)),
         _ => {}
     }

@@ -90,6 +90,8 @@ pub enum Shape {
     Steps(&'static [Choice]),
     /// A map from signatures of units, `mine(f, stride)`, to their bodies.
     Units,
+    /// A map from keys, as `--set` has them, to lists of values and ranges of whole numbers.
+    Axes,
     /// Whatever YAML has.
     Anything,
     /// Any of some kinds.

@@ -40,7 +40,10 @@ pub struct Facts {
     pub classes: Vec<String>,
     /// Epochs of the whole training.
     pub epochs: usize,
-    /// Images of a step.
+    /// Updates of an epoch; runs of earlier programs do not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub updates: Option<usize>,
+    /// Images of a batch.
     pub batch_size: usize,
     /// What all chance follows from.
     pub seed: u64,

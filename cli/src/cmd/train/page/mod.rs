@@ -10,9 +10,8 @@ use std::time::Duration;
 
 use resnetc_runtime::data::Source;
 use resnetc_runtime::evaluation::Evaluation;
-use resnetc_runtime::files::read_text;
 use resnetc_runtime::metrics::{EpochRecord, Metrics};
-use resnetc_runtime::train::{LOG, REPORT, RUN, RunFile, SPEC};
+use resnetc_runtime::train::{REPORT, RUN, RunFile};
 use resnetc_runtime::weights::file::write_atomic;
 
 use crate::chart;
@@ -22,9 +21,7 @@ use crate::page::{FOOT, head};
 use crate::report;
 use crate::report::training::percent;
 use crate::report::units::{duration, grouped};
-
-/// More than log and spec have.
-const LARGEST: u64 = 1 << 28;
+use crate::runs::{self, Figures};
 
 const STYLE: &str = "header p{margin:.1em 0;color:var(--faint)}\
 .facts{display:grid;grid-template-columns:repeat(auto-fit,minmax(8.5em,1fr));gap:.7em;margin:1em 0;padding:0}\
@@ -72,12 +69,9 @@ impl Page {
     /// Writes the page where there is a new evaluation. Its epoch is in the log.
     pub fn write(&mut self) -> Result {
         let Some(evaluation) = self.evaluation.take() else { return Ok(()) };
-        let text = |name: &str| read_text(&self.out.join(name), LARGEST).unwrap_or_default();
-        let log = text(LOG);
-        let records: Vec<EpochRecord> =
-            log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
         let run = RunFile::load(&self.out.join(RUN));
-        let page = html(run.as_ref(), &records, &evaluation, &*self.test, &text(SPEC));
+        let (records, spec) = (runs::epochs(&self.out), runs::spec(&self.out));
+        let page = html(run.as_ref(), &records, &evaluation, &*self.test, &spec);
         Ok(write_atomic(&self.out.join(REPORT), page.as_bytes())?)
     }
 }
@@ -131,15 +125,12 @@ fn about(run: &RunFile) -> String {
 
 /// The figures that one looks for first.
 fn facts(run: Option<&RunFile>, records: &[EpochRecord], metrics: &Metrics) -> String {
-    let counts = |record: &EpochRecord| record.average_accuracy.or(record.test_accuracy);
-    let accuracies = || records.iter().filter_map(counts);
-    let seconds: f64 =
-        records.iter().map(|record| record.seconds + record.evaluation_seconds.unwrap_or_default()).sum();
+    let (figures, seconds) = (Figures::of(records), runs::seconds(records));
     let done = records.last().map_or(0, |record| record.epoch);
     let mut all =
         vec![("epochs", run.map_or(done.to_string(), |run| format!("{done} of {}", run.facts.epochs)))];
-    all.extend(accuracies().next_back().map(|last| ("test accuracy", percent(last))));
-    all.extend(accuracies().max_by(f64::total_cmp).map(|best| ("best so far", percent(best))));
+    all.extend(figures.last_accuracy.map(|last| ("test accuracy", percent(last))));
+    all.extend(figures.best_accuracy.map(|best| ("best so far", percent(best))));
     all.extend(report::metrics::rows(metrics));
     all.push(("time", duration(Duration::from_secs_f64(seconds.max(0.0)))));
     let speed = records.last().map_or(0.0, |record| record.images_per_second);

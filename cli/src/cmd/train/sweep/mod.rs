@@ -1,0 +1,65 @@
+//! `resnetc run --train --sweep`: many trainings, one after the other, and what they say together.
+
+mod ask;
+mod sweeper;
+
+use resnetc_compiler::spec::sweep::Sweep;
+use resnetc_runtime::train::FolderLock;
+
+use super::super::setup::Setup;
+use super::begin::{STOPPING, advise};
+use super::job::{Asked, Job};
+use crate::failure::{Failure, Result};
+use crate::output::Output;
+use crate::signals::Signals;
+use crate::sweep::{Definition, Grid, SweepFile, rounds};
+
+pub use ask::wanted;
+
+use ask::{begun, check, compiled};
+use sweeper::{Pace, Sweeper};
+
+/// Runs all trainings of a sweep; `base` is what they have in common.
+pub fn sweep(asked: &Asked<'_>, base: &Job, wanted: Sweep, setup: &Setup, output: &Output) -> Result {
+    check(asked, &wanted)?;
+    let grid = Grid::new(wanted.over).map_err(Failure::Usage)?;
+    let rows = compiled(asked, &grid, setup, output)?;
+    let epochs = base.spec.resolved().train.epochs;
+    let rounds = match wanted.halving {
+        Some(eta) => rounds(grid.points().len(), eta, wanted.min_epochs, epochs),
+        None => vec![epochs],
+    };
+    let mut settings = base.spec.settings()?;
+    settings.retain(|key, _| !key.starts_with("sweep."));
+    let definition = Definition {
+        network: base.spec.name().to_owned(),
+        dataset: base.dataset().to_owned(),
+        over: grid.axes.iter().map(Into::into).collect(),
+        rounds,
+        halving: wanted.halving,
+        settings,
+    };
+    let out = asked.args.out.clone().unwrap_or_else(|| {
+        let alone = base.out();
+        alone.with_file_name(format!("{}-sweep", alone.file_name().unwrap_or_default().to_string_lossy()))
+    });
+    let begun = begun(&out, &definition)?;
+    std::fs::create_dir_all(&out).map_err(|error| Failure::Failed(format!("{}: {error}", out.display())))?;
+    let _lock = FolderLock::take(&out).map_err(advise)?;
+    let file = SweepFile::new(definition, rows, Vec::new());
+    let mut sweeper = Sweeper {
+        asked: *asked,
+        setup,
+        output,
+        quiet: output.quieted(),
+        signals: Signals::catch(STOPPING)?,
+        out,
+        grid,
+        file,
+        images: None,
+        pace: Pace::default(),
+    };
+    sweeper.take_over(begun.as_ref())?;
+    let ended = sweeper.run();
+    sweeper.end(ended)
+}
