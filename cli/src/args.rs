@@ -2,6 +2,7 @@
 
 mod compile;
 mod data;
+mod design;
 mod device;
 mod export;
 mod import;
@@ -24,6 +25,7 @@ use resnetc_compiler::datasets;
 
 pub use compile::CompileArgs;
 pub use data::{DataAction, DataCommand, DataInspectArgs, DataPackArgs, SourceArgs};
+pub use design::{DesignArgs, Metric};
 pub use device::DeviceArg;
 pub use export::ExportArgs;
 pub use import::ImportArgs;
@@ -94,6 +96,8 @@ pub enum Command {
     Diff(DiffArgs),
     /// Warn of what publications advise against.
     Lint(LintArgs),
+    /// Find variants of a network that are worth their time on this machine.
+    Design(Box<DesignArgs>),
     /// Draw the learning rate over a training.
     Schedule(ScheduleArgs),
     /// Write a commented spec to begin with.

@@ -50,6 +50,7 @@ fn main() -> ExitCode {
         Command::Verify(args) => cmd::verify::verify(args, &output),
         Command::Explain(args) => cmd::explain::explain(args, &output),
         Command::Diff(args) => cmd::diff::diff(args, &output),
+        Command::Design(args) => cmd::design::design(args, &environment, &output),
         Command::Schedule(args) => cmd::schedule::schedule(args, &output),
         Command::Lint(args) => cmd::lint::lint(args, &output),
         Command::New(args) => cmd::new::new(args, &output),

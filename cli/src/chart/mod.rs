@@ -22,6 +22,8 @@ pub struct Chart {
     pub y: Axis,
     /// Points from left to right; what is not finite has no place and is left out.
     pub points: Vec<(f64, f64)>,
+    /// Points beside the curve, each by itself.
+    pub beside: Vec<(f64, f64)>,
     /// A point that is pointed out, with what it is.
     pub mark: Option<((f64, f64), String)>,
 }
@@ -36,15 +38,19 @@ pub struct Axis {
 }
 
 impl Chart {
-    /// The points that have a place on both axes.
+    /// The points of the curve that have a place on both axes.
     fn drawn(&self) -> Vec<(f64, f64)> {
+        self.with_place(&self.points)
+    }
+
+    fn with_place(&self, points: &[(f64, f64)]) -> Vec<(f64, f64)> {
         let fits = |&&(x, y): &&(f64, f64)| self.x.scale.has(x) && self.y.scale.has(y);
-        self.points.iter().filter(fits).copied().collect()
+        points.iter().filter(fits).copied().collect()
     }
 
     /// The least and the most of each axis; `None` where nothing can be drawn.
     fn bounds(&self) -> Option<[(f64, f64); 2]> {
-        let points = self.drawn();
+        let points = [self.drawn(), self.with_place(&self.beside)].concat();
         let of = |values: &mut dyn Iterator<Item = f64>| {
             values.fold(None, |bounds: Option<(f64, f64)>, value| {
                 Some(bounds.map_or((value, value), |(least, most)| (least.min(value), most.max(value))))

@@ -12,7 +12,7 @@ const MARGIN: [f64; 4] = [72.0, 56.0, 24.0, 56.0];
 const STYLE: &str = "svg{font:13px system-ui,sans-serif;background:#fff;color:#1f2328}\
 text{fill:currentColor}.title{font-size:16px;font-weight:600}.small{fill:#656d76}\
 .grid{stroke:#d8dee4}.axis{stroke:#8c959f}.curve{fill:none;stroke:#0969da;stroke-width:2;stroke-linejoin:round}\
-.mark{fill:#bc4c00}\
+.mark{fill:#bc4c00}.beside{fill:#8c959f}\
 @media(prefers-color-scheme:dark){svg{background:#0d1117;color:#e6edf3}.small{fill:#8d96a0}.grid{stroke:#30363d}\
 .axis{stroke:#6e7681}.curve{stroke:#4493f8}.mark{fill:#f0883e}}";
 
@@ -81,6 +81,10 @@ pub fn svg(chart: &Chart) -> Option<String> {
     let points: Vec<String> =
         chart.drawn().into_iter().map(|(x, y)| format!("{:.1},{:.1}", across(x), down(y))).collect();
     put(&mut out, format_args!("<polyline class=\"curve\" points=\"{}\"/>", points.join(" ")));
+    for (x, y) in chart.with_place(&chart.beside) {
+        let (at, below) = (across(x), down(y));
+        put(&mut out, format_args!("<circle class=\"beside\" cx=\"{at:.1}\" cy=\"{below:.1}\" r=\"3\"/>"));
+    }
     if let Some(((x, y), what)) = &chart.mark {
         let (at, below) = (across(*x), down(*y));
         put(&mut out, format_args!("<circle class=\"mark\" cx=\"{at:.1}\" cy=\"{below:.1}\" r=\"5\"/>"));

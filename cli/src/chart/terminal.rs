@@ -28,13 +28,12 @@ pub fn terminal(chart: &Chart, columns: usize) -> String {
     let width = columns.saturating_sub(margin + 2).clamp(16, MOST_COLUMNS);
     let mut canvas = Canvas::new(width, ROWS);
     let [right, bottom] = canvas.size().map(|dots| (dots - 1) as f64);
-    let dots: Vec<[usize; 2]> = points
-        .iter()
-        .map(|&(across, up)| {
-            let [across, up] = [chart.x.scale.place(across, x), chart.y.scale.place(up, y)];
-            [(across * right).round() as usize, ((1.0 - up) * bottom).round() as usize]
-        })
-        .collect();
+    let dot = |&(across, up): &(f64, f64)| {
+        let [across, up] = [chart.x.scale.place(across, x), chart.y.scale.place(up, y)];
+        [(across * right).round() as usize, ((1.0 - up) * bottom).round() as usize]
+    };
+    let dots: Vec<[usize; 2]> = points.iter().map(dot).collect();
+    chart.with_place(&chart.beside).iter().map(dot).for_each(|alone| canvas.line(alone, alone));
     if let [only] = dots[..] {
         canvas.line(only, only);
     }
@@ -85,7 +84,14 @@ mod tests {
     fn curves_lie_between_their_axes() {
         let axis = |label: &str| Axis { label: label.to_owned(), scale: Scale::Linear };
         let points = (0..=40).map(|i: i32| (f64::from(i), f64::from((i - 20).pow(2)) / 4000.0)).collect();
-        let chart = Chart { title: "a".into(), x: axis("step"), y: axis("rate"), points, mark: None };
+        let chart = Chart {
+            title: "a".into(),
+            x: axis("step"),
+            y: axis("rate"),
+            points,
+            beside: Vec::new(),
+            mark: None,
+        };
         insta::assert_snapshot!(terminal(&chart, 50));
         let flat = Chart { points: vec![(0.0, 1.0), (f64::NAN, 2.0), (3.0, 1.0)], ..chart.clone() };
         insta::assert_snapshot!(terminal(&flat, 30));

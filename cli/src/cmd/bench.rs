@@ -10,12 +10,13 @@ use crate::args::BenchArgs;
 use crate::environment::Environment;
 use crate::failure::{Failure, Result};
 use crate::output::Output;
-use crate::report::bench::{self, Measured};
+use crate::report::bench::{self, Measured, Memory};
 
 /// Runs the command.
 pub fn bench(args: &BenchArgs, environment: &Environment, output: &Output) -> Result {
     let device = setup::device(args.device, args.workload.threads, environment, output)?;
     let workload = Workload::compile(&args.workload, device, output)?;
+    let program = resident("VmRSS:");
     let device = workload.options().open(workload.mode())?;
     let file = args.weights.options(None, &environment.downloads());
     let mut executor = workload.executor(device, &workload.weights_of(file.as_ref(), output)?)?;
@@ -44,20 +45,21 @@ pub fn bench(args: &BenchArgs, environment: &Environment, output: &Output) -> Re
     }
     let choices = (0..plan.steps.len()).map(|step| executor.choice(0, step)).collect();
     // Measuring the ceilings takes memory that is none of the network's.
-    let peak_bytes = peak_resident();
+    let peak_bytes = resident("VmHWM:");
     let roofline = executor.device().roofline(plan)?;
     let device = executor.describe();
-    let measured = Measured { plan, device, roofline, runs, steps, choices, peak_bytes };
+    let memory = Memory { program, workspaces: executor.device().workspace(plan)?, peak: peak_bytes };
+    let measured = Measured { plan, device, roofline, runs, steps, choices, memory };
     output.result(&match args.json {
         true => measured.json(),
         false => bench::text(&measured, args.warmup, args.explain, output.page.columns),
     })
 }
 
-/// Most memory that this process has had resident, where the system tells: Linux.
-fn peak_resident() -> Option<usize> {
+/// Memory that this process has resident (`VmRSS:`), or has had at most (`VmHWM:`), where the system tells: Linux.
+fn resident(which: &str) -> Option<usize> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(which))?;
     let kilobytes: usize = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kilobytes * 1024)
 }

@@ -55,6 +55,7 @@ pub fn find_lr(
 
 fn chart(network: &str, dataset: &str, steps: &[RangeStep], found: Option<Recommended>) -> Chart {
     Chart {
+        beside: Vec::new(),
         title: format!("{network} on {dataset}: loss by learning rate"),
         x: Axis { label: "learning rate".to_owned(), scale: Scale::Log },
         y: Axis { label: "mean loss".to_owned(), scale: Scale::Linear },

@@ -5,6 +5,7 @@ pub mod build;
 pub mod check;
 pub mod compile;
 pub mod data;
+pub mod design;
 pub mod devices;
 pub mod diff;
 pub mod eval;

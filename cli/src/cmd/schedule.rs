@@ -100,6 +100,7 @@ fn chart(name: &str, train: &TrainConfig, steps: usize, total: usize, rate: impl
     // A training of one step has one rate, and lasts.
     points.push((train.epochs as f64, f64::from(rate(total - 1))));
     Chart {
+        beside: Vec::new(),
         title: format!("{name}: learning rate"),
         x: Axis { label: "epoch".to_owned(), scale: Scale::Linear },
         y: Axis { label: "learning rate".to_owned(), scale: Scale::Linear },

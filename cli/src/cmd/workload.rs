@@ -36,6 +36,11 @@ impl Workload {
     /// Compiles what the arguments name.
     pub fn compile(args: &WorkloadArgs, device: DeviceOptions, output: &Output) -> Result<Self> {
         let spec = spec::load(&args.spec, &spec::options(&args.overrides), output)?;
+        Workload::of(spec, args, device)
+    }
+
+    /// Compiles a network as the arguments say; which one they name does not count.
+    pub fn of(spec: Spec, args: &WorkloadArgs, device: DeviceOptions) -> Result<Self> {
         let mode = if args.train { Mode::Train } else { Mode::Infer };
         let batch = args.batch.unwrap_or(if args.train { spec.resolved().train.batch_size } else { 1 });
         let plan = spec.plan(mode, batch, device.backend())?;

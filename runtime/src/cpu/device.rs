@@ -171,6 +171,12 @@ impl CpuDevice {
         Ok(ProgramId(shared.programs.len() - 1))
     }
 
+    /// See [`Device::workspace`](crate::device::Device::workspace).
+    pub(super) fn workspace_of(&self, plan: &Plan) -> Result<usize> {
+        check(plan)?;
+        Ok(self.prepare(plan)?.1 * size_of::<f32>())
+    }
+
     /// Decides about each step; with the floats of scratch memory that all of them need.
     fn prepare(&self, plan: &Plan) -> Result<(Vec<Prepared>, usize)> {
         let keep_packed = plan.mode == Mode::Infer;

@@ -182,6 +182,10 @@ impl Device for CpuDevice {
         self.take_in(plan)
     }
 
+    fn workspace(&self, plan: &Plan) -> Result<usize> {
+        self.workspace_of(plan)
+    }
+
     fn session(self: Arc<Self>) -> Result<Box<dyn Session>> {
         Ok(Box::new(CpuSession::new(self)?))
     }
