@@ -105,7 +105,8 @@ fn images_grow_over_a_training() {
     let log = fs::read_to_string(out.join("log.jsonl")).expect("written");
     assert_eq!(log.matches("\"size\":[16,16]").count(), 2, "{log}");
 
-    fs::write(&spec, format!("{SMALLER}head: avgpool8x8 -> flatten -> linear(classes)\n{train}")).expect("writable");
+    fs::write(&spec, format!("{SMALLER}head: avgpool8x8 -> flatten -> linear(classes)\n{train}"))
+        .expect("writable");
     let refused = run(&["run", text(&spec), "--train", text(&shades), "--out", text(&out), "--overwrite"]);
     let told = stderr(&refused);
     assert_eq!(refused.status.code(), Some(2), "{told}");

@@ -43,11 +43,8 @@ fn sizes_that_change_are_listed() {
     let args = ["schedule", "resnet20", "--images", "1000", "--set", "train.epochs=10", "--set", set];
     let told = stdout(&args);
     let sizes: Vec<&str> = told.lines().filter(|line| line.contains("images of")).collect();
-    let expected = [
-        "from epoch 1: images of 16x16",
-        "from epoch 7: images of 24x24",
-        "from epoch 8: images of 32x32",
-    ];
+    let expected =
+        ["from epoch 1: images of 16x16", "from epoch 7: images of 24x24", "from epoch 8: images of 32x32"];
     assert_eq!(sizes, expected);
     let rows: Value = serde_json::from_str(&stdout(&[&args[..], &["--json"]].concat())).expect("JSON");
     let rows = rows.as_array().expect("a list");

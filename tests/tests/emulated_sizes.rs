@@ -78,7 +78,8 @@ fn plans(
 /// The log and the weights of a whole training.
 fn trained(device: fn() -> Arc<dyn Device>) -> (Vec<EpochRecord>, ParamStore) {
     let (spec, backend) = (resolve(NET), device().backend());
-    let load = |mode| BatchExecutor::load(device(), PICTURES, 5, plans(&spec, mode, backend)).expect("it loads");
+    let load =
+        |mode| BatchExecutor::load(device(), PICTURES, 5, plans(&spec, mode, backend)).expect("it loads");
     let mut train = load(Mode::Train);
     for size in spec.train.sizes([12, 8]).into_iter().filter(|&size| size != [12, 8]) {
         let small = at_size(&spec, size);
