@@ -8,7 +8,7 @@ use crate::ir::op::{Conv, Op, Param, UpdateRule};
 use crate::report::{Summary, Target};
 use crate::source::SourceMap;
 use crate::spec::limits::Limits;
-use crate::spec::train::{By, Schedule};
+use crate::spec::train::{Augment, By, Resizing, Schedule};
 use crate::spec::{Request, ResolvedSpec};
 
 pub(crate) fn get(name: &str, overrides: &[&str]) -> (ResolvedSpec, SourceMap) {
@@ -75,6 +75,19 @@ fn optimizers_groups_and_clipping_survive_emission() {
             assert_eq!(reload(&spec.to_yaml()).train, spec.train);
         }
     }
+}
+
+#[test]
+fn what_is_done_to_images_survives_emission() {
+    let flips = "train.augment=[flip, {flip: {direction: vertical, probability: 0.25}}]";
+    let resizing = "train.progressive_resizing={initial: 0.75, delay: 0.25, finetune: 0.125, multiple: 8}";
+    let (spec, _) = get("resnet20", &[flips, "train.mix={mixup: 0.2, epochs: 7}", resizing]);
+    let vertical = Augment::FlipVertical { probability: 0.25 };
+    assert_eq!(spec.train.augment, [Augment::Flip { probability: 0.5 }, vertical]);
+    assert_eq!(spec.train.mix.and_then(|mix| mix.epochs), Some(7));
+    let expected = Resizing { initial: 0.75, delay: 0.25, finetune: 0.125, multiple: 8 };
+    assert_eq!(spec.train.progressive_resizing, Some(expected));
+    assert_eq!(reload(&spec.to_yaml()).train, spec.train);
 }
 
 #[test]

@@ -272,4 +272,4 @@ pub const NORMALIZE: Section = Section {
 };
 
 /// Most epochs, images in a batch.
-pub(super) const MOST: u64 = 1 << 24;
+const MOST: u64 = 1 << 24;

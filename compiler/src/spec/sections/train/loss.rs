@@ -1,7 +1,6 @@
 //! What a training minimises: its keys, and how they are read.
 
 use super::config::Mix;
-use super::keys::MOST;
 use crate::diagnostic::Diagnostic;
 use crate::ir::objective::Objective;
 use crate::source::Spanned;
@@ -101,12 +100,15 @@ pub const MIX: Section = Section {
             .default("0.5"),
         Key::new(
             "epochs",
-            Shape::Count(1, MOST),
+            Shape::Count(1, MOST_EPOCHS),
             "How many epochs are mixed, the first ones; those behind them see whole images.",
         )
         .default_is("all"),
     ],
 };
+
+/// Most epochs that are mixed.
+const MOST_EPOCHS: u64 = 1 << 24;
 
 /// The loss of that name.
 pub(super) fn objective(
