@@ -7,7 +7,7 @@ mod row;
 mod summary;
 
 pub use file::{Definition, FILE, SweepFile, TABLE};
-pub use grid::{Grid, Variant, joined};
+pub use grid::{Grid, joined};
 pub use halving::{Score, rounds, survivors};
 pub use row::{Row, State};
 pub use summary::{Point, Spread, points};
