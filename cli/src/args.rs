@@ -10,7 +10,7 @@ mod overrides;
 mod pictures;
 mod runs;
 mod schedule;
-pub mod sweep;
+mod sweep;
 mod tensors;
 mod tools;
 mod weights;

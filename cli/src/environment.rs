@@ -236,7 +236,8 @@ mod tests {
 
     #[test]
     fn terminals_show_more_than_ascii_unless_their_locale_says_otherwise() {
-        let with = |locale: &str| Environment { locale: Some(locale.into()), ..Environment::default() }.unicode();
+        let with =
+            |locale: &str| Environment { locale: Some(locale.into()), ..Environment::default() }.unicode();
         assert!(Environment::default().unicode() && with("C.UTF-8") && with("de_DE.utf8"));
         assert!(!with("C") && !with("de_DE.ISO-8859-1"));
     }

@@ -150,7 +150,7 @@ fn training_is_interrupted_resumed_and_evaluated() {
     let history = record["history"].as_array().expect("a list");
     assert!(history.last().expect("a command")["command"].as_str().is_some_and(|c| c.ends_with("--resume")));
 
-    let anew = interrupted(&[&args[..], &["--overwrite"]].concat());
+    let anew = interrupted(&[&args[..], &["--overwrite"]].concat(), "epochs ");
     assert!(anew.contains("stopped after 0 epochs"), "{anew}");
     let files =
         std::fs::read_dir(out).expect("it is there").map(|entry| entry.expect("readable").file_name());

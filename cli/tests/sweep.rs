@@ -171,6 +171,9 @@ fn a_sweep_is_interrupted_and_goes_on() {
         assert!(said.contains("stopped with 0 of 2 runs finished"), "{said}");
         assert!(said.contains("go on with: ") && said.contains("--sweep seed=0..1"), "{said}");
         let file = place.sweep();
-        assert_eq!((&file["runs"][0]["state"], &file["runs"][1]["state"]), (&"stopped".into(), &"waiting".into()));
+        assert_eq!(
+            (&file["runs"][0]["state"], &file["runs"][1]["state"]),
+            (&"stopped".into(), &"waiting".into())
+        );
     }
 }

@@ -13,11 +13,11 @@ use super::super::data::{self, Wanted};
 use super::super::setup::Setup;
 use super::super::spec;
 use super::batch;
-use crate::args::sweep::key;
 use crate::args::{RunArgs, TtaArg};
 use crate::failure::Result;
 use crate::output::Output;
 use crate::report::units::grouped;
+use crate::sweep::key;
 
 /// What the command line asks to train.
 #[derive(Clone, Copy)]
