@@ -9,8 +9,9 @@ mod import;
 mod measure;
 mod overrides;
 mod pictures;
+mod runs;
 mod schedule;
-pub mod sweep;
+mod sweep;
 mod tensors;
 mod tools;
 mod weights;
@@ -32,6 +33,7 @@ pub use import::ImportArgs;
 pub use measure::{BenchArgs, TuneArgs, WorkloadArgs};
 pub use overrides::Overrides;
 pub use pictures::{PictureArgs, TtaArg};
+pub use runs::{CompareArgs, RunsAction, RunsCommand, SortArg};
 pub use schedule::{RateArgs, ScheduleArgs};
 pub use sweep::SweepArgs;
 pub use tensors::TensorArgs;
@@ -72,6 +74,8 @@ pub enum Command {
     Build(BuildArgs),
     /// Train, evaluate or just run a network.
     Run(Box<RunArgs>),
+    /// List trainings, and compare them.
+    Runs(RunsCommand),
     /// Time a network, kernel by kernel.
     Bench(BenchArgs),
     /// Measure which algorithms are the fastest here, and keep that for later runs.

@@ -27,6 +27,8 @@ const CUDA: &str = "RESNETC_CUDA";
 const PLANS: &str = "RESNETC_PLANS";
 /// Names the library of kernels that stands for a GPU, for tests: read in builds with the feature `cuda-emulated` alone.
 const EMULATED: &str = "RESNETC_CUDA_EMULATED";
+/// Name the locale, whose encoding is that of the terminal, in the order in which POSIX has them count.
+const LOCALES: [&str; 3] = ["LC_ALL", "LC_CTYPE", "LANG"];
 /// Names an address that has torchvision's files of weights, instead of PyTorch's own.
 const MIRROR: &str = "RESNETC_TORCHVISION_URL";
 /// What Hugging Face's programs obey too.
@@ -58,6 +60,7 @@ pub struct Environment {
     path: Option<OsString>,
     no_color: bool,
     dumb: bool,
+    locale: Option<OsString>,
 }
 
 impl Environment {
@@ -80,6 +83,7 @@ impl Environment {
             pythons: PYTHONS.map(value),
             path: value("PATH"),
             no_color: value("NO_COLOR").is_some(),
+            locale: LOCALES.into_iter().find_map(value),
             dumb: value("TERM").is_some_and(|terminal| terminal == "dumb"),
         }
     }
@@ -92,6 +96,12 @@ impl Environment {
     /// Whether a terminal can draw over what it shows.
     pub fn draws(&self) -> bool {
         !self.dumb
+    }
+
+    /// Whether a terminal shows more than ASCII: it does, unless its locale says otherwise.
+    pub fn unicode(&self) -> bool {
+        let encoding = |locale: &OsString| locale.to_string_lossy().to_lowercase().replace('-', "");
+        self.locale.as_ref().is_none_or(|locale| encoding(locale).contains("utf8"))
     }
 
     /// The instruction set that kernels have to use.
@@ -222,6 +232,14 @@ mod tests {
         let named = Environment { cache: Some("/cache".into()), ..home };
         assert_eq!(named.tuning(), Some("/cache/resnetc/tuning".into()));
         assert_eq!(Environment::default().cache(), None);
+    }
+
+    #[test]
+    fn terminals_show_more_than_ascii_unless_their_locale_says_otherwise() {
+        let with =
+            |locale: &str| Environment { locale: Some(locale.into()), ..Environment::default() }.unicode();
+        assert!(Environment::default().unicode() && with("C.UTF-8") && with("de_DE.utf8"));
+        assert!(!with("C") && !with("de_DE.ISO-8859-1"));
     }
 
     #[test]

@@ -21,6 +21,8 @@ pub struct Output {
     pub color: bool,
     /// Whether standard error is a terminal that bars may be drawn on.
     pub bars: bool,
+    /// Whether these may have more than ASCII in them.
+    pub unicode: bool,
     /// Columns that diagnostics are wrapped at.
     pub width: usize,
     /// How results look.
@@ -53,6 +55,7 @@ impl Output {
             quiet: global.quiet,
             color: color(err),
             bars: err && !global.quiet && environment.draws(),
+            unicode: environment.unicode(),
             width: terminal::columns(std::io::stderr()).unwrap_or(WIDTH),
             page: Page { color: color(out), columns, terminal: out },
             closed: Cell::new(false),

@@ -10,13 +10,19 @@ use crate::markup::escape;
 const THUMBNAIL: usize = 224;
 
 const STYLE: &str = ":root{color-scheme:light dark;--page:#fff;--card:#f6f8fa;--ink:#1f2328;--faint:#59636e;--line:#d1d9e0;\
---heat:9,105,218;--s0:#0969da;--s1:#bc4c00;--s2:#1a7f37}\
+--heat:9,105,218;--s0:#0969da;--s1:#bc4c00;--s2:#1a7f37;--s3:#8250df;--s4:#bf3989;--s5:#9a6700;--s6:#1b7c83;--s7:#57606a}\
 @media(prefers-color-scheme:dark){:root{--page:#0d1117;--card:#151b23;--ink:#e6edf3;--faint:#9198a1;--line:#3d444d;\
---heat:68,147,248;--s0:#4493f8;--s1:#f0883e;--s2:#3fb950}}\
+--heat:68,147,248;--s0:#4493f8;--s1:#f0883e;--s2:#3fb950;--s3:#a371f7;--s4:#f778ba;--s5:#d29922;--s6:#39c5cf;--s7:#9198a1}}\
 body{font:15px/1.45 system-ui,sans-serif;margin:0 auto;padding:1.2em;max-width:72em;background:var(--page);color:var(--ink)}\
 h1{font-size:1.6em;margin:.2em 0}h2{font-size:1.15em;margin:1.6em 0 .5em}pre{overflow-x:auto}\
 td,th{padding:.2em .4em;text-align:left;vertical-align:top}img{display:block;max-width:14em;min-width:4em;height:auto}\
 small{color:var(--faint)}";
+
+/// The style of what pages about trainings have in common: curves side by side, wide tables, numbers in them.
+pub const PARTS: &str = ".curves{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,26em),1fr));gap:1em}\
+.curves>div{border:1px solid var(--line);border-radius:8px;padding:.7em}\
+.wide{overflow-x:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums}\
+.num{text-align:right;white-space:nowrap}";
 
 /// Everything before a page's content; `style` is what it has beside the common one.
 pub fn head(title: &str, style: &str) -> String {

@@ -10,9 +10,10 @@ fn help_of_every_command() {
     insta::assert_snapshot!("help_build", stdout(&["build", "--help"]));
     insta::assert_snapshot!("help_run", stdout(&["run", "--help"]));
     insta::assert_snapshot!("help_check", stdout(&["check", "--help"]));
+    insta::assert_snapshot!("help_runs_compare", stdout(&["runs", "compare", "--help"]));
     let others = [
-        "bench", "tune", "compile", "export", "verify", "explain", "diff", "lint", "new", "list", "devices",
-        "schema",
+        "runs", "bench", "tune", "compile", "export", "verify", "explain", "diff", "lint", "new", "list",
+        "devices", "schema",
     ];
     for command in others {
         insta::assert_snapshot!(format!("help_{command}"), stdout(&[command, "--help"]));

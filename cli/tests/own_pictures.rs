@@ -5,7 +5,7 @@ mod common;
 use std::fs;
 use std::path::Path;
 
-use common::pictures::{bmp, folder};
+use common::pictures::folder;
 use common::{run, stderr};
 
 const TINY: &str = "tests/specs/tiny.yaml";

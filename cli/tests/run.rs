@@ -2,6 +2,8 @@
 
 mod common;
 
+#[cfg(unix)]
+use common::interrupted;
 use common::{run, stderr, stdout};
 
 #[test]
@@ -109,7 +111,7 @@ fn training_is_interrupted_resumed_and_evaluated() {
     let out = out.to_str().expect("UTF-8");
     let args = ["run", "tests/specs/tiny.yaml", "--train", "--epochs", "1", "--out", out];
 
-    let stopped = interrupted(&args);
+    let stopped = interrupted(&args, "epochs ");
     assert!(stopped.contains("stopped after 0 epochs"), "{stopped}");
     assert!(stopped.contains("--train --epochs 1 --out"), "{stopped}");
     assert!(stopped.trim_end().ends_with("--resume"), "{stopped}");
@@ -148,7 +150,7 @@ fn training_is_interrupted_resumed_and_evaluated() {
     let history = record["history"].as_array().expect("a list");
     assert!(history.last().expect("a command")["command"].as_str().is_some_and(|c| c.ends_with("--resume")));
 
-    let anew = interrupted(&[&args[..], &["--overwrite"]].concat());
+    let anew = interrupted(&[&args[..], &["--overwrite"]].concat(), "epochs ");
     assert!(anew.contains("stopped after 0 epochs"), "{anew}");
     let files =
         std::fs::read_dir(out).expect("it is there").map(|entry| entry.expect("readable").file_name());
@@ -167,25 +169,6 @@ fn training_is_interrupted_resumed_and_evaluated() {
     ];
     assert_eq!(files, left, "nothing of the old training is left");
     assert_eq!(run(&[&args[..], &["--overwrite", "--resume"]].concat()).status.code(), Some(2));
-}
-
-/// Output of a training that gets SIGINT once it has begun.
-#[cfg(unix)]
-fn interrupted(args: &[&str]) -> String {
-    use std::io::{BufRead, BufReader, Read};
-    use std::process::{Command, Stdio};
-
-    let mut child = common::resnetc(args).stdout(Stdio::piped()).spawn().expect("the binary starts");
-    let mut lines = BufReader::new(child.stdout.take().expect("piped"));
-    let mut text = String::new();
-    while !text.contains("epochs ") {
-        assert!(lines.read_line(&mut text).expect("UTF-8") > 0, "{text}");
-    }
-    let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
-    assert!(kill.expect("kill is there").success());
-    lines.read_to_string(&mut text).expect("UTF-8");
-    assert_eq!(child.wait().expect("it ends").code(), Some(130), "{text}");
-    text
 }
 
 #[test]

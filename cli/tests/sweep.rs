@@ -157,3 +157,23 @@ fn all_mistakes_are_told_once_before_anything_is_trained() {
         assert!(stderr(&output).contains(why), "{args:?}: {}", stderr(&output));
     }
 }
+
+/// Ctrl-C saves the training under way; the same command goes on with it.
+#[cfg(unix)]
+#[test]
+fn a_sweep_is_interrupted_and_goes_on() {
+    let place = Place::new();
+    let args = place.args(&["--epochs", "5000", "--sweep", "seed=0..1"]);
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    for again in [false, true] {
+        let said = common::interrupted(&args, "run 1 of 2: seed=0");
+        assert_eq!(said.contains(" (goes on after "), again, "{said}");
+        assert!(said.contains("stopped with 0 of 2 runs finished"), "{said}");
+        assert!(said.contains("go on with: ") && said.contains("--sweep seed=0..1"), "{said}");
+        let file = place.sweep();
+        assert_eq!(
+            (&file["runs"][0]["state"], &file["runs"][1]["state"]),
+            (&"stopped".into(), &"waiting".into())
+        );
+    }
+}

@@ -1,29 +1,9 @@
-//! Arguments of sweeps, and the short names of what they vary.
+//! Arguments of sweeps.
 
 use clap::{ArgAction, Args};
 use resnetc_compiler::spec::sweep::Axis;
 
 use super::overrides::{number, positive};
-
-/// Options of `run` that change the spec, as sweeps call them, with the keys that they stand for.
-const SHORT: [(&str, &str); 5] = [
-    ("epochs", "train.epochs"),
-    ("batch_size", "train.batch_size"),
-    ("lr", "train.optimizer.lr"),
-    ("seed", "train.seed"),
-    ("dtype", "train.precision"),
-];
-
-/// The key that a short name stands for; any other is a key itself.
-pub fn key(name: &str) -> &str {
-    let option = name.replace('-', "_");
-    SHORT.iter().find(|(short, _)| *short == option).map_or(name, |(_, key)| key)
-}
-
-/// The short name of a key, where it has one.
-pub fn short(key: &str) -> &str {
-    SHORT.iter().find(|(_, known)| *known == key).map_or(key, |(short, _)| short)
-}
 
 /// `resnetc run SPEC --train DATASET --sweep KEY=VALUES`
 #[derive(Debug, Clone, Args)]
@@ -95,14 +75,5 @@ mod tests {
         for wrong in ["lr", "=1", "lr=", "lr=,", "seed=3..1", "lr=1,1"] {
             assert!(axis(wrong).is_err(), "{wrong}");
         }
-    }
-
-    #[test]
-    fn short_names_are_options() {
-        assert_eq!((key("lr"), key("batch-size")), ("train.optimizer.lr", "train.batch_size"));
-        assert_eq!(
-            (key("stages.0.depth"), short("train.seed"), short("classes")),
-            ("stages.0.depth", "seed", "classes")
-        );
     }
 }

@@ -11,28 +11,45 @@ const MARGIN: [f64; 4] = [52.0, 44.0, 14.0, 40.0];
 
 /// A curve.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Series {
+pub struct Series<'a> {
     /// What it is.
-    pub name: &'static str,
+    pub name: &'a str,
     /// Points from left to right; what has no place on the axes is left out.
     pub points: Vec<(f64, f64)>,
 }
 
-/// The style of all such pictures; the page has the colours `--ink`, `--faint`, `--line`, `--s0`, `--s1` and `--s2`.
+/// Colours that curves have, `--s0` and so on.
+pub const COLOURS: usize = 8;
+
+/// The style of all such pictures; the page has the colours `--ink`, `--faint`, `--line`, and those of [`COLOURS`].
 pub const STYLE: &str = ".lines{width:100%;height:auto;display:block}.lines text{fill:var(--faint);font:12px system-ui,sans-serif}\
 .lines .title{fill:var(--ink);font-weight:600;font-size:14px}.lines .grid{stroke:var(--line)}.lines .axis{stroke:var(--faint)}\
 .lines polyline{fill:none;stroke-width:2;stroke-linejoin:round}\
-.lines .s0{stroke:var(--s0)}.lines .s1{stroke:var(--s1)}.lines .s2{stroke:var(--s2)}\
-.lines .d0{fill:var(--s0)}.lines .d1{fill:var(--s1)}.lines .d2{fill:var(--s2)}";
+.lines .s0{stroke:var(--s0)}.lines .s1{stroke:var(--s1)}.lines .s2{stroke:var(--s2)}.lines .s3{stroke:var(--s3)}.lines .s4{stroke:var(--s4)}.lines .s5{stroke:var(--s5)}.lines .s6{stroke:var(--s6)}.lines .s7{stroke:var(--s7)}\
+.lines .d0{fill:var(--s0)}.lines .d1{fill:var(--s1)}.lines .d2{fill:var(--s2)}.lines .d3{fill:var(--s3)}.lines .d4{fill:var(--s4)}.lines .d5{fill:var(--s5)}.lines .d6{fill:var(--s6)}.lines .d7{fill:var(--s7)}";
 
-/// The picture: at most three curves over epochs; `None` where there is nothing to draw.
-pub fn lines(title: &str, scale: Scale, series: &[Series]) -> Option<String> {
-    let drawn: Vec<(&Series, Vec<(f64, f64)>)> = series
-        .iter()
-        .map(|one| (one, one.points.iter().copied().filter(|&(_, y)| scale.has(y)).collect::<Vec<_>>()))
-        .filter(|(_, points)| !points.is_empty())
-        .collect();
-    let all = || drawn.iter().flat_map(|(_, points)| points.iter().copied());
+/// The picture: at most three curves over epochs, with their names and last values; `None` where there is nothing to draw.
+pub fn lines(title: &str, scale: Scale, series: &[Series<'_>]) -> Option<String> {
+    // What has no place takes no colour.
+    let drawn: Vec<Series<'_>> =
+        series.iter().map(|one| placed(one, scale)).filter(|one| !one.points.is_empty()).collect();
+    picture(title, scale, &drawn, true)
+}
+
+/// The same of up to [`COLOURS`] curves, the nth of which has the nth colour; their names stand elsewhere.
+pub fn overlaid(title: &str, scale: Scale, series: &[Series<'_>]) -> Option<String> {
+    let drawn: Vec<Series<'_>> = series.iter().map(|one| placed(one, scale)).collect();
+    picture(title, scale, &drawn, false)
+}
+
+/// What has a place on the axes.
+fn placed<'a>(series: &Series<'a>, scale: Scale) -> Series<'a> {
+    let points = series.points.iter().copied().filter(|&(_, y)| scale.has(y)).collect();
+    Series { name: series.name, points }
+}
+
+fn picture(title: &str, scale: Scale, drawn: &[Series<'_>], named: bool) -> Option<String> {
+    let all = || drawn.iter().flat_map(|one| one.points.iter().copied());
     let x = Scale::Linear.widen(bounds(all().map(|(x, _)| x))?, false);
     let y = scale.widen(bounds(all().map(|(_, y)| y))?, true);
     let axes = Axes { scale, x, y };
@@ -42,8 +59,11 @@ pub fn lines(title: &str, scale: Scale, series: &[Series]) -> Option<String> {
          <text class=\"title\" x=\"0\" y=\"15\">{title}</text>\n"
     );
     axes.draw(&mut out);
-    for (number, (one, points)) in drawn.iter().enumerate() {
-        axes.curve(&mut out, number, one.name, points);
+    for (number, one) in drawn.iter().enumerate() {
+        axes.curve(&mut out, number, &one.points);
+        if named {
+            axes.name(&mut out, number, one);
+        }
     }
     Some(out + "</svg>\n")
 }
@@ -101,16 +121,21 @@ impl Axes {
         put(out, format_args!("<text x=\"{end}\" y=\"{name}\" text-anchor=\"end\">epoch</text>"));
     }
 
-    /// A curve with a dot at its end, and its line in the legend.
-    fn curve(&self, out: &mut String, number: usize, name: &str, points: &[(f64, f64)]) {
+    /// A curve with a dot at its end.
+    fn curve(&self, out: &mut String, number: usize, points: &[(f64, f64)]) {
+        let Some(&(x, y)) = points.last() else { return };
         let place = |&(x, y): &(f64, f64)| format!("{:.1},{:.1}", self.across(x), self.down(y));
         let places = points.iter().map(place).collect::<Vec<_>>().join(" ");
         put(out, format_args!("<polyline class=\"s{number}\" points=\"{places}\"/>"));
-        let Some(&(x, y)) = points.last() else { return };
         let (across, down) = (self.across(x), self.down(y));
         put(out, format_args!("<circle class=\"d{number}\" cx=\"{across:.1}\" cy=\"{down:.1}\" r=\"3\"/>"));
+    }
+
+    /// What a curve is, above the picture.
+    fn name(&self, out: &mut String, number: usize, series: &Series<'_>) {
+        let Some(&(_, y)) = series.points.last() else { return };
         let at = MARGIN[0] + 100.0 * number as f64;
-        let (dot, word, name) = (at + 4.0, at + 12.0, escape(name));
+        let (dot, word, name) = (at + 4.0, at + 12.0, escape(series.name));
         put(out, format_args!("<circle class=\"d{number}\" cx=\"{dot}\" cy=\"30\" r=\"4\"/>"));
         put(out, format_args!("<text x=\"{word}\" y=\"34\">{name} {}</text>", text(y)));
     }

@@ -1,13 +1,18 @@
 //! A curve, for a terminal and as a picture.
 
 mod canvas;
+mod frame;
 mod lines;
+mod overlay;
 mod scale;
+mod spark;
 mod svg;
 mod terminal;
 
-pub use lines::{STYLE, Series, lines};
+pub use lines::{COLOURS, STYLE, Series, lines, overlaid};
+pub use overlay::{Curve, overlay};
 pub use scale::{Scale, text};
+pub use spark::Spark;
 pub use svg::svg;
 pub use terminal::terminal;
 

@@ -2,10 +2,8 @@
 
 use super::Chart;
 use super::canvas::Canvas;
-use super::scale::text;
+use super::frame::Frame;
 
-/// Most columns of a curve: wider ones are no easier to read.
-const MOST_COLUMNS: usize = 72;
 /// Rows of a curve.
 const ROWS: usize = 12;
 
@@ -14,18 +12,8 @@ pub fn terminal(chart: &Chart, columns: usize) -> String {
     let (Some([x, y]), points) = (chart.bounds(), chart.drawn()) else {
         return format!("{}: nothing to draw\n", chart.title);
     };
-    let ticks: Vec<(usize, String)> = chart
-        .y
-        .scale
-        .ticks(y)
-        .into_iter()
-        .map(|tick| {
-            let row = ((1.0 - chart.y.scale.place(tick, y)) * (ROWS - 1) as f64).round() as usize;
-            (row, text(tick))
-        })
-        .collect();
-    let margin = ticks.iter().map(|(_, text)| text.len()).max().unwrap_or(0);
-    let width = columns.saturating_sub(margin + 2).clamp(16, MOST_COLUMNS);
+    let frame = Frame { x: &chart.x, y: &chart.y, bounds: [x, y], rows: ROWS };
+    let width = frame.width(columns);
     let mut canvas = Canvas::new(width, ROWS);
     let [right, bottom] = canvas.size().map(|dots| (dots - 1) as f64);
     let dot = |&(across, up): &(f64, f64)| {
@@ -39,36 +27,7 @@ pub fn terminal(chart: &Chart, columns: usize) -> String {
     }
     dots.windows(2).for_each(|pair| canvas.line(pair[0], pair[1]));
 
-    let mut out = format!("{:margin$}  {}\n", "", chart.y.label);
-    for (row, line) in canvas.rows().enumerate() {
-        let tick = ticks.iter().find(|(at, _)| *at == row).map_or("", |(_, text)| text);
-        let bar = if tick.is_empty() { '│' } else { '┤' };
-        out += format!("{tick:>margin$} {bar}{line}").trim_end();
-        out.push('\n');
-    }
-    out + &across(chart, x, margin, width)
-}
-
-/// The axis below, with its ticks, and what it measures.
-fn across(chart: &Chart, bounds: (f64, f64), margin: usize, width: usize) -> String {
-    let (mut line, mut labels): (Vec<char>, Vec<char>) = (vec!['─'; width], vec![' '; width + margin]);
-    let mut free = 0;
-    for tick in chart.x.scale.ticks(bounds) {
-        let at = (chart.x.scale.place(tick, bounds) * (width - 1) as f64).round() as usize;
-        let label = text(tick);
-        let begin = at.saturating_sub(label.len() / 2);
-        if begin < free || begin + label.len() > labels.len() {
-            continue;
-        }
-        line[at.min(width - 1)] = '┬';
-        for (to, c) in labels[begin..].iter_mut().zip(label.chars()) {
-            *to = c;
-        }
-        free = begin + label.len() + 1;
-    }
-    let [line, labels] = [line, labels].map(|chars| chars.into_iter().collect::<String>());
-    let (empty, labels) = ("", labels.trim_end());
-    let mut out = format!("{empty:margin$} └{line}\n{empty:margin$}  {labels}  {}\n", chart.x.label);
+    let mut out = frame.around(canvas.rows(), width);
     if let Some((_, what)) = &chart.mark {
         out += &format!("{what}\n");
     }

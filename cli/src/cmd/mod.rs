@@ -19,6 +19,7 @@ pub mod new;
 pub mod pictures;
 pub mod predict;
 pub mod run;
+pub mod runs;
 pub mod schedule;
 pub mod setup;
 pub mod spec;

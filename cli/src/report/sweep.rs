@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use super::table::{Align, Table};
 use super::units::{duration, grouped, si};
-use crate::args::sweep::short;
-use crate::sweep::{Point, Spread, State};
+use crate::sweep::{Point, Spread, State, short};
 
 /// A row for each point, with the means of its seeds and their standard deviations.
 pub fn table(points: &[Point], columns: Option<usize>) -> String {

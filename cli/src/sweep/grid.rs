@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use resnetc_compiler::spec::sweep::Axis;
 
-use crate::args::sweep::{key, short};
+use super::short::{key, short};
 
 /// Most trainings of a sweep.
 const MOST: usize = 10_000;

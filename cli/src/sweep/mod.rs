@@ -4,10 +4,12 @@ mod file;
 mod grid;
 mod halving;
 mod row;
+mod short;
 mod summary;
 
 pub use file::{Definition, FILE, SweepFile, TABLE};
-pub use grid::{Grid, Variant, joined};
+pub use grid::{Grid, joined};
 pub use halving::{Score, rounds, survivors};
 pub use row::{Row, State};
+pub use short::{key, short};
 pub use summary::{Point, Spread, points};

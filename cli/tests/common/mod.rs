@@ -75,3 +75,23 @@ pub fn run_with(args: &[&str], input: &[u8]) -> Output {
     let _ = child.stdin.take().expect("piped").write_all(input);
     child.wait_with_output().expect("it ends")
 }
+
+/// Sends Ctrl-C to a command when it has said that; all that it says. It ends with the signal's status.
+#[cfg(unix)]
+#[allow(dead_code, reason = "not every suite needs it")]
+pub fn interrupted(args: &[&str], after: &str) -> String {
+    use std::io::{BufRead, BufReader, Read};
+    use std::process::Stdio;
+
+    let mut child = resnetc(args).stdout(Stdio::piped()).spawn().expect("the binary starts");
+    let mut lines = BufReader::new(child.stdout.take().expect("piped"));
+    let mut text = String::new();
+    while !text.contains(after) {
+        assert!(lines.read_line(&mut text).expect("UTF-8") > 0, "{text}");
+    }
+    let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(kill.expect("kill is there").success());
+    lines.read_to_string(&mut text).expect("UTF-8");
+    assert_eq!(child.wait().expect("it ends").code(), Some(130), "{text}");
+    text
+}

@@ -1,6 +1,6 @@
 //! One training per folder, as long as the training lives.
 
-use std::fs::{File, TryLockError};
+use std::fs::TryLockError;
 use std::io::ErrorKind;
 use std::path::Path;
 
@@ -56,7 +56,7 @@ impl Lock {
 
 /// Whether a training has the folder now. Writes nothing: the folder may be another's.
 pub fn is_held(folder: &Path) -> bool {
-    let Ok(file) = File::open(folder.join(LOCK)) else { return false };
+    let Ok((file, _)) = files::open(&folder.join(LOCK)) else { return false };
     matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
 }
 

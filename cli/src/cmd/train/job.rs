@@ -13,12 +13,12 @@ use super::super::data::{self, Wanted};
 use super::super::setup::Setup;
 use super::super::spec;
 use super::batch;
-use crate::args::sweep::key;
 use crate::args::{RunArgs, TtaArg};
 use crate::failure::Result;
 use crate::output::Output;
 use crate::report::summary::again;
 use crate::report::units::{bytes, grouped, side};
+use crate::sweep::key;
 
 /// What the command line asks to train.
 #[derive(Clone, Copy)]

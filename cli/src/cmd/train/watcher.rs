@@ -9,6 +9,7 @@ use resnetc_runtime::train::{BEST, Event, LAST, LOG, Outcome, StepEvent};
 
 use super::super::data::stood_in_for;
 use super::page::Page;
+use crate::chart::Spark;
 use crate::failure::{Failure, Result};
 use crate::output::Output;
 use crate::progress::Progress;
@@ -25,6 +26,8 @@ pub struct Watcher<'a> {
     epochs: usize,
     steps: usize,
     bar: Option<Progress>,
+    /// The steps' losses.
+    losses: Spark,
     /// Nobody reads what is printed any more.
     mute: bool,
     /// It has been said what helps where steps wait for images.
@@ -36,6 +39,10 @@ pub struct Watcher<'a> {
     pageless: bool,
 }
 
+/// Most characters of the curve of losses.
+const LONGEST: usize = 64;
+/// What stands beside it.
+const BESIDE: usize = 20;
 /// Share of the steps' time that they may wait for images before it is said what helps.
 const LONG: f64 = 0.1;
 
@@ -54,6 +61,7 @@ impl<'a> Watcher<'a> {
             output,
             steps: 0,
             bar: None,
+            losses: Spark::new(output.width.saturating_sub(BESIDE).min(LONGEST)),
             mute: false,
             told_of_waiting: false,
         }
@@ -88,7 +96,7 @@ impl<'a> Watcher<'a> {
             Event::EpochStarted { epoch } => {
                 let within = self.within.as_ref().map(|within| format!("{within}  "));
                 let what = format!("{}epoch {epoch}/{}", within.unwrap_or_default(), self.epochs);
-                self.bar = Some(Progress::count(self.output, &what, self.steps as u64));
+                self.bar = Some(Progress::steps(self.output, &what, self.steps as u64));
             }
             Event::Step(step) => self.step(&step),
             Event::EpochDone(record) => {
@@ -113,9 +121,11 @@ impl<'a> Watcher<'a> {
         }
     }
 
-    fn step(&self, event: &StepEvent) {
+    fn step(&mut self, event: &StepEvent) {
+        self.losses.push(event.loss.into());
         if let Some(bar) = &self.bar {
             bar.set(event.step as u64);
+            bar.below(format!("step loss {}  {:.4}", self.losses.text(self.output.unicode), event.loss));
             bar.say(format!("loss {:.4}  {:.0} images/s", event.mean_loss, event.images_per_second));
         }
     }

@@ -17,7 +17,7 @@ use resnetc_runtime::weights::file::write_atomic;
 use crate::chart;
 use crate::failure::Result;
 use crate::markup::escape;
-use crate::page::{FOOT, head};
+use crate::page::{FOOT, PARTS, head};
 use crate::report;
 use crate::report::training::percent;
 use crate::report::units::{duration, grouped};
@@ -27,15 +27,11 @@ const STYLE: &str = "header p{margin:.1em 0;color:var(--faint)}\
 .facts{display:grid;grid-template-columns:repeat(auto-fit,minmax(8.5em,1fr));gap:.7em;margin:1em 0;padding:0}\
 .facts div{background:var(--card);border:1px solid var(--line);border-radius:8px;padding:.6em .8em}\
 .facts dt{color:var(--faint);font-size:.85em}.facts dd{margin:0;font-size:1.25em;font-weight:600}\
-.curves{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,26em),1fr));gap:1em}\
-.curves>div{border:1px solid var(--line);border-radius:8px;padding:.7em}\
-.wide{overflow-x:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums}\
 .heat td{min-width:2em;text-align:right;border:1px solid var(--page);font-size:.85em}\
 .heat th{font-weight:400;color:var(--faint);font-size:.85em;white-space:nowrap}.heat thead th{text-align:right}\
 .heat .zero{color:var(--faint);opacity:.5}.heat .strong{color:#fff}\
 .bars{width:100%;max-width:40em}.bars td{vertical-align:middle}.bars td:nth-child(2){width:60%}\
 .bar{background:var(--line);height:.6em;border-radius:3px;overflow:hidden}.bar i{display:block;height:100%;background:var(--s0)}\
-.num{text-align:right;white-space:nowrap}\
 .mistakes{display:grid;grid-template-columns:repeat(auto-fill,minmax(8.5em,1fr));gap:.8em;padding:0;margin:0}\
 figure{margin:0;background:var(--card);border:1px solid var(--line);border-radius:8px;padding:.5em;overflow-wrap:anywhere}\
 figure img{width:100%;max-width:none;aspect-ratio:1;object-fit:contain;image-rendering:auto}\
@@ -85,7 +81,7 @@ fn html(
 ) -> String {
     let title =
         run.map_or("training".to_owned(), |run| format!("{} on {}", run.facts.network, run.facts.dataset));
-    let mut page = head(&title, &format!("{STYLE}{}", chart::STYLE));
+    let mut page = head(&title, &format!("{PARTS}{STYLE}{}", chart::STYLE));
     page += &format!("<header><h1>{}</h1>\n", escape(&title));
     if let Some(run) = run {
         page += &about(run);

@@ -13,10 +13,9 @@ use super::super::super::setup::Setup;
 use super::super::begin::advise;
 use super::super::job::{Asked, Job};
 use crate::args::RunArgs;
-use crate::args::sweep::short;
 use crate::failure::{Failure, Result};
 use crate::output::Output;
-use crate::sweep::{Definition, FILE, Grid, Row, SweepFile, joined};
+use crate::sweep::{Definition, FILE, Grid, Row, SweepFile, joined, short};
 
 /// The override that makes one training of a spec with a sweep.
 const NO_SWEEP: &str = "sweep=~";
