@@ -89,7 +89,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         tables.push((subject, rows(&prepare, subject.name, &works)?));
     }
     if taken(ACTIVATIONS.name) {
-        tables.push((&ACTIVATIONS, rows(&prepare, ACTIVATIONS.name, &|precision| Ok(activations(precision)))?));
+        tables
+            .push((&ACTIVATIONS, rows(&prepare, ACTIVATIONS.name, &|precision| Ok(activations(precision)))?));
     }
     summary(&mut page, &tables)?;
     for (subject, rows) in &tables {

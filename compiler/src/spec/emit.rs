@@ -248,7 +248,10 @@ fn write_train(out: &mut String, train: &TrainConfig) -> fmt::Result {
     if let Some(scale) = train.scale() {
         writeln!(out, "  loss_scale: {scale}")?;
     }
-    if train.rounds_to_tf32() { writeln!(out, "  tf32: true") } else { Ok(()) }
+    if train.rounds_to_tf32() {
+        writeln!(out, "  tf32: true")?;
+    }
+    if train.deterministic { Ok(()) } else { writeln!(out, "  deterministic: false") }
 }
 
 fn write_groups(out: &mut String, groups: &Groups) -> fmt::Result {

@@ -311,6 +311,7 @@ fn precision_with_its_settings_survives_emission() {
         (&["train.precision=fp16", "train.loss_scale=512"], "  precision: fp16\n  loss_scale: 512\n"),
         (&["train.batch_size=auto"], "  batch_size: auto\n"),
         (&["train.tf32=true"], "  precision: f32\n  tf32: true\n"),
+        (&["train.deterministic=false"], "  precision: f32\n  deterministic: false\n"),
     ] {
         let (spec, _) = get("resnet20", overrides);
         let yaml = spec.to_yaml();

@@ -4,6 +4,7 @@ use std::any::Any;
 use std::time::{Duration, Instant};
 
 use super::launch::{Call, Prepared, Task};
+use crate::engines::Engines;
 use crate::error::Result;
 
 /// Memory of the driver, given back when it is dropped.
@@ -68,6 +69,12 @@ pub trait Driver: Preparer + Send + Sync {
 
     /// How it computes a prepared convolution: its algorithm, and which one of those.
     fn engine(&self, id: usize) -> (&'static str, String);
+
+    /// The engines of prepared convolutions that have to be deterministic.
+    ///
+    /// # Errors
+    /// Where the device has failed.
+    fn engines(&self) -> Result<Engines>;
 
     /// Rows and columns of matrices that are large to it: a product of two keeps all of it busy.
     fn large(&self) -> usize;

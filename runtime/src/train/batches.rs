@@ -5,6 +5,7 @@ use std::sync::Arc;
 use resnetc_compiler::plan::Plan;
 
 use crate::device::Device;
+use crate::engines::Engines;
 use crate::error::{Error, Result};
 use crate::exec::Executor;
 use crate::weights::ParamStore;
@@ -39,6 +40,14 @@ impl BatchExecutor {
             rest => Some(exec.add(compile(rest)?)?),
         };
         Ok(BatchExecutor { exec, full, rest, gathers: None, statistics: None })
+    }
+
+    /// The engines that its device has chosen: see [`Device::engines`].
+    ///
+    /// # Errors
+    /// Where the device has failed.
+    pub fn engines(&self) -> Result<Engines> {
+        self.exec.device().engines()
     }
 
     /// Adds the plan of full batches that only add their gradients to a sum.

@@ -24,7 +24,7 @@ pub use self::eval::Evaluator;
 pub use self::event::{Event, Outcome, StepEvent};
 pub use self::folder::{
     BEST, CONFUSION, EVENTS, LAST, LOG, METRICS, PREDICTIONS, REPORT, RUN, SPEC, Start, batch_size_of,
-    check as check_folder, epoch_file,
+    check as check_folder, engines_of, epoch_file,
 };
 pub use self::range::{Range, RangeOptions, RangeStep, Recommended, range_test, recommended};
 pub use self::records::{About, Facts, Git, MetricsLine, RunFile, StartedBy, predictions};

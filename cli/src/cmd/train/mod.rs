@@ -58,7 +58,7 @@ pub fn train(
     let page = Page::new(&out, Arc::clone(&images.test));
     let heading = job.heading(&images, &out, setup.device.threads());
     let trainer = Trainer::builder(&job.spec, images).out(&out).start(start).stop(Arc::clone(&signals.stop));
-    let trainer = trainer.command(watcher::command(std::env::args_os()));
+    let trainer = trainer.command(watcher::command(std::env::args_os())).new_engines(args.new_engines);
     let trainer = match first {
         Some(first) => trainer.weights(first),
         None => trainer,

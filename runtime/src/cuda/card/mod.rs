@@ -15,6 +15,7 @@ use candle_core::cuda_backend::cudarc::driver::{CudaGraph, CudaSlice, CudaStream
 
 use super::driver::{Driver, Fetch, Fill, Memory, Preparer, Recording};
 use super::launch::{Call, Launch, Prepared, Task};
+use crate::engines::Engines as Pins;
 use crate::error::{Error, Result};
 use engines::Engines;
 use fault::{broken, fault};
@@ -109,7 +110,7 @@ impl Preparer for Card {
 
     fn prepare(&self, task: &Task) -> Result<Option<Prepared>> {
         self.bind()?;
-        self.engines()?.prepare(task, &self.state.candle)
+        Card::engines(self)?.prepare(task, &self.state.candle)
     }
 }
 
@@ -123,7 +124,11 @@ impl Driver for Card {
     }
 
     fn engine(&self, id: usize) -> (&'static str, String) {
-        ("cudnn", self.engines().ok().and_then(|engines| engines.describe(id)).unwrap_or_default())
+        ("cudnn", Card::engines(self).ok().and_then(|engines| engines.describe(id)).unwrap_or_default())
+    }
+
+    fn engines(&self) -> Result<Pins> {
+        Ok(Card::engines(self)?.chosen())
     }
 
     fn large(&self) -> usize {
@@ -177,7 +182,7 @@ impl Driver for Card {
 
     fn play(&self, calls: &[Call<u64>]) -> Result<()> {
         self.bind()?;
-        let engines = self.engines()?;
+        let engines = Card::engines(self)?;
         calls.iter().try_for_each(|call| self.call(&engines, call))
     }
 

@@ -110,6 +110,38 @@ impl Prepare<'_> {
         }
     }
 
+    /// The plan of a work by the engine that was chosen earlier, as it was written then: `engine 4 (tile_m=128, stages=3)`. It is kept
+    /// behind the others.
+    ///
+    /// # Errors
+    /// Where cuDNN does not offer that engine, or cannot make its plan.
+    pub fn pinned(&self, work: &Work, engine: &str) -> Result<Prepared> {
+        let (key, mut remarks) = (self.key(work), Vec::new());
+        let is_it = |plan: &Plan| plan.engine().to_string() == engine;
+        let mut kept = Kept { plans: Vec::new(), settled: false };
+        if let Some((known, mut plans)) = self.kept(&key, &mut remarks) {
+            if let Some(index) = plans.iter().position(is_it) {
+                let (plan, seconds) = (plans.swap_remove(index), known.plans[index].seconds);
+                return Ok(Prepared { plan, seconds, kept: true, remarks });
+            }
+            kept = known;
+        }
+        let offer = candidates(self.target, work, &self.rules)?;
+        let way = offer.candidates.iter().find(|way| way.engine.to_string() == engine);
+        let others = offer.candidates.len();
+        let way =
+            way.ok_or_else(|| Error::Device(format!("cuDNN offers {others} others, and not this one")))?;
+        let plan = way.plan(self.target)?;
+        match plan.store(None) {
+            Ok(stored) => {
+                kept.plans.push(stored);
+                self.keep(&key, kept, &mut remarks);
+            }
+            Err(fault) => remarks.push(format!("the plan of {key} cannot be kept: {fault}")),
+        }
+        Ok(Prepared { plan, seconds: None, kept: false, remarks })
+    }
+
     /// Of plans that were compiled ahead of time.
     fn measure(
         &self,

@@ -9,6 +9,7 @@ mod convolve;
 mod library;
 mod memory;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -17,6 +18,7 @@ use resnetc_compiler::ir::types::DType;
 
 use super::driver::{Driver, Fetch, Fill, Memory, Preparer, Recording};
 use super::launch::{Call, Direction, Prepared, Task};
+use crate::engines::Engines;
 use crate::error::{Error, Result};
 use library::Library;
 use memory::Piece;
@@ -41,6 +43,9 @@ pub struct Emulated {
 struct State {
     library: Library,
     choices: Choices,
+    pinned: Engines,
+    /// Of deterministic tasks, by their texts.
+    chosen: Mutex<BTreeMap<String, Option<String>>>,
     tasks: Mutex<Vec<Task>>,
     pieces: Mutex<Vec<Arc<Piece>>>,
     /// Launches so far: each has an order of its own.
@@ -57,12 +62,26 @@ impl Emulated {
         let state = State {
             library: Library::open(library)?,
             choices,
+            pinned: Engines::default(),
+            chosen: Mutex::default(),
             tasks: Mutex::default(),
             pieces: Mutex::default(),
             launches: AtomicU64::new(0),
             name: format!("cuda emulated on the CPU (seed {})", choices.seed),
         };
         Ok(Emulated { state: Arc::new(state) })
+    }
+
+    /// With engines that convolutions have to be computed by, where these have to be deterministic.
+    ///
+    /// # Errors
+    /// Where they are a real GPU's.
+    pub fn with_engines(mut self, pinned: Engines) -> Result<Self> {
+        pinned.check(ENGINES_OF)?;
+        if let Some(state) = Arc::get_mut(&mut self.state) {
+            state.pinned = pinned;
+        }
+        Ok(self)
     }
 
     /// Launches so far.
@@ -86,6 +105,26 @@ impl Emulated {
         }
     }
 
+    /// Whether a task is done in one, as its pin says where it has one.
+    fn has_engine(&self, task: &Task) -> Result<bool> {
+        let can = !task.has_epilogue() || self.state.choices.fuses;
+        if !task.deterministic {
+            return Ok(can);
+        }
+        let name = convolve::describe(task);
+        let has = match self.state.pinned.chosen.get(&name) {
+            None => can,
+            Some(None) => false,
+            Some(Some(engine)) if can && engine == ENGINE => true,
+            Some(Some(engine)) => {
+                return Err(self.state.pinned.gone(&name, engine, "the emulation fuses nothing here"));
+            }
+        };
+        let mut chosen = self.state.chosen.lock().map_err(|_| broken())?;
+        chosen.insert(name, has.then(|| ENGINE.to_owned()));
+        Ok(has)
+    }
+
     fn tasks(&self) -> Result<std::sync::MutexGuard<'_, Vec<Task>>> {
         self.state.tasks.lock().map_err(|_| broken())
     }
@@ -100,6 +139,11 @@ impl Emulated {
         }
     }
 }
+
+/// What the emulation's engines are of.
+const ENGINES_OF: &str = "the emulated GPU";
+/// The only one of them.
+const ENGINE: &str = "the reference's convolution";
 
 /// Bytes that the emulated convolutions ask for, though they need none: they are spoiled, as a workspace is.
 const WORKSPACE: usize = 64;
@@ -121,7 +165,7 @@ impl Preparer for Emulated {
     }
 
     fn prepare(&self, task: &Task) -> Result<Option<Prepared>> {
-        if task.has_epilogue() && !self.state.choices.fuses {
+        if !self.has_engine(task)? {
             return Ok(None);
         }
         let mut tasks = self.tasks()?;
@@ -141,7 +185,13 @@ impl Driver for Emulated {
     }
 
     fn engine(&self, _id: usize) -> (&'static str, String) {
-        ("reference", "the reference's convolution".to_owned())
+        ("reference", ENGINE.to_owned())
+    }
+
+    fn engines(&self) -> Result<Engines> {
+        let mut engines = Engines::of(ENGINES_OF);
+        engines.chosen = self.state.chosen.lock().map_err(|_| broken())?.clone();
+        Ok(engines)
     }
 
     fn large(&self) -> usize {

@@ -98,6 +98,7 @@ pub fn read(
         },
         loss_scale: fields.get("loss_scale").map(|node| loss_scale(reader, node)).unwrap_or_default(),
         tf32: fields.flag(reader, "tf32"),
+        deterministic: fields.flag(reader, "deterministic"),
     }
 }
 
