@@ -83,6 +83,8 @@ pub struct DeviceOptions {
     pub plans: Option<PathBuf>,
     /// Engines of a GPU that convolutions have to be computed by, where plans are deterministic: those that a checkpoint pins.
     pub engines: Engines,
+    /// Whether each step of a plan on a GPU is waited for, so that one which fails is named: many times as slow.
+    pub check_steps: bool,
     /// The library of kernels that stands for a GPU, in a build with the feature `cuda-emulated`: a testing aid.
     pub emulated: Option<PathBuf>,
 }
@@ -139,7 +141,7 @@ impl DeviceOptions {
         if let Some(library) = &self.emulated {
             let gpu = cuda::emulated::Emulated::open(library, cuda::emulated::Choices::default())?;
             let gpu = gpu.with_engines(self.engines.clone())?;
-            return Ok(Arc::new(cuda::CudaDevice::new(Arc::new(gpu))));
+            return Ok(Arc::new(cuda::CudaDevice::new(Arc::new(gpu)).checking_steps(self.check_steps)));
         }
         cuda::require(&self.cuda, ordinal)?;
         self.open_card(ordinal)
@@ -149,7 +151,8 @@ impl DeviceOptions {
     fn open_card(&self, ordinal: usize) -> Result<Arc<dyn Device>> {
         let (plans, engines) = (self.plans.clone(), self.engines.clone());
         let options = cuda::card::Options { ordinal, plans, engines, ..cuda::card::Options::default() };
-        Ok(Arc::new(cuda::CudaDevice::new(Arc::new(cuda::card::Card::open(&options)?))))
+        let card = Arc::new(cuda::card::Card::open(&options)?);
+        Ok(Arc::new(cuda::CudaDevice::new(card).checking_steps(self.check_steps)))
     }
 
     #[cfg(not(feature = "cuda"))]

@@ -7,6 +7,11 @@ use super::launch::{Call, Prepared, Task};
 use crate::engines::Engines;
 use crate::error::Result;
 
+/// How to find out which step a failure was of that is told late. A context that has failed runs nothing any more, so it has to be
+/// asked for before.
+pub const NAMES_THE_STEP: &str =
+    "with `RESNETC_CHECK_STEPS=1` each step is waited for, and the one that fails is named";
+
 /// Memory of the driver, given back when it is dropped.
 pub struct Memory {
     /// Its first byte; a multiple of 256.
@@ -134,11 +139,11 @@ pub trait Driver: Preparer + Send + Sync {
     /// Where something of it has failed.
     fn wait(&self) -> Result<()>;
 
-    /// Carries out calls, waits for them, and tells the time that they took.
+    /// Carries out calls, waits for them, and tells the time that they took. Profilers show them by the name.
     ///
     /// # Errors
     /// As [`Driver::play`] and [`Driver::wait`].
-    fn time(&self, calls: &[Call<u64>]) -> Result<Duration> {
+    fn time(&self, _name: &str, calls: &[Call<u64>]) -> Result<Duration> {
         self.wait()?;
         let start = Instant::now();
         self.play(calls)?;

@@ -11,12 +11,12 @@ mod memory;
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use resnetc_compiler::ir::types::DType;
 
-use super::driver::{Driver, Fetch, Fill, Memory, Preparer, Recording};
+use super::driver::{Driver, Fetch, Fill, Memory, NAMES_THE_STEP, Preparer, Recording};
 use super::launch::{Call, Direction, Prepared, Task};
 use crate::engines::Engines;
 use crate::error::{Error, Result};
@@ -43,6 +43,10 @@ pub struct Emulated {
 struct State {
     library: Library,
     choices: Choices,
+    /// The kernel whose launches fail.
+    faulty: Option<String>,
+    /// Whether one has failed.
+    failed: AtomicBool,
     pinned: Engines,
     /// Of deterministic tasks, by their texts.
     chosen: Mutex<BTreeMap<String, Option<String>>>,
@@ -62,6 +66,8 @@ impl Emulated {
         let state = State {
             library: Library::open(library)?,
             choices,
+            faulty: None,
+            failed: AtomicBool::new(false),
             pinned: Engines::default(),
             chosen: Mutex::default(),
             tasks: Mutex::default(),
@@ -84,12 +90,38 @@ impl Emulated {
         Ok(self)
     }
 
+    /// With a kernel, of any type, whose launches fail as they do on a GPU: what waits for them is told, not who launches, and nothing runs
+    /// any more.
+    #[must_use]
+    pub fn with_fault(mut self, function: &str) -> Self {
+        if let Some(state) = Arc::get_mut(&mut self.state) {
+            state.faulty = Some(function.to_owned());
+        }
+        self
+    }
+
+    /// What waits for calls is told of one that has failed.
+    fn told(&self) -> Result<()> {
+        match self.state.failed.load(Ordering::Relaxed) {
+            false => Ok(()),
+            true => Err(Error::Device(format!(
+                "cuda emulated: work that was under way has failed; {NAMES_THE_STEP}"
+            ))),
+        }
+    }
+
     /// Launches so far.
     pub fn launches(&self) -> u64 {
         self.state.launches.load(Ordering::Relaxed)
     }
 
     fn call(&self, call: &Call<u64>) -> Result<()> {
+        let faulty =
+            |function: &str| self.state.faulty.as_ref().is_some_and(|faulty| function.starts_with(faulty));
+        let fails = matches!(call, Call::Launch(launch) if faulty(&launch.function));
+        if self.state.failed.fetch_or(fails, Ordering::Relaxed) || fails {
+            return Ok(());
+        }
         match call {
             Call::Launch(launch) => {
                 let count = self.state.launches.fetch_add(1, Ordering::Relaxed);
@@ -218,6 +250,7 @@ impl Driver for Emulated {
     }
 
     fn download(&self, address: u64, bytes: &mut [u8]) -> Result<()> {
+        self.told()?;
         bytes.copy_from_slice(memory::bytes(address, bytes.len()));
         Ok(())
     }
@@ -227,7 +260,7 @@ impl Driver for Emulated {
     }
 
     fn fetch(&self, address: u64, bytes: usize) -> Result<Box<dyn Fetch>> {
-        Ok(Box::new(Fetched(memory::bytes(address, bytes).to_vec())))
+        Ok(Box::new(Fetched(self.told().map(|()| memory::bytes(address, bytes).to_vec()))))
     }
 
     fn play(&self, calls: &[Call<u64>]) -> Result<()> {
@@ -239,16 +272,16 @@ impl Driver for Emulated {
     }
 
     fn wait(&self) -> Result<()> {
-        Ok(())
+        self.told()
     }
 }
 
 /// Bytes as they were when they were asked for.
-struct Fetched(Vec<u8>);
+struct Fetched(Result<Vec<u8>>);
 
 impl Fetch for Fetched {
     fn take(self: Box<Self>, bytes: &mut [u8]) -> Result<()> {
-        bytes.copy_from_slice(&self.0);
+        bytes.copy_from_slice(&self.0?);
         Ok(())
     }
 }
