@@ -275,6 +275,9 @@ pub struct RunArgs {
     /// Go on where the training in the output folder stopped.
     #[arg(long, requires = "train", help_heading = "Training")]
     pub resume: bool,
+    /// Choose the GPU's engines anew, not those that the checkpoint pins: on another GPU, or with another cuDNN.
+    #[arg(long, requires = "resume", help_heading = "Training")]
+    pub new_engines: bool,
     /// Replace the training in the output folder.
     #[arg(long, requires = "train", conflicts_with = "resume", help_heading = "Training")]
     pub overwrite: bool,

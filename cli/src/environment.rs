@@ -25,6 +25,8 @@ const GUARD: &str = "RESNETC_GUARD";
 const CUDA: &str = "RESNETC_CUDA";
 /// Names the folder of cuDNN's plans.
 const PLANS: &str = "RESNETC_PLANS";
+/// Asks a GPU to be waited for after each step of a plan, so that one which fails is named: `1`.
+const CHECK_STEPS: &str = "RESNETC_CHECK_STEPS";
 /// Names the library of kernels that stands for a GPU, for tests: read in builds with the feature `cuda-emulated` alone.
 const EMULATED: &str = "RESNETC_CUDA_EMULATED";
 /// Name the locale, whose encoding is that of the terminal, in the order in which POSIX has them count.
@@ -52,6 +54,7 @@ pub struct Environment {
     home: Option<OsString>,
     cuda: Option<OsString>,
     plans: Option<OsString>,
+    check_steps: Option<OsString>,
     emulated: Option<OsString>,
     mirror: Option<OsString>,
     hub: [Option<OsString>; 6],
@@ -76,6 +79,7 @@ impl Environment {
             home: value("HOME"),
             cuda: value(CUDA),
             plans: value(PLANS),
+            check_steps: value(CHECK_STEPS),
             emulated: value(EMULATED).filter(|_| EMULATES_GPUS),
             mirror: value(MIRROR),
             hub: HUB.map(value),
@@ -169,6 +173,18 @@ impl Environment {
                 .or_else(|| Some(Path::new(self.home.as_ref()?).join(".cache")))
         };
         self.hub[1].as_ref().map(PathBuf::from).or_else(|| Some(cache()?.join("huggingface")))
+    }
+
+    /// Whether each step on a GPU is waited for.
+    pub fn check_steps(&self) -> Result<bool> {
+        match self.check_steps.as_ref().map(|value| value.to_str()) {
+            None | Some(Some("0")) => Ok(false),
+            Some(Some("1")) => Ok(true),
+            Some(_) => Err(Failure::Failed(format!(
+                "{CHECK_STEPS} is {:?}: `1` waits for each step on a GPU, `0` does not",
+                self.check_steps.clone().unwrap_or_default()
+            ))),
+        }
     }
 
     /// What stands for a GPU.
@@ -312,5 +328,13 @@ mod tests {
         assert_eq!(isa, "RESNETC_ISA=sse9: unknown; use amx, avx512bf16, avx512, avx2, neon or portable");
         let Err(Failure::Failed(guard)) = wrong.guard() else { panic!("no such side") };
         assert_eq!(guard, "RESNETC_GUARD is \"x\": `before` or `after`");
+        let wrong = Environment { check_steps: Some("yes".into()), ..Environment::default() };
+        let Err(Failure::Failed(steps)) = wrong.check_steps() else { panic!("no such value") };
+        assert!(steps.starts_with("RESNETC_CHECK_STEPS is \"yes\""), "{steps}");
+        let set = Environment { check_steps: Some("1".into()), ..Environment::default() };
+        assert_eq!(
+            (set.check_steps().ok(), Environment::default().check_steps().ok()),
+            (Some(true), Some(false))
+        );
     }
 }

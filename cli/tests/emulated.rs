@@ -10,6 +10,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use common::{resnetc, stderr};
+use resnetc_runtime::checkpoint::Checkpoint;
 use resnetc_tests::emulated::{Threads, library};
 
 /// Small enough to be trained by an emulation.
@@ -72,6 +73,38 @@ fn a_training_that_is_stopped_on_a_gpu_goes_on_on_the_cpu() {
     let text = done(&on_gpu(&[&train[..], &["--resume"]].concat(), &place.library));
     assert!(text.contains("the device") && text.contains("cuda emulated"), "the change is told: {text}");
     assert!(Path::new(&out).join("best.safetensors").exists());
+}
+
+/// A checkpoint names the engine of each convolution, and a training that goes on takes no other one unless it is told to.
+#[cfg(unix)]
+#[test]
+fn a_training_goes_on_with_the_engines_of_its_checkpoint() {
+    let place = place();
+    let out = format!("{}/out", place.folder.path().display());
+    let last = Path::new(&out).join("last.safetensors");
+    let train = ["run", &place.spec, "--train", "shapes10", "--out", &out, "--device", "cuda"];
+    let start = |more: &[&str]| {
+        let mut command = resnetc(&[&train[..], more].concat());
+        command.env("RESNETC_CUDA_EMULATED", &place.library);
+        command
+    };
+    interrupted(start(&[]));
+    let mut checkpoint = Checkpoint::load(&last).expect("it was saved");
+    let engines = checkpoint.progress.engines.clone();
+    assert_eq!(engines.of, "the emulated GPU");
+    let of_stem =
+        engines.chosen.keys().find(|work| work.contains("n 20")).expect("the batch's works").clone();
+    checkpoint.progress.engines.chosen.insert(of_stem.clone(), Some("engine 7".to_owned()));
+    std::fs::write(&last, checkpoint.to_bytes().expect("plain data")).expect("written");
+    let refused = start(&["--resume"]).output().expect("the binary starts");
+    let text = stderr(&refused);
+    assert!(!refused.status.success(), "{text}");
+    for word in [&*format!("`{of_stem}` to engine 7"), "cannot be had now", "`--new-engines`"] {
+        assert!(text.contains(word), "{text} lacks {word}");
+    }
+    interrupted(start(&["--resume", "--new-engines"]));
+    let after = Checkpoint::load(&last).expect("it was saved");
+    assert_eq!(after.progress.engines, engines);
 }
 
 #[test]

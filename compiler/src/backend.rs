@@ -65,6 +65,8 @@ pub struct Backend {
     pub narrow: &'static [DType],
     /// Whether what multiplies in `f32` may round its factors to TF32, where the spec allows it.
     pub tf32: bool,
+    /// Whether all its kernels give the same bits each time; else a plan says whether they have to.
+    pub deterministic: bool,
 }
 
 /// A cache line, and a 512-bit vector.
@@ -82,6 +84,7 @@ impl Backend {
         slices: true,
         narrow: &[DType::Bf16],
         tf32: false,
+        deterministic: true,
     };
 
     /// Plain tensor operations, one per operator: nothing is fused, so that what fusion changes can be seen beside it.
@@ -93,6 +96,7 @@ impl Backend {
         slices: false,
         narrow: &DType::NARROW,
         tf32: false,
+        deterministic: true,
     };
 
     /// NVIDIA GPUs: cuDNN's weights have their input channels innermost, and buffers begin where a warp's widest loads may.
@@ -104,6 +108,7 @@ impl Backend {
         slices: true,
         narrow: &DType::NARROW,
         tf32: true,
+        deterministic: false,
     };
 
     /// All.

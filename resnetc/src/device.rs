@@ -14,6 +14,7 @@ use resnetc_runtime::cpu::tune::{Cache, Tuning};
 use resnetc_runtime::cuda;
 use resnetc_runtime::cuda::search::Search;
 use resnetc_runtime::device::Device;
+use resnetc_runtime::engines::Engines;
 use resnetc_runtime::error as runtime;
 use resnetc_runtime::exec::Executor;
 use resnetc_runtime::reference::ReferenceDevice;
@@ -80,6 +81,10 @@ pub struct DeviceOptions {
     pub cuda: Search,
     /// Folder where plans of convolutions on GPUs are kept; `None` to make and measure them anew in each process.
     pub plans: Option<PathBuf>,
+    /// Engines of a GPU that convolutions have to be computed by, where plans are deterministic: those that a checkpoint pins.
+    pub engines: Engines,
+    /// Whether each step of a plan on a GPU is waited for, so that one which fails is named: many times as slow.
+    pub check_steps: bool,
     /// The library of kernels that stands for a GPU, in a build with the feature `cuda-emulated`: a testing aid.
     pub emulated: Option<PathBuf>,
 }
@@ -135,18 +140,19 @@ impl DeviceOptions {
         #[cfg(feature = "cuda-emulated")]
         if let Some(library) = &self.emulated {
             let gpu = cuda::emulated::Emulated::open(library, cuda::emulated::Choices::default())?;
-            return Ok(Arc::new(cuda::CudaDevice::new(Arc::new(gpu))));
+            let gpu = gpu.with_engines(self.engines.clone())?;
+            return Ok(Arc::new(cuda::CudaDevice::new(Arc::new(gpu)).checking_steps(self.check_steps)));
         }
         cuda::require(&self.cuda, ordinal)?;
         self.open_card(ordinal)
     }
 
-    /// The same seed has to give the same weights, so engines that do not give the same bits each time are left out.
     #[cfg(feature = "cuda")]
     fn open_card(&self, ordinal: usize) -> Result<Arc<dyn Device>> {
-        let plans = self.plans.clone();
-        let options = cuda::card::Options { ordinal, plans, ..cuda::card::Options::default() };
-        Ok(Arc::new(cuda::CudaDevice::new(Arc::new(cuda::card::Card::open(&options)?))))
+        let (plans, engines) = (self.plans.clone(), self.engines.clone());
+        let options = cuda::card::Options { ordinal, plans, engines, ..cuda::card::Options::default() };
+        let card = Arc::new(cuda::card::Card::open(&options)?);
+        Ok(Arc::new(cuda::CudaDevice::new(card).checking_steps(self.check_steps)))
     }
 
     #[cfg(not(feature = "cuda"))]

@@ -34,6 +34,7 @@ pub struct TrainerBuilder<'a> {
     start: Start,
     first: Option<Arc<ParamStore>>,
     command: String,
+    new_engines: bool,
     stop: Arc<AtomicBool>,
     pause_after: Option<usize>,
 }
@@ -75,6 +76,14 @@ impl TrainerBuilder<'_> {
         self
     }
 
+    /// Whether a training on a GPU that goes on from a checkpoint chooses its engines anew, rather than take those that the checkpoint
+    /// pins: for another GPU, or another cuDNN. Their last bits differ.
+    #[must_use]
+    pub fn new_engines(mut self, new: bool) -> Self {
+        self.new_engines = new;
+        self
+    }
+
     /// Goes on from a checkpoint.
     #[must_use]
     pub fn resume(self, checkpoint: impl Into<PathBuf>) -> Self {
@@ -102,10 +111,30 @@ impl TrainerBuilder<'_> {
     /// Where the spec cannot be trained, the data do not fit it, the checkpoint is of another training, the folder holds a
     /// training or is another's, or it cannot be written.
     pub fn build(self) -> Result<Trainer> {
-        let TrainerBuilder { spec, dataset, device, out, start, first, command, stop, pause_after } = self;
+        let TrainerBuilder {
+            spec,
+            dataset,
+            mut device,
+            out,
+            start,
+            first,
+            command,
+            new_engines,
+            stop,
+            pause_after,
+        } = self;
         let config = &spec.resolved().train;
+        if config.deterministic && !new_engines {
+            device.engines.extend(train::engines_of(&out, &start)?);
+        }
+        // Each takes the engines of those before it, so that all checkpoints of the training pin one for each convolution.
+        let network = training(spec, &device, dataset.train.len())?;
+        device.engines.extend(network.engines()?);
         let teacher = teacher(spec, &dataset.name, dataset.train.len(), &device)?;
-        let train = pupil(training(spec, &device, dataset.train.len())?, teacher);
+        if let Some(teacher) = &teacher {
+            device.engines.extend(teacher.engines()?);
+        }
+        let train = pupil(network, teacher);
         let test = batches(spec, &device, Mode::Infer, dataset.test.len(), config.batch_size)?;
         let network = digest(&spec.expand()?.graph.signature());
         let (threads, workers) = (device.threads(), device.workers());
@@ -132,8 +161,8 @@ impl Trainer {
     pub fn builder(spec: &Spec, dataset: Dataset) -> TrainerBuilder<'_> {
         let out = PathBuf::from("out").join(format!("{}-{}", spec.name(), dataset.name));
         let (device, first, stop) = (DeviceOptions::default(), None, Arc::default());
-        let (start, command, pause_after) = (Start::New, String::new(), None);
-        TrainerBuilder { spec, dataset, device, out, start, first, command, stop, pause_after }
+        let (start, command, new_engines, pause_after) = (Start::New, String::new(), false, None);
+        TrainerBuilder { spec, dataset, device, out, start, first, command, new_engines, stop, pause_after }
     }
 
     /// Trains to the end, or until the stop flag is set; `observe` hears of every step and epoch.

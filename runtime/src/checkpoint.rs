@@ -11,6 +11,7 @@ use resnetc_compiler::ir::types::Shape;
 use resnetc_compiler::plan::{AVERAGE, GRADIENT_SUM, LOSS_SCALE, Plan};
 use serde::{Deserialize, Serialize};
 
+use crate::engines::Engines;
 use crate::error::{Error, Result};
 use crate::identity::Identity;
 use crate::metrics::Sums;
@@ -73,6 +74,9 @@ pub struct Progress {
     /// What it is made of.
     #[serde(default)]
     pub identity: Identity,
+    /// The engines that it pins, where it is deterministic and measurements choose engines.
+    #[serde(default, skip_serializing_if = "Engines::is_empty")]
+    pub engines: Engines,
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
@@ -109,6 +113,7 @@ impl Progress {
             averaged: false,
             settings: Settings::default(),
             identity: Identity::default(),
+            engines: Engines::default(),
         }
     }
 
@@ -241,6 +246,14 @@ pub fn trained_on(path: &Path) -> Option<TrainedOn> {
     let Progress { dataset, classes, settings, .. } = progress(path, &metadata).ok()?;
     let written = settings.text("dataset").filter(|value| datasets::is_path(value));
     Some(TrainedOn { dataset: written.map_or(dataset, str::to_owned), classes })
+}
+
+/// The engines that a checkpoint pins. The file is not read whole.
+///
+/// # Errors
+/// Where it is no checkpoint.
+pub fn engines(path: &Path) -> Result<Engines> {
+    Ok(progress(path, &file::metadata(path)?)?.engines)
 }
 
 /// The weights of a file, whether it is a checkpoint or has weights alone: what evaluation needs.

@@ -16,6 +16,7 @@ use resnetc_compiler::backend::Backend;
 use resnetc_compiler::plan::{BufferId, Plan};
 
 use crate::data::batch::{Form, Pictures, Preparation};
+use crate::engines::Engines;
 use crate::error::{Error, Result};
 use crate::roofline::{Multiplier, Roofline};
 
@@ -146,6 +147,14 @@ pub trait Device: Send + Sync {
 
     /// The device itself, for one of its kind to know it by.
     fn as_any(&self) -> &dyn Any;
+
+    /// The engines that were chosen for convolutions of loaded plans which have to be deterministic, where measurements choose them.
+    ///
+    /// # Errors
+    /// Where the device has failed.
+    fn engines(&self) -> Result<Engines> {
+        Ok(Engines::default())
+    }
 
     /// How a step of a loaded plan is computed, where the device has several ways.
     fn choice(&self, _program: ProgramId, _step: usize) -> Option<Choice> {

@@ -72,6 +72,9 @@ pub enum Error {
     /// A device or its kernels failed.
     #[error("{0}")]
     Device(String),
+    /// The engines that a checkpoint pins are not to be had.
+    #[error("{0}")]
+    Engines(String),
     /// CUDA cannot be used.
     #[error("{0}")]
     NoCuda(Box<NoCuda>),

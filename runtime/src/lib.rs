@@ -5,6 +5,7 @@ pub mod cpu;
 pub mod cuda;
 pub mod data;
 pub mod device;
+pub mod engines;
 pub mod error;
 pub mod evaluation;
 pub mod exec;

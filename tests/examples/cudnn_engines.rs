@@ -41,20 +41,32 @@ const NETWORKS: &[Network] = &[
 /// Not a network, but set as one.
 const ACTIVATIONS: Network = Network { name: "activations", batch: 32, every: 1 };
 
-/// How numbers are stored and multiplied: the spec's precision, and what stands for its bf16.
-const TYPES: &[(&str, Types)] = &[
-    ("f32", Types { narrow: Element::Bf16, math: Math::Full }),
-    ("bf16", Types { narrow: Element::Bf16, math: Math::Full }),
-    ("bf16", Types { narrow: Element::F16, math: Math::Full }),
-];
+/// How numbers are stored and multiplied.
+struct Precision {
+    name: &'static str,
+    /// The spec's word; bf16 stands for fp16 too, whose plans have the same maps.
+    spec: &'static str,
+    element: Element,
+    types: Types,
+}
 
-/// The names of [`TYPES`].
-const NAMES: [&str; 3] = ["f32", "bf16", "fp16"];
+const PRECISIONS: [Precision; 4] = {
+    const fn of(name: &'static str, spec: &'static str, element: Element, math: Math) -> Precision {
+        let narrow = if let Element::F32 = element { Element::Bf16 } else { element };
+        Precision { name, spec, element, types: Types { narrow, math } }
+    }
+    [
+        of("f32", "f32", Element::F32, Math::Full),
+        of("tf32", "f32", Element::F32, Math::Tf32),
+        of("bf16", "bf16", Element::Bf16, Math::Full),
+        of("fp16", "bf16", Element::F16, Math::Full),
+    ]
+};
 
 const RULES: Rules = Rules { deterministic: false, workspace: 1 << 30 };
 
 /// A pattern on sizes, with what was made of it by type.
-type Rows = BTreeMap<(String, String), [Option<Compiled>; 3]>;
+type Rows = BTreeMap<(String, String), [Option<Compiled>; PRECISIONS.len()]>;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -73,11 +85,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut tables = Vec::new();
     let taken = |name: &str| only.is_empty() || only.iter().any(|only| only == name);
     for subject in NETWORKS.iter().filter(|subject| taken(subject.name)) {
-        let works = |types| works(subject, types);
+        let works = |precision: &Precision| works(subject, precision);
         tables.push((subject, rows(&prepare, subject.name, &works)?));
     }
     if taken(ACTIVATIONS.name) {
-        tables.push((&ACTIVATIONS, rows(&prepare, ACTIVATIONS.name, &|types| Ok(activations(types)))?));
+        tables
+            .push((&ACTIVATIONS, rows(&prepare, ACTIVATIONS.name, &|precision| Ok(activations(precision)))?));
     }
     summary(&mut page, &tables)?;
     for (subject, rows) in &tables {
@@ -88,10 +101,9 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// The distinct works of a network's training step and inference.
-fn works(subject: &Network, types: usize) -> Result<Vec<Work>, Box<dyn Error>> {
+fn works(subject: &Network, precision: &Precision) -> Result<Vec<Work>, Box<dyn Error>> {
     let &Network { name, batch, every } = subject;
-    let (precision, types) = TYPES[types];
-    let set = [format!("train.precision={precision}")];
+    let set = [format!("train.precision={}", precision.spec)];
     let spec = load_builtin(name, &set, Limits::default(), &mut SourceMap::default());
     let spec = spec.ok_or_else(|| format!("no network is called {name}"))?;
     let spec = spec.map_err(|faults| format!("{name}: {faults:?}"))?;
@@ -100,33 +112,32 @@ fn works(subject: &Network, types: usize) -> Result<Vec<Work>, Box<dyn Error>> {
         let target = Subject { backend: Backend::CUDA, ..Subject::new(mode, batch) };
         let compiled = resnetc_compiler::compile(&spec, &target);
         let compiled = compiled.map_err(|faults| format!("{name}: {faults:?}"))?;
-        all.extend(layers(&compiled.plan, types).into_iter().step_by(every));
+        all.extend(layers(&compiled.plan, precision.types).into_iter().step_by(every));
     }
     Ok(distinct(&all))
 }
 
 /// Every activation behind a convolution of inference, of one size.
-fn activations(types: usize) -> Vec<Work> {
+fn activations(precision: &Precision) -> Vec<Work> {
     let attrs = ConvAttrs { kernel: [3, 3], stride: [1, 1], padding: [1, 1], dilation: [1, 1], groups: 1 };
     let (x, y) = (Place::whole(64), Place::whole(64));
     let sizes = Sizes { n: ACTIVATIONS.batch, h: 56, w: 56, cin: 64, cout: 64, out: [56, 56], attrs, x, y };
-    let element = [Element::F32, Element::Bf16, Element::F16][types];
     let pattern =
         |act: &Activation| Pattern::ForwardEpilogue { bias: true, residual: false, act: Some(*act) };
-    let work = |act: &Activation| Work::new(pattern(act), sizes, element, Math::Full);
+    let work = |act: &Activation| Work::new(pattern(act), sizes, precision.element, precision.types.math);
     Activation::ALL.iter().map(work).collect()
 }
 
-/// What is asked of a network, by type.
-type Works<'a> = &'a dyn Fn(usize) -> Result<Vec<Work>, Box<dyn Error>>;
+/// What is asked of a network in a precision.
+type Works<'a> = &'a dyn Fn(&Precision) -> Result<Vec<Work>, Box<dyn Error>>;
 
 fn rows(prepare: &Prepare<'_>, name: &str, works: Works<'_>) -> Result<Rows, Box<dyn Error>> {
     let mut rows = Rows::new();
-    for (index, types) in NAMES.into_iter().enumerate() {
-        let works = works(index)?;
+    for (index, precision) in PRECISIONS.iter().enumerate() {
+        let works = works(precision)?;
         for (number, work) in works.iter().enumerate() {
             let (number, of, pattern) = (number + 1, works.len(), work.pattern.text());
-            let label = format!("{name} {types} {number}/{of}: {pattern} {}", work.sizes);
+            let label = format!("{name} {} {number}/{of}: {pattern} {}", precision.name, work.sizes);
             writeln!(std::io::stderr(), "{label}")?;
             // Asked anew also where the plan is kept, which does not say what else was offered.
             let compiled = match candidates(prepare.target, work, &RULES) {
@@ -138,7 +149,7 @@ fn rows(prepare: &Prepare<'_>, name: &str, works: Works<'_>) -> Result<Rows, Box
                 }
                 Err(fault) => return Err(fault.into()),
             };
-            let widened = if work.output == work.input || index == 0 { "" } else { ", f32 out" };
+            let widened = if work.output == work.input { "" } else { ", f32 out" };
             let row = (format!("{}{widened}", work.pattern.text()), work.sizes.to_string());
             rows.entry(row).or_default()[index] = Some(compiled);
         }
@@ -155,7 +166,7 @@ fn head(page: &mut impl Write, device: &Device) -> std::io::Result<()> {
          `scripts/cudnn-table`, without a GPU: the plans are made, with their kernels compiled, for a description of the GPU that was \
          written by hand. **None of them has run**, and the first choice of cuDNN's heuristics is not the fastest for sure: on a GPU the \
          choice is measured.\n\n\
-         `f32` means f32: engines that multiply as TF32 are left out. Engines may need {} MiB of workspace. \
+         `f32` means f32: engines that multiply as TF32 are left out; `tf32` has them, too. Engines may need {} MiB of workspace. \
          The older calls, for what has no engine here, can only be asked on a GPU.\n\n",
         device.name(),
         device.key(),
@@ -213,7 +224,7 @@ fn summary(page: &mut impl Write, tables: &[(&Network, Rows)]) -> std::io::Resul
     for ((pattern, index), count) in &counts {
         let Count { works, library, compiled, native, racy, workspace } = count;
         let none = works - library - compiled;
-        let (name, workspace) = (NAMES[*index], mib(*workspace));
+        let (name, workspace) = (PRECISIONS[*index].name, mib(*workspace));
         writeln!(
             page,
             "| {pattern} | {name} | {works} | {library} | {compiled} | {none} | {native} | {racy} | {workspace} |"
@@ -235,7 +246,7 @@ fn table(page: &mut impl Write, subject: &Network, rows: &Rows) -> std::io::Resu
         "Number of the engine, `c` where its kernel is compiled when the plan is made; ways that the rules leave of those"
     )?;
     writeln!(page, "offered; MiB of workspace.\n")?;
-    writeln!(page, "| pattern | layer | f32 | bf16 | fp16 |\n|---|---|---|---|---|")?;
+    writeln!(page, "| pattern | layer | f32 | tf32 | bf16 | fp16 |\n|---|---|---|---|---|---|")?;
     let suffix = format!(", n {batch}");
     for ((pattern, sizes), made) in rows {
         let sizes = sizes.strip_suffix(&suffix).unwrap_or(sizes);
@@ -276,11 +287,11 @@ fn refusals(page: &mut impl Write, tables: &[(&Network, Rows)]) -> std::io::Resu
     let mut reasons: BTreeMap<(String, String, String), Vec<String>> = BTreeMap::new();
     for (subject, rows) in tables {
         for ((pattern, sizes), made) in rows {
-            for (compiled, types) in made.iter().zip(NAMES) {
+            for (compiled, precision) in made.iter().zip(&PRECISIONS) {
                 let Some(compiled) = compiled.as_ref().filter(|compiled| compiled.plans.is_empty()) else {
                     continue;
                 };
-                let key = (pattern.clone(), types.to_owned(), reason(compiled));
+                let key = (pattern.clone(), precision.name.to_owned(), reason(compiled));
                 reasons.entry(key).or_default().push(format!("{} {sizes}", subject.name));
             }
         }

@@ -94,6 +94,7 @@ impl PlanBuilder {
             align: self.backend.align,
             layouts: self.backend.layouts,
             tf32: false,
+            deterministic: true,
             batch: 1,
             sizes: RegionSizes {
                 arena: self.end(Region::Arena),

@@ -101,6 +101,7 @@ fn trained(device: fn() -> Arc<dyn Device>) -> (Vec<EpochRecord>, ParamStore) {
         workers: 1,
         preprocess: None,
         about: None,
+        pause_after: None,
         stop: Arc::default(),
     };
     let mut trainer = Trainer::new(&spec.train, data, train, load(Mode::Infer), options).expect("it fits");

@@ -64,6 +64,7 @@ fn train(out: &Path, threads: usize, resume: bool, stop_after: usize) -> Outcome
         workers: 2,
         preprocess: None,
         about: None,
+        pause_after: None,
         stop,
     };
     let stop = Arc::clone(&options.stop);

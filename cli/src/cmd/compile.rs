@@ -49,7 +49,8 @@ mod with_cudnn {
         present().map_err(failed)?;
         let target = Target::described(device).map_err(failed)?;
         let cache = Cache::in_folder(&args.output);
-        let prepare = Prepare { target: &target, rules: Rules::TAKEN, cache: Some(&cache) };
+        let prepare =
+            Prepare { target: &target, rules: Rules::taken(plan.deterministic), cache: Some(&cache) };
         let mut bar: Option<Progress> = None;
         let compiled = ahead::compile(&prepare, &plan, args.engines, &mut |done, of| {
             bar.get_or_insert_with(|| Progress::count(output, "compiling", of as u64)).set(done as u64);

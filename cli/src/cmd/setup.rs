@@ -61,8 +61,9 @@ pub fn device(
     match kind {
         DeviceKind::Cpu => tuned_cpu(threads, environment, output),
         kind => {
-            let plans = environment.plans();
-            Ok(DeviceOptions { kind, threads, cuda, plans, emulated, ..DeviceOptions::default() })
+            let (plans, check_steps) = (environment.plans(), environment.check_steps()?);
+            let rest = DeviceOptions::default();
+            Ok(DeviceOptions { kind, threads, cuda, plans, check_steps, emulated, ..rest })
         }
     }
 }

@@ -85,6 +85,7 @@ impl<'s> Builder<'s> {
         let mut graph = Graph::new(spec.name.value.clone(), mode);
         graph.precision = spec.train.precision;
         graph.tf32 = spec.train.rounds_to_tf32();
+        graph.deterministic = spec.train.deterministic;
         graph.loss_scale = spec.train.scale().filter(|_| mode == Mode::Train);
         if mode == Mode::Train {
             graph.clip = spec.train.clip.clone();

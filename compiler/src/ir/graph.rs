@@ -103,6 +103,8 @@ pub struct Graph {
     pub precision: DType,
     /// Whether factors in `f32` may be rounded to TF32.
     pub tf32: bool,
+    /// Whether kernels have to give the same bits each time.
+    pub deterministic: bool,
     /// The factor that the gradient of the loss is multiplied with, and updates divide by; in training alone.
     pub loss_scale: Option<LossScale>,
     /// What is done to all gradients before the updates, in order; none in inference.
@@ -128,6 +130,7 @@ impl Graph {
             mode,
             precision: DType::F32,
             tf32: false,
+            deterministic: true,
             loss_scale: None,
             clip: Vec::new(),
             step: StepKind::Update,
@@ -216,6 +219,7 @@ impl Graph {
             mode: self.mode,
             precision: self.precision,
             tf32: self.tf32,
+            deterministic: self.deterministic,
             loss_scale: self.loss_scale,
             clip: self.clip.clone(),
             step: self.step,

@@ -31,6 +31,7 @@ pub fn lower(graph: &Graph, backend: &Backend) -> Plan {
     let mut plan = Plan::new(&graph.name, graph.mode, backend);
     let mut values = HashMap::new();
     plan.tf32 = graph.tf32 && backend.tf32;
+    plan.deterministic = graph.deterministic || backend.deterministic;
     let persistent = Persistent::place(graph, &mut plan, &mut values);
     add_sources(graph, &mut plan, &mut values);
     let is_wanted =

@@ -106,6 +106,24 @@ fn tf32_is_told_where_the_backend_has_it() {
 }
 
 #[test]
+fn plans_are_deterministic_unless_spec_and_backend_let_them_be_otherwise() {
+    let head = |train: &str, backend| {
+        let plan = compiled(train, backend, Mode::Train).expect("a right spec");
+        (plan.deterministic, print::print(&plan).lines().next().map(str::to_owned).expect("a first line"))
+    };
+    let (deterministic, first) = head("deterministic: false", Backend::CUDA);
+    assert!(!deterministic && first.contains("batch 2, nondeterministic: "), "{first}");
+    for (train, backend) in [
+        ("deterministic: false", Backend::CPU),
+        ("deterministic: true", Backend::CUDA),
+        ("precision: f32", Backend::CUDA),
+    ] {
+        let (deterministic, first) = head(train, backend);
+        assert!(deterministic && !first.contains("deterministic"), "{train}, {}: {first}", backend.name);
+    }
+}
+
+#[test]
 fn what_a_backend_does_not_multiply_in_is_refused_with_the_ways_out() {
     for mode in [Mode::Infer, Mode::Train] {
         let faults = compiled("precision: fp16", Backend::CPU, mode).expect_err("not on the CPU");

@@ -15,6 +15,7 @@ impl Plan {
             align: backend.align,
             layouts: backend.layouts,
             tf32: false,
+            deterministic: true,
             batch: 0,
             sizes: RegionSizes::default(),
             buffers: Vec::new(),

@@ -110,6 +110,14 @@ fn cache_line() -> usize {
     Backend::CPU.align
 }
 
+fn yes() -> bool {
+    true
+}
+
+fn is_yes(flag: &bool) -> bool {
+    *flag
+}
+
 fn channels_innermost() -> Layouts {
     Backend::CPU.layouts
 }
@@ -165,6 +173,9 @@ pub struct Plan {
     /// Whether devices may round the factors of what multiplies in `f32` to TF32.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub tf32: bool,
+    /// Whether devices have to compute it in ways that give the same bits each time.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub deterministic: bool,
     /// Images per run.
     pub batch: usize,
     /// Bytes of each region.

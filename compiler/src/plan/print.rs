@@ -32,8 +32,9 @@ pub fn print(plan: &Plan) -> String {
     let mut text = String::new();
     let mode = format!("{:?}", plan.mode).to_lowercase();
     let tf32 = if plan.tf32 { ", tf32" } else { "" };
-    let _ =
-        writeln!(text, "plan {}, {mode}, batch {}{tf32}: {} steps", plan.name, plan.batch, plan.steps.len());
+    let free = if plan.deterministic { "" } else { ", nondeterministic" };
+    let Plan { name, batch, steps, .. } = plan;
+    let _ = writeln!(text, "plan {name}, {mode}, batch {batch}{tf32}{free}: {} steps", steps.len());
     text += "memory:";
     let memory: Vec<String> =
         plan.memory().iter().map(|(region, bytes)| format!(" {region} {bytes}")).collect();

@@ -258,7 +258,10 @@ fn write_train(out: &mut String, train: &TrainConfig) -> fmt::Result {
     if let Some(limit) = train.memory_limit {
         writeln!(out, "  memory_limit: {}", size::text(limit))?;
     }
-    if train.rounds_to_tf32() { writeln!(out, "  tf32: true") } else { Ok(()) }
+    if train.rounds_to_tf32() {
+        writeln!(out, "  tf32: true")?;
+    }
+    if train.deterministic { Ok(()) } else { writeln!(out, "  deterministic: false") }
 }
 
 fn write_groups(out: &mut String, groups: &Groups) -> fmt::Result {

@@ -325,6 +325,7 @@ fn precision_with_its_settings_survives_emission() {
         (&["train.batch_size=auto"], "  batch_size: auto\n"),
         (&["train.memory_limit=1.5GiB"], "  memory_limit: 1536MiB\n"),
         (&["train.tf32=true"], "  precision: f32\n  tf32: true\n"),
+        (&["train.deterministic=false"], "  precision: f32\n  deterministic: false\n"),
     ] {
         let (spec, _) = get("resnet20", overrides);
         let yaml = spec.to_yaml();

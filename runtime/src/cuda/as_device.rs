@@ -11,6 +11,7 @@ use super::device::CudaDevice;
 use super::launch::Call;
 use super::session::CudaSession;
 use crate::device::{Choice, Device, ProgramId, Session};
+use crate::engines::Engines;
 use crate::error::Result;
 use crate::placement;
 use crate::roofline::Roofline;
@@ -42,6 +43,10 @@ impl Device for CudaDevice {
         let (algorithm, variant) = self.driver().engine(id);
         let (multiplier, estimates) = (None, Vec::new());
         Some(Choice { algorithm, variant: Some(variant), measured: true, multiplier, estimates })
+    }
+
+    fn engines(&self) -> Result<Engines> {
+        self.driver().engines()
     }
 
     fn roofline(&self, plan: &Plan) -> Result<Option<Roofline>> {

@@ -46,6 +46,7 @@ pub struct CudaDevice {
     driver: Arc<dyn Driver>,
     shared: Mutex<Shared>,
     runs_of_a_launch: Option<usize>,
+    checks_steps: bool,
 }
 
 impl CudaDevice {
@@ -56,13 +57,24 @@ impl CudaDevice {
     pub fn new(driver: Arc<dyn Driver>) -> Self {
         let (regions, programs) = (BTreeMap::new(), Vec::new());
         let shared = Shared { regions, narrow: None, programs, written: 1, narrowed: 0 };
-        CudaDevice { driver, shared: Mutex::new(shared), runs_of_a_launch: None }
+        CudaDevice { driver, shared: Mutex::new(shared), runs_of_a_launch: None, checks_steps: false }
     }
 
     /// With so many submitted runs for each launch, 1 to 8, where otherwise their time decides: short runs are handed over together.
     pub fn with_runs_of_a_launch(mut self, runs: usize) -> Self {
         self.runs_of_a_launch = Some(runs);
         self
+    }
+
+    /// Waits for each step of a plan where that is asked for, so that one which fails is named. That takes many times as long: nothing is
+    /// recorded, and nothing runs ahead.
+    pub fn checking_steps(mut self, check: bool) -> Self {
+        self.checks_steps = check;
+        self
+    }
+
+    pub(super) fn checks_steps(&self) -> bool {
+        self.checks_steps
     }
 
     pub(super) fn runs_of_a_launch(&self) -> Option<usize> {

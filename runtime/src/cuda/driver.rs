@@ -4,7 +4,13 @@ use std::any::Any;
 use std::time::{Duration, Instant};
 
 use super::launch::{Call, Prepared, Task};
+use crate::engines::Engines;
 use crate::error::Result;
+
+/// How to find out which step a failure was of that is told late. A context that has failed runs nothing any more, so it has to be
+/// asked for before.
+pub const NAMES_THE_STEP: &str =
+    "with `RESNETC_CHECK_STEPS=1` each step is waited for, and the one that fails is named";
 
 /// Memory of the driver, given back when it is dropped.
 pub struct Memory {
@@ -69,6 +75,12 @@ pub trait Driver: Preparer + Send + Sync {
     /// How it computes a prepared convolution: its algorithm, and which one of those.
     fn engine(&self, id: usize) -> (&'static str, String);
 
+    /// The engines of prepared convolutions that have to be deterministic.
+    ///
+    /// # Errors
+    /// Where the device has failed.
+    fn engines(&self) -> Result<Engines>;
+
     /// Rows and columns of matrices that are large to it: a product of two keeps all of it busy.
     fn large(&self) -> usize;
 
@@ -127,11 +139,11 @@ pub trait Driver: Preparer + Send + Sync {
     /// Where something of it has failed.
     fn wait(&self) -> Result<()>;
 
-    /// Carries out calls, waits for them, and tells the time that they took.
+    /// Carries out calls, waits for them, and tells the time that they took. Profilers show them by the name.
     ///
     /// # Errors
     /// As [`Driver::play`] and [`Driver::wait`].
-    fn time(&self, calls: &[Call<u64>]) -> Result<Duration> {
+    fn time(&self, _name: &str, calls: &[Call<u64>]) -> Result<Duration> {
         self.wait()?;
         let start = Instant::now();
         self.play(calls)?;

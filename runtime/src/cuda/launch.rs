@@ -148,6 +148,8 @@ pub struct Task {
     pub element: DType,
     /// Whether factors in `f32` may be rounded to TF32.
     pub tf32: bool,
+    /// Whether the same operands have to give the same bits each time.
+    pub deterministic: bool,
     /// Whether a vector with an element per output channel is added.
     pub bias: bool,
     /// Whether a map is added.
@@ -157,9 +159,10 @@ pub struct Task {
 }
 
 impl Task {
-    /// Without anything behind the product.
-    pub fn plain(direction: Direction, geometry: ConvGeometry, element: DType, tf32: bool) -> Self {
-        Task { direction, geometry, element, tf32, bias: false, residual: false, act: None }
+    /// Deterministic, with factors as they are, and without anything behind the product.
+    pub fn plain(direction: Direction, geometry: ConvGeometry, element: DType) -> Self {
+        let (tf32, deterministic, bias, residual, act) = (false, true, false, false, None);
+        Task { direction, geometry, element, tf32, deterministic, bias, residual, act }
     }
 
     /// Whether something is computed behind the product.

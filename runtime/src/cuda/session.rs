@@ -90,16 +90,31 @@ impl CudaSession {
         {
             let calls = self.resolve(shared, std::slice::from_ref(call));
             self.device.driver().play(&calls)?;
+            if self.device.checks_steps() {
+                self.device.driver().wait().map_err(|error| of_step(NARROWING, &error))?;
+            }
             shared.narrowed = shared.written;
         }
         Ok(())
     }
 
-    /// The calls of a run, from what it makes of parameters to its last step.
-    fn calls(&self, shared: &Shared, program: &Program) -> Vec<Call<u64>> {
+    /// The calls of a run, from what it makes of parameters to its last step, by steps.
+    fn calls(&self, shared: &Shared, program: &Program) -> Vec<Named> {
         let first = program.narrowing.iter().filter(|_| program.writes_persistent);
-        let calls: Vec<Call<Place>> = first.chain(program.steps.iter().flatten()).cloned().collect();
-        self.resolve(shared, &calls)
+        let first =
+            first.map(|call| (NARROWING.to_owned(), self.resolve(shared, std::slice::from_ref(call))));
+        let steps = program.plan.steps.iter().zip(&program.steps);
+        first.chain(steps.map(|(step, calls)| (step.name.clone(), self.resolve(shared, calls)))).collect()
+    }
+
+    /// A recording of calls, or what stands for one where each step is waited for.
+    fn recorded(&self, steps: Vec<Named>) -> Result<Box<dyn Recording>> {
+        let driver = self.device.driver();
+        if self.device.checks_steps() {
+            return Ok(Box::new(Checked { driver: Arc::clone(driver), steps }));
+        }
+        let calls: Vec<Call<u64>> = steps.into_iter().flat_map(|(_, calls)| calls).collect();
+        driver.record(&calls)
     }
 
     /// Hands a run over.
@@ -113,7 +128,7 @@ impl CudaSession {
         }
         if self.recordings[id.0].is_none() {
             let calls = self.calls(&shared, shared.program(id)?);
-            self.recordings[id.0] = Some(device.driver().record(&calls)?);
+            self.recordings[id.0] = Some(self.recorded(calls)?);
         }
         if let Some(recording) = &self.recordings[id.0] {
             recording.replay()?;
@@ -132,8 +147,8 @@ impl CudaSession {
             self.device.driver().play(&self.resolve(&shared, std::slice::from_ref(call)))?;
         }
         for ((step, calls), time) in program.plan.steps.iter().zip(&program.steps).zip(times) {
-            let taken = self.device.driver().time(&self.resolve(&shared, calls));
-            *time += taken.map_err(|e| Error::Device(format!("step {}: {e}", step.name)))?;
+            let taken = self.device.driver().time(&step.name, &self.resolve(&shared, calls));
+            *time += taken.map_err(|error| of_step(&step.name, &error))?;
         }
         shared.written += u64::from(shared.program(id)?.writes_persistent);
         Ok(())
@@ -211,9 +226,11 @@ impl Recorder for CudaSession {
             }
             let behind = keep(run, kept, address)?;
             self.check(before.iter().chain(&behind))?;
-            calls.extend(before.into_iter().chain(own.iter().cloned()).chain(behind));
+            calls.push(("the images".to_owned(), before));
+            calls.extend(own.iter().cloned());
+            calls.push(("what is kept of a run".to_owned(), behind));
         }
-        self.device.driver().record(&calls)
+        self.recorded(calls)
     }
 
     fn ready(&self, program: ProgramId, runs: u64) -> Result<()> {
@@ -223,6 +240,31 @@ impl Recorder for CudaSession {
         shared.written += runs * u64::from(shared.program(program)?.writes_persistent);
         Ok(())
     }
+}
+
+/// What makes the narrow parameters, as a step is called.
+const NARROWING: &str = "the parameters in the narrow type";
+
+/// Calls of a step, with its name.
+type Named = (String, Vec<Call<u64>>);
+
+/// Steps that are waited for one by one.
+struct Checked {
+    driver: Arc<dyn Driver>,
+    steps: Vec<Named>,
+}
+
+impl Recording for Checked {
+    fn replay(&self) -> Result<()> {
+        self.steps.iter().try_for_each(|(name, calls)| {
+            let done = self.driver.play(calls).and_then(|()| self.driver.wait());
+            done.map_err(|error| of_step(name, &error))
+        })
+    }
+}
+
+fn of_step(name: &str, error: &Error) -> Error {
+    Error::Device(format!("step {name}: {error}"))
 }
 
 /// The calls that put what a run keeps to where the next one does not overwrite it.

@@ -8,6 +8,7 @@ use resnetc_compiler::plan::Plan;
 use super::fit::input_size;
 use crate::data::batch::{Form, Preparation};
 use crate::device::Device;
+use crate::engines::Engines;
 use crate::error::{Error, Result};
 use crate::exec::Executor;
 use crate::weights::ParamStore;
@@ -120,6 +121,14 @@ impl BatchExecutor {
         found.ok_or_else(|| {
             Error::Incompatible(format!("`{}` has no plan for images of {}", self.plan().name, by(size)))
         })
+    }
+
+    /// The engines that its device has chosen: see [`Device::engines`].
+    ///
+    /// # Errors
+    /// Where the device has failed.
+    pub fn engines(&self) -> Result<Engines> {
+        self.exec.device().engines()
     }
 
     /// Adds the plan of full batches that only add their gradients to a sum.

@@ -17,7 +17,7 @@ use crate::data::batch::Batch;
 use crate::data::loader::{Epoch, Loader};
 use crate::data::order::{Rank, Turn, repeated};
 use crate::device::Until;
-use crate::error::{NotFinite, Result};
+use crate::error::{Error, NotFinite, Result};
 use crate::evaluation::Evaluation;
 use crate::exec::{RunArgs, StepResult};
 use crate::metrics::{EpochRecord, Sums};
@@ -63,6 +63,23 @@ impl Pass {
         Pass { start: Instant::now(), waited: Duration::ZERO, images: 0, submitted, update }
     }
 
+    /// A device's error with the batches that were under way, in one of which it was.
+    fn failed_in(&self, error: Error, epoch: usize) -> Error {
+        let (Some((first, _)), Some((last, _))) = (self.submitted.first(), self.submitted.last()) else {
+            return error;
+        };
+        let (first, last, epoch) = (first + 1, last + 1, epoch + 1);
+        let batches = if first == last {
+            format!("batch {last}")
+        } else {
+            format!("one of the batches {first} to {last}")
+        };
+        match error {
+            Error::Device(text) => Error::Device(format!("{text}\nIt was in {batches} of epoch {epoch}.")),
+            error => error,
+        }
+    }
+
     fn pace(&self) -> Pace {
         let (seconds, waited) = (self.start.elapsed().as_secs_f64(), self.waited.as_secs_f64());
         Pace { seconds, waited, images: self.images }
@@ -98,8 +115,8 @@ impl Trainer {
                 }
             };
             tell_faults(&*self.dataset.train, observe);
-            self.submit(step, &mut batch)?;
             pass.submitted.push((step, batch.labels.len()));
+            self.submit(step, &mut batch).map_err(|error| pass.failed_in(error, self.progress.epoch))?;
             loader.recycle(step, batch);
             let (last, ends) = (step + 1 == self.updates().batches(), self.updates().ends(step));
             if pass.submitted.len() >= self.network.exec.depth() {
@@ -169,7 +186,9 @@ impl Trainer {
 
     /// Waits for batches that were submitted, and tells of each update that they end; their losses are finite.
     fn collect(&mut self, until: Until, pass: &mut Pass, observe: &mut dyn FnMut(Event<'_>)) -> Result<()> {
-        let results: Vec<StepResult> = StepResult::all(self.network.exec.collect(until)?).collect();
+        let collected = self.network.exec.collect(until);
+        let collected = collected.map_err(|error| pass.failed_in(error, self.progress.epoch))?;
+        let results: Vec<StepResult> = StepResult::all(collected).collect();
         let (epoch, updates) = (self.progress.epoch, self.updates());
         let done = pass.submitted.drain(..results.len());
         for ((step, images), StepResult { loss, correct }) in done.zip(results) {

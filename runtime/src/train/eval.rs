@@ -16,6 +16,7 @@ use crate::data::loader::{Epoch, Loader};
 use crate::data::order::{Rank, once, sequential};
 use crate::data::transform::Transform;
 use crate::device::Until;
+use crate::engines::Engines;
 use crate::error::{Error, Result};
 use crate::evaluation::Evaluation;
 use crate::exec::{Executor, RunArgs};
@@ -64,6 +65,14 @@ impl Evaluator {
     /// What is evaluated on.
     pub fn source(&self) -> &dyn Source {
         &*self.source
+    }
+
+    /// The engines that its device has chosen.
+    ///
+    /// # Errors
+    /// Where the device has failed.
+    pub fn engines(&self) -> Result<Engines> {
+        self.network.engines()
     }
 
     /// The plan of the full batch.

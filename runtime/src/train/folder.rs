@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::lock::Lock;
 use crate::checkpoint::{self, Progress};
+use crate::engines::Engines;
 use crate::error::{Error, Result};
 
 /// The checkpoint that a training goes on from, in its folder.
@@ -121,6 +122,14 @@ fn beginning(out: &Path, start: &Start) -> Result<Option<PathBuf>> {
 /// Where there is none to go on with, or its checkpoint cannot be read.
 pub fn progress_of(out: &Path) -> Result<Progress> {
     checkpoint::load_progress(&resume_point(out)?)
+}
+
+/// The engines that the checkpoint pins which a training would go on from; none where it would begin anew.
+///
+/// # Errors
+/// Those of [`check`]; where the checkpoint cannot be read.
+pub fn engines_of(out: &Path, start: &Start) -> Result<Engines> {
+    beginning(out, start)?.map_or_else(|| Ok(Engines::default()), |path| checkpoint::engines(&path))
 }
 
 /// The last checkpoint; where there is none, the most advanced of the others: of a training that was killed before its first

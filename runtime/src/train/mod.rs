@@ -25,7 +25,7 @@ pub use self::eval::Evaluator;
 pub use self::event::{Event, Outcome, StepEvent};
 pub use self::folder::{
     BEST, CONFUSION, EVENTS, LAST, LOG, METRICS, PREDICTIONS, REPORT, RUN, SPEC, Start,
-    check as check_folder, epoch_file, progress_of,
+    check as check_folder, engines_of, epoch_file, progress_of,
 };
 pub use self::lock::{Lock as FolderLock, is_held};
 pub use self::range::{Range, RangeOptions, RangeStep, Recommended, range_test, recommended};

@@ -5,6 +5,7 @@ use resnetc_compiler::spec::train::Normalize;
 
 use super::batches::BatchExecutor;
 use crate::data::batch::Batch;
+use crate::engines::Engines;
 use crate::error::{Error, Result};
 use crate::exec::RunArgs;
 
@@ -48,6 +49,14 @@ impl Teacher {
     /// What checkpoints call it: network, file and a digest of its weights.
     pub fn told(&self) -> &str {
         &self.told
+    }
+
+    /// The engines that its device has chosen.
+    ///
+    /// # Errors
+    /// Where the device has failed.
+    pub fn engines(&self) -> Result<Engines> {
+        self.network.engines()
     }
 
     /// Width of its logits.

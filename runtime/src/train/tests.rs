@@ -79,6 +79,7 @@ pub(crate) fn config() -> TrainConfig {
         precision: DType::F32,
         loss_scale: LossScale::default(),
         tf32: false,
+        deterministic: true,
         reading: Reading::default(),
     }
 }

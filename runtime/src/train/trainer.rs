@@ -19,6 +19,7 @@ use super::teacher::{Pupil, Teacher};
 use super::updates::Updates;
 use crate::checkpoint::{Checkpoint, Progress};
 use crate::data::Dataset;
+use crate::engines::Engines;
 use crate::error::{Error, NotFinite, Result};
 use crate::exec::Executor;
 use crate::identity::Identity;
@@ -114,7 +115,8 @@ impl Trainer {
         let evaluator = Evaluator::new(test, Arc::clone(&dataset.test), rules, options.workers)?;
         let (folder, from) = Folder::take(&options.out, &options.start)?;
         let told = teacher.as_ref().map(Teacher::told).unwrap_or_default();
-        let (progress, resumed) = begin(&mut train.exec, config, &dataset, (&options, told), from)?;
+        let (mut progress, resumed) = begin(&mut train.exec, config, &dataset, (&options, told), from)?;
+        progress.engines = engines(&train, teacher.as_ref(), &evaluator)?;
         // A log with lines that no checkpoint stands for is cut; another training's stays until it is replaced.
         let logged = progress.epoch - usize::from(progress.open.is_some());
         let log = Log::new(&options.out.join(LOG), logged);
@@ -247,6 +249,16 @@ fn facts(
         threads: options.threads,
         workers: options.workers,
     }
+}
+
+/// The engines that checkpoints pin, of all devices that influence the weights; evaluations may lower the rate, or end the training.
+fn engines(network: &BatchExecutor, teacher: Option<&Teacher>, evaluator: &Evaluator) -> Result<Engines> {
+    let mut all = network.engines()?;
+    if let Some(teacher) = teacher {
+        all.extend(teacher.engines()?);
+    }
+    all.extend(evaluator.engines()?);
+    Ok(all)
 }
 
 /// Sets the weights that a new training starts with: those given, else those of the spec's distributions.

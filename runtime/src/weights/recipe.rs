@@ -208,6 +208,7 @@ mod tests {
             align: Backend::CPU.align,
             layouts: Backend::CPU.layouts,
             tf32: false,
+            deterministic: true,
             batch: 1,
             sizes: RegionSizes { params: bytes, ..RegionSizes::default() },
             buffers: vec![buffer],

@@ -58,6 +58,7 @@ pub fn train(asked: &Asked<'_>, setup: Setup, output: &Output) -> Result {
     let epochs = job.spec.resolved().train.epochs;
     let mut watcher = Watcher::new(heading, page, signals.clone(), epochs, output);
     let trainer = trainer(&job, images, first, &out, &setup).start(start).stop(signals.stop);
+    let trainer = trainer.new_engines(args.new_engines);
     let mut trainer = trainer.build().map_err(advise_on_start)?;
     let outcome = trainer.run(|event| watcher.observe(event))?;
     watcher.end(outcome)

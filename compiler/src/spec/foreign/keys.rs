@@ -261,6 +261,7 @@ const TRAIN: &[Word] = &[
     same(&["amp", "dtype", "mixedprecision", "type", "computedtype"], "precision"),
     same(&["lossscale", "lossscaling", "gradscaler", "gradscale", "scaler", "initscale"], "loss_scale"),
     same(&["allowtf32", "usetf32", "matmulprecision"], "tf32"),
+    same(&["usedeterministicalgorithms", "cudnndeterministic", "reproducible"], "deterministic"),
     same(&["randomseed", "rngseed", "manualseed"], "seed"),
     near(
         &["warmupepochs", "warmupsteps", "warmuplength", "warmupiters", "warmuplr"],

@@ -189,6 +189,10 @@ multiplied with `loss_scale` before gradients are computed, and updates divide b
 scale. A number is a scale that never changes; steps whose gradients are not all finite are left out with it, too. Checkpoints hold the
 scale. `tf32: true` lets GPUs round what they multiply in `f32` to 10 bits behind the point, which is faster. CPUs do not.
 
+`deterministic: false` lets GPUs take engines of convolutions that may give other last bits each time, where such are the fastest. With
+`true` they take none, and a checkpoint names the engine of each convolution: a training that goes on takes the same ones. On CPUs
+the same seed and number of threads give the same weights in any case.
+
 ```yaml
 extends: resnet20
 train:

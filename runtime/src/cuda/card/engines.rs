@@ -11,6 +11,7 @@ use super::options::Options;
 use crate::cuda::cudnn::library::version_text;
 use crate::cuda::cudnn::{Budget, Cache, Handle, Plan, Prepare, Role, Rules, Target, Work, version, works};
 use crate::cuda::launch::{Convolve, Direction, Prepared, Task};
+use crate::engines::Engines as Pins;
 use crate::error::{Error, Result};
 
 /// Convolutions that share the time for measuring: those of ResNet-50's training are about as many, and cuDNN is asked for them one
@@ -26,6 +27,10 @@ pub(super) struct Engines {
     cache: Option<Cache>,
     budget: Budget,
     ready: Vec<Ready>,
+    /// What works have to be done by.
+    pinned: Pins,
+    /// What they are done by, of those that have to be deterministic.
+    chosen: Pins,
 }
 
 struct Ready {
@@ -36,13 +41,24 @@ struct Ready {
 
 impl Engines {
     pub fn new(stream: &Arc<CudaStream>, options: &Options) -> Result<Self> {
+        let handle = Handle::new(stream)?;
+        let here = format!("{}, cuDNN {}", Target::here(&handle)?.device().key(), version_text(version()));
+        let pinned = options.engines.clone();
+        pinned.check(&here)?;
         Ok(Engines {
-            handle: Handle::new(stream)?,
+            handle,
             stream: Arc::clone(stream),
             cache: options.plans.as_deref().map(Cache::in_folder),
             budget: Budget::new(options.measuring, EXPECTED_WORKS),
             ready: Vec::new(),
+            pinned,
+            chosen: Pins::of(here),
         })
+    }
+
+    /// See `Driver::engines`.
+    pub fn chosen(&self) -> Pins {
+        self.chosen.clone()
     }
 
     /// Of cuDNN: `9.13.0`.
@@ -62,12 +78,17 @@ impl Engines {
         }
         let mut failed = Vec::new();
         for (work, result) in works(task)? {
-            match self.plan(&work, candle) {
+            let made = self.plan(&work, task.deterministic, candle)?;
+            if task.deterministic {
+                let engine = made.as_ref().ok().map(|plan| plan.engine().to_string());
+                self.chosen.chosen.insert(work.to_string(), engine);
+            }
+            match made {
                 Ok(plan) => {
                     self.ready.push(Ready { task: *task, result, plan });
                     return Ok(Some(self.prepared(self.ready.len() - 1)));
                 }
-                Err(error) => failed.push(format!("{}: {error}", work.types())),
+                Err(why) => failed.push(format!("{}: {why}", work.types())),
             }
         }
         match task.has_epilogue() {
@@ -81,12 +102,30 @@ impl Engines {
         Prepared { id, workspace: usize::try_from(plan.workspace()).unwrap_or(usize::MAX), result: *result }
     }
 
-    fn plan(&mut self, work: &Work, candle: &Candle) -> Result<Plan> {
+    /// A work's plan, or why there is none; an error where it is pinned to one that cannot be had.
+    fn plan(
+        &mut self,
+        work: &Work,
+        deterministic: bool,
+        candle: &Candle,
+    ) -> Result<std::result::Result<Plan, String>> {
         let target = Target::here(&self.handle)?;
-        let prepare = Prepare { target: &target, rules: Rules::TAKEN, cache: self.cache.as_ref() };
-        let bench = Bench { work, candle, stream: &self.stream, handle: &self.handle };
-        let mut time = |plan: &Plan| bench.time(plan);
-        Ok(prepare.plan(work, Some(&mut time), &mut self.budget)?.plan)
+        let rules = Rules::taken(deterministic);
+        let prepare = Prepare { target: &target, rules, cache: self.cache.as_ref() };
+        let name = work.to_string();
+        match self.pinned.chosen.get(&name).filter(|_| deterministic) {
+            Some(None) => Ok(Err("it had none when the training began".to_owned())),
+            Some(Some(engine)) => match prepare.pinned(work, engine) {
+                Ok(prepared) => Ok(Ok(prepared.plan)),
+                Err(error) => Err(self.pinned.gone(&name, engine, &error.to_string())),
+            },
+            None => {
+                let bench = Bench { work, candle, stream: &self.stream, handle: &self.handle };
+                let mut time = |plan: &Plan| bench.time(plan);
+                let made = prepare.plan(work, Some(&mut time), &mut self.budget);
+                Ok(made.map(|prepared| prepared.plan).map_err(|error| error.to_string()))
+            }
+        }
     }
 
     /// Puts a convolution onto the stream.

@@ -5,6 +5,7 @@ mod engines;
 mod fault;
 mod functions;
 mod options;
+mod ranges;
 mod staging;
 
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -15,11 +16,13 @@ use candle_core::cuda_backend::cudarc::driver::{CudaGraph, CudaSlice, CudaStream
 
 use super::driver::{Driver, Fetch, Fill, Memory, Preparer, Recording};
 use super::launch::{Call, Launch, Prepared, Task};
+use crate::engines::Engines as Pins;
 use crate::error::{Error, Result};
 use engines::Engines;
 use fault::{broken, fault};
 use functions::Functions;
 pub use options::Options;
+use ranges::Ranges;
 use staging::{Returns, Staging};
 
 /// A GPU.
@@ -38,6 +41,8 @@ struct State {
     /// On a stream of their own.
     copies: Mutex<Staging>,
     returns: Returns,
+    /// What tells a profiler which step is which.
+    ranges: Option<Ranges>,
     name: String,
 }
 
@@ -61,8 +66,8 @@ impl Card {
         let staging = Mutex::new(Staging::new(Arc::clone(&stream)));
         let copies = context.new_stream().map_err(|e| text("a stream for copies", e))?;
         let (copies, engines) = (Mutex::new(Staging::new(copies)), Mutex::new(engines));
-        let returns = Returns::default();
-        let state = State { candle, stream, functions, engines, staging, copies, returns, name };
+        let (returns, ranges) = (Returns::default(), Ranges::find());
+        let state = State { candle, stream, functions, engines, staging, copies, returns, ranges, name };
         Ok(Card { state: Arc::new(state) })
     }
 
@@ -109,7 +114,7 @@ impl Preparer for Card {
 
     fn prepare(&self, task: &Task) -> Result<Option<Prepared>> {
         self.bind()?;
-        self.engines()?.prepare(task, &self.state.candle)
+        Card::engines(self)?.prepare(task, &self.state.candle)
     }
 }
 
@@ -123,7 +128,11 @@ impl Driver for Card {
     }
 
     fn engine(&self, id: usize) -> (&'static str, String) {
-        ("cudnn", self.engines().ok().and_then(|engines| engines.describe(id)).unwrap_or_default())
+        ("cudnn", Card::engines(self).ok().and_then(|engines| engines.describe(id)).unwrap_or_default())
+    }
+
+    fn engines(&self) -> Result<Pins> {
+        Ok(Card::engines(self)?.chosen())
     }
 
     fn large(&self) -> usize {
@@ -177,7 +186,7 @@ impl Driver for Card {
 
     fn play(&self, calls: &[Call<u64>]) -> Result<()> {
         self.bind()?;
-        let engines = self.engines()?;
+        let engines = Card::engines(self)?;
         calls.iter().try_for_each(|call| self.call(&engines, call))
     }
 
@@ -198,16 +207,12 @@ impl Driver for Card {
     }
 
     fn wait(&self) -> Result<()> {
-        self.state.stream.synchronize().map_err(|e| {
-            fault(
-                "work that was under way has failed (`resnetc bench` runs step by step, and names the step)",
-                &e,
-            )
-        })
+        self.state.stream.synchronize().map_err(|e| fault("a wait", &e))
     }
 
-    fn time(&self, calls: &[Call<u64>]) -> Result<Duration> {
+    fn time(&self, name: &str, calls: &[Call<u64>]) -> Result<Duration> {
         self.bind()?;
+        let _range = self.state.ranges.as_ref().and_then(|ranges| ranges.begin(name));
         let event = || {
             let timed = sys::CUevent_flags::CU_EVENT_DEFAULT;
             let event = self.state.stream.record_event(Some(timed));

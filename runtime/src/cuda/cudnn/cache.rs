@@ -1,6 +1,7 @@
 //! Plans on the disk: a file for each work on a kind of GPU, by a version of cuDNN. To compile a plan takes seconds, to load one a
-//! millisecond.
+//! millisecond. What cuDNN offered and could not make lies there too, so that it is not tried at each start.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -17,7 +18,7 @@ use crate::hex::hex;
 use crate::weights::file::write_atomic;
 
 /// Of the file. Others are ignored.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// Bytes of the largest file: some hundred plans with their kernels.
 const LARGEST: u64 = 64 << 20;
 
@@ -41,20 +42,60 @@ pub struct Key {
 }
 
 /// Plans of one work.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Kept {
     /// The first is the one to take.
     pub plans: Vec<Stored>,
     /// Whether nothing is left to find out: the first was the fastest of all on such a GPU, or is the only one there can be.
     pub settled: bool,
+    /// What could not be made.
+    pub failed: Failed,
+}
+
+/// Engines that were offered and could not be made.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Failed {
+    /// Who tried: `resnetc 0.1.0, driver 13000`. Another version may describe the work otherwise, another driver take more.
+    pub by: String,
+    /// The engines, by their texts, and why.
+    pub engines: BTreeMap<String, String>,
+    /// Where there was none left: why nothing computes the work.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub all: Option<String>,
+    /// Whether the GPU was at hand: without it the older calls cannot be asked.
+    pub at_hand: bool,
+}
+
+impl Failed {
+    /// Nothing yet.
+    pub fn by(by: String) -> Self {
+        Failed { by, ..Failed::default() }
+    }
+
+    /// The same, if it is by the one who tries now; else nothing has failed yet.
+    #[must_use]
+    pub fn tried_by(self, by: String) -> Self {
+        if self.by == by { self } else { Failed::by(by) }
+    }
+
+    /// Why nothing computes the work. What was found without a GPU does not hold where one is at hand.
+    pub fn all(&self, at_hand: bool) -> Option<&str> {
+        self.all.as_deref().filter(|_| self.at_hand || !at_hand)
+    }
+
+    /// Whether nothing has failed.
+    pub fn is_empty(&self) -> bool {
+        self.engines.is_empty() && self.all.is_none()
+    }
 }
 
 /// What was found.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Found {
-    /// Plans that the rules allow.
+    /// Plans that the rules allow; none where what was tried has failed.
     Plans(Kept),
-    /// No file, or no plan in it that the rules allow.
+    /// No file, or nothing in it that the rules allow.
     Nothing,
     /// A file that cannot be used; it says why. It will be overwritten.
     Ignored(String),
@@ -67,9 +108,11 @@ struct File {
     #[serde(flatten)]
     key: Key,
     settled: bool,
-    /// Checksum of the plans: a kernel with one wrong bit must not run.
+    /// Checksum of the plans and of what failed: a kernel with one wrong bit must not run.
     sha256: String,
     plans: Vec<Stored>,
+    #[serde(default, skip_serializing_if = "Failed::is_empty")]
+    failed: Failed,
 }
 
 impl Cache {
@@ -109,14 +152,12 @@ impl Cache {
         plans.retain(|plan| {
             plan.engine.objection(&key.work, rules).is_none() && plan.workspace <= rules.workspace
         });
-        match plans.first() {
-            None => Found::Nothing,
-            Some(plan) => {
-                // Where the fastest is forbidden, the next one is not known to be the fastest of the rest.
-                let settled = file.settled && Some(&plan.engine) == first.as_ref();
-                Found::Plans(Kept { plans, settled })
-            }
+        if plans.is_empty() && file.failed.is_empty() {
+            return Found::Nothing;
         }
+        // Where the fastest is forbidden, the next one is not known to be the fastest of the rest.
+        let settled = file.settled && plans.first().map(|plan| &plan.engine) == first.as_ref();
+        Found::Plans(Kept { plans, settled, failed: file.failed })
     }
 
     /// Keeps plans in the place of those that were.
@@ -126,9 +167,9 @@ impl Cache {
     pub fn save(&self, key: &Key, kept: &Kept) -> Result<()> {
         std::fs::create_dir_all(&self.folder)
             .map_err(|source| Error::Io { path: self.folder.clone(), source })?;
-        let Kept { plans, settled } = kept.clone();
-        let sha256 = digest(&plans);
-        let file = File { format: FORMAT, key: key.clone(), settled, sha256, plans };
+        let Kept { plans, settled, failed } = kept.clone();
+        let sha256 = digest(&(&plans, &failed));
+        let file = File { format: FORMAT, key: key.clone(), settled, sha256, plans, failed };
         let path = self.path(key);
         let text = serde_json::to_string(&file)
             .map_err(|error| Error::Io { path: path.clone(), source: error.into() })?;
@@ -150,7 +191,7 @@ fn read(text: &str, key: &Key) -> Result<File, String> {
     if file.key != *key {
         return Err(format!("it is of {}", file.key));
     }
-    if file.sha256 != digest(&file.plans) {
+    if file.sha256 != digest(&(&file.plans, &file.failed)) {
         return Err("its checksum is wrong".into());
     }
     Ok(file)
@@ -200,7 +241,7 @@ mod tests {
 
     fn kept() -> Kept {
         let plans = vec![stored(7, &[Note::Nondeterministic], 4096), stored(4, &[Note::RuntimeCompiled], 0)];
-        Kept { plans, settled: true }
+        Kept { plans, settled: true, failed: Failed::default() }
     }
 
     fn cache() -> (tempfile::TempDir, Cache) {
@@ -242,10 +283,10 @@ mod tests {
     fn rules_hold_for_what_was_kept() {
         let (_folder, cache) = cache();
         cache.save(&key(), &kept()).expect("writable");
-        let second = Found::Plans(Kept { plans: kept().plans[1..].to_vec(), settled: false });
+        let second = Found::Plans(Kept { plans: kept().plans[1..].to_vec(), ..Kept::default() });
         assert_eq!(cache.load(&key(), &Rules { deterministic: true, ..FREE }), second);
         assert_eq!(cache.load(&key(), &Rules { workspace: 100, ..FREE }), second);
-        cache.save(&key(), &Kept { plans: kept().plans[..1].to_vec(), settled: true }).expect("writable");
+        cache.save(&key(), &Kept { plans: kept().plans[..1].to_vec(), ..kept() }).expect("writable");
         assert_eq!(cache.load(&key(), &Rules { workspace: 100, ..FREE }), Found::Nothing);
     }
 
@@ -259,7 +300,7 @@ mod tests {
         fs::copy(&path, &foreign).expect("writable");
         for (broken, word) in [
             (text[..text.len() / 2].to_owned(), "EOF"),
-            (text.replacen("\"format\":1", "\"format\":2", 1), "its format is 2, not 1"),
+            (text.replacen("\"format\":2", "\"format\":1", 1), "its format is 1, not 2"),
             (text.replace("\\\"plan\\\": 7", "\\\"plan\\\": 8"), "its checksum is wrong"),
             (text.replace("92800", "92801"), "it is of forward + stats bf16"),
             ("[]".into(), "no file of plans"),
@@ -276,6 +317,36 @@ mod tests {
         assert_eq!(cache.load(&key(), &FREE), Found::Plans(kept()));
         let moved = cache.load(&Key { cudnn: 1, ..key() }, &FREE);
         assert!(matches!(&moved, Found::Ignored(reason) if reason.contains("cuDNN 92800")), "{moved:?}");
+    }
+
+    #[test]
+    fn what_failed_is_kept_with_the_plans_and_without_any() {
+        let (_folder, cache) = cache();
+        let engines = BTreeMap::from([("engine 9".to_owned(), "CUDNN_STATUS_NOT_SUPPORTED".to_owned())]);
+        let failed = Failed { engines, ..Failed::by("resnetc 0.1.0, driver 13000".to_owned()) };
+        let beside = Kept { failed: failed.clone(), ..kept() };
+        cache.save(&key(), &beside).expect("writable");
+        assert_eq!(cache.load(&key(), &FREE), Found::Plans(beside));
+        let all = Some("the heuristics offer nothing".to_owned());
+        let nothing = Kept { failed: Failed { all, at_hand: true, ..failed }, ..Kept::default() };
+        cache.save(&key(), &nothing).expect("writable");
+        assert_eq!(cache.load(&key(), &FREE), Found::Plans(nothing));
+        let path = cache.path(&key());
+        let text = fs::read_to_string(&path).expect("readable").replace("offer nothing", "offer something");
+        fs::write(&path, text).expect("writable");
+        let found = cache.load(&key(), &FREE);
+        assert!(matches!(&found, Found::Ignored(why) if why.contains("its checksum is wrong")), "{found:?}");
+    }
+
+    #[test]
+    fn failures_hold_for_who_tried_and_with_what() {
+        let engines = BTreeMap::from([("engine 9".to_owned(), "it does not compile".to_owned())]);
+        let failed =
+            Failed { engines, all: Some("none is left".into()), ..Failed::by("resnetc 0.1.0".into()) };
+        assert_eq!(failed.clone().tried_by("resnetc 0.1.0".into()), failed);
+        assert_eq!(failed.clone().tried_by("resnetc 0.2.0".into()), Failed::by("resnetc 0.2.0".into()));
+        assert_eq!((failed.all(false), failed.all(true)), (Some("none is left"), None));
+        assert_eq!(Failed { at_hand: true, ..failed }.all(true), Some("none is left"));
     }
 
     #[test]

@@ -81,6 +81,11 @@ impl Device {
         &self.fields.device_name
     }
 
+    /// The newest CUDA that its driver has: 13000 is 13.0.
+    pub fn driver(&self) -> u32 {
+        self.fields.driver_ver
+    }
+
     /// `sm_90`
     pub fn architecture(&self) -> String {
         format!("sm_{}", self.fields.device_ver / 10)

@@ -37,6 +37,12 @@ impl Fault {
         Fault { doing: reason, status: None }
     }
 
+    /// Whether the same call will fail the next time, too: nothing is supported, or its kernel does not compile.
+    pub fn is_lasting(&self) -> bool {
+        // CUDNN_STATUS_INTERNAL_ERROR_COMPILATION_FAILED.
+        self.is_unsupported() || self.status.as_ref().is_some_and(|status| status.code == 4001)
+    }
+
     /// Whether it says that there is no such engine or plan, rather than that something is broken.
     pub fn is_unsupported(&self) -> bool {
         // All of CUDNN_STATUS_NOT_SUPPORTED's kinds.

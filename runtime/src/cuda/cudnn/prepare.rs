@@ -1,10 +1,11 @@
 //! From a work to a plan, by way of the plans that are kept: what a device calls for each of its convolutions, and what compiles
 //! them ahead of time.
 
-use super::cache::{Cache, Found, Kept, Key};
-use super::candidates::candidates;
+use super::cache::{Cache, Failed, Found, Kept, Key};
+use super::candidates::{Candidate, Offer, candidates};
 use super::choose::{Budget, Choice, fastest};
 use super::engine::{Rules, Source};
+use super::fault::Fault;
 use super::library::version;
 use super::plan::{Plan, Stored};
 use super::target::Target;
@@ -63,17 +64,23 @@ impl Prepare<'_> {
         Key { device, cudnn: version(), deterministic, work: *work }
     }
 
-    /// The kept plans of a work that cuDNN still takes.
-    fn kept(&self, key: &Key, remarks: &mut Vec<String>) -> Option<(Kept, Vec<Plan>)> {
-        let mut kept = match self.cache?.load(key, &self.rules) {
-            Found::Plans(kept) => kept,
-            Found::Nothing => return None,
-            Found::Ignored(reason) => {
+    /// Who tries what may fail.
+    fn tries(&self) -> String {
+        format!("resnetc {}, driver {}", env!("CARGO_PKG_VERSION"), self.target.device().driver())
+    }
+
+    /// The kept plans of a work that cuDNN still takes, and what has failed before; none of both where nothing is kept.
+    fn kept(&self, key: &Key, remarks: &mut Vec<String>) -> (Kept, Vec<Plan>) {
+        let mut kept = match self.cache.map(|cache| cache.load(key, &self.rules)) {
+            Some(Found::Plans(kept)) => kept,
+            Some(Found::Nothing) | None => Kept::default(),
+            Some(Found::Ignored(reason)) => {
                 remarks.push(reason);
-                return None;
+                Kept::default()
             }
         };
-        let first = kept.plans[0].engine.clone();
+        kept.failed = kept.failed.tried_by(self.tries());
+        let first = kept.plans.first().map(|plan| plan.engine.clone());
         let mut plans = Vec::new();
         kept.plans.retain(|stored| match Plan::restore(self.target, &key.work, stored) {
             Ok(plan) => {
@@ -85,8 +92,14 @@ impl Prepare<'_> {
                 false
             }
         });
-        kept.settled &= kept.plans.first().is_some_and(|plan| plan.engine == first);
-        (!plans.is_empty()).then_some((kept, plans))
+        kept.settled &= kept.plans.first().map(|plan| &plan.engine) == first.as_ref();
+        (kept, plans)
+    }
+
+    /// Why nothing computes a work, where that was found out before.
+    fn known_to_fail(&self, kept: &Kept) -> Option<String> {
+        let why = kept.failed.all(self.target.handle().is_some());
+        why.filter(|_| kept.plans.is_empty()).map(str::to_owned)
     }
 
     /// The plan of a work: as it was measured earlier, or measured now where there is a way to and time, or the first that the
@@ -99,15 +112,47 @@ impl Prepare<'_> {
         let mut remarks = Vec::new();
         // What one process took without measuring, another with time measures.
         let open = |kept: &Kept| time.is_some() && !kept.settled && !budget.left().is_zero();
-        match self.kept(&key, &mut remarks) {
-            Some((kept, plans)) if !open(&kept) => {
-                let (seconds, plan) = (kept.plans[0].seconds, plans.into_iter().next());
-                let plan = plan.ok_or_else(|| Error::Device(format!("no plan is kept of {key}")))?;
-                Ok(Prepared { plan, seconds, kept: true, remarks })
-            }
-            Some((kept, plans)) if plans.len() > 1 => self.measure(&key, kept, plans, time, budget, remarks),
-            _ => self.make(&key, time, budget, remarks),
+        let (kept, mut plans) = self.kept(&key, &mut remarks);
+        if let Some(why) = self.known_to_fail(&kept) {
+            return Err(Error::Device(format!("{key}: {why}, as was found out before")));
         }
+        if !plans.is_empty() && !open(&kept) {
+            let (seconds, plan) = (kept.plans[0].seconds, plans.swap_remove(0));
+            return Ok(Prepared { plan, seconds, kept: true, remarks });
+        }
+        match plans.len() {
+            0 | 1 => self.make(&key, kept.failed, time, budget, remarks),
+            _ => self.measure(&key, kept, plans, time, budget, remarks),
+        }
+    }
+
+    /// The plan of a work by the engine that was chosen earlier, as it was written then: `engine 4 (tile_m=128, stages=3)`. It is kept
+    /// behind the others.
+    ///
+    /// # Errors
+    /// Where cuDNN does not offer that engine, or cannot make its plan.
+    pub fn pinned(&self, work: &Work, engine: &str) -> Result<Prepared> {
+        let (key, mut remarks) = (self.key(work), Vec::new());
+        let is_it = |plan: &Plan| plan.engine().to_string() == engine;
+        let (mut kept, mut plans) = self.kept(&key, &mut remarks);
+        if let Some(index) = plans.iter().position(is_it) {
+            let (plan, seconds) = (plans.swap_remove(index), kept.plans[index].seconds);
+            return Ok(Prepared { plan, seconds, kept: true, remarks });
+        }
+        let offer = candidates(self.target, work, &self.rules)?;
+        let way = offer.candidates.iter().find(|way| way.engine.to_string() == engine);
+        let others = offer.candidates.len();
+        let way =
+            way.ok_or_else(|| Error::Device(format!("cuDNN offers {others} others, and not this one")))?;
+        let plan = way.plan(self.target)?;
+        match plan.store(None) {
+            Ok(stored) => {
+                kept.plans.push(stored);
+                self.keep(&key, kept, &mut remarks);
+            }
+            Err(fault) => remarks.push(format!("the plan of {key} cannot be kept: {fault}")),
+        }
+        Ok(Prepared { plan, seconds: None, kept: false, remarks })
     }
 
     /// Of plans that were compiled ahead of time.
@@ -126,38 +171,61 @@ impl Prepare<'_> {
             plans[index].take().ok_or_else(|| Error::Device(format!("plan {index} is asked for twice")))
         };
         let choice = choose_by(count, make, time, budget)?;
-        let mut order = kept.plans;
+        let mut order = kept.plans.clone();
         for (index, seconds) in &choice.seconds {
             order[*index].seconds = Some(*seconds);
         }
         order[..=choice.index].rotate_right(1);
         let seconds = choice.time();
-        self.keep(key, Kept { plans: order, settled: choice.settled }, &mut remarks);
+        self.keep(key, Kept { plans: order, settled: choice.settled, ..kept }, &mut remarks);
         Ok(Prepared { plan: choice.plan, seconds, kept: true, remarks })
     }
 
+    /// Of what cuDNN offers, but for what has failed before.
     fn make(
         &self,
         key: &Key,
+        mut failed: Failed,
         time: Option<Time<'_>>,
         budget: &mut Budget,
         mut remarks: Vec<String>,
     ) -> Result<Prepared> {
         let offer = candidates(self.target, &key.work, &self.rules)?;
-        let ways = &offer.candidates;
-        let make = |index: usize| ways[index].plan(self.target).map_err(Error::from);
-        let choice = choose_by(ways.len(), make, time, budget).map_err(|error| {
-            let reason = offer.reason.as_ref().map_or(String::new(), |reason| format!(": {reason}"));
-            Error::Device(format!("{key}: {error}{reason}"))
-        })?;
-        let failed = choice.refused.iter().map(|(index, why)| format!("{}: {why}", ways[*index].engine));
-        remarks.extend(failed);
+        let ways = untried(&offer, &failed);
+        let make = |index: usize| {
+            ways[index].plan(self.target).map_err(|fault| {
+                note(&mut failed, ways[index], &fault);
+                Error::from(fault)
+            })
+        };
+        let choice = match choose_by(ways.len(), make, time, budget) {
+            Ok(choice) => choice,
+            Err(error) => {
+                let reason = offer.reason.as_ref().map_or(String::new(), |reason| format!(": {reason}"));
+                self.give_up(key, &offer, failed, &format!("{error}{reason}"));
+                return Err(Error::Device(format!("{key}: {error}{reason}")));
+            }
+        };
+        remarks.extend(choice.refused.iter().map(|(index, why)| format!("{}: {why}", ways[*index].engine)));
         let seconds = choice.time();
         match choice.plan.store(seconds) {
-            Ok(stored) => self.keep(key, Kept { plans: vec![stored], settled: choice.settled }, &mut remarks),
+            Ok(stored) => {
+                let kept = Kept { plans: vec![stored], settled: choice.settled, failed };
+                self.keep(key, kept, &mut remarks);
+            }
             Err(fault) => remarks.push(format!("the plan of {key} cannot be kept: {fault}")),
         }
         Ok(Prepared { plan: choice.plan, seconds, kept: false, remarks })
+    }
+
+    /// Keeps in mind that nothing computes a work, if that is so: what failed otherwise, as for want of memory, may work the next time.
+    fn give_up(&self, key: &Key, offer: &Offer, mut failed: Failed, why: &str) {
+        if untried(offer, &failed).is_empty() {
+            failed.all = Some(why.to_owned());
+            failed.at_hand = self.target.handle().is_some();
+            // Not to keep it costs time alone.
+            self.keep(key, Kept { failed, ..Kept::default() }, &mut Vec::new());
+        }
     }
 
     /// That plans cannot be kept costs time, no more.
@@ -175,9 +243,12 @@ impl Prepare<'_> {
     pub fn compile(&self, work: &Work, most: usize) -> Result<Compiled> {
         let key = self.key(work);
         let mut compiled = Compiled::default();
-        if let Some((kept, _)) = self.kept(&key, &mut compiled.remarks) {
-            return Ok(Compiled { plans: kept.plans, kept: true, ..compiled });
+        let (kept, _) = self.kept(&key, &mut compiled.remarks);
+        let known = self.known_to_fail(&kept);
+        if !kept.plans.is_empty() || known.is_some() {
+            return Ok(Compiled { plans: kept.plans, kept: true, reason: known, ..compiled });
         }
+        let mut failed = kept.failed;
         let offer = match candidates(self.target, work, &self.rules) {
             Ok(offer) => offer,
             Err(fault) if fault.is_unsupported() => {
@@ -187,24 +258,48 @@ impl Prepare<'_> {
         };
         compiled.offered = offer.offered;
         compiled.forbidden = offer.dropped.len();
-        compiled.reason = offer.reason.map(|reason| reason.to_string());
+        compiled.reason = offer.reason.as_ref().map(|reason| reason.to_string());
         let mut settled = true;
-        let engines: Vec<Source> = offer.candidates.iter().map(|way| way.engine.source).collect();
-        for way in one_of_each(&engines).into_iter().map(|index| &offer.candidates[index]) {
+        let ways = untried(&offer, &failed);
+        let engines: Vec<Source> = ways.iter().map(|way| way.engine.source).collect();
+        for way in one_of_each(&engines).into_iter().map(|index| ways[index]) {
             if compiled.plans.len() == most {
                 settled = false;
                 break;
             }
             match way.plan(self.target).and_then(|plan| plan.store(None)) {
                 Ok(stored) => compiled.plans.push(stored),
-                Err(fault) => compiled.failed.push((way.engine.to_string(), fault.to_string())),
+                Err(fault) => {
+                    note(&mut failed, way, &fault);
+                    compiled.failed.push((way.engine.to_string(), fault.to_string()));
+                }
             }
         }
-        if let (Some(cache), false) = (self.cache, compiled.plans.is_empty()) {
-            let settled = settled && compiled.plans.len() == 1;
-            cache.save(&key, &Kept { plans: compiled.plans.clone(), settled })?;
+        match self.cache {
+            Some(cache) if !compiled.plans.is_empty() => {
+                let settled = settled && compiled.plans.len() == 1;
+                cache.save(&key, &Kept { plans: compiled.plans.clone(), settled, failed })?;
+            }
+            _ => {
+                let first = compiled.failed.first().map(|(engine, why)| format!("{engine}: {why}"));
+                let why = first.or_else(|| compiled.reason.clone());
+                self.give_up(&key, &offer, failed, &why.unwrap_or_else(|| "nothing is offered".into()));
+            }
         }
         Ok(compiled)
+    }
+}
+
+/// Offered ways that have not failed before.
+fn untried<'o>(offer: &'o Offer, failed: &Failed) -> Vec<&'o Candidate> {
+    let untried = |way: &&Candidate| !failed.engines.contains_key(&way.engine.to_string());
+    offer.candidates.iter().filter(untried).collect()
+}
+
+/// Keeps a failure in mind that will be one the next time, too.
+fn note(failed: &mut Failed, way: &Candidate, fault: &Fault) {
+    if fault.is_lasting() {
+        failed.engines.insert(way.engine.to_string(), fault.to_string());
     }
 }
 

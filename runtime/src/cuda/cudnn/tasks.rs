@@ -43,7 +43,7 @@ mod tests {
             ConvAttrs { kernel: [1, 1], stride: [1, 1], padding: [0, 0], dilation: [1, 1], groups: 1 };
         let geometry =
             ConvGeometry { n: 2, h: 4, w: 4, cin: 8, cout: 8, out: [4, 4], attrs, precision: element };
-        Task::plain(direction, geometry, element, false)
+        Task::plain(direction, geometry, element)
     }
 
     #[test]

@@ -329,6 +329,13 @@ impl Work {
     }
 }
 
+/// `forward + stats bf16 3x3 64x56x56 -> 64x56x56, n 256`
+impl std::fmt::Display for Work {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {} {}", self.pattern.text(), self.types(), self.sizes)
+    }
+}
+
 /// `3x3/2 128x56x56 -> 128x28x28, n 256`
 impl std::fmt::Display for Sizes {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -30,6 +30,12 @@ pub(super) fn convolve(task: &Task, conv: &Convolve<u64>) -> Result<()> {
     Ok(())
 }
 
+/// `conv 3x3 p1 64x56x56 -> 64x56x56, n 256`, with what comes behind it.
+pub(super) fn describe(task: &Task) -> String {
+    let kernel = kernel(task);
+    format!("{} {}, n {}", kernel.name(), kernel.geometry(), task.geometry.n)
+}
+
 fn kernel(task: &Task) -> Kernel {
     let geometry = ConvGeometry { precision: task.element, ..task.geometry };
     let epilogue = Epilogue { residual: task.residual, act: task.act };

@@ -9,14 +9,16 @@ mod convolve;
 mod library;
 mod memory;
 
+use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use resnetc_compiler::ir::types::DType;
 
-use super::driver::{Driver, Fetch, Fill, Memory, Preparer, Recording};
+use super::driver::{Driver, Fetch, Fill, Memory, NAMES_THE_STEP, Preparer, Recording};
 use super::launch::{Call, Direction, Prepared, Task};
+use crate::engines::Engines;
 use crate::error::{Error, Result};
 use library::Library;
 use memory::Piece;
@@ -41,6 +43,13 @@ pub struct Emulated {
 struct State {
     library: Library,
     choices: Choices,
+    /// The kernel whose launches fail.
+    faulty: Option<String>,
+    /// Whether one has failed.
+    failed: AtomicBool,
+    pinned: Engines,
+    /// Of deterministic tasks, by their texts.
+    chosen: Mutex<BTreeMap<String, Option<String>>>,
     tasks: Mutex<Vec<Task>>,
     pieces: Mutex<Vec<Arc<Piece>>>,
     /// Launches so far: each has an order of its own.
@@ -57,6 +66,10 @@ impl Emulated {
         let state = State {
             library: Library::open(library)?,
             choices,
+            faulty: None,
+            failed: AtomicBool::new(false),
+            pinned: Engines::default(),
+            chosen: Mutex::default(),
             tasks: Mutex::default(),
             pieces: Mutex::default(),
             launches: AtomicU64::new(0),
@@ -65,12 +78,50 @@ impl Emulated {
         Ok(Emulated { state: Arc::new(state) })
     }
 
+    /// With engines that convolutions have to be computed by, where these have to be deterministic.
+    ///
+    /// # Errors
+    /// Where they are a real GPU's.
+    pub fn with_engines(mut self, pinned: Engines) -> Result<Self> {
+        pinned.check(ENGINES_OF)?;
+        if let Some(state) = Arc::get_mut(&mut self.state) {
+            state.pinned = pinned;
+        }
+        Ok(self)
+    }
+
+    /// With a kernel, of any type, whose launches fail as they do on a GPU: what waits for them is told, not who launches, and nothing runs
+    /// any more.
+    #[must_use]
+    pub fn with_fault(mut self, function: &str) -> Self {
+        if let Some(state) = Arc::get_mut(&mut self.state) {
+            state.faulty = Some(function.to_owned());
+        }
+        self
+    }
+
+    /// What waits for calls is told of one that has failed.
+    fn told(&self) -> Result<()> {
+        match self.state.failed.load(Ordering::Relaxed) {
+            false => Ok(()),
+            true => Err(Error::Device(format!(
+                "cuda emulated: work that was under way has failed; {NAMES_THE_STEP}"
+            ))),
+        }
+    }
+
     /// Launches so far.
     pub fn launches(&self) -> u64 {
         self.state.launches.load(Ordering::Relaxed)
     }
 
     fn call(&self, call: &Call<u64>) -> Result<()> {
+        let faulty =
+            |function: &str| self.state.faulty.as_ref().is_some_and(|faulty| function.starts_with(faulty));
+        let fails = matches!(call, Call::Launch(launch) if faulty(&launch.function));
+        if self.state.failed.fetch_or(fails, Ordering::Relaxed) || fails {
+            return Ok(());
+        }
         match call {
             Call::Launch(launch) => {
                 let count = self.state.launches.fetch_add(1, Ordering::Relaxed);
@@ -84,6 +135,26 @@ impl Emulated {
                 self.check_pieces("a convolution")
             }
         }
+    }
+
+    /// Whether a task is done in one, as its pin says where it has one.
+    fn has_engine(&self, task: &Task) -> Result<bool> {
+        let can = !task.has_epilogue() || self.state.choices.fuses;
+        if !task.deterministic {
+            return Ok(can);
+        }
+        let name = convolve::describe(task);
+        let has = match self.state.pinned.chosen.get(&name) {
+            None => can,
+            Some(None) => false,
+            Some(Some(engine)) if can && engine == ENGINE => true,
+            Some(Some(engine)) => {
+                return Err(self.state.pinned.gone(&name, engine, "the emulation fuses nothing here"));
+            }
+        };
+        let mut chosen = self.state.chosen.lock().map_err(|_| broken())?;
+        chosen.insert(name, has.then(|| ENGINE.to_owned()));
+        Ok(has)
     }
 
     fn tasks(&self) -> Result<std::sync::MutexGuard<'_, Vec<Task>>> {
@@ -100,6 +171,11 @@ impl Emulated {
         }
     }
 }
+
+/// What the emulation's engines are of.
+const ENGINES_OF: &str = "the emulated GPU";
+/// The only one of them.
+const ENGINE: &str = "the reference's convolution";
 
 /// Bytes that the emulated convolutions ask for, though they need none: they are spoiled, as a workspace is.
 const WORKSPACE: usize = 64;
@@ -121,7 +197,7 @@ impl Preparer for Emulated {
     }
 
     fn prepare(&self, task: &Task) -> Result<Option<Prepared>> {
-        if task.has_epilogue() && !self.state.choices.fuses {
+        if !self.has_engine(task)? {
             return Ok(None);
         }
         let mut tasks = self.tasks()?;
@@ -141,7 +217,13 @@ impl Driver for Emulated {
     }
 
     fn engine(&self, _id: usize) -> (&'static str, String) {
-        ("reference", "the reference's convolution".to_owned())
+        ("reference", ENGINE.to_owned())
+    }
+
+    fn engines(&self) -> Result<Engines> {
+        let mut engines = Engines::of(ENGINES_OF);
+        engines.chosen = self.state.chosen.lock().map_err(|_| broken())?.clone();
+        Ok(engines)
     }
 
     fn large(&self) -> usize {
@@ -168,6 +250,7 @@ impl Driver for Emulated {
     }
 
     fn download(&self, address: u64, bytes: &mut [u8]) -> Result<()> {
+        self.told()?;
         bytes.copy_from_slice(memory::bytes(address, bytes.len()));
         Ok(())
     }
@@ -177,7 +260,7 @@ impl Driver for Emulated {
     }
 
     fn fetch(&self, address: u64, bytes: usize) -> Result<Box<dyn Fetch>> {
-        Ok(Box::new(Fetched(memory::bytes(address, bytes).to_vec())))
+        Ok(Box::new(Fetched(self.told().map(|()| memory::bytes(address, bytes).to_vec()))))
     }
 
     fn play(&self, calls: &[Call<u64>]) -> Result<()> {
@@ -189,16 +272,16 @@ impl Driver for Emulated {
     }
 
     fn wait(&self) -> Result<()> {
-        Ok(())
+        self.told()
     }
 }
 
 /// Bytes as they were when they were asked for.
-struct Fetched(Vec<u8>);
+struct Fetched(Result<Vec<u8>>);
 
 impl Fetch for Fetched {
     fn take(self: Box<Self>, bytes: &mut [u8]) -> Result<()> {
-        bytes.copy_from_slice(&self.0);
+        bytes.copy_from_slice(&self.0?);
         Ok(())
     }
 }

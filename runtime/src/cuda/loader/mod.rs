@@ -14,6 +14,7 @@ use super::found::Library;
 use super::search::{Place, Search};
 use crate::error::NoCuda;
 use open::Handle;
+pub use table::RANGES;
 use table::{BETWEEN, BUILT_FOR, CUDNN, DRIVER, Entry, MAJOR, OLDEST_CUDNN, Version, driver_release};
 
 /// What is loaded.
@@ -59,7 +60,21 @@ fn load_all(search: &Search) -> Result<Loaded> {
     check_cudnn(&cudnn, &found)?;
     libraries.push(found);
     cudnn.keep();
+    load_ranges(search);
     Ok(Loaded { cuda: libraries[0].version.clone(), libraries })
+}
+
+/// Loads the library of a profiler's ranges, where there is one: nothing but names is missing without it.
+fn load_ranges(search: &Search) {
+    let files = RANGES.iter().flat_map(|file| {
+        search.places().into_iter().map(move |place| match place {
+            Place::Loader => PathBuf::from(file),
+            Place::Folder(root) => root.path.join(file),
+        })
+    });
+    if let Some(handle) = files.into_iter().find_map(|file| open::open(&file).ok()) {
+        handle.keep();
+    }
 }
 
 /// Starts the driver, if it is new enough.

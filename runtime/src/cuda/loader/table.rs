@@ -200,6 +200,9 @@ pub const BETWEEN: [Entry; 5] = [
     },
 ];
 
+/// Files that have NVTX's functions, from CUDA 13 on and before 12.9; in between toolkits brought headers alone.
+pub const RANGES: [&str; 2] = ["libnvtx3interop.so.1", "libnvToolsExt.so.1"];
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -15,13 +15,13 @@ use super::channels::{copy, round};
 use super::elementwise::flat;
 use super::site::{Operand, Site};
 use crate::cuda::launch::{Arg, Base, Call, Convolve, Direction, Place, Prepared, Task};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// `y = act(conv(x, weight) + bias + residual)`
 pub(super) fn forward(site: &mut Site<'_>, k: &Conv) -> Result<()> {
     let (x, y) = (site.get("x")?, site.get("y")?);
     let element = product_type(&k.geometry, &y);
-    let task = Task::plain(Direction::Forward, k.geometry, element, tf32(site, &k.geometry, element));
+    let task = task(site, Direction::Forward, k.geometry, element);
     let tail = Tail { bias: site.find("bias"), residual: site.find("residual"), act: k.epilogue.act };
     let x = factor(site, &k.geometry, &x, element)?;
     let weight = weight(site, &k.geometry, element)?;
@@ -32,7 +32,7 @@ pub(super) fn forward(site: &mut Site<'_>, k: &Conv) -> Result<()> {
 pub(super) fn backward_data(site: &mut Site<'_>, k: &ConvBackwardData) -> Result<()> {
     let (dy, dx) = (site.get("dy")?, site.get("dx")?);
     let element = product_type(&k.geometry, &dx);
-    let task = Task::plain(Direction::BackwardData, k.geometry, element, tf32(site, &k.geometry, element));
+    let task = task(site, Direction::BackwardData, k.geometry, element);
     let tail = Tail { bias: None, residual: site.find("residual"), act: None };
     let dy = factor(site, &k.geometry, &dy, element)?;
     let weight = weight(site, &k.geometry, element)?;
@@ -45,7 +45,7 @@ pub(super) fn backward_filter(site: &mut Site<'_>, k: &ConvBackwardFilter) -> Re
     let element = k.geometry.precision;
     let x = factor(site, &k.geometry, &x, element)?;
     let dy = factor(site, &k.geometry, &dy, element)?;
-    let task = Task::plain(Direction::BackwardFilter, k.geometry, element, tf32(site, &k.geometry, element));
+    let task = task(site, Direction::BackwardFilter, k.geometry, element);
     let prepared = prepare(site, &task)?.ok_or_else(|| site.fault("the driver has no such convolution"))?;
     let workspace = site.scratch(prepared.workspace);
     let wanted = flat(dweight);
@@ -73,6 +73,11 @@ impl Tail {
 /// The type that factors are multiplied in and the result `y` is stored in.
 fn product_type(g: &ConvGeometry, y: &Operand) -> DType {
     if y.dtype == g.precision { g.precision } else { DType::F32 }
+}
+
+fn task(site: &Site<'_>, direction: Direction, geometry: ConvGeometry, element: DType) -> Task {
+    let (tf32, deterministic) = (tf32(site, &geometry, element), site.is_deterministic());
+    Task { tf32, deterministic, ..Task::plain(direction, geometry, element) }
 }
 
 /// Whether factors of `f32` may be multiplied as TF32: where the spec allows it, and where it holds them whole, as they were rounded.
@@ -108,7 +113,11 @@ fn weight(site: &mut Site<'_>, g: &ConvGeometry, element: DType) -> Result<Place
 }
 
 fn prepare(site: &Site<'_>, task: &Task) -> Result<Option<Prepared>> {
-    site.preparer.prepare(task).map_err(|e| site.fault(&e.to_string()))
+    site.preparer.prepare(task).map_err(|error| match error {
+        // It says of which convolution, and what to do.
+        Error::Engines(_) => error,
+        error => site.fault(&error.to_string()),
+    })
 }
 
 fn convolve(

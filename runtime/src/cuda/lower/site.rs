@@ -89,6 +89,11 @@ impl<'a> Site<'a> {
         self.plan.tf32
     }
 
+    /// Whether the same bits have to come out each time.
+    pub fn is_deterministic(&self) -> bool {
+        self.plan.deterministic
+    }
+
     /// All inputs, of kernels with any number of them.
     pub fn inputs(&self) -> Vec<Operand> {
         self.step.inputs.iter().map(|&id| self.operand(id)).collect()

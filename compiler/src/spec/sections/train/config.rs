@@ -108,6 +108,17 @@ pub struct TrainConfig {
     /// [`TrainConfig::rounds_to_tf32`].
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub tf32: bool,
+    /// Whether only kernels that give the same bits each time are taken, the same ones in a training that goes on.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub deterministic: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn is_yes(flag: &bool) -> bool {
+    *flag
 }
 
 fn one() -> usize {

@@ -177,6 +177,12 @@ pub const TRAIN: Section = Section {
             "Whether GPUs may round what convolutions and linear layers multiply in `f32` to TF32.",
         )
         .default("false"),
+        Key::new(
+            "deterministic",
+            Shape::Flag,
+            "Whether GPUs compute convolutions only in ways that give the same bits each time; checkpoints then pin these ways. CPUs always do.",
+        )
+        .default("true"),
     ],
 };
 

@@ -101,6 +101,7 @@ pub fn read(
         loss_scale: fields.get("loss_scale").map(|node| loss_scale(reader, node)).unwrap_or_default(),
         memory_limit: fields.get("memory_limit").and_then(|node| reader.bytes(node, "`memory_limit`")),
         tf32: fields.flag(reader, "tf32"),
+        deterministic: fields.flag(reader, "deterministic"),
     }
 }
 
