@@ -4,27 +4,16 @@ mod common;
 
 use std::fs;
 
-use common::pictures::folder;
+use common::pictures::{MINI, folder};
 use common::{run, stderr, stdout};
 use serde_json::Value;
-
-const SPEC: &str = "\
-name: mini
-input: [3, 16, 16]
-classes: 2
-stem: conv3x3(4, stride=4) -> bn -> relu
-unit: basic
-stages:
-  - {depth: 1, filters: 4}
-train: {epochs: 2, batch_size: 8}
-";
 
 /// Two trainings that differ in a rate, and a folder that is none: listed, sorted, compared, as text and as a page.
 #[test]
 fn trainings_are_listed_and_compared() {
     let folder = folder(&["blood", "sky"]);
     let at = |name: &str| folder.path().join(name).to_str().expect("UTF-8").to_owned();
-    fs::write(at("mini.yaml"), SPEC).expect("writable");
+    fs::write(at("mini.yaml"), MINI).expect("writable");
     for (out, lr, epochs) in [("out/a", "0.05", "2"), ("out/b", "0.1", "1")] {
         let args = ["run", &at("mini.yaml"), "--train", &at("shades"), "--lr", lr, "--epochs", epochs];
         stdout(&[&args[..], &["--out", &at(out)]].concat());

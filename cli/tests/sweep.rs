@@ -5,20 +5,9 @@ mod common;
 use std::fs;
 use std::path::Path;
 
-use common::pictures::folder;
+use common::pictures::{MINI, folder};
 use common::{run, stderr, stdout};
 use serde_json::Value;
-
-const SPEC: &str = "\
-name: mini
-input: [3, 16, 16]
-classes: 2
-stem: conv3x3(4, stride=4) -> bn -> relu
-unit: basic
-stages:
-  - {depth: 1, filters: 4}
-train: {epochs: 2, batch_size: 8}
-";
 
 /// A folder with a spec and pictures; the arguments that train the one on the other into `out`.
 struct Place {
@@ -28,7 +17,7 @@ struct Place {
 impl Place {
     fn new() -> Self {
         let folder = folder(&["blood", "sky"]);
-        fs::write(folder.path().join("mini.yaml"), SPEC).expect("writable");
+        fs::write(folder.path().join("mini.yaml"), MINI).expect("writable");
         Place { folder }
     }
 
@@ -109,7 +98,7 @@ fn a_sweep_is_trained_told_and_left_as_it_is() {
 fn halving_leaves_out_and_changes_nothing_else() {
     let place = Place::new();
     let spec =
-        format!("{SPEC}sweep: {{over: {{lr: [0.001, 0.01, 0.05, 0.1]}}, halving: 2, min_epochs: 1}}\n");
+        format!("{MINI}sweep: {{over: {{lr: [0.001, 0.01, 0.05, 0.1]}}, halving: 2, min_epochs: 1}}\n");
     fs::write(place.at("mini.yaml"), spec).expect("writable");
     let said = place.stdout(&["--epochs", "3"]);
     assert!(said.contains("after epoch 1, 2 of 4 points go on\n"), "{said}");

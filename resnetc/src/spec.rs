@@ -258,12 +258,6 @@ impl Spec {
         self.resolved.train.sizes(own).into_iter().filter(|&size| size != own).collect()
     }
 
-    /// The same network, of which nothing is expected: for variants of one whose figures are written down.
-    #[must_use]
-    pub fn unexpected(&self) -> Spec {
-        Spec { resolved: Arc::new(self.resolved.unexpected()), sources: Arc::clone(&self.sources) }
-    }
-
     /// The same network for images of another `[height, width]`.
     #[must_use]
     pub fn at_size(&self, size: [usize; 2]) -> Spec {

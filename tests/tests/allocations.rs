@@ -11,7 +11,7 @@ use resnetc_runtime::cpu::CpuDevice;
 use resnetc_runtime::exec::Executor;
 use resnetc_runtime::exec::RunArgs;
 use resnetc_runtime::init;
-use resnetc_tests::specs::{plan, resolve};
+use resnetc_tests::specs::{EVERYTHING, plan, resolve};
 
 /// Counts what is allocated while [`COUNTING`].
 struct Counting;
@@ -54,31 +54,8 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// A net of nearly every kind of kernel: gates, concatenation, pools, blurs, dropouts, long and short activations.
-const SPEC: &str = "\
-name: everything
-input: [3, 24, 24]
-classes: 10
-stem: conv3x3(16) -> bn -> leaky_relu(0.1) -> maxpool3x3(stride=2)
-unit: gated
-shortcut: pad
-stages:
-  - {depth: 2, filters: 16}
-  - {depth: 1, filters: 32, stride: 2, unit: dense}
-head: global_avgpool -> dropout(0.2) -> linear(classes)
-units:
-  gated(f, stride): |
-    main = x -> conv3x3(f, stride) -> bn -> silu -> conv3x3(f, groups=4) -> bn -> drop_path(0.1)
-    gate = main -> global_avgpool -> conv1x1(f / 4, bias) -> relu -> conv1x1(f, bias) -> sigmoid
-    out = main * gate + shortcut -> relu
-  dense(f, stride): |
-    grown = concat(x, x -> bn -> relu -> conv3x3(f), x -> avgpool3x3(stride=1, padding=1))
-    main = grown -> conv1x1(f) -> bn -> relu -> blurpool(stride) -> drop_block(0.1, 3)
-    out = 0.5 * main + shortcut -> gelu
-";
-
 fn executor(mode: Mode) -> Executor {
-    let spec = resolve(SPEC);
+    let spec = resolve(EVERYTHING);
     let weights = init::initial(&plan(&spec, Mode::Train, 1), 1).expect("initial weights");
     let device = Arc::new(CpuDevice::new(Some(2)).expect("two threads"));
     let executor = Executor::new(device, plan(&spec, mode, 4)).expect("it loads");

@@ -21,7 +21,7 @@ use resnetc_runtime::weights::{ParamStore, Tensor};
 use resnetc_tests::bounds::oracle_device;
 use resnetc_tests::emulated::{Threads, driver};
 use resnetc_tests::rng::Rng;
-use resnetc_tests::specs::{plan_for, resolve};
+use resnetc_tests::specs::{BOTTLENECK, DENSENET, plan_for, resolve};
 
 const STEPS: u64 = 20;
 const BATCH: usize = 8;
@@ -35,26 +35,6 @@ unit: basic
 shortcut: pad
 stages: [{depth: 3, filters: 16}, {depth: 3, filters: 32, stride: 2}, {depth: 3, filters: 64, stride: 2}]
 head: global_avgpool -> linear(classes)
-";
-const BOTTLENECK: &str = "
-name: bottleneck
-input: [3, 32, 32]
-classes: 10
-stem: conv7x7(16, stride=2) -> bn -> relu -> maxpool3x3(stride=2)
-unit: bottleneck
-stages: [{depth: 2, filters: 8}, {depth: 2, filters: 16, stride: 2}]
-head: global_avgpool -> linear(classes)
-";
-const DENSENET: &str = "
-name: densenet
-input: [3, 16, 16]
-classes: 10
-stem: conv3x3(16)
-unit: dense(growth=12)
-stages: [{depth: 3}, {depth: 3}]
-head: bn -> relu -> global_avgpool -> linear(classes)
-units:
-  dense(growth): out = concat(x, x -> bn -> relu -> conv1x1(4 * growth) -> bn -> relu -> conv3x3(growth))
 ";
 const SENET: &str = "
 name: senet

@@ -17,53 +17,9 @@ use resnetc_runtime::init::initial;
 use resnetc_runtime::weights::ParamStore;
 use resnetc_tests::generate;
 use resnetc_tests::rng::Rng;
-use resnetc_tests::specs::resolve;
+use resnetc_tests::specs::{BOTTLENECK, DENSENET, EVERYTHING, resolve};
 
 const BATCH: usize = 4;
-
-const BOTTLENECK: &str = "
-name: bottleneck
-input: [3, 32, 32]
-classes: 10
-stem: conv7x7(16, stride=2) -> bn -> relu -> maxpool3x3(stride=2)
-unit: bottleneck
-stages: [{depth: 2, filters: 8}, {depth: 2, filters: 16, stride: 2}]
-head: global_avgpool -> linear(classes)
-";
-/// Concatenations, whose maps are slices, and a head with maps of its own.
-const DENSENET: &str = "
-name: densenet
-input: [3, 16, 16]
-classes: 10
-stem: conv3x3(16)
-unit: dense(growth=12)
-stages: [{depth: 3}, {depth: 3}]
-head: bn -> relu -> global_avgpool -> linear(classes)
-units:
-  dense(growth): out = concat(x, x -> bn -> relu -> conv1x1(4 * growth) -> bn -> relu -> conv3x3(growth))
-";
-/// Gates, group normalisation, all that is random, and activations that no kernel takes in.
-const VARIED: &str = "
-name: varied
-input: [3, 24, 24]
-classes: 10
-stem: conv3x3(16) -> group_norm(groups=4) -> leaky_relu(0.1) -> maxpool3x3(stride=2)
-unit: gated
-shortcut: pad
-stages:
-  - {depth: 2, filters: 16}
-  - {depth: 1, filters: 32, stride: 2, unit: wide}
-head: global_avgpool -> dropout(0.2) -> linear(classes)
-units:
-  gated(f, stride): |
-    main = x -> conv3x3(f, stride) -> bn -> silu -> conv3x3(f, groups=4) -> bn -> drop_path(0.1)
-    gate = main -> global_avgpool -> conv1x1(f / 4, bias) -> relu -> conv1x1(f, bias) -> sigmoid
-    out = main * gate + shortcut -> relu
-  wide(f, stride): |
-    grown = concat(x, x -> bn -> relu -> conv3x3(f), x -> avgpool3x3(stride=1, padding=1))
-    main = grown -> conv1x1(f) -> bn -> relu -> blurpool(stride) -> drop_block(0.1, 3)
-    out = 0.5 * main + shortcut -> gelu
-";
 
 /// A network's training plan, with a limit of memory or without.
 fn compiled(text: &str, settings: &str, limit: Option<usize>) -> Result<Compiled, String> {
@@ -146,8 +102,8 @@ fn dense_units_leave_the_same_bits() {
 
 #[test]
 fn gates_and_random_layers_leave_the_same_bits() {
-    leaves_the_same_bits(VARIED, "optimizer: adamw");
-    leaves_the_same_bits(VARIED, "precision: bf16");
+    leaves_the_same_bits(EVERYTHING, "optimizer: adamw");
+    leaves_the_same_bits(EVERYTHING, "precision: bf16");
 }
 
 /// Whatever networks there are: with all that can be computed again, and plans are checked for overlaps as they are made.

@@ -19,7 +19,7 @@ pub struct DesignArgs {
     #[command(flatten)]
     pub workload: WorkloadArgs,
     /// What varies. KEY as for --set, where `*` stands for each stage by itself, as stages.*.depth=1..4; or `width`, the factor of
-    /// all stages' filters, as width=0.5..2, which goes in steps of a quarter. May be given several times.
+    /// all stages' filters, as width=0.5..2, which goes in steps of a quarter; ranges of whole numbers go in ones. May be given several times.
     #[arg(long, value_name = "KEY=VALUES", action = ArgAction::Append, value_parser = axis, required = true)]
     pub over: Vec<Axis>,
     /// Longest run, as 5ms: slower variants are no answer.

@@ -30,7 +30,7 @@ fn halving(text: &str) -> Result<usize, String> {
 
 /// `KEY=VALUES`
 pub fn axis(text: &str) -> Result<Axis, String> {
-    let form = || "a sweep has the form KEY=VALUES, as lr=0.05,0.1 or seed=0..4".to_owned();
+    let form = || "the form is KEY=VALUES, as lr=0.05,0.1 or seed=0..4".to_owned();
     let (key, values) = text.split_once('=').filter(|(key, _)| !key.trim().is_empty()).ok_or_else(form)?;
     Axis::new(key.trim(), &items(values))
 }

@@ -6,7 +6,7 @@ use resnetc_compiler::spec::sweep::Axis;
 
 use super::short::{key, short};
 
-/// Most trainings of a sweep.
+/// Most combinations.
 const MOST: usize = 10_000;
 /// Most letters of a folder's name that values make; file systems take 255 bytes.
 const LONGEST: usize = 120;
@@ -59,13 +59,12 @@ impl Grid {
     /// # Errors
     /// Where there are too many.
     pub fn new(axes: Vec<Axis>) -> Result<Self, String> {
-        let count = axes.iter().try_fold(1_usize, |count, axis| count.checked_mul(axis.values.len()));
-        let Some(count) = count.filter(|&count| count <= MOST) else {
-            return Err(format!("the sweep has more than {MOST} combinations"));
-        };
+        let counts: Vec<usize> = axes.iter().map(|axis| axis.values.len()).collect();
+        let combinations = combinations(&counts)?;
         let mut taken: BTreeMap<String, usize> = BTreeMap::new();
-        let variants = (0..count).map(|number| {
-            let values = combination(&axes, number);
+        let variants = combinations.into_iter().map(|places| {
+            let values: Vec<String> =
+                axes.iter().zip(places).map(|(axis, place)| axis.values[place].clone()).collect();
             let name = folder_name(&axes, &values);
             let times = taken.entry(name.clone()).and_modify(|times| *times += 1).or_insert(1);
             Variant { name: if *times == 1 { name } else { format!("{name}~{times}") }, values }
@@ -106,19 +105,24 @@ impl Grid {
     }
 }
 
-/// The values of a combination by its number.
-fn combination(axes: &[Axis], mut number: usize) -> Vec<String> {
-    let mut values: Vec<String> = axes
-        .iter()
-        .rev()
-        .map(|axis| {
-            let value = axis.values[number % axis.values.len()].clone();
-            number /= axis.values.len();
-            value
-        })
-        .collect();
-    values.reverse();
-    values
+/// All combinations of so many values each, by their places; the last one varies fastest.
+///
+/// # Errors
+/// Where there are too many.
+pub fn combinations(counts: &[usize]) -> Result<Vec<Vec<usize>>, String> {
+    let all = counts.iter().try_fold(1_usize, |all, &count| all.checked_mul(count));
+    if all.is_none_or(|all| all > MOST) {
+        return Err(format!("there are more than {MOST} combinations"));
+    }
+    let none = vec![Vec::new()];
+    let with = |before: Vec<Vec<usize>>, &count: &usize| {
+        let longer = |places: &Vec<usize>| {
+            let places = places.clone();
+            (0..count).map(move |place| [&places[..], &[place]].concat())
+        };
+        before.iter().flat_map(longer).collect()
+    };
+    Ok(counts.iter().fold(none, with))
 }
 
 /// `lr=0.1,seed=2`, of letters that no shell and no file system takes amiss.

@@ -8,7 +8,7 @@ mod short;
 mod summary;
 
 pub use file::{Definition, FILE, SweepFile, TABLE};
-pub use grid::{Grid, joined};
+pub use grid::{Grid, combinations, joined};
 pub use halving::{Score, rounds, survivors};
 pub use row::{Row, State};
 pub use short::{key, short};

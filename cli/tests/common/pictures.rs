@@ -2,6 +2,18 @@
 
 use std::fs;
 
+/// A network small enough to be trained on them in a test.
+pub const MINI: &str = "\
+name: mini
+input: [3, 16, 16]
+classes: 2
+stem: conv3x3(4, stride=4) -> bn -> relu
+unit: basic
+stages:
+  - {depth: 1, filters: 4}
+train: {epochs: 2, batch_size: 8}
+";
+
 /// A BMP file of one colour with noise: red for one class, blue for the other.
 pub fn bmp(width: usize, height: usize, class: usize, seed: usize) -> Vec<u8> {
     let stride = (width * 3).next_multiple_of(4);

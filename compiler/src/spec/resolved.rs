@@ -57,12 +57,6 @@ pub struct ResolvedSpec {
 }
 
 impl ResolvedSpec {
-    /// The same without figures that are expected of it.
-    #[must_use]
-    pub fn unexpected(&self) -> ResolvedSpec {
-        ResolvedSpec { expect: Expect::default(), ..self.clone() }
-    }
-
     /// Whether a result depends on a stage, by its number from 1: without a head the last output is the last that counts.
     pub fn reaches_result(&self, stage: usize) -> bool {
         self.head.layers.is_some() || self.outputs.iter().any(|output| output.value >= stage)

@@ -54,7 +54,7 @@ impl Candidate {
     ) -> Result<Self> {
         let mut options = options.clone();
         options.set.extend(point.sets.iter().cloned());
-        let spec = spec::open(&args.spec, &options)?.unexpected();
+        let spec = spec::open(&args.spec, &options)?;
         let figures = spec.figures()?;
         let workload = Workload::of(spec.clone(), args, stopwatch.device.clone())?;
         let expected = stopwatch.scale * ideal(&workload.plan, &stopwatch.roofline);
@@ -102,7 +102,7 @@ impl Stopwatch {
     /// The device's.
     pub fn new(args: &DesignArgs, base: &Spec, environment: &Environment, output: &Output) -> Result<Self> {
         let device = setup::device(args.device, args.workload.threads, environment, output)?;
-        let workload = Workload::of(base.unexpected(), &args.workload, device.clone())?;
+        let workload = Workload::of(base.clone(), &args.workload, device.clone())?;
         let (seconds, opened) = time(&workload)?;
         // A device without ceilings: what counts then is work alone.
         let none = || {

@@ -129,7 +129,7 @@ fn write(folder: &Path, base: &Spec, args: &DesignArgs, front: &[&Measured<'_>],
         let mut options = spec::options(&args.workload.overrides);
         options.set.extend(measured.candidate.point.sets.iter().cloned());
         options.set.push(format!("name={name}"));
-        let text = spec::open(&args.workload.spec, &options)?.unexpected().resolved().to_yaml();
+        let text = spec::open(&args.workload.spec, &options)?.resolved().to_yaml();
         files::write(&folder.join(format!("{name}.yaml")), text.as_bytes())?;
     }
     output.note(&format!("{} specs in {}", front.len(), folder.display()))

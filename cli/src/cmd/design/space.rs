@@ -4,6 +4,7 @@ use resnetc::Spec;
 use resnetc_compiler::spec::sweep::Axis;
 
 use crate::failure::{Failure, Result};
+use crate::sweep::combinations;
 
 /// The key that scales all stages' filters.
 const WIDTH: &str = "width";
@@ -11,8 +12,6 @@ const WIDTH: &str = "width";
 const STEP: f64 = 0.25;
 /// Filters of a scaled stage are a multiple of it: vectors of all processors are whole then.
 const MULTIPLE: f64 = 8.0;
-/// Most variants of a space.
-const MOST: usize = 10_000;
 
 /// Something that varies.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,22 +110,14 @@ fn factors(values: &[String]) -> Result<Vec<f64>> {
 /// # Errors
 /// Where there are too many.
 pub fn points(dimensions: &[Dimension]) -> Result<Vec<Point>> {
-    let count = dimensions.iter().try_fold(1_usize, |count, d| count.checked_mul(d.choices.len()));
-    if count.is_none_or(|count| count > MOST) {
-        return Err(Failure::Usage(format!("these values have more than {MOST} combinations: take fewer")));
-    }
-    let mut points = vec![Point { values: Vec::new(), sets: Vec::new() }];
-    for dimension in dimensions {
-        let with = |point: &Point, (value, sets): &(String, Vec<String>)| Point {
-            values: [&point.values[..], std::slice::from_ref(value)].concat(),
-            sets: [&point.sets[..], sets].concat(),
-        };
-        points = points
-            .iter()
-            .flat_map(|point| dimension.choices.iter().map(move |choice| with(point, choice)))
-            .collect();
-    }
-    Ok(points)
+    let counts: Vec<usize> = dimensions.iter().map(|dimension| dimension.choices.len()).collect();
+    let point = |places: Vec<usize>| {
+        let chosen = dimensions.iter().zip(places).map(|(dimension, place)| &dimension.choices[place]);
+        let (values, sets): (Vec<String>, Vec<Vec<String>>) = chosen.cloned().unzip();
+        Point { values, sets: sets.concat() }
+    };
+    let combinations = combinations(&counts).map_err(Failure::Usage)?;
+    Ok(combinations.into_iter().map(point).collect())
 }
 
 #[cfg(test)]
