@@ -11,6 +11,7 @@ use crate::ir::origin::Part;
 use crate::ir::recompute::{Depth, Recompute};
 use crate::ir::step_kind::StepKind;
 use crate::lower;
+use crate::ops::Cost;
 use crate::pass::recompute::Again;
 use crate::pass::{self, Pass, PassContext};
 use crate::report::{Dump, Target};
@@ -166,8 +167,8 @@ fn moves(graph: &Graph) -> Vec<Move> {
 
 /// How long computing it again takes, in bytes that go through memory.
 fn time(again: &Again<'_>) -> f64 {
-    let cost = again.cost();
-    (cost.read + cost.written) as f64 + cost.macs as f64 / MACS_PER_BYTE
+    let of = |cost: Cost| (cost.read + cost.written) as f64 + cost.macs as f64 / MACS_PER_BYTE;
+    again.costs().map(of).sum()
 }
 
 /// How many parts are computed again, to each depth.

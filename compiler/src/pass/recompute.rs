@@ -140,14 +140,9 @@ impl<'a> Again<'a> {
         sum(&self.let_go).saturating_sub(sum(&self.kept))
     }
 
-    /// What running the nodes again takes.
-    pub(crate) fn cost(&self) -> Cost {
-        self.nodes.iter().map(|&id| cost(self.graph, id)).fold(Cost::default(), |sum, cost| Cost {
-            macs: sum.macs + cost.macs,
-            flops: sum.flops + cost.flops,
-            read: sum.read + cost.read,
-            written: sum.written + cost.written,
-        })
+    /// What running each of the nodes again takes.
+    pub(crate) fn costs(&self) -> impl Iterator<Item = Cost> {
+        self.nodes.iter().map(|&id| cost(self.graph, id))
     }
 
     /// Adds the nodes; tells what became of each.
