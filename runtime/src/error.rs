@@ -72,6 +72,9 @@ pub enum Error {
     /// A device or its kernels failed.
     #[error("{0}")]
     Device(String),
+    /// Another process of the same training has gone, or does not answer.
+    #[error("{0}")]
+    Ranks(String),
     /// The engines that a checkpoint pins are not to be had.
     #[error("{0}")]
     Engines(String),

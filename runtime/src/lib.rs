@@ -21,6 +21,7 @@ pub mod optim;
 pub mod patience;
 mod placement;
 pub mod random;
+pub mod ranks;
 pub mod reference;
 pub mod roofline;
 pub mod settings;
