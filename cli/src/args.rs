@@ -163,6 +163,9 @@ pub struct BuildArgs {
     /// pass computes feature maps again.
     #[arg(long, value_name = "SIZE", requires = "train")]
     pub memory_limit: Option<String>,
+    /// Processes that share the training, each with a batch of its own: their sums of gradients are steps of the plan.
+    #[arg(long, requires = "train", value_name = "N", default_value_t = 1, value_parser = positive)]
+    pub ranks: usize,
     /// What to compile for; its hardware is not needed.
     #[arg(long, value_name = "BACKEND", value_parser = backends(), default_value = Backend::CPU.name)]
     pub backend: Backend,
@@ -191,6 +194,7 @@ Examples:
   resnetc build resnet50                                 table of units, totals, memory, kernels
   resnetc build resnet20 --train --batch 128             the same of the training step
   resnetc build resnet50 --train --memory-limit 4GiB     what is computed again to fit
+  resnetc build resnet50 --train --ranks 8 --emit plan   which sums over 8 processes overlap with what
   resnetc build resnet18 --emit svg -o resnet18.svg      a picture
   resnetc build resnet152 --emit html -o resnet152.html  a page: picture, table, passes, spec
   resnetc build resnet20 --emit plan                     what the executor runs

@@ -31,13 +31,14 @@ mod summary;
 use backend::Backend;
 use diagnostic::Diagnostic;
 use ir::graph::{Graph, Mode};
+use ir::ranks::Ranks;
 use ir::recompute::Recompute;
 use keep::{Names, NotKept};
 use pass::{PassContext, PassId};
 use report::{Compiled, Dump, Network, Target};
 use source::Span;
 use spec::ResolvedSpec;
-use spec::train::TrainConfig;
+use spec::train::{Parallel, TrainConfig};
 
 /// Compiles a network: the whole way from the resolved spec to the plan.
 ///
@@ -74,14 +75,14 @@ pub fn compile_keeping(
         summary.kernels_before = summary::operators(&unfused(&expanded, &context)?);
     }
     let names = (!keep.is_empty()).then(|| Names::of(&expanded));
-    expanded.step = target.step;
+    mark(&mut expanded, spec, target);
     let back = pass::back(target.mode);
     let (to_graph, to_plan) = back.split_at(pass::before_recomputation(&back));
     let (whole, more) = pass::run_list(expanded, to_graph, &context)?;
     passes.extend(more);
     let other = |batch| {
         let mut graph = expand(spec, &Target { batch, ..target.clone() }).ok()?.graph;
-        graph.step = target.step;
+        mark(&mut graph, spec, target);
         Some(pass::run_list(graph, to_graph, &PassContext { dump: Dump::Never, ..context.clone() }).ok()?.0)
     };
     let recompute = memory::recomputation(spec, target, &whole, (to_plan, &context), other)?;
@@ -93,6 +94,15 @@ pub fn compile_keeping(
     summary.kernels = plan.steps.len();
     summary.arena_bytes = plan.sizes.arena;
     Ok((Compiled { graph, plan, summary, passes, recompute }, missing))
+}
+
+/// Notes what a training step is for, and who shares it.
+fn mark(graph: &mut Graph, spec: &ResolvedSpec, target: &Target) {
+    graph.step = target.step;
+    if target.ranks > 1 && target.mode == Mode::Train {
+        let Parallel { sync_bn, wire, .. } = spec.train.parallel;
+        graph.ranks = Some(Ranks { count: target.ranks, sync_bn, wire });
+    }
 }
 
 /// The network in operators that every framework has, one for each layer: random layers are gone, nothing is fused and nothing

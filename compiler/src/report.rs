@@ -22,6 +22,8 @@ pub struct Target {
     pub backend: Backend,
     /// What a training step is for.
     pub step: StepKind,
+    /// Processes that share a training: 1 where it has all images for itself.
+    pub ranks: usize,
     /// After which passes to keep the graph's text.
     pub dump: Dump,
 }
@@ -29,7 +31,7 @@ pub struct Target {
 impl Target {
     /// For the CPU, without dumps.
     pub fn new(mode: Mode, batch: usize) -> Self {
-        Target { mode, batch, backend: Backend::CPU, step: StepKind::Update, dump: Dump::Never }
+        Target { mode, batch, backend: Backend::CPU, step: StepKind::Update, ranks: 1, dump: Dump::Never }
     }
 }
 

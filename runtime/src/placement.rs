@@ -5,6 +5,7 @@ use resnetc_compiler::ir::types::DType;
 use resnetc_compiler::plan::{Buffer, BufferId, Plan, Region};
 
 use crate::error::{Error, Result};
+use crate::ranks::Collective;
 
 /// Whether a region is a session's: it holds nothing between runs.
 pub(crate) fn is_transient(region: Region) -> bool {
@@ -76,6 +77,19 @@ pub(crate) fn check(plan: &Plan, backend: &Backend) -> Result<()> {
         return refuse(format!("the plan multiplies in {ty}, which this device does not"));
     }
     plan.check_memory().into_iter().next().map_or(Ok(()), refuse)
+}
+
+/// Refuses a plan for another number of ranks than there are.
+///
+/// # Errors
+/// Then.
+pub(crate) fn check_ranks(plan: &Plan, ranks: Option<&Collective>) -> Result<()> {
+    let (wanted, there) = (plan.ranks.map_or(1, |ranks| ranks.count), ranks.map_or(1, Collective::size));
+    // What needs no others is run by each rank for itself.
+    if wanted == 1 || wanted == there {
+        return Ok(());
+    }
+    Err(Error::Device(format!("{}: the plan is for {wanted} ranks, and here are {there}", plan.name)))
 }
 
 /// What is said of a plan whose persistent tensors are not those of the plans before it.

@@ -13,8 +13,8 @@ use resnetc_compiler::ir::op::{Activation, Distillation, Epilogue, Objective, Up
 use resnetc_compiler::ir::types::DType as Element;
 use resnetc_compiler::ir::update::{NEWTON_SCHULZ, NEWTON_SCHULZ_STEPS};
 use resnetc_compiler::plan::kernel::{
-    Activate, ActivateBackward, Add, Affine, AvgPool, AvgPoolBackward, BnApply, BnBackwardReduce, BnStats,
-    ChannelSum, ClipGradients, Conv, ConvBackwardData, ConvBackwardFilter, CrossEntropy,
+    Activate, ActivateBackward, Add, Affine, AvgPool, AvgPoolBackward, BnApply, BnBackwardReduce, BnMoments,
+    BnStats, ChannelSum, ClipGradients, Conv, ConvBackwardData, ConvBackwardFilter, CrossEntropy,
     CrossEntropyBackward, GlobalAvgPool, GroupApply, GroupBackwardReduce, GroupStats, MaxPoolBackward, Mul,
     MulBackward, Softmax, TargetLoss, TargetLossBackward, Update,
 };
@@ -59,6 +59,7 @@ fn terms(kernel: &Kernel) -> usize {
         Kernel::ConvBackwardFilter(ConvBackwardFilter { geometry: g }) => g.n * g.out[0] * g.out[1],
         Kernel::ChannelSum(ChannelSum { rows, .. })
         | Kernel::BnStats(BnStats { rows, .. })
+        | Kernel::BnMoments(BnMoments { rows, .. })
         | Kernel::BnBackwardReduce(BnBackwardReduce { rows, .. }) => rows,
         Kernel::GroupStats(GroupStats { geometry: g, .. }) => g.pixels * g.channels / g.groups,
         Kernel::GroupBackwardReduce(GroupBackwardReduce { geometry: g, .. }) => {
@@ -78,6 +79,8 @@ fn terms(kernel: &Kernel) -> usize {
         Kernel::TargetLossBackward(TargetLossBackward { geometry: g, .. }) => g.rows + g.classes + 32,
         Kernel::BnApply(_)
         | Kernel::BnBackwardApply(_)
+        | Kernel::BnCombine(_)
+        | Kernel::BnCombineSums(_)
         | Kernel::RunningRstd(_)
         | Kernel::GroupApply(_)
         | Kernel::GroupBackwardApply(_)
@@ -97,6 +100,8 @@ fn terms(kernel: &Kernel) -> usize {
         | Kernel::PadShortcut(_)
         | Kernel::PadShortcutBackward(_)
         | Kernel::AccumulateGradients(_)
+        | Kernel::AllReduce(_)
+        | Kernel::AllReduceWait(_)
         | Kernel::AllFinite(_)
         | Kernel::Average(_)
         | Kernel::LossScaleUpdate(_) => 1,
@@ -234,6 +239,12 @@ pub fn bounds(kernel: &Kernel, data: &[Vec<f32>], exact: &Results) -> Result<Res
     let mut magnitudes = run_kernel(&mut oracle(), &linear_part(kernel), &signed, &[])?;
     if let Kernel::BnStats(BnStats { rows, channels, .. }) = *kernel {
         statistics_magnitudes(rows, channels, data, exact, &mut magnitudes);
+    }
+    if let Kernel::BnMoments(BnMoments { rows, channels }) = *kernel {
+        for c in 0..channels {
+            let squares: f32 = data[0].iter().skip(c).step_by(channels).map(|x| x * x).sum();
+            magnitudes.outputs[1][c] = 4.0 * squares / rows as f32;
+        }
     }
     if let Kernel::GroupStats(GroupStats { geometry: g, .. }) = *kernel {
         // In logical order a group's elements lie side by side.

@@ -9,13 +9,14 @@ use resnetc_compiler::ir::op::{
 use resnetc_compiler::ir::types::DType;
 use resnetc_compiler::ir::update::Matrix;
 use resnetc_compiler::plan::kernel::{
-    AccumulateGradients, Activate, ActivateBackward, Add, Affine, AllFinite, Average, AvgPool,
-    AvgPoolBackward, BlurPool, BlurPoolBackward, BnApply, BnBackwardApply, BnBackwardReduce, BnStats,
-    ChannelSlice, ChannelSum, ClipGradients, Concat, Conv, ConvBackwardData, ConvBackwardFilter,
-    CrossEntropy, CrossEntropyBackward, Drop, GlobalAvgPool, GlobalAvgPoolBackward, GlobalMaxPool,
-    GlobalMaxPoolBackward, GroupApply, GroupBackwardApply, GroupBackwardReduce, GroupStats, LossScaleUpdate,
-    MaxPool, MaxPoolBackward, Mul, MulBackward, PadShortcut, PadShortcutBackward, RunningRstd, ScaleShift,
-    Softmax, TargetLoss, TargetLossBackward, Update,
+    AccumulateGradients, Activate, ActivateBackward, Add, Affine, AllFinite, AllReduce, AllReduceWait,
+    Average, AvgPool, AvgPoolBackward, BlurPool, BlurPoolBackward, BnApply, BnBackwardApply,
+    BnBackwardReduce, BnCombine, BnCombineSums, BnMoments, BnStats, ChannelSlice, ChannelSum, ClipGradients,
+    Concat, Conv, ConvBackwardData, ConvBackwardFilter, CrossEntropy, CrossEntropyBackward, Drop,
+    GlobalAvgPool, GlobalAvgPoolBackward, GlobalMaxPool, GlobalMaxPoolBackward, GroupApply,
+    GroupBackwardApply, GroupBackwardReduce, GroupStats, LossScaleUpdate, MaxPool, MaxPoolBackward, Mul,
+    MulBackward, PadShortcut, PadShortcutBackward, RunningRstd, ScaleShift, Softmax, TargetLoss,
+    TargetLossBackward, Update,
 };
 use resnetc_compiler::plan::{
     BlurGeometry, ConvGeometry, DropGeometry, GroupGeometry, Kernel, LossGeometry, PadGeometry, PoolGeometry,
@@ -35,6 +36,11 @@ pub const MAKERS: &[(&str, Maker)] = &[
     ("conv_backward_filter", |r| Kernel::ConvBackwardFilter(ConvBackwardFilter { geometry: conv(r) })),
     ("channel_sum", |r| Kernel::ChannelSum(ChannelSum { rows: rows(r), channels: wide(r) })),
     ("bn_stats", |r| Kernel::BnStats(BnStats { rows: rows(r), channels: wide(r), eps: 1e-5, momentum: 0.1 })),
+    ("bn_moments", |r| Kernel::BnMoments(BnMoments { rows: rows(r), channels: wide(r) })),
+    ("bn_combine", |r| {
+        Kernel::BnCombine(BnCombine { rows: rows(r), channels: wide(r), eps: 1e-5, momentum: 0.1 })
+    }),
+    ("bn_combine_sums", |r| Kernel::BnCombineSums(BnCombineSums { channels: wide(r) })),
     ("running_rstd", |r| Kernel::RunningRstd(RunningRstd { channels: wide(r), eps: 1e-5 })),
     ("bn_apply", |r| Kernel::BnApply(BnApply { rows: rows(r), channels: wide(r), epilogue: epilogue(r) })),
     ("bn_backward_reduce", |r| {
@@ -174,6 +180,12 @@ pub const MAKERS: &[(&str, Maker)] = &[
             tensor: r.range(0, 1) as u8,
             last: r.flip(),
         })
+    }),
+    ("all_reduce", |r| {
+        Kernel::AllReduce(AllReduce { len: len(r), bucket: 0, wire: DType::F32, weighted: r.flip() })
+    }),
+    ("all_reduce_wait", |r| {
+        Kernel::AllReduceWait(AllReduceWait { len: len(r), bucket: 0, wire: DType::F32 })
     }),
     ("average", |r| Kernel::Average(Average { len: len(r), tensor: r.flip().then(|| r.range(0, 1) as u8) })),
     ("all_finite", |r| Kernel::AllFinite(AllFinite { len: len(r) })),

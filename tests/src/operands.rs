@@ -134,6 +134,7 @@ fn region(operand: &plan::Operand, read: bool) -> Region {
         | Content::Compared
         | Content::Activated(_)
         | Content::Mean
+        | Content::Variance
         | Content::Rstd
         | Content::Sum
         | Content::Tap(_)
@@ -166,7 +167,7 @@ fn data(operand: &plan::Operand, kernel: &Kernel, read: bool) -> (Data, i8) {
         Content::Activated(_) | Content::Logits => (Data::Normal, 0),
         Content::Grad if matches!(kernel, Kernel::AllFinite(_)) => (Data::PerhapsInfinite, 0),
         Content::Mean | Content::Grad => (Data::Normal, -1),
-        Content::Rstd | Content::RunningVar | Content::LossScale => (Data::Positive, 1),
+        Content::Variance | Content::Rstd | Content::RunningVar | Content::LossScale => (Data::Positive, 1),
         Content::Finite => (Data::Index(2), 0),
         Content::Share => (Data::Fraction, 0),
         Content::ClassWeight => (Data::Positive, 0),

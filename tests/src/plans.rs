@@ -95,6 +95,7 @@ impl PlanBuilder {
             layouts: self.backend.layouts,
             tf32: false,
             deterministic: true,
+            ranks: None,
             batch: 1,
             sizes: RegionSizes {
                 arena: self.end(Region::Arena),

@@ -31,7 +31,8 @@ pub fn build(args: &BuildArgs, output: &Output) -> Result {
     options.set.splice(0..0, args.memory_limit.as_ref().map(|size| format!("train.memory_limit={size}")));
     let spec = spec::load(&args.spec, &options, output)?;
     let batch = args.batch.unwrap_or(if args.train { spec.resolved().train.batch_size } else { 1 });
-    let compiled = spec.compile(&Target { backend: args.backend, dump, ..Target::new(mode, batch) })?;
+    let compiled =
+        spec.compile(&Target { backend: args.backend, dump, ranks: args.ranks, ..Target::new(mode, batch) })?;
     let time = started.elapsed();
     // What goes to a file is as wide as it is.
     let width = output.page.columns.filter(|_| !filed.is_some_and(|(form, _)| form == Emit::Summary));

@@ -11,6 +11,7 @@ use super::clip::Clip;
 use super::loss_scale::LossScale;
 use super::op::Op;
 use super::origin::{Origin, Part};
+use super::ranks::Ranks;
 use super::step_kind::StepKind;
 use super::types::{DType, TensorType};
 use crate::source::Span;
@@ -115,6 +116,8 @@ pub struct Graph {
     pub accumulates: bool,
     /// Whether updates are followed by an average of parameters and running statistics; in training alone.
     pub average: bool,
+    /// The processes that share the training, where there are several; in training alone.
+    pub ranks: Option<Ranks>,
     /// How far it has come.
     pub stage: Stage,
     /// Named results, kept alive: `logits`; in training also `loss` and `correct`.
@@ -136,6 +139,7 @@ impl Graph {
             step: StepKind::Update,
             accumulates: false,
             average: false,
+            ranks: None,
             stage: Stage::Built,
             outputs: Vec::new(),
             nodes: StableDiGraph::default(),
@@ -225,6 +229,7 @@ impl Graph {
             step: self.step,
             accumulates: self.accumulates,
             average: self.average,
+            ranks: self.ranks,
             stage: self.stage,
             outputs,
             nodes,

@@ -15,6 +15,7 @@ pub mod origin;
 pub mod patch;
 pub mod persistent;
 pub mod print;
+pub mod ranks;
 pub mod recompute;
 pub mod step_kind;
 pub mod types;

@@ -7,6 +7,7 @@ mod average;
 mod loss_scale;
 mod order;
 mod persistent;
+mod ranks;
 
 #[cfg(test)]
 mod tests;
@@ -32,6 +33,7 @@ pub fn lower(graph: &Graph, backend: &Backend) -> Plan {
     let mut values = HashMap::new();
     plan.tf32 = graph.tf32 && backend.tf32;
     plan.deterministic = graph.deterministic || backend.deterministic;
+    plan.ranks = graph.ranks;
     let persistent = Persistent::place(graph, &mut plan, &mut values);
     add_sources(graph, &mut plan, &mut values);
     let is_wanted =
@@ -53,6 +55,9 @@ pub fn lower(graph: &Graph, backend: &Backend) -> Plan {
     persistent.add_updates(&mut plan);
     if graph.step == StepKind::Statistics {
         keep_batch_statistics(&mut plan);
+    }
+    if let Some(ranks) = graph.ranks.filter(|_| graph.step == StepKind::Update) {
+        ranks::add_reductions(&mut plan, ranks, graph.accumulates);
     }
     plan.outputs = graph.outputs.iter().map(|(name, value)| (name.clone(), values[value])).collect();
     plan.place(backend, &computed_again(graph, &values));
@@ -77,8 +82,10 @@ fn computed_again(graph: &Graph, values: &HashMap<Value, BufferId>) -> Vec<[Buff
 /// Makes running statistics those of the last batch.
 fn keep_batch_statistics(plan: &mut Plan) {
     for step in &mut plan.steps {
-        if let Kernel::BnStats(statistics) = &mut step.kernel {
-            statistics.momentum = 1.0;
+        match &mut step.kernel {
+            Kernel::BnStats(statistics) => statistics.momentum = 1.0,
+            Kernel::BnCombine(statistics) => statistics.momentum = 1.0,
+            _ => {}
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::ir::graph::{Mode, Stage};
 use crate::ir::op::{Affine, BatchNorm, BatchNormAgain, BatchNormBackward};
 use crate::ir::persistent::Role;
 use crate::ir::types::{Shape, TensorType};
-use crate::plan::kernel;
+use crate::plan::{BufferId, kernel};
 
 /// With `g = dy * act'(y)`, `xhat = (x - mean) * rstd` and `m` values per channel:
 /// `dshift = sum g`; `dscale = sum g * xhat`; `dx = scale * rstd * (g - dshift / m - xhat * dscale / m)`;
@@ -70,8 +70,17 @@ impl Operator for BatchNorm {
             return;
         }
         let [mean, rstd, y] = [1, 2, 0].map(|port| l.define(port));
-        let stats = kernel::BnStats { rows, channels, eps: self.eps, momentum: self.momentum };
-        l.push(stats, [&[x], running].concat(), vec![mean, rstd]);
+        let BatchNorm { eps, momentum, .. } = *self;
+        if l.sync_bn() {
+            let moments = ["batch_mean", "batch_var"].map(|part| l.scratch(part, 1)).to_vec();
+            l.push(kernel::BnMoments { rows, channels }, vec![x], moments.clone());
+            let share = l.plan.share();
+            let combine = kernel::BnCombine { rows, channels, eps, momentum };
+            l.push(combine, [&moments, running, &[share]].concat(), vec![mean, rstd]);
+        } else {
+            let stats = kernel::BnStats { rows, channels, eps, momentum };
+            l.push(stats, [&[x], running].concat(), vec![mean, rstd]);
+        }
         let apply = kernel::BnApply { rows, channels, epilogue: self.epilogue };
         l.push(apply, [&[x, mean, rstd], affine, residual].concat(), vec![y]);
     }
@@ -183,6 +192,8 @@ impl Operator for BatchNormBackward {
         let affine: &[_] = if epilogue.recomputes_sign() { &[scale] } else { &[] };
         let reduce = kernel::BnBackwardReduce { rows, channels, epilogue };
         l.push(reduce, [map, affine, masks].concat(), sums.to_vec());
+        // The parameters' own gradients stay the rank's: they are summed with all others.
+        let sums = if l.sync_bn() { combined(l, channels, sums) } else { sums };
         let inputs = [map, &[scale], &sums, masks].concat();
         norm::lower_apply(l, kernel::BnBackwardApply { rows, channels, epilogue }, inputs, &epilogue);
     }
@@ -207,6 +218,14 @@ impl Operator for BatchNormBackward {
     fn elementwise(&self, _: &[&TensorType], results: &[TensorType]) -> u64 {
         out(results) * norm::backward_flops(&self.epilogue)
     }
+}
+
+/// Adds the sums over all ranks, of the sums of one.
+fn combined(l: &mut Lowering<'_>, channels: usize, [dscale, dshift]: [BufferId; 2]) -> [BufferId; 2] {
+    let all = ["all_dscale", "all_dshift"].map(|part| l.scratch(part, 4));
+    let inputs = vec![dscale, dshift, l.plan.share()];
+    l.push(kernel::BnCombineSums { channels }, inputs, all.to_vec());
+    all
 }
 
 impl Operator for Affine {

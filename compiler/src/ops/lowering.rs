@@ -57,6 +57,11 @@ impl<'a> Lowering<'a> {
         self.graph.precision
     }
 
+    /// Whether batch normalisations take their statistics from the images of all ranks.
+    pub(super) fn sync_bn(&self) -> bool {
+        self.graph.ranks.is_some_and(|ranks| ranks.sync_bn)
+    }
+
     /// Number of results.
     pub(super) fn results(&self) -> u8 {
         self.this().types.len() as u8

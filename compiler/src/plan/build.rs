@@ -16,6 +16,7 @@ impl Plan {
             layouts: backend.layouts,
             tf32: false,
             deterministic: true,
+            ranks: None,
             batch: 0,
             sizes: RegionSizes::default(),
             buffers: Vec::new(),

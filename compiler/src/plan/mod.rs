@@ -13,6 +13,7 @@ mod in_place;
 pub mod kernel;
 mod liveness;
 pub mod print;
+pub mod reductions;
 mod slices;
 mod storage;
 pub mod verify;
@@ -31,6 +32,7 @@ use crate::backend::{Backend, Layouts};
 use crate::ir::graph::Mode;
 use crate::ir::init::Init;
 use crate::ir::persistent::{Recipe, Role};
+use crate::ir::ranks::Ranks;
 use crate::ir::types::DType;
 
 /// Alignment of the CPU's buffers, in bytes: a cache line, and a 512-bit vector.
@@ -176,6 +178,9 @@ pub struct Plan {
     /// Whether devices have to compute it in ways that give the same bits each time.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub deterministic: bool,
+    /// Processes that share the training, each with a batch of its own; nothing where it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ranks: Option<Ranks>,
     /// Images per run.
     pub batch: usize,
     /// Bytes of each region.

@@ -2,6 +2,7 @@
 
 use std::fmt::{self, Write as _};
 
+use super::reductions::Reduction;
 use super::{Buffer, BufferId, Plan, Region, Step};
 
 impl fmt::Display for Region {
@@ -33,8 +34,9 @@ pub fn print(plan: &Plan) -> String {
     let mode = format!("{:?}", plan.mode).to_lowercase();
     let tf32 = if plan.tf32 { ", tf32" } else { "" };
     let free = if plan.deterministic { "" } else { ", nondeterministic" };
+    let ranks = plan.ranks.map_or(String::new(), |ranks| format!(", {ranks}"));
     let Plan { name, batch, steps, .. } = plan;
-    let _ = writeln!(text, "plan {name}, {mode}, batch {batch}{tf32}{free}: {} steps", steps.len());
+    let _ = writeln!(text, "plan {name}, {mode}, batch {batch}{ranks}{tf32}{free}: {} steps", steps.len());
     text += "memory:";
     let memory: Vec<String> =
         plan.memory().iter().map(|(region, bytes)| format!(" {region} {bytes}")).collect();
@@ -42,6 +44,11 @@ pub fn print(plan: &Plan) -> String {
     text += " bytes\n\n";
     text += &table(&["step", "name", "kernel", "geometry", "operands"], &step_rows(plan));
     text += "\n";
+    let sums = reductions(plan);
+    if !sums.is_empty() {
+        text += &table(&["bucket", "bytes", "begins", "awaited", "beside"], &sums);
+        text += "\n";
+    }
     text += &table(&["region", "offset", "bytes", "live", "type", "buffer"], &buffer_rows(plan));
     text
 }
@@ -81,6 +88,21 @@ fn step_rows(plan: &Plan) -> Vec<Vec<String>> {
         ]
     };
     plan.steps.iter().enumerate().map(row).collect()
+}
+
+/// The sums over ranks: from where to where they may take, and how much is computed meanwhile.
+fn reductions(plan: &Plan) -> Vec<Vec<String>> {
+    let row = |sum: Reduction| {
+        let begins = plan.steps[..sum.begins].last().map_or("", |step| &step.name);
+        vec![
+            format!("{:>6}", sum.bucket),
+            format!("{:>10}", sum.bytes),
+            format!("{:>4} behind {begins}", sum.begins),
+            format!("{:>4}", sum.awaited),
+            format!("{} steps, {:.1} % of the FLOPs", sum.steps, 100.0 * sum.flops),
+        ]
+    };
+    plan.reductions().into_iter().map(row).collect()
 }
 
 /// `x, weight -> y (on x)`

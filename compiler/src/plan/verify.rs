@@ -8,10 +8,11 @@
 //! 4. Within a buffer's lifetime nothing is read before it is written, inputs and persistent tensors aside; of a map that
 //!    has slices, all channels that are read.
 //! 5. A parameter is not read after the step that updates it.
+//! 6. Between the beginning of a sum over ranks and the wait for it no step touches its gradients; each is awaited once.
 
 use std::ops::Range;
 
-use super::{Buffer, BufferId, Kernel, Plan, Region, Slice, channels};
+use super::{Buffer, BufferId, Kernel, Plan, Region, Slice, Step, channels};
 
 impl Plan {
     /// All faults, as sentences; empty for a sound plan.
@@ -25,6 +26,7 @@ impl Plan {
         self.check_persistent(&mut faults);
         self.check_reads(&mut faults);
         self.check_updates(&mut faults);
+        self.check_reductions(&mut faults);
         faults
     }
 
@@ -136,6 +138,40 @@ impl Plan {
         let first = self.steps.iter().position(|step| is_update(&step.kernel)).unwrap_or(self.steps.len());
         for step in self.steps[first..].iter().filter(|step| !step.kernel.is_of_optimizer()) {
             faults.push(format!("`{}` runs after an update", step.name));
+        }
+    }
+
+    fn check_reductions(&self, faults: &mut Vec<String>) {
+        let mut open: Vec<(usize, BufferId)> = Vec::new();
+        for step in &self.steps {
+            match step.kernel {
+                Kernel::AllReduceWait(wait) => {
+                    match open.iter().position(|(bucket, _)| *bucket == wait.bucket) {
+                        Some(index) => drop(open.swap_remove(index)),
+                        None => faults.push(format!("`{}` waits for what has not begun", step.name)),
+                    }
+                }
+                Kernel::AllReduce(begun) => {
+                    self.check_apart(step, &open, faults);
+                    open.push((begun.bucket, step.inputs[0]));
+                }
+                _ => self.check_apart(step, &open, faults),
+            }
+        }
+        for (_, bucket) in open {
+            faults.push(format!("nobody waits for `{}`", self.buffer(bucket).name));
+        }
+    }
+
+    /// That a step touches none of the buckets that are being summed.
+    fn check_apart(&self, step: &Step, open: &[(usize, BufferId)], faults: &mut Vec<String>) {
+        for (id, (_, bucket)) in step.buffers().flat_map(|id| open.iter().map(move |open| (id, open))) {
+            let (buffer, bucket) = (self.buffer(id), self.buffer(*bucket));
+            let apart = buffer.offset + buffer.bytes <= bucket.offset
+                || bucket.offset + bucket.bytes <= buffer.offset;
+            if buffer.region == Region::Grads && !apart {
+                faults.push(format!("`{}` touches `{}` while it is summed", step.name, bucket.name));
+            }
         }
     }
 }

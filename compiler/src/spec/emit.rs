@@ -258,6 +258,9 @@ fn write_train(out: &mut String, train: &TrainConfig) -> fmt::Result {
     if let Some(limit) = train.memory_limit {
         writeln!(out, "  memory_limit: {}", size::text(limit))?;
     }
+    if !train.parallel.is_default() {
+        writeln!(out, "  parallel: {}", train.parallel)?;
+    }
     if train.rounds_to_tf32() {
         writeln!(out, "  tf32: true")?;
     }

@@ -3,6 +3,7 @@
 use super::memory::Dst;
 use super::simd::Isa;
 use super::threads::ThreadPool;
+use crate::ranks::Collective;
 
 /// Below this many elements, waking the other threads costs more than it saves.
 const SERIAL: usize = 4096;
@@ -17,6 +18,8 @@ pub struct Ctx<'a> {
     /// Memory that no other step uses at the same time, as long as the kernel's `scratch_len` said at load or longer.
     /// Its contents do not survive the step.
     pub scratch: Dst<'a, f32>,
+    /// The other ranks of a training, where there are some.
+    pub ranks: Option<&'a Collective>,
 }
 
 impl Ctx<'_> {

@@ -18,6 +18,7 @@ use super::tune::{Tuning, roofline};
 use crate::device::{Choice, Fill, ProgramId};
 use crate::error::{Error, Result};
 use crate::placement::{self, is_transient, persistent, writes_persistent};
+use crate::ranks::Collective;
 use crate::roofline::{Arithmetic, Roofline};
 
 /// From when on [`CpuDevice::describe`] says that AMX is slow.
@@ -56,6 +57,8 @@ pub struct CpuDevice {
     /// See [`Machine::amx_slowness`].
     amx_slowness: Option<f64>,
     tuning: Tuning,
+    /// The other ranks of a training.
+    ranks: Option<Arc<Collective>>,
     shared: RwLock<Shared>,
 }
 
@@ -80,6 +83,7 @@ impl CpuDevice {
             granted: AtomicUsize::new(threads),
             amx_slowness: None,
             tuning: Tuning::default(),
+            ranks: None,
             shared: RwLock::new(Shared { regions: Default::default(), programs: Vec::new(), written: 1 }),
         })
     }
@@ -103,6 +107,18 @@ impl CpuDevice {
     pub fn with_tuning(mut self, tuning: Tuning) -> Self {
         self.tuning = tuning;
         self
+    }
+
+    /// Lets plans for several ranks run, this process being one of them.
+    #[must_use]
+    pub fn with_ranks(mut self, ranks: Arc<Collective>) -> Self {
+        self.ranks = Some(ranks);
+        self
+    }
+
+    /// The other ranks.
+    pub(super) fn ranks(&self) -> Option<&Collective> {
+        self.ranks.as_deref()
     }
 
     /// Its instructions.
@@ -162,6 +178,7 @@ impl CpuDevice {
     /// Checks a plan, decides about each of its steps, and makes the persistent regions.
     pub(super) fn take_in(&self, plan: Arc<Plan>) -> Result<ProgramId> {
         check(&plan)?;
+        placement::check_ranks(&plan, self.ranks())?;
         let (steps, scratch) = self.prepare(&plan)?;
         let bound = plan.steps.iter().map(|step| Bound::new(&plan, step)).collect();
         let writes_persistent = writes_persistent(&plan);

@@ -16,6 +16,7 @@ use super::threads::ThreadPool;
 use crate::device::{Choice, Device, Fill, Inputs, ProgramId, Session, Until, run_at_once};
 use crate::error::{Error, Result};
 use crate::placement::is_transient;
+use crate::ranks::Collective;
 use crate::roofline::Roofline;
 
 /// Arena, workspace and threads of its own, over a device's weights.
@@ -119,13 +120,13 @@ impl Session for CpuSession {
 
     fn run(&mut self, id: ProgramId, times: Option<&mut [Duration]>) -> Result<()> {
         let CpuSession { device, threads, arena, control, scratch, .. } = self;
-        let isa = device.isa();
+        let (isa, ranks) = (device.isa(), device.ranks());
         loop {
             let shared = device.read_lock()?;
             let program = shared.program(id)?;
             check_room(program, arena, control, scratch)?;
             let bases = shared.bases(arena, control);
-            let ctx = Ctx { threads, isa, scratch: scratch.view() };
+            let ctx = Ctx { threads, isa, scratch: scratch.view(), ranks };
             if shared.is_packed(program) && !program.writes_persistent {
                 run(program, &ctx, &bases, times);
                 return Ok(());
@@ -137,7 +138,7 @@ impl Session for CpuSession {
             let program = shared.program(id)?;
             if program.writes_persistent {
                 run(program, &ctx, &bases, times);
-                return Ok(());
+                return ranks.map_or(Ok(()), Collective::check);
             }
             // Only packed: others may run beside this session.
         }

@@ -5,8 +5,8 @@ use resnetc_compiler::plan::Kernel;
 
 use super::effects::{Effects, Given};
 use super::{
-    accumulate, blur, clip, conv, group_norm, loss, loss_scale, norm, pointwise, pool, product, target_loss,
-    update,
+    accumulate, blur, clip, conv, group_norm, loss, loss_scale, norm, pointwise, pool, product, ranks,
+    target_loss, update,
 };
 
 /// Computes one kernel. What is given is in logical order; so are the results, up to a reshape.
@@ -17,6 +17,9 @@ pub(super) fn evaluate(kernel: &Kernel, given: &Given<'_>) -> Result<Effects> {
         Kernel::ConvBackwardFilter(k) => conv::backward_filter(k, given),
         Kernel::ChannelSum(k) => norm::channel_sum(k, given),
         Kernel::BnStats(k) => norm::statistics(k, given),
+        Kernel::BnMoments(k) => norm::moments(k, given),
+        Kernel::BnCombine(k) => ranks::combine(k, given),
+        Kernel::BnCombineSums(_) => ranks::combine_sums(given),
         Kernel::BnApply(k) => norm::apply(k, given),
         Kernel::BnBackwardReduce(k) => norm::backward_reduce(k, given),
         Kernel::BnBackwardApply(k) => norm::backward_apply(k, given),
@@ -53,6 +56,8 @@ pub(super) fn evaluate(kernel: &Kernel, given: &Given<'_>) -> Result<Effects> {
         Kernel::TargetLossBackward(k) => target_loss::backward(k, given),
         Kernel::RunningRstd(k) => norm::running_rstd(k, given),
         Kernel::AccumulateGradients(k) => accumulate::accumulate(k, given),
+        Kernel::AllReduce(k) => ranks::all_reduce(k, given),
+        Kernel::AllReduceWait(_) => ranks::wait(given),
         Kernel::Average(_) => accumulate::average(given),
         Kernel::ClipGradients(k) => clip::clip(k, given),
         Kernel::AllFinite(_) => loss_scale::all_finite(given),

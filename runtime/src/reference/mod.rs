@@ -25,6 +25,7 @@ pub(crate) mod once;
 mod pointwise;
 mod pool;
 mod product;
+mod ranks;
 mod target_loss;
 mod update;
 mod windows;

@@ -4,7 +4,7 @@
 use candle_core::{Result, Tensor};
 use resnetc_compiler::ir::op::Activation;
 use resnetc_compiler::plan::kernel::{
-    Affine, BnApply, BnBackwardApply, BnBackwardReduce, BnStats, ChannelSum, RunningRstd,
+    Affine, BnApply, BnBackwardApply, BnBackwardReduce, BnMoments, BnStats, ChannelSum, RunningRstd,
 };
 
 use super::effects::{Effects, Given};
@@ -50,6 +50,15 @@ pub(super) fn statistics(k: &BnStats, given: &Given<'_>) -> Result<Effects> {
     let running_mean = blend(given.get("running_mean")?, &mean)?;
     let running_var = blend(given.get("running_var")?, &unbiased)?;
     Ok(vec![("mean", mean), ("rstd", rstd), ("running_mean", running_mean), ("running_var", running_var)])
+}
+
+/// `x -> batch_mean, batch_var`
+pub(super) fn moments(k: &BnMoments, given: &Given<'_>) -> Result<Effects> {
+    let count = k.rows as f64;
+    let x = maps(given.get("x")?, k.rows, k.channels)?;
+    let mean = (sums(&x)? / count)?;
+    let var = (sums(&x.broadcast_sub(&per_channel(&mean)?)?.sqr()?)? / count)?;
+    Ok(vec![("batch_mean", mean), ("batch_var", var)])
 }
 
 /// `running_var -> rstd`

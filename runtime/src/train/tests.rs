@@ -51,6 +51,7 @@ pub(crate) fn config() -> TrainConfig {
         batch_size: 8,
         accumulate: 1,
         memory_limit: None,
+        parallel: Default::default(),
         auto_batch: false,
         lr: 0.1,
         optimizer: UpdateRule::Sgd(SGD),

@@ -209,6 +209,7 @@ mod tests {
             layouts: Backend::CPU.layouts,
             tf32: false,
             deterministic: true,
+            ranks: None,
             batch: 1,
             sizes: RegionSizes { params: bytes, ..RegionSizes::default() },
             buffers: vec![buffer],

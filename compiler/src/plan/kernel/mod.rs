@@ -20,6 +20,7 @@ mod multiply;
 pub mod operand;
 mod pointwise;
 mod pooling;
+mod ranks;
 mod target_loss;
 mod text;
 mod update;
@@ -38,6 +39,7 @@ pub use loss_scale::{AllFinite, LossScaleUpdate};
 pub use multiply::{Mul, MulBackward};
 pub use pointwise::{Activate, ActivateBackward, Add, Drop, ScaleShift};
 pub use pooling::{AvgPool, AvgPoolBackward, BlurPool, BlurPoolBackward, MaxPool, MaxPoolBackward};
+pub use ranks::{AllReduce, AllReduceWait, BnCombine, BnCombineSums, BnMoments};
 pub use target_loss::{TargetLoss, TargetLossBackward};
 pub use update::Update;
 
@@ -83,6 +85,9 @@ kernels! {
     ConvBackwardFilter,
     ChannelSum,
     BnStats,
+    BnMoments,
+    BnCombine,
+    BnCombineSums,
     RunningRstd,
     BnApply,
     BnBackwardReduce,
@@ -119,6 +124,8 @@ kernels! {
     TargetLoss,
     TargetLossBackward,
     AccumulateGradients,
+    AllReduce,
+    AllReduceWait,
     AllFinite,
     ClipGradients,
     Update,
@@ -147,11 +154,13 @@ impl Kernel {
         self.info().flops()
     }
 
-    /// Whether it belongs to the optimizer: it runs when all gradients are there, and takes those of many parameters at once.
+    /// Whether it belongs to the optimizer, or to what stands before it: it takes the gradients of many parameters at once.
     pub fn is_of_optimizer(&self) -> bool {
         matches!(
             self,
             Kernel::AccumulateGradients(_)
+                | Kernel::AllReduce(_)
+                | Kernel::AllReduceWait(_)
                 | Kernel::AllFinite(_)
                 | Kernel::ClipGradients(_)
                 | Kernel::Update(_)

@@ -27,6 +27,8 @@ pub enum Content {
     Shift,
     /// A mean, to be subtracted.
     Mean,
+    /// A variance: not negative.
+    Variance,
     /// A reciprocal standard deviation: positive.
     Rstd,
     /// A running mean.
@@ -84,6 +86,7 @@ impl Content {
             | Content::Scale
             | Content::Shift
             | Content::Mean
+            | Content::Variance
             | Content::Rstd
             | Content::RunningMean
             | Content::RunningVar

@@ -112,7 +112,7 @@ impl Case {
         let pool = ThreadPool::new(threads).unwrap();
         let mut packed = Memory::floats(algorithm.packed_len()).unwrap();
         let mut scratch = Memory::floats(algorithm.scratch_len(threads)).unwrap();
-        let ctx = Ctx { threads: &pool, isa, scratch: scratch.view() };
+        let ctx = Ctx { threads: &pool, isa, scratch: scratch.view(), ranks: None };
         let (input, len) = if backward { (&self.dy, self.x.len()) } else { (&self.x, self.dy.len()) };
         let channels = if backward { self.g.cin } else { self.g.cout };
         let (gap, pixels) = (epilogue.gap, len / channels);
@@ -162,7 +162,7 @@ impl Case {
     fn run_filter(&self, gradient: &dyn FilterKernel, isa: Isa, threads: usize) -> Vec<f32> {
         let pool = ThreadPool::new(threads).unwrap();
         let mut scratch = Memory::floats(gradient.scratch_len(threads)).unwrap();
-        let ctx = Ctx { threads: &pool, isa, scratch: scratch.view() };
+        let ctx = Ctx { threads: &pool, isa, scratch: scratch.view(), ranks: None };
         let mut dw = unwritten(self.w.len());
         let (x, dy) = (self.x.as_slice().into(), self.dy.as_slice().into());
         gradient.run(&ctx, x, dy, ctx.scratch, dw.as_mut_slice().into());
@@ -231,7 +231,7 @@ impl Case {
         let pool = ThreadPool::new(threads).unwrap();
         let mut packed = Memory::floats(pairs.packed_len()).unwrap();
         let mut scratch = Memory::floats(pairs.scratch_len(threads)).unwrap();
-        let ctx = Ctx { threads: &pool, isa, scratch: scratch.view() };
+        let ctx = Ctx { threads: &pool, isa, scratch: scratch.view(), ranks: None };
         pairs.pack(&ctx, self.w.as_slice().into(), packed.view());
         let mut map = Memory::floats(input.len() / 2).unwrap();
         for (to, &x) in map.bytes_mut().chunks_exact_mut(2).zip(input) {

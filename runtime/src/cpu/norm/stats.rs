@@ -251,11 +251,37 @@ pub fn bn_stats<E: Element>(
     x: Rows<'_, E>,
     out: StatsOut<'_>,
 ) {
-    let channels = out.mean.len();
+    let StatsOut { running_mean, running_var, mean, rstd } = out;
+    moments(ctx, rows, x, [running_mean, running_var, mean, rstd], &|all,
+                                                                     [
+        running_mean,
+        running_var,
+        mean,
+        rstd,
+    ]| {
+        (*mean, *rstd) = (all.mean as f32, all.rstd(attrs.eps));
+        update([running_mean, running_var], &all, attrs.momentum);
+    });
+}
+
+/// Mean and biased variance of every channel of `x [rows, channels]`, as [`bn_stats`] finds them.
+pub fn bn_moments<E: Element>(ctx: &Ctx<'_>, rows: usize, x: Rows<'_, E>, out: [Dst<'_, f32>; 2]) {
+    moments(ctx, rows, x, out, &|all, [mean, var]| {
+        (*mean, *var) = (all.mean as f32, (all.m2 / all.count) as f32);
+    });
+}
+
+/// Finds the moments of every channel, and has their results written, one of each vector in `out` for each channel.
+fn moments<E: Element, const K: usize>(
+    ctx: &Ctx<'_>,
+    rows: usize,
+    x: Rows<'_, E>,
+    out: [Dst<'_, f32>; K],
+    write: &(dyn Fn(Moments, [&mut f32; K]) + Sync),
+) {
+    let channels = out[0].len();
     x.expect(rows, channels, "x");
-    for v in [out.running_mean, out.running_var, out.rstd] {
-        expect_len(v.len(), channels, "per channel");
-    }
+    out.iter().for_each(|vector| expect_len(vector.len(), channels, "per channel"));
     let partials = Partials::<2, 3>::new(ctx, channels);
     let threads = ctx.threads.count();
     ctx.parallel(rows * channels, &|thread| {
@@ -263,10 +289,8 @@ pub fn bn_stats<E: Element>(
         ctx.isa.dispatch(StatsWork { x, rows, channels, partials, thread });
     });
     over_channels(ctx, channels, &|range| {
-        let StatsOut { running_mean, running_var, mean, rstd } = out;
         // SAFETY: the channels are this thread's.
-        let [running_mean, running_var, mean, rstd] =
-            [running_mean, running_var, mean, rstd].map(|v| unsafe { v.slice(range.clone()) });
+        let mut out = out.map(|vector| unsafe { vector.slice(range.clone()) });
         for (i, c) in range.enumerate() {
             let mut all = Moments::default();
             for thread in 0..threads {
@@ -274,14 +298,13 @@ pub fn bn_stats<E: Element>(
                 let [mean, m2] = unsafe { partials.total(thread, c) };
                 all.merge(Moments { count: chunk(rows, 1, thread, threads).len() as f64, mean, m2 });
             }
-            (mean[i], rstd[i]) = (all.mean as f32, all.rstd(attrs.eps));
-            update([&mut running_mean[i], &mut running_var[i]], &all, attrs.momentum);
+            write(all, out.each_mut().map(|vector| &mut vector[i]));
         }
     });
 }
 
 /// Mixes a batch's statistics into the running ones.
-fn update([mean, var]: [&mut f32; 2], all: &Moments, momentum: f32) {
+pub(in crate::cpu) fn update([mean, var]: [&mut f32; 2], all: &Moments, momentum: f32) {
     let momentum = f64::from(momentum);
     // PyTorch refuses a batch of one row; its unbiased variance would be 0 / 0.
     let unbiased = all.m2 / (all.count - 1.0).max(1.0);
@@ -291,7 +314,7 @@ fn update([mean, var]: [&mut f32; 2], all: &Moments, momentum: f32) {
 
 /// Count, mean and sum of squared deviations of a set of values.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Moments {
+pub(in crate::cpu) struct Moments {
     /// Values.
     pub count: f64,
     /// Their mean.

@@ -2,7 +2,7 @@
 
 use resnetc_compiler::ir::op::{Epilogue, UpdateRule};
 use resnetc_compiler::plan::Kernel;
-use resnetc_compiler::plan::kernel::Update;
+use resnetc_compiler::plan::kernel::{BnMoments, BnStats, Update};
 
 use super::operands::Operands;
 use crate::cpu::ctx::Ctx;
@@ -19,7 +19,7 @@ use crate::cpu::pointwise::{
 };
 use crate::cpu::pooling::{blur, global_average, global_max};
 use crate::cpu::simd::Element;
-use crate::cpu::{norm, pooling};
+use crate::cpu::{norm, pooling, ranks};
 use crate::random::Key;
 
 /// By what a batch normalisation's gradient undoes the activation: the input of that computed anew, or its result.
@@ -36,7 +36,9 @@ fn bn_mask<'a, E: Element>(epilogue: Epilogue, o: &Operands<'a>) -> Option<BnMas
 pub(super) fn scratch_len(kernel: &Kernel, threads: usize) -> usize {
     match kernel {
         Kernel::ChannelSum(k) => stats::channel_sum_scratch_len(k.channels, threads),
-        Kernel::BnStats(k) => stats::bn_stats_scratch_len(k.channels, threads),
+        Kernel::BnStats(BnStats { channels, .. }) | Kernel::BnMoments(BnMoments { channels, .. }) => {
+            stats::bn_stats_scratch_len(*channels, threads)
+        }
         Kernel::BnBackwardReduce(k) => stats::bn_backward_reduce_scratch_len(k.channels, threads),
         Kernel::GroupStats(k) => group::group_stats_scratch_len(&k.geometry, threads),
         Kernel::GroupApply(k) => group::group_apply_scratch_len(&k.geometry, threads),
@@ -73,6 +75,27 @@ fn run_stored<E: Element>(ctx: &Ctx<'_>, o: &Operands<'_>) {
             let out = StatsOut { running_mean, running_var, mean, rstd };
             let attrs = StatsAttrs { eps: k.eps, momentum: k.momentum };
             stats::bn_stats::<E>(ctx, k.rows, attrs, o.rows("x"), out);
+        }
+        Kernel::BnMoments(k) => {
+            stats::bn_moments::<E>(
+                ctx,
+                k.rows,
+                o.rows("x"),
+                ["batch_mean", "batch_var"].map(|name| o.output(name)),
+            );
+        }
+        Kernel::BnCombine(k) => {
+            let moments = ["batch_mean", "batch_var"].map(|name| o.input(name));
+            let [running_mean, running_var] = ["running_mean", "running_var"].map(|name| o.update(name));
+            let [mean, rstd] = ["mean", "rstd"].map(|name| o.output(name));
+            let out = StatsOut { running_mean, running_var, mean, rstd };
+            let attrs = StatsAttrs { eps: k.eps, momentum: k.momentum };
+            ranks::bn_combine(ctx.ranks, k.rows, o.value("share"), attrs, moments, out);
+        }
+        Kernel::BnCombineSums(_) => {
+            let sums = ["dscale", "dshift"].map(|name| o.input(name));
+            let all = ["all_dscale", "all_dshift"].map(|name| o.output(name));
+            ranks::bn_combine_sums(ctx.ranks, o.value("share"), sums, all);
         }
         Kernel::BnApply(k) => {
             let (residual, y) = (o.optional("residual"), o.output("y"));
@@ -232,6 +255,11 @@ fn run_stored<E: Element>(ctx: &Ctx<'_>, o: &Operands<'_>) {
                 false => accumulate::gather(ctx, share, o.input("grad"), sum),
             }
         }
+        Kernel::AllReduce(k) => {
+            let share = if k.weighted { o.value("share") } else { 1.0 };
+            ranks::all_reduce(ctx.ranks, k, share, o.update("grad"));
+        }
+        Kernel::AllReduceWait(k) => ranks::all_reduce_wait(ctx.ranks, k, o.update("grad")),
         Kernel::Average(_) => average::average(ctx, o.value("decay"), o.update("average"), o.input("value")),
         Kernel::LossScaleUpdate(k) => {
             let state = k.dynamic.map(|dynamic| {

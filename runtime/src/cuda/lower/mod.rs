@@ -74,6 +74,9 @@ pub fn convert<A>(from: A, to: A, floats: usize, element: DType) -> Result<Launc
     Launch::flat(format!("convert_f32_{element}x{LANES}"), packs, args)
 }
 
+/// Why a plan for several ranks does not run here.
+const NO_RANKS: &str = "several processes do not share a training on GPUs yet: train on CPUs (`--device cpu`), or with one process";
+
 fn lower_step(site: &mut Site<'_>, kernel: &Kernel) -> Result<()> {
     match kernel {
         Kernel::Conv(k) => conv::forward(site, k),
@@ -82,6 +85,11 @@ fn lower_step(site: &mut Site<'_>, kernel: &Kernel) -> Result<()> {
         Kernel::ChannelSum(k) => norm::channel_sum(site, k),
         Kernel::RunningRstd(k) => norm::running_rstd(site, k),
         Kernel::BnStats(k) => norm::statistics(site, k),
+        Kernel::AllReduce(_)
+        | Kernel::AllReduceWait(_)
+        | Kernel::BnMoments(_)
+        | Kernel::BnCombine(_)
+        | Kernel::BnCombineSums(_) => Err(Error::Device(NO_RANKS.to_owned())),
         Kernel::BnApply(k) => norm::apply(site, k),
         Kernel::BnBackwardReduce(k) => norm::backward_reduce(site, k),
         Kernel::BnBackwardApply(k) => norm::backward_apply(site, k),

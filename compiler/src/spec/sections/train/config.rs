@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::average::{Ema, Swa};
 use super::distill::Distill;
+use super::parallel::Parallel;
 use super::patience::EarlyStopping;
 use super::resizing::Resizing;
 use super::schedule::{Schedule, Warmup};
@@ -104,6 +105,9 @@ pub struct TrainConfig {
     /// Most bytes of a training step's plan; see [`Recompute`](crate::ir::recompute::Recompute).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_limit: Option<u64>,
+    /// How several processes share it.
+    #[serde(default, skip_serializing_if = "Parallel::is_default")]
+    pub parallel: Parallel,
     /// Whether devices that have TF32 may round the factors of what multiplies in `f32` to it; see
     /// [`TrainConfig::rounds_to_tf32`].
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]

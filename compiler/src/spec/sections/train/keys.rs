@@ -5,6 +5,7 @@ use super::average::{EMA, SWA};
 use super::distill::DISTILL;
 use super::loss::{CLASS_WEIGHTS, LOSSES, MIX};
 use super::optimizers::OPTIMIZERS;
+use super::parallel::PARALLEL;
 use super::resizing::RESIZING;
 use super::schedule::keys::{EARLY_STOPPING, SCHEDULES, WARMUP};
 use super::tta::{self, TTA};
@@ -171,6 +172,12 @@ pub const TRAIN: Section = Section {
             "Most memory of a training step. Where its plan takes more, the backward pass computes feature maps again.",
         )
         .default_is("none"),
+        Key::new(
+            "parallel",
+            Shape::Section(&PARALLEL),
+            "How several processes share the training, where several are started; `batch_size` is each one's own.",
+        )
+        .default_is("each normalises by its own images, the rate stays, gradients are sent as `f32`"),
         Key::new(
             "tf32",
             Shape::Flag,

@@ -9,6 +9,7 @@ use super::groups;
 use super::keys::{AUTO, BATCHES, CLIP, DYNAMIC, KEEP, NORMALIZE, SCALES, TRAIN};
 use super::loss::{self, LOSSES};
 use super::optimizers::{self, OPTIMIZERS};
+use super::parallel;
 use super::resizing;
 use super::schedule::read::{early_stopping, schedule, warmup};
 use super::tta;
@@ -101,6 +102,7 @@ pub fn read(
         loss_scale: fields.get("loss_scale").map(|node| loss_scale(reader, node)).unwrap_or_default(),
         memory_limit: fields.get("memory_limit").and_then(|node| reader.bytes(node, "`memory_limit`")),
         tf32: fields.flag(reader, "tf32"),
+        parallel: fields.get("parallel").map(|node| parallel::read(reader, node)).unwrap_or_default(),
         deterministic: fields.flag(reader, "deterministic"),
     }
 }

@@ -1,0 +1,430 @@
+//! What ranks do together: sums of gradients beside the work of the rank, and small messages that are waited for.
+//!
+//! A thread of its own has the [`Transport`] and does one job after the other, in the order in which they were handed over, which is the same
+//! on all ranks. A sum is a scatter and a gather (Thakur, Rabenseifner and Gropp 2005): each rank sums one chunk of the bucket, in the order of the
+//! ranks and in `f32`, and sends what comes of it to all. So every rank gets the same bits, in every run.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+use half::bf16;
+use resnetc_compiler::ir::types::DType;
+
+use super::pulse::Pulse;
+use super::transport::Transport;
+use crate::error::{Error, Result};
+
+/// The other ranks of a training, for all who have to tell them something. What fails once fails from then on.
+pub struct Collective {
+    rank: usize,
+    size: usize,
+    describe: String,
+    pulse: Arc<Pulse>,
+    shared: Arc<Shared>,
+    worker: Option<JoinHandle<()>>,
+}
+
+/// What the rank's threads and the one that has the transport share.
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    /// There is a job, or the end.
+    work: Condvar,
+    /// A job is done, or one has failed.
+    done: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    jobs: VecDeque<Job>,
+    /// Jobs that were handed over, and those that are done: they are done in order.
+    begun: u64,
+    done: u64,
+    /// Of each bucket, its job's number and its bytes, which are kept from step to step.
+    buckets: Vec<(u64, Vec<u8>)>,
+    /// What came of the last message.
+    received: Vec<u8>,
+    failed: Option<String>,
+    closing: bool,
+}
+
+enum Job {
+    /// Sums a bucket, whose bytes are as many chunks as there are ranks.
+    Sum {
+        bucket: usize,
+        bytes: Vec<u8>,
+        wire: DType,
+    },
+    Gather(Vec<u8>),
+    Broadcast(Vec<u8>),
+}
+
+impl Collective {
+    /// Takes the ways to the other ranks; `pulse` hears when this one waits.
+    ///
+    /// # Errors
+    /// Where the system refuses a thread.
+    pub fn new(transport: Box<dyn Transport>, pulse: Arc<Pulse>) -> Result<Self> {
+        let (rank, size, describe) = (transport.rank(), transport.size(), transport.describe());
+        let shared = Arc::new(Shared::default());
+        let theirs = Arc::clone(&shared);
+        let worker = std::thread::Builder::new()
+            .name("ranks".to_owned())
+            .spawn(move || Worker { transport, shared: theirs, received: Vec::new(), sums: Vec::new() }.run())
+            .map_err(|error| Error::Ranks(format!("no thread for what other ranks send: {error}")))?;
+        Ok(Collective { rank, size, describe, pulse, shared, worker: Some(worker) })
+    }
+
+    /// This rank's number, from 0.
+    pub fn rank(&self) -> usize {
+        self.rank
+    }
+
+    /// Number of ranks.
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
+    /// What moves the bytes, for reports.
+    pub fn describe(&self) -> &str {
+        &self.describe
+    }
+
+    /// What the rank shows of itself.
+    pub fn pulse(&self) -> &Pulse {
+        &self.pulse
+    }
+
+    /// Begins to sum `share * grad` over all ranks; [`Collective::finish_sum`] of the same bucket waits for it.
+    pub fn begin_sum(&self, bucket: usize, grad: &[f32], share: f32, wire: DType) {
+        let mut state = self.lock();
+        if state.buckets.len() <= bucket {
+            state.buckets.resize_with(bucket + 1, Default::default);
+        }
+        let mut bytes = std::mem::take(&mut state.buckets[bucket].1);
+        drop(state);
+        encode(grad, share, wire, grad.len().div_ceil(self.size) * self.size, &mut bytes);
+        let mut state = self.lock();
+        state.buckets[bucket].0 = state.begun + 1;
+        self.begin(state, Job::Sum { bucket, bytes, wire });
+    }
+
+    /// Waits for a bucket's sum; nothing where the ranks have failed.
+    pub fn finish_sum(&self, bucket: usize, grad: &mut [f32], wire: DType) {
+        let number = self.lock().buckets.get(bucket).map_or(0, |bucket| bucket.0);
+        let Ok(state) = self.wait(number) else { return };
+        decode(&state.buckets[bucket].1, wire, grad);
+    }
+
+    /// All ranks' `own`, one behind the other, into `all`. Zeros where the ranks have failed: [`Collective::check`] tells.
+    pub fn gather_floats(&self, own: &[f32], all: &mut [f32]) {
+        match self.message(Job::Gather(bytemuck::cast_slice(own).to_vec())) {
+            Ok(bytes) => bytemuck::cast_slice_mut(all).copy_from_slice(&bytes),
+            Err(_) => all.fill(0.0),
+        }
+    }
+
+    /// All ranks' bytes, one behind the other, which are as many on each rank.
+    ///
+    /// # Errors
+    /// Where a rank has gone.
+    pub fn gather(&self, own: &[u8]) -> Result<Vec<u8>> {
+        self.message(Job::Gather(own.to_vec()))
+    }
+
+    /// All ranks' texts, whatever their lengths.
+    ///
+    /// # Errors
+    /// Where a rank has gone.
+    pub fn gather_texts(&self, own: &str) -> Result<Vec<String>> {
+        let lens = self.gather(&(own.len() as u64).to_ne_bytes())?;
+        let lens: Vec<usize> = lens.chunks_exact(8).map(|len| length(len) as usize).collect();
+        let most = lens.iter().copied().max().unwrap_or(0);
+        let mut padded = own.as_bytes().to_vec();
+        padded.resize(most, 0);
+        let all = self.gather(&padded)?;
+        let texts = lens.iter().enumerate().map(|(rank, &len)| &all[rank * most..][..len]);
+        Ok(texts.map(|text| String::from_utf8_lossy(text).into_owned()).collect())
+    }
+
+    /// What rank 0 has, of any length.
+    ///
+    /// # Errors
+    /// Where a rank has gone.
+    pub fn broadcast(&self, mut bytes: Vec<u8>) -> Result<Vec<u8>> {
+        let len = self.message(Job::Broadcast((bytes.len() as u64).to_ne_bytes().to_vec()))?;
+        bytes.resize(length(&len) as usize, 0);
+        self.message(Job::Broadcast(bytes))
+    }
+
+    /// Whether all is well.
+    ///
+    /// # Errors
+    /// What failed.
+    pub fn check(&self) -> Result<()> {
+        self.lock().failed.as_ref().map_or(Ok(()), |text| Err(Error::Ranks(text.clone())))
+    }
+
+    fn message(&self, job: Job) -> Result<Vec<u8>> {
+        let number = self.begin(self.lock(), job);
+        let mut state = self.wait(number)?;
+        Ok(std::mem::take(&mut state.received))
+    }
+
+    /// Hands a job over; its number.
+    fn begin(&self, mut state: MutexGuard<'_, State>, job: Job) -> u64 {
+        state.begun += 1;
+        state.jobs.push_back(job);
+        self.shared.work.notify_one();
+        state.begun
+    }
+
+    /// Waits until a job is done.
+    fn wait(&self, number: u64) -> Result<MutexGuard<'_, State>> {
+        let mut state = self.lock();
+        let begun = state.done < number;
+        if begun {
+            self.pulse.waits(true);
+        }
+        while state.done < number && state.failed.is_none() {
+            state = self.shared.done.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        if begun {
+            self.pulse.waits(false);
+        }
+        match &state.failed {
+            Some(text) if state.done < number => Err(Error::Ranks(text.clone())),
+            _ => Ok(state),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Jobs that were handed over are done first.
+impl Drop for Collective {
+    fn drop(&mut self) {
+        self.lock().closing = true;
+        self.shared.work.notify_one();
+        if let Some(worker) = self.worker.take() {
+            // It panics where a transport does, which has been told then.
+            let _ = worker.join();
+        }
+    }
+}
+
+/// The thread that has the transport.
+struct Worker {
+    transport: Box<dyn Transport>,
+    shared: Arc<Shared>,
+    /// What the other ranks sent of this rank's chunk.
+    received: Vec<u8>,
+    /// That chunk's sums.
+    sums: Vec<f32>,
+}
+
+impl Worker {
+    fn run(mut self) {
+        loop {
+            let mut state = self.shared.state.lock().unwrap_or_else(PoisonError::into_inner);
+            let job = loop {
+                match state.jobs.pop_front() {
+                    Some(job) => break job,
+                    None if state.closing => return,
+                    None => state = self.shared.work.wait(state).unwrap_or_else(PoisonError::into_inner),
+                }
+            };
+            drop(state);
+            let done = self.work(job);
+            let mut state = self.shared.state.lock().unwrap_or_else(PoisonError::into_inner);
+            match done {
+                Ok((None, bytes)) => state.received = bytes,
+                Ok((Some(bucket), bytes)) => state.buckets[bucket].1 = bytes,
+                Err(error) => {
+                    state.failed = Some(error.to_string());
+                    self.shared.done.notify_all();
+                    return;
+                }
+            }
+            state.done += 1;
+            self.shared.done.notify_all();
+        }
+    }
+
+    /// Does a job; what came of it, and which bucket it was.
+    fn work(&mut self, job: Job) -> Result<(Option<usize>, Vec<u8>)> {
+        match job {
+            Job::Sum { bucket, mut bytes, wire } => {
+                self.sum(&mut bytes, wire)?;
+                Ok((Some(bucket), bytes))
+            }
+            Job::Gather(own) => {
+                let mut all = vec![0; own.len() * self.transport.size()];
+                self.transport.all_gather(&own, &mut all)?;
+                Ok((None, all))
+            }
+            Job::Broadcast(mut bytes) => {
+                self.transport.broadcast(&mut bytes)?;
+                Ok((None, bytes))
+            }
+        }
+    }
+
+    fn sum(&mut self, bytes: &mut [u8], wire: DType) -> Result<()> {
+        let Worker { transport, received, sums, .. } = self;
+        received.resize(bytes.len(), 0);
+        transport.all_to_all(bytes, received)?;
+        let chunk = bytes.len() / transport.size();
+        sums.clear();
+        sums.resize(chunk / wire.size(), 0.0);
+        for theirs in received.chunks_exact(chunk.max(1)) {
+            add(theirs, wire, sums);
+        }
+        received.truncate(chunk);
+        let len = sums.len();
+        encode(sums, 1.0, wire, len, received);
+        transport.all_gather(received, bytes)
+    }
+}
+
+/// `share * values` as bytes, filled up with zeros to `len` elements.
+fn encode(values: &[f32], share: f32, wire: DType, len: usize, bytes: &mut Vec<u8>) {
+    bytes.resize(len * wire.size(), 0);
+    let (filled, rest) = bytes.split_at_mut(values.len() * wire.size());
+    rest.fill(0);
+    match wire {
+        DType::Bf16 => filled.chunks_exact_mut(2).zip(values).for_each(|(to, value)| {
+            to.copy_from_slice(&bf16::from_f32(share * value).to_ne_bytes());
+        }),
+        _ => filled.chunks_exact_mut(4).zip(values).for_each(|(to, value)| {
+            to.copy_from_slice(&(share * value).to_ne_bytes());
+        }),
+    }
+}
+
+/// The values that bytes begin with.
+fn decode(bytes: &[u8], wire: DType, values: &mut [f32]) {
+    match wire {
+        DType::Bf16 => {
+            values.iter_mut().zip(bytes.chunks_exact(2)).for_each(|(value, from)| *value = narrow(from))
+        }
+        _ => values.iter_mut().zip(bytes.chunks_exact(4)).for_each(|(value, from)| *value = whole(from)),
+    }
+}
+
+/// Adds values to sums.
+fn add(bytes: &[u8], wire: DType, sums: &mut [f32]) {
+    match wire {
+        DType::Bf16 => {
+            sums.iter_mut().zip(bytes.chunks_exact(2)).for_each(|(sum, from)| *sum += narrow(from))
+        }
+        _ => sums.iter_mut().zip(bytes.chunks_exact(4)).for_each(|(sum, from)| *sum += whole(from)),
+    }
+}
+
+fn narrow(bytes: &[u8]) -> f32 {
+    bf16::from_ne_bytes([bytes[0], bytes[1]]).to_f32()
+}
+
+fn whole(bytes: &[u8]) -> f32 {
+    f32::from_ne_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
+}
+
+fn length(bytes: &[u8]) -> u64 {
+    u64::from_ne_bytes(bytes.try_into().expect("eight bytes are a length"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ranks::local;
+
+    /// Runs a function on each of so many ranks; what each of them gives.
+    fn on<T: Send>(size: usize, work: impl Fn(&Collective) -> T + Sync) -> Vec<T> {
+        std::thread::scope(|scope| {
+            let ranks = local(size).into_iter().map(|transport| {
+                let work = &work;
+                scope.spawn(move || work(&Collective::new(transport, Arc::default()).expect("a thread")))
+            });
+            let ranks: Vec<_> = ranks.collect();
+            ranks.into_iter().map(|rank| rank.join().expect("a rank")).collect()
+        })
+    }
+
+    /// Element `i` of rank `r`.
+    fn value(rank: usize, index: usize) -> f32 {
+        (rank * 31 + index * 7) as f32 * 0.37 - 3.0
+    }
+
+    #[test]
+    fn a_sum_is_that_of_all_ranks_in_their_order() {
+        for (size, len) in [(1, 5), (2, 7), (3, 64), (4, 1), (4, 0)] {
+            let shares: Vec<f32> = (0..size).map(|rank| 0.1 + 0.2 * rank as f32).collect();
+            let expected: Vec<f32> = (0..len)
+                .map(|i| (0..size).fold(0.0, |sum, rank| sum + shares[rank] * value(rank, i)))
+                .collect();
+            let found = on(size, |ranks| {
+                let mut grad: Vec<f32> = (0..len).map(|i| value(ranks.rank(), i)).collect();
+                ranks.begin_sum(0, &grad, shares[ranks.rank()], DType::F32);
+                ranks.finish_sum(0, &mut grad, DType::F32);
+                ranks.check().expect("all ranks are there");
+                grad
+            });
+            assert!(found.iter().all(|grad| *grad == expected), "{size} ranks: {found:?}");
+        }
+    }
+
+    #[test]
+    fn narrow_sums_are_rounded_where_they_are_sent_and_the_same_everywhere() {
+        let found = on(3, |ranks| {
+            let mut grad: Vec<f32> = (0..10).map(|i| value(ranks.rank(), i)).collect();
+            ranks.begin_sum(4, &grad, 1.0, DType::Bf16);
+            ranks.finish_sum(4, &mut grad, DType::Bf16);
+            grad
+        });
+        for (i, &sum) in found[0].iter().enumerate() {
+            let round = |value: f32| bf16::from_f32(value).to_f32();
+            assert_eq!(sum, round((0..3).fold(0.0, |sum, rank| sum + round(value(rank, i)))));
+        }
+        assert!(found.iter().all(|grad| *grad == found[0]));
+    }
+
+    #[test]
+    fn buckets_may_be_waited_for_in_any_order_and_messages_go_between() {
+        let found = on(2, |ranks| {
+            let own = ranks.rank() as f32 + 1.0;
+            ranks.begin_sum(0, &[own], 1.0, DType::F32);
+            ranks.begin_sum(1, &[own * 10.0, own], 1.0, DType::F32);
+            let mut all = [0.0; 2];
+            ranks.gather_floats(&[own], &mut all);
+            let (mut one, mut two) = ([0.0], [0.0; 2]);
+            ranks.finish_sum(1, &mut two, DType::F32);
+            ranks.finish_sum(0, &mut one, DType::F32);
+            let told = ranks.broadcast(if ranks.rank() == 0 { b"hello".to_vec() } else { Vec::new() });
+            let texts = ranks.gather_texts(&"x".repeat(ranks.rank()));
+            (one, two, all, told.expect("both are there"), texts.expect("both are there"))
+        });
+        let expected =
+            ([3.0], [30.0, 3.0], [1.0, 2.0], b"hello".to_vec(), vec![String::new(), "x".to_owned()]);
+        assert!(found.iter().all(|rank| *rank == expected), "{found:?}");
+    }
+
+    #[test]
+    fn a_rank_that_has_gone_is_told_and_nothing_hangs() {
+        let found = on(2, |ranks| {
+            if ranks.rank() == 1 {
+                return String::new();
+            }
+            let mut grad = [1.0];
+            while ranks.check().is_ok() {
+                ranks.begin_sum(0, &grad, 1.0, DType::F32);
+                ranks.finish_sum(0, &mut grad, DType::F32);
+            }
+            ranks.gather(&[1]).expect_err("rank 1 has gone").to_string()
+        });
+        assert_eq!(found[0], "rank 1 has gone");
+    }
+}
