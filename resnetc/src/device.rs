@@ -17,6 +17,7 @@ use resnetc_runtime::device::Device;
 use resnetc_runtime::engines::Engines;
 use resnetc_runtime::error as runtime;
 use resnetc_runtime::exec::Executor;
+use resnetc_runtime::ranks::Collective;
 use resnetc_runtime::reference::ReferenceDevice;
 use resnetc_runtime::weights::ParamStore;
 
@@ -133,6 +134,24 @@ impl DeviceOptions {
             DeviceKind::Cpu => Ok(Arc::new(self.open_cpu(mode, self.tuning())?)),
             DeviceKind::Reference => Ok(Arc::new(ReferenceDevice::cpu()?)),
             DeviceKind::Cuda(ordinal) => self.open_cuda(ordinal),
+        }
+    }
+
+    /// Opens the device of a training that this process shares with others.
+    ///
+    /// # Errors
+    /// Those of [`DeviceOptions::open`]; where it is none of the CPU's.
+    pub fn open_shared(&self, ranks: Arc<Collective>) -> Result<Arc<dyn Device>> {
+        match self.kind {
+            DeviceKind::Cpu => {
+                let cpu = self.open_cpu(Mode::Train, self.tuning())?;
+                Ok(Arc::new(cpu.with_ranks(ranks)))
+            }
+            DeviceKind::Reference | DeviceKind::Cuda(_) => Err(runtime::Error::Device(format!(
+                "several processes share a training on CPUs alone: `--device {}` is for one process; give `--device cpu`",
+                self.kind
+            ))
+            .into()),
         }
     }
 

@@ -8,8 +8,10 @@ use std::sync::atomic::AtomicBool;
 use resnetc_compiler::ir::graph::Mode;
 use resnetc_compiler::ir::step_kind::StepKind;
 use resnetc_compiler::report::Target;
+use resnetc_runtime::data::order::Rank;
 use resnetc_runtime::data::{Dataset, Source};
 use resnetc_runtime::identity::digest;
+use resnetc_runtime::ranks::Collective;
 use resnetc_runtime::train::{
     self, About, BatchExecutor, Evaluator, Git, Options, Pupil, RangeOptions, Teacher,
 };
@@ -37,6 +39,7 @@ pub struct TrainerBuilder<'a> {
     new_engines: bool,
     stop: Arc<AtomicBool>,
     pause_after: Option<usize>,
+    ranks: Option<Arc<Collective>>,
 }
 
 impl TrainerBuilder<'_> {
@@ -105,6 +108,14 @@ impl TrainerBuilder<'_> {
         self
     }
 
+    /// Shares the training with other processes, each of which builds the same one. The spec's batch size is each one's own; rank 0 alone
+    /// writes to the folder.
+    #[must_use]
+    pub fn ranks(mut self, ranks: Arc<Collective>) -> Self {
+        self.ranks = Some(ranks);
+        self
+    }
+
     /// Compiles the plans and sets the weights.
     ///
     /// # Errors
@@ -122,20 +133,25 @@ impl TrainerBuilder<'_> {
             new_engines,
             stop,
             pause_after,
+            ranks,
         } = self;
-        let config = &spec.resolved().train;
+        let ranks = ranks.filter(|ranks| ranks.size() > 1);
+        let mut config = spec.resolved().train.clone();
+        config.lr *= config.parallel.scale_lr.factor(ranks.as_ref().map_or(1, |ranks| ranks.size()));
+        let config = &config;
         if config.deterministic && !new_engines {
             device.engines.extend(train::engines_of(&out, &start)?);
         }
         // Each takes the engines of those before it, so that all checkpoints of the training pin one for each convolution.
-        let network = training(spec, &device, dataset.train.len())?;
+        let share = Share::of(ranks.as_deref(), &dataset, config.batch_size)?;
+        let network = training(spec, &device, &share, ranks.as_ref())?;
         device.engines.extend(network.engines()?);
-        let teacher = teacher(spec, &dataset.name, dataset.train.len(), &device)?;
+        let teacher = teacher(spec, &dataset.name, share.train, &device)?;
         if let Some(teacher) = &teacher {
             device.engines.extend(teacher.engines()?);
         }
         let train = pupil(network, teacher);
-        let test = batches(spec, &device, Mode::Infer, dataset.test.len(), config.batch_size)?;
+        let test = inference(spec, &device, share.test, share.test_batch)?;
         let network = digest(&spec.expand()?.graph.signature());
         let (threads, workers) = (device.threads(), device.workers());
         let preprocess = Some(spec.resolved().preprocess.clone());
@@ -145,8 +161,19 @@ impl TrainerBuilder<'_> {
             isa: device.cpu_isa().map(|isa| isa.name().to_owned()),
             git: std::path::absolute(".").ok().and_then(|folder| Git::of(&folder)),
         });
-        let options =
-            Options { out, start, network, first, threads, workers, preprocess, about, stop, pause_after };
+        let options = Options {
+            out,
+            start,
+            network,
+            first,
+            threads,
+            workers,
+            preprocess,
+            about,
+            stop,
+            pause_after,
+            ranks,
+        };
         Ok(Trainer { inner: train::Trainer::new(config, dataset, train, test, options)? })
     }
 }
@@ -162,7 +189,19 @@ impl Trainer {
         let out = PathBuf::from("out").join(format!("{}-{}", spec.name(), dataset.name));
         let (device, first, stop) = (DeviceOptions::default(), None, Arc::default());
         let (start, command, new_engines, pause_after) = (Start::New, String::new(), false, None);
-        TrainerBuilder { spec, dataset, device, out, start, first, command, new_engines, stop, pause_after }
+        TrainerBuilder {
+            spec,
+            dataset,
+            device,
+            out,
+            start,
+            first,
+            command,
+            new_engines,
+            stop,
+            pause_after,
+            ranks: None,
+        }
     }
 
     /// Trains to the end, or until the stop flag is set; `observe` hears of every step and epoch.
@@ -196,7 +235,8 @@ pub fn range_test(
 ) -> Result<Vec<RangeStep>> {
     let resolved = spec.resolved();
     let config = &resolved.train;
-    let network = training(spec, device, dataset.train.len())?;
+    let share = Share::of(None, dataset, config.batch_size)?;
+    let network = training(spec, device, &share, None)?;
     let network = pupil(network, teacher(spec, &dataset.name, dataset.train.len(), device)?);
     let options = RangeOptions { first, preprocess: Some(&resolved.preprocess), workers: device.workers() };
     Ok(train::range_test(config, dataset, network, &options, range, observe)?)
@@ -214,19 +254,61 @@ pub fn evaluator(
     batch: usize,
 ) -> Result<Evaluator> {
     let resolved = spec.resolved();
-    let network = batches(spec, device, Mode::Infer, source.len(), batch)?;
+    let network = inference(spec, device, source.len(), batch.min(source.len()).max(1))?;
     let rules = (&resolved.train, Some(&resolved.preprocess));
     Ok(Evaluator::new(network, source, rules, device.workers())?)
 }
 
-/// Plans for an epoch of so many images, on a device of their own.
-fn training(spec: &Spec, device: &DeviceOptions, images: usize) -> Result<BatchExecutor> {
+/// The images that a process has in an epoch, for which it needs plans, and their batches, as large on all processes.
+struct Share {
+    train: usize,
+    train_batch: usize,
+    test: usize,
+    test_batch: usize,
+}
+
+impl Share {
+    fn of(ranks: Option<&Collective>, dataset: &Dataset, batch: usize) -> Result<Self> {
+        let (rank, count) = ranks.map_or((0, 1), |ranks| (ranks.rank(), ranks.size()));
+        if dataset.train.len() < count {
+            let text = format!(
+                "{} has {} images to train on, for {count} processes",
+                dataset.name,
+                dataset.train.len()
+            );
+            return Err(resnetc_runtime::error::Error::Data(text).into());
+        }
+        let [first, own] = [0, rank].map(|rank| Rank::new(rank, count));
+        let images = |len: usize| (own.share_of(len), batch.min(first.share_of(len)).max(1));
+        let ((mut train, train_batch), (test, test_batch)) =
+            (images(dataset.train.len()), images(dataset.test.len()));
+        // A process that has no image in the last batch makes the step with one that does not count.
+        let short = train.div_ceil(train_batch) < first.share_of(dataset.train.len()).div_ceil(train_batch);
+        train += usize::from(short);
+        Ok(Share { train, train_batch, test, test_batch })
+    }
+}
+
+/// Plans for an epoch, on a device of their own, which other processes share.
+fn training(
+    spec: &Spec,
+    device: &DeviceOptions,
+    share: &Share,
+    ranks: Option<&Arc<Collective>>,
+) -> Result<BatchExecutor> {
     let config = &spec.resolved().train;
-    let mut network = batches(spec, device, Mode::Train, images, config.batch_size)?;
-    let plan = |step, batch| {
-        let target = Target { backend: device.backend(), step, ..Target::new(Mode::Train, batch) };
-        Ok::<_, Error>(Arc::new(spec.compile(&target)?.plan))
+    let target = |step, batch| {
+        let ranks = ranks.map_or(1, |ranks| ranks.size());
+        Target { backend: device.backend(), step, ranks, ..Target::new(Mode::Train, batch) }
     };
+    let plan = |step, batch| Ok::<_, Error>(Arc::new(spec.compile(&target(step, batch))?.plan));
+    let opened = match ranks {
+        Some(ranks) => device.open_shared(Arc::clone(ranks))?,
+        None => device.open(Mode::Train)?,
+    };
+    let mut network = BatchExecutor::load_full(opened, share.train, share.train_batch, |batch| {
+        plan(StepKind::Update, batch)
+    })?;
     if config.accumulate > 1 {
         network = network.gathering(|batch| plan(StepKind::Gather, batch))?;
     }
@@ -237,8 +319,7 @@ fn training(spec: &Spec, device: &DeviceOptions, images: usize) -> Result<BatchE
     for size in spec.smaller_sizes() {
         let small = spec.at_size(size);
         network = network.with_size(size, |step, batch| {
-            let target = Target { backend: device.backend(), step, ..Target::new(Mode::Train, batch) };
-            Ok::<_, Error>(Arc::new(small.compile(&target)?.plan))
+            Ok::<_, Error>(Arc::new(small.compile(&target(step, batch))?.plan))
         })?;
     }
     Ok(network)
@@ -251,15 +332,9 @@ fn pupil(network: BatchExecutor, teacher: Option<Teacher>) -> Pupil {
     }
 }
 
-/// Plans for a pass over so many images, on a device of their own.
-fn batches(
-    spec: &Spec,
-    device: &DeviceOptions,
-    mode: Mode,
-    images: usize,
-    batch_size: usize,
-) -> Result<BatchExecutor> {
-    let device = device.open(mode)?;
+/// Plans that classify so many images in full batches of so many, on a device of their own.
+fn inference(spec: &Spec, device: &DeviceOptions, images: usize, full: usize) -> Result<BatchExecutor> {
+    let device = device.open(Mode::Infer)?;
     let backend = device.backend();
-    BatchExecutor::load::<Error>(device, images, batch_size, |batch| spec.plan(mode, batch, backend))
+    BatchExecutor::load_full::<Error>(device, images, full, |batch| spec.plan(Mode::Infer, batch, backend))
 }

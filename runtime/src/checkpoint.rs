@@ -46,6 +46,9 @@ pub struct Progress {
     /// Batches of an update.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub accumulate: usize,
+    /// Processes that shared it, each with such batches.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub ranks: usize,
     /// Threads of the device; another number may sum in another order.
     pub threads: usize,
     /// Whole epochs done.
@@ -102,6 +105,7 @@ impl Progress {
             seed,
             batch_size,
             accumulate: 1,
+            ranks: 1,
             threads,
             epoch: 0,
             step: 0,
@@ -115,6 +119,16 @@ impl Progress {
             identity: Identity::default(),
             engines: Engines::default(),
         }
+    }
+
+    /// The batch of the epoch that a training goes on with which would start as `fresh`: with another number of processes, the one by which at
+    /// most as many images are done. Which images are next is the same; where batches do not meet, some of them come again.
+    pub fn step_with(&self, fresh: &Progress) -> usize {
+        if self.ranks == fresh.ranks {
+            return self.step;
+        }
+        let batches = self.step * self.ranks / fresh.ranks;
+        batches / self.accumulate.max(1) * self.accumulate.max(1)
     }
 
     /// What keeps a training that would start as `fresh` from going on from here; the number of threads does not.

@@ -102,6 +102,7 @@ fn trained(device: fn() -> Arc<dyn Device>) -> (Vec<EpochRecord>, ParamStore) {
         preprocess: None,
         about: None,
         pause_after: None,
+        ranks: None,
         stop: Arc::default(),
     };
     let mut trainer = Trainer::new(&spec.train, data, train, load(Mode::Infer), options).expect("it fits");

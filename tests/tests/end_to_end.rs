@@ -65,6 +65,7 @@ fn train(out: &Path, threads: usize, resume: bool, stop_after: usize) -> Outcome
         preprocess: None,
         about: None,
         pause_after: None,
+        ranks: None,
         stop,
     };
     let stop = Arc::clone(&options.stop);

@@ -22,6 +22,21 @@ impl Rank {
         Rank { rank, ranks }
     }
 
+    /// Its number.
+    pub fn number(self) -> usize {
+        self.rank
+    }
+
+    /// How many there are.
+    pub fn count(self) -> usize {
+        self.ranks
+    }
+
+    /// How many of `len` positions are its own.
+    pub fn share_of(self, len: usize) -> usize {
+        len.saturating_sub(self.rank).div_ceil(self.ranks)
+    }
+
     /// Every `ranks`-th position, from its own on: batches of `n` pictures on all ranks are together one batch of `n * ranks`
     /// on a single one. Ranks differ by at most one picture.
     fn part_of<T>(self, order: impl Iterator<Item = T>) -> Vec<T> {

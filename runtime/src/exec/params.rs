@@ -148,6 +148,20 @@ impl Executor {
         collect(&plan, statistics, |slot, bytes| self.device.read(program, slot.buffer, bytes))
     }
 
+    /// Sets all running statistics, given as [`Executor::store_statistics`] gives them.
+    ///
+    /// # Errors
+    /// Where one is missing or of another shape; the device's.
+    pub fn load_statistics(&self, store: &ParamStore) -> Result<()> {
+        let (program, plan) = self.first();
+        let statistics =
+            plan.slots.iter().filter(|slot| matches!(slot.role, Role::RunningMean | Role::RunningVar));
+        for slot in statistics {
+            load_slot(&*self.device, program, &plan, slot, store)?;
+        }
+        Ok(())
+    }
+
     /// Sets the averages of running statistics, given by the names of these.
     ///
     /// # Errors

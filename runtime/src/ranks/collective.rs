@@ -25,6 +25,12 @@ pub struct Collective {
     worker: Option<JoinHandle<()>>,
 }
 
+impl std::fmt::Debug for Collective {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "rank {} of {} by {}", self.rank, self.size, self.describe)
+    }
+}
+
 /// What the rank's threads and the one that has the transport share.
 #[derive(Default)]
 struct Shared {
@@ -226,8 +232,20 @@ struct Worker {
     sums: Vec<f32>,
 }
 
+/// Whoever waits hears of the worker's end, however it comes.
+struct Ends(Arc<Shared>);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.failed.get_or_insert_with(|| "what other ranks send is not received any more".to_owned());
+        self.0.done.notify_all();
+    }
+}
+
 impl Worker {
     fn run(mut self) {
+        let _ends = Ends(Arc::clone(&self.shared));
         loop {
             let mut state = self.shared.state.lock().unwrap_or_else(PoisonError::into_inner);
             let job = loop {
@@ -245,7 +263,6 @@ impl Worker {
                 Ok((Some(bucket), bytes)) => state.buckets[bucket].1 = bytes,
                 Err(error) => {
                     state.failed = Some(error.to_string());
-                    self.shared.done.notify_all();
                     return;
                 }
             }

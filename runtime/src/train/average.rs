@@ -1,11 +1,12 @@
 //! The average of the weights: what it keeps of itself at an update, and, of one over epochs, the batch statistics that belong to it.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::material::Material;
 use super::trainer::Trainer;
 use crate::data::loader::{Epoch, Loader};
-use crate::data::order::{Rank, once, shuffled};
+use crate::data::order::{once, shuffled};
 use crate::device::Until;
 use crate::error::Result;
 use crate::exec::RunArgs;
@@ -79,29 +80,33 @@ impl Trainer {
     pub(super) fn batch_statistics(&mut self) -> Result<Option<ParamStore>> {
         let (updates, number) = (self.updates(), self.config.epochs);
         let &Material { ref transform, form, .. } = self.materials.full();
-        let epoch = Epoch {
-            epoch: number,
-            order: once(shuffled(self.dataset.train.len(), self.config.seed, number as u64, Rank::ONLY)),
-            batch_size: self.network.batch_size(),
-            first_step: 0,
-            form,
-        };
+        let images = self.dataset.train.len();
+        let mut order = once(shuffled(images, self.config.seed, number as u64, self.team.rank()));
+        self.fill_up(&mut order);
+        let epoch =
+            Epoch { epoch: number, order, batch_size: self.network.batch_size(), first_step: 0, form };
         let source = Arc::clone(&self.dataset.train);
         let mut loader = Loader::start(source, Arc::clone(transform), epoch, self.options.workers)?;
         let mut means = Means::default();
         while let Some((step, batch)) = loader.next_batch()? {
             let index = self.network.statistics_for(batch.labels.len())?;
             let step_number = (number * updates.batches() + step) as u64;
-            let args = RunArgs { seed: self.config.seed, step: step_number, ..RunArgs::default() };
+            let (own, share) = (updates.images(step), updates.share(step));
+            let args = RunArgs { seed: self.config.seed, step: step_number, share, ..RunArgs::default() };
+            self.team.at_step(step_number);
             self.network.exec.submit(index, &batch, form, &args)?;
             loader.recycle(step, batch);
             self.network.exec.collect(Until::All)?;
-            means.add(self.network.exec.store_statistics()?);
+            if own > 0 {
+                means.add(self.network.exec.store_statistics()?);
+            }
+            self.agreed |= self.team.any(self.options.stop.load(Ordering::Relaxed))?;
             if self.stopped() {
                 return Ok(None);
             }
         }
-        Ok(Some(means.finish()))
+        let count = means.count as f32;
+        self.team.mean(means.finish(), count).map(Some)
     }
 }
 

@@ -46,9 +46,21 @@ impl BatchExecutor {
         device: Arc<dyn Device>,
         images: usize,
         batch_size: usize,
+        compile: impl FnMut(usize) -> Result<Arc<Plan>, E>,
+    ) -> Result<Self, E> {
+        Self::load_full(device, images, batch_size.min(images).max(1), compile)
+    }
+
+    /// The same where full batches have so many images, also if there are fewer images: other processes have more.
+    ///
+    /// # Errors
+    /// Those of [`BatchExecutor::load`].
+    pub fn load_full<E: From<Error>>(
+        device: Arc<dyn Device>,
+        images: usize,
+        full: usize,
         mut compile: impl FnMut(usize) -> Result<Arc<Plan>, E>,
     ) -> Result<Self, E> {
-        let full = batch_size.min(images).max(1);
         let mut exec = Executor::new(device, compile(full)?)?;
         let rest = match images % full {
             0 => None,

@@ -10,12 +10,13 @@ use super::average::Average;
 use super::event::{Event, StepEvent};
 use super::material::Material;
 use super::teacher::ask;
+use super::team::Share;
 use super::trainer::{Pace, Trainer};
 use super::updates::Updates;
 use crate::data::Source;
 use crate::data::batch::Batch;
 use crate::data::loader::{Epoch, Loader};
-use crate::data::order::{Rank, Turn, repeated};
+use crate::data::order::{Turn, repeated};
 use crate::device::Until;
 use crate::error::{Error, NotFinite, Result};
 use crate::evaluation::Evaluation;
@@ -115,7 +116,7 @@ impl Trainer {
                 }
             };
             tell_faults(&*self.dataset.train, observe);
-            pass.submitted.push((step, batch.labels.len()));
+            pass.submitted.push((step, self.updates().images(step)));
             self.submit(step, &mut batch).map_err(|error| pass.failed_in(error, self.progress.epoch))?;
             loader.recycle(step, batch);
             let (last, ends) = (step + 1 == self.updates().batches(), self.updates().ends(step));
@@ -143,17 +144,27 @@ impl Trainer {
     /// Which picture comes when in an epoch.
     fn order(&self, epoch: usize) -> Vec<Turn> {
         let TrainConfig { seed, repeats, .. } = self.config;
-        repeated(self.dataset.train.len(), seed, epoch as u64, Rank::ONLY, repeats as u32)
+        let mut turns =
+            repeated(self.dataset.train.len(), seed, epoch as u64, self.team.rank(), repeats as u32);
+        self.fill_up(&mut turns);
+        turns
     }
 
-    /// Whether an end was asked for.
+    /// Gives a rank that has no image in the last batch its first one once more, which has no share in the update: all ranks make as many
+    /// steps.
+    pub(super) fn fill_up(&self, turns: &mut Vec<Turn>) {
+        let short = turns.len().div_ceil(self.network.batch_size()) < self.updates().batches();
+        turns.extend(turns.first().copied().filter(|_| short));
+    }
+
+    /// Whether an end was asked for, and all ranks know it.
     pub(super) fn stopped(&self) -> bool {
-        self.options.stop.load(Ordering::Relaxed)
+        if self.team.size() == 1 { self.options.stop.load(Ordering::Relaxed) } else { self.agreed }
     }
 
     /// Batches and updates of an epoch.
     pub(super) fn updates(&self) -> Updates {
-        Updates::new(&self.config, self.network.batch_size(), self.dataset.train.len())
+        Updates::new(&self.config, self.network.batch_size(), self.dataset.train.len(), self.team.rank())
     }
 
     /// The learning rate of an update; both count from 0.
@@ -181,7 +192,12 @@ impl Trainer {
             share: updates.share(step),
             decay: self.decay_of(epoch, update),
         };
-        self.network.exec.submit(index, batch, form, &args)
+        self.team.at_step(args.step);
+        // An image that has no share in the update has none in the rank's own statistics either.
+        let aside = updates.images(step) == 0 && !self.config.parallel.sync_bn;
+        let before = aside.then(|| self.network.exec.store_statistics()).transpose()?;
+        self.network.exec.submit(index, batch, form, &args)?;
+        before.map_or(Ok(()), |before| self.network.exec.load_statistics(&before))
     }
 
     /// Waits for batches that were submitted, and tells of each update that they end; their losses are finite.
@@ -191,14 +207,22 @@ impl Trainer {
         let results: Vec<StepResult> = StepResult::all(collected).collect();
         let (epoch, updates) = (self.progress.epoch, self.updates());
         let done = pass.submitted.drain(..results.len());
-        for ((step, images), StepResult { loss, correct }) in done.zip(results) {
+        for ((step, images), result) in done.zip(results) {
             self.progress.step = step + 1;
-            if !loss.is_finite() {
-                return Err(self.diverged(NotFinite::Loss(loss)));
+            let stop = self.options.stop.load(Ordering::Relaxed);
+            let (shares, stop) = self.team.shares(Share { result, images }, stop)?;
+            self.agreed |= stop;
+            for Share { result: StepResult { loss, correct }, images } in shares {
+                if images == 0 {
+                    continue;
+                }
+                if !loss.is_finite() {
+                    return Err(self.diverged(NotFinite::Loss(loss)));
+                }
+                self.progress.sums.add(loss, correct as u64, images);
+                pass.update.add(loss, correct as u64, images);
+                pass.images += images;
             }
-            self.progress.sums.add(loss, correct as u64, images);
-            pass.update.add(loss, correct as u64, images);
-            pass.images += images;
             if !updates.ends(step) {
                 continue;
             }
@@ -240,6 +264,7 @@ impl Trainer {
     pub(super) fn close_epoch(&mut self, pace: Pace, observe: &mut dyn FnMut(Event<'_>)) -> Result<bool> {
         let Some(sums) = self.progress.open else { return Ok(true) };
         let evaluate = self.due(self.config.evaluate_every);
+        self.team.share_statistics(&self.network.exec)?;
         if evaluate || self.due(self.config.checkpoint_every) {
             self.save_last(observe)?;
         }
@@ -256,7 +281,9 @@ impl Trainer {
         };
         // The log before the checkpoint that says it is written: a resumed training cuts what is beyond its checkpoint, but
         // cannot write what is missing.
-        self.log.append(&record)?;
+        if self.team.writes() {
+            self.log.append(&record)?;
+        }
         self.records.epoch(&record, self.progress.epoch * self.updates().count())?;
         self.progress.open = None;
         observe(Event::EpochDone(&record));

@@ -10,6 +10,7 @@ use resnetc_compiler::spec::train::{Augment, TrainConfig, Tta};
 
 use super::batches::BatchExecutor;
 use super::fit::{check_fit, input_size};
+use super::team::Team;
 use crate::data::Source;
 use crate::data::batch::Form;
 use crate::data::loader::{Epoch, Loader};
@@ -36,6 +37,8 @@ pub struct Evaluator {
     /// Width of the logits.
     classes: usize,
     workers: usize,
+    /// The processes that share the pictures.
+    team: Team,
 }
 
 impl Evaluator {
@@ -59,7 +62,21 @@ impl Evaluator {
         check_fit(network.plan(), &*source, views[0].frames())?;
         let form = network.exec.prepare_images(&views[0].preparation(&*source))?;
         let classes = network.exec.classes();
-        Ok(Evaluator { network, source, views, mean: config.tta.mean(), form, classes, workers })
+        Ok(Evaluator {
+            network,
+            source,
+            views,
+            mean: config.tta.mean(),
+            form,
+            classes,
+            workers,
+            team: Team::default(),
+        })
+    }
+
+    /// Shares the pictures with other processes; all of them evaluate at the same time, and all come to the same answers.
+    pub(super) fn shared_by(self, team: Team) -> Self {
+        Evaluator { team, ..self }
     }
 
     /// What is evaluated on.
@@ -122,19 +139,30 @@ impl Evaluator {
     fn classify(&mut self, go_on: &mut dyn FnMut(usize) -> bool) -> Result<Option<Evaluation>> {
         let epoch = Epoch {
             epoch: 0,
-            order: once(sequential(self.source.len(), Rank::ONLY)),
+            order: once(sequential(self.source.len(), self.team.rank())),
             batch_size: self.network.batch_size(),
             first_step: 0,
             form: self.form,
         };
-        let runs = epoch.steps() * self.views.len();
+        let own = epoch.steps() * self.views.len();
+        // A rank whose images are done still hears of the others'.
+        let most = Rank::new(0, self.team.size()).share_of(self.source.len());
+        let runs = most.div_ceil(self.network.batch_size()) * self.views.len();
         let mut loaders = Vec::with_capacity(self.views.len());
         for view in &self.views {
             let (source, view) = (Arc::clone(&self.source), Arc::clone(view));
             loaders.push(Loader::start(source, view, epoch.clone(), self.workers)?);
         }
-        let mut scores = Scores::new(self.views.len(), self.mean, self.classes);
+        let mut scores = Scores::new(self.views.len(), self.mean, self.classes, self.network.batch_size());
         for run in 0..runs {
+            self.team.goes_on();
+            if run >= own {
+                scores.add_none(run, &self.team)?;
+                if self.team.any(false)? {
+                    return Ok(None);
+                }
+                continue;
+            }
             let loader = &mut loaders[run % self.views.len()];
             let (step, batch) = loader.next_batch()?.expect("an epoch has all its steps");
             let index = self.network.plan_for(batch.labels.len());
@@ -143,11 +171,12 @@ impl Evaluator {
             loader.recycle(step, batch);
             let until = match run + 1 == runs {
                 true => Until::All,
+                false if self.team.size() > 1 => Until::All,
                 false if scores.submitted.len() >= self.network.exec.depth() => Until::Room,
                 false => continue,
             };
-            scores.add(self.network.exec.collect(until)?);
-            if !go_on(scores.found.sums.images as usize) {
+            scores.add(self.network.exec.collect(until)?, &self.team)?;
+            if self.team.any(!go_on(scores.found.sums.images as usize))? {
                 // What is under way must not be taken for the next evaluation's.
                 self.network.exec.collect(Until::All)?;
                 return Ok(None);
@@ -191,6 +220,8 @@ struct Scores {
     /// How many there are of a batch.
     number: usize,
     classes: usize,
+    /// Images of a full batch.
+    batch: usize,
     /// Labels of runs whose logits have not come.
     submitted: Vec<Vec<u32>>,
     /// Those that have come of a batch.
@@ -201,14 +232,14 @@ struct Scores {
 }
 
 impl Scores {
-    fn new(number: usize, mean: Mean, classes: usize) -> Self {
+    fn new(number: usize, mean: Mean, classes: usize, batch: usize) -> Self {
         let views = Views::new(mean, classes);
         let found = Evaluation::new(classes);
-        Scores { number, classes, submitted: Vec::new(), views, logits: Vec::new(), found }
+        Scores { number, classes, batch, submitted: Vec::new(), views, logits: Vec::new(), found }
     }
 
     /// Takes the logits of the first runs.
-    fn add(&mut self, mut logits: &[f32]) {
+    fn add(&mut self, mut logits: &[f32], team: &Team) -> Result<()> {
         let mut done = 0;
         while !logits.is_empty() {
             let labels = &self.submitted[done];
@@ -216,10 +247,19 @@ impl Scores {
             self.views.add(run);
             if self.views.count() == self.number {
                 self.views.take(&mut self.logits);
-                self.found.add(&self.logits, labels);
+                team.add_answers(&mut self.found, &self.logits, labels, self.batch)?;
             }
             (logits, done) = (rest, done + 1);
         }
         self.submitted.drain(..done);
+        Ok(())
+    }
+
+    /// Takes part in a run for which this rank has no images.
+    fn add_none(&mut self, run: usize, team: &Team) -> Result<()> {
+        match (run + 1).is_multiple_of(self.number) {
+            true => team.add_answers(&mut self.found, &[], &[], self.batch),
+            false => Ok(()),
+        }
     }
 }

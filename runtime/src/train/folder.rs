@@ -66,7 +66,8 @@ pub(super) struct Folder {
     pub path: PathBuf,
     /// Files of another training, which go when the first checkpoint of this one is written.
     old: Vec<PathBuf>,
-    _lock: Lock,
+    /// Nobody's, of a process that writes nothing.
+    _lock: Option<Lock>,
 }
 
 impl Folder {
@@ -76,7 +77,12 @@ impl Folder {
         let lock = Lock::take(out)?;
         let from = beginning(out, start)?;
         let old = if *start == Start::Replace { files(out)? } else { Vec::new() };
-        Ok((Folder { path: out.to_owned(), old, _lock: lock }, from))
+        Ok((Folder { path: out.to_owned(), old, _lock: Some(lock) }, from))
+    }
+
+    /// That of a process which leaves all writing to another.
+    pub fn of_another(out: &Path) -> Folder {
+        Folder { path: out.to_owned(), old: Vec::new(), _lock: None }
     }
 
     /// Whether another training's files are still here.

@@ -17,6 +17,7 @@ mod range;
 mod records;
 mod save;
 mod teacher;
+mod team;
 mod trainer;
 mod updates;
 

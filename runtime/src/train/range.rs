@@ -91,7 +91,7 @@ pub fn range_test(
     let materials = Materials::new(config, dataset, &mut network, preprocess)?;
     let &Material { size, ref transform, form } = materials.of(0, config);
     first_weights(&network.exec, config, first)?;
-    let updates = Updates::new(config, network.batch_size(), dataset.train.len());
+    let updates = Updates::new(config, network.batch_size(), dataset.train.len(), Rank::ONLY);
     let (mut steps, mut curve, images) = (Vec::new(), Curve::default(), dataset.train.len());
     for number in 0.. {
         let epoch = Epoch {

@@ -16,6 +16,9 @@ impl Trainer {
     /// # Errors
     /// [`Error::Diverged`] where the state is not finite: nothing is written then. The device's and the disk's.
     pub(super) fn save(&mut self, names: &[String], observe: &mut dyn FnMut(Event<'_>)) -> Result<PathBuf> {
+        if !self.team.writes() {
+            return Ok(self.folder.path.join(LAST));
+        }
         let bytes = self.state()?.to_bytes()?;
         // Before the checkpoint that stands for them, as the log is; but where that fails the checkpoint still counts.
         let recorded = self.records.flush();
@@ -107,13 +110,13 @@ impl Trainer {
         let newest = (epoch - 1) / every * every;
         let oldest = newest.saturating_sub((keep.last - 1).saturating_mul(every));
         let periodic = keep.every.is_some_and(|every| oldest.is_multiple_of(every));
-        if oldest == 0 || periodic { Ok(()) } else { self.folder.forget(oldest) }
+        if oldest == 0 || periodic || !self.team.writes() { Ok(()) } else { self.folder.forget(oldest) }
     }
 
     /// Saves what was done before an error, if that is worth anything, and says so in the error.
     pub(super) fn rescue(&mut self, error: Error, observe: &mut dyn FnMut(Event<'_>)) -> Error {
         // After these the device's memory is not to be trusted.
-        if matches!(error, Error::Diverged(_) | Error::Device(_)) {
+        if matches!(error, Error::Diverged(_) | Error::Device(_) | Error::Ranks(_)) {
             return error;
         }
         match self.save_last(observe) {

@@ -144,6 +144,7 @@ fn options(out: &Path) -> Options {
         about: None,
         stop: Arc::default(),
         pause_after: None,
+        ranks: None,
     }
 }
 

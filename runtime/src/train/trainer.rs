@@ -16,19 +16,22 @@ use super::health;
 use super::material::Materials;
 use super::records::{About, Done, Facts, Records};
 use super::teacher::{Pupil, Teacher};
+use super::team::{Fetched, Team};
 use super::updates::Updates;
 use crate::checkpoint::{Checkpoint, Progress};
 use crate::data::Dataset;
+use crate::data::order::Rank;
 use crate::engines::Engines;
 use crate::error::{Error, NotFinite, Result};
 use crate::exec::Executor;
 use crate::identity::Identity;
 use crate::metrics::Log;
+use crate::ranks::Collective;
 use crate::settings::{Change, Settings};
 use crate::weights::ParamStore;
 
 /// What is not in the spec.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Options {
     /// Folder of checkpoints and log; made where it is missing.
     pub out: PathBuf,
@@ -50,6 +53,8 @@ pub struct Options {
     pub stop: Arc<AtomicBool>,
     /// Whole epochs after which the training stops as if it were told to, evaluated and saved. Schedules stay those of all epochs.
     pub pause_after: Option<usize>,
+    /// The other processes that share it; the device of the training has them too.
+    pub ranks: Option<Arc<Collective>>,
 }
 
 /// A training, at some step.
@@ -73,6 +78,10 @@ pub struct Trainer {
     /// The place that the last checkpoint has.
     pub(super) saved: Option<Place>,
     pub(super) folder: Folder,
+    /// The processes that share it.
+    pub(super) team: Team,
+    /// Whether all of them have agreed to stop.
+    pub(super) agreed: bool,
 }
 
 /// Epochs, steps, and whether the last epoch is evaluated and logged.
@@ -112,15 +121,23 @@ impl Trainer {
         let preprocess = options.preprocess.as_ref();
         let materials = Materials::new(config, &dataset, &mut train, preprocess)?;
         let rules = (config, preprocess);
+        let team = Team::new(options.ranks.clone());
         let evaluator = Evaluator::new(test, Arc::clone(&dataset.test), rules, options.workers)?;
-        let (folder, from) = Folder::take(&options.out, &options.start)?;
+        let evaluator = evaluator.shared_by(team.clone());
+        let (folder, from) = match team.writes() {
+            true => Folder::take(&options.out, &options.start)?,
+            false => (Folder::of_another(&options.out), None),
+        };
+        let from = team.file(from)?;
         let told = teacher.as_ref().map(Teacher::told).unwrap_or_default();
-        let (mut progress, resumed) = begin(&mut train.exec, config, &dataset, (&options, told), from)?;
+        let (mut progress, resumed) =
+            begin(&mut train.exec, config, &dataset, (&options, told), (from, &team))?;
+        team.check_alike(&train.exec.store_params()?)?;
         progress.engines = engines(&train, teacher.as_ref(), &evaluator)?;
         // A log with lines that no checkpoint stands for is cut; another training's stays until it is replaced.
         let logged = progress.epoch - usize::from(progress.open.is_some());
         let log = Log::new(&options.out.join(LOG), logged);
-        let records = records(config, &dataset, (&train, &options), (&progress, logged));
+        let records = records(config, &dataset, (&train, &options), (&progress, logged), &team);
         let mut trainer = Trainer {
             config: config.clone(),
             records,
@@ -136,12 +153,14 @@ impl Trainer {
             log,
             options,
             folder,
+            team,
+            agreed: false,
         };
         let last = trainer.folder.path.join(LAST);
         if trainer.resumed.as_ref().is_some_and(|resumed| resumed.checkpoint == last) {
             trainer.saved = Some(trainer.place());
         }
-        if !trainer.folder.replaces() {
+        if !trainer.folder.replaces() && trainer.team.writes() {
             trainer.log.begin()?;
             trainer.records.begin()?;
         }
@@ -178,6 +197,7 @@ impl Trainer {
             let checkpoint = self.options.out.join(LAST);
             return Ok(Outcome::Finished { checkpoint, best: self.progress.best });
         }
+        self.team.share_statistics(&self.network.exec)?;
         let checkpoint = self.save_last(observe)?;
         let (epoch, step) = (self.progress.epoch, self.updates().of(self.progress.step));
         Ok(Outcome::Interrupted { checkpoint, epoch, step })
@@ -219,10 +239,11 @@ fn records(
     dataset: &Dataset,
     (network, options): (&BatchExecutor, &Options),
     (progress, logged): (&Progress, usize),
+    team: &Team,
 ) -> Records {
-    let Some(about) = &options.about else { return Records::default() };
-    let facts = facts(about, config, dataset, (network, options));
-    let updates = Updates::new(config, network.batch_size(), dataset.train.len());
+    let Some(about) = options.about.as_ref().filter(|_| team.writes()) else { return Records::default() };
+    let facts = facts(about, config, dataset, (network, options), team);
+    let updates = Updates::new(config, network.batch_size(), dataset.train.len(), team.rank());
     let place = Done { epochs: progress.epoch, step: updates.of(progress.step), logged };
     Records::new(&options.out, facts, about, place, [config.epochs, updates.count()])
 }
@@ -233,7 +254,9 @@ fn facts(
     config: &TrainConfig,
     dataset: &Dataset,
     (network, options): (&BatchExecutor, &Options),
+    team: &Team,
 ) -> Facts {
+    let updates = Updates::new(config, network.batch_size(), dataset.train.len(), team.rank());
     Facts {
         network: network.plan().name.clone(),
         dataset: dataset.name.clone(),
@@ -241,8 +264,9 @@ fn facts(
         test_images: dataset.test.len(),
         classes: dataset.classes().to_vec(),
         epochs: config.epochs,
-        updates: Some(Updates::new(config, network.batch_size(), dataset.train.len()).count()),
+        updates: Some(updates.count()),
         batch_size: network.batch_size(),
+        ranks: team.size(),
         seed: config.seed,
         device: network.exec.describe(),
         isa: about.isa.clone(),
@@ -275,26 +299,32 @@ fn begin(
     config: &TrainConfig,
     dataset: &Dataset,
     (options, teacher): (&Options, &str),
-    from: Option<PathBuf>,
+    (from, team): (Option<Fetched>, &Team),
 ) -> Result<(Progress, Option<Resumed>)> {
     let network = exec.plan(0).name.clone();
     let mut fresh = Progress::start(&network, &dataset.name, config.seed, config.batch_size, options.threads);
     fresh.accumulate = config.accumulate;
+    fresh.ranks = team.size();
     fresh.classes = unlisted(dataset);
     fresh.settings = Settings::of(config);
     fresh.identity = Identity::of(&options.network, dataset, exec)?.taught_by(teacher);
-    let Some(path) = from else {
+    let Some(from) = from else {
         first_weights(exec, config, options.first.as_deref())?;
         return Ok((fresh, None));
     };
-    let Checkpoint { progress, params, optimizer } = restore(&path, exec, config, dataset, &fresh)?;
+    let Checkpoint { progress, params, optimizer } = restore(&from.path, exec, config, dataset, &fresh)?;
     exec.load_params(&params)?;
     exec.load_optimizer(&optimizer)?;
     let mut changes = progress.settings.changes(&fresh.settings);
     changes.extend(progress.identity.changes(&fresh.identity));
-    let resumed = Resumed { checkpoint: path, threads: progress.threads, changes };
-    let Progress { settings, identity, classes, .. } = fresh;
-    Ok((Progress { settings, identity, classes, ..progress }, Some(resumed)))
+    let step = progress.step_with(&fresh);
+    if progress.ranks != fresh.ranks {
+        let [was, is] = [progress.ranks, fresh.ranks].map(|ranks| ranks.to_string());
+        changes.push(Change { setting: "processes".to_owned(), was, is });
+    }
+    let resumed = Resumed { checkpoint: from.path, threads: progress.threads, changes };
+    let Progress { settings, identity, classes, ranks, .. } = fresh;
+    Ok((Progress { settings, identity, classes, ranks, step, ..progress }, Some(resumed)))
 }
 
 /// Names of classes that no list of data sets has.
@@ -314,7 +344,8 @@ fn restore(
 ) -> Result<Checkpoint> {
     let checkpoint = Checkpoint::load(path)?;
     checkpoint.check(path, exec.plan(0), fresh)?;
-    check_position(path, &checkpoint.progress, dataset.train.len().div_ceil(config.batch_size))?;
+    let images = Rank::new(0, checkpoint.progress.ranks.max(1)).share_of(dataset.train.len());
+    check_position(path, &checkpoint.progress, images.div_ceil(config.batch_size))?;
     if let Some(NotFinite::Tensor { name, value, .. }) = health::examine(&checkpoint, exec.plan(0)) {
         let reason = format!("its `{name}` is {value}: the training had diverged when it was written");
         return Err(Error::Checkpoint { path: path.to_path_buf(), reason });

@@ -43,8 +43,11 @@ pub struct Facts {
     /// Updates of an epoch; runs of earlier programs do not tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub updates: Option<usize>,
-    /// Images of a batch.
+    /// Images of a batch, of each process.
     pub batch_size: usize,
+    /// Processes that share the training.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub ranks: usize,
     /// What all chance follows from.
     pub seed: u64,
     /// The device, in its own words.
@@ -56,6 +59,14 @@ pub struct Facts {
     pub threads: usize,
     /// Threads that prepare images.
     pub workers: usize,
+}
+
+fn one() -> usize {
+    1
+}
+
+fn is_one(count: &usize) -> bool {
+    *count == 1
 }
 
 /// A command that began a training or went on with it.

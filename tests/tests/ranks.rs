@@ -1,0 +1,225 @@
+//! Several ranks train one network: the same as one process with the batches of all, and the same bits in each run.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use resnetc::train::{Event, Outcome, Start};
+use resnetc::{DeviceOptions, Spec, SpecOptions, Trainer};
+use resnetc_runtime::checkpoint::Checkpoint;
+use resnetc_runtime::data::{Dataset, shapes10};
+use resnetc_runtime::metrics::EpochRecord;
+use resnetc_runtime::ranks::{Collective, local};
+use resnetc_runtime::train::{LAST, LOG};
+use resnetc_runtime::weights::ParamStore;
+
+const NETWORK: &str = "
+name: shared
+input: [3, 32, 32]
+classes: 10
+stem: conv3x3(8, stride=4) -> bn -> relu
+unit: basic
+shortcut: projection
+stages:
+  - {depth: 1, filters: 8}
+  - {depth: 1, filters: 16, stride: 2}
+head: global_avgpool -> linear(classes)
+train:
+  dataset: shapes10
+  epochs: 2
+  batch_size: 8
+  seed: 11
+  augment: [{crop: {padding: 4}}, flip]
+";
+
+/// So many images to train on, a quarter of them to test on.
+fn dataset(images: usize) -> Dataset {
+    shapes10::generate(shapes10::Config { train: images, test: images / 4 + 3, seed: 0 })
+}
+
+fn spec(set: &[&str]) -> Spec {
+    let options = set.iter().fold(SpecOptions::default(), |options, value| options.set(*value));
+    Spec::from_text("shared.yaml", NETWORK, &options).expect("the spec is right")
+}
+
+/// Trains on so many ranks in a folder; what each of them ends with.
+fn train_in(
+    out: &Path,
+    start: &Start,
+    images: usize,
+    ranks: usize,
+    set: &[&str],
+    stop_at: usize,
+) -> Vec<ParamStore> {
+    let spec = spec(set);
+    let work = |ranks: Option<Collective>| {
+        // One rank is told to stop, all of them do.
+        let told = ranks.as_ref().is_none_or(|ranks| ranks.rank() + 1 == ranks.size());
+        let stop = Arc::default();
+        let builder = Trainer::builder(&spec, dataset(images)).device(DeviceOptions::cpu(1)).out(out);
+        let builder = builder.start(start.clone()).stop(Arc::clone(&stop));
+        let builder = match ranks {
+            Some(ranks) => builder.ranks(Arc::new(ranks)),
+            None => builder,
+        };
+        let mut trainer = builder.build().expect("it can be trained");
+        let mut steps = 0;
+        let outcome = trainer.run(|event| {
+            steps += usize::from(matches!(event, Event::Step(_)));
+            stop.fetch_or(told && steps == stop_at, std::sync::atomic::Ordering::Relaxed);
+        });
+        let stopped = matches!(outcome.expect("it trains"), Outcome::Interrupted { .. });
+        assert_eq!(stopped, stop_at < usize::MAX);
+        trainer.weights().expect("they can be read")
+    };
+    if ranks == 1 {
+        return vec![work(None)];
+    }
+    std::thread::scope(|scope| {
+        let ranks = local(ranks).into_iter().map(|transport| {
+            let work = &work;
+            scope.spawn(move || work(Some(Collective::new(transport, Arc::default()).expect("a thread"))))
+        });
+        let ranks: Vec<_> = ranks.collect();
+        ranks.into_iter().map(|rank| rank.join().expect("a rank")).collect()
+    })
+}
+
+/// What a training comes to: the weights of each rank, the log and the checkpoint.
+struct Trained {
+    weights: Vec<ParamStore>,
+    log: Vec<EpochRecord>,
+    checkpoint: Checkpoint,
+}
+
+fn train(images: usize, ranks: usize, set: &[&str]) -> Trained {
+    let out = tempfile::tempdir().expect("a folder");
+    let weights = train_in(out.path(), &Start::New, images, ranks, set, usize::MAX);
+    read(out.path(), weights)
+}
+
+fn read(out: &Path, weights: Vec<ParamStore>) -> Trained {
+    let log = std::fs::read_to_string(out.join(LOG)).expect("rank 0 has written it");
+    let log = log.lines().map(|line| serde_json::from_str::<EpochRecord>(line).expect("a record").timeless());
+    let (log, checkpoint) =
+        (log.collect(), Checkpoint::load(&out.join(LAST)).expect("rank 0 has written it"));
+    Trained { weights, log, checkpoint }
+}
+
+/// The largest difference between two tensors, over the largest element of the first.
+fn difference(a: &ParamStore, b: &ParamStore) -> f32 {
+    let of = |(name, tensor): (&str, &resnetc_runtime::weights::Tensor)| {
+        let other = &b.get(name).expect("the same network").data;
+        let largest = tensor.data.iter().fold(f32::MIN_POSITIVE, |most, x| most.max(x.abs()));
+        tensor.data.iter().zip(other).fold(0.0f32, |most, (x, y)| most.max((x - y).abs())) / largest
+    };
+    a.iter().map(of).fold(0.0, f32::max)
+}
+
+/// Bits of all tensors.
+fn bits(store: &ParamStore) -> Vec<Vec<u32>> {
+    store.iter().map(|(_, tensor)| tensor.data.iter().map(|x| x.to_bits()).collect()).collect()
+}
+
+#[test]
+fn with_common_statistics_ranks_are_one_process_with_the_batches_of_all() {
+    // 400 images in batches of 16 make 25 steps an epoch, 50 in all.
+    for ranks in [2, 4] {
+        let [own, one] = [16 / ranks, 16].map(|size| format!("train.batch_size={size}"));
+        let one = train(400, 1, &[&one]);
+        let shared = train(400, ranks, &[&own, "train.parallel.sync_bn=true"]);
+        let apart = difference(&one.weights[0], &shared.weights[0]);
+        assert!(apart <= 1e-5, "{ranks} ranks: weights are {apart:e} apart");
+        for (a, b) in one.log.iter().zip(&shared.log) {
+            assert!((a.train_loss - b.train_loss).abs() <= 1e-5 * a.train_loss, "{a:?} {b:?}");
+            assert_eq!((a.train_accuracy, a.test_accuracy), (b.train_accuracy, b.test_accuracy));
+        }
+        assert!(shared.weights.iter().all(|weights| bits(weights) == bits(&shared.weights[0])));
+    }
+}
+
+#[test]
+fn the_last_batch_counts_by_its_images() {
+    // 37 images on two ranks, eight each: 16, 16, and three and two. On four ranks with 33, only one has an image in the last batch.
+    for (images, ranks, own) in [(37, 2, 8), (33, 4, 4), (35, 2, 16)] {
+        let (one, own) = (format!("train.batch_size={}", own * ranks), format!("train.batch_size={own}"));
+        let one = train(images, 1, &[&one]);
+        let shared = train(images, ranks, &[&own, "train.parallel.sync_bn=true"]);
+        let apart = difference(&one.weights[0], &shared.weights[0]);
+        assert!(apart <= 1e-5, "{images} images on {ranks} ranks: {apart:e}");
+        assert_eq!(one.log[1].train_accuracy, shared.log[1].train_accuracy);
+    }
+}
+
+#[test]
+fn the_same_number_of_ranks_gives_the_same_bits() {
+    let ways: [&[&str]; 4] = [
+        &[],
+        &["train.parallel.sync_bn=true", "train.accumulate=2"],
+        &["train.parallel.gradients=bf16", "train.ema={}", "train.clip={norm: 1}"],
+        &["train.swa={start: 0.5}", "train.optimizer=lamb"],
+    ];
+    for set in ways {
+        let [a, b] = [(); 2].map(|()| train(45, 3, set));
+        assert_eq!(
+            a.checkpoint.to_bytes().expect("finite"),
+            b.checkpoint.to_bytes().expect("finite"),
+            "{set:?}"
+        );
+        assert_eq!(a.log, b.log, "{set:?}");
+        // Running statistics too: they have been shared with the last epoch.
+        assert!(a.weights.iter().all(|weights| bits(weights) == bits(&a.weights[0])), "{set:?}");
+    }
+}
+
+#[test]
+fn several_batches_of_several_ranks_make_an_update() {
+    let one = train(48, 1, &["train.batch_size=16"]);
+    let shared = train(48, 2, &["train.batch_size=4", "train.accumulate=2", "train.parallel.sync_bn=true"]);
+    // Statistics are those of eight images here and of 16 there: only the order of magnitude is the same.
+    assert_eq!(one.log.len(), shared.log.len());
+    let alone = train(48, 1, &["train.batch_size=8", "train.accumulate=2"]);
+    let apart = difference(&alone.weights[0], &shared.weights[0]);
+    assert!(apart <= 1e-5, "{apart:e}");
+}
+
+#[test]
+fn the_rate_follows_the_number_of_ranks_where_that_is_asked_for() {
+    let rate = |ranks, set: &[&str]| train(40, ranks, set).log[0].lr;
+    let plain = rate(1, &[]);
+    let parallel = |rule: &str| format!("train.parallel.scale_lr={rule}");
+    assert_eq!(rate(4, &["train.schedule=constant"]), rate(1, &["train.schedule=constant"]));
+    let [linear, sqrt] =
+        ["linear", "sqrt"].map(|rule| rate(4, &[&parallel(rule), "train.schedule=constant"]));
+    let base = rate(1, &["train.schedule=constant"]);
+    assert_eq!((linear, sqrt), (base * 4.0, base * 2.0));
+    assert!(plain <= base);
+}
+
+#[test]
+fn one_that_is_told_stops_all_and_they_go_on_as_if_they_had_not() {
+    let set = ["train.parallel.sync_bn=true"];
+    let whole = train(45, 2, &set);
+    for stop_at in [1, 3, 4] {
+        let out = tempfile::tempdir().expect("a folder");
+        train_in(out.path(), &Start::New, 45, 2, &set, stop_at);
+        let weights = train_in(out.path(), &Start::Resume, 45, 2, &set, usize::MAX);
+        let parts = read(out.path(), weights);
+        assert_eq!(bits(&parts.weights[1]), bits(&whole.weights[0]), "stopped at {stop_at}");
+        assert_eq!(parts.log, whole.log);
+    }
+}
+
+#[test]
+fn another_number_of_ranks_goes_on_with_the_next_images() {
+    // 64 images. All know with the next step that one has been told: after three steps of four ranks with four images each 48 are done, and
+    // two ranks are at their sixth batch then.
+    let out = tempfile::tempdir().expect("a folder");
+    let set = ["train.parallel.sync_bn=true", "train.batch_size=4"];
+    train_in(out.path(), &Start::New, 64, 4, &set, 2);
+    let stopped = Checkpoint::load(&out.path().join(LAST)).expect("a checkpoint").progress;
+    assert_eq!((stopped.step, stopped.ranks), (3, 4));
+    train_in(out.path(), &Start::Resume, 64, 2, &set, 1);
+    let later = Checkpoint::load(&out.path().join(LAST)).expect("a checkpoint").progress;
+    // The eight batches of the epoch are done, and each image once.
+    assert_eq!((later.epoch, later.ranks, later.open.map(|sums| sums.images)), (1, 2, Some(64)));
+}
