@@ -9,6 +9,7 @@ use resnetc_runtime::cpu::memory::{Side, guard_memory};
 use resnetc_runtime::cpu::simd::Isa;
 use resnetc_runtime::cuda::search::{Root, Search};
 use resnetc_runtime::files::read_text;
+use resnetc_runtime::ranks::Launch;
 
 use crate::failure::{Failure, Result};
 
@@ -64,12 +65,15 @@ pub struct Environment {
     no_color: bool,
     dumb: bool,
     locale: Option<OsString>,
+    /// Of one that is alone where it is not there.
+    launch: Option<std::result::Result<Launch, String>>,
 }
 
 impl Environment {
     /// Reads all of them.
     pub fn read() -> Self {
-        let value = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+        let value = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+        let launcher = |name: &str| Some(value(name)?.to_string_lossy().into_owned());
         Environment {
             isa: std::env::var_os(ISA),
             tuning: value(TUNING),
@@ -88,8 +92,14 @@ impl Environment {
             path: value("PATH"),
             no_color: value("NO_COLOR").is_some(),
             locale: LOCALES.into_iter().find_map(value),
+            launch: Some(Launch::read(&launcher).map_err(|error| error.to_string())),
             dumb: value("TERM").is_some_and(|terminal| terminal == "dumb"),
         }
+    }
+
+    /// Which of how many ranks a launcher started this process as.
+    pub fn launch(&self) -> Result<Launch> {
+        self.launch.clone().unwrap_or(Ok(Launch::ALONE)).map_err(Failure::Usage)
     }
 
     /// Whether a terminal is to be coloured.

@@ -11,6 +11,7 @@ pub mod evaluation;
 pub mod exec;
 pub mod files;
 mod hex;
+mod hostname;
 pub mod identity;
 pub mod init;
 mod lines;

@@ -11,6 +11,7 @@ pub mod naive;
 pub mod nets;
 pub mod operands;
 pub mod plans;
+pub mod ranks;
 pub mod rng;
 pub mod specs;
 pub mod training;

@@ -1,14 +1,33 @@
 //! Several processes that train one network: ranks, what they tell each other, and how they know of each other's end.
 //!
-//! A [`Transport`] moves bytes between ranks; sums are ours, and have one order, so the same number of ranks gives the same bits
-//! whatever moves the bytes.
+//! [`Launch`] says what started this process as one of several, and [`connect`] gives a [`Transport`], which moves bytes between
+//! ranks, and a [`Watch`], which finds ranks that die or hang. Sums are ours ([`Collective`]), and have one order, so the same
+//! number of ranks gives the same bits whatever moves the bytes.
 
 mod collective;
+mod connect;
+mod control;
+mod fault;
+mod launch;
 mod local;
+mod message;
+#[cfg(feature = "mpi")]
+mod mpi;
+mod poll;
 mod pulse;
+mod rendezvous;
+mod tcp;
 mod transport;
+mod watch;
+mod watcher;
+mod wire;
 
 pub use collective::Collective;
+pub use connect::{HAS_MPI, connect};
+pub use control::Options;
+pub use fault::Fault;
+pub use launch::{Launch, Launcher, Rendezvous, Via};
 pub use local::local;
 pub use pulse::Pulse;
 pub use transport::Transport;
+pub use watch::Watch;

@@ -5,6 +5,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use crate::error::{Error, Result};
+use crate::hostname::hostname;
 use crate::{files, lock};
 
 /// The file in a training's folder. It goes when the training ends; one that a killed training left locks nothing.
@@ -62,8 +63,7 @@ pub fn is_held(folder: &Path) -> bool {
 
 /// ` on HOST`, where the name can be had: folders are shared between machines.
 fn host() -> String {
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    if name.trim().is_empty() { String::new() } else { format!(" on {}", name.trim()) }
+    hostname().map_or(String::new(), |name| format!(" on {name}"))
 }
 
 #[cfg(test)]

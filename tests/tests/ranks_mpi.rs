@@ -1,0 +1,113 @@
+//! Ranks that MPI connects. Each test starts this program again under `mpirun`; where there is none, it says so.
+
+#![cfg(feature = "mpi")]
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use resnetc_runtime::ranks::HAS_MPI;
+use resnetc_tests::ranks::{connected, own_launch, say, signal, steps_until_a_fault, suite};
+
+/// Longer than any test waits for a beat.
+const PATIENT: Duration = Duration::from_secs(60);
+/// In which a rank has to be heard of, where a test wants it not to be.
+const SHORT: Duration = Duration::from_millis(1500);
+
+/// `mpirun -n SIZE` of a test of this program; none where there is no `mpirun`.
+fn mpirun(size: usize, test: &str) -> Option<Command> {
+    let Ok(version) = Command::new("mpirun").arg("--version").output() else {
+        drop(writeln!(std::io::stderr(), "SKIPPED: there is no mpirun"));
+        return None;
+    };
+    let mut command = Command::new("mpirun");
+    if String::from_utf8_lossy(&version.stdout).contains("Open MPI") {
+        // More ranks than cores, and containers' user.
+        command.args(["--allow-run-as-root", "--oversubscribe"]);
+    }
+    let program = std::env::current_exe().expect("this program");
+    command.args(["-n", &size.to_string()]).arg(program);
+    command.args([test, "--exact", "--ignored", "--nocapture"]);
+    Some(command)
+}
+
+#[test]
+#[ignore = "a rank of another test's, which starts it"]
+fn rank_of_the_suite() {
+    let launch = own_launch();
+    let rank = connected(&launch, PATIENT).expect("ranks meet");
+    assert!(HAS_MPI && (launch.size == 1 || rank.transport.describe().starts_with("MPI (")));
+    suite(rank.transport);
+    rank.watch.end().expect("all end well");
+    say(&format!("rank {} of {} is done", launch.rank, launch.size));
+}
+
+#[test]
+fn ranks_by_mpi_pass_the_suite_and_end() {
+    for size in 1..=4 {
+        let Some(mut command) = mpirun(size, "rank_of_the_suite") else { return };
+        let output = command.output().expect("mpirun runs");
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
+        for rank in 0..size {
+            assert!(said.contains(&format!("rank {rank} of {size} is done")), "{said}");
+        }
+    }
+}
+
+#[test]
+#[ignore = "a rank of another test's, which starts it"]
+fn rank_with_a_fault() {
+    let launch = own_launch();
+    say(&format!("rank {} was told: {}", launch.rank, steps_until_a_fault(&launch, SHORT)));
+}
+
+/// Starts three ranks by `mpirun` and sends one a signal when all make steps; what the first of the others says.
+fn killed(victim: usize, name: &str) -> Option<String> {
+    let mut mpirun = mpirun(3, "rank_with_a_fault")?.stdout(Stdio::piped()).spawn().expect("mpirun runs");
+    let output = BufReader::new(mpirun.stdout.take().expect("a pipe"));
+    let mut lines = output.lines().map_while(|line| line.ok());
+    let mut processes = [0; 3];
+    while processes.contains(&0) {
+        let line = lines.next().expect("all ranks make steps");
+        let Some((rank, process)) = line.split_once(" is process ") else { continue };
+        let rank: usize = rank.trim_start_matches("rank ").parse().expect("a rank");
+        processes[rank] = process.parse().expect("a process");
+    }
+    signal(name, processes[victim]);
+    let begun = Instant::now();
+    let told = lines.find_map(|line| line.split_once(" was told: ").map(|(_, told)| told.to_owned()));
+    // mpirun may wait for what is stopped.
+    if name == "STOP" {
+        signal("KILL", processes[victim]);
+    }
+    drop(lines);
+    let ended = mpirun.wait().expect("mpirun ends");
+    assert!(begun.elapsed() < Duration::from_secs(30) && !ended.success());
+    Some(told.expect("a rank tells before mpirun ends it"))
+}
+
+#[test]
+fn a_rank_that_is_killed_is_named_ten_times() {
+    for round in 0..10 {
+        let victim = round % 3;
+        let Some(told) = killed(victim, "KILL") else { return };
+        let expected = format!("rank {victim} of 3 on ");
+        assert!(
+            told.starts_with(&expected) && told.contains(", last heard in step 7, has ended without a word"),
+            "{told}"
+        );
+    }
+}
+
+#[test]
+fn a_rank_that_is_stopped_is_named() {
+    for victim in 0..2 {
+        let Some(told) = killed(victim, "STOP") else { return };
+        let expected = format!("rank {victim} of 3 on ");
+        assert!(
+            told.starts_with(&expected) && told.contains("last heard in step 7, is not heard for 1.5 s"),
+            "{told}"
+        );
+    }
+}
