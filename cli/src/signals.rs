@@ -30,11 +30,17 @@ impl Signals {
     ///
     /// The first of them is answered with these words: what was begun may take long.
     pub fn catch(words: &'static str) -> Result<Self> {
-        let signals = Signals::default();
-        signals.register().map_err(|error| Failure::Failed(format!("cannot catch Ctrl-C: {error}")))?;
+        let signals = Signals::catch_silently()?;
         let answer = signals.clone();
         // Where the system refuses the thread, the end comes without the words before it.
         let _ = std::thread::Builder::new().name("signals".into()).spawn(move || answer.answer(words));
+        Ok(signals)
+    }
+
+    /// The same without a word: another process says it.
+    pub fn catch_silently() -> Result<Self> {
+        let signals = Signals::default();
+        signals.register().map_err(|error| Failure::Failed(format!("cannot catch Ctrl-C: {error}")))?;
         Ok(signals)
     }
 

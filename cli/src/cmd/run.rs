@@ -14,7 +14,7 @@ pub fn run(args: &RunArgs, environment: &Environment, output: &Output) -> Result
     let setup = Setup::new(args, environment, output)?;
     if let Some(dataset) = &args.train {
         let asked = train::Asked { name: args.spec.as_deref(), dataset: dataset.as_deref(), args };
-        return train::train(&asked, setup, output);
+        return train::train(&asked, setup, &environment.launch()?, output);
     }
     let Some(spec) = args.spec.as_deref() else {
         return Err(Failure::Usage("a SPEC is needed, or --train".into()));

@@ -64,9 +64,12 @@ fn check_room(program: &Program, arena: &Memory, control: &Memory, scratch: &Mem
 /// Runs all steps; where one writes what outlives the run, under the exclusive lock.
 fn run(program: &Program, ctx: &Ctx<'_>, bases: &Bases, times: Option<&mut [Duration]>) {
     let plan = &*program.plan;
+    // A step may take longer than a rank may be silent.
+    let beat = || ctx.ranks.map_or((), |ranks| ranks.pulse().beat());
     let mut times = times.map(|times| times.iter_mut());
     let prepared = program.steps.iter().zip(&program.bound);
     for (step, (prepared, bound)) in plan.steps.iter().zip(prepared) {
+        beat();
         let start = Instant::now();
         prepare::run(ctx, prepared, &Operands::new(bases, plan, step, bound));
         if let Some(time) = times.as_mut().and_then(Iterator::next) {

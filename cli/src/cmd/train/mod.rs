@@ -4,12 +4,14 @@ mod batch;
 mod begin;
 mod job;
 mod page;
+mod shared;
 mod sweep;
 mod watcher;
 
 use std::sync::Arc;
 
 use resnetc::train::Start;
+use resnetc_runtime::ranks::{Collective, Launch};
 use resnetc_runtime::train::check_folder;
 
 use super::find_lr;
@@ -24,20 +26,36 @@ pub use job::Asked;
 use begin::{STOPPING, advise, advise_on_start, first_weights, trainer};
 use job::Job;
 use page::Page;
+use shared::GetsReady;
 use watcher::Watcher;
 
 /// Runs the command.
-pub fn train(asked: &Asked<'_>, setup: Setup, output: &Output) -> Result {
+pub fn train(asked: &Asked<'_>, mut setup: Setup, launch: &Launch, output: &Output) -> Result {
+    if launch.size == 1 {
+        return train_one(asked, setup, None, output);
+    }
+    shared::share_cores(&mut setup, launch);
+    // One of them talks.
+    let output = if launch.rank == 0 { output.clone() } else { output.quieted() };
+    shared::shared(launch, &output, |ranks| train_one(asked, setup, Some(ranks), &output))
+}
+
+/// Trains, alone or as one of several ranks.
+fn train_one(asked: &Asked<'_>, setup: Setup, ranks: Option<&Arc<Collective>>, output: &Output) -> Result {
     let args = asked.args;
+    let first_of_all = ranks.is_none_or(|ranks| ranks.rank() == 0);
+    let ready = ranks.map(GetsReady::new);
     let mut job = Job::new(asked, &[], &setup, output)?;
-    if args.rate.find_lr.is_none()
-        && let Some(wanted) = sweep::wanted(&job.spec, args)?
-    {
+    let wanted = if args.rate.find_lr.is_none() { sweep::wanted(&job.spec, args)? } else { None };
+    if ranks.is_some() {
+        shared::check(args, wanted.is_some(), job.spec.resolved().train.auto_batch)?;
+    }
+    if let Some(wanted) = wanted {
         return sweep::sweep(asked, &job, wanted, &setup, output);
     }
     let (out, start) = (args.out.clone().unwrap_or_else(|| job.out()), start(args));
     // Before the pictures, which may take long.
-    if args.rate.find_lr.is_none() {
+    if args.rate.find_lr.is_none() && first_of_all {
         check_folder(&out, &start).map_err(advise)?;
     }
     let images = job.images(&setup, output)?;
@@ -52,14 +70,24 @@ pub fn train(asked: &Asked<'_>, setup: Setup, output: &Output) -> Result {
         let (range, picture) = (range.unwrap_or_default(), args.rate.svg.as_deref());
         return find_lr::find_lr(&job.spec, &images, &setup.device, first.as_ref(), &range, picture, output);
     }
-    let signals = Signals::catch(STOPPING)?;
+    let signals = if first_of_all { Signals::catch(STOPPING)? } else { Signals::catch_silently()? };
     let page = Page::new(&out, Arc::clone(&images.test));
-    let heading = job.heading(&images, &out, setup.device.threads());
+    let mut heading = job.heading(&images, &out, setup.device.threads());
+    if let Some(ranks) = ranks {
+        heading += &format!("\n{}", shared::heading(ranks)?);
+    }
     let epochs = job.spec.resolved().train.epochs;
     let mut watcher = Watcher::new(heading, page, signals.clone(), epochs, output);
+    if !first_of_all {
+        watcher = watcher.silent();
+    }
     let trainer = trainer(&job, images, first, &out, &setup).start(start).stop(signals.stop);
-    let trainer = trainer.new_engines(args.new_engines);
+    let mut trainer = trainer.new_engines(args.new_engines);
+    if let Some(ranks) = ranks {
+        trainer = trainer.ranks(Arc::clone(ranks));
+    }
     let mut trainer = trainer.build().map_err(advise_on_start)?;
+    drop(ready);
     let outcome = trainer.run(|event| watcher.observe(event))?;
     watcher.end(outcome)
 }

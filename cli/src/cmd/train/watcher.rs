@@ -35,6 +35,8 @@ pub struct Watcher<'a> {
     /// What leads the bar's line where epochs have no line of their own: in a sweep.
     within: Option<String>,
     page: Page,
+    /// Another process of the training says all this.
+    silent: bool,
     /// The page cannot be written, and that has been said.
     pageless: bool,
 }
@@ -52,6 +54,7 @@ impl<'a> Watcher<'a> {
         let out = page.folder().to_owned();
         Watcher {
             page,
+            silent: false,
             pageless: false,
             within: None,
             heading,
@@ -72,9 +75,16 @@ impl<'a> Watcher<'a> {
         Watcher { within: Some(sweep), ..self }
     }
 
+    /// Leaves it to another process of the same training to say what all of them do.
+    pub fn silent(self) -> Self {
+        Watcher { silent: true, ..self }
+    }
+
     /// Tells what happened.
     pub fn observe(&mut self, event: Event<'_>) {
         match event {
+            Event::Unreadable { text } => stood_in_for(text, self.output),
+            _ if self.silent => {}
             Event::Started { device, epochs, steps_per_epoch, images } => {
                 self.steps = steps_per_epoch;
                 if self.within.is_some() {
@@ -115,7 +125,6 @@ impl<'a> Watcher<'a> {
                     "ends before epoch {epochs}: {evaluations} evaluations without a better {metric}; --resume {more}"
                 ));
             }
-            Event::Unreadable { text } => stood_in_for(text, self.output),
             Event::Evaluated { evaluation, .. } => self.page.evaluated(evaluation),
             Event::Saved { .. } => {}
         }
@@ -197,7 +206,7 @@ impl<'a> Watcher<'a> {
                 (format!("{done}\ngo on with: {command}"), self.signals.status())
             }
         };
-        let told = if self.mute { Ok(()) } else { self.output.result(&text) };
+        let told = if self.mute || self.silent { Ok(()) } else { self.output.result(&text) };
         // The work is done, whether anybody reads of it or not.
         match status {
             Some(status) => Err(Failure::Signal(status)),
