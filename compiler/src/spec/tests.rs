@@ -326,6 +326,10 @@ fn precision_with_its_settings_survives_emission() {
         (&["train.memory_limit=1.5GiB"], "  memory_limit: 1536MiB\n"),
         (&["train.tf32=true"], "  precision: f32\n  tf32: true\n"),
         (&["train.deterministic=false"], "  precision: f32\n  deterministic: false\n"),
+        (
+            &["train.parallel={sync_bn: true, gradients: bf16}"],
+            "  parallel: {sync_bn: true, scale_lr: none, gradients: bf16}\n",
+        ),
     ] {
         let (spec, _) = get("resnet20", overrides);
         let yaml = spec.to_yaml();

@@ -396,6 +396,22 @@ train:
 ",
     ),
     (
+        "train.parallel",
+        "For trainings that `mpirun`, `srun` or the like started as several processes; one that is alone reads none of it.
+[Training on many machines](scaling.md) tells how they share the work. `batch_size` is each one's own: four processes with 64 have a batch of
+256. `linear` multiplies the rate with the number of processes, as Goyal et al. (2017) do, with a warm-up before it; `sqrt` with its root.
+
+```yaml
+extends: resnet50
+train:
+  batch_size: 64
+  warmup: {length: 5}
+  parallel: {sync_bn: true, scale_lr: linear, gradients: bf16}
+```
+
+",
+    ),
+    (
         "train.distill",
         "The loss is `(1 - alpha) * loss + alpha * temperature^2 * KL(teacher || network)`, with the softmax of both logits divided by
 `temperature`; with `hard: true` the second part is the cross-entropy with the teacher's likeliest class (DeiT, Touvron et al. 2021).
