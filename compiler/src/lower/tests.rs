@@ -16,12 +16,16 @@ const SMALL: &str = "name: small\ninput: [3, 16, 16]\nclasses: 10\nunit: basic\n
                      head: global_avgpool -> linear(classes)\n";
 
 fn compiled(train: &str, backend: Backend, mode: Mode) -> Result<Plan, Vec<Diagnostic>> {
+    compiled_for(train, &Target { backend, ..Target::new(mode, 2) })
+}
+
+fn compiled_for(train: &str, target: &Target) -> Result<Plan, Vec<Diagnostic>> {
     let text = format!("{SMALL}train: {{{train}}}\n");
     let none = |path: &str| Err(std::io::Error::other(path.to_string()));
     let limits = Limits::default();
     let request = Request { name: "small.yaml", text: &text, overrides: &[], read: &none, limits };
     let spec = load(&request, &mut SourceMap::default()).expect("a right spec");
-    Ok(compile(&spec, &Target { backend, ..Target::new(mode, 2) })?.plan)
+    Ok(compile(&spec, target)?.plan)
 }
 
 fn plan(train: &str, mode: Mode) -> Plan {
@@ -131,5 +135,55 @@ fn what_a_backend_does_not_multiply_in_is_refused_with_the_ways_out() {
         let help =
             "write `precision: bf16`, or take a device that can: `--device reference` or `--device cuda`";
         assert_eq!(told, [("the device `cpu` does not multiply in fp16", Some(help))]);
+    }
+}
+
+/// Sums over ranks, as the plan prints them: buckets, and steps with their operands.
+fn of_ranks(train: &str) -> String {
+    let target = Target { ranks: 4, ..Target::new(Mode::Train, 2) };
+    let plan = compiled_for(train, &target).expect("a right spec");
+    assert_eq!(plan.check(), Vec::<String>::new());
+    let text = print::print(&plan);
+    let told = |line: &&str| {
+        ["plan ", "bucket ", "all_reduce", "combine", "bn_moments", "update", "accumulate", "behind"]
+            .iter()
+            .any(|word| line.contains(word))
+    };
+    let steps = text.lines().take_while(|line| !line.starts_with("region")).filter(told);
+    steps.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn gradients_are_summed_over_ranks_beside_the_backward_pass() {
+    insta::assert_snapshot!("ranks", of_ranks("optimizer: {sgd: {decay_norm: false}}").replace("  ", " "));
+}
+
+#[test]
+fn common_statistics_are_messages_between_the_steps_of_a_normalisation() {
+    insta::assert_snapshot!(
+        "ranks_sync_bn",
+        of_ranks("accumulate: 2, parallel: {sync_bn: true, gradients: bf16}").replace("  ", " ")
+    );
+}
+
+/// Each gradient is in one bucket, and nobody touches it before the wait: the plan's check says so of every network and optimizer.
+#[test]
+fn every_gradient_is_in_one_bucket() {
+    for train in [
+        "optimizer: lamb, clip: {norm: 1}",
+        "optimizer: muon",
+        "freeze: [stage1]",
+        "precision: bf16, ema: {}",
+    ] {
+        let plan =
+            compiled_for(train, &Target { ranks: 2, ..Target::new(Mode::Train, 2) }).expect("a right spec");
+        assert_eq!(plan.check(), Vec::<String>::new(), "{train}");
+        let total: usize = plan.reductions().iter().map(|sum| sum.bytes).sum();
+        let trained = plan.sizes.params - plan.sizes.frozen;
+        // But for what aligns the last one of each bucket.
+        assert!(
+            total <= trained && total + plan.align * plan.reductions().len() >= trained,
+            "{train}: {total} of {trained}"
+        );
     }
 }
