@@ -186,7 +186,7 @@ fn killed(victim: usize, name: &str) -> Vec<String> {
     let mut ranks: Vec<Child> = (0..3).map(|rank| process(rank, 3, &place)).collect();
     let mut outputs: Vec<_> = ranks
         .iter_mut()
-        .map(|rank| BufReader::new(rank.stdout.take().expect("a pipe")).lines().map_while(|line| line.ok()))
+        .map(|rank| BufReader::new(rank.stdout.take().expect("a pipe")).lines().map_while(Result::ok))
         .collect();
     for output in &mut outputs {
         assert!(output.any(|line| line.contains("is process")), "all ranks make steps");
@@ -200,7 +200,9 @@ fn killed(victim: usize, name: &str) -> Vec<String> {
     let told = told.collect();
     assert!(begun.elapsed() < Duration::from_secs(30), "all end in 30 s");
     drop(ranks[victim].kill());
-    ranks.iter_mut().for_each(|rank| drop(rank.wait().expect("it ended")));
+    for mut rank in ranks {
+        rank.wait().expect("it ended");
+    }
     told
 }
 

@@ -26,7 +26,9 @@ fn mpirun(size: usize, test: &str) -> Option<Command> {
         command.args(["--allow-run-as-root", "--oversubscribe"]);
     }
     let program = std::env::current_exe().expect("this program");
-    command.args(["-n", &size.to_string()]).arg(program);
+    // mpirun ends the others by SIGTERM, then SIGKILL: as the command line does, ranks outlive the first.
+    let outliving = ["sh", "-c", "trap '' TERM; exec \"$0\" \"$@\""];
+    command.args(["-n", &size.to_string()]).args(outliving).arg(program);
     command.args([test, "--exact", "--ignored", "--nocapture"]);
     Some(command)
 }
@@ -66,7 +68,7 @@ fn rank_with_a_fault() {
 fn killed(victim: usize, name: &str) -> Option<String> {
     let mut mpirun = mpirun(3, "rank_with_a_fault")?.stdout(Stdio::piped()).spawn().expect("mpirun runs");
     let output = BufReader::new(mpirun.stdout.take().expect("a pipe"));
-    let mut lines = output.lines().map_while(|line| line.ok());
+    let mut lines = output.lines().map_while(Result::ok);
     let mut processes = [0; 3];
     while processes.contains(&0) {
         let line = lines.next().expect("all ranks make steps");

@@ -153,7 +153,7 @@ impl Watcher {
             match self.control.wish() {
                 Wish::Watch => {}
                 Wish::Fail(text) => return self.fail(&text),
-                Wish::End if self.ended() => return,
+                Wish::End if self.ended() => return last_words(self.links),
                 Wish::End => {}
                 Wish::Leave => return,
             }
@@ -205,8 +205,8 @@ impl Watcher {
         let silence = self.options.silence;
         let own = self.own.fault(silence).filter(|_| self.rank == 0);
         let own = own.map(|what| finding(0, self.size, &self.host, &self.own.says(&what)));
-        let here = self.links.iter().filter(|link| !link.left);
-        own.or_else(|| here.filter_map(|link| Some(link.says(self.size, &link.seen.fault(silence)?))).next())
+        let mut here = self.links.iter().filter(|link| !link.left);
+        own.or_else(|| here.find_map(|link| Some(link.says(self.size, &link.seen.fault(silence)?))))
     }
 
     /// This process was stopped for a while: what it did not hear then is no fault.
