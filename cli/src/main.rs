@@ -40,6 +40,7 @@ fn main() -> ExitCode {
         Command::Build(args) => cmd::build::build(args, &output),
         Command::Run(args) => cmd::run::run(args, &environment, &output),
         Command::Runs(args) => cmd::runs::runs(args, &output),
+        Command::Reproduce(args) => cmd::reproduce::reproduce(args, &environment, &output),
         Command::Bench(args) => cmd::bench::bench(args, &environment, &output),
         Command::Tune(args) => cmd::tune::tune(args, &environment, &output),
         Command::Compile(args) => cmd::compile::compile(args, &output),
