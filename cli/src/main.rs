@@ -49,7 +49,7 @@ fn main() -> ExitCode {
         Command::Data(args) => cmd::survey::data(args, &environment, &output),
         Command::Import(args) => cmd::import::import(args, &output),
         Command::Check(args) => cmd::check::check(args, &output),
-        Command::Verify(args) => cmd::verify::verify(args, &output),
+        Command::Verify(args) => cmd::verify::verify(args, &environment, &output),
         Command::Explain(args) => cmd::explain::explain(args, &output),
         Command::Diff(args) => cmd::diff::diff(args, &output),
         Command::Design(args) => cmd::design::design(args, &environment, &output),

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use resnetc_compiler::diagnostic::Diagnostic;
-use resnetc_compiler::source::{SourceMap, Span};
+use resnetc_compiler::source::SourceMap;
 use resnetc_compiler::spec::limits::Limits;
 use resnetc_compiler::tables::{self, Row, Table};
 
@@ -89,24 +89,18 @@ impl PublishedTable {
         let spec = match Spec::open(self.network(row), &options) {
             Err(error @ (Error::UnknownSpec { .. } | Error::UnreadableSpec { .. })) => {
                 let help = "name a compiled-in network (`resnetc list`), or a file beside the table";
-                return Err(self.fault(&error.to_string(), row.network.span, "named here", help));
+                let fault = Diagnostic::error(error.to_string(), row.network.span, "named here");
+                return Err(self.faults(fault.help(help)));
             }
             other => other?,
         };
-        let params = spec.figures()?.params;
-        match &row.params {
-            Some(published) if row.params_differ.is_none() && !published.value.holds(params) => {
-                let message = format!("the network of `{}` has {params} parameters", row.id.value);
-                let label = format!("{} were published", published.value);
-                let help = "correct the network or the count; where the published one is otherwise, say why in `params_differ`";
-                Err(self.fault(&message, published.span, &label, help))
-            }
-            Some(_) | None => Ok(spec),
+        match row.check(spec.figures()?.params) {
+            Some(fault) => Err(self.faults(fault)),
+            None => Ok(spec),
         }
     }
 
-    fn fault(&self, message: &str, span: Span, label: &str, help: &str) -> Error {
-        let fault = Diagnostic::error(message, span, label).help(help);
+    fn faults(&self, fault: Diagnostic) -> Error {
         Error::Spec(Faults::new(vec![fault], Arc::clone(&self.sources)))
     }
 }

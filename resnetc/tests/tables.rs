@@ -77,3 +77,26 @@ fn figures_are_those_of_the_papers() {
     assert_eq!(errors("wide-resnet"), [5.02, 4.53, 4.27, 4.00, 3.89]);
     assert_eq!(errors("pyramidnet"), [4.62, 4.27, 3.73]);
 }
+
+/// The page about tables names every key, and its table is one.
+#[test]
+fn the_page_has_every_key_and_a_right_table() {
+    let page = include_str!("../../docs/tables.md");
+    for section in [tables::TABLE, tables::ROW] {
+        for name in section.names() {
+            assert!(page.contains(&format!("\n| `{name}` |")), "{}: {name}", section.what);
+        }
+    }
+    for shipped in tables::tables() {
+        assert!(page.contains(&format!("\n| `{}` |", shipped.name)), "{}", shipped.name);
+    }
+    let text = page.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a table");
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("mine.yaml");
+    std::fs::write(&file, text).expect("written");
+    let table = PublishedTable::open(&file, &Limits::default()).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!((table.name.as_str(), table.table.rows.len()), ("mine", 2));
+    for row in &table.table.rows {
+        table.spec(row, &Limits::default()).unwrap_or_else(|error| panic!("{error}"));
+    }
+}

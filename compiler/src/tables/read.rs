@@ -148,28 +148,28 @@ fn params(reader: &mut Reader<'_>, node: &Node) -> Option<Spanned<Rounded>> {
 
 /// `error` with its `std`, or `above`.
 fn published(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<Published> {
-    let mut figure = |key: &str| {
-        let node = fields.get(key)?;
-        let value = reader.number(node, &format!("`{key}`"), ROW.number(key))?;
-        // As it is written: an f32's nearest f64 has digits that nobody wrote.
-        Some((value.to_string().parse::<f64>().unwrap_or(value.into()), node.span))
-    };
-    let (error, std, above) = (figure("error"), figure("std"), figure("above"));
-    match (error, above) {
-        (Some((_, first)), Some((_, second))) => {
-            let fault = Diagnostic::error("a row has `error` or `above`", second, "both are here");
-            reader.fault(fault.label(first, "the other").help("take one of them out"));
+    let (error, std) = (figure(reader, fields, "error"), figure(reader, fields, "std"));
+    let above = figure(reader, fields, "above");
+    match (fields.get("error"), fields.get("std"), fields.get("above")) {
+        (Some(first), _, Some(second)) => {
+            let fault = Diagnostic::error("a row has `error` or `above`", second.span, "both are here");
+            reader.fault(fault.label(first.span, "the other").help("take one of them out"));
             None
         }
-        (Some((error, _)), None) => Some(Published::Error { error, std: std.map(|(std, _)| std) }),
-        (None, above) => {
-            if let Some((_, span)) = std {
-                let fault = Diagnostic::error("`std` has no effect", span, "there is no `error`");
-                reader.fault(fault.help("write `error:` beside it, or take it out"));
-            }
-            above.map(|(bound, _)| Published::Above(bound))
+        (None, Some(idle), _) => {
+            let fault = Diagnostic::error("`std` has no effect", idle.span, "there is no `error`");
+            reader.fault(fault.help("write `error:` beside it, or take it out"));
+            None
         }
+        (Some(_), _, None) => error.map(|error| Published::Error { error, std }),
+        (None, None, _) => above.map(Published::Above),
     }
+}
+
+/// A number in percent, as it is written: an `f32`'s nearest `f64` has digits that nobody wrote.
+fn figure(reader: &mut Reader<'_>, fields: &Fields<'_>, key: &str) -> Option<f64> {
+    let value = reader.number(fields.get(key)?, &format!("`{key}`"), ROW.number(key))?;
+    Some(value.to_string().parse().unwrap_or(value.into()))
 }
 
 fn left_out(reader: &mut Reader<'_>, node: &Node) -> Option<LeftOut> {

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::spec::digits::grouped;
+
 /// A count that may be rounded.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rounded {
@@ -17,7 +19,7 @@ const UNITS: [(char, f64); 3] = [('K', 1e3), ('M', 1e6), ('B', 1e9)];
 impl Rounded {
     /// A count to its last digit.
     pub fn exact(count: u64) -> Self {
-        Rounded { text: count.to_string(), value: count as f64, half: 0.0 }
+        Rounded { text: grouped(count), value: count as f64, half: 0.0 }
     }
 
     /// A number with a unit: `0.27M`, `850K`, `1.0B`; `None` of anything else.

@@ -1,7 +1,9 @@
 //! What a table file says.
 
 use super::rounded::Rounded;
+use crate::diagnostic::Diagnostic;
 use crate::source::Spanned;
+use crate::spec::digits::grouped;
 
 /// A published table.
 #[derive(Debug, Clone, PartialEq)]
@@ -57,6 +59,21 @@ pub enum Published {
     },
     /// No figure: the training failed, its error is larger.
     Above(f64),
+}
+
+impl Row {
+    /// What is wrong where a network has another number of parameters than was published, and the row does not say why.
+    pub fn check(&self, params: u64) -> Option<Diagnostic> {
+        let published = self.params.as_ref().filter(|published| !published.value.holds(params))?;
+        if self.params_differ.is_some() {
+            return None;
+        }
+        let message = format!("the network of `{}` has {} parameters", self.id.value, grouped(params));
+        let fault = Diagnostic::error(message, published.span, format!("{} were published", published.value));
+        Some(fault.help(
+            "correct the network or the count; where the published one is otherwise, say why in `params_differ`",
+        ))
+    }
 }
 
 impl Published {

@@ -216,7 +216,7 @@ pub fn scale(plan: &Plan<'_>) -> String {
     less.extend(plan.changes.iter().cloned());
     lines
         + &format!(
-            "scale     {}: not the published one. Errors are not to be compared with those published; the order of rows is\n",
+            "scale     {}: not the published one. Compare the order of the rows with the published one, not their errors\n",
             less.join(", ")
         )
 }
