@@ -124,6 +124,14 @@ fn a_table_is_trained_told_and_left_as_it_is() {
     assert_eq!(place.result(), result);
     let json = place.stdout(&["--epochs", "1", "--seeds", "2", "--json"]);
     assert_eq!(serde_json::from_str::<Value>(&json).expect("JSON alone"), result);
+    let more = place.stdout(&["--epochs", "1", "--seeds", "3", "--rows", "mini"]);
+    assert!(more.contains("run 3 of 3: seed=2") && !more.contains("run 2 of 3"), "{more}");
+    let rows = &place.result()["rows"];
+    assert_eq!(
+        (&rows[0]["error"]["n"], &rows[1]),
+        (&3.into(), &result["rows"][1]),
+        "the row of before stays"
+    );
     let other = place.run(&["--epochs", "2", "--seeds", "2"]);
     assert_eq!(other.status.code(), Some(2));
     assert!(stderr(&other).contains("`train.epochs` was 1, it is 2"), "{}", stderr(&other));

@@ -22,6 +22,55 @@ use crate::runs;
 /// # Errors
 /// The device's.
 pub fn tell(plan: &Plan<'_>, dry: bool, setup: &Setup, output: &Output) -> Result {
+    let estimates = measured(plan, setup, output)?;
+    let about = &plan.table.table;
+    let source = about.source.as_ref().map_or(String::new(), |source| format!("\nsource    {source}"));
+    output.note(&format!("table     {}{source}\n{}", about.title, scale(plan)))?;
+    let text = table(plan, &estimates).within(output.page.columns);
+    // A dry run is asked for this alone.
+    if dry {
+        output.result(&text)?
+    } else {
+        output.note(&text)?
+    }
+    for (row, needed) in
+        plan.rows.iter().zip(&estimates).filter_map(|(row, estimate)| Some((row, estimate.as_ref().err()?)))
+    {
+        let (id, needed) = (&row.row.id.value, bytes(*needed));
+        output.warn(&format!(
+            "warning: a step of `{id}` takes {needed}, more than is free: --set train.memory_limit=4GiB computes maps again, --rows leaves it out"
+        ));
+    }
+    let count = plan.rows.len() * plan.seeds;
+    let plural = if count == 1 { " takes" } else { "s take" };
+    let all = time(estimates.iter().flatten().map(|estimate| estimate.takes).sum());
+    output.note(&format!("{count} training{plural} about {all}, and evaluations come on top"))?;
+    output.note(&format!("out       {}", plan.out.display()))
+}
+
+/// What a row takes, in seconds; the bytes that a step needs, where there are not so many.
+type Estimated = std::result::Result<Estimate, usize>;
+
+struct Estimate {
+    /// A training step.
+    step: f64,
+    /// All that is still to be trained.
+    takes: f64,
+}
+
+fn measured(plan: &Plan<'_>, setup: &Setup, output: &Output) -> Result<Vec<Estimated>> {
+    let bar = Progress::count(output, "measuring a step of each", plan.rows.len() as u64);
+    let mut estimates = Vec::with_capacity(plan.rows.len());
+    for (done, row) in plan.rows.iter().enumerate() {
+        bar.set(done as u64);
+        bar.say(row.row.id.value.clone());
+        let steps = (row.batches() * left(plan, row)?) as f64;
+        estimates.push(step(row, setup)?.map(|step| Estimate { step, takes: step * steps }));
+    }
+    Ok(estimates)
+}
+
+fn table(plan: &Plan<'_>, estimates: &[Estimated]) -> Table {
     let mut table = Table::new(&[
         ("row", Align::Left),
         ("network", Align::Left),
@@ -32,16 +81,8 @@ pub fn tell(plan: &Plan<'_>, dry: bool, setup: &Setup, output: &Output) -> Resul
         ("a step", Align::Right),
         ("takes", Align::Right),
     ]);
-    let bar = Progress::count(output, "measuring a step of each", plan.rows.len() as u64);
-    let (mut all, mut too_large) = (0.0, Vec::new());
-    for (done, row) in plan.rows.iter().enumerate() {
-        bar.set(done as u64);
-        bar.say(row.row.id.value.clone());
-        let step = step(row, setup)?;
-        let takes = step.ok().map(|step| left(plan, row).map(|left| step * (row.batches() * left) as f64));
-        let takes = takes.transpose()?;
-        all += takes.unwrap_or_default();
-        too_large.extend(step.err().map(|needed| (row.row.id.value.as_str(), needed)));
+    for (row, estimate) in plan.rows.iter().zip(estimates) {
+        let figure = |of: fn(&Estimate) -> f64| estimate.as_ref().map_or("-".to_owned(), |e| time(of(e)));
         table.row([
             row.row.id.value.clone(),
             row.row.name.clone(),
@@ -49,34 +90,11 @@ pub fn tell(plan: &Plan<'_>, dry: bool, setup: &Setup, output: &Output) -> Resul
             row.row.params.as_ref().map_or("-".to_owned(), |params| params.value.to_string()),
             published(row.row.published),
             epochs(row),
-            step.map_or("-".to_owned(), time),
-            takes.map_or("-".to_owned(), time),
+            figure(|estimate| estimate.step),
+            figure(|estimate| estimate.takes),
         ]);
     }
-    drop(bar);
-    let about = &plan.table.table;
-    let source = about.source.as_ref().map_or(String::new(), |source| format!("\nsource    {source}"));
-    output.note(&format!("table     {}{source}\n{}", about.title, scale(plan)))?;
-    let text = table.within(output.page.columns);
-    // A dry run is asked for this alone.
-    if dry {
-        output.result(&text)?
-    } else {
-        output.note(&text)?
-    }
-    let count = plan.rows.len() * plan.seeds;
-    let plural = if count == 1 { " takes" } else { "s take" };
-    for (id, needed) in too_large {
-        output.warn(&format!(
-            "warning: a step of `{id}` takes {}, more than is free: --set train.memory_limit=4GiB computes maps again, --rows leaves it out",
-            bytes(needed)
-        ));
-    }
-    output.note(&format!(
-        "{count} training{plural} about {}, and evaluations come on top\nout       {}",
-        time(all),
-        plan.out.display()
-    ))
+    table
 }
 
 fn time(seconds: f64) -> String {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use resnetc::PublishedTable;
 use resnetc_compiler::diagnostic::suggest::suggest;
+use resnetc_compiler::spec::limits::Limits;
 use resnetc_compiler::spec::sweep::{Axis, Sweep};
 use resnetc_compiler::tables::Row;
 
@@ -32,6 +33,8 @@ pub struct Plan<'t> {
     pub changes: Vec<String>,
     /// Where the result goes.
     pub out: PathBuf,
+    /// How large specs may be.
+    pub limits: Limits,
     /// The rows.
     pub rows: Vec<Planned<'t>>,
 }
@@ -81,7 +84,15 @@ impl<'t> Plan<'t> {
             }
         }
         match wrong.is_empty() {
-            true => Ok(Plan { table, dataset, seeds: args.seeds, changes, out, rows }),
+            true => Ok(Plan {
+                table,
+                dataset,
+                seeds: args.seeds,
+                changes,
+                out,
+                limits: args.overrides.bounds.limits(),
+                rows,
+            }),
             false => Err(Failure::Spec(wrong)),
         }
     }
@@ -91,6 +102,12 @@ impl<'t> Plan<'t> {
         self.changes.is_empty()
             && self.dataset == self.table.table.dataset
             && self.rows.iter().all(|row| row.epochs() == row.published_epochs)
+    }
+
+    /// The table's rows that were not asked for.
+    pub fn others(&self) -> impl Iterator<Item = &'t Row> {
+        let asked = |row: &Row| self.rows.iter().any(|planned| planned.row.id == row.id);
+        self.table.table.rows.iter().filter(move |row| !asked(row))
     }
 
     /// The seeds of a row, as a sweep.

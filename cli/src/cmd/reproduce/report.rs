@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use resnetc_compiler::tables::Published;
+use resnetc_compiler::tables::{Published, Row};
 use resnetc_runtime::weights::file::write_atomic;
 use serde_json::{Value, json};
 
@@ -11,7 +11,7 @@ use crate::failure::Result;
 use crate::output::Output;
 use crate::report::table::{Align, Table};
 use crate::report::units::{duration, grouped};
-use crate::sweep::{Point, Spread, State};
+use crate::sweep::{Point, Spread, State, SweepFile};
 
 /// The result for people.
 const MARKDOWN: &str = "table.md";
@@ -21,11 +21,28 @@ const JSON: &str = "table.json";
 /// What came of a row.
 pub struct Outcome<'p> {
     /// Which.
-    pub row: &'p Planned<'p>,
+    row: &'p Row,
+    /// Trained parameters.
+    params: u64,
+    /// Epochs of each training, and those that were published.
+    epochs: (usize, usize),
     /// What its seeds say together; none where none was evaluated.
-    pub point: Option<Point>,
+    point: Option<Point>,
     /// Seconds of its trainings.
-    pub seconds: f64,
+    seconds: f64,
+}
+
+impl<'p> Outcome<'p> {
+    /// Of a row's sweep.
+    pub fn new(row: &'p Row, published_epochs: usize, file: &SweepFile) -> Self {
+        Outcome {
+            row,
+            params: file.runs.first().map_or(0, |run| run.params),
+            epochs: (file.definition.rounds.last().copied().unwrap_or_default(), published_epochs),
+            point: file.points.first().cloned(),
+            seconds: file.runs.iter().map(|run| run.seconds).sum(),
+        }
+    }
 }
 
 impl Outcome<'_> {
@@ -33,6 +50,14 @@ impl Outcome<'_> {
     fn error(&self) -> Option<Spread> {
         let Spread { mean, deviation, n } = self.point.as_ref()?.last_accuracy?;
         Some(Spread { mean: (1.0 - mean) * 100.0, deviation: deviation.map(|d| d * 100.0), n })
+    }
+
+    /// How long its trainings took; nothing where none was.
+    fn took(&self) -> String {
+        match self.seconds {
+            seconds if seconds > 0.0 => duration(Duration::from_secs_f64(seconds)),
+            _ => "-".to_owned(),
+        }
     }
 
     fn state(&self) -> State {
@@ -47,9 +72,20 @@ pub struct Report<'p> {
 }
 
 impl<'p> Report<'p> {
-    /// Of no row yet.
-    pub fn new(plan: &'p Plan<'p>) -> Self {
-        Report { plan, outcomes: Vec::new() }
+    /// Of the rows that the folder holds from before, and are not asked for now.
+    ///
+    /// # Errors
+    /// A file of theirs that cannot be read.
+    pub fn new(plan: &'p Plan<'p>) -> Result<Self> {
+        let mut outcomes = Vec::new();
+        for row in plan.others() {
+            let Some(file) = SweepFile::load(&plan.out.join(&row.id.value))? else { continue };
+            if plan.rows.iter().all(|planned| planned.job.dataset() == file.definition.dataset) {
+                let published = plan.table.spec(row, &plan.limits)?;
+                outcomes.push(Outcome::new(row, published.resolved().train.epochs, &file));
+            }
+        }
+        Ok(Report { plan, outcomes })
     }
 
     /// Takes a row in, and writes the files anew.
@@ -58,6 +94,8 @@ impl<'p> Report<'p> {
     /// The disk's.
     pub fn note(&mut self, outcome: Outcome<'p>) -> Result {
         self.outcomes.push(outcome);
+        let place = |id: &str| self.plan.table.table.rows.iter().position(|row| row.id.value == id);
+        self.outcomes.sort_by_key(|outcome| place(&outcome.row.id.value));
         write_atomic(&self.plan.out.join(MARKDOWN), self.markdown().as_bytes())?;
         let text = serde_json::to_string_pretty(&self.json()).expect("numbers and strings serialise");
         Ok(write_atomic(&self.plan.out.join(JSON), (text + "\n").as_bytes())?)
@@ -93,15 +131,15 @@ impl<'p> Report<'p> {
         for outcome in &self.outcomes {
             let row = outcome.row;
             table.row([
-                row.row.id.value.clone(),
-                row.row.name.clone(),
-                grouped(row.job.size().0),
-                row.row.params.as_ref().map_or("-".to_owned(), |params| params.value.to_string()),
-                epochs(row),
+                row.id.value.clone(),
+                row.name.clone(),
+                grouped(outcome.params),
+                row.params.as_ref().map_or("-".to_owned(), |params| params.value.to_string()),
+                share(outcome.epochs),
                 outcome.error().map_or(0, |error| error.n).to_string(),
-                published(row.row.published),
+                published(row.published),
                 outcome.error().map_or("-".to_owned(), |error| spread(error.mean, error.deviation)),
-                duration(Duration::from_secs_f64(outcome.seconds.max(0.0))),
+                outcome.took(),
                 outcome.state().word().to_owned(),
             ]);
         }
@@ -118,7 +156,7 @@ impl<'p> Report<'p> {
 
     /// Pairs of rows that differ, published and here; how many of them alike, and how many there are.
     fn pairs(&self) -> (usize, usize) {
-        let known = |outcome: &Outcome<'_>| Some((outcome.row.row.published?.order(), outcome.error()?.mean));
+        let known = |outcome: &Outcome<'_>| Some((outcome.row.published?.order(), outcome.error()?.mean));
         let figures: Vec<(f64, f64)> = self.outcomes.iter().filter_map(known).collect();
         concordant(&figures)
     }
@@ -134,12 +172,10 @@ impl<'p> Report<'p> {
         text.extend(lines.into_iter().flatten().map(|line| line + "\n\n"));
         text += &format!("```\n{}{}```\n\n", scale(self.plan), self.order());
         text += &self.table().markdown();
-        for (row, note) in self.outcomes.iter().filter_map(|o| Some((o.row.row, o.row.row.note.as_ref()?))) {
+        for (row, note) in self.outcomes.iter().filter_map(|o| Some((o.row, o.row.note.as_ref()?))) {
             text += &format!("\n{}: {note}\n", row.name);
         }
-        for (row, why) in
-            self.outcomes.iter().filter_map(|o| Some((o.row.row, o.row.row.params_differ.as_ref()?)))
-        {
+        for (row, why) in self.outcomes.iter().filter_map(|o| Some((o.row, o.row.params_differ.as_ref()?))) {
             text += &format!("\n{}, parameters: {why}.\n", row.name);
         }
         for left_out in &about.left_out {
@@ -167,7 +203,7 @@ impl<'p> Report<'p> {
 }
 
 fn row(outcome: &Outcome<'_>) -> Value {
-    let (row, planned) = (outcome.row.row, outcome.row);
+    let row = outcome.row;
     let published = match row.published {
         Some(Published::Error { error, std }) => json!({"error": error, "std": std}),
         Some(Published::Above(bound)) => json!({"above": bound}),
@@ -178,10 +214,10 @@ fn row(outcome: &Outcome<'_>) -> Value {
         "name": row.name,
         "network": row.network.value,
         "set": row.set,
-        "params": planned.job.size().0,
+        "params": outcome.params,
         "published_params": row.params.as_ref().map(|params| params.value.to_string()),
-        "epochs": planned.epochs(),
-        "published_epochs": planned.published_epochs,
+        "epochs": outcome.epochs.0,
+        "published_epochs": outcome.epochs.1,
         "published": published,
         "error": outcome.error(),
         "state": outcome.state(),
@@ -221,12 +257,14 @@ pub fn scale(plan: &Plan<'_>) -> String {
         )
 }
 
-/// `2 of 164`
+/// Epochs of a row, of those that were published.
 pub fn epochs(row: &Planned<'_>) -> String {
-    match (row.epochs(), row.published_epochs) {
-        (epochs, published) if epochs == published => epochs.to_string(),
-        (epochs, published) => format!("{epochs} of {published}"),
-    }
+    share((row.epochs(), row.published_epochs))
+}
+
+/// `2 of 164`
+fn share((epochs, published): (usize, usize)) -> String {
+    if epochs == published { epochs.to_string() } else { format!("{epochs} of {published}") }
 }
 
 /// The published error in words.

@@ -19,7 +19,7 @@ pub fn train(plan: &Plan<'_>, json: bool, setup: &Setup, notes: &Output, output:
     std::fs::create_dir_all(out).map_err(|error| Failure::Failed(format!("{}: {error}", out.display())))?;
     let _lock = FolderLock::take(out)?;
     let signals = Signals::catch(STOPPING)?;
-    let mut report = Report::new(plan);
+    let mut report = Report::new(plan)?;
     let trained = rows(plan, setup, &signals, notes, &mut report);
     let go_on = format!("go on with: {}", command(std::env::args_os()));
     let stopped = match trained {
@@ -56,9 +56,7 @@ fn rows<'p>(
         begun.sweeper.images = images.take();
         let ended = begun.sweeper.run();
         images = begun.sweeper.images.take();
-        let file = &begun.sweeper.file;
-        let seconds = file.runs.iter().map(|run| run.seconds).sum();
-        report.note(Outcome { row, point: file.points.first().cloned(), seconds })?;
+        report.note(Outcome::new(row.row, row.published_epochs, &begun.sweeper.file))?;
         if let Ended::Stopped = ended? {
             return Ok(Ended::Stopped);
         }
