@@ -9,6 +9,7 @@ mod import;
 mod measure;
 mod overrides;
 mod pictures;
+mod reproduce;
 mod runs;
 mod schedule;
 mod sweep;
@@ -33,6 +34,7 @@ pub use import::ImportArgs;
 pub use measure::{BenchArgs, TuneArgs, WorkloadArgs};
 pub use overrides::Overrides;
 pub use pictures::{PictureArgs, TtaArg};
+pub use reproduce::ReproduceArgs;
 pub use runs::{CompareArgs, RunsAction, RunsCommand, SortArg};
 pub use schedule::{RateArgs, ScheduleArgs};
 pub use sweep::SweepArgs;
@@ -76,6 +78,8 @@ pub enum Command {
     Run(Box<RunArgs>),
     /// List trainings, and compare them.
     Runs(RunsCommand),
+    /// Train a published table's networks again; set the errors beside the published ones.
+    Reproduce(Box<ReproduceArgs>),
     /// Time a network, kernel by kernel.
     Bench(BenchArgs),
     /// Measure which algorithms are the fastest here, and keep that for later runs.
@@ -232,7 +236,7 @@ pub enum Emit {
 }
 
 /// `resnetc run`
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 #[command(after_help = RUN_EXAMPLES)]
 #[command(group(ArgGroup::new("asked").args(["eval", "predict"])))]
 #[command(group(ArgGroup::new("shown").args(["eval", "predict", "train"])))]

@@ -36,6 +36,9 @@ impl From<Error> for Failure {
             Error::UnknownSpec { .. } => {
                 Failure::Usage(format!("{error}; `resnetc list` shows all networks"))
             }
+            Error::UnknownTable { .. } => {
+                Failure::Usage(format!("{error}; `resnetc reproduce` lists all tables"))
+            }
             Error::NotKept(_) => Failure::Usage(error.to_string()),
             Error::Tensors { .. }
             | Error::Onnx(_)

@@ -58,6 +58,7 @@ fn several(command: &Command) -> Several {
         | Command::Schema(_) => Several::First,
         Command::Run(_)
         | Command::Bench(_)
+        | Command::Reproduce(_)
         | Command::Tune(_)
         | Command::Compile(_)
         | Command::Export(_)

@@ -12,8 +12,20 @@ fn help_of_every_command() {
     insta::assert_snapshot!("help_check", stdout(&["check", "--help"]));
     insta::assert_snapshot!("help_runs_compare", stdout(&["runs", "compare", "--help"]));
     let others = [
-        "runs", "bench", "tune", "compile", "export", "verify", "explain", "diff", "lint", "new", "list",
-        "devices", "schema",
+        "runs",
+        "reproduce",
+        "bench",
+        "tune",
+        "compile",
+        "export",
+        "verify",
+        "explain",
+        "diff",
+        "lint",
+        "new",
+        "list",
+        "devices",
+        "schema",
     ];
     for command in others {
         insta::assert_snapshot!(format!("help_{command}"), stdout(&[command, "--help"]));

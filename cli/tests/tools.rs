@@ -49,6 +49,31 @@ fn a_failed_expectation_keeps_its_figures() {
     assert_eq!((&rows[0]["ok"], &rows[0]["params"]), (&Value::from(false), &Value::from(269_722)));
 }
 
+/// A time is expected, measured where that is asked for, and told at its place where it is longer.
+#[test]
+fn an_expected_time_is_measured() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("timed.yaml");
+    let path = path.to_str().expect("UTF-8");
+    let tiny = std::fs::read_to_string(TINY).expect("readable");
+    let with = |ms: &str| std::fs::write(path, format!("{tiny}expect: {{ms: \"{ms}\"}}\n")).expect("written");
+    with("< 0.000001");
+    let unmeasured = stdout(&["verify", path]);
+    assert!(
+        unmeasured.contains("ok, ms not measured") && unmeasured.contains("--measure does"),
+        "{unmeasured}"
+    );
+    stdout(&["build", path]);
+    let output = run(&["verify", path, "--measure", "--json"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("< 0.000001 ms is expected here"), "{}", stderr(&output));
+    let rows = json(&String::from_utf8_lossy(&output.stdout));
+    assert!(rows[0]["ms"].as_f64().is_some_and(|ms| ms > 0.0) && rows[0]["ok"] == false, "{rows}");
+    with("<= 600000");
+    let measured = stdout(&["verify", path, "--measure"]);
+    assert!(measured.contains("1 of 1 specs are right") && !measured.contains("not measured"), "{measured}");
+}
+
 /// A folder's specs are all looked at: those that cannot be read have a row.
 #[cfg(unix)]
 #[test]

@@ -27,6 +27,7 @@ pub mod sizes;
 pub mod source;
 pub mod spec;
 mod summary;
+pub mod tables;
 
 use backend::Backend;
 use diagnostic::Diagnostic;

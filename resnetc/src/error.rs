@@ -27,7 +27,15 @@ pub enum Error {
         /// Names that it is near to, as the end of a sentence: `; near: resnet20`. Empty where there are none.
         near: String,
     },
-    /// The file of a spec cannot be read.
+    /// There is neither a file nor a compiled-in table of that name.
+    #[error("`{name}` is neither a file nor a compiled-in table{near}")]
+    UnknownTable {
+        /// What was asked for.
+        name: String,
+        /// Names that it is near to, as of [`Error::UnknownSpec`].
+        near: String,
+    },
+    /// The file of a spec or a table cannot be read.
     #[error("cannot read {name}: {source}")]
     UnreadableSpec {
         /// The path.

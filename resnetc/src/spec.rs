@@ -302,7 +302,7 @@ impl Spec {
 }
 
 /// The text of a file.
-fn read(path: &Path, limits: &Limits) -> std::io::Result<String> {
+pub(crate) fn read(path: &Path, limits: &Limits) -> std::io::Result<String> {
     text(files::open(path)?.0, limits)
 }
 

@@ -18,6 +18,7 @@ const FIXTURES: &[(Fault, &[&str])] = &[
             "bad_average",
             "bad_batch_size",
             "bad_distill",
+            "bad_expected_time",
             "bad_flip",
             "bad_groups",
             "bad_init",

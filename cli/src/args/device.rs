@@ -3,11 +3,12 @@
 use std::str::FromStr;
 
 /// What kernels run on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum DeviceArg {
     /// The first GPU, or the CPU where there is none.
     Auto,
     /// The vectorised kernels.
+    #[default]
     Cpu,
     /// Plain Candle tensor operations on the CPU.
     Reference,

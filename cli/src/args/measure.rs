@@ -1,6 +1,7 @@
 //! Arguments of the commands that measure: bench, tune.
 
 use clap::Args;
+use resnetc_compiler::ir::graph::Mode;
 
 use super::device::{self, DeviceArg};
 use super::overrides::{Overrides, positive, threads, whole};
@@ -23,6 +24,13 @@ pub struct WorkloadArgs {
     /// Changes of the spec.
     #[command(flatten)]
     pub overrides: Overrides,
+}
+
+impl WorkloadArgs {
+    /// What it is compiled for.
+    pub fn mode(&self) -> Mode {
+        if self.train { Mode::Train } else { Mode::Infer }
+    }
 }
 
 /// `resnetc bench`

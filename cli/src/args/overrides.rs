@@ -5,7 +5,7 @@ use resnetc_compiler::spec::limits::Limits;
 use resnetc_runtime::cpu::threads::MOST_THREADS;
 
 /// Changes of a spec from the command line.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub struct Overrides {
     /// Set a value of the spec: `--set train.epochs=3`. May be given several times.
     #[arg(long = "set", value_name = "KEY=VALUE", action = ArgAction::Append)]
@@ -43,7 +43,7 @@ impl Overrides {
 }
 
 /// How large a spec and its network may be.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub struct Bounds {
     #[arg(long = "limit", value_name = "NAME=VALUE", action = ArgAction::Append, value_parser = limit)]
     #[arg(help = limit_help())]

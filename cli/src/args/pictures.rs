@@ -8,7 +8,7 @@ use resnetc_pictures::Limits;
 use super::overrides::positive;
 
 /// Which pictures are classified, and how the answers are told.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct PictureArgs {
     /// Classify pictures: files, folders with all that is below them, or `-` for one on standard input.
     #[arg(long, value_name = "PATH", num_args = 1.., conflicts_with_all = ["train", "input"], requires = "weights", help_heading = "What to do")]

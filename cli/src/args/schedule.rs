@@ -36,7 +36,7 @@ Examples:
 A rate that falls on plateaus depends on evaluations: it is drawn as if each of them were better than the one before.";
 
 /// `resnetc run SPEC --train DATASET --find-lr`
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct RateArgs {
     /// Train a hundred steps at rates that rise from step to step, draw the loss over them, and say which rates to try
     /// [default: 1e-6..10]; nothing is kept.

@@ -6,7 +6,7 @@ use resnetc_compiler::spec::sweep::Axis;
 use super::overrides::{number, positive};
 
 /// `resnetc run SPEC --train DATASET --sweep KEY=VALUES`
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub struct SweepArgs {
     /// Train once for each of these values, all in turn, each into a folder of its own under --out, and compare at the end. KEY as for
     /// --set, or lr, seed, epochs, batch_size, dtype; VALUES are a list, as 0.05,0.1,0.2, or whole numbers from the first to the last,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 /// Images as numbers, and where the results go.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct TensorArgs {
     /// Run on the images in a .npy or .safetensors file: floats, N x C x H x W, normalised as in training.
     #[arg(long, value_name = "FILE", requires = "output", conflicts_with_all = ["train", "eval"])]

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::overrides::{Bounds, Overrides, positive};
+use super::device::{self, DeviceArg};
+use super::overrides::{Bounds, Overrides, positive, threads};
 
 /// `resnetc verify`
 #[derive(Debug, Args)]
@@ -13,7 +14,16 @@ pub struct VerifyArgs {
     /// A spec, or a folder that is searched through for .yaml and .yml files [default: specs, else the compiled-in networks].
     #[arg(value_name = "PATH")]
     pub dir: Option<PathBuf>,
-    /// Print a list of `name`, `file`, `params`, `macs`, `expect`, `ok` and `unreadable` as JSON.
+    /// Run the networks that expect a time, `expect: {ms: "< 5"}`, and check it: inference of one image, the median of some runs.
+    #[arg(long)]
+    pub measure: bool,
+    /// Threads of the CPU kernels [default: all cores].
+    #[arg(long, value_name = "N", value_parser = threads, allow_negative_numbers = true, requires = "measure")]
+    pub threads: Option<usize>,
+    /// What to measure on: auto, cpu, reference, cuda or cuda:N.
+    #[arg(long, value_name = "DEVICE", default_value = "cpu", long_help = device::HELP, requires = "measure")]
+    pub device: DeviceArg,
+    /// Print a list of `name`, `file`, `params`, `macs`, `ms`, `expect`, `ok` and `unreadable` as JSON.
     #[arg(long)]
     pub json: bool,
     /// How large a spec may be.
@@ -26,6 +36,7 @@ Examples:
   resnetc verify                       every spec under specs/
   resnetc verify my-networks --json
   resnetc verify mine.yaml
+  resnetc verify mine.yaml --measure   its time on this machine, too; run nothing else meanwhile
 Exit status: 0 all hold, 2 a spec is wrong, its `expect` does not hold, or it cannot be read.";
 
 /// `resnetc explain`

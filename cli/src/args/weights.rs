@@ -6,7 +6,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use resnetc::{Downloads, WeightsOptions};
 
 /// Where a network's weights come from.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub struct WeightsArgs {
     /// Weights to begin with: safetensors (or the index of several files), or what PyTorch's `torch.save` wrote; or published ones:
     /// torchvision[:V1|:V2], timm[:TAG], hf:OWNER/NAME[@REVISION], fetched once.

@@ -18,6 +18,7 @@ pub mod list;
 pub mod new;
 pub mod pictures;
 pub mod predict;
+pub mod reproduce;
 pub mod run;
 pub mod runs;
 pub mod schedule;

@@ -2,19 +2,26 @@
 
 use std::path::{Path, PathBuf};
 
-use resnetc::SpecOptions;
+use resnetc::{DeviceOptions, Error, Spec, SpecOptions};
 use resnetc_compiler::backend::Backend;
+use resnetc_compiler::diagnostic::Diagnostic;
 use resnetc_compiler::ir::graph::Mode;
+use resnetc_compiler::source::Spanned;
+use resnetc_compiler::spec::bound::Bound;
 use resnetc_compiler::spec::{ResolvedSpec, builtin, limits::Limits};
 use serde::Serialize;
 
-use super::spec;
+use super::workload::{Effort, Workload};
+use super::{setup, spec};
 use crate::args::VerifyArgs;
+use crate::environment::Environment;
 use crate::failure::{Failure, Result};
 use crate::output::Output;
 use crate::report::table::{Align, Table};
 use crate::report::units::grouped;
 
+/// What the time is called.
+const MS: &str = "ms";
 /// Where specs are looked for.
 const DIR: &str = "specs";
 
@@ -27,6 +34,8 @@ struct Row {
     file: String,
     params: Option<u64>,
     macs: Option<u64>,
+    /// Milliseconds of a run, where they were expected and measured.
+    ms: Option<f64>,
     /// Figures that the spec states.
     expect: Vec<&'static str>,
     ok: bool,
@@ -38,13 +47,22 @@ impl Row {
     fn of(path: PathBuf) -> Self {
         Row { file: path.to_string_lossy().into_owned(), path, ..Row::default() }
     }
+
+    /// Whether it expects a time that nobody has measured.
+    fn is_unmeasured(&self) -> bool {
+        self.ms.is_none() && self.expect.contains(&MS)
+    }
 }
 
 /// Runs the command: goes through all specs before it fails.
-pub fn verify(args: &VerifyArgs, output: &Output) -> Result {
+pub fn verify(args: &VerifyArgs, environment: &Environment, output: &Output) -> Result {
     let (mut rows, mut faults) = (rows(args)?, Vec::new());
+    let device = match args.measure {
+        true => Some(setup::device(args.device, args.threads, environment, output)?),
+        false => None,
+    };
     for row in rows.iter_mut().filter(|row| row.unreadable.is_none()) {
-        match examine(row, args.bounds.limits(), output) {
+        match examine(row, args.bounds.limits(), device.as_ref(), output) {
             Ok(()) => row.ok = true,
             Err(Failure::Spec(more)) => faults.extend(more),
             Err(Failure::Usage(reason)) => row.unreadable = Some(reason),
@@ -57,6 +75,10 @@ pub fn verify(args: &VerifyArgs, output: &Output) -> Result {
         output.result(&table(&rows).within(output.page.columns))?;
         let right = rows.iter().filter(|row| row.ok).count();
         output.note(&format!("\n{right} of {} specs are right", rows.len()))?;
+        let unmeasured = rows.iter().filter(|row| row.ok && row.is_unmeasured()).count();
+        if unmeasured > 0 {
+            output.note(&format!("of {unmeasured} the time is not measured: --measure does"))?;
+        }
     }
     let unreadable: Vec<&String> = rows.iter().filter_map(|row| row.unreadable.as_ref()).collect();
     unreadable.iter().for_each(|reason| output.error(reason));
@@ -125,14 +147,40 @@ fn is_spec(path: &Path) -> bool {
 }
 
 /// Compiles a spec for inference and for training, and notes its figures on the way.
-fn examine(row: &mut Row, limits: Limits, output: &Output) -> Result {
+fn examine(row: &mut Row, limits: Limits, device: Option<&DeviceOptions>, output: &Output) -> Result {
     let spec = spec::load(&row.path, &SpecOptions { limits, ..SpecOptions::default() }, output)?;
     row.name = Some(spec.name().to_owned());
     row.expect = stated(spec.resolved());
     let summary = spec.figures()?;
     (row.params, row.macs) = (Some(summary.params), Some(summary.macs));
     spec.plan(Mode::Infer, 1, Backend::that_multiplies_in(spec.resolved().train.precision))?;
-    Ok(spec.check()?)
+    spec.check()?;
+    match (&spec.resolved().expect.ms, device) {
+        (Some(expected), Some(device)) => {
+            let (ms, on) = milliseconds(&spec, device)?;
+            row.ms = Some(ms);
+            slower(&spec, expected, ms, &on).map_or(Ok(()), |fault| Err(fault.into()))
+        }
+        (None, _) | (_, None) => Ok(()),
+    }
+}
+
+/// The median time of inference of one image, and the device's name.
+fn milliseconds(spec: &Spec, device: &DeviceOptions) -> Result<(f64, String)> {
+    let workload = Workload::of(spec.clone(), Mode::Infer, None, device.clone())?;
+    let (seconds, device) = workload.measure(&Effort::COMPARE)?;
+    Ok((seconds * 1e3, device.describe()))
+}
+
+/// What is wrong where a network takes longer than it expects.
+fn slower(spec: &Spec, expected: &Spanned<Bound>, ms: f64, on: &str) -> Option<Error> {
+    if expected.value.holds(ms) {
+        return None;
+    }
+    let message = format!("an image takes {ms:.3} ms on {on}");
+    let fault = Diagnostic::error(message, expected.span, format!("{} ms is expected here", expected.value));
+    let help = "run nothing else meanwhile; `resnetc bench` says which kernels take the time, `resnetc design` finds faster variants";
+    Some(spec.faults(vec![fault.help(help)]))
 }
 
 fn stated(spec: &ResolvedSpec) -> Vec<&'static str> {
@@ -141,6 +189,7 @@ fn stated(spec: &ResolvedSpec) -> Vec<&'static str> {
         ("params", expect.params.is_some()),
         ("macs", expect.macs.is_some()),
         ("output", expect.output.is_some()),
+        (MS, expect.ms.is_some()),
     ];
     stated.into_iter().filter(|(_, there)| *there).map(|(name, _)| name).collect()
 }
@@ -159,6 +208,7 @@ fn table(rows: &[Row]) -> Table {
             (false, _) if row.unreadable.is_some() => "cannot be read",
             (false, _) => "wrong",
             (true, true) => "none",
+            (true, false) if row.is_unmeasured() => "ok, ms not measured",
             (true, false) => "ok",
         };
         let name = row.name.clone().unwrap_or_default();

@@ -17,9 +17,30 @@ use super::{spec, weights};
 use crate::args::WorkloadArgs;
 use crate::failure::Result;
 use crate::output::Output;
+use crate::report::units::median;
 
 /// Learning rate of the timed steps: small, so that the loss stays finite however many there are.
 const LR: f32 = 1e-4;
+
+/// How often a network is run to learn its time.
+#[derive(Debug, Clone, Copy)]
+pub struct Effort {
+    /// Runs before the timed ones: memory is touched, weights are packed.
+    warmup: usize,
+    /// Timed runs at least.
+    least: usize,
+    /// They go on until so much time is over,
+    time: Duration,
+    /// and there are so many at most.
+    most: usize,
+}
+
+impl Effort {
+    /// To compare networks with each other, or with a bound.
+    pub const COMPARE: Effort = Effort { warmup: 2, least: 5, time: Duration::from_millis(300), most: 100 };
+    /// To say about how long a training takes.
+    pub const ESTIMATE: Effort = Effort { warmup: 1, least: 2, time: Duration::from_millis(100), most: 10 };
+}
 
 /// A compiled network, to be run by any number of executors.
 pub struct Workload {
@@ -36,13 +57,15 @@ impl Workload {
     /// Compiles what the arguments name.
     pub fn compile(args: &WorkloadArgs, device: DeviceOptions, output: &Output) -> Result<Self> {
         let spec = spec::load(&args.spec, &spec::options(&args.overrides), output)?;
-        Workload::of(spec, args, device)
+        Workload::of(spec, args.mode(), args.batch, device)
     }
 
-    /// Compiles a network as the arguments say; which one they name does not count.
-    pub fn of(spec: Spec, args: &WorkloadArgs, device: DeviceOptions) -> Result<Self> {
-        let mode = if args.train { Mode::Train } else { Mode::Infer };
-        let batch = args.batch.unwrap_or(if args.train { spec.resolved().train.batch_size } else { 1 });
+    /// Compiles a network; of no batch the spec's to train with, and one image otherwise.
+    pub fn of(spec: Spec, mode: Mode, batch: Option<usize>, device: DeviceOptions) -> Result<Self> {
+        let batch = batch.unwrap_or(match mode {
+            Mode::Train => spec.resolved().train.batch_size,
+            Mode::Infer => 1,
+        });
         let plan = spec.plan(mode, batch, device.backend())?;
         let pixels = plan.buffer(plan.input).shape.numel().unwrap_or(0);
         let classes = spec.resolved().classes.value;
@@ -81,6 +104,23 @@ impl Workload {
         let executor = Executor::new(device, Arc::clone(&self.plan))?;
         executor.load_params(weights)?;
         Ok(executor)
+    }
+
+    /// Median time of a run in seconds, and the device that it was measured on.
+    ///
+    /// # Errors
+    /// The device's.
+    pub fn measure(&self, effort: &Effort) -> Result<(f64, Arc<dyn Device>)> {
+        let device = self.options().open(self.mode())?;
+        let mut executor = self.executor(Arc::clone(&device), &self.weights()?)?;
+        for _ in 0..effort.warmup {
+            self.run(&mut executor, None)?;
+        }
+        let (started, mut runs) = (Instant::now(), Vec::new());
+        while runs.len() < effort.least || (started.elapsed() < effort.time && runs.len() < effort.most) {
+            runs.push(self.run(&mut executor, None)?);
+        }
+        Ok((median(&runs).unwrap_or_default().as_secs_f64(), device))
     }
 
     /// One run and its time; writing the inputs is not part of it.

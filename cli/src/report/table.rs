@@ -63,6 +63,27 @@ impl Table {
         text
     }
 
+    /// The table in Markdown. Rules across are left out: it has none.
+    pub fn markdown(&self) -> String {
+        let line = |cells: &[String]| {
+            let cells = (0..self.columns.len()).map(|at| cells.get(at).map_or("", String::as_str));
+            format!("| {} |\n", cells.map(|cell| cell.replace('|', "\\|")).collect::<Vec<_>>().join(" | "))
+        };
+        let heads: Vec<String> = self.columns.iter().map(|(name, _)| name.clone()).collect();
+        let sides = self.columns.iter().map(|(_, align)| match align {
+            Align::Left => "---".to_owned(),
+            Align::Right => "---:".to_owned(),
+        });
+        let mut text = line(&heads) + &line(&sides.collect::<Vec<_>>());
+        for row in &self.rows {
+            match row {
+                Row::Cells(cells) => text += &line(cells),
+                Row::Rule => {}
+            }
+        }
+        text
+    }
+
     /// Takes from the widest text until all is narrow enough, or nothing is left to take.
     fn narrow(&self, widths: &mut [usize], columns: usize) {
         while total(widths) > columns {

@@ -150,6 +150,17 @@ fn figures(row: &Row) -> [String; COLUMNS.len()] {
 }
 
 impl Definition {
+    /// Whether another sweep is this one with more values of its only key behind those that it has: its runs are the same, and there are
+    /// more. With halving there is no such sweep, for all points decide who goes on.
+    pub fn grows_into(&self, other: &Definition) -> bool {
+        let ([own], [more]) = (&self.over[..], &other.over[..]) else { return false };
+        let alike = Definition { over: self.over.clone(), ..other.clone() };
+        self.halving.is_none()
+            && own.key == more.key
+            && more.values.starts_with(&own.values)
+            && *self == alike
+    }
+
     /// What is otherwise in another sweep, a line each.
     pub fn differences(&self, other: &Definition) -> Vec<String> {
         let mut told = Vec::new();
@@ -213,6 +224,23 @@ mod tests {
         assert_eq!(
             was.differences(&definition(&["0.1"], "4")),
             ["`train.optimizer.lr` was 0.1,0.2, it is 0.1", "`train.epochs` was 3, it is 4"]
+        );
+    }
+
+    #[test]
+    fn a_sweep_grows_by_values_behind_its_own() {
+        let was = definition(&["0.1", "0.2"], "3");
+        assert!(was.grows_into(&was) && was.grows_into(&definition(&["0.1", "0.2", "0.3"], "3")));
+        for other in [
+            definition(&["0.1"], "3"),
+            definition(&["0.3", "0.1", "0.2"], "3"),
+            definition(&["0.1", "0.2", "0.3"], "4"),
+        ] {
+            assert!(!was.grows_into(&other), "{other:?}");
+        }
+        let halved = Definition { halving: Some(2), ..was };
+        assert!(
+            !halved.grows_into(&Definition { halving: Some(2), ..definition(&["0.1", "0.2", "0.3"], "3") })
         );
     }
 

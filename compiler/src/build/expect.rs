@@ -4,6 +4,7 @@ use crate::diagnostic::Diagnostic;
 use crate::report::Summary;
 use crate::source::Spanned;
 use crate::spec::ResolvedSpec;
+use crate::spec::digits::grouped;
 
 /// What of the spec's `expect:` does not hold, each with the figure found.
 pub fn check_expect(spec: &ResolvedSpec, summary: &Summary) -> Vec<Diagnostic> {
@@ -29,17 +30,4 @@ pub fn check_expect(spec: &ResolvedSpec, summary: &Summary) -> Vec<Diagnostic> {
         faults.push(fault.help("correct the network, or what is expected of it"));
     }
     faults
-}
-
-/// `25_557_032`
-fn grouped(value: u64) -> String {
-    let digits = value.to_string();
-    let mut out = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            out.push('_');
-        }
-        out.push(digit);
-    }
-    out
 }

@@ -7,6 +7,14 @@ pub fn ungrouped(text: &str) -> Option<String> {
     right.then(|| groups.collect())
 }
 
+/// `25_557_032`
+pub fn grouped(value: u64) -> String {
+    let digits = value.to_string();
+    let groups: Vec<&str> =
+        digits.as_bytes().rchunks(3).rev().map(|group| std::str::from_utf8(group).unwrap_or("")).collect();
+    groups.join("_")
+}
+
 #[cfg(test)]
 mod tests {
     use super::ungrouped;

@@ -120,6 +120,7 @@ impl ResolvedSpec {
         let mut parts = Vec::new();
         parts.extend(self.expect.params.as_ref().map(|v| format!("params: {}", v.value)));
         parts.extend(self.expect.macs.as_ref().map(|v| format!("macs: {}", v.value)));
+        parts.extend(self.expect.ms.as_ref().map(|v| format!("ms: \"{}\"", v.value)));
         parts.extend(self.expect.output.as_ref().map(|v| format!("output: {:?}", v.value)));
         writeln!(out, "expect: {{{}}}", parts.join(", "))
     }

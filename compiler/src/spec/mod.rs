@@ -7,9 +7,10 @@
 //! Texts in the unit language, which sections hold, are read and checked by [`language`]. The tables of keys, layers and
 //! variables are also written out: as a JSON schema ([`schema`]) and as a reference for people ([`mod@reference`]). [`load`] goes the whole way.
 
+pub mod bound;
 pub mod builtin;
 pub mod default;
-mod digits;
+pub(crate) mod digits;
 mod effect;
 pub mod emit;
 pub mod encoding;

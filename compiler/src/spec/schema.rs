@@ -8,8 +8,8 @@ use serde_json::{Map, Value, json};
 use super::default::Default;
 use super::language::layer;
 use super::sections::top::SPEC;
-use super::size;
 use super::yaml::shape::{Choice, Key, Need, Section, Shape};
+use super::{bound, size};
 use crate::datasets;
 
 /// The whole schema, as text.
@@ -126,6 +126,7 @@ fn shape_needs(shape: &Shape) -> Map<String, Value> {
         | Shape::Name
         | Shape::Text
         | Shape::Bytes
+        | Shape::Bound
         | Shape::Path
         | Shape::Language
         | Shape::Word(_)
@@ -148,6 +149,7 @@ fn shape(shape: &Shape) -> Map<String, Value> {
         Shape::Name => json!({"type": "string", "pattern": "^[A-Za-z0-9_.-]{1,64}$"}),
         Shape::Text => json!({"type": "string", "minLength": 1}),
         Shape::Bytes => json!({"type": "string", "pattern": size::PATTERN}),
+        Shape::Bound => json!({"type": "string", "pattern": bound::PATTERN}),
         Shape::Path => json!({"type": "string", "pattern": datasets::PATH_PATTERN}),
         Shape::Language => json!({"type": "string", "pattern": "\\S"}),
         Shape::Word(words) => json!({"enum": words}),

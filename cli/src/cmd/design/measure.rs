@@ -1,7 +1,5 @@
 //! How long variants take: expected, and measured.
 
-use std::time::{Duration, Instant};
-
 use resnetc::{DeviceOptions, Spec, SpecOptions};
 use resnetc_compiler::plan::Plan;
 use resnetc_runtime::roofline::Roofline;
@@ -9,19 +7,12 @@ use resnetc_runtime::roofline::Roofline;
 use super::front::Worth;
 use super::space::Point;
 use crate::args::{DesignArgs, Metric, WorkloadArgs};
-use crate::cmd::workload::Workload;
+use crate::cmd::workload::{Effort, Workload};
 use crate::cmd::{setup, spec};
 use crate::environment::Environment;
 use crate::failure::Result;
 use crate::output::Output;
-use crate::report::units::median;
 
-/// Runs before the timed ones: memory is touched, weights are packed.
-const WARMUP: usize = 2;
-/// Timed runs: so many at least, and until so much time is over; at most [`MOST`].
-const LEAST: usize = 5;
-const TIME: Duration = Duration::from_millis(300);
-const MOST: usize = 100;
 /// What a step takes besides its work, in seconds.
 const STEP: f64 = 2e-6;
 
@@ -56,7 +47,7 @@ impl Candidate {
         options.set.extend(point.sets.iter().cloned());
         let spec = spec::open(&args.spec, &options)?;
         let figures = spec.figures()?;
-        let workload = Workload::of(spec.clone(), args, stopwatch.device.clone())?;
+        let workload = Workload::of(spec.clone(), args.mode(), args.batch, stopwatch.device.clone())?;
         let expected = stopwatch.scale * ideal(&workload.plan, &stopwatch.roofline);
         let bytes = workload.plan.bytes();
         Ok(Candidate { point, spec, params: figures.params, macs: figures.macs, bytes, expected })
@@ -102,8 +93,8 @@ impl Stopwatch {
     /// The device's.
     pub fn new(args: &DesignArgs, base: &Spec, environment: &Environment, output: &Output) -> Result<Self> {
         let device = setup::device(args.device, args.workload.threads, environment, output)?;
-        let workload = Workload::of(base.clone(), &args.workload, device.clone())?;
-        let (seconds, opened) = time(&workload)?;
+        let workload = Workload::of(base.clone(), args.workload.mode(), args.workload.batch, device.clone())?;
+        let (seconds, opened) = workload.measure(&Effort::COMPARE)?;
         // A device without ceilings: what counts then is work alone.
         let none = || {
             let arithmetic = resnetc_runtime::roofline::Arithmetic { gflops: 1.0, how: "", bf16: None };
@@ -119,23 +110,9 @@ impl Stopwatch {
     /// # Errors
     /// The device's.
     pub fn measure<'c>(&self, args: &WorkloadArgs, candidate: &'c Candidate) -> Result<Measured<'c>> {
-        let workload = Workload::of(candidate.spec.clone(), args, self.device.clone())?;
-        Ok(Measured { candidate, seconds: time(&workload)?.0 })
+        let workload = Workload::of(candidate.spec.clone(), args.mode(), args.batch, self.device.clone())?;
+        Ok(Measured { candidate, seconds: workload.measure(&Effort::COMPARE)?.0 })
     }
-}
-
-/// Median time of a run in seconds, and the device that it was measured on.
-fn time(workload: &Workload) -> Result<(f64, std::sync::Arc<dyn resnetc_runtime::device::Device>)> {
-    let device = workload.options().open(workload.mode())?;
-    let mut executor = workload.executor(std::sync::Arc::clone(&device), &workload.weights()?)?;
-    for _ in 0..WARMUP {
-        workload.run(&mut executor, None)?;
-    }
-    let (started, mut runs) = (Instant::now(), Vec::new());
-    while runs.len() < LEAST || (started.elapsed() < TIME && runs.len() < MOST) {
-        runs.push(workload.run(&mut executor, None)?);
-    }
-    Ok((median(&runs).unwrap_or_default().as_secs_f64(), device))
 }
 
 /// The time that the ceilings allow: of each step that of its arithmetic or of its bytes, whichever is longer (Williams et al. 2009).

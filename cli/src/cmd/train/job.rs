@@ -96,6 +96,14 @@ impl Job {
         &self.dataset
     }
 
+    /// Number of training images.
+    pub fn images_to_train_on(&self) -> Option<usize> {
+        match &self.wanted {
+            Wanted::Named(facts) => Some(facts.images),
+            Wanted::Path(_) => self.pictures.as_ref().map(|pictures| pictures.train.len()),
+        }
+    }
+
     /// Whether the data are people's own pictures, of which the settings say how they are read and split.
     pub fn reads_pictures(&self) -> bool {
         self.pictures.is_some()

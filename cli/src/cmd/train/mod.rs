@@ -21,10 +21,12 @@ use crate::failure::Result;
 use crate::output::Output;
 use crate::signals::Signals;
 
-pub use job::Asked;
+pub use begin::STOPPING;
+pub use job::{Asked, Job};
+pub use sweep::{Ended, begin as begin_sweep};
+pub use watcher::command;
 
-use begin::{STOPPING, advise, advise_on_start, first_weights, trainer};
-use job::Job;
+use begin::{advise, advise_on_start, first_weights, trainer};
 use page::Page;
 use shared::GetsReady;
 use watcher::Watcher;

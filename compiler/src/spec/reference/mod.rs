@@ -11,6 +11,7 @@ mod words;
 use std::fmt::Write;
 
 use super::builtin;
+use super::digits::grouped;
 use super::language::functions::{self, Usage};
 use super::language::variables::{self, Variable};
 use super::language::{check, parse};
@@ -108,7 +109,7 @@ fn limits(out: &mut String) {
     out.push_str(notes::LIMITS);
     out.push_str("| limit | counts | at most |\n|---|---|---|\n");
     for (name, value, counted) in Limits::table() {
-        writeln!(out, "| `{name}` | {counted} | {} |", words::grouped(value as u64))
+        writeln!(out, "| `{name}` | {counted} | {} |", grouped(value as u64))
             .expect("a string takes all that is written");
     }
     writeln!(
@@ -117,7 +118,7 @@ fn limits(out: &mut String) {
          unit, {} feature maps of one `concat`.",
         parse::MAX_BRACKETS,
         parse::MAX_WORD,
-        words::grouped(check::MAX_NAMES as u64),
+        grouped(check::MAX_NAMES as u64),
         check::MAX_CONCAT,
     )
     .expect("a string takes all that is written");

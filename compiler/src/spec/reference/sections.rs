@@ -51,6 +51,7 @@ fn under(out: &mut String, path: &str, shape: &Shape) {
         | Shape::Name
         | Shape::Text
         | Shape::Bytes
+        | Shape::Bound
         | Shape::Path
         | Shape::Language
         | Shape::Word(_)

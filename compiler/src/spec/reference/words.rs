@@ -1,16 +1,9 @@
 //! Kinds of values, ranges and defaults in words.
 
 use crate::spec::default::Default;
+use crate::spec::digits::grouped;
 use crate::spec::language::layer::table::Kind;
 use crate::spec::yaml::shape::{Key, Need, Shape};
-
-/// `1_048_576`
-pub(super) fn grouped(value: u64) -> String {
-    let digits = value.to_string();
-    let groups: Vec<&str> =
-        digits.as_bytes().rchunks(3).rev().map(|group| std::str::from_utf8(group).unwrap_or("")).collect();
-    groups.join("_")
-}
 
 /// `0.999`, `1e6`
 fn real(value: f64) -> String {
@@ -42,6 +35,7 @@ pub(super) fn shape(of: &Shape) -> String {
         Shape::Name => "up to 64 letters, digits, `_`, `-` and `.`".into(),
         Shape::Text => "text".into(),
         Shape::Bytes => "a size, as `4GiB` or `800MB`".into(),
+        Shape::Bound => "a bound, as `< 5` or `<= 5`".into(),
         Shape::Path => "a path".into(),
         Shape::Language => "[unit language](#the-unit-language)".into(),
         Shape::Word(words) => quoted(words),

@@ -2,8 +2,9 @@
 
 use crate::diagnostic::Diagnostic;
 use crate::source::Spanned;
+use crate::spec::bound::Bound;
 use crate::spec::language::{number, parse};
-use crate::spec::yaml::node::Node;
+use crate::spec::yaml::node::{Kind, Node};
 use crate::spec::yaml::read::Reader;
 use crate::spec::yaml::shape::{Key, Section, Shape};
 
@@ -16,6 +17,8 @@ pub struct Expect {
     pub macs: Option<Spanned<u64>>,
     /// Shape of the logits of one image.
     pub output: Option<Spanned<Vec<usize>>>,
+    /// Milliseconds of a run of one image on the machine at hand. Nothing here measures them: `resnetc verify --measure` does.
+    pub ms: Option<Spanned<Bound>>,
 }
 
 /// Its keys.
@@ -32,6 +35,12 @@ pub const EXPECT: Section = Section {
             "output",
             Shape::List(&Shape::Formula(1, 1_000_000_000), 0, None),
             "Shape of the logits of one image. `classes` may stand in its formulas: `[classes]`.",
+        ),
+        Key::new(
+            "ms",
+            Shape::Bound,
+            "Milliseconds of inference of one image on the machine at hand, the median of some runs. `resnetc verify --measure` measures them; \
+             nothing else looks at it.",
         ),
     ],
 };
@@ -52,10 +61,22 @@ pub(crate) fn read(reader: &mut Reader<'_>, node: &Node, classes: Option<usize>)
                     .integer(value, &what, EXPECT.count(&entry.key))
                     .map(|v| Spanned::new(v, value.span))
             }
+            "ms" => expect.ms = bound(reader, value, &what).map(|v| Spanned::new(v, value.span)),
             _ => expect.output = output(reader, value, classes).map(|v| Spanned::new(v, value.span)),
         }
     }
     expect
+}
+
+fn bound(reader: &mut Reader<'_>, node: &Node, what: &str) -> Option<Bound> {
+    let bound = match &node.kind {
+        Kind::Scalar { text, .. } => Bound::parse(text),
+        Kind::List(_) | Kind::Map(_) => None,
+    };
+    if bound.is_none() {
+        reader.wrong(node, what, "a bound in quotes, as `\"< 5\"` or `\"<= 2.5\"`");
+    }
+    bound
 }
 
 fn output(reader: &mut Reader<'_>, node: &Node, classes: Option<usize>) -> Option<Vec<usize>> {

@@ -83,8 +83,8 @@ fn axes(reader: &mut Reader<'_>, node: &Node) -> Vec<Axis> {
 
 fn axis(reader: &mut Reader<'_>, entry: &Entry) -> Option<Axis> {
     let texts: Vec<String> = match &entry.value.kind {
-        Kind::List(items) => items.iter().map(flow).collect(),
-        Kind::Scalar { .. } if !entry.value.is_empty() => vec![flow(&entry.value)],
+        Kind::List(items) => items.iter().map(Node::flow).collect(),
+        Kind::Scalar { .. } if !entry.value.is_empty() => vec![entry.value.flow()],
         Kind::Scalar { .. } | Kind::Map(_) => {
             reader.wrong(&entry.value, &format!("`{}`", entry.key), "a list of values, or a range as 0..4");
             return None;
@@ -135,25 +135,6 @@ fn range(text: &str) -> Result<Option<Vec<String>>, String> {
         None | Some(..0) => Err(format!("`{text}` runs backwards: the lower end comes first")),
         Some(more) if more >= MOST_VALUES as i64 => Err(format!("`{text}` is more than {MOST_VALUES}")),
         Some(_) => Ok(Some((from..=to).map(|number| number.to_string()).collect())),
-    }
-}
-
-/// A value as YAML in one line.
-fn flow(node: &Node) -> String {
-    match &node.kind {
-        Kind::Scalar { text, .. } => match node.plain() {
-            Some(plain) if !plain.contains([',', '[', ']', '{', '}', '#', '\n']) && !plain.contains(": ") => {
-                plain.to_owned()
-            }
-            _ => serde_json::Value::from(text.as_str()).to_string(),
-        },
-        Kind::List(items) => format!("[{}]", items.iter().map(flow).collect::<Vec<_>>().join(", ")),
-        Kind::Map(entries) => {
-            let entries = entries.iter().map(|entry| {
-                format!("{}: {}", serde_json::Value::from(entry.key.as_str()), flow(&entry.value))
-            });
-            format!("{{{}}}", entries.collect::<Vec<_>>().join(", "))
-        }
     }
 }
 

@@ -100,6 +100,30 @@ impl Node {
         }
     }
 
+    /// The value as YAML in one line, as an override has it behind its key.
+    pub fn flow(&self) -> String {
+        if self.is_null() {
+            return "~".to_owned();
+        }
+        match &self.kind {
+            Kind::Scalar { text, .. } => match self.plain() {
+                Some(plain)
+                    if !plain.contains([',', '[', ']', '{', '}', '#', '\n']) && !plain.contains(": ") =>
+                {
+                    plain.to_owned()
+                }
+                _ => serde_json::Value::from(text.as_str()).to_string(),
+            },
+            Kind::List(items) => format!("[{}]", items.iter().map(Node::flow).collect::<Vec<_>>().join(", ")),
+            Kind::Map(entries) => {
+                let entries = entries.iter().map(|entry| {
+                    format!("{}: {}", serde_json::Value::from(entry.key.as_str()), entry.value.flow())
+                });
+                format!("{{{}}}", entries.collect::<Vec<_>>().join(", "))
+            }
+        }
+    }
+
     /// Number of values, keys counted, and bytes of text in it.
     pub(super) fn size(&self) -> (usize, usize) {
         let add = |(n, b): (usize, usize), (nodes, bytes): (usize, usize)| (n + nodes, b + bytes);

@@ -70,6 +70,8 @@ pub enum Shape {
     Text,
     /// A size of memory with its unit: `4GiB`.
     Bytes,
+    /// What a measured figure stays below: `< 5`.
+    Bound,
     /// A path that [`crate::datasets::is_path`] takes for one.
     Path,
     /// Text in the unit language.

@@ -95,7 +95,7 @@ pub fn overrides(sets: Vec<String>) -> Vec<String> {
     std::iter::once(NO_SWEEP.to_owned()).chain(sets).collect()
 }
 
-/// The sweep that the folder holds, where it is this one.
+/// The sweep that the folder holds, where it is this one, or one that this one only adds values to.
 ///
 /// # Errors
 /// Where it is another one, with what differs; where the folder holds a training.
@@ -110,7 +110,7 @@ pub fn begun(out: &Path, definition: &Definition) -> Result<Option<SweepFile>> {
         return check_folder(out, &Start::New).map(|()| None).map_err(other);
     };
     let differs = before.definition.differences(definition);
-    if differs.is_empty() {
+    if differs.is_empty() || before.definition.grows_into(definition) {
         return Ok(Some(before));
     }
     Err(Failure::Usage(format!(
