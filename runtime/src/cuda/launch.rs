@@ -156,19 +156,37 @@ pub struct Task {
     pub residual: bool,
     /// Applied last.
     pub act: Option<Activation>,
+    /// Whether the result's sums by channel, and those of its squares, are added to two vectors of `f32`: of a forward product with nothing
+    /// else behind it. What is summed is the result as it is stored.
+    pub stats: bool,
 }
 
 impl Task {
     /// Deterministic, with factors as they are, and without anything behind the product.
     pub fn plain(direction: Direction, geometry: ConvGeometry, element: DType) -> Self {
-        let (tf32, deterministic, bias, residual, act) = (false, true, false, false, None);
-        Task { direction, geometry, element, tf32, deterministic, bias, residual, act }
+        let (tf32, deterministic, bias, residual, act, stats) = (false, true, false, false, None, false);
+        Task { direction, geometry, element, tf32, deterministic, bias, residual, act, stats }
     }
 
     /// Whether something is computed behind the product.
     pub fn has_epilogue(&self) -> bool {
-        self.bias || self.residual || self.act.is_some()
+        self.bias || self.residual || self.act.is_some() || self.stats
     }
+}
+
+/// The two ways to the same results, all of whose operands lie in scratch memory, to be measured against each other.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ways {
+    /// A convolution that computes more than its product.
+    pub fused: Task,
+    /// What is left to do behind it.
+    pub behind_fused: Vec<Call<Place>>,
+    /// The convolution that computes its product alone.
+    pub plain: Task,
+    /// What is left to do behind that one.
+    pub behind_plain: Vec<Call<Place>>,
+    /// Bytes of scratch memory of what is behind them.
+    pub scratch: usize,
 }
 
 /// A convolution that a driver has prepared.
@@ -197,6 +215,8 @@ pub struct Convolve<A> {
     pub bias: Option<A>,
     /// The map that is added.
     pub residual: Option<A>,
+    /// What sums are added to: of the result, and of its squares.
+    pub sums: Option<[A; 2]>,
     /// [`Prepared::workspace`] bytes.
     pub workspace: A,
 }
@@ -228,6 +248,7 @@ impl Call<Place> {
                 y: address(conv.y),
                 bias: conv.bias.map(address),
                 residual: conv.residual.map(address),
+                sums: conv.sums.map(|sums| sums.map(address)),
                 workspace: address(conv.workspace),
             }),
         }

@@ -41,7 +41,7 @@ pub mod target;
 pub mod tasks;
 pub mod work;
 
-pub use cache::Cache;
+pub use cache::{Cache, Compared};
 pub use candidates::{Candidate, Offer, candidates};
 pub use choose::{Budget, Choice};
 pub use device::Device;

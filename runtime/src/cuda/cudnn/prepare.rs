@@ -1,7 +1,7 @@
 //! From a work to a plan, by way of the plans that are kept: what a device calls for each of its convolutions, and what compiles
 //! them ahead of time.
 
-use super::cache::{Cache, Failed, Found, Kept, Key};
+use super::cache::{Cache, Compared, Failed, Found, Kept, Key};
 use super::candidates::{Candidate, Offer, candidates};
 use super::choose::{Budget, Choice, fastest};
 use super::engine::{Rules, Source};
@@ -155,6 +155,21 @@ impl Prepare<'_> {
         Ok(Prepared { plan, seconds: None, kept: false, remarks })
     }
 
+    /// Times of a fused work, which has a plan, and of its parts: as they were measured earlier, or measured now where there is time for it. They
+    /// are kept.
+    ///
+    /// # Errors
+    /// Those of `measure`.
+    pub fn compared(
+        &self,
+        work: &Work,
+        budget: &mut Budget,
+        measure: impl FnOnce() -> Result<Compared>,
+    ) -> Result<Option<Compared>> {
+        let key = self.key(work);
+        compared_of(self.cache, &key, &self.rules, budget, measure)
+    }
+
     /// Of plans that were compiled ahead of time.
     fn measure(
         &self,
@@ -177,7 +192,8 @@ impl Prepare<'_> {
         }
         order[..=choice.index].rotate_right(1);
         let seconds = choice.time();
-        self.keep(key, Kept { plans: order, settled: choice.settled, ..kept }, &mut remarks);
+        let kept = Kept { plans: order, settled: choice.settled, compared: None, ..kept };
+        self.keep(key, kept, &mut remarks);
         Ok(Prepared { plan: choice.plan, seconds, kept: true, remarks })
     }
 
@@ -210,7 +226,7 @@ impl Prepare<'_> {
         let seconds = choice.time();
         match choice.plan.store(seconds) {
             Ok(stored) => {
-                let kept = Kept { plans: vec![stored], settled: choice.settled, failed };
+                let kept = Kept { plans: vec![stored], settled: choice.settled, failed, compared: None };
                 self.keep(key, kept, &mut remarks);
             }
             Err(fault) => remarks.push(format!("the plan of {key} cannot be kept: {fault}")),
@@ -278,16 +294,43 @@ impl Prepare<'_> {
         match self.cache {
             Some(cache) if !compiled.plans.is_empty() => {
                 let settled = settled && compiled.plans.len() == 1;
-                cache.save(&key, &Kept { plans: compiled.plans.clone(), settled, failed })?;
+                let kept = Kept { plans: compiled.plans.clone(), settled, failed, compared: None };
+                cache.save(&key, &kept)?;
             }
             _ => {
                 let first = compiled.failed.first().map(|(engine, why)| format!("{engine}: {why}"));
-                let why = first.or_else(|| compiled.reason.clone());
+                let forbidden = || offer.dropped.first().map(|(engine, why)| format!("{engine}: {why}"));
+                let why = first.or_else(|| compiled.reason.clone()).or_else(forbidden);
                 self.give_up(&key, &offer, failed, &why.unwrap_or_else(|| "nothing is offered".into()));
             }
         }
         Ok(compiled)
     }
+}
+
+fn compared_of(
+    cache: Option<&Cache>,
+    key: &Key,
+    rules: &Rules,
+    budget: &mut Budget,
+    measure: impl FnOnce() -> Result<Compared>,
+) -> Result<Option<Compared>> {
+    let kept = match cache.map(|cache| cache.load(key, rules)) {
+        Some(Found::Plans(kept)) => Some(kept),
+        Some(Found::Nothing | Found::Ignored(_)) | None => None,
+    };
+    if let Some(known) = kept.as_ref().and_then(|kept| kept.compared) {
+        return Ok(Some(known));
+    }
+    if budget.left().is_zero() {
+        return Ok(None);
+    }
+    let compared = budget.spend(measure)?;
+    if let (Some(cache), Some(kept)) = (cache, kept) {
+        // That it cannot be kept costs time, no more.
+        let _ = cache.save(key, &Kept { compared: Some(compared), ..kept });
+    }
+    Ok(Some(compared))
 }
 
 /// Offered ways that have not failed before.
@@ -327,7 +370,43 @@ fn one_of_each(engines: &[Source]) -> Vec<usize> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use resnetc_compiler::ir::op::ConvAttrs;
+
     use super::*;
+    use crate::cuda::cudnn::engine::Engine;
+    use crate::cuda::cudnn::plan::Stored;
+    use crate::cuda::cudnn::work::{Element, Math, Pattern, Place, Sizes};
+
+    fn key() -> Key {
+        let attrs =
+            ConvAttrs { kernel: [1, 1], stride: [1, 1], padding: [0, 0], dilation: [1, 1], groups: 1 };
+        let (x, y) = (Place::whole(8), Place::whole(8));
+        let sizes = Sizes { n: 1, h: 4, w: 4, cin: 8, cout: 8, out: [4, 4], attrs, x, y };
+        let work = Work::new(Pattern::ForwardStats, sizes, Element::Bf16, Math::Full);
+        Key { device: "sm_90".into(), cudnn: 92800, deterministic: false, work }
+    }
+
+    #[test]
+    fn two_ways_are_measured_once_and_not_without_time() {
+        let folder = tempfile::tempdir().expect("temp folder");
+        let cache = Cache::in_folder(folder.path());
+        let rules = Rules { deterministic: false, workspace: 0 };
+        let engine = Engine { source: Source::Graph(3), knobs: Vec::new(), notes: Vec::new() };
+        let stored = Stored { engine, workspace: 0, seconds: None, json: Some("{}".into()) };
+        cache.save(&key(), &Kept { plans: vec![stored], ..Kept::default() }).expect("writable");
+        let times = Compared { fused: 1e-4, parts: 2e-4 };
+        let compared = |seconds: u64, measured: Option<Compared>| {
+            let mut budget = Budget::new(Duration::from_secs(seconds), 1);
+            let measure = || measured.ok_or_else(|| Error::Device("measured again".into()));
+            compared_of(Some(&cache), &key(), &rules, &mut budget, measure).map_err(|error| error.to_string())
+        };
+        assert_eq!(compared(0, Some(times)), Ok(None));
+        assert_eq!(compared(9, Some(times)), Ok(Some(times)));
+        assert_eq!(compared(9, None), Ok(Some(times)), "from the file");
+        assert_eq!(compared(0, None), Ok(Some(times)), "which takes no time");
+    }
 
     #[test]
     fn every_engine_has_its_turn_before_one_has_two() {

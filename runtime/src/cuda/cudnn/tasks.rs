@@ -16,6 +16,7 @@ pub fn works(task: &Task) -> Result<Vec<(Work, DType)>> {
     let element = of(task.element)?;
     let math = if task.tf32 { Math::Tf32 } else { Math::Full };
     let pattern = match task.direction {
+        Direction::Forward if task.stats => Pattern::ForwardStats,
         Direction::Forward if task.has_epilogue() => {
             Pattern::ForwardEpilogue { bias: task.bias, residual: task.residual, act: task.act }
         }
@@ -63,6 +64,7 @@ mod tests {
         let pattern = |task: &Task| works(task).expect("floats")[0].0.pattern.text();
         assert_eq!(pattern(&plain), "forward");
         assert_eq!(pattern(&Task { bias: true, residual: true, ..plain }), "forward + bias + residual");
+        assert_eq!(pattern(&Task { stats: true, ..plain }), "forward + stats");
         let data = Task { residual: true, ..task(Direction::BackwardData, DType::Bf16) };
         assert_eq!(pattern(&data), "backward data + residual");
     }

@@ -6,6 +6,7 @@ use resnetc_compiler::plan::kernel::{Conv, ConvBackwardData, ConvBackwardFilter}
 use resnetc_compiler::plan::{Buffer, ConvGeometry, Kernel, Operand, Region};
 
 use super::memory::{bytes, bytes_mut};
+use super::sums::add_sums;
 use crate::cuda::launch::{Convolve, Direction, Task};
 use crate::error::{Error, Result};
 use crate::reference::once::compute;
@@ -27,13 +28,17 @@ pub(super) fn convolve(task: &Task, conv: &Convolve<u64>) -> Result<()> {
     let mut made = vec![0; buffer.bytes];
     compute(&kernel, &inputs, &mut [(buffer, &mut made)])?;
     bytes_mut(address(conv, result.name)?, made.len()).copy_from_slice(&made);
-    Ok(())
+    match conv.sums {
+        Some(sums) => add_sums(&made, task.element, task.geometry.cout, sums),
+        None => Ok(()),
+    }
 }
 
 /// `conv 3x3 p1 64x56x56 -> 64x56x56, n 256`, with what comes behind it.
 pub(super) fn describe(task: &Task) -> String {
     let kernel = kernel(task);
-    format!("{} {}, n {}", kernel.name(), kernel.geometry(), task.geometry.n)
+    let stats = if task.stats { " + stats" } else { "" };
+    format!("{}{stats} {}, n {}", kernel.name(), kernel.geometry(), task.geometry.n)
 }
 
 fn kernel(task: &Task) -> Kernel {

@@ -12,7 +12,9 @@ mod muon;
 mod norm;
 mod pooling;
 mod product;
+mod scratch;
 mod site;
+mod sums;
 mod update;
 mod update_parts;
 
@@ -22,13 +24,15 @@ use resnetc_compiler::plan::{Kernel, Plan, Region};
 use super::driver::Preparer;
 use super::launch::{Arg, Base, Call, Launch, Place, count};
 use crate::error::{Error, Result};
-use site::Site;
+use site::{Made, Site};
+use sums::Sums;
 
 /// A plan as calls.
 pub struct Lowered {
     /// Of each step.
     pub steps: Vec<Vec<Call<Place>>>,
-    /// Bytes of scratch memory that its steps need; each has all of it.
+    /// Bytes of scratch memory that its steps need; each has all of it, but for the sums at its beginning, which convolutions leave for
+    /// statistics.
     pub scratch: usize,
     /// The type that parameters are wanted in beside `f32`.
     pub narrow: Option<DType>,
@@ -40,10 +44,14 @@ pub struct Lowered {
 /// Where a step is too large to be counted in 32 bits, or nobody can compute it.
 pub fn lower(plan: &Plan, preparer: &dyn Preparer) -> Result<Lowered> {
     let mut lowered = Lowered { steps: Vec::new(), scratch: 0, narrow: None };
+    let mut sums = Sums::of(plan);
     for step in &plan.steps {
-        let mut site = Site::new(plan, step, preparer);
+        let mut site = Site::new(plan, step, preparer, &sums);
         lower_step(&mut site, &step.kernel)?;
-        let (calls, scratch) = site.finish();
+        let Made { mut calls, scratch, leaves } = site.finish();
+        if let Some(zeros) = leaves.map(|map| sums.leave(map)).transpose()?.flatten() {
+            calls.insert(0, Call::Launch(zeros));
+        }
         for call in &calls {
             if let Call::Launch(launch) = call {
                 let fits = preparer.check(&launch.function, &launch.signature());

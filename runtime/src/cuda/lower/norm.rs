@@ -10,7 +10,15 @@ use super::site::{Columns, Operand, Site};
 use crate::cuda::launch::{Arg, Place};
 use crate::error::Result;
 
+/// By the sums that the convolution left where it did, else in two passes of which the first one reads the map.
 pub(super) fn statistics(site: &mut Site<'_>, k: &BnStats) -> Result<()> {
+    match site.sums_of("x") {
+        Some(sums) => statistics_of_sums(site, k, sums),
+        None => statistics_of_map(site, k),
+    }
+}
+
+pub(super) fn statistics_of_map(site: &mut Site<'_>, k: &BnStats) -> Result<()> {
     let x = site.get("x")?;
     let lanes = site.lanes(k.channels, &[x]);
     let packs = k.channels / lanes;
@@ -19,14 +27,30 @@ pub(super) fn statistics(site: &mut Site<'_>, k: &BnStats) -> Result<()> {
     let (rows, pitch) = (site.count(k.rows)?, site.count(x.pitch)?);
     let args = vec![Arg::At(x.place), Arg::At(partial), rows, site.count(packs)?, pitch];
     site.launch_columns(site.entry("bn_stats", x.dtype, lanes), &columns, 2 * lanes, args)?;
+    let mut args = vec![Arg::At(x.place), Arg::At(partial)];
+    args.extend([site.count(columns.parts)?, site.count(k.channels)?]);
+    args.extend(destination(site, k)?);
+    site.launch_flat(site.entry("bn_stats_finish", x.dtype, 1), k.channels, args)
+}
+
+/// Reads of the map what channels have lost by cancellation, which is nothing as a rule.
+pub(super) fn statistics_of_sums(site: &mut Site<'_>, k: &BnStats, sums: [Place; 2]) -> Result<()> {
+    let x = site.get("x")?;
+    let lanes = site.lanes(k.channels, &[x]);
+    let packs = k.channels / lanes;
+    let columns = Columns { width: 1, blocks: packs, parts: 1 };
+    let mut args = vec![Arg::At(x.place)];
+    args.extend(sums.map(Arg::At));
+    args.extend([site.count(packs)?, site.count(x.pitch)?]);
+    args.extend(destination(site, k)?);
+    site.launch_columns(site.entry("bn_stats_of_sums", x.dtype, lanes), &columns, 2 * lanes, args)
+}
+
+/// Where statistics go, and their constants, as the kernels take them.
+fn destination(site: &Site<'_>, k: &BnStats) -> Result<[Arg<Place>; 7]> {
     let [running_mean, running_var] = [site.at("running_mean")?, site.at("running_var")?];
-    let [mean, rstd] = [site.at("mean")?, site.at("rstd")?];
-    let (parts, channels) = (site.count(columns.parts)?, site.count(k.channels)?);
-    let constants = [Arg::Float(k.eps), Arg::Float(k.momentum)];
-    let args =
-        [Arg::At(x.place), Arg::At(partial), parts, running_mean, running_var, mean, rstd, rows, channels];
-    let function = site.entry("bn_stats_finish", x.dtype, 1);
-    site.launch_flat(function, k.channels, args.into_iter().chain(constants).collect())
+    let [mean, rstd, rows] = [site.at("mean")?, site.at("rstd")?, site.count(k.rows)?];
+    Ok([running_mean, running_var, mean, rstd, rows, Arg::Float(k.eps), Arg::Float(k.momentum)])
 }
 
 pub(super) fn running_rstd(site: &mut Site<'_>, k: &RunningRstd) -> Result<()> {
