@@ -325,10 +325,13 @@ fn refusals(page: &mut impl Write, tables: &[(&Network, Rows)]) -> std::io::Resu
 fn reason(compiled: &Compiled) -> String {
     let mut failed: Vec<&str> = compiled.failed.iter().map(|(_, why)| why.as_str()).collect();
     failed.dedup();
-    match (&compiled.reason, failed.is_empty(), compiled.forbidden) {
-        (_, false, _) => format!("all fail: {}", failed.join("; ")),
-        (Some(reason), true, _) => reason.clone(),
-        (None, true, 0) => "the heuristics offer nothing".into(),
-        (None, true, forbidden) => format!("all {forbidden} that are offered are against the rules"),
+    let offered: usize = compiled.offered.iter().sum();
+    if offered > 0 && offered == compiled.forbidden {
+        return format!("all {offered} that are offered are against the rules");
+    }
+    match (&compiled.reason, failed.is_empty()) {
+        (_, false) => format!("all fail: {}", failed.join("; ")),
+        (Some(reason), true) => reason.clone(),
+        (None, true) => "the heuristics offer nothing".into(),
     }
 }

@@ -159,18 +159,21 @@ pub struct Task {
     /// Whether the result's sums by channel, and those of its squares, are added to two vectors of `f32`: of a forward product with nothing
     /// else behind it. What is summed is the result as it is stored.
     pub stats: bool,
+    /// Whether the result is 0 where another map is not positive: of a gradient of the input, the ReLU's before that.
+    pub mask: bool,
 }
 
 impl Task {
     /// Deterministic, with factors as they are, and without anything behind the product.
     pub fn plain(direction: Direction, geometry: ConvGeometry, element: DType) -> Self {
-        let (tf32, deterministic, bias, residual, act, stats) = (false, true, false, false, None, false);
-        Task { direction, geometry, element, tf32, deterministic, bias, residual, act, stats }
+        let (tf32, deterministic, act) = (false, true, None);
+        let (bias, residual, stats, mask) = (false, false, false, false);
+        Task { direction, geometry, element, tf32, deterministic, bias, residual, act, stats, mask }
     }
 
     /// Whether something is computed behind the product.
     pub fn has_epilogue(&self) -> bool {
-        self.bias || self.residual || self.act.is_some() || self.stats
+        self.bias || self.residual || self.act.is_some() || self.stats || self.mask
     }
 }
 
@@ -217,6 +220,8 @@ pub struct Convolve<A> {
     pub residual: Option<A>,
     /// What sums are added to: of the result, and of its squares.
     pub sums: Option<[A; 2]>,
+    /// The map by which the result is masked.
+    pub mask: Option<A>,
     /// [`Prepared::workspace`] bytes.
     pub workspace: A,
 }
@@ -249,6 +254,7 @@ impl Call<Place> {
                 bias: conv.bias.map(address),
                 residual: conv.residual.map(address),
                 sums: conv.sums.map(|sums| sums.map(address)),
+                mask: conv.mask.map(address),
                 workspace: address(conv.workspace),
             }),
         }

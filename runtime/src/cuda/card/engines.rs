@@ -73,8 +73,12 @@ impl Engines {
     /// The engine of a prepared convolution, with its settings.
     pub fn describe(&self, id: usize) -> Option<String> {
         let Ready { task, plan, .. } = self.ready.get(id)?;
-        let stats = if task.stats { ", with statistics" } else { "" };
-        Some(format!("{}{stats}", plan.engine()))
+        let more = match (task.stats, task.mask) {
+            (true, _) => ", with statistics",
+            (false, true) => ", with the gradient of ReLU",
+            (false, false) => "",
+        };
+        Some(format!("{}{more}", plan.engine()))
     }
 
     /// Makes a convolution ready; see `Driver::prepare`.
@@ -216,6 +220,7 @@ impl Engines {
         if let Some([sum, squares]) = conv.sums {
             tensors.extend([(Role::Sum, sum), (Role::SumProducts, squares)]);
         }
+        tensors.extend(conv.mask.map(|address| (Role::Mask, address)));
         let bound = plan.bind(&tensors, conv.workspace)?;
         // SAFETY: the plan is for this handle's GPU. Operands are packed maps and weights of the task's sizes and vectors of as many floats
         // as it has channels, at multiples of 16 bytes, in memory that device and session hold; the workspace is as large as the plan wants. The stream orders all uses.

@@ -21,6 +21,7 @@ pub fn works(task: &Task) -> Result<Vec<(Work, DType)>> {
             Pattern::ForwardEpilogue { bias: task.bias, residual: task.residual, act: task.act }
         }
         Direction::Forward => Pattern::Forward,
+        Direction::BackwardData if task.mask => Pattern::BackwardDataRelu { residual: task.residual },
         Direction::BackwardData => Pattern::BackwardData { residual: task.residual },
         Direction::BackwardFilter => Pattern::BackwardFilter,
     };
@@ -67,5 +68,6 @@ mod tests {
         assert_eq!(pattern(&Task { stats: true, ..plain }), "forward + stats");
         let data = Task { residual: true, ..task(Direction::BackwardData, DType::Bf16) };
         assert_eq!(pattern(&data), "backward data + residual");
+        assert_eq!(pattern(&Task { mask: true, ..data }), "backward data + residual + drelu");
     }
 }

@@ -5,10 +5,10 @@
 //! asked for (every piece lies between bytes that must not change). It does not show what only a GPU has: its memory model
 //! between blocks, engines of cuDNN, speed.
 
+mod behind;
 mod convolve;
 mod library;
 mod memory;
-mod sums;
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -13,7 +13,8 @@ use resnetc_compiler::plan::{ConvGeometry, Region};
 use super::activation;
 use super::channels::{copy, round};
 use super::elementwise::flat;
-use super::norm::{statistics_of_map, statistics_of_sums};
+use super::masks::Masked;
+use super::norm::{apply_gradient, reduce, statistics_of_map, statistics_of_sums};
 use super::site::{Made, Operand, Site};
 use super::sums::Statistics;
 use crate::cuda::launch::{Arg, Base, Call, Convolve, Direction, Place, Prepared, Task, Ways};
@@ -38,8 +39,7 @@ fn forward_with_sums(site: &mut Site<'_>, task: Task, [x, weight]: [Place; 2], y
     let statistics = site.statistics_of("y").filter(|_| y.packed() && y.dtype == task.element);
     let Some(statistics) = statistics else { return Ok(false) };
     let ways = ways(site, task, &statistics)?;
-    let prepared = site.preparer.prepare_fused(&ways).map_err(|error| told(site, error))?;
-    let Some(prepared) = prepared else { return Ok(false) };
+    let Some(prepared) = prepare_fused(site, &ways)? else { return Ok(false) };
     let workspace = site.scratch(prepared.workspace);
     let plain = convolve(&prepared, [x, weight, y.place], &Tail::default(), workspace);
     site.call(Call::Convolve(Convolve { sums: Some(statistics.sums), ..plain }));
@@ -69,7 +69,45 @@ pub(super) fn backward_data(site: &mut Site<'_>, k: &ConvBackwardData) -> Result
     let tail = Tail { bias: None, residual: site.find("residual"), act: None };
     let dy = factor(site, &k.geometry, &dy, element)?;
     let weight = weight(site, &k.geometry, element)?;
+    if masked_backward_data(site, task, [dy.place, weight], &dx, &tail)? {
+        return Ok(());
+    }
     product(site, task, [dy.place, weight], &dx, &tail)
+}
+
+/// The gradient of the input and of the ReLU before it, where its mask is a map and the driver is faster so.
+fn masked_backward_data(
+    site: &mut Site<'_>,
+    task: Task,
+    [dy, weight]: [Place; 2],
+    dx: &Operand,
+    tail: &Tail,
+) -> Result<bool> {
+    let found = site.mask_of("dx").filter(|_| dx.packed() && dx.dtype == task.element);
+    let Some((masked, mask)) = found else { return Ok(false) };
+    let plain = Task { residual: tail.residual.is_some(), ..task };
+    let ways = masked_ways(site, plain, &masked)?;
+    let Some(prepared) = prepare_fused(site, &ways)? else { return Ok(false) };
+    let workspace = site.scratch(prepared.workspace);
+    let whole = convolve(&prepared, [dx.place, weight, dy], tail, workspace);
+    site.call(Call::Convolve(Convolve { mask: Some(mask.place), ..whole }));
+    site.apply_mask_of("dx");
+    Ok(true)
+}
+
+/// The convolution with the mask and without it, each with the normalisation's gradient behind it.
+fn masked_ways(site: &Site<'_>, plain: Task, masked: &Masked<'_>) -> Result<Ways> {
+    let passes = |masks: bool| -> Result<(Vec<Call<Place>>, usize)> {
+        let (mut first, mut second) = (site.trial(masked.reduce.0), site.trial(masked.apply.0));
+        reduce(&mut first, masked.reduce.1, masks)?;
+        apply_gradient(&mut second, masked.apply.1, masks)?;
+        let (first, second) = (first.finish(), second.finish());
+        let calls = first.calls.into_iter().chain(second.calls).collect();
+        Ok((calls, first.scratch.max(second.scratch)))
+    };
+    let ((behind_fused, scratch), (behind_plain, more)) = (passes(true)?, passes(false)?);
+    let fused = Task { mask: true, ..plain };
+    Ok(Ways { fused, behind_fused, plain, behind_plain, scratch: scratch.max(more) })
 }
 
 /// `dweight = x * dy`, summed over pixels and images.
@@ -149,6 +187,10 @@ fn prepare(site: &Site<'_>, task: &Task) -> Result<Option<Prepared>> {
     site.preparer.prepare(task).map_err(|error| told(site, error))
 }
 
+fn prepare_fused(site: &Site<'_>, ways: &Ways) -> Result<Option<Prepared>> {
+    site.preparer.prepare_fused(ways).map_err(|error| told(site, error))
+}
+
 /// A driver's error, with the step.
 fn told(site: &Site<'_>, error: Error) -> Error {
     match error {
@@ -173,6 +215,7 @@ fn convolve(
         bias: place(tail.bias),
         residual: place(tail.residual),
         sums: None,
+        mask: None,
         workspace,
     }
 }

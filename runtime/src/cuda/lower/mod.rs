@@ -6,8 +6,10 @@ mod channels;
 mod conv;
 mod drop;
 mod elementwise;
+mod fusions;
 mod group;
 mod loss;
+mod masks;
 mod muon;
 mod norm;
 mod pooling;
@@ -24,8 +26,8 @@ use resnetc_compiler::plan::{Kernel, Plan, Region};
 use super::driver::Preparer;
 use super::launch::{Arg, Base, Call, Launch, Place, count};
 use crate::error::{Error, Result};
+use fusions::Fusions;
 use site::{Made, Site};
-use sums::Sums;
 
 /// A plan as calls.
 pub struct Lowered {
@@ -44,14 +46,12 @@ pub struct Lowered {
 /// Where a step is too large to be counted in 32 bits, or nobody can compute it.
 pub fn lower(plan: &Plan, preparer: &dyn Preparer) -> Result<Lowered> {
     let mut lowered = Lowered { steps: Vec::new(), scratch: 0, narrow: None };
-    let mut sums = Sums::of(plan);
+    let mut fusions = Fusions::of(plan);
     for step in &plan.steps {
-        let mut site = Site::new(plan, step, preparer, &sums);
+        let mut site = Site::new(plan, step, preparer, &fusions);
         lower_step(&mut site, &step.kernel)?;
-        let Made { mut calls, scratch, leaves } = site.finish();
-        if let Some(zeros) = leaves.map(|map| sums.leave(map)).transpose()?.flatten() {
-            calls.insert(0, Call::Launch(zeros));
-        }
+        let Made { mut calls, scratch, fused } = site.finish();
+        fused.map_or(Ok(()), |fused| fusions.note(fused, &mut calls))?;
         for call in &calls {
             if let Call::Launch(launch) = call {
                 let fits = preparer.check(&launch.function, &launch.signature());

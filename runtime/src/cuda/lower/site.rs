@@ -3,8 +3,10 @@
 use resnetc_compiler::ir::types::DType;
 use resnetc_compiler::plan::{BufferId, Operands, Plan, Step};
 
+use super::fusions::{Fused, Fusions};
+use super::masks::Masked;
 use super::scratch::Scratch;
-use super::sums::{Statistics, Sums};
+use super::sums::Statistics;
 use crate::cuda::driver::Preparer;
 use crate::cuda::launch::{Arg, Base, Call, Launch, Place, THREADS, count};
 use crate::error::{Error, Result};
@@ -49,9 +51,9 @@ pub(super) struct Site<'a> {
     pub preparer: &'a dyn Preparer,
     calls: Vec<Call<Place>>,
     scratch: Scratch,
-    sums: &'a Sums<'a>,
-    /// The map whose sums its convolution leaves.
-    leaves: Option<BufferId>,
+    fusions: &'a Fusions<'a>,
+    /// What its convolution takes in of other steps.
+    fused: Option<Fused>,
     /// Operands of a trial, which lie in scratch memory.
     moved: Vec<(BufferId, Place)>,
 }
@@ -61,21 +63,22 @@ pub(super) struct Made {
     pub calls: Vec<Call<Place>>,
     /// Bytes of scratch memory that they need.
     pub scratch: usize,
-    /// The map whose sums its convolution leaves.
-    pub leaves: Option<BufferId>,
+    /// What its convolution takes in of other steps.
+    pub fused: Option<Fused>,
 }
 
 impl<'a> Site<'a> {
     /// Its scratch memory lies behind that of the plan's sums.
-    pub fn new(plan: &'a Plan, step: &'a Step, preparer: &'a dyn Preparer, sums: &'a Sums<'a>) -> Self {
+    pub fn new(plan: &'a Plan, step: &'a Step, preparer: &'a dyn Preparer, fusions: &'a Fusions<'a>) -> Self {
         let (table, calls, moved) = (step.operands(), Vec::new(), Vec::new());
-        Site { plan, step, table, preparer, calls, scratch: sums.memory, sums, leaves: None, moved }
+        let scratch = fusions.sums.memory;
+        Site { plan, step, table, preparer, calls, scratch, fusions, fused: None, moved }
     }
 
     /// Another step, to be measured by itself: all of its operands lie in scratch memory.
     pub fn trial(&self, step: &'a Step) -> Self {
-        let mut site =
-            Site { scratch: Scratch::default(), ..Site::new(self.plan, step, self.preparer, self.sums) };
+        let site = Site::new(self.plan, step, self.preparer, self.fusions);
+        let mut site = Site { scratch: Scratch::default(), ..site };
         let places = step.buffers().map(|id| (id, site.scratch.take(self.plan.buffer(id).bytes)));
         site.moved = places.collect();
         site
@@ -83,7 +86,7 @@ impl<'a> Site<'a> {
 
     /// All that it came to.
     pub fn finish(self) -> Made {
-        Made { calls: self.calls, scratch: self.scratch.bytes, leaves: self.leaves }
+        Made { calls: self.calls, scratch: self.scratch.bytes, fused: self.fused }
     }
 
     fn operand(&self, id: BufferId) -> Operand {
@@ -110,17 +113,33 @@ impl<'a> Site<'a> {
 
     /// The statistics that are taken of a map.
     pub fn statistics_of(&self, name: &str) -> Option<Statistics<'a>> {
-        self.buffer(name).and_then(|id| self.sums.wanted(id))
+        self.buffer(name).and_then(|id| self.fusions.sums.wanted(id))
     }
 
     /// Where the sums of a map lie, if its convolution has left them.
     pub fn sums_of(&self, name: &str) -> Option<[Place; 2]> {
-        self.buffer(name).and_then(|id| self.sums.left(id))
+        self.buffer(name).and_then(|id| self.fusions.sums.left(id))
     }
 
     /// Tells that the step leaves the sums of a map.
     pub fn leave_sums_of(&mut self, name: &str) {
-        self.leaves = self.buffer(name);
+        self.fused = self.buffer(name).map(Fused::Sums);
+    }
+
+    /// What masks a gradient in the steps behind this one, with the mask.
+    pub fn mask_of(&self, name: &str) -> Option<(Masked<'a>, Operand)> {
+        let masked = self.buffer(name).and_then(|id| self.fusions.masks.wanted(id))?;
+        Some((masked, self.operand(masked.mask)))
+    }
+
+    /// Whether a gradient's convolution has masked it.
+    pub fn is_masked(&self, name: &str) -> bool {
+        self.buffer(name).is_some_and(|id| self.fusions.masks.has_applied(id))
+    }
+
+    /// Tells that the step masks a gradient.
+    pub fn apply_mask_of(&mut self, name: &str) {
+        self.fused = self.buffer(name).map(Fused::Mask);
     }
 
     /// An operand that is always there.

@@ -40,14 +40,12 @@ impl<'p> Sums<'p> {
     /// With room for those of all narrow maps that convolutions write and statistics are taken of.
     pub fn of(plan: &'p Plan) -> Self {
         let mut sums = Sums::default();
-        let convolved = |id: BufferId| {
-            let steps = plan.steps.iter().filter(|step| matches!(step.kernel, Kernel::Conv(_)));
-            steps.into_iter().any(|step| step.outputs.first() == Some(&id))
-        };
+        let convolutions = plan.steps.iter().filter(|step| matches!(step.kernel, Kernel::Conv(_)));
+        let convolved: BTreeSet<BufferId> = convolutions.flat_map(|step| &step.outputs).copied().collect();
         for step in &plan.steps {
             let (Kernel::BnStats(kernel), Some(&map)) = (&step.kernel, step.inputs.first()) else { continue };
             let narrow = plan.buffer(map).dtype != DType::F32;
-            if narrow && plan.gap(map) == 0 && convolved(map) {
+            if narrow && plan.gap(map) == 0 && convolved.contains(&map) {
                 let bytes = kernel.channels * DType::F32.size();
                 let places = [sums.memory.take(bytes), sums.memory.take(bytes)];
                 sums.of.insert(map, Statistics { step, kernel, sums: places });

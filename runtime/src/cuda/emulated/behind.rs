@@ -1,4 +1,4 @@
-//! The sums that a convolution of the emulated GPU leaves beside its result.
+//! What a convolution of the emulated GPU does behind its product that no kernel of a plan does: the sums of its result, and a mask.
 
 use half::{bf16, f16};
 use resnetc_compiler::ir::types::DType;
@@ -25,6 +25,18 @@ pub(super) fn add_sums(map: &[u8], element: DType, channels: usize, [sum, square
         }
         let totals: Vec<u8> = totals.iter().flat_map(|total| total.to_ne_bytes()).collect();
         memory.copy_from_slice(&totals);
+    }
+    Ok(())
+}
+
+/// Makes a map zero where another one is not positive.
+pub(super) fn mask(map: &mut [u8], by: &[u8], element: DType) -> Result<()> {
+    let by = floats(by, element)?;
+    for (value, by) in map.chunks_mut(element.size()).zip(by) {
+        // NaN is not.
+        if by <= 0.0 || by.is_nan() {
+            value.fill(0);
+        }
     }
     Ok(())
 }
