@@ -22,6 +22,17 @@ pub struct Engines {
     pub chosen: BTreeMap<String, Option<String>>,
 }
 
+/// What a checkpoint says of a fused work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pin {
+    /// Nothing: as is the fastest.
+    Free,
+    /// It is done by an engine of its own.
+    Fused,
+    /// It is done in parts.
+    InParts,
+}
+
 impl Engines {
     /// None yet, of such a GPU and library.
     pub fn of(of: impl Into<String>) -> Self {
@@ -57,6 +68,17 @@ impl Engines {
         )))
     }
 
+    /// How a work that is fused from several is to be done, beside the one that it has at its core.
+    pub fn pin(&self, fused: &str, plain: &str) -> Pin {
+        match (self.chosen.get(fused), self.chosen.get(plain)) {
+            (Some(Some(_)), _) => Pin::Fused,
+            (Some(None), _) => Pin::InParts,
+            // Whoever pinned the one did not know of the other.
+            (None, Some(_)) => Pin::InParts,
+            (None, None) => Pin::Free,
+        }
+    }
+
     /// Says that a pinned engine is not to be had.
     pub fn gone(&self, work: &str, engine: &str, why: &str) -> Error {
         Error::Engines(format!(
@@ -83,6 +105,15 @@ mod tests {
         assert_eq!(all, engines("sm_90", &[("a", Some("engine 1")), ("b", None), ("c", None)]));
         let text = serde_json::to_string(&all).expect("plain data");
         assert_eq!(serde_json::from_str::<Engines>(&text).expect("its own"), all);
+    }
+
+    #[test]
+    fn a_fused_work_that_nobody_knew_of_stays_in_parts() {
+        let pinned = engines("sm_90", &[("conv", Some("1")), ("a + stats", Some("2")), ("b + stats", None)]);
+        assert_eq!(pinned.pin("a + stats", "a"), Pin::Fused);
+        assert_eq!(pinned.pin("b + stats", "conv"), Pin::InParts);
+        assert_eq!(pinned.pin("conv + stats", "conv"), Pin::InParts);
+        assert_eq!(pinned.pin("c + stats", "c"), Pin::Free);
     }
 
     #[test]

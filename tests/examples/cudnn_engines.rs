@@ -65,8 +65,24 @@ const PRECISIONS: [Precision; 4] = {
 
 const RULES: Rules = Rules { deterministic: false, workspace: 1 << 30 };
 
+/// What was made of a work.
+struct Made {
+    compiled: Compiled,
+    /// Whether its first plan may give other bits each time.
+    racy: bool,
+}
+
+impl Made {
+    fn new(work: &Work, compiled: Compiled) -> Self {
+        let racy = compiled.plans.first().is_some_and(|plan| {
+            plan.engine.has(Note::Nondeterministic) || plan.engine.adds_in_any_order(work)
+        });
+        Made { compiled, racy }
+    }
+}
+
 /// A pattern on sizes, with what was made of it by type.
-type Rows = BTreeMap<(String, String), [Option<Compiled>; PRECISIONS.len()]>;
+type Rows = BTreeMap<(String, String), [Option<Made>; PRECISIONS.len()]>;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -151,7 +167,7 @@ fn rows(prepare: &Prepare<'_>, name: &str, works: Works<'_>) -> Result<Rows, Box
             };
             let widened = if work.output == work.input { "" } else { ", f32 out" };
             let row = (format!("{}{widened}", work.pattern.text()), work.sizes.to_string());
-            rows.entry(row).or_default()[index] = Some(compiled);
+            rows.entry(row).or_default()[index] = Some(Made::new(work, compiled));
         }
     }
     Ok(rows)
@@ -186,14 +202,14 @@ struct Count {
 }
 
 impl Count {
-    fn add(&mut self, compiled: &Compiled) {
+    fn add(&mut self, Made { compiled, racy }: &Made) {
         self.works += 1;
         let Some(plan) = compiled.plans.first() else { return };
         let has = |note| usize::from(plan.engine.has(note));
         self.compiled += has(Note::RuntimeCompiled);
         self.library += 1 - has(Note::RuntimeCompiled);
         self.native += has(Note::NativeGraph);
-        self.racy += has(Note::Nondeterministic);
+        self.racy += usize::from(*racy);
         self.workspace = self.workspace.max(plan.workspace);
     }
 }
@@ -201,9 +217,9 @@ impl Count {
 fn summary(page: &mut impl Write, tables: &[(&Network, Rows)]) -> std::io::Result<()> {
     let mut counts: BTreeMap<(&str, usize), Count> = BTreeMap::new();
     for ((pattern, _), made) in tables.iter().flat_map(|(_, rows)| rows) {
-        for (index, compiled) in made.iter().enumerate() {
-            if let Some(compiled) = compiled {
-                counts.entry((pattern, index)).or_default().add(compiled);
+        for (index, made) in made.iter().enumerate() {
+            if let Some(made) = made {
+                counts.entry((pattern, index)).or_default().add(made);
             }
         }
     }
@@ -214,7 +230,9 @@ fn summary(page: &mut impl Write, tables: &[(&Network, Rows)]) -> std::io::Resul
     )?;
     writeln!(
         page,
-        "CUDA graph without capture, whether it gives other bits each time, the most workspace.\n"
+        "CUDA graph without capture, whether it gives other bits each time, the most workspace. Compiled kernels add sums by channel to\n\
+         memory as blocks come (`RED.ADD.F32` in their code, without workspace), so that sums have to be zeros before, and have other last\n\
+         bits each time, though cuDNN does not note it. Their summands are elements as they were rounded to be stored.\n"
     )?;
     writeln!(
         page,
@@ -252,7 +270,7 @@ fn table(page: &mut impl Write, subject: &Network, rows: &Rows) -> std::io::Resu
         let sizes = sizes.strip_suffix(&suffix).unwrap_or(sizes);
         write!(page, "| {pattern} | {sizes} |")?;
         for compiled in made {
-            write!(page, " {} |", compiled.as_ref().map_or(String::new(), cell))?;
+            write!(page, " {} |", compiled.as_ref().map_or(String::new(), |made| cell(&made.compiled)))?;
         }
         writeln!(page)?;
     }
@@ -288,7 +306,8 @@ fn refusals(page: &mut impl Write, tables: &[(&Network, Rows)]) -> std::io::Resu
     for (subject, rows) in tables {
         for ((pattern, sizes), made) in rows {
             for (compiled, precision) in made.iter().zip(&PRECISIONS) {
-                let Some(compiled) = compiled.as_ref().filter(|compiled| compiled.plans.is_empty()) else {
+                let without = compiled.as_ref().map(|made| &made.compiled);
+                let Some(compiled) = without.filter(|compiled| compiled.plans.is_empty()) else {
                     continue;
                 };
                 let key = (pattern.clone(), precision.name.to_owned(), reason(compiled));
@@ -306,10 +325,13 @@ fn refusals(page: &mut impl Write, tables: &[(&Network, Rows)]) -> std::io::Resu
 fn reason(compiled: &Compiled) -> String {
     let mut failed: Vec<&str> = compiled.failed.iter().map(|(_, why)| why.as_str()).collect();
     failed.dedup();
-    match (&compiled.reason, failed.is_empty(), compiled.forbidden) {
-        (_, false, _) => format!("all fail: {}", failed.join("; ")),
-        (Some(reason), true, _) => reason.clone(),
-        (None, true, 0) => "the heuristics offer nothing".into(),
-        (None, true, forbidden) => format!("all {forbidden} that are offered are against the rules"),
+    let offered: usize = compiled.offered.iter().sum();
+    if offered > 0 && offered == compiled.forbidden {
+        return format!("all {offered} that are offered are against the rules");
+    }
+    match (&compiled.reason, failed.is_empty()) {
+        (_, false) => format!("all fail: {}", failed.join("; ")),
+        (Some(reason), true) => reason.clone(),
+        (None, true) => "the heuristics offer nothing".into(),
     }
 }

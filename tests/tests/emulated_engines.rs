@@ -73,6 +73,22 @@ fn a_pinned_work_stays_in_parts_where_it_was_done_in_parts() {
     assert_eq!((again, same), (pinned, weights), "the same engines, and the same bits");
 }
 
+/// Where statistics come by sums of their own or by those that convolutions leave, last bits differ. Checkpoints from before there were such
+/// convolutions name the others alone.
+#[test]
+fn convolutions_leave_their_sums_where_the_checkpoint_has_it_so() {
+    let plan = plan("train: {precision: bf16}");
+    let (parts, weights) = trained(false, Engines::default(), &plan).expect("it trains");
+    let (fused, others) = trained(true, Engines::default(), &plan).expect("it trains");
+    assert_eq!(without(&fused), 0, "{fused:?}");
+    assert_ne!(weights, others, "sums in another order");
+    assert_eq!(trained(true, fused.clone(), &plan).expect("it trains"), (fused, others));
+    assert_eq!(trained(true, parts.clone(), &plan).expect("it trains"), (parts.clone(), weights.clone()));
+    let mut before = parts;
+    before.chosen.retain(|work, _| !work.contains("+ stats"));
+    assert_eq!(trained(true, before, &plan).expect("it trains").1, weights);
+}
+
 #[test]
 fn a_pinned_engine_that_is_gone_is_named_with_the_ways_out() {
     let plan = plan("");

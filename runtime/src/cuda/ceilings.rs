@@ -59,6 +59,8 @@ fn products(driver: &dyn Driver, element: DType, tf32: bool, side: usize) -> Res
         y: y.address,
         bias: None,
         residual: None,
+        sums: None,
+        mask: None,
         workspace: workspace.address,
     });
     Ok(per_second(2 * side * side * side, best(driver, call)?))

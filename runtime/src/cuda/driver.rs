@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::time::{Duration, Instant};
 
-use super::launch::{Call, Prepared, Task};
+use super::launch::{Call, Prepared, Task, Ways};
 use crate::engines::Engines;
 use crate::error::Result;
 
@@ -62,6 +62,12 @@ pub trait Preparer {
     /// # Errors
     /// Where it has no way to compute the plain convolution either.
     fn prepare(&self, task: &Task) -> Result<Option<Prepared>>;
+
+    /// Makes the fused convolution of two ways ready, where the driver has it and its way is the faster one; nothing otherwise.
+    ///
+    /// # Errors
+    /// Where the device has failed, or has to take an engine that it has not.
+    fn prepare_fused(&self, ways: &Ways) -> Result<Option<Prepared>>;
 }
 
 /// Carries out calls in the order in which they are handed over; they may still be under way when a function returns.

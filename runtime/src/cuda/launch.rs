@@ -156,19 +156,40 @@ pub struct Task {
     pub residual: bool,
     /// Applied last.
     pub act: Option<Activation>,
+    /// Whether the result's sums by channel, and those of its squares, are added to two vectors of `f32`: of a forward product with nothing
+    /// else behind it. What is summed is the result as it is stored.
+    pub stats: bool,
+    /// Whether the result is 0 where another map is not positive: of a gradient of the input, the ReLU's before that.
+    pub mask: bool,
 }
 
 impl Task {
     /// Deterministic, with factors as they are, and without anything behind the product.
     pub fn plain(direction: Direction, geometry: ConvGeometry, element: DType) -> Self {
-        let (tf32, deterministic, bias, residual, act) = (false, true, false, false, None);
-        Task { direction, geometry, element, tf32, deterministic, bias, residual, act }
+        let (tf32, deterministic, act) = (false, true, None);
+        let (bias, residual, stats, mask) = (false, false, false, false);
+        Task { direction, geometry, element, tf32, deterministic, bias, residual, act, stats, mask }
     }
 
     /// Whether something is computed behind the product.
     pub fn has_epilogue(&self) -> bool {
-        self.bias || self.residual || self.act.is_some()
+        self.bias || self.residual || self.act.is_some() || self.stats || self.mask
     }
+}
+
+/// The two ways to the same results, all of whose operands lie in scratch memory, to be measured against each other.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ways {
+    /// A convolution that computes more than its product.
+    pub fused: Task,
+    /// What is left to do behind it.
+    pub behind_fused: Vec<Call<Place>>,
+    /// The convolution that computes its product alone.
+    pub plain: Task,
+    /// What is left to do behind that one.
+    pub behind_plain: Vec<Call<Place>>,
+    /// Bytes of scratch memory of what is behind them.
+    pub scratch: usize,
 }
 
 /// A convolution that a driver has prepared.
@@ -197,6 +218,10 @@ pub struct Convolve<A> {
     pub bias: Option<A>,
     /// The map that is added.
     pub residual: Option<A>,
+    /// What sums are added to: of the result, and of its squares.
+    pub sums: Option<[A; 2]>,
+    /// The map by which the result is masked.
+    pub mask: Option<A>,
     /// [`Prepared::workspace`] bytes.
     pub workspace: A,
 }
@@ -228,6 +253,8 @@ impl Call<Place> {
                 y: address(conv.y),
                 bias: conv.bias.map(address),
                 residual: conv.residual.map(address),
+                sums: conv.sums.map(|sums| sums.map(address)),
+                mask: conv.mask.map(address),
                 workspace: address(conv.workspace),
             }),
         }

@@ -3,22 +3,22 @@
 use std::sync::Arc;
 
 use candle_core::CudaDevice as Candle;
-use candle_core::cuda_backend::cudarc::driver::{CudaSlice, CudaStream, DevicePtr, sys};
+use candle_core::cuda_backend::cudarc::driver::CudaStream;
 use resnetc_compiler::ir::types::DType;
 
-use super::fault::fault;
+use super::bench::{Bench, Launcher};
 use super::options::Options;
 use crate::cuda::cudnn::library::version_text;
-use crate::cuda::cudnn::{Budget, Cache, Handle, Plan, Prepare, Role, Rules, Target, Work, version, works};
-use crate::cuda::launch::{Convolve, Direction, Prepared, Task};
-use crate::engines::Engines as Pins;
+use crate::cuda::cudnn::{
+    Budget, Cache, Compared, Handle, Plan, Prepare, Role, Rules, Target, Work, version, works,
+};
+use crate::cuda::launch::{Convolve, Direction, Prepared, Task, Ways};
+use crate::engines::{Engines as Pins, Pin};
 use crate::error::{Error, Result};
 
 /// Convolutions that share the time for measuring: those of ResNet-50's training are about as many, and cuDNN is asked for them one
 /// by one. What they leave is the others'.
 const EXPECTED_WORKS: usize = 64;
-/// Runs that are timed together; one before them warms up.
-const TIMED_RUNS: u32 = 4;
 
 /// Prepared convolutions.
 pub(super) struct Engines {
@@ -27,6 +27,8 @@ pub(super) struct Engines {
     cache: Option<Cache>,
     budget: Budget,
     ready: Vec<Ready>,
+    /// Fused convolutions that are done in parts.
+    in_parts: Vec<Task>,
     /// What works have to be done by.
     pinned: Pins,
     /// What they are done by, of those that have to be deterministic.
@@ -35,6 +37,7 @@ pub(super) struct Engines {
 
 struct Ready {
     task: Task,
+    work: Work,
     result: DType,
     plan: Plan,
 }
@@ -51,6 +54,7 @@ impl Engines {
             cache: options.plans.as_deref().map(Cache::in_folder),
             budget: Budget::new(options.measuring, EXPECTED_WORKS),
             ready: Vec::new(),
+            in_parts: Vec::new(),
             pinned,
             chosen: Pins::of(here),
         })
@@ -68,7 +72,13 @@ impl Engines {
 
     /// The engine of a prepared convolution, with its settings.
     pub fn describe(&self, id: usize) -> Option<String> {
-        Some(self.ready.get(id)?.plan.engine().to_string())
+        let Ready { task, plan, .. } = self.ready.get(id)?;
+        let more = match (task.stats, task.mask) {
+            (true, _) => ", with statistics",
+            (false, true) => ", with the gradient of ReLU",
+            (false, false) => "",
+        };
+        Some(format!("{}{more}", plan.engine()))
     }
 
     /// Makes a convolution ready; see `Driver::prepare`.
@@ -85,7 +95,7 @@ impl Engines {
             }
             match made {
                 Ok(plan) => {
-                    self.ready.push(Ready { task: *task, result, plan });
+                    self.ready.push(Ready { task: *task, work, result, plan });
                     return Ok(Some(self.prepared(self.ready.len() - 1)));
                 }
                 Err(why) => failed.push(format!("{}: {why}", work.types())),
@@ -95,6 +105,78 @@ impl Engines {
             true => Ok(None),
             false => Err(Error::Device(format!("cuDNN has no engine: {}", failed.join("; ")))),
         }
+    }
+
+    /// Makes a fused convolution ready; see `Driver::prepare_fused`.
+    pub fn prepare_fused(
+        &mut self,
+        ways: &Ways,
+        candle: &Candle,
+        launch: Launcher<'_>,
+    ) -> Result<Option<Prepared>> {
+        if self.in_parts.contains(&ways.fused) {
+            return Ok(None);
+        }
+        if self.ready.iter().any(|ready| ready.task == ways.fused) {
+            return self.prepare(&ways.fused, candle);
+        }
+        let pin = self.pin(ways)?;
+        let fused = if pin == Pin::InParts { None } else { self.prepare(&ways.fused, candle)? };
+        let taken = match fused {
+            Some(prepared) if pin == Pin::Free => {
+                let compared = self.compare(ways, prepared.id, candle, launch)?;
+                // Without time to find out it stays as it is everywhere else.
+                compared.is_some_and(|compared| compared.fused_is_faster()).then_some(prepared)
+            }
+            taken => taken,
+        };
+        if taken.is_none() {
+            self.leave_in_parts(&ways.fused)?;
+        }
+        Ok(taken)
+    }
+
+    /// What a checkpoint says of two ways.
+    fn pin(&self, ways: &Ways) -> Result<Pin> {
+        if !ways.fused.deterministic {
+            return Ok(Pin::Free);
+        }
+        let name = |task| -> Result<String> {
+            Ok(works(task)?.first().map(|(work, _)| work.to_string()).unwrap_or_default())
+        };
+        Ok(self.pinned.pin(&name(&ways.fused)?, &name(&ways.plain)?))
+    }
+
+    fn leave_in_parts(&mut self, fused: &Task) -> Result<()> {
+        self.in_parts.push(*fused);
+        if fused.deterministic {
+            self.chosen.chosen.extend(works(fused)?.iter().map(|(work, _)| (work.to_string(), None)));
+        }
+        Ok(())
+    }
+
+    /// Times of both ways; nothing where there is no time to find them out.
+    fn compare(
+        &mut self,
+        ways: &Ways,
+        fused: usize,
+        candle: &Candle,
+        launch: Launcher<'_>,
+    ) -> Result<Option<Compared>> {
+        let Some(plain) = self.prepare(&ways.plain, candle)? else { return Ok(None) };
+        let target = Target::here(&self.handle)?;
+        let rules = Rules::taken(ways.fused.deterministic);
+        let prepare = Prepare { target: &target, rules, cache: self.cache.as_ref() };
+        let bench = Bench { candle, stream: &self.stream, handle: &self.handle };
+        let way = |id: usize, behind| -> Result<f64> {
+            let Ready { work, plan, .. } = &self.ready[id];
+            Ok(bench.plan(work, plan)? + bench.launches(behind, ways.scratch, launch)?)
+        };
+        let measure = || {
+            let (fused, parts) = (way(fused, &ways.behind_fused)?, way(plain.id, &ways.behind_plain)?);
+            Ok(Compared { fused, parts })
+        };
+        prepare.compared(&self.ready[fused].work, &mut self.budget, measure)
     }
 
     fn prepared(&self, id: usize) -> Prepared {
@@ -120,8 +202,8 @@ impl Engines {
                 Err(error) => Err(self.pinned.gone(&name, engine, &error.to_string())),
             },
             None => {
-                let bench = Bench { work, candle, stream: &self.stream, handle: &self.handle };
-                let mut time = |plan: &Plan| bench.time(plan);
+                let bench = Bench { candle, stream: &self.stream, handle: &self.handle };
+                let mut time = |plan: &Plan| bench.plan(work, plan);
                 let made = prepare.plan(work, Some(&mut time), &mut self.budget);
                 Ok(made.map(|prepared| prepared.plan).map_err(|error| error.to_string()))
             }
@@ -135,9 +217,13 @@ impl Engines {
         let mut tensors = vec![(x, conv.x), (weight, conv.weight), (y, conv.y)];
         tensors.extend(conv.bias.map(|address| (Role::Bias, address)));
         tensors.extend(conv.residual.map(|address| (Role::Residual, address)));
+        if let Some([sum, squares]) = conv.sums {
+            tensors.extend([(Role::Sum, sum), (Role::SumProducts, squares)]);
+        }
+        tensors.extend(conv.mask.map(|address| (Role::Mask, address)));
         let bound = plan.bind(&tensors, conv.workspace)?;
-        // SAFETY: the plan is for this handle's GPU. Operands are packed maps and weights of the task's sizes, at multiples of 16
-        // bytes, in memory that device and session hold; the workspace is as large as the plan wants. The stream orders all uses.
+        // SAFETY: the plan is for this handle's GPU. Operands are packed maps and weights of the task's sizes and vectors of as many floats
+        // as it has channels, at multiples of 16 bytes, in memory that device and session hold; the workspace is as large as the plan wants. The stream orders all uses.
         unsafe { bound.run(&self.handle) }.map_err(Error::from)
     }
 }
@@ -148,41 +234,5 @@ fn roles(direction: Direction) -> [Role; 3] {
         Direction::Forward => [Role::X, Role::Weight, Role::Y],
         Direction::BackwardData => [Role::Dx, Role::Weight, Role::Dy],
         Direction::BackwardFilter => [Role::X, Role::Dweight, Role::Dy],
-    }
-}
-
-/// Memory and events to time plans of a work with.
-struct Bench<'a> {
-    work: &'a Work,
-    candle: &'a Candle,
-    stream: &'a Arc<CudaStream>,
-    handle: &'a Handle,
-}
-
-impl Bench<'_> {
-    /// Seconds of a run, on zeros.
-    fn time(&self, plan: &Plan) -> Result<f64> {
-        let mut memory: Vec<CudaSlice<u8>> = Vec::new();
-        let mut tensors = Vec::new();
-        for role in plan.roles() {
-            let slice = self.candle.alloc_zeros(self.work.bytes(role))?;
-            tensors.push((role, slice.device_ptr(self.stream).0));
-            memory.push(slice);
-        }
-        let workspace: CudaSlice<u8> = self.candle.alloc_zeros(plan.workspace().max(1) as usize)?;
-        let bound = plan.bind(&tensors, workspace.device_ptr(self.stream).0)?;
-        // SAFETY: the memory above is as large as the work's tensors and the plan's workspace, and lives until the wait below.
-        let run = || unsafe { bound.run(self.handle) }.map_err(Error::from);
-        let event = || {
-            let timed = sys::CUevent_flags::CU_EVENT_DEFAULT;
-            self.stream.record_event(Some(timed)).map_err(|e| fault("an event", &e))
-        };
-        run()?;
-        let start = event()?;
-        (0..TIMED_RUNS).try_for_each(|_| run())?;
-        let end = event()?;
-        self.stream.synchronize().map_err(|e| fault("an engine that was measured", &e))?;
-        let milliseconds = start.elapsed_ms(&end).map_err(|e| fault("an event", &e))?;
-        Ok(f64::from(milliseconds) / 1e3 / f64::from(TIMED_RUNS))
     }
 }

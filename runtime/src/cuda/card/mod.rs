@@ -1,6 +1,7 @@
 //! The driver of a real GPU. Candle owns the device: its context, its stream, its memory; cuDNN computes convolutions, own kernels all
 //! else, all of it on that stream.
 
+mod bench;
 mod engines;
 mod fault;
 mod functions;
@@ -15,7 +16,7 @@ use candle_core::CudaDevice as Candle;
 use candle_core::cuda_backend::cudarc::driver::{CudaGraph, CudaSlice, CudaStream, DevicePtr, result, sys};
 
 use super::driver::{Driver, Fetch, Fill, Memory, Preparer, Recording};
-use super::launch::{Call, Launch, Prepared, Task};
+use super::launch::{Call, Launch, Prepared, Task, Ways};
 use crate::engines::Engines as Pins;
 use crate::error::{Error, Result};
 use engines::Engines;
@@ -115,6 +116,12 @@ impl Preparer for Card {
     fn prepare(&self, task: &Task) -> Result<Option<Prepared>> {
         self.bind()?;
         Card::engines(self)?.prepare(task, &self.state.candle)
+    }
+
+    fn prepare_fused(&self, ways: &Ways) -> Result<Option<Prepared>> {
+        self.bind()?;
+        let launch = |launch: &Launch<u64>| self.launch(launch);
+        Card::engines(self)?.prepare_fused(ways, &self.state.candle, &launch)
     }
 }
 

@@ -8,7 +8,7 @@ use super::prepare::{Compiled, Prepare};
 use super::tasks::works;
 use super::work::Work;
 use crate::cuda::driver::Preparer;
-use crate::cuda::launch::{Prepared, Task};
+use crate::cuda::launch::{Prepared, Task, Ways};
 use crate::cuda::lower::lower;
 use crate::error::Result;
 
@@ -81,5 +81,13 @@ impl Preparer for Ahead<'_, '_> {
         (state.told)(state.asked.min(state.of), state.of);
         // Nothing runs here: that a plain convolution has no plan either is told with the others.
         Ok(Some(Prepared { id: 0, workspace: 0, result }))
+    }
+
+    /// Which of both is faster shows where the GPU is: plans of both are made.
+    fn prepare_fused(&self, ways: &Ways) -> Result<Option<Prepared>> {
+        for (work, _) in works(&ways.fused)? {
+            self.has_plans(&work)?;
+        }
+        Ok(None)
     }
 }

@@ -50,6 +50,24 @@ pub struct Kept {
     pub settled: bool,
     /// What could not be made.
     pub failed: Failed,
+    /// Of a work that is fused from several: how long the first plan takes, and how long the parts.
+    pub compared: Option<Compared>,
+}
+
+/// Measured times of the two ways to the same results.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Compared {
+    /// Seconds of the fused convolution and of what is left to do behind it.
+    pub fused: f64,
+    /// Seconds of the convolution alone and of what is left to do behind that.
+    pub parts: f64,
+}
+
+impl Compared {
+    /// Whether the fused way is the faster one.
+    pub fn fused_is_faster(&self) -> bool {
+        self.fused < self.parts
+    }
 }
 
 /// Engines that were offered and could not be made.
@@ -113,6 +131,8 @@ struct File {
     plans: Vec<Stored>,
     #[serde(default, skip_serializing_if = "Failed::is_empty")]
     failed: Failed,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    compared: Option<Compared>,
 }
 
 impl Cache {
@@ -157,7 +177,8 @@ impl Cache {
         }
         // Where the fastest is forbidden, the next one is not known to be the fastest of the rest.
         let settled = file.settled && plans.first().map(|plan| &plan.engine) == first.as_ref();
-        Found::Plans(Kept { plans, settled, failed: file.failed })
+        let compared = file.compared.filter(|_| plans.first().map(|plan| &plan.engine) == first.as_ref());
+        Found::Plans(Kept { plans, settled, failed: file.failed, compared })
     }
 
     /// Keeps plans in the place of those that were.
@@ -167,9 +188,9 @@ impl Cache {
     pub fn save(&self, key: &Key, kept: &Kept) -> Result<()> {
         std::fs::create_dir_all(&self.folder)
             .map_err(|source| Error::Io { path: self.folder.clone(), source })?;
-        let Kept { plans, settled, failed } = kept.clone();
+        let Kept { plans, settled, failed, compared } = kept.clone();
         let sha256 = digest(&(&plans, &failed));
-        let file = File { format: FORMAT, key: key.clone(), settled, sha256, plans, failed };
+        let file = File { format: FORMAT, key: key.clone(), settled, sha256, plans, failed, compared };
         let path = self.path(key);
         let text = serde_json::to_string(&file)
             .map_err(|error| Error::Io { path: path.clone(), source: error.into() })?;
@@ -240,14 +261,30 @@ mod tests {
     }
 
     fn kept() -> Kept {
-        let plans = vec![stored(7, &[Note::Nondeterministic], 4096), stored(4, &[Note::RuntimeCompiled], 0)];
-        Kept { plans, settled: true, failed: Failed::default() }
+        let plans = vec![stored(7, &[Note::Nondeterministic], 4096), stored(4, &[Note::NativeGraph], 0)];
+        Kept { plans, settled: true, ..Kept::default() }
     }
 
     fn cache() -> (tempfile::TempDir, Cache) {
         let folder = tempfile::tempdir().expect("temp folder");
         let cache = Cache::in_folder(&folder.path().join("plans"));
         (folder, cache)
+    }
+
+    #[test]
+    fn times_of_both_ways_come_back_with_the_plan_that_they_are_of() {
+        let (_folder, cache) = cache();
+        let compared = Some(Compared { fused: 2e-4, parts: 3e-4 });
+        cache.save(&key(), &Kept { compared, ..kept() }).expect("writable");
+        let times = |rules| match cache.load(&key(), &rules) {
+            Found::Plans(kept) => kept.compared,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(times(FREE), compared);
+        // The first plan is not taken, and the times are not those of the other.
+        assert_eq!(times(Rules { workspace: 0, ..FREE }), None);
+        assert!(Compared { fused: 2e-4, parts: 3e-4 }.fused_is_faster());
+        assert!(!Compared { fused: 3e-4, parts: 3e-4 }.fused_is_faster());
     }
 
     #[test]

@@ -53,7 +53,7 @@ impl Budget {
     }
 
     /// Does something on this time.
-    fn spend<T>(&mut self, doing: impl FnOnce() -> T) -> T {
+    pub(super) fn spend<T>(&mut self, doing: impl FnOnce() -> T) -> T {
         let before = (self.now)();
         let done = doing();
         let passed = (self.now)().saturating_sub(before);

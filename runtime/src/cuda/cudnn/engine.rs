@@ -175,6 +175,12 @@ impl Engine {
         self.notes.contains(&note)
     }
 
+    /// Whether blocks add their shares of sums to memory as they come, of which cuDNN has no note: kernels that are compiled when the plan
+    /// is made do, by `RED.ADD.F32`, and have no workspace for anything else (9.28).
+    pub fn adds_in_any_order(&self, work: &Work) -> bool {
+        work.pattern.has_sums() && self.has(Note::RuntimeCompiled)
+    }
+
     /// Why it must not do a work; nothing where it may.
     pub fn objection(&self, work: &Work, rules: &Rules) -> Option<&'static str> {
         let single = work.is_single();
@@ -183,6 +189,7 @@ impl Engine {
             (single && self.has(Note::TensorCores), "it multiplies f32 as TF32"),
             (single && self.has(Note::RoundsInputs), "it rounds f32"),
             (rules.deterministic && self.has(Note::Nondeterministic), "it is not deterministic"),
+            (rules.deterministic && self.adds_in_any_order(work), "it adds sums in any order"),
         ]
         .into_iter()
         .find_map(|(holds, reason)| holds.then_some(reason))
@@ -245,6 +252,18 @@ mod tests {
         let rule = |deterministic| Rules { deterministic, workspace: 0 };
         assert_eq!(racy.objection(&bf16, &rule(false)), None);
         assert_eq!(racy.objection(&bf16, &rule(true)), Some("it is not deterministic"));
+    }
+
+    #[test]
+    fn compiled_kernels_add_sums_as_they_come() {
+        let [compiled, in_the_library] = [engine(&[Note::RuntimeCompiled]), engine(&[])];
+        let plain = work(Element::Bf16, Math::Full);
+        let stats = Work { pattern: Pattern::ForwardStats, ..plain };
+        let rule = |deterministic| Rules { deterministic, workspace: 0 };
+        assert_eq!(compiled.objection(&stats, &rule(true)), Some("it adds sums in any order"));
+        assert_eq!(compiled.objection(&stats, &rule(false)), None);
+        assert_eq!(compiled.objection(&plain, &rule(true)), None);
+        assert_eq!(in_the_library.objection(&stats, &rule(true)), None);
     }
 
     #[test]

@@ -12,6 +12,7 @@
 //! a lowered plan's convolutions -> their works                    tasks.rs
 //! all that could be fused in a plan -> its works, for the page    layers.rs
 //! a work -> its plan, by way of the kept ones                     prepare.rs
+//! a fused work and its parts -> their times                       compare.rs
 //! a whole network's plans, ahead of time                          ahead.rs
 //! ```
 //!
@@ -25,6 +26,7 @@ mod build;
 pub mod cache;
 pub mod candidates;
 pub mod choose;
+mod compare;
 mod descriptor;
 pub mod device;
 pub mod engine;
@@ -41,7 +43,7 @@ pub mod target;
 pub mod tasks;
 pub mod work;
 
-pub use cache::Cache;
+pub use cache::{Cache, Compared};
 pub use candidates::{Candidate, Offer, candidates};
 pub use choose::{Budget, Choice};
 pub use device::Device;

@@ -1,9 +1,10 @@
 //! From a work to a plan, by way of the plans that are kept: what a device calls for each of its convolutions, and what compiles
 //! them ahead of time.
 
-use super::cache::{Cache, Failed, Found, Kept, Key};
+use super::cache::{Cache, Compared, Failed, Found, Kept, Key};
 use super::candidates::{Candidate, Offer, candidates};
 use super::choose::{Budget, Choice, fastest};
+use super::compare::compared;
 use super::engine::{Rules, Source};
 use super::fault::Fault;
 use super::library::version;
@@ -155,6 +156,21 @@ impl Prepare<'_> {
         Ok(Prepared { plan, seconds: None, kept: false, remarks })
     }
 
+    /// Times of a fused work, which has a plan, and of its parts: as they were measured earlier, or measured now where there is time for it. They
+    /// are kept.
+    ///
+    /// # Errors
+    /// Those of `measure`.
+    pub fn compared(
+        &self,
+        work: &Work,
+        budget: &mut Budget,
+        measure: impl FnOnce() -> Result<Compared>,
+    ) -> Result<Option<Compared>> {
+        let key = self.key(work);
+        compared(self.cache, &key, &self.rules, budget, measure)
+    }
+
     /// Of plans that were compiled ahead of time.
     fn measure(
         &self,
@@ -177,7 +193,8 @@ impl Prepare<'_> {
         }
         order[..=choice.index].rotate_right(1);
         let seconds = choice.time();
-        self.keep(key, Kept { plans: order, settled: choice.settled, ..kept }, &mut remarks);
+        let kept = Kept { plans: order, settled: choice.settled, compared: None, ..kept };
+        self.keep(key, kept, &mut remarks);
         Ok(Prepared { plan: choice.plan, seconds, kept: true, remarks })
     }
 
@@ -210,7 +227,7 @@ impl Prepare<'_> {
         let seconds = choice.time();
         match choice.plan.store(seconds) {
             Ok(stored) => {
-                let kept = Kept { plans: vec![stored], settled: choice.settled, failed };
+                let kept = Kept { plans: vec![stored], settled: choice.settled, failed, compared: None };
                 self.keep(key, kept, &mut remarks);
             }
             Err(fault) => remarks.push(format!("the plan of {key} cannot be kept: {fault}")),
@@ -278,11 +295,13 @@ impl Prepare<'_> {
         match self.cache {
             Some(cache) if !compiled.plans.is_empty() => {
                 let settled = settled && compiled.plans.len() == 1;
-                cache.save(&key, &Kept { plans: compiled.plans.clone(), settled, failed })?;
+                let kept = Kept { plans: compiled.plans.clone(), settled, failed, compared: None };
+                cache.save(&key, &kept)?;
             }
             _ => {
                 let first = compiled.failed.first().map(|(engine, why)| format!("{engine}: {why}"));
-                let why = first.or_else(|| compiled.reason.clone());
+                let forbidden = || offer.dropped.first().map(|(engine, why)| format!("{engine}: {why}"));
+                let why = first.or_else(|| compiled.reason.clone()).or_else(forbidden);
                 self.give_up(&key, &offer, failed, &why.unwrap_or_else(|| "nothing is offered".into()));
             }
         }

@@ -16,10 +16,12 @@ pub fn works(task: &Task) -> Result<Vec<(Work, DType)>> {
     let element = of(task.element)?;
     let math = if task.tf32 { Math::Tf32 } else { Math::Full };
     let pattern = match task.direction {
+        Direction::Forward if task.stats => Pattern::ForwardStats,
         Direction::Forward if task.has_epilogue() => {
             Pattern::ForwardEpilogue { bias: task.bias, residual: task.residual, act: task.act }
         }
         Direction::Forward => Pattern::Forward,
+        Direction::BackwardData if task.mask => Pattern::BackwardDataRelu { residual: task.residual },
         Direction::BackwardData => Pattern::BackwardData { residual: task.residual },
         Direction::BackwardFilter => Pattern::BackwardFilter,
     };
@@ -63,7 +65,9 @@ mod tests {
         let pattern = |task: &Task| works(task).expect("floats")[0].0.pattern.text();
         assert_eq!(pattern(&plain), "forward");
         assert_eq!(pattern(&Task { bias: true, residual: true, ..plain }), "forward + bias + residual");
+        assert_eq!(pattern(&Task { stats: true, ..plain }), "forward + stats");
         let data = Task { residual: true, ..task(Direction::BackwardData, DType::Bf16) };
         assert_eq!(pattern(&data), "backward data + residual");
+        assert_eq!(pattern(&Task { mask: true, ..data }), "backward data + residual + drelu");
     }
 }

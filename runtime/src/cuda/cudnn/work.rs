@@ -164,6 +164,19 @@ pub enum Pattern {
 }
 
 impl Pattern {
+    /// Whether sums by channel are among its results. Some engines add to what lies there, so zeros have to.
+    pub fn has_sums(&self) -> bool {
+        match self {
+            Pattern::ForwardStats | Pattern::BackwardDataReluSums { .. } => true,
+            Pattern::NormedForward { stats, .. } => *stats,
+            Pattern::Forward
+            | Pattern::ForwardEpilogue { .. }
+            | Pattern::BackwardData { .. }
+            | Pattern::BackwardDataRelu { .. }
+            | Pattern::BackwardFilter => false,
+        }
+    }
+
     /// `forward + bias + residual + relu`
     pub fn text(&self) -> String {
         let with = |parts: &[(bool, &str)]| -> String {

@@ -5,6 +5,7 @@ use resnetc_compiler::ir::types::{DType, Layout};
 use resnetc_compiler::plan::kernel::{Conv, ConvBackwardData, ConvBackwardFilter};
 use resnetc_compiler::plan::{Buffer, ConvGeometry, Kernel, Operand, Region};
 
+use super::behind::{add_sums, mask};
 use super::memory::{bytes, bytes_mut};
 use crate::cuda::launch::{Convolve, Direction, Task};
 use crate::error::{Error, Result};
@@ -26,14 +27,26 @@ pub(super) fn convolve(task: &Task, conv: &Convolve<u64>) -> Result<()> {
     // The result may lie on an operand, which is read to its end before.
     let mut made = vec![0; buffer.bytes];
     compute(&kernel, &inputs, &mut [(buffer, &mut made)])?;
+    if let Some(address) = conv.mask {
+        let by = bytes(address, made.len());
+        mask(&mut made, by, task.element)?;
+    }
     bytes_mut(address(conv, result.name)?, made.len()).copy_from_slice(&made);
-    Ok(())
+    match conv.sums {
+        Some(sums) => add_sums(&made, task.element, task.geometry.cout, sums),
+        None => Ok(()),
+    }
 }
 
 /// `conv 3x3 p1 64x56x56 -> 64x56x56, n 256`, with what comes behind it.
 pub(super) fn describe(task: &Task) -> String {
     let kernel = kernel(task);
-    format!("{} {}, n {}", kernel.name(), kernel.geometry(), task.geometry.n)
+    let more = match (task.stats, task.mask) {
+        (true, _) => " + stats",
+        (false, true) => " + drelu",
+        (false, false) => "",
+    };
+    format!("{}{more} {}, n {}", kernel.name(), kernel.geometry(), task.geometry.n)
 }
 
 fn kernel(task: &Task) -> Kernel {

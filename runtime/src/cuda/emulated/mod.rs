@@ -5,6 +5,7 @@
 //! asked for (every piece lies between bytes that must not change). It does not show what only a GPU has: its memory model
 //! between blocks, engines of cuDNN, speed.
 
+mod behind;
 mod convolve;
 mod library;
 mod memory;
@@ -17,8 +18,8 @@ use std::sync::{Arc, Mutex};
 use resnetc_compiler::ir::types::DType;
 
 use super::driver::{Driver, Fetch, Fill, Memory, NAMES_THE_STEP, Preparer, Recording};
-use super::launch::{Call, Direction, Prepared, Task};
-use crate::engines::Engines;
+use super::launch::{Call, Direction, Place, Prepared, Task, Ways};
+use crate::engines::{Engines, Pin};
 use crate::error::{Error, Result};
 use library::Library;
 use memory::Piece;
@@ -157,6 +158,19 @@ impl Emulated {
         Ok(has)
     }
 
+    /// Runs launches all of whose operands lie in scratch memory, by themselves.
+    fn try_out(&self, calls: &[Call<Place>], scratch: usize) -> Result<()> {
+        let memory = self.allocate(scratch, Fill::Zeros)?;
+        for call in calls {
+            if let Call::Launch(launch) = call.resolve(&|place| memory.address + place.offset as u64) {
+                self.check(&launch.function, &launch.signature())?;
+                self.state.library.launch(&launch, self.state.choices.seed)?;
+                self.check_pieces(&launch.function)?;
+            }
+        }
+        Ok(())
+    }
+
     fn tasks(&self) -> Result<std::sync::MutexGuard<'_, Vec<Task>>> {
         self.state.tasks.lock().map_err(|_| broken())
     }
@@ -204,6 +218,18 @@ impl Preparer for Emulated {
         tasks.push(*task);
         let result = if task.direction == Direction::BackwardFilter { DType::F32 } else { task.element };
         Ok(Some(Prepared { id: tasks.len() - 1, workspace: WORKSPACE, result }))
+    }
+
+    /// It has no times to go by, so that all is fused that can be. What would be measured is run nevertheless.
+    fn prepare_fused(&self, ways: &Ways) -> Result<Option<Prepared>> {
+        self.try_out(&ways.behind_plain, ways.scratch)?;
+        self.try_out(&ways.behind_fused, ways.scratch)?;
+        let [fused, plain] = [&ways.fused, &ways.plain].map(convolve::describe);
+        if ways.fused.deterministic && self.state.pinned.pin(&fused, &plain) == Pin::InParts {
+            self.state.chosen.lock().map_err(|_| broken())?.insert(fused, None);
+            return Ok(None);
+        }
+        self.prepare(&ways.fused)
     }
 }
 

@@ -10,25 +10,32 @@ INLINE unsigned first_row() { return blockIdx.x * blockDim.y + threadIdx.y; }
 INLINE unsigned row_stride() { return gridDim.x * blockDim.y; }
 INLINE unsigned pack_of_channels() { return blockIdx.y * blockDim.x + threadIdx.x; }
 
+// Adds the deviations of V channels from a pivot to s[0..V], their squares to s[V..2V], over the rows of a block's share.
+template <class T, int V>
+INLINE void sum_deviations(const T* column, const float* pivot, float* s, unsigned rows, unsigned pitch) {
+    float v[V];
+    for (unsigned row = first_row(); row < rows; row += row_stride()) {
+        load<V>(column + (u64)row * pitch, v);
+        for (int k = 0; k < V; k++) {
+            const float d = v[k] - pivot[k];
+            s[k] += d;
+            s[V + k] += d * d;
+        }
+    }
+}
+
 // Sums of x - pivot and of its square, the pivot being the channel's first element: what is summed then is about as large as the
 // deviation, wherever the mean lies. partial: [gridDim.x][2][channels]
 template <class T, int V>
 INLINE void bn_stats(const void* x, float* partial, unsigned rows, unsigned groups, unsigned pitch) {
     SHARED(float, shared);
     const unsigned pack = pack_of_channels(), channels = groups * V;
-    float s[2 * V], pivot[V], v[V];
+    float s[2 * V], pivot[V];
     for (int k = 0; k < 2 * V; k++) s[k] = 0.0f;
     if (pack < groups) {
         const T* column = (const T*)x + pack * V;
         load<V>(column, pivot);
-        for (unsigned row = first_row(); row < rows; row += row_stride()) {
-            load<V>(column + (u64)row * pitch, v);
-            for (int k = 0; k < V; k++) {
-                const float d = v[k] - pivot[k];
-                s[k] += d;
-                s[V + k] += d * d;
-            }
-        }
+        sum_deviations<T, V>(column, pivot, s, rows, pitch);
     }
     sum_rows<2 * V>(s, shared);
     if (threadIdx.y == 0 && pack < groups) {
@@ -39,10 +46,22 @@ INLINE void bn_stats(const void* x, float* partial, unsigned rows, unsigned grou
 }
 MAPS(bn_stats, (const void* x, float* partial, unsigned rows, unsigned groups, unsigned pitch), (x, partial, rows, groups, pitch))
 
-// mean, rstd of the batch; running statistics take in the mean and the unbiased variance.
+// Where a channel's statistics go, and their constants.
+#define STATISTICS float *running_mean, float *running_var, float *mean, float *rstd, unsigned rows, float eps, float momentum
+#define STATISTICS_ARGS running_mean, running_var, mean, rstd, rows, eps, momentum
+
+// mean, rstd of the batch, from the sums of x - pivot and of its square; running statistics take in the mean and the unbiased variance.
+INLINE void finish_channel(unsigned c, float sum, float squares, float pivot, STATISTICS) {
+    const float offset = sum / rows, m2 = larger(squares - sum * offset, 0.0f), m = pivot + offset;
+    mean[c] = m;
+    rstd[c] = 1.0f / sqrtf(m2 / rows + eps);
+    const float unbiased = rows > 1 ? m2 / (rows - 1) : m2;
+    running_mean[c] = (1.0f - momentum) * running_mean[c] + momentum * m;
+    running_var[c] = (1.0f - momentum) * running_var[c] + momentum * unbiased;
+}
+
 template <class T>
-INLINE void bn_stats_finish(const void* x, const float* partial, unsigned parts, float* running_mean, float* running_var, float* mean,
-                            float* rstd, unsigned rows, unsigned channels, float eps, float momentum) {
+INLINE void bn_stats_finish(const void* x, const float* partial, unsigned parts, unsigned channels, STATISTICS) {
     const unsigned c = first();
     if (c >= channels) return;
     float sum = 0.0f, squares = 0.0f;
@@ -50,18 +69,57 @@ INLINE void bn_stats_finish(const void* x, const float* partial, unsigned parts,
         sum += partial[(u64)part * 2 * channels + c];
         squares += partial[((u64)part * 2 + 1) * channels + c];
     }
-    const float pivot = wide(((const T*)x)[c]), offset = sum / rows;
-    const float m2 = larger(squares - sum * offset, 0.0f), m = pivot + offset;
-    mean[c] = m;
-    rstd[c] = 1.0f / sqrtf(m2 / rows + eps);
-    const float unbiased = rows > 1 ? m2 / (rows - 1) : m2;
-    running_mean[c] = (1.0f - momentum) * running_mean[c] + momentum * m;
-    running_var[c] = (1.0f - momentum) * running_var[c] + momentum * unbiased;
+    finish_channel(c, sum, squares, wide(((const T*)x)[c]), STATISTICS_ARGS);
 }
-CHANNELS(bn_stats_finish,
-         (const void* x, const float* partial, unsigned parts, float* running_mean, float* running_var, float* mean, float* rstd,
-          unsigned rows, unsigned channels, float eps, float momentum),
-         (x, partial, parts, running_mean, running_var, mean, rstd, rows, channels, eps, momentum))
+CHANNELS(bn_stats_finish, (const void* x, const float* partial, unsigned parts, unsigned channels, STATISTICS),
+         (x, partial, parts, channels, STATISTICS_ARGS))
+
+// A convolution's sums are of x and of its square, without a pivot. Their difference keeps log2(CANCELLED) bits less than they have, at
+// most, or the channel is summed anew.
+constexpr float CANCELLED = 16.0f;
+constexpr float LARGEST = 3.402823466e38f;
+
+// The same from the sums that a convolution left beside its result x. A block has one pack of channels, and 256 rows of x in flight
+// where it needs them.
+template <class T, int V>
+INLINE void bn_stats_of_sums(const void* x, const float* sum, const float* squares, unsigned groups, unsigned pitch, STATISTICS) {
+    SHARED(float, shared);
+    const unsigned pack = pack_of_channels();
+    if (pack >= groups) return;
+    float s[2 * V], pivot[V];
+    load_floats<V>(sum + pack * V, s);
+    load_floats<V>(squares + pack * V, s + V);
+    bool cancelled = false;
+    for (int k = 0; k < V; k++) {
+        pivot[k] = 0.0f;
+        const float m2 = s[V + k] - s[k] * (s[k] / rows);
+        // Nor is taken what is not finite.
+        cancelled |= !(CANCELLED * m2 >= s[V + k] && s[V + k] <= LARGEST);
+    }
+    if (cancelled) {
+        const T* column = (const T*)x + pack * V;
+        load<V>(column, pivot);
+        for (int k = 0; k < 2 * V; k++) s[k] = 0.0f;
+        sum_deviations<T, V>(column, pivot, s, rows, pitch);
+        sum_rows<2 * V>(s, shared);
+    }
+    if (threadIdx.y == 0)
+        for (int k = 0; k < V; k++) finish_channel(pack * V + k, s[k], s[V + k], pivot[k], STATISTICS_ARGS);
+}
+// Convolutions leave sums beside narrow maps alone.
+#define OF_SUMS(name, T, V)                                                                                                      \
+    ENTRY(name, (const void* x, const float* sum, const float* squares, unsigned groups, unsigned pitch, STATISTICS)) {         \
+        bn_stats_of_sums<T, V>(x, sum, squares, groups, pitch, STATISTICS_ARGS);                                                \
+    }
+OF_SUMS(bn_stats_of_sums_bf16x1, bf16, 1)
+OF_SUMS(bn_stats_of_sums_bf16x8, bf16, 8)
+OF_SUMS(bn_stats_of_sums_f16x1, f16, 1)
+OF_SUMS(bn_stats_of_sums_f16x8, f16, 8)
+
+// Convolutions add to the sums that they leave.
+ENTRY(zero_sums, (float* sums, unsigned len)) {
+    for (unsigned i = first(); i < len; i += stride()) sums[i] = 0.0f;
+}
 
 // What a frozen normalisation divides by.
 ENTRY(running_rstd, (const float* running_var, float* rstd, unsigned channels, float eps)) {

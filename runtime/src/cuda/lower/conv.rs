@@ -13,8 +13,11 @@ use resnetc_compiler::plan::{ConvGeometry, Region};
 use super::activation;
 use super::channels::{copy, round};
 use super::elementwise::flat;
-use super::site::{Operand, Site};
-use crate::cuda::launch::{Arg, Base, Call, Convolve, Direction, Place, Prepared, Task};
+use super::masks::Masked;
+use super::norm::{apply_gradient, reduce, statistics_of_map, statistics_of_sums};
+use super::site::{Made, Operand, Site};
+use super::sums::Statistics;
+use crate::cuda::launch::{Arg, Base, Call, Convolve, Direction, Place, Prepared, Task, Ways};
 use crate::error::{Error, Result};
 
 /// `y = act(conv(x, weight) + bias + residual)`
@@ -25,7 +28,37 @@ pub(super) fn forward(site: &mut Site<'_>, k: &Conv) -> Result<()> {
     let tail = Tail { bias: site.find("bias"), residual: site.find("residual"), act: k.epilogue.act };
     let x = factor(site, &k.geometry, &x, element)?;
     let weight = weight(site, &k.geometry, element)?;
+    if tail.is_empty() && forward_with_sums(site, task, [x.place, weight], &y)? {
+        return Ok(());
+    }
     product(site, task, [x.place, weight], &y, &tail)
+}
+
+/// The product and the sums of its result, where statistics are taken of that and the driver is faster so.
+fn forward_with_sums(site: &mut Site<'_>, task: Task, [x, weight]: [Place; 2], y: &Operand) -> Result<bool> {
+    let statistics = site.statistics_of("y").filter(|_| y.packed() && y.dtype == task.element);
+    let Some(statistics) = statistics else { return Ok(false) };
+    let ways = ways(site, task, &statistics)?;
+    let Some(prepared) = prepare_fused(site, &ways)? else { return Ok(false) };
+    let workspace = site.scratch(prepared.workspace);
+    let plain = convolve(&prepared, [x, weight, y.place], &Tail::default(), workspace);
+    site.call(Call::Convolve(Convolve { sums: Some(statistics.sums), ..plain }));
+    site.leave_sums_of("y");
+    Ok(true)
+}
+
+/// The convolution with the sums of its result and without them, each with what is left to do for the statistics.
+fn ways(site: &Site<'_>, plain: Task, statistics: &Statistics<'_>) -> Result<Ways> {
+    let &Statistics { step, kernel, .. } = statistics;
+    let mut of_map = site.trial(step);
+    statistics_of_map(&mut of_map, kernel)?;
+    let mut of_sums = site.trial(step);
+    let sums = [(); 2].map(|()| of_sums.scratch(kernel.channels * DType::F32.size()));
+    statistics_of_sums(&mut of_sums, kernel, sums)?;
+    let Made { calls: behind_plain, scratch, .. } = of_map.finish();
+    let Made { calls: behind_fused, scratch: scratch_fused, .. } = of_sums.finish();
+    let fused = Task { stats: true, ..plain };
+    Ok(Ways { fused, behind_fused, plain, behind_plain, scratch: scratch.max(scratch_fused) })
 }
 
 /// `dx = conv^T(dy, weight) + residual`
@@ -36,7 +69,45 @@ pub(super) fn backward_data(site: &mut Site<'_>, k: &ConvBackwardData) -> Result
     let tail = Tail { bias: None, residual: site.find("residual"), act: None };
     let dy = factor(site, &k.geometry, &dy, element)?;
     let weight = weight(site, &k.geometry, element)?;
+    if masked_backward_data(site, task, [dy.place, weight], &dx, &tail)? {
+        return Ok(());
+    }
     product(site, task, [dy.place, weight], &dx, &tail)
+}
+
+/// The gradient of the input and of the ReLU before it, where its mask is a map and the driver is faster so.
+fn masked_backward_data(
+    site: &mut Site<'_>,
+    task: Task,
+    [dy, weight]: [Place; 2],
+    dx: &Operand,
+    tail: &Tail,
+) -> Result<bool> {
+    let found = site.mask_of("dx").filter(|_| dx.packed() && dx.dtype == task.element);
+    let Some((masked, mask)) = found else { return Ok(false) };
+    let plain = Task { residual: tail.residual.is_some(), ..task };
+    let ways = masked_ways(site, plain, &masked)?;
+    let Some(prepared) = prepare_fused(site, &ways)? else { return Ok(false) };
+    let workspace = site.scratch(prepared.workspace);
+    let whole = convolve(&prepared, [dx.place, weight, dy], tail, workspace);
+    site.call(Call::Convolve(Convolve { mask: Some(mask.place), ..whole }));
+    site.apply_mask_of("dx");
+    Ok(true)
+}
+
+/// The convolution with the mask and without it, each with the normalisation's gradient behind it.
+fn masked_ways(site: &Site<'_>, plain: Task, masked: &Masked<'_>) -> Result<Ways> {
+    let passes = |masks: bool| -> Result<(Vec<Call<Place>>, usize)> {
+        let (mut first, mut second) = (site.trial(masked.reduce.0), site.trial(masked.apply.0));
+        reduce(&mut first, masked.reduce.1, masks)?;
+        apply_gradient(&mut second, masked.apply.1, masks)?;
+        let (first, second) = (first.finish(), second.finish());
+        let calls = first.calls.into_iter().chain(second.calls).collect();
+        Ok((calls, first.scratch.max(second.scratch)))
+    };
+    let ((behind_fused, scratch), (behind_plain, more)) = (passes(true)?, passes(false)?);
+    let fused = Task { mask: true, ..plain };
+    Ok(Ways { fused, behind_fused, plain, behind_plain, scratch: scratch.max(more) })
 }
 
 /// `dweight = x * dy`, summed over pixels and images.
@@ -113,11 +184,20 @@ fn weight(site: &mut Site<'_>, g: &ConvGeometry, element: DType) -> Result<Place
 }
 
 fn prepare(site: &Site<'_>, task: &Task) -> Result<Option<Prepared>> {
-    site.preparer.prepare(task).map_err(|error| match error {
+    site.preparer.prepare(task).map_err(|error| told(site, error))
+}
+
+fn prepare_fused(site: &Site<'_>, ways: &Ways) -> Result<Option<Prepared>> {
+    site.preparer.prepare_fused(ways).map_err(|error| told(site, error))
+}
+
+/// A driver's error, with the step.
+fn told(site: &Site<'_>, error: Error) -> Error {
+    match error {
         // It says of which convolution, and what to do.
         Error::Engines(_) => error,
         error => site.fault(&error.to_string()),
-    })
+    }
 }
 
 fn convolve(
@@ -134,6 +214,8 @@ fn convolve(
         y,
         bias: place(tail.bias),
         residual: place(tail.residual),
+        sums: None,
+        mask: None,
         workspace,
     }
 }

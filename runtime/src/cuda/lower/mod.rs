@@ -6,13 +6,17 @@ mod channels;
 mod conv;
 mod drop;
 mod elementwise;
+mod fusions;
 mod group;
 mod loss;
+mod masks;
 mod muon;
 mod norm;
 mod pooling;
 mod product;
+mod scratch;
 mod site;
+mod sums;
 mod update;
 mod update_parts;
 
@@ -22,13 +26,15 @@ use resnetc_compiler::plan::{Kernel, Plan, Region};
 use super::driver::Preparer;
 use super::launch::{Arg, Base, Call, Launch, Place, count};
 use crate::error::{Error, Result};
-use site::Site;
+use fusions::Fusions;
+use site::{Made, Site};
 
 /// A plan as calls.
 pub struct Lowered {
     /// Of each step.
     pub steps: Vec<Vec<Call<Place>>>,
-    /// Bytes of scratch memory that its steps need; each has all of it.
+    /// Bytes of scratch memory that its steps need; each has all of it, but for the sums at its beginning, which convolutions leave for
+    /// statistics.
     pub scratch: usize,
     /// The type that parameters are wanted in beside `f32`.
     pub narrow: Option<DType>,
@@ -40,10 +46,12 @@ pub struct Lowered {
 /// Where a step is too large to be counted in 32 bits, or nobody can compute it.
 pub fn lower(plan: &Plan, preparer: &dyn Preparer) -> Result<Lowered> {
     let mut lowered = Lowered { steps: Vec::new(), scratch: 0, narrow: None };
+    let mut fusions = Fusions::of(plan);
     for step in &plan.steps {
-        let mut site = Site::new(plan, step, preparer);
+        let mut site = Site::new(plan, step, preparer, &fusions);
         lower_step(&mut site, &step.kernel)?;
-        let (calls, scratch) = site.finish();
+        let Made { mut calls, scratch, fused } = site.finish();
+        fused.map_or(Ok(()), |fused| fusions.note(fused, &mut calls))?;
         for call in &calls {
             if let Call::Launch(launch) = call {
                 let fits = preparer.check(&launch.function, &launch.signature());

@@ -1,5 +1,6 @@
 //! Batch normalisation, affine maps, sums over channels.
 
+use resnetc_compiler::ir::activation::Activation;
 use resnetc_compiler::ir::attrs::Epilogue;
 use resnetc_compiler::plan::kernel::{
     Affine, BnApply, BnBackwardApply, BnBackwardReduce, BnStats, ChannelSum, RunningRstd,
@@ -10,7 +11,15 @@ use super::site::{Columns, Operand, Site};
 use crate::cuda::launch::{Arg, Place};
 use crate::error::Result;
 
+/// By the sums that the convolution left where it did, else in two passes of which the first one reads the map.
 pub(super) fn statistics(site: &mut Site<'_>, k: &BnStats) -> Result<()> {
+    match site.sums_of("x") {
+        Some(sums) => statistics_of_sums(site, k, sums),
+        None => statistics_of_map(site, k),
+    }
+}
+
+pub(super) fn statistics_of_map(site: &mut Site<'_>, k: &BnStats) -> Result<()> {
     let x = site.get("x")?;
     let lanes = site.lanes(k.channels, &[x]);
     let packs = k.channels / lanes;
@@ -19,14 +28,30 @@ pub(super) fn statistics(site: &mut Site<'_>, k: &BnStats) -> Result<()> {
     let (rows, pitch) = (site.count(k.rows)?, site.count(x.pitch)?);
     let args = vec![Arg::At(x.place), Arg::At(partial), rows, site.count(packs)?, pitch];
     site.launch_columns(site.entry("bn_stats", x.dtype, lanes), &columns, 2 * lanes, args)?;
+    let mut args = vec![Arg::At(x.place), Arg::At(partial)];
+    args.extend([site.count(columns.parts)?, site.count(k.channels)?]);
+    args.extend(destination(site, k)?);
+    site.launch_flat(site.entry("bn_stats_finish", x.dtype, 1), k.channels, args)
+}
+
+/// Reads of the map what channels have lost by cancellation, which is nothing as a rule.
+pub(super) fn statistics_of_sums(site: &mut Site<'_>, k: &BnStats, sums: [Place; 2]) -> Result<()> {
+    let x = site.get("x")?;
+    let lanes = site.lanes(k.channels, &[x]);
+    let packs = k.channels / lanes;
+    let columns = Columns { width: 1, blocks: packs, parts: 1 };
+    let mut args = vec![Arg::At(x.place)];
+    args.extend(sums.map(Arg::At));
+    args.extend([site.count(packs)?, site.count(x.pitch)?]);
+    args.extend(destination(site, k)?);
+    site.launch_columns(site.entry("bn_stats_of_sums", x.dtype, lanes), &columns, 2 * lanes, args)
+}
+
+/// Where statistics go, and their constants, as the kernels take them.
+fn destination(site: &Site<'_>, k: &BnStats) -> Result<[Arg<Place>; 7]> {
     let [running_mean, running_var] = [site.at("running_mean")?, site.at("running_var")?];
-    let [mean, rstd] = [site.at("mean")?, site.at("rstd")?];
-    let (parts, channels) = (site.count(columns.parts)?, site.count(k.channels)?);
-    let constants = [Arg::Float(k.eps), Arg::Float(k.momentum)];
-    let args =
-        [Arg::At(x.place), Arg::At(partial), parts, running_mean, running_var, mean, rstd, rows, channels];
-    let function = site.entry("bn_stats_finish", x.dtype, 1);
-    site.launch_flat(function, k.channels, args.into_iter().chain(constants).collect())
+    let [mean, rstd, rows] = [site.at("mean")?, site.at("rstd")?, site.count(k.rows)?];
+    Ok([running_mean, running_var, mean, rstd, rows, Arg::Float(k.eps), Arg::Float(k.momentum)])
 }
 
 pub(super) fn running_rstd(site: &mut Site<'_>, k: &RunningRstd) -> Result<()> {
@@ -62,19 +87,35 @@ fn scale(
 }
 
 pub(super) fn backward_reduce(site: &mut Site<'_>, k: &BnBackwardReduce) -> Result<()> {
-    let (dy, x, y) = (site.get("dy")?, site.get("x")?, site.find("y"));
+    let masked = site.is_masked("dy");
+    reduce(site, k, masked)
+}
+
+/// The first pass; over a gradient that is masked already, it needs no mask.
+pub(super) fn reduce(site: &mut Site<'_>, k: &BnBackwardReduce, masked: bool) -> Result<()> {
+    let (dy, x) = (site.get("dy")?, site.get("x")?);
+    let (y, act) = mask(site, k.epilogue, masked);
     let maps: Vec<Operand> = [dy, x].into_iter().chain(y).collect();
     let lanes = site.lanes(k.channels, &maps);
     let packs = k.channels / lanes;
     let columns = Columns::of_rows(k.rows, packs);
     let partial = site.scratch(columns.parts * 2 * k.channels * size_of::<f32>());
     let mut args = vec![Arg::At(dy.place), Arg::At(x.place), site.at("mean")?, site.at("rstd")?];
-    args.extend([site.maybe("scale"), site.maybe("shift"), site.maybe("y"), Arg::At(partial)]);
+    args.extend([site.maybe("scale"), site.maybe("shift"), pointer(y), Arg::At(partial)]);
     args.extend([site.count(k.rows)?, site.count(packs)?, site.count(x.pitch)?]);
-    args.extend(activation::arguments(k.epilogue.act));
+    args.extend(activation::arguments(act));
     site.launch_columns(site.entry("bn_backward_reduce", dy.dtype, lanes), &columns, 2 * lanes, args)?;
     let sums = [site.get("dscale")?.place, site.get("dshift")?.place];
     sum_parts(site, partial, columns.parts, k.channels, sums)
+}
+
+/// The map by which a gradient is masked, if one is, and the activation whose gradient that is.
+fn mask(site: &Site<'_>, epilogue: Epilogue, masked: bool) -> (Option<Operand>, Option<Activation>) {
+    if masked { (None, None) } else { (site.find("y"), epilogue.act) }
+}
+
+fn pointer(operand: Option<Operand>) -> Arg<Place> {
+    operand.map_or(Arg::Null, |operand| Arg::At(operand.place))
 }
 
 /// Adds up the partial sums `[parts][N][channels]`, each of the `N` to its own place.
@@ -95,15 +136,22 @@ pub(super) fn sum_parts<const N: usize>(
 }
 
 pub(super) fn backward_apply(site: &mut Site<'_>, k: &BnBackwardApply) -> Result<()> {
+    let masked = site.is_masked("dy");
+    apply_gradient(site, k, masked)
+}
+
+/// The second pass, likewise.
+pub(super) fn apply_gradient(site: &mut Site<'_>, k: &BnBackwardApply, masked: bool) -> Result<()> {
     let (dy, x, dx) = (site.get("dy")?, site.get("x")?, site.get("dx")?);
-    let maps: Vec<Operand> = [dy, x, dx].into_iter().chain(site.find("y")).collect();
+    let (y, act) = mask(site, k.epilogue, masked);
+    let maps: Vec<Operand> = [dy, x, dx].into_iter().chain(y).collect();
     let lanes = site.lanes(k.channels, &maps);
     let packs = k.channels / lanes;
     let mut args = vec![Arg::At(dy.place), Arg::At(x.place), site.at("mean")?, site.at("rstd")?];
     args.extend([site.at("scale")?, site.at("dscale")?, site.at("dshift")?, site.maybe("shift")]);
-    args.extend([site.maybe("y"), Arg::At(dx.place), site.maybe("dresidual")]);
+    args.extend([pointer(y), Arg::At(dx.place), site.maybe("dresidual")]);
     args.extend([site.count(k.rows)?, site.count(packs)?, site.count(x.pitch)?]);
-    args.extend(activation::arguments(k.epilogue.act));
+    args.extend(activation::arguments(act));
     site.launch_flat(site.entry("bn_backward_apply", dy.dtype, lanes), k.rows * packs, args)
 }
 

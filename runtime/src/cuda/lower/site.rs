@@ -3,14 +3,16 @@
 use resnetc_compiler::ir::types::DType;
 use resnetc_compiler::plan::{BufferId, Operands, Plan, Step};
 
+use super::fusions::{Fused, Fusions};
+use super::masks::Masked;
+use super::scratch::Scratch;
+use super::sums::Statistics;
 use crate::cuda::driver::Preparer;
 use crate::cuda::launch::{Arg, Base, Call, Launch, Place, THREADS, count};
 use crate::error::{Error, Result};
 
 /// Bytes that a thread moves at once, where it can.
 const WIDE: usize = 16;
-/// Memory of a step begins at multiples of it, as buffers do.
-const ALIGN: usize = 256;
 /// Partial results of a sum over rows, at most: their sum has a thread per channel.
 const MAX_PARTS: usize = 256;
 /// Rows that a thread adds up at least.
@@ -48,18 +50,43 @@ pub(super) struct Site<'a> {
     table: Operands,
     pub preparer: &'a dyn Preparer,
     calls: Vec<Call<Place>>,
-    /// Bytes of scratch memory handed out.
-    scratch: usize,
+    scratch: Scratch,
+    fusions: &'a Fusions<'a>,
+    /// What its convolution takes in of other steps.
+    fused: Option<Fused>,
+    /// Operands of a trial, which lie in scratch memory.
+    moved: Vec<(BufferId, Place)>,
+}
+
+/// What a step came to.
+pub(super) struct Made {
+    pub calls: Vec<Call<Place>>,
+    /// Bytes of scratch memory that they need.
+    pub scratch: usize,
+    /// What its convolution takes in of other steps.
+    pub fused: Option<Fused>,
 }
 
 impl<'a> Site<'a> {
-    pub fn new(plan: &'a Plan, step: &'a Step, preparer: &'a dyn Preparer) -> Self {
-        Site { plan, step, table: step.operands(), preparer, calls: Vec::new(), scratch: 0 }
+    /// Its scratch memory lies behind that of the plan's sums.
+    pub fn new(plan: &'a Plan, step: &'a Step, preparer: &'a dyn Preparer, fusions: &'a Fusions<'a>) -> Self {
+        let (table, calls, moved) = (step.operands(), Vec::new(), Vec::new());
+        let scratch = fusions.sums.memory;
+        Site { plan, step, table, preparer, calls, scratch, fusions, fused: None, moved }
     }
 
-    /// The calls, and the scratch memory that they need.
-    pub fn finish(self) -> (Vec<Call<Place>>, usize) {
-        (self.calls, self.scratch)
+    /// Another step, to be measured by itself: all of its operands lie in scratch memory.
+    pub fn trial(&self, step: &'a Step) -> Self {
+        let site = Site::new(self.plan, step, self.preparer, self.fusions);
+        let mut site = Site { scratch: Scratch::default(), ..site };
+        let places = step.buffers().map(|id| (id, site.scratch.take(self.plan.buffer(id).bytes)));
+        site.moved = places.collect();
+        site
+    }
+
+    /// All that it came to.
+    pub fn finish(self) -> Made {
+        Made { calls: self.calls, scratch: self.scratch.bytes, fused: self.fused }
     }
 
     fn operand(&self, id: BufferId) -> Operand {
@@ -70,13 +97,49 @@ impl<'a> Site<'a> {
             _ => numel,
         };
         let place = Place { base: Base::Region(buffer.region), offset: buffer.offset };
+        let place = self.moved.iter().find(|(moved, _)| *moved == id).map_or(place, |(_, place)| *place);
         Operand { place, dtype: buffer.dtype, pitch: channels + self.plan.gap(id), channels, numel }
+    }
+
+    fn buffer(&self, name: &str) -> Option<BufferId> {
+        let named = self.table.all().zip(self.step.buffers()).find(|(operand, _)| operand.name == name);
+        named.map(|(_, id)| id)
     }
 
     /// An operand that may be absent.
     pub fn find(&self, name: &str) -> Option<Operand> {
-        let named = self.table.all().zip(self.step.buffers()).find(|(operand, _)| operand.name == name);
-        named.map(|(_, id)| self.operand(id))
+        self.buffer(name).map(|id| self.operand(id))
+    }
+
+    /// The statistics that are taken of a map.
+    pub fn statistics_of(&self, name: &str) -> Option<Statistics<'a>> {
+        self.buffer(name).and_then(|id| self.fusions.sums.wanted(id))
+    }
+
+    /// Where the sums of a map lie, if its convolution has left them.
+    pub fn sums_of(&self, name: &str) -> Option<[Place; 2]> {
+        self.buffer(name).and_then(|id| self.fusions.sums.left(id))
+    }
+
+    /// Tells that the step leaves the sums of a map.
+    pub fn leave_sums_of(&mut self, name: &str) {
+        self.fused = self.buffer(name).map(Fused::Sums);
+    }
+
+    /// What masks a gradient in the steps behind this one, with the mask.
+    pub fn mask_of(&self, name: &str) -> Option<(Masked<'a>, Operand)> {
+        let masked = self.buffer(name).and_then(|id| self.fusions.masks.wanted(id))?;
+        Some((masked, self.operand(masked.mask)))
+    }
+
+    /// Whether a gradient's convolution has masked it.
+    pub fn is_masked(&self, name: &str) -> bool {
+        self.buffer(name).is_some_and(|id| self.fusions.masks.has_applied(id))
+    }
+
+    /// Tells that the step masks a gradient.
+    pub fn apply_mask_of(&mut self, name: &str) {
+        self.fused = self.buffer(name).map(Fused::Mask);
     }
 
     /// An operand that is always there.
@@ -121,9 +184,7 @@ impl<'a> Site<'a> {
 
     /// Memory for the step alone.
     pub fn scratch(&mut self, bytes: usize) -> Place {
-        let offset = self.scratch;
-        self.scratch += bytes.next_multiple_of(ALIGN);
-        Place { base: Base::Scratch, offset }
+        self.scratch.take(bytes)
     }
 
     /// Memory for a map, packed.
