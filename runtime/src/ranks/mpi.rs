@@ -178,7 +178,7 @@ impl Mpi {
             }
             self.fault.check()?;
             let waited = begun.elapsed();
-            if round % ROUND == 0 && waited > self.limit {
+            if round.is_multiple_of(ROUND) && waited > self.limit {
                 return Err(self.fault.explain(format!(
                     "{name} of {} ranks is not done after {} s: a rank does not answer, MPI does not say which",
                     self.size,
