@@ -110,10 +110,8 @@ fn duplicate() -> Result<ffi::MPI_Comm> {
     // SAFETY: the call above succeeded, so the handle is written.
     let comm = unsafe { comm.assume_init() };
     // SAFETY: the communicator is valid, the handler one of the library's constants.
-    check(
-        unsafe { ffi::MPI_Comm_set_errhandler(comm, ffi::RSMPI_ERRORS_RETURN) },
-        "MPI_Comm_set_errhandler",
-    )?;
+    let set = unsafe { ffi::MPI_Comm_set_errhandler(comm, ffi::RSMPI_ERRORS_RETURN) };
+    check(set, "MPI_Comm_set_errhandler")?;
     Ok(comm)
 }
 
