@@ -110,10 +110,8 @@ fn duplicate() -> Result<ffi::MPI_Comm> {
     // SAFETY: the call above succeeded, so the handle is written.
     let comm = unsafe { comm.assume_init() };
     // SAFETY: the communicator is valid, the handler one of the library's constants.
-    check(
-        unsafe { ffi::MPI_Comm_set_errhandler(comm, ffi::RSMPI_ERRORS_RETURN) },
-        "MPI_Comm_set_errhandler",
-    )?;
+    let set = unsafe { ffi::MPI_Comm_set_errhandler(comm, ffi::RSMPI_ERRORS_RETURN) };
+    check(set, "MPI_Comm_set_errhandler")?;
     Ok(comm)
 }
 
@@ -178,7 +176,7 @@ impl Mpi {
             }
             self.fault.check()?;
             let waited = begun.elapsed();
-            if round % ROUND == 0 && waited > self.limit {
+            if round.is_multiple_of(ROUND) && waited > self.limit {
                 return Err(self.fault.explain(format!(
                     "{name} of {} ranks is not done after {} s: a rank does not answer, MPI does not say which",
                     self.size,
