@@ -166,6 +166,8 @@ fn data(operand: &plan::Operand, kernel: &Kernel, read: bool) -> (Data, i8) {
         Content::Activated(act) if act.info().bounded => (Data::Fraction, 0),
         Content::Activated(_) | Content::Logits => (Data::Normal, 0),
         Content::Grad if matches!(kernel, Kernel::AllFinite(_)) => (Data::PerhapsInfinite, 0),
+        // Mixed into the running mean, not subtracted.
+        Content::Mean if matches!(kernel, Kernel::BnCombine(_)) => (Data::Normal, 1),
         Content::Mean | Content::Grad => (Data::Normal, -1),
         Content::Variance | Content::Rstd | Content::RunningVar | Content::LossScale => (Data::Positive, 1),
         Content::Finite => (Data::Index(2), 0),

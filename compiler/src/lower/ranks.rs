@@ -26,11 +26,14 @@ struct Bucket {
     ready: usize,
 }
 
+/// A step to be put before the one of that number.
+type Placed = (usize, Step);
+
 /// Adds the sums over ranks to a step that updates. With `accumulates` they are sums over batches before they are sums over ranks.
 pub(super) fn add_reductions(plan: &mut Plan, ranks: Ranks, accumulates: bool) {
     let buckets = buckets(&gradients(plan), plan.steps.len());
     let share = plan.share();
-    let (mut begins, mut waits): (Vec<(usize, Step)>, Vec<(usize, Step)>) = (Vec::new(), Vec::new());
+    let (mut begins, mut waits): (Vec<Placed>, Vec<Placed>) = (Vec::new(), Vec::new());
     for (bucket, Bucket { range, ready }) in buckets.iter().enumerate() {
         let len = range.len() / DType::F32.size();
         let name = format!("all_reduce{bucket}");
@@ -97,8 +100,8 @@ fn first_reader(plan: &Plan, range: &Range<usize>, ready: usize) -> usize {
 }
 
 /// Puts steps before those of the given numbers; what begins stands before what is waited for.
-fn insert(plan: &mut Plan, begins: Vec<(usize, Step)>, waits: Vec<(usize, Step)>) {
-    let mut added: Vec<(usize, Step)> = begins.into_iter().chain(waits).collect();
+fn insert(plan: &mut Plan, begins: Vec<Placed>, waits: Vec<Placed>) {
+    let mut added: Vec<Placed> = begins.into_iter().chain(waits).collect();
     added.sort_by_key(|(index, _)| *index);
     let mut added = added.into_iter().peekable();
     let steps = std::mem::take(&mut plan.steps);

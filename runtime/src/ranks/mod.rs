@@ -29,5 +29,6 @@ pub use fault::Fault;
 pub use launch::{Launch, Launcher, Rendezvous, Via};
 pub use local::local;
 pub use pulse::Pulse;
+pub use rendezvous::own_host;
 pub use transport::Transport;
 pub use watch::Watch;

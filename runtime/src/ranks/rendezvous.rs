@@ -323,6 +323,6 @@ fn ranks(numbers: &[usize]) -> String {
 }
 
 /// This host's name, or a word for one that has none.
-pub(super) fn own_host() -> String {
+pub fn own_host() -> String {
     hostname().unwrap_or_else(|| "a host without a name".to_owned())
 }

@@ -9,6 +9,7 @@ use crate::data::order::Rank;
 use crate::error::{Error, Result};
 use crate::evaluation::Evaluation;
 use crate::exec::{Executor, StepResult};
+use crate::files::read_bytes;
 use crate::ranks::Collective;
 use crate::weights::ParamStore;
 
@@ -134,7 +135,7 @@ impl Team {
     pub fn file(&self, path: Option<PathBuf>) -> Result<Option<Fetched>> {
         let Some(ranks) = &self.ranks else { return Ok(path.map(Fetched::own)) };
         let bytes = match &path {
-            Some(path) => [&[1], &*std::fs::read(path).map_err(Error::io(path))?].concat(),
+            Some(path) => [&[1], &*read_bytes(path, u64::MAX).map_err(Error::io(path))?].concat(),
             None => vec![0],
         };
         let bytes = ranks.broadcast(bytes)?;

@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use resnetc_runtime::cpu::threads::available_threads;
-use resnetc_runtime::ranks::{Collective, Launch, Options, Pulse, connect};
+use resnetc_runtime::ranks::{Collective, Launch, Options, Pulse, connect, own_host};
 
 use super::super::setup::Setup;
 use crate::args::RunArgs;
@@ -73,8 +73,7 @@ pub fn check(args: &RunArgs, sweeps: bool, auto_batch: bool) -> Result {
 
 /// `ranks     4 by MPI (Open MPI 4.1.4): 2 on node0, 2 on node1`
 pub fn heading(ranks: &Collective) -> Result<String> {
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let hosts = ranks.gather_texts(host.trim())?;
+    let hosts = ranks.gather_texts(&own_host())?;
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     hosts.iter().for_each(|host| *counts.entry(host).or_default() += 1);
     let counts: Vec<String> = counts.iter().map(|(host, count)| format!("{count} on {host}")).collect();
