@@ -198,7 +198,7 @@ Examples:
   resnetc build resnet50                                 table of units, totals, memory, kernels
   resnetc build resnet20 --train --batch 128             the same of the training step
   resnetc build resnet50 --train --memory-limit 4GiB     what is computed again to fit
-  resnetc build resnet50 --train --ranks 8 --emit plan   which sums over 8 processes overlap with what
+  resnetc build resnet50 --train --ranks 8 --emit plan   what is summed over 8 processes, when
   resnetc build resnet18 --emit svg -o resnet18.svg      a picture
   resnetc build resnet152 --emit html -o resnet152.html  a page: picture, table, passes, spec
   resnetc build resnet20 --emit plan                     what the executor runs
@@ -360,6 +360,7 @@ Examples:
   resnetc run resnet50 --train cifar10 --epochs 3 --set train.schedule=cosine
   resnetc run resnet20 --train cifar10 --find-lr     which learning rates to try
   resnetc run resnet18 --train pictures/             folders of classes
+  mpirun -n 4 resnetc run resnet18 --train pictures/ four processes, one training
   resnetc run --train shapes10 --resume              go on after Ctrl-C
   resnetc run resnet20 --train cifar10 --sweep lr=0.05,0.1,0.2 --sweep seed=0..4
   resnetc run resnet20 --eval shapes10 --checkpoint out/resnet20-shapes10/best.safetensors
