@@ -171,6 +171,17 @@ fn the_same_number_of_ranks_gives_the_same_bits() {
     }
 }
 
+/// The moving average of the weights has running statistics of its own: those of all ranks, too. One that keeps nothing of itself is the
+/// weights.
+#[test]
+fn averaged_statistics_are_those_of_all_ranks() {
+    let trained = train(48, 2, &["train.ema={decay: 0}", "train.batch_size=4"]).checkpoint;
+    for name in ["stem.bn1.running_mean", "stage2.unit0.bn1.running_var"] {
+        let average = trained.optimizer.get(&format!("average.{name}")).expect("it is kept");
+        assert_eq!(average.data, trained.params.get(name).expect("it is there").data);
+    }
+}
+
 #[test]
 fn several_batches_of_several_ranks_make_an_update() {
     let one = train(48, 1, &["train.batch_size=16"]);

@@ -162,6 +162,22 @@ impl Executor {
         Ok(())
     }
 
+    /// The averages of running statistics, by the names of these; empty where the plan keeps none.
+    ///
+    /// # Errors
+    /// The device's.
+    pub fn store_average_statistics(&self) -> Result<ParamStore> {
+        let plan = self.first().1;
+        let mut store = ParamStore::new();
+        for slot in plan.slots.iter().filter(|slot| slot.role == Role::Average) {
+            let buffer = plan.buffer(slot.buffer);
+            let Some(name) = averaged(buffer) else { continue };
+            let average = layout::decode(buffer, &self.bytes_of(slot.buffer)?)?;
+            store.insert(name, buffer.shape.clone(), average);
+        }
+        Ok(store)
+    }
+
     /// Sets the averages of running statistics, given by the names of these.
     ///
     /// # Errors
@@ -214,11 +230,9 @@ impl Executor {
                 self.device.read_optimizer(program, slot.buffer, tensor, &mut bytes)?;
                 store.insert(&buffer.name, buffer.shape.clone(), layout::decode(&buffer, &bytes)?);
             }
-            let buffer = plan.buffer(slot.buffer);
-            if let (Role::Average, Some(name)) = (slot.role, averaged(buffer)) {
-                let average = layout::decode(buffer, &self.bytes_of(slot.buffer)?)?;
-                store.insert(name, buffer.shape.clone(), average);
-            }
+        }
+        for (name, tensor) in self.store_average_statistics()?.iter() {
+            store.insert(name, tensor.shape.clone(), tensor.data.clone());
         }
         Ok(Some(store))
     }

@@ -115,12 +115,16 @@ impl Team {
         Ok(())
     }
 
-    /// Gives all ranks the mean of their running statistics. Each is a mean over batches with the same weights, so this is the
-    /// one over the batches of all ranks, whenever it is taken.
+    /// Gives all ranks the mean of their running statistics, and of the averages of these. Each is a mean over batches with the same
+    /// weights, so this is the one over the batches of all ranks, whenever it is taken.
     pub fn share_statistics(&self, exec: &Executor) -> Result<()> {
         let Some(ranks) = &self.ranks else { return Ok(()) };
-        let mean = mean_of(ranks, exec.store_statistics()?, 1.0)?;
-        exec.load_statistics(&mean)
+        exec.load_statistics(&mean_of(ranks, exec.store_statistics()?, 1.0)?)?;
+        let averages = exec.store_average_statistics()?;
+        if averages.is_empty() {
+            return Ok(());
+        }
+        exec.load_average_statistics(&mean_of(ranks, averages, 1.0)?)
     }
 
     /// The mean of tensors that all ranks have, each with a weight.
