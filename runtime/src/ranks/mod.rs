@@ -7,6 +7,7 @@
 mod collective;
 mod connect;
 mod control;
+mod elements;
 mod fault;
 mod launch;
 mod local;
