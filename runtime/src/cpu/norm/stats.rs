@@ -252,13 +252,8 @@ pub fn bn_stats<E: Element>(
     out: StatsOut<'_>,
 ) {
     let StatsOut { running_mean, running_var, mean, rstd } = out;
-    moments(ctx, rows, x, [running_mean, running_var, mean, rstd], &|all,
-                                                                     [
-        running_mean,
-        running_var,
-        mean,
-        rstd,
-    ]| {
+    moments(ctx, rows, x, [running_mean, running_var, mean, rstd], &|all, out| {
+        let [running_mean, running_var, mean, rstd] = out;
         (*mean, *rstd) = (all.mean as f32, all.rstd(attrs.eps));
         update([running_mean, running_var], &all, attrs.momentum);
     });
