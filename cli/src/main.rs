@@ -45,7 +45,7 @@ fn main() -> ExitCode {
 /// Does the command.
 fn obey(command: &Command, environment: &Environment, output: &Output) -> failure::Result {
     match command {
-        Command::Build(args) => cmd::build::build(args, output),
+        Command::Build(args) => cmd::build::build(args, environment, output),
         Command::Run(args) => cmd::run::run(args, environment, output),
         Command::Runs(args) => cmd::runs::runs(args, output),
         Command::Reproduce(args) => cmd::reproduce::reproduce(args, environment, output),

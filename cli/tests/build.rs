@@ -115,3 +115,42 @@ fn a_reader_that_stops_is_no_error() {
     assert!(output.status.success());
     assert_eq!(stderr(&output), "");
 }
+
+#[test]
+fn several_ranks_are_expected_to_take_what_their_link_allows() {
+    let args = ["build", "resnet20", "--train", "--ranks", "6", "--link", "1Gbit", "--step-time", "250ms"];
+    let text = without_time(&stdout(&args));
+    let told = &text[text.find("link ").expect("a prediction")..];
+    insta::assert_snapshot!("scaling", told);
+    // Beside another form it is told, too, and JSON has it.
+    assert!(stdout(&[&args[..], &["--emit", "plan"]].concat()).ends_with(told));
+    let json: serde_json::Value =
+        serde_json::from_str(&stdout(&[&args[..], &["--emit", "json"]].concat())).expect("JSON");
+    let rows = json["scaling"]["predictions"].as_array().expect("a list");
+    assert_eq!(rows.iter().map(|row| row["ranks"].as_u64()).collect::<Vec<_>>(), [2, 4, 6].map(Some));
+}
+
+#[test]
+fn a_step_is_measured_where_no_time_is_given() {
+    let args =
+        ["build", "tests/specs/tiny.yaml", "--train", "--ranks", "2", "--link", "10Gbit", "--threads", "1"];
+    let text = stdout(&args);
+    assert!(text.contains("measured here: cpu") && text.contains("1 thread"), "{text}");
+    for (more, reason) in [
+        (&["--backend", "cuda"][..], "--step-time 250ms"),
+        (&["--ranks", "1"][..], "--ranks 8"),
+        (&["--step-time", "5"][..], "a time with its unit"),
+        (&["--link", "fast"][..], "25Gbit"),
+    ] {
+        let kept = ["build", "tests/specs/tiny.yaml", "--train"];
+        let rest = [["--ranks", "2"], ["--link", "10Gbit"]];
+        let rest = rest.iter().filter(|pair| pair[0] != more[0]).flatten().copied();
+        let args: Vec<&str> = kept.into_iter().chain(rest).chain(more.iter().copied()).collect();
+        let failed = run(&args);
+        assert!(
+            !failed.status.success() && stderr(&failed).contains(reason),
+            "{args:?}: {}",
+            stderr(&failed)
+        );
+    }
+}

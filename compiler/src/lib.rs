@@ -23,6 +23,7 @@ pub mod ops;
 pub mod pass;
 pub mod plan;
 pub mod report;
+pub mod scaling;
 pub mod sizes;
 pub mod source;
 pub mod spec;

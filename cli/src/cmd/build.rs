@@ -10,15 +10,18 @@ use resnetc_compiler::ir::graph::{Graph, Mode};
 use resnetc_compiler::report::{Compiled, Dump, PassReport, Target};
 use resnetc_compiler::{build, ir, pass};
 
+use super::scaling::scaling;
 use super::spec;
 use crate::args::{BuildArgs, Emit};
+use crate::environment::Environment;
 use crate::failure::{Failure, Result};
 use crate::output::Output;
 use crate::picture::{Fold, Subject};
+use crate::report::scaling::Scaling;
 use crate::{files, picture, report};
 
 /// Runs the command.
-pub fn build(args: &BuildArgs, output: &Output) -> Result {
+pub fn build(args: &BuildArgs, environment: &Environment, output: &Output) -> Result {
     let (beside, filed) = destinations(args)?;
     let mode = if args.train { Mode::Train } else { Mode::Infer };
     let dump = match dump(args, mode)? {
@@ -36,7 +39,9 @@ pub fn build(args: &BuildArgs, output: &Output) -> Result {
     let time = started.elapsed();
     // What goes to a file is as wide as it is.
     let width = output.page.columns.filter(|_| !filed.is_some_and(|(form, _)| form == Emit::Summary));
-    let product = Product { spec, compiled, fold: args.fold, backend: args.backend, time, width };
+    let scaling = args.link.map(|link| scaling(args, link, &spec, &compiled.plan, environment, output));
+    let scaling = scaling.transpose()?;
+    let product = Product { spec, compiled, fold: args.fold, backend: args.backend, time, width, scaling };
 
     if args.explain_passes {
         output.result(&report::passes::explain(&product.compiled.passes))?;
@@ -44,8 +49,14 @@ pub fn build(args: &BuildArgs, output: &Output) -> Result {
     if args.dump_after.is_some() {
         output.result(&report::passes::dumps(&product.compiled.passes))?;
     }
+    // It is part of the summary in both of its forms.
+    let told =
+        [Emit::Summary, Emit::Json].iter().any(|form| args.emit.is_empty() || args.emit.contains(form));
     for form in beside {
         output.result(&product.form(form))?;
+    }
+    if let Some(scaling) = product.scaling.as_ref().filter(|_| !told) {
+        output.result(&scaling.text(width))?;
     }
     match filed {
         Some((form, path)) => files::write(path, product.form(form).as_bytes()),
@@ -97,14 +108,19 @@ struct Product {
     time: Duration,
     /// Columns of the terminal, where it goes to one.
     width: Option<usize>,
+    /// How long a step takes on several ranks, where that was asked for.
+    scaling: Option<Scaling>,
 }
 
 impl Product {
     fn form(&self, form: Emit) -> String {
         let Compiled { graph, plan, .. } = &self.compiled;
         match form {
-            Emit::Summary => report::summary::text(&self.compiled, self.time, self.width),
-            Emit::Json => report::summary::json(&self.compiled, self.time),
+            Emit::Summary => {
+                let scaling = self.scaling.as_ref().map(|scaling| format!("\n{}", scaling.text(self.width)));
+                report::summary::text(&self.compiled, self.time, self.width) + &scaling.unwrap_or_default()
+            }
+            Emit::Json => report::summary::json(&self.compiled, self.time, self.scaling.as_ref()),
             Emit::Spec => self.spec.resolved().to_yaml(),
             Emit::Ir => graph.to_string(),
             Emit::Dot => ir::dot::dot(graph),

@@ -8,6 +8,7 @@ use resnetc_runtime::cpu::tune::processor;
 use resnetc_runtime::cuda;
 use resnetc_runtime::cuda::found::{Found, Gpu};
 use resnetc_runtime::memory::{Memory, memory};
+use resnetc_runtime::ranks::HAS_MPI;
 use serde_json::{Value, json};
 
 use crate::args::DevicesArgs;
@@ -25,9 +26,17 @@ pub fn devices(args: &DevicesArgs, environment: &Environment, output: &Output) -
     let cpu = Cpu::of_this_machine(environment)?;
     let cuda = cuda::find(&environment.cuda()).map_err(|error| error.to_string());
     output.result(&match args.json {
-        true => format!("{:#}", json!({"cpu": cpu.json(), "cuda": cuda_json(&cuda)})),
-        false => cpu.text() + &cuda_text(&cuda, output.page.columns),
+        true => format!("{:#}", json!({"cpu": cpu.json(), "cuda": cuda_json(&cuda), "mpi": HAS_MPI})),
+        false => cpu.text() + &cuda_text(&cuda, output.page.columns) + &entry("ranks", &[ranks()]),
     })
+}
+
+/// What processes that share a training reach each other by.
+fn ranks() -> String {
+    match HAS_MPI {
+        true => "several processes reach each other by MPI or TCP".to_owned(),
+        false => "several processes reach each other by TCP; for MPI build with `--features mpi`".to_owned(),
+    }
 }
 
 /// The CPU, as its kernels see it.

@@ -21,6 +21,7 @@ pub mod predict;
 pub mod reproduce;
 pub mod run;
 pub mod runs;
+pub mod scaling;
 pub mod schedule;
 pub mod setup;
 pub mod spec;

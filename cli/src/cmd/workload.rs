@@ -67,16 +67,21 @@ impl Workload {
             Mode::Infer => 1,
         });
         let plan = spec.plan(mode, batch, device.backend())?;
+        Ok(Workload::planned(spec, mode, plan, device))
+    }
+
+    /// A plan that is there.
+    pub fn planned(spec: Spec, mode: Mode, plan: Arc<Plan>, device: DeviceOptions) -> Self {
         let pixels = plan.buffer(plan.input).shape.numel().unwrap_or(0);
         let classes = spec.resolved().classes.value;
-        Ok(Workload {
+        Workload {
             spec,
             mode,
             device,
             images: init::values(Init::Normal { std: 1.0 }, pixels, 0, "random image"),
-            labels: plan.labels.map(|_| (0..batch).map(|i| (i * 7 % classes) as u32).collect()),
+            labels: plan.labels.map(|_| (0..plan.batch).map(|i| (i * 7 % classes) as u32).collect()),
             plan,
-        })
+        }
     }
 
     /// What it runs on.
@@ -111,6 +116,22 @@ impl Workload {
     /// # Errors
     /// The device's.
     pub fn measure(&self, effort: &Effort) -> Result<(f64, Arc<dyn Device>)> {
+        self.repeat(effort, None)
+    }
+
+    /// The seconds of each step of the plan, together the median time of a run, and the device that they were measured on.
+    ///
+    /// # Errors
+    /// The device's.
+    pub fn profile(&self, effort: &Effort) -> Result<(Vec<f64>, Arc<dyn Device>)> {
+        let mut steps = vec![Duration::ZERO; self.plan.steps.len()];
+        let (median, device) = self.repeat(effort, Some(&mut steps))?;
+        let scale = median / steps.iter().sum::<Duration>().as_secs_f64().max(f64::MIN_POSITIVE);
+        Ok((steps.iter().map(|step| scale * step.as_secs_f64()).collect(), device))
+    }
+
+    /// Runs it so often; the median time of a run, and of each step the sum over all timed runs.
+    fn repeat(&self, effort: &Effort, mut steps: Option<&mut [Duration]>) -> Result<(f64, Arc<dyn Device>)> {
         let device = self.options().open(self.mode())?;
         let mut executor = self.executor(Arc::clone(&device), &self.weights()?)?;
         for _ in 0..effort.warmup {
@@ -118,7 +139,7 @@ impl Workload {
         }
         let (started, mut runs) = (Instant::now(), Vec::new());
         while runs.len() < effort.least || (started.elapsed() < effort.time && runs.len() < effort.most) {
-            runs.push(self.run(&mut executor, None)?);
+            runs.push(self.run(&mut executor, steps.as_deref_mut())?);
         }
         Ok((median(&runs).unwrap_or_default().as_secs_f64(), device))
     }
@@ -130,7 +151,7 @@ impl Workload {
             executor.set_labels(0, labels)?;
         }
         let start = Instant::now();
-        executor.run(0, &StepArgs { lr: LR, ..StepArgs::default() }, steps)?;
+        executor.run(0, &StepArgs { lr: LR, share: 1.0, ..StepArgs::default() }, steps)?;
         Ok(start.elapsed())
     }
 }

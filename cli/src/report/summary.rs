@@ -11,6 +11,7 @@ use resnetc_compiler::plan::Plan;
 use resnetc_compiler::report::{Compiled, Summary, UnitRow};
 use serde::Serialize;
 
+use super::scaling::Scaling;
 use super::table::{Align, Table};
 use super::units::{bytes, duration, grouped, shape, si};
 
@@ -114,10 +115,13 @@ struct Json<'a> {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     again: BTreeMap<String, String>,
     compile_ms: f64,
+    /// How long a step takes on several ranks, where that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scaling: Option<&'a Scaling>,
 }
 
 /// One JSON object.
-pub fn json(compiled: &Compiled, compile: Duration) -> String {
+pub fn json(compiled: &Compiled, compile: Duration, scaling: Option<&Scaling>) -> String {
     let Compiled { summary, plan, recompute, .. } = compiled;
     let json = Json {
         summary,
@@ -126,6 +130,7 @@ pub fn json(compiled: &Compiled, compile: Duration) -> String {
         memory_bytes: plan.bytes(),
         again: recompute.iter().map(|(part, depth)| (part.to_string(), depth.to_string())).collect(),
         compile_ms: compile.as_secs_f64() * 1e3,
+        scaling,
     };
     serde_json::to_string_pretty(&json).expect("a summary has only string keys")
 }
