@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use resnetc_runtime::metrics::EpochRecord;
 
-use super::units::{duration, grouped};
+use super::units::{duration, rate};
 
 /// Share of the steps' time that they may wait for images before it is told.
 const NOTABLE: f64 = 0.05;
@@ -36,7 +36,7 @@ pub fn epoch(record: &EpochRecord, epochs: usize) -> String {
         record.train_loss,
         percent(record.train_accuracy),
         duration(Duration::from_secs_f64(record.seconds.max(0.0))),
-        grouped(record.images_per_second.round() as u64),
+        rate(record.images_per_second),
         waited.unwrap_or_default(),
     )
 }

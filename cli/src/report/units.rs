@@ -15,6 +15,11 @@ pub fn grouped(n: u64) -> String {
     text
 }
 
+/// `4,065`, of slow ones `3.72`: something per second.
+pub fn rate(per_second: f64) -> String {
+    if per_second < 99.95 { significant(per_second) } else { grouped(per_second.round() as u64) }
+}
+
 /// `4.09 G`: three significant digits with a decimal prefix.
 pub fn si(n: u64) -> String {
     let mut value = n as f64;
@@ -105,6 +110,11 @@ mod tests {
         assert_eq!(si(4_089_184_256), "4.09 G");
         assert_eq!(bytes(1536), "1.50 KiB");
         assert_eq!(bytes(64), "64 B");
+    }
+
+    #[test]
+    fn slow_rates_have_decimals() {
+        assert_eq!([4065.2, 99.96, 37.24, 3.718, 0.0].map(super::rate), ["4,065", "100", "37.2", "3.72", "0"]);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::report;
 use crate::report::training::percent;
-use crate::report::units::{duration, grouped};
+use crate::report::units::{duration, rate};
 use crate::runs::{Figures, Run};
 
 /// Figures with their values in each training; those that no training has are left out.
@@ -40,7 +40,7 @@ fn figures_of(run: &Run) -> Vec<(String, String)> {
     let time = |seconds: f64| duration(Duration::from_secs_f64(seconds.max(0.0)));
     all.extend([
         ("a step", run.step_seconds().map(time)),
-        ("images a second", run.epochs.last().map(|last| grouped(last.images_per_second.round() as u64))),
+        ("images a second", run.epochs.last().map(|last| rate(last.images_per_second))),
         ("time", Some(time(run.seconds()))),
     ]);
     all.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.trim().to_owned()))).collect()

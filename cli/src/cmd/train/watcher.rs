@@ -14,7 +14,7 @@ use crate::failure::{Failure, Result};
 use crate::output::Output;
 use crate::progress::Progress;
 use crate::report;
-use crate::report::units::grouped;
+use crate::report::units::{grouped, rate};
 use crate::signals::Signals;
 
 /// Turns what the training tells into lines and bars.
@@ -135,7 +135,7 @@ impl<'a> Watcher<'a> {
         if let Some(bar) = &self.bar {
             bar.set(event.step as u64);
             bar.below(format!("step loss {}  {:.4}", self.losses.text(self.output.unicode), event.loss));
-            bar.say(format!("loss {:.4}  {:.0} images/s", event.mean_loss, event.images_per_second));
+            bar.say(format!("loss {:.4}  {} images/s", event.mean_loss, rate(event.images_per_second)));
         }
     }
 

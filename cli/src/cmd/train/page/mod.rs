@@ -20,7 +20,7 @@ use crate::markup::escape;
 use crate::page::{FOOT, PARTS, head};
 use crate::report;
 use crate::report::training::percent;
-use crate::report::units::{duration, grouped};
+use crate::report::units::{duration, grouped, rate};
 use crate::runs::{self, Figures};
 
 const STYLE: &str = "header p{margin:.1em 0;color:var(--faint)}\
@@ -130,6 +130,6 @@ fn facts(run: Option<&RunFile>, records: &[EpochRecord], metrics: &Metrics) -> S
     all.extend(report::metrics::rows(metrics));
     all.push(("time", duration(Duration::from_secs_f64(seconds.max(0.0)))));
     let speed = records.last().map_or(0.0, |record| record.images_per_second);
-    all.push(("images a second", grouped(speed.round() as u64)));
+    all.push(("images a second", rate(speed)));
     all.iter().map(|(name, figure)| format!("<div><dt>{name}</dt><dd>{}</dd></div>", figure.trim())).collect()
 }
