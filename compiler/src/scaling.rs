@@ -157,17 +157,23 @@ struct Clocks {
     now: f64,
     /// When the next message can begin.
     free: f64,
+    computed: f64,
     sending: f64,
     waiting: f64,
     sent: usize,
 }
 
 impl Clocks {
+    fn compute(&mut self, time: f64) {
+        self.computed += time;
+        self.now += time;
+    }
+
     /// Begins to send; when that is done.
     fn send(&mut self, time: f64, bytes: usize) -> f64 {
         self.free = self.free.max(self.now) + time;
         self.sending += time;
-        self.sent += bytes * (self.ranks - 1);
+        self.sent += bytes * self.ranks.saturating_sub(1);
         self.free
     }
 
@@ -184,21 +190,31 @@ impl Clocks {
 
     /// Begins the sum of so many bytes; when it is done.
     fn sum(&mut self, bytes: usize) -> f64 {
-        let chunk = bytes.div_ceil(self.ranks);
+        let chunk = bytes.div_ceil(self.ranks.max(1));
         self.send(self.link.sum(self.ranks, bytes), 2 * chunk)
     }
 }
 
-/// What a plan of several ranks takes on so many of them, from the seconds that each of its steps takes where nothing is sent.
+/// Whether a step only sends, or waits for what is sent.
+fn sends(step: &Step) -> bool {
+    matches!(step.kernel, Kernel::AllReduce(_) | Kernel::AllReduceWait(_))
+}
+
+/// The steps of a plan that compute something. Plans of one network for two ranks and for more have the same ones.
+pub fn computing(plan: &Plan) -> impl Iterator<Item = (usize, &Step)> {
+    plan.steps.iter().enumerate().filter(|(_, step)| !sends(step))
+}
+
+/// What a plan takes on its ranks, from the seconds of each of its steps that compute something.
 ///
 /// # Panics
-/// Where there is not a time for each step, or no rank.
-pub fn predict(plan: &Plan, times: &[f64], ranks: usize, link: Link) -> Prediction {
-    assert_eq!(plan.steps.len(), times.len(), "each step has its time");
-    assert!(ranks > 0, "somebody trains");
-    let mut clocks = Clocks { link, ranks, now: 0.0, free: 0.0, sending: 0.0, waiting: 0.0, sent: 0 };
-    let mut sums: Vec<f64> = Vec::new();
-    for (step, time) in plan.steps.iter().zip(times) {
+/// Where there is not a time for each of them.
+pub fn predict(plan: &Plan, times: &[f64], link: Link) -> Prediction {
+    let ranks = plan.ranks.map_or(1, |ranks| ranks.count);
+    let mut clocks =
+        Clocks { link, ranks, now: 0.0, free: 0.0, computed: 0.0, sending: 0.0, waiting: 0.0, sent: 0 };
+    let (mut sums, mut times) = (Vec::new(), times.iter());
+    for step in &plan.steps {
         match step.kernel {
             Kernel::AllReduce(k) => {
                 let done = clocks.sum(k.len * k.wire.size());
@@ -211,27 +227,23 @@ pub fn predict(plan: &Plan, times: &[f64], ranks: usize, link: Link) -> Predicti
             Kernel::BnCombineSums(k) => clocks.gather(4 * (1 + 2 * k.channels)),
             _ => {}
         }
-        clocks.now += time;
+        if !sends(step) {
+            clocks.compute(*times.next().expect("a step has its time"));
+        }
     }
+    assert!(times.next().is_none(), "a time has its step");
     clocks.gather(SHARES);
-    Prediction {
-        ranks,
-        seconds: clocks.now,
-        compute: times.iter().sum(),
-        sending: clocks.sending,
-        waiting: clocks.waiting,
-        sent: clocks.sent,
-    }
+    let Clocks { now, computed, sending, waiting, sent, .. } = clocks;
+    Prediction { ranks, seconds: now, compute: computed, sending, waiting, sent }
 }
 
-/// Spreads a time over the steps of a plan by their work: multiply-accumulates or bytes, whichever takes longer where
-/// `macs_per_byte` of the first go with one of the second.
+/// Spreads a time over the steps of a plan that compute something, by their work: multiply-accumulates or bytes, whichever takes longer
+/// where `macs_per_byte` of the first go with one of the second.
 pub fn spread(plan: &Plan, seconds: f64, macs_per_byte: f64) -> Vec<f64> {
-    let work = |step: &Step| match step.kernel {
-        Kernel::AllReduce(_) | Kernel::AllReduceWait(_) => 0.0,
-        _ => (step.kernel.flops() as f64 / 2.0 / macs_per_byte).max(plan.traffic(step) as f64),
+    let work = |(_, step): (usize, &Step)| {
+        (step.kernel.flops() as f64 / 2.0 / macs_per_byte).max(plan.traffic(step) as f64)
     };
-    let weights: Vec<f64> = plan.steps.iter().map(work).collect();
+    let weights: Vec<f64> = computing(plan).map(work).collect();
     let total: f64 = weights.iter().sum();
     weights.into_iter().map(|weight| seconds * weight / total.max(f64::MIN_POSITIVE)).collect()
 }

@@ -6,7 +6,8 @@ use resnetc::Spec;
 use resnetc_compiler::backend::Backend;
 use resnetc_compiler::ir::graph::Mode;
 use resnetc_compiler::plan::Plan;
-use resnetc_compiler::scaling::{Link, predict, spread};
+use resnetc_compiler::report::Target;
+use resnetc_compiler::scaling::{Link, Prediction, computing, predict, spread};
 
 use super::setup;
 use super::workload::{Effort, Workload};
@@ -48,7 +49,11 @@ pub fn scaling(
         }
         None => measured(args, spec, plan, environment, output)?,
     };
-    let predictions = counts(args.ranks).map(|ranks| predict(plan, &times, ranks, link)).collect();
+    let of = |ranks: usize| -> Result<Prediction> {
+        let target = Target { backend: args.backend, ranks, ..Target::new(Mode::Train, plan.batch) };
+        Ok(predict(&spec.compile(&target)?.plan, &times, link))
+    };
+    let predictions = counts(args.ranks).map(of).collect::<Result<_>>()?;
     Ok(Scaling { link, source, batch: plan.batch, sums: plan.reductions().len(), predictions })
 }
 
@@ -69,5 +74,6 @@ fn measured(
     let alone = Plan { ranks: None, ..plan.clone() };
     let workload = Workload::planned(spec.clone(), Mode::Train, Arc::new(alone), device);
     let (times, device) = workload.profile(&Effort::COMPARE)?;
+    let times = computing(plan).map(|(index, _)| times[index]).collect();
     Ok((times, format!("measured here: {}", device.describe())))
 }

@@ -18,6 +18,9 @@ const BUCKETS: usize = 16;
 /// The bytes at which a bucket is full, at least and at most: below, what a message costs is not its length; above, there is little left to overlap with.
 const BUCKET_BYTES: [usize; 2] = [64 << 10, 4 << 20];
 
+/// The bytes of a rank's part at which a bucket is full, at least: each rank sends one to every other.
+const PART_BYTES: usize = 16 << 10;
+
 /// A piece of the gradients' region.
 struct Bucket {
     /// Bytes of the region.
@@ -31,7 +34,7 @@ type Placed = (usize, Step);
 
 /// Adds the sums over ranks to a step that updates. With `accumulates` they are sums over batches before they are sums over ranks.
 pub(super) fn add_reductions(plan: &mut Plan, ranks: Ranks, accumulates: bool) {
-    let buckets = buckets(&gradients(plan), plan.steps.len());
+    let buckets = buckets(&gradients(plan), plan.steps.len(), ranks.count);
     let share = plan.share();
     let (mut begins, mut waits): (Vec<Placed>, Vec<Placed>) = (Vec::new(), Vec::new());
     for (bucket, Bucket { range, ready }) in buckets.iter().enumerate() {
@@ -65,9 +68,10 @@ fn gradients(plan: &Plan) -> Vec<(Range<usize>, usize)> {
 }
 
 /// Cuts the region into buckets, in the order in which they are whole.
-fn buckets(gradients: &[(Range<usize>, usize)], steps: usize) -> Vec<Bucket> {
+fn buckets(gradients: &[(Range<usize>, usize)], steps: usize, ranks: usize) -> Vec<Bucket> {
     let end = gradients.last().map_or(0, |(range, _)| range.end);
-    let enough = (end / BUCKETS).clamp(BUCKET_BYTES[0], BUCKET_BYTES[1]);
+    let enough =
+        (end / BUCKETS).clamp(BUCKET_BYTES[0], BUCKET_BYTES[1]).max(ranks.saturating_mul(PART_BYTES));
     let mut buckets: Vec<Bucket> = Vec::new();
     let mut before = 0;
     for (range, ready) in gradients.iter().rev() {
