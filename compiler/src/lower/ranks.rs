@@ -18,6 +18,11 @@ const BUCKETS: usize = 16;
 /// The bytes at which a bucket is full, at least and at most: below, what a message costs is not its length; above, there is little left to overlap with.
 const BUCKET_BYTES: [usize; 2] = [64 << 10, 4 << 20];
 
+/// The bytes of a bucket of so many.
+pub(super) fn bucket_bytes(of: usize) -> usize {
+    (of / BUCKETS).clamp(BUCKET_BYTES[0], BUCKET_BYTES[1])
+}
+
 /// A piece of the gradients' region.
 struct Bucket {
     /// Bytes of the region.
@@ -67,7 +72,7 @@ fn gradients(plan: &Plan) -> Vec<(Range<usize>, usize)> {
 /// Cuts the region into buckets, in the order in which they are whole.
 fn buckets(gradients: &[(Range<usize>, usize)], steps: usize) -> Vec<Bucket> {
     let end = gradients.last().map_or(0, |(range, _)| range.end);
-    let enough = (end / BUCKETS).clamp(BUCKET_BYTES[0], BUCKET_BYTES[1]);
+    let enough = bucket_bytes(end);
     let mut buckets: Vec<Bucket> = Vec::new();
     let mut before = 0;
     for (range, ready) in gradients.iter().rev() {
@@ -91,7 +96,7 @@ fn buckets(gradients: &[(Range<usize>, usize)], steps: usize) -> Vec<Bucket> {
 fn first_reader(plan: &Plan, range: &Range<usize>, ready: usize) -> usize {
     let touches = |step: &Step| {
         step.buffers().map(|id| plan.buffer(id)).any(|buffer| {
-            let other = buffer.offset..buffer.offset + buffer.bytes;
+            let other = buffer.extent();
             buffer.region == Region::Grads && other.start < range.end && range.start < other.end
         })
     };
