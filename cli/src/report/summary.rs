@@ -82,16 +82,12 @@ fn memory(plan: &Plan) -> String {
 fn training(plan: &Plan) -> String {
     let tensors = plan.optimizer.iter().map(String::as_str).zip(0..);
     let (parts, whole): (Vec<_>, Vec<_>) = tensors.partition(|&(_, tensor)| plan.is_sharded(tensor));
-    let named = |tensors: &[(&str, u8)]| tensors.iter().map(|&(name, _)| name).collect::<Vec<_>>();
-    let also = listed(&[&["gradients"][..], &named(&whole)].concat());
-    let text = format!(" (and as much for each of {also})");
-    let (Some(&(_, first)), Some(ranks)) = (parts.first(), plan.ranks) else { return text };
+    let [(parts, first), (whole, _)] = [parts, whole]
+        .map(|tensors: Vec<(&str, u8)>| -> (Vec<&str>, Vec<u8>) { tensors.into_iter().unzip() });
+    let text = format!(" (and as much for each of {})", listed(&[&["gradients"][..], &whole].concat()));
+    let (Some(&first), Some(ranks)) = (first.first(), plan.ranks) else { return text };
     let part = bytes(plan.region_bytes(Region::Optimizer(first)));
-    format!(
-        "{text}, {part} for each of {}, of which each of {} ranks has a part",
-        listed(&named(&parts)),
-        ranks.count
-    )
+    format!("{text}, {part} for each of {}, cut over {} ranks", listed(&parts), ranks.count)
 }
 
 /// `the light half of 12 parts and all of 4 parts computed again in the backward pass`
