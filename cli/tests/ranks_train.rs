@@ -22,13 +22,19 @@ struct Training {
     pictures: tempfile::TempDir,
     out: tempfile::TempDir,
     epochs: usize,
+    /// Settings of the spec besides.
+    set: Vec<&'static str>,
 }
 
 impl Training {
     fn new(epochs: usize) -> Self {
         let pictures = folder(&["red", "blue"]);
         std::fs::write(pictures.path().join("mini.yaml"), MINI).expect("writable");
-        Training { pictures, out: tempfile::tempdir().expect("a folder"), epochs }
+        Training { pictures, out: tempfile::tempdir().expect("a folder"), epochs, set: Vec::new() }
+    }
+
+    fn with(self, setting: &'static str) -> Self {
+        Training { set: [&self.set[..], &[setting]].concat(), ..self }
     }
 
     /// Starts it on two processes.
@@ -43,6 +49,7 @@ impl Training {
             let (batch, epochs) = ("train.batch_size=3", self.epochs.to_string());
             let mut args = vec!["run", &spec, "--train", &shades, "--out", &out, "--threads", "1"];
             args.extend(["--epochs", &epochs, "--set", batch, "--set", "train.parallel.sync_bn=true"]);
+            args.extend(self.set.iter().flat_map(|setting| ["--set", setting]));
             args.extend(resume.then_some("--resume"));
             let mut command = resnetc(&args);
             command.env("RANK", rank.to_string()).env("WORLD_SIZE", "2");
@@ -135,9 +142,20 @@ fn a_training_survives_ten_deaths_of_its_processes() {
 
 #[test]
 fn a_signal_to_all_saves_once_and_it_goes_on() {
-    let undisturbed = Training::new(12);
+    signalled(&Training::new(12), &Training::new(12));
+}
+
+/// Ranks put the state together where they save, and take their parts where they go on.
+#[test]
+fn a_signal_to_ranks_that_share_the_state_saves_all_of_it() {
+    let adamw = "train.optimizer=adamw";
+    let sharded = Training::new(12).with(adamw).with("train.parallel.shard_optimizer=true");
+    signalled(&sharded, &Training::new(12).with(adamw));
+}
+
+/// Signals a training, and lets it go on to the same tensors that another one has.
+fn signalled(training: &Training, undisturbed: &Training) {
     ends(undisturbed.start(false));
-    let training = Training::new(12);
     let processes = training.start(false);
     wait(|| training.logged() > 2);
     for process in &processes {

@@ -4,11 +4,13 @@
 //! So the model runs the plan on two clocks, which meet where the plan waits. It knows nothing of ranks that are slower than others,
 //! of links that others use too, and of the core time that sending takes.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
 use serde::Serialize;
 
+use crate::ir::types::DType;
 use crate::plan::{Kernel, Plan, Step};
 
 /// Seconds until a message's first byte is there, where nobody says it: TCP between hosts at one switch.
@@ -197,7 +199,10 @@ impl Clocks {
 
 /// Whether a step only sends, or waits for what is sent.
 fn sends(step: &Step) -> bool {
-    matches!(step.kernel, Kernel::AllReduce(_) | Kernel::AllReduceWait(_))
+    matches!(
+        step.kernel,
+        Kernel::AllReduce(_) | Kernel::AllReduceWait(_) | Kernel::AllGather(_) | Kernel::AllGatherWait(_)
+    )
 }
 
 /// The steps of a plan that compute something. Plans of one network for two ranks and for more have the same ones.
@@ -213,15 +218,20 @@ pub fn predict(plan: &Plan, times: &[f64], link: Link) -> Prediction {
     let ranks = plan.ranks.map_or(1, |ranks| ranks.count);
     let mut clocks =
         Clocks { link, ranks, now: 0.0, free: 0.0, computed: 0.0, sending: 0.0, waiting: 0.0, sent: 0 };
-    let (mut sums, mut times) = (Vec::new(), times.iter());
+    // When a bucket's sum is there, and the parameters of a span.
+    let (mut sums, mut params) = (BTreeMap::new(), BTreeMap::new());
+    let mut times = times.iter();
     for step in &plan.steps {
         match step.kernel {
             Kernel::AllReduce(k) => {
-                let done = clocks.sum(k.len * k.wire.size());
-                sums.resize(sums.len().max(k.bucket + 1), 0.0);
-                sums[k.bucket] = done;
+                sums.insert(k.bucket, clocks.sum(k.len * k.wire.size()));
             }
-            Kernel::AllReduceWait(k) => clocks.wait(sums[k.bucket]),
+            Kernel::AllReduceWait(k) => clocks.wait(sums[&k.bucket]),
+            Kernel::AllGather(k) => {
+                let bytes = k.part * DType::F32.size();
+                params.insert(k.bucket, clocks.send(link.exchange(ranks, bytes), bytes));
+            }
+            Kernel::AllGatherWait(k) => clocks.wait(params[&k.bucket]),
             // Two numbers for the rows, or one for the share, and two vectors.
             Kernel::BnCombine(k) => clocks.gather(4 * (2 + 2 * k.channels)),
             Kernel::BnCombineSums(k) => clocks.gather(4 * (1 + 2 * k.channels)),

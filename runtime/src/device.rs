@@ -115,16 +115,16 @@ pub trait Device: Send + Sync {
     fn read(&self, program: ProgramId, buffer: BufferId, bytes: &mut [u8]) -> Result<()>;
 
     /// Writes a tensor of the optimizer's state of a parameter, by its number in `Plan::optimizer`; elements are in the
-    /// parameter's own layout.
+    /// parameter's own layout. Of a tensor that is cut over ranks, this one keeps its part.
     ///
     /// # Errors
     /// Where the plan has no such tensor.
     fn write_optimizer(&self, program: ProgramId, param: BufferId, tensor: u8, bytes: &[u8]) -> Result<()>;
 
-    /// Reads one, likewise.
+    /// Reads one, likewise. One that is cut over ranks is put together of all parts: all ranks read the same ones in the same order.
     ///
     /// # Errors
-    /// As [`Device::write_optimizer`].
+    /// As [`Device::write_optimizer`]; where a rank has gone.
     fn read_optimizer(&self, program: ProgramId, param: BufferId, tensor: u8, bytes: &mut [u8])
     -> Result<()>;
 

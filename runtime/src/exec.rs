@@ -380,6 +380,7 @@ fn check_persistent(first: &Plan, other: &Plan) -> Result<()> {
         place(first, a) == place(other, b) && a.recipe == b.recipe
     };
     let agree = regions(first) == regions(other)
+        && first.shards == other.shards
         && first.slots.len() == other.slots.len()
         && first.slots.iter().zip(&other.slots).all(same_slot);
     match agree {

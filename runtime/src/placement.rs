@@ -2,6 +2,7 @@
 
 use resnetc_compiler::backend::Backend;
 use resnetc_compiler::ir::types::DType;
+use resnetc_compiler::plan::shards::Piece;
 use resnetc_compiler::plan::{Buffer, BufferId, Plan, Region};
 
 use crate::error::{Error, Result};
@@ -19,7 +20,7 @@ pub(crate) fn is_transient(region: Region) -> bool {
 pub(crate) fn place(plan: &Plan, buffer: BufferId, len: usize) -> Result<(Region, usize)> {
     let b = plan.buffers.get(buffer.0 as usize);
     let b = b.ok_or_else(|| Error::Device("no such buffer".to_owned()))?;
-    if b.slice.is_some() {
+    if b.slice.is_some() || b.span.is_some() {
         return Err(Error::Device(format!("{}: it is a part of another buffer", b.name)));
     }
     if len != b.bytes {
@@ -31,7 +32,7 @@ pub(crate) fn place(plan: &Plan, buffer: BufferId, len: usize) -> Result<(Region
 /// The same of a tensor of the optimizer's state: at the parameter's offset.
 ///
 /// # Errors
-/// As [`place`], and where the plan has no such tensor.
+/// As [`place`], and where the plan has no such tensor, or each rank has a part of it.
 pub(crate) fn optimizer_place(
     plan: &Plan,
     param: BufferId,
@@ -43,7 +44,34 @@ pub(crate) fn optimizer_place(
         let name = &plan.buffer(param).name;
         return Err(Error::Device(format!("{name} has no tensor {tensor} of an optimizer")));
     }
+    if plan.is_sharded(tensor) {
+        let name = &plan.buffer(param).name;
+        return Err(Error::Device(format!(
+            "{name}: each rank has a part of the optimizer's tensor {tensor}"
+        )));
+    }
     Ok((Region::Optimizer(tensor), offset))
+}
+
+/// What a rank has of a tensor of the optimizer's state: its region, and the pieces there.
+///
+/// # Errors
+/// As [`optimizer_place`], but for parts.
+pub(crate) fn optimizer_pieces(
+    plan: &Plan,
+    param: BufferId,
+    tensor: u8,
+    len: usize,
+    rank: usize,
+) -> Result<(Region, Vec<Piece>)> {
+    if !plan.is_sharded(tensor) {
+        let (region, offset) = optimizer_place(plan, param, tensor, len)?;
+        return Ok((region, vec![Piece { range: 0..len, offset }]));
+    }
+    match place(plan, param, len)? {
+        (Region::Params, _) => Ok((Region::Optimizer(tensor), plan.pieces(plan.buffer(param), tensor, rank))),
+        _ => Err(Error::Device(format!("{} has no state", plan.buffer(param).name))),
+    }
 }
 
 /// Whether two buffers of one tensor have the same bytes.

@@ -102,6 +102,8 @@ fn terms(kernel: &Kernel) -> usize {
         | Kernel::AccumulateGradients(_)
         | Kernel::AllReduce(_)
         | Kernel::AllReduceWait(_)
+        | Kernel::AllGather(_)
+        | Kernel::AllGatherWait(_)
         | Kernel::AllFinite(_)
         | Kernel::Average(_)
         | Kernel::LossScaleUpdate(_) => 1,

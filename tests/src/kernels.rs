@@ -10,14 +10,14 @@ use resnetc_compiler::ir::op::{
 use resnetc_compiler::ir::types::DType;
 use resnetc_compiler::ir::update::Matrix;
 use resnetc_compiler::plan::kernel::{
-    AccumulateGradients, Activate, ActivateBackward, Add, Affine, AllFinite, AllReduce, AllReduceWait,
-    Average, AvgPool, AvgPoolBackward, BlurPool, BlurPoolBackward, BnApply, BnBackwardApply,
-    BnBackwardReduce, BnCombine, BnCombineSums, BnMoments, BnStats, ChannelSlice, ChannelSum, ClipGradients,
-    Concat, Conv, ConvBackwardData, ConvBackwardFilter, CrossEntropy, CrossEntropyBackward, Drop,
-    GlobalAvgPool, GlobalAvgPoolBackward, GlobalMaxPool, GlobalMaxPoolBackward, GroupApply,
-    GroupBackwardApply, GroupBackwardReduce, GroupStats, LossScaleUpdate, MaxPool, MaxPoolBackward, Mul,
-    MulBackward, PadShortcut, PadShortcutBackward, RunningRstd, ScaleShift, Softmax, TargetLoss,
-    TargetLossBackward, Update,
+    AccumulateGradients, Activate, ActivateBackward, Add, Affine, AllFinite, AllGather, AllGatherWait,
+    AllReduce, AllReduceWait, Average, AvgPool, AvgPoolBackward, BlurPool, BlurPoolBackward, BnApply,
+    BnBackwardApply, BnBackwardReduce, BnCombine, BnCombineSums, BnMoments, BnStats, ChannelSlice,
+    ChannelSum, ClipGradients, Concat, Conv, ConvBackwardData, ConvBackwardFilter, CrossEntropy,
+    CrossEntropyBackward, Drop, GlobalAvgPool, GlobalAvgPoolBackward, GlobalMaxPool, GlobalMaxPoolBackward,
+    GroupApply, GroupBackwardApply, GroupBackwardReduce, GroupStats, LossScaleUpdate, MaxPool,
+    MaxPoolBackward, Mul, MulBackward, PadShortcut, PadShortcutBackward, RunningRstd, ScaleShift, Softmax,
+    TargetLoss, TargetLossBackward, Update,
 };
 use resnetc_compiler::plan::{
     BlurGeometry, ConvGeometry, DropGeometry, GroupGeometry, Kernel, LossGeometry, PadGeometry, PoolGeometry,
@@ -193,6 +193,14 @@ pub const MAKERS: &[(&str, Maker)] = &[
     }),
     ("all_reduce_wait", |r| {
         Kernel::AllReduceWait(AllReduceWait { len: len(r), bucket: 0, wire: DType::F32 })
+    }),
+    ("all_gather", |r| {
+        let len = len(r);
+        Kernel::AllGather(AllGather { len, part: len.div_ceil(2), bucket: 0 })
+    }),
+    ("all_gather_wait", |r| {
+        let len = len(r);
+        Kernel::AllGatherWait(AllGatherWait { len, part: len.div_ceil(2), bucket: 0 })
     }),
     ("average", |r| Kernel::Average(Average { len: len(r), tensor: r.flip().then(|| r.range(0, 1) as u8) })),
     ("all_finite", |r| Kernel::AllFinite(AllFinite { len: len(r) })),

@@ -49,6 +49,7 @@ impl PlanBuilder {
             bytes,
             live: None,
             slice: None,
+            span: None,
         });
         id
     }
@@ -114,6 +115,7 @@ impl PlanBuilder {
             class_weights: Vec::new(),
             controls: Controls::default(),
             optimizer: self.optimizer,
+            shards: Vec::new(),
             outputs: Vec::new(),
         }
     }

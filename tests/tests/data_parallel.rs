@@ -97,6 +97,19 @@ fn train(images: usize, ranks: usize, set: &[&str]) -> Trained {
     read(out.path(), weights)
 }
 
+/// Each rank keeps a part of the optimizer's state.
+const SHARDED: &str = "train.parallel.shard_optimizer=true";
+
+/// Checks that two trainings have saved the same weights and the same state, bit for bit.
+fn same(a: &Trained, b: &Trained, what: &str) {
+    let (a, b) = (&a.checkpoint, &b.checkpoint);
+    assert_eq!(bits(&a.params), bits(&b.params), "{what}: weights");
+    let names = |store: &ParamStore| store.iter().map(|(name, _)| name.to_owned()).collect::<Vec<_>>();
+    assert_eq!(names(&a.optimizer), names(&b.optimizer), "{what}: names of the state");
+    assert!(!a.optimizer.is_empty());
+    assert_eq!(bits(&a.optimizer), bits(&b.optimizer), "{what}: state");
+}
+
 fn read(out: &Path, weights: Vec<ParamStore>) -> Trained {
     let log = std::fs::read_to_string(out.join(LOG)).expect("rank 0 has written it");
     let log = log.lines().map(|line| serde_json::from_str::<EpochRecord>(line).expect("a record").timeless());
@@ -233,4 +246,68 @@ fn another_number_of_ranks_goes_on_with_the_next_images() {
     let later = Checkpoint::load(&out.path().join(LAST)).expect("a checkpoint").progress;
     // The eight batches of the epoch are done, and each image once.
     assert_eq!((later.epoch, later.ranks, later.open.map(|sums| sums.images)), (1, 2, Some(64)));
+}
+
+/// Each rank keeps a part of the optimizer's state, and all end with the bits that they have without.
+#[test]
+fn a_sharded_optimizer_changes_no_bit() {
+    let ways: [(&[usize], &[&str]); 6] = [
+        (&[2, 4], &[]),
+        (&[2, 4], &["train.optimizer={adamw: {decay_norm: false}}", "train.ema={}"]),
+        (&[3], &["train.optimizer=lion", "train.parallel.gradients=bf16", "train.freeze=[stem]"]),
+        (&[2], &["train.clip={norm: 1}", "train.accumulate=2"]),
+        (&[3], &["train.swa={start: 0.5}", "train.parallel.sync_bn=true"]),
+        // Some spans, whose gathers overlap.
+        (&[2], &["stages=[{depth: 1, filters: 40}]", "train.optimizer=adamw", "train.epochs=1"]),
+    ];
+    for (counts, set) in ways {
+        for &ranks in counts {
+            // Twenty steps on two ranks, ten on four.
+            let set = [&["train.batch_size=2"], set].concat();
+            let whole = train(40, ranks, &set);
+            let sharded = train(40, ranks, &[&set[..], &[SHARDED]].concat());
+            same(&sharded, &whole, &format!("{set:?} on {ranks} ranks"));
+            assert_eq!(sharded.log, whole.log);
+            assert!(
+                sharded.weights.iter().all(|weights| bits(weights) == bits(&whole.weights[0])),
+                "{set:?}"
+            );
+        }
+    }
+}
+
+/// One that is alone has the whole state, and nobody to share it with.
+#[test]
+fn a_rank_alone_trains_as_if_nothing_were_sharded() {
+    let [whole, sharded] = [&[][..], &[SHARDED]].map(|set| train(20, 1, set));
+    same(&sharded, &whole, "one rank");
+}
+
+/// What is saved is the whole state: a training goes on with it whoever keeps which part, and comes to the same bits.
+#[test]
+fn a_sharded_training_goes_on_with_and_without_parts() {
+    let base = ["train.optimizer=adamw", "train.ema={}", "train.parallel.sync_bn=true"];
+    let sharded = [&base[..], &[SHARDED]].concat();
+    let whole = train(45, 2, &base);
+    for (before, after, stop_at) in
+        [(&sharded[..], &sharded[..], 1), (&sharded, &base, 3), (&base, &sharded, 4)]
+    {
+        let out = tempfile::tempdir().expect("a folder");
+        train_in(out.path(), &Start::New, 45, 2, before, stop_at);
+        let weights = train_in(out.path(), &Start::Resume, 45, 2, after, usize::MAX);
+        same(&read(out.path(), weights), &whole, &format!("stopped at {stop_at}"));
+    }
+}
+
+/// Another number of ranks has other parts of the same state.
+#[test]
+fn another_number_of_ranks_takes_other_parts() {
+    let set = ["train.optimizer=adamw", "train.batch_size=4"];
+    let [whole, sharded] = [&set[..], &[&set[..], &[SHARDED]].concat()].map(|set| {
+        let out = tempfile::tempdir().expect("a folder");
+        train_in(out.path(), &Start::New, 64, 4, set, 2);
+        let weights = train_in(out.path(), &Start::Resume, 64, 2, set, usize::MAX);
+        read(out.path(), weights)
+    });
+    same(&sharded, &whole, "four ranks, then two");
 }

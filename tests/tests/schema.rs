@@ -187,6 +187,7 @@ const FIXTURES: &[(Fault, &[&str])] = &[
             "output_twice",
             "preprocess_too_small",
             "resizing_beyond_the_training",
+            "shard_optimizer_of_whole_parameters",
             "softmax_focal_with_alpha",
             "stage_argument_in_unit",
             "stage_key_without_effect",

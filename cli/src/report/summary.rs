@@ -7,7 +7,7 @@ use std::time::Duration;
 use resnetc_compiler::ir::graph::Mode;
 use resnetc_compiler::ir::recompute::{Depth, Recompute};
 use resnetc_compiler::memory;
-use resnetc_compiler::plan::Plan;
+use resnetc_compiler::plan::{Plan, Region};
 use resnetc_compiler::report::{Compiled, Summary, UnitRow};
 use serde::Serialize;
 
@@ -73,14 +73,22 @@ fn memory(plan: &Plan) -> String {
     let sizes = plan.sizes;
     let training = match plan.mode {
         Mode::Infer => String::new(),
-        Mode::Train => {
-            let also: Vec<&str> =
-                ["gradients"].into_iter().chain(plan.optimizer.iter().map(String::as_str)).collect();
-            format!(" (and as much for each of {})", listed(&also))
-        }
+        Mode::Train => training(plan),
     };
     let (all, arena, params) = (bytes(plan.bytes()), bytes(sizes.arena), bytes(sizes.params));
     format!("{all}: {arena} arena peak, {params} parameters{training}")
+}
+
+/// ` (and as much for each of gradients and velocity)`; tensors of which each rank has a part are told by themselves.
+fn training(plan: &Plan) -> String {
+    let tensors = plan.optimizer.iter().map(String::as_str).zip(0..);
+    let (parts, whole): (Vec<_>, Vec<_>) = tensors.partition(|&(_, tensor)| plan.is_sharded(tensor));
+    let [(parts, first), (whole, _)] = [parts, whole]
+        .map(|tensors: Vec<(&str, u8)>| -> (Vec<&str>, Vec<u8>) { tensors.into_iter().unzip() });
+    let text = format!(" (and as much for each of {})", listed(&[&["gradients"][..], &whole].concat()));
+    let (Some(&first), Some(ranks)) = (first.first(), plan.ranks) else { return text };
+    let part = bytes(plan.region_bytes(Region::Optimizer(first)));
+    format!("{text}, {part} for each of {}, cut over {} ranks", listed(&parts), ranks.count)
 }
 
 /// `the light half of 12 parts and all of 4 parts computed again in the backward pass`

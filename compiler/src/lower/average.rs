@@ -5,6 +5,7 @@ use crate::ir::init::Init;
 use crate::ir::persistent::{Recipe, Role};
 use crate::ir::types::{DType, TensorType};
 use crate::plan::kernel::Average;
+use crate::plan::shards::Shard;
 use crate::plan::{AVERAGE, Buffer, BufferId, Plan, Region, Slot, Step};
 
 /// Where the averages lie.
@@ -34,14 +35,27 @@ impl Averaging {
         averaging
     }
 
-    /// Adds the steps behind the updates: of the first `bytes` of the parameters, and of all statistics.
-    pub fn add_steps(&self, plan: &mut Plan, bytes: usize) {
-        let params = [(Region::Optimizer(self.tensor), 0), (Region::Params, 0)];
-        add(plan, "average.params", bytes, Some(self.tensor), params);
+    /// Adds the steps behind the updates: of the first `params` bytes of the parameters, and of all statistics.
+    pub fn add_steps(&self, plan: &mut Plan, params: Option<usize>) {
+        if let Some(bytes) = params {
+            let places = [(Region::Optimizer(self.tensor), 0), (Region::Params, 0)];
+            add(plan, "average.params", bytes, Some(self.tensor), places);
+        }
         if self.statistics > 0 {
             let statistics = [(Region::State, self.statistics), (Region::State, 0)];
             add(plan, "average.statistics", self.statistics, None, statistics);
         }
+    }
+
+    /// Adds the step behind the update of a rank's part of a span, whose new parameters are `params`.
+    pub fn add_part(&self, plan: &mut Plan, update: &str, params: BufferId, shard: &Shard) {
+        let (name, len) = (format!("average.{update}"), shard.bytes / DType::F32.size());
+        let region = Region::Optimizer(self.tensor);
+        let average =
+            plan.add_buffer(format!("{name}.average"), &TensorType::f32([len]), region, shard.state);
+        let inputs = vec![average, params, plan.decay()];
+        let kernel = Average { len, tensor: Some(self.tensor) }.into();
+        plan.steps.push(Step { name, kernel, inputs, outputs: Vec::new() });
     }
 }
 

@@ -8,6 +8,7 @@ mod loss_scale;
 mod order;
 mod persistent;
 mod ranks;
+mod shards;
 
 #[cfg(test)]
 mod tests;

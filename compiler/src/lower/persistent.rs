@@ -7,6 +7,7 @@ use std::collections::HashMap;
 
 use super::average::Averaging;
 use super::loss_scale::Scaling;
+use super::shards::{self, Gathers};
 use crate::ir::clip::Clip;
 use crate::ir::graph::{Graph, NodeId, Value};
 use crate::ir::op::{self, Op, UpdateRule};
@@ -15,6 +16,7 @@ use crate::ir::types::{DType, Layout, TensorType};
 use crate::ir::update::Matrix;
 
 use crate::plan::kernel::{AccumulateGradients, ClipGradients, Update};
+use crate::plan::shards::Shard;
 use crate::plan::{BufferId, GRADIENT_SUM, Plan, Region, Slot, Step, align};
 
 /// What an update does.
@@ -34,6 +36,27 @@ struct Group {
     constants: Constants,
     /// Bytes from the region's start, padding behind the last parameter left out.
     range: (usize, usize),
+    /// Where each rank has the state of a part of them alone.
+    shard: Option<Shard>,
+}
+
+impl Group {
+    /// The buffer of the elements that are updated, in one of the regions that are laid out as the parameters are.
+    fn buffer(&self, plan: &mut Plan, part: &str, region: Region) -> BufferId {
+        let name = format!("{}.{part}", self.name);
+        let ty = TensorType::f32([self.len()]);
+        match (&self.shard, region) {
+            (Some(shard), Region::Optimizer(_)) => plan.add_buffer(name, &ty, region, shard.state),
+            (Some(shard), _) => plan.add_part(name, region, shard),
+            (None, _) => plan.add_buffer(name, &ty, region, self.range.0),
+        }
+    }
+
+    /// Elements that an update of it covers.
+    fn len(&self) -> usize {
+        let bytes = self.shard.map_or(self.range.1 - self.range.0, |shard| shard.bytes);
+        bytes / DType::F32.size()
+    }
 }
 
 /// Where the persistent tensors lie.
@@ -85,8 +108,11 @@ impl Persistent {
             if let Some(&constants) = constants.get(group) {
                 let alone = constants.alone.map(|id| format!("update.{}", graph.node(id).name));
                 let name = alone.unwrap_or_else(|| format!("update{group}"));
-                groups.push(Group { name, constants, range: (start, end) });
+                groups.push(Group { name, constants, range: (start, end), shard: None });
             }
+        }
+        if let Some(ranks) = graph.ranks.filter(|ranks| ranks.shard_optimizer) {
+            groups = cut(groups, ranks.count, plan);
         }
         add_slots(graph, plan, values, &offsets, &own_states(&updates));
         let gradients = updates.iter().map(|(param, (_, grad))| (*grad, offsets[&param.node])).collect();
@@ -127,7 +153,9 @@ impl Persistent {
             scaling.add_update(plan, finite);
         }
         if let Some((average, end)) = self.average.as_ref().zip(end) {
-            average.add_steps(plan, end);
+            // Of parts, each has its own step.
+            let whole = plan.shards.is_empty().then_some(end);
+            average.add_steps(plan, whole);
         }
     }
 
@@ -158,28 +186,54 @@ impl Persistent {
 
     /// Adds the updates themselves; `scaled` is what those of a scaled loss read besides.
     fn add_rules(&self, plan: &mut Plan, scaled: Option<[BufferId; 3]>) {
-        for Group { name, constants, range } in &self.groups {
-            let Constants { rule, lr_scale, matrix, .. } = *constants;
-            let len = (range.1 - range.0) / DType::F32.size();
+        let mut gathers = Gathers::default();
+        for group in &self.groups {
+            let Constants { rule, lr_scale, matrix, .. } = group.constants;
             let state = (0..).map(Region::Optimizer).zip(rule.state().iter().copied());
             let spans = [(Region::Params, "params"), (Region::Grads, "grads")].into_iter().chain(state);
-            let mut inputs: Vec<BufferId> = Vec::new();
-            for (region, part) in spans {
-                let ty = TensorType::f32([len]);
-                inputs.push(plan.add_buffer(format!("{name}.{part}"), &ty, region, range.0));
-            }
+            let mut inputs: Vec<BufferId> =
+                spans.map(|(region, part)| group.buffer(plan, part, region)).collect();
+            let params = inputs[0];
             let rate = plan.rate();
             let number = if self.accumulates { plan.update_number() } else { plan.step_number() };
             inputs.extend([rate, number]);
             inputs.extend(scaled.iter().flatten());
             plan.steps.push(Step {
-                name: name.clone(),
-                kernel: Update { len, rule, lr_scale, matrix, scaled: scaled.is_some() }.into(),
+                name: group.name.clone(),
+                kernel: Update { len: group.len(), rule, lr_scale, matrix, scaled: scaled.is_some() }.into(),
                 inputs,
                 outputs: Vec::new(),
             });
+            if let Some(shard) = &group.shard {
+                if let Some(average) = &self.average {
+                    average.add_part(plan, &group.name, params, shard);
+                }
+                gathers.begin(plan, &group.name, shard);
+            }
         }
+        gathers.finish(plan);
     }
+}
+
+/// Cuts groups into spans, and their state over so many ranks. Gradients are there from the last parameter on, so that is where a group's
+/// updates begin.
+fn cut(groups: Vec<Group>, ranks: usize, plan: &mut Plan) -> Vec<Group> {
+    let end = groups.iter().map(|group| group.range.1).max().unwrap_or(0);
+    let mut pieces = Vec::new();
+    for group in groups {
+        let range = group.range.0..align(group.range.1, plan.align);
+        let spans = shards::spans(range, end, ranks, plan.align);
+        let count = spans.len();
+        let start = pieces.len();
+        for (index, span) in spans.into_iter().enumerate() {
+            let shard = plan.add_shard(span.clone(), ranks);
+            let name = if count == 1 { group.name.clone() } else { format!("{}.{index}", group.name) };
+            let range = (span.start, span.end.min(group.range.1));
+            pieces.push(Group { name, constants: group.constants, range, shard: Some(shard) });
+        }
+        pieces[start..].reverse();
+    }
+    pieces
 }
 
 /// Names of the state's tensors, and of the sum of gradients where there is one. Tensors of the same number share a region, also where

@@ -21,6 +21,11 @@ const BUCKET_BYTES: [usize; 2] = [64 << 10, 4 << 20];
 /// The bytes of a rank's part at which a bucket is full, at least: each rank sends one to every other.
 const PART_BYTES: usize = 16 << 10;
 
+/// The bytes of a bucket of so many, for so many ranks.
+pub(super) fn bucket_bytes(of: usize, ranks: usize) -> usize {
+    (of / BUCKETS).clamp(BUCKET_BYTES[0], BUCKET_BYTES[1]).max(ranks.saturating_mul(PART_BYTES))
+}
+
 /// A piece of the gradients' region.
 struct Bucket {
     /// Bytes of the region.
@@ -70,8 +75,7 @@ fn gradients(plan: &Plan) -> Vec<(Range<usize>, usize)> {
 /// Cuts the region into buckets, in the order in which they are whole.
 fn buckets(gradients: &[(Range<usize>, usize)], steps: usize, ranks: usize) -> Vec<Bucket> {
     let end = gradients.last().map_or(0, |(range, _)| range.end);
-    let enough =
-        (end / BUCKETS).clamp(BUCKET_BYTES[0], BUCKET_BYTES[1]).max(ranks.saturating_mul(PART_BYTES));
+    let enough = bucket_bytes(end, ranks);
     let mut buckets: Vec<Bucket> = Vec::new();
     let mut before = 0;
     for (range, ready) in gradients.iter().rev() {
@@ -95,7 +99,7 @@ fn buckets(gradients: &[(Range<usize>, usize)], steps: usize, ranks: usize) -> V
 fn first_reader(plan: &Plan, range: &Range<usize>, ready: usize) -> usize {
     let touches = |step: &Step| {
         step.buffers().map(|id| plan.buffer(id)).any(|buffer| {
-            let other = buffer.offset..buffer.offset + buffer.bytes;
+            let other = buffer.extent();
             buffer.region == Region::Grads && other.start < range.end && range.start < other.end
         })
     };

@@ -6,7 +6,7 @@ use crate::diagnostic::Diagnostic;
 use crate::ir::graph::Mode;
 use crate::ir::persistent::Role;
 use crate::ir::types::DType;
-use crate::plan::{Plan, Region, print};
+use crate::plan::{GRADIENT_SUM, Plan, Region, print};
 use crate::report::Target;
 use crate::source::SourceMap;
 use crate::spec::{Request, limits::Limits, load};
@@ -145,9 +145,19 @@ fn of_ranks(train: &str) -> String {
     assert_eq!(plan.check(), Vec::<String>::new());
     let text = print::print(&plan);
     let told = |line: &&str| {
-        ["plan ", "bucket ", "all_reduce", "combine", "bn_moments", "update", "accumulate", "behind"]
-            .iter()
-            .any(|word| line.contains(word))
+        [
+            "plan ",
+            "bucket ",
+            "all_reduce",
+            "all_gather",
+            "combine",
+            "bn_moments",
+            "update",
+            "accumulate",
+            "behind",
+        ]
+        .iter()
+        .any(|word| line.contains(word))
     };
     let steps = text.lines().take_while(|line| !line.starts_with("region")).filter(told);
     steps.collect::<Vec<_>>().join("\n")
@@ -164,6 +174,90 @@ fn common_statistics_are_messages_between_the_steps_of_a_normalisation() {
         "ranks_sync_bn",
         of_ranks("accumulate: 2, parallel: {sync_bn: true, gradients: bf16}").replace("  ", " ")
     );
+}
+
+/// Each rank's part of a span is updated and averaged, then gathered beside the next span.
+#[test]
+fn each_rank_updates_its_part_and_all_gather_it() {
+    let train = "optimizer: {adamw: {decay_norm: false}}, ema: {}, parallel: {shard_optimizer: true}";
+    insta::assert_snapshot!("ranks_sharded", of_ranks(train).replace("  ", " "));
+}
+
+/// The memory of the optimizer's tensors is that of a part of the parameters, up to what aligns each span's; what is summed over batches is
+/// whole. Parameters and gradients lie as they do without.
+#[test]
+fn the_state_of_each_rank_is_a_part_of_all() {
+    let plan = |train: &str, ranks| {
+        compiled_for(train, &Target { ranks, ..Target::new(Mode::Train, 2) }).expect("a right spec")
+    };
+    for train in
+        ["optimizer: sgd", "optimizer: adamw, ema: {}", "optimizer: lion, accumulate: 2, freeze: [stage1]"]
+    {
+        for ranks in [2, 3, 8] {
+            let [whole, sharded] = ["false", "true"]
+                .map(|sharded| plan(&format!("{train}, parallel: {{shard_optimizer: {sharded}}}"), ranks));
+            assert_eq!(sharded.check(), Vec::<String>::new(), "{train}");
+            let trained = whole.sizes.params - whole.sizes.frozen;
+            let slack = sharded.align * sharded.shards.len();
+            for (tensor, name) in (0..).zip(&sharded.optimizer) {
+                let bytes = sharded.region_bytes(Region::Optimizer(tensor));
+                match name == GRADIENT_SUM {
+                    true => assert_eq!(bytes, trained),
+                    false => assert!(
+                        (trained.div_ceil(ranks)..=trained / ranks + slack).contains(&bytes),
+                        "{train}: {bytes} bytes of `{name}` on each of {ranks} ranks, {trained} in all"
+                    ),
+                }
+            }
+            let saved: usize = (0..whole.optimizer.len() as u8)
+                .map(|tensor| [&whole, &sharded].map(|plan| plan.region_bytes(Region::Optimizer(tensor))))
+                .map(|[before, after]| before - after)
+                .sum();
+            assert_eq!(whole.bytes() - sharded.bytes(), saved, "{train}");
+            assert!(
+                whole
+                    .slots
+                    .iter()
+                    .zip(&sharded.slots)
+                    .all(|(a, b)| whole.buffer(a.buffer) == sharded.buffer(b.buffer))
+            );
+        }
+    }
+}
+
+/// One rank has all of it: the plan is the same.
+#[test]
+fn a_rank_that_is_alone_has_the_whole_state() {
+    let plan = |train: &str| compiled_for(train, &Target::new(Mode::Train, 2)).expect("a right spec");
+    assert_eq!(plan("optimizer: adamw, parallel: {shard_optimizer: true}"), plan("optimizer: adamw"));
+}
+
+/// What a plan must not do with the parts of the ranks, it is told.
+#[test]
+fn parts_that_are_not_gathered_are_found() {
+    let train = "optimizer: {adamw: {decay_norm: false}}, parallel: {shard_optimizer: true}";
+    let plan =
+        compiled_for(train, &Target { ranks: 2, ..Target::new(Mode::Train, 2) }).expect("a right spec");
+    let named = |plan: &Plan, word: &str| plan.steps.iter().position(|step| step.kernel.name() == word);
+    let told = |change: &dyn Fn(&mut Plan)| {
+        let mut plan = plan.clone();
+        change(&mut plan);
+        plan.check().join("; ")
+    };
+    let gather = named(&plan, "all_gather").expect("there is one");
+    let text = told(&|plan| drop(plan.steps.remove(gather)));
+    assert!(text.contains("nobody gathers what each rank updates of `update0.params`"), "{text}");
+    let text = told(&|plan| plan.steps.swap(gather, gather - 1));
+    assert!(text.contains("touches `update0.all_params` while it is gathered"), "{text}");
+    let text = told(&|plan| plan.steps.retain(|step| step.kernel.name() != "all_gather_wait"));
+    assert!(text.contains("nobody waits for `update1.all_params`"), "{text}");
+    let text = told(&|plan| plan.shards[0].bytes -= plan.align);
+    assert!(text.contains("shard 0"), "{text}");
+    let text = told(&|plan| {
+        let part = plan.buffers.iter_mut().find(|buffer| buffer.span.is_some()).expect("there is one");
+        part.span = part.span.map(|span| span * 1000);
+    });
+    assert!(text.contains("outside of it"), "{text}");
 }
 
 /// Each gradient is in one bucket, and nobody touches it before the wait: the plan's check says so of every network and optimizer.

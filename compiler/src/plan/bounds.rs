@@ -2,7 +2,7 @@
 //! one, since a plan may come from a file.
 //!
 //! 1. Every buffer lies inside its region at a multiple of the plan's alignment, and its size is its shape's. A slice lies at its
-//!    channels of a map that is none, and has its pixels.
+//!    channels of a map that is none, and has its pixels. Of a rank's part of a span, all of this holds for each rank.
 //! 2. Every step has the operands that its kernel's table says: as many, of those sizes and types, slices only where the
 //!    kernel steps over gaps. Maps of one group are all `f32` or all of one narrow type, that of the factors
 //!    where the kernel multiplies.
@@ -26,6 +26,7 @@ impl Plan {
         if !faults.is_empty() {
             return faults;
         }
+        self.check_shards(&mut faults);
         for buffer in &self.buffers {
             self.check_place(buffer, &mut faults);
         }
@@ -43,6 +44,7 @@ impl Plan {
             Region::Arena => self.sizes.arena,
             Region::Params => self.sizes.params,
             Region::Grads if self.mode == Mode::Train => self.sizes.params - self.sizes.frozen,
+            Region::Optimizer(index) if self.is_sharded(index) => self.sharded_bytes(),
             Region::Optimizer(index) if usize::from(index) < self.optimizer.len() => {
                 self.sizes.params - self.sizes.frozen
             }
@@ -72,7 +74,7 @@ impl Plan {
     }
 
     fn check_place(&self, buffer: &Buffer, faults: &mut Vec<String>) {
-        let Buffer { name, shape, dtype, region, offset, bytes, .. } = buffer;
+        let Buffer { name, shape, dtype, region, offset, bytes, span, .. } = buffer;
         if shape.numel().and_then(|numel| numel.checked_mul(dtype.size())) != Some(*bytes) {
             faults.push(format!("`{name}` of {shape} {dtype} has {bytes} bytes"));
         }
@@ -82,7 +84,13 @@ impl Plan {
             }
             return;
         }
-        let end = offset.checked_add(*bytes);
+        // Each rank's part has to be aligned.
+        if span.is_some_and(|span| {
+            span < *bytes || !span.is_multiple_of(self.align) || !bytes.is_multiple_of(self.align)
+        }) {
+            faults.push(format!("`{name}` of {bytes} bytes is no part of a span of {}", span.unwrap_or(0)));
+        }
+        let end = offset.checked_add(span.unwrap_or(*bytes));
         if !offset.is_multiple_of(self.align) || end.is_none_or(|end| end > self.region_bytes(*region)) {
             faults.push(format!(
                 "`{name}`: {bytes} bytes at {offset} of {region} are misaligned or outside of it"
@@ -182,6 +190,6 @@ impl Plan {
     /// Bytes of a buffer in its region; of a slice those of its map.
     fn extent(&self, buffer: &Buffer) -> Range<usize> {
         let whole = buffer.slice.map_or(buffer, |slice| self.buffer(slice.of));
-        whole.offset..whole.offset.saturating_add(whole.bytes)
+        whole.extent()
     }
 }

@@ -1,7 +1,10 @@
 //! Where tensors lie.
 
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 
+use crate::ir::ranks::part_start;
 use crate::ir::types::{DType, Layout, Shape};
 
 /// Part of memory that a buffer lies in.
@@ -61,4 +64,19 @@ pub struct Buffer {
     /// What it is a part of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slice: Option<Slice>,
+    /// Of a buffer that each rank has in another place: the bytes from `offset` on, a span of which each rank's buffer is a part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub span: Option<usize>,
+}
+
+impl Buffer {
+    /// Where it lies in its region on a rank.
+    pub fn offset_on(&self, rank: usize) -> usize {
+        self.offset + self.span.map_or(0, |span| part_start(rank, self.bytes, span))
+    }
+
+    /// Bytes of its region that it may touch, whichever the rank; of a slice those of its own first pixel.
+    pub fn extent(&self) -> Range<usize> {
+        self.offset..self.offset.saturating_add(self.span.unwrap_or(self.bytes))
+    }
 }

@@ -1,6 +1,9 @@
 //! Plans in the making: how the lowering adds buffers, and what it hands over to the planner.
 
+use std::ops::Range;
+
 use super::arena::align;
+use super::shards::Shard;
 use super::{Buffer, BufferId, Plan, Region, RegionSizes, liveness, slices, storage};
 use crate::backend::Backend;
 use crate::ir::graph::Mode;
@@ -29,6 +32,7 @@ impl Plan {
             class_weights: Vec::new(),
             controls: super::Controls::default(),
             optimizer: Vec::new(),
+            shards: Vec::new(),
             outputs: Vec::new(),
         }
     }
@@ -62,7 +66,23 @@ impl Plan {
             bytes: ty.bytes().expect("the verifier bounds sizes"),
             live: None,
             slice: None,
+            span: None,
         });
+        id
+    }
+
+    /// Cuts a span of the parameters, behind those that are cut already, over so many ranks.
+    pub(crate) fn add_shard(&mut self, span: Range<usize>, ranks: usize) -> Shard {
+        let shard = Shard::cut(span, ranks, self.align, self.sharded_bytes());
+        self.shards.push(shard);
+        shard
+    }
+
+    /// Adds each rank's part of a span that is cut; a vector of `f32`.
+    pub(crate) fn add_part(&mut self, name: String, region: Region, shard: &Shard) -> BufferId {
+        let ty = TensorType::f32([shard.bytes / DType::F32.size()]);
+        let id = self.add_buffer(name, &ty, region, shard.offset);
+        self.buffers[id.0 as usize].span = Some(shard.span);
         id
     }
 

@@ -14,6 +14,7 @@ pub mod kernel;
 mod liveness;
 pub mod print;
 pub mod reductions;
+pub mod shards;
 mod slices;
 mod storage;
 pub mod verify;
@@ -34,6 +35,7 @@ use crate::ir::init::Init;
 use crate::ir::persistent::{Recipe, Role};
 use crate::ir::ranks::Ranks;
 use crate::ir::types::DType;
+use shards::Shard;
 
 /// Alignment of the CPU's buffers, in bytes: a cache line, and a 512-bit vector.
 pub use crate::backend::CACHE_LINE as ALIGN;
@@ -96,7 +98,8 @@ pub struct Slot {
 pub struct RegionSizes {
     /// Peak of the arena.
     pub arena: usize,
-    /// Parameters. Their gradients, and each tensor of the optimizer's state, have the same size, frozen ones aside.
+    /// Parameters. Their gradients, and each tensor of the optimizer's state that is not cut over ranks ([`Plan::shards`]), have the same
+    /// size, frozen ones aside.
     pub params: usize,
     /// Those at the end of them that are not trained: they have neither gradients nor state.
     #[serde(default, skip_serializing_if = "is_zero")]
@@ -212,6 +215,10 @@ pub struct Plan {
     /// Where rules differ, those of all of them share the first ones: `momentum_buffer|exp_avg`.
     #[serde(default)]
     pub optimizer: Vec<String>,
+    /// Where the optimizer's state is cut over the ranks: the spans of the trained parameters, in the order in which they lie. Empty where
+    /// each rank has all of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shards: Vec<Shard>,
     /// Named results: `logits`; in training also `loss` and `correct`.
     pub outputs: Vec<(String, BufferId)>,
 }
@@ -246,7 +253,8 @@ impl Plan {
             .unwrap_or(DType::F32)
     }
 
-    /// The optimizer's tensors of a trained parameter: number, name, and the buffer it would be. Nothing for running statistics.
+    /// The optimizer's tensors of a trained parameter: number, name, and the buffer it would be if nothing were cut over ranks. Nothing
+    /// for running statistics.
     pub fn optimizer_tensors<'a>(&'a self, slot: &'a Slot) -> impl Iterator<Item = (u8, &'a str, Buffer)> {
         let param = self.buffer(slot.buffer);
         let trained =

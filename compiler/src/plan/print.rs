@@ -131,13 +131,18 @@ fn buffer_rows(plan: &Plan) -> Vec<Vec<String>> {
             format!("{:>10}", buffer.bytes),
             buffer.live.map_or(String::new(), |(first, last)| format!("{first}..={last}")),
             format!("{} {} {layout}", buffer.dtype, buffer.shape),
-            match plan.slice_text(buffer) {
+            match plan.slice_text(buffer).or_else(|| part_text(buffer)) {
                 Some(text) => format!("{} ({text})", buffer.name),
                 None => buffer.name.clone(),
             },
         ]
     };
     buffers.into_iter().map(row).collect()
+}
+
+/// `a rank's part of 4096 bytes`, of a buffer that each rank has in another place.
+fn part_text(buffer: &Buffer) -> Option<String> {
+    buffer.span.map(|span| format!("a rank's part of {span} bytes"))
 }
 
 /// Columns as wide as their widest cell, two spaces between them, no trailing space.

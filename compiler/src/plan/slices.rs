@@ -87,7 +87,18 @@ impl Plan {
         let id = BufferId(self.buffers.len() as u32);
         let bytes = shape.numel().expect("smaller than the map") * dtype.size();
         let slice = Some(slice);
-        self.buffers.push(Buffer { name, shape, dtype, layout, region, offset: 0, bytes, live: None, slice });
+        self.buffers.push(Buffer {
+            name,
+            shape,
+            dtype,
+            layout,
+            region,
+            offset: 0,
+            bytes,
+            live: None,
+            slice,
+            span: None,
+        });
         id
     }
 }

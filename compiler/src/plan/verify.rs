@@ -8,11 +8,14 @@
 //! 4. Within a buffer's lifetime nothing is read before it is written, inputs and persistent tensors aside; of a map that
 //!    has slices, all channels that are read.
 //! 5. A parameter is not read after the step that updates it.
-//! 6. Between the beginning of a sum over ranks and the wait for it no step touches its gradients; each is awaited once.
+//! 6. Between the beginning of a sum over ranks and the wait for it no step touches its gradients; each is awaited once. So it is with the
+//!    parameters that ranks gather.
+//! 7. What each rank updates a part of, all ranks get: a step behind the update gathers that span.
 
 use std::ops::Range;
 
 use super::{Buffer, BufferId, Kernel, Plan, Region, Slice, Step, channels};
+use crate::ir::types::DType;
 
 impl Plan {
     /// All faults, as sentences; empty for a sound plan.
@@ -26,7 +29,8 @@ impl Plan {
         self.check_persistent(&mut faults);
         self.check_reads(&mut faults);
         self.check_updates(&mut faults);
-        self.check_reductions(&mut faults);
+        self.check_messages(&mut faults);
+        self.check_gathers(&mut faults);
         faults
     }
 
@@ -141,38 +145,82 @@ impl Plan {
         }
     }
 
-    fn check_reductions(&self, faults: &mut Vec<String>) {
-        let mut open: Vec<(usize, BufferId)> = Vec::new();
+    fn check_messages(&self, faults: &mut Vec<String>) {
+        let mut open: Vec<(Message, BufferId)> = Vec::new();
         for step in &self.steps {
-            match step.kernel {
-                Kernel::AllReduceWait(wait) => {
-                    match open.iter().position(|(bucket, _)| *bucket == wait.bucket) {
-                        Some(index) => drop(open.swap_remove(index)),
-                        None => faults.push(format!("`{}` waits for what has not begun", step.name)),
-                    }
+            if let Some(awaited) = Message::awaited(&step.kernel) {
+                match open.iter().position(|(message, _)| *message == awaited) {
+                    Some(index) => drop(open.swap_remove(index)),
+                    None => faults.push(format!("`{}` waits for what has not begun", step.name)),
                 }
-                Kernel::AllReduce(begun) => {
-                    self.check_apart(step, &open, faults);
-                    open.push((begun.bucket, step.inputs[0]));
-                }
-                _ => self.check_apart(step, &open, faults),
+                continue;
             }
+            self.check_apart(step, &open, faults);
+            open.extend(Message::begun(&step.kernel).map(|message| (message, step.inputs[0])));
         }
         for (_, bucket) in open {
             faults.push(format!("nobody waits for `{}`", self.buffer(bucket).name));
         }
     }
 
-    /// That a step touches none of the buckets that are being summed.
-    fn check_apart(&self, step: &Step, open: &[(usize, BufferId)], faults: &mut Vec<String>) {
-        for (id, (_, bucket)) in step.buffers().flat_map(|id| open.iter().map(move |open| (id, open))) {
-            let (buffer, bucket) = (self.buffer(id), self.buffer(*bucket));
-            let apart = buffer.offset + buffer.bytes <= bucket.offset
-                || bucket.offset + bucket.bytes <= buffer.offset;
-            if buffer.region == Region::Grads && !apart {
-                faults.push(format!("`{}` touches `{}` while it is summed", step.name, bucket.name));
+    /// That a step touches nothing that ranks are sending each other.
+    fn check_apart(&self, step: &Step, open: &[(Message, BufferId)], faults: &mut Vec<String>) {
+        for (id, (message, sent)) in step.buffers().flat_map(|id| open.iter().map(move |open| (id, open))) {
+            let (buffer, sent) = (self.buffer(id), self.buffer(*sent));
+            if buffer.region == sent.region && meet_in_memory(buffer, sent) {
+                let verb = match message {
+                    Message::Sum(_) => "summed",
+                    Message::Gather(_) => "gathered",
+                };
+                faults.push(format!("`{}` touches `{}` while it is {verb}", step.name, sent.name));
             }
         }
+    }
+
+    fn check_gathers(&self, faults: &mut Vec<String>) {
+        for (index, step) in self.steps.iter().enumerate() {
+            if !matches!(step.kernel, Kernel::Update(_)) {
+                continue;
+            }
+            let param = self.buffer(step.inputs[0]);
+            let Some(span) = param.span else { continue };
+            let whole = self.steps[index..].iter().any(|later| {
+                let Kernel::AllGather(gather) = later.kernel else { return false };
+                let sent = self.buffer(later.inputs[0]);
+                (sent.offset, sent.bytes, gather.part * DType::F32.size())
+                    == (param.offset, span, param.bytes)
+            });
+            if !whole {
+                faults.push(format!("nobody gathers what each rank updates of `{}`", param.name));
+            }
+        }
+    }
+}
+
+/// What ranks send each other beside other steps.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Message {
+    /// The sum of a bucket of that number.
+    Sum(usize),
+    /// The parameters of a span of that number.
+    Gather(usize),
+}
+
+impl Message {
+    /// What a kernel begins.
+    fn begun(kernel: &Kernel) -> Option<Message> {
+        if let Kernel::AllReduce(sum) = kernel {
+            return Some(Message::Sum(sum.bucket));
+        }
+        if let Kernel::AllGather(gather) = kernel { Some(Message::Gather(gather.bucket)) } else { None }
+    }
+
+    /// What a kernel waits for.
+    fn awaited(kernel: &Kernel) -> Option<Message> {
+        if let Kernel::AllReduceWait(sum) = kernel {
+            return Some(Message::Sum(sum.bucket));
+        }
+        if let Kernel::AllGatherWait(gather) = kernel { Some(Message::Gather(gather.bucket)) } else { None }
     }
 }
 
@@ -188,6 +236,12 @@ fn meet(a: &Buffer, b: &Buffer) -> bool {
         (Some(a), Some(b)) => a.0 <= b.1 && b.0 <= a.1,
         _ => false,
     }
+}
+
+/// Whether two buffers of one region have a byte in common, on some rank.
+fn meet_in_memory(a: &Buffer, b: &Buffer) -> bool {
+    let (a, b) = (a.extent(), b.extent());
+    a.start < b.end && b.start < a.end
 }
 
 fn same_place(a: &Buffer, b: &Buffer) -> bool {

@@ -90,11 +90,16 @@ fn a_sum_is_hidden_as_long_as_there_is_something_to_compute() {
 
 #[test]
 fn who_is_alone_sends_nothing_and_more_ranks_wait_longer() {
-    for train in ["optimizer: muon", "accumulate: 2", "parallel: {sync_bn: true, gradients: bf16}"] {
+    for train in [
+        "optimizer: muon",
+        "accumulate: 2",
+        "parallel: {sync_bn: true, gradients: bf16}",
+        "parallel: {shard_optimizer: true}",
+    ] {
         let times = spread(&plan(train, 2), 0.5, 8.0);
         let link = Link { latency: 1e-4, message: 1e-5, ..link(1e6) };
         let of = |ranks| predict(&plan(train, ranks), &times, link);
-        if !train.contains("sync_bn") {
+        if !train.contains("parallel") {
             assert_eq!((of(1).sending, of(1).sent, of(1).efficiency()), (0.0, 0, 1.0), "{train}");
         }
         let mut before = of(2);
@@ -118,4 +123,15 @@ fn narrow_gradients_are_sent_in_half_the_time() {
         predict(&plan, &spread(&plan, 1.0, 8.0), link(1e6))
     });
     assert_eq!(wide.sent - SHARES, 2 * (narrow.sent - SHARES));
+}
+
+#[test]
+fn parameters_that_ranks_update_in_parts_are_sent_besides() {
+    let [whole, parts] = [false, true].map(|shard| {
+        let plan = plan(&format!("parallel: {{shard_optimizer: {shard}}}"), 4);
+        predict(&plan, &spread(&plan, 1.0, 8.0), link(1e6)).sent - SHARES * 3
+    });
+    // Of gradients each rank sends its parts and its sums; of parameters what it has updated. But for what aligns them.
+    let ratio = parts as f64 / whole as f64;
+    assert!((1.5..1.55).contains(&ratio), "{parts} of {whole}");
 }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGua
 
 use resnetc_compiler::backend::Backend;
 use resnetc_compiler::ir::graph::Mode;
+use resnetc_compiler::plan::shards::Piece;
 use resnetc_compiler::plan::{ALIGN, BufferId, Plan, Region};
 
 use super::ctx::Ctx;
@@ -119,6 +120,11 @@ impl CpuDevice {
     /// The other ranks.
     pub(super) fn ranks(&self) -> Option<&Collective> {
         self.ranks.as_deref()
+    }
+
+    /// This process's number among them.
+    pub(super) fn rank(&self) -> usize {
+        self.ranks().map_or(0, Collective::rank)
     }
 
     /// Its instructions.
@@ -251,15 +257,15 @@ impl Shared {
         placement::place(&self.program(program)?.plan, buffer, len)
     }
 
-    /// See [`placement::optimizer_place`].
-    pub fn optimizer_place(
+    /// See [`placement::optimizer_pieces`].
+    pub fn optimizer_pieces(
         &self,
         program: ProgramId,
         param: BufferId,
         tensor: u8,
-        len: usize,
-    ) -> Result<(Region, usize)> {
-        placement::optimizer_place(&self.program(program)?.plan, param, tensor, len)
+        (len, rank): (usize, usize),
+    ) -> Result<(Region, Vec<Piece>)> {
+        placement::optimizer_pieces(&self.program(program)?.plan, param, tensor, len, rank)
     }
 
     /// Bytes of a persistent region.
@@ -315,12 +321,12 @@ impl Shared {
     }
 
     /// Where all regions lie, those of a session included. Only who holds the lock alone may write those that are not.
-    pub fn bases(&self, arena: &mut Memory, control: &mut Memory) -> Bases {
+    pub fn bases(&self, arena: &mut Memory, control: &mut Memory, rank: usize) -> Bases {
         let mut regions = self.regions.each_ref().map(|memory| (memory.ptr(), memory.len()));
         for (region, memory) in [(Region::Arena, arena), (Region::Control, control)] {
             regions[region_index(region)] = (memory.bytes_mut().as_mut_ptr(), memory.len());
         }
-        Bases { regions }
+        Bases { regions, rank }
     }
 
     /// Whether the weights that are kept packed are those that were written last.

@@ -1,9 +1,11 @@
 //! What ranks tell each other within a step. A rank that is alone has all images.
 
-use resnetc_compiler::plan::kernel::{AllReduce, AllReduceWait};
+use resnetc_compiler::plan::kernel::{AllGather, AllGatherWait, AllReduce, AllReduceWait};
+use resnetc_compiler::plan::{Buffer, Plan};
 
 use super::memory::{Dst, Src};
 use super::norm::stats::{Moments, StatsAttrs, StatsOut, update};
+use crate::error::Result;
 use crate::ranks::Collective;
 
 /// Begins to sum a bucket over all ranks, the rank's gradients times its share.
@@ -21,6 +23,22 @@ pub fn all_reduce_wait(ranks: Option<&Collective>, k: &AllReduceWait, grad: Dst<
     if let Some(ranks) = ranks {
         // SAFETY: the bucket is this step's, and this the only thread.
         ranks.finish_sum(k.bucket, unsafe { grad.slice(0..k.len) }, k.wire);
+    }
+}
+
+/// Begins to give all ranks the part of a span that this one has updated. One that is alone has all of it.
+pub fn all_gather(ranks: Option<&Collective>, k: &AllGather, param: Src<'_, f32>) {
+    if let Some(ranks) = ranks {
+        // SAFETY: nothing writes it meanwhile.
+        ranks.begin_gather(k.bucket, k.part, unsafe { param.slice() });
+    }
+}
+
+/// Waits for a span.
+pub fn all_gather_wait(ranks: Option<&Collective>, k: &AllGatherWait, param: Dst<'_, f32>) {
+    if let Some(ranks) = ranks {
+        // SAFETY: the span is this step's, and this the only thread.
+        ranks.finish_gather(k.bucket, k.part, unsafe { param.slice(0..k.len) });
     }
 }
 
@@ -77,6 +95,34 @@ pub fn bn_combine_sums(
             *out = gathered.chunks_exact(own.len()).map(term).sum::<f64>() as f32;
         }
     }
+}
+
+/// Fills a parameter's tensor of state, of which this rank has its own pieces, up with those of the others. All ranks ask for it.
+///
+/// # Errors
+/// Where a rank has gone.
+pub fn share_state(
+    ranks: &Collective,
+    plan: &Plan,
+    param: &Buffer,
+    tensor: u8,
+    state: &mut [u8],
+) -> Result<()> {
+    let pieces = |rank: usize| plan.pieces(param, tensor, rank).into_iter().map(|piece| piece.range);
+    let len = |rank: usize| pieces(rank).map(|range| range.len()).sum::<usize>();
+    // Messages are of one length.
+    let most = (0..ranks.size()).map(len).max().unwrap_or(0);
+    let mut own: Vec<u8> = pieces(ranks.rank()).flat_map(|range| &state[range]).copied().collect();
+    own.resize(most, 0);
+    let all = ranks.gather(&own)?;
+    for (rank, mut theirs) in all.chunks_exact(most.max(1)).enumerate() {
+        for range in pieces(rank) {
+            let (piece, rest) = theirs.split_at(range.len());
+            state[range].copy_from_slice(piece);
+            theirs = rest;
+        }
+    }
+    Ok(())
 }
 
 /// All ranks' vectors; of one that is alone its own.

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use resnetc_compiler::backend::Backend;
+use resnetc_compiler::plan::shards::Piece;
 use resnetc_compiler::plan::{BufferId, Plan, Region};
 
 use super::ctx::Ctx;
 use super::device::{CpuDevice, Program};
 use super::memory::Memory;
+use super::ranks::share_state;
 use super::step::operands::{Bases, Operands};
 use super::step::prepare;
 use super::threads::ThreadPool;
@@ -128,7 +130,7 @@ impl Session for CpuSession {
             let shared = device.read_lock()?;
             let program = shared.program(id)?;
             check_room(program, arena, control, scratch)?;
-            let bases = shared.bases(arena, control);
+            let bases = shared.bases(arena, control, device.rank());
             let ctx = Ctx { threads, isa, scratch: scratch.view(), ranks };
             if shared.is_packed(program) && !program.writes_persistent {
                 run(program, &ctx, &bases, times);
@@ -136,7 +138,7 @@ impl Session for CpuSession {
             }
             drop(shared);
             let mut shared = device.write_lock()?;
-            let bases = shared.bases(arena, control);
+            let bases = shared.bases(arena, control, device.rank());
             shared.pack(id, &ctx, &bases)?;
             let program = shared.program(id)?;
             if program.writes_persistent {
@@ -213,8 +215,10 @@ impl Device for CpuDevice {
 
     fn write_optimizer(&self, program: ProgramId, param: BufferId, tensor: u8, bytes: &[u8]) -> Result<()> {
         let mut shared = self.write_lock()?;
-        let place = shared.optimizer_place(program, param, tensor, bytes.len())?;
-        shared.set_bytes(place, bytes)
+        let (region, pieces) = shared.optimizer_pieces(program, param, tensor, (bytes.len(), self.rank()))?;
+        pieces
+            .into_iter()
+            .try_for_each(|Piece { range, offset }| shared.set_bytes((region, offset), &bytes[range]))
     }
 
     fn read_optimizer(
@@ -225,9 +229,17 @@ impl Device for CpuDevice {
         bytes: &mut [u8],
     ) -> Result<()> {
         let shared = self.read_lock()?;
-        let place = shared.optimizer_place(program, param, tensor, bytes.len())?;
-        bytes.copy_from_slice(shared.bytes(place, bytes.len())?);
-        Ok(())
+        let (region, pieces) = shared.optimizer_pieces(program, param, tensor, (bytes.len(), self.rank()))?;
+        for Piece { range, offset } in pieces {
+            let len = range.len();
+            bytes[range].copy_from_slice(shared.bytes((region, offset), len)?);
+        }
+        let plan = Arc::clone(&shared.program(program)?.plan);
+        drop(shared);
+        match self.ranks().filter(|_| plan.is_sharded(tensor)) {
+            Some(ranks) => share_state(ranks, &plan, plan.buffer(param), tensor, bytes),
+            None => Ok(()),
+        }
     }
 
     fn choice(&self, program: ProgramId, step: usize) -> Option<Choice> {

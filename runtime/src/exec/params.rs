@@ -212,7 +212,7 @@ impl Executor {
     }
 
     /// The average of the weights: of trained parameters and running statistics; others are as they are. `None` where the plan keeps
-    /// none.
+    /// none. Where each rank has a part of it, all of them ask.
     ///
     /// # Errors
     /// The device's.
@@ -237,8 +237,32 @@ impl Executor {
         Ok(Some(store))
     }
 
+    /// Whether each rank has a part of the optimizer's state alone. All ranks then read it together.
+    pub fn is_sharded(&self) -> bool {
+        !self.plan(0).shards.is_empty()
+    }
+
+    /// Gives the rank that stores the optimizer's state this one's part of it, where each has one.
+    ///
+    /// # Errors
+    /// Where a rank has gone.
+    pub fn give_optimizer(&self) -> Result<()> {
+        let (program, plan) = self.first();
+        let mut bytes = Vec::new();
+        for slot in &plan.slots {
+            for (index, _, buffer) in
+                plan.optimizer_tensors(slot).filter(|(index, ..)| plan.is_sharded(*index))
+            {
+                bytes.resize(buffer.bytes, 0);
+                self.device.read_optimizer(program, slot.buffer, index, &mut bytes)?;
+            }
+        }
+        Ok(())
+    }
+
     /// The optimizer's state: `<tensor>.<parameter>`, as in `velocity.stem.conv1.weight`, and that of a scaled loss. A sum of gradients
-    /// is zero between updates, and then left out.
+    /// is zero between updates, and then left out. Where each rank has a part of the state, all of them store it, or give their parts
+    /// ([`Executor::give_optimizer`]).
     pub fn store_optimizer(&self) -> Result<ParamStore> {
         let (program, plan) = self.first();
         let own = plan.slots.iter().filter(|slot| slot.role.of_optimizer());

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
+use resnetc_compiler::ir::ranks::part_start;
 use resnetc_compiler::ir::types::DType;
 
 use super::elements::{add, decode, encode};
@@ -49,6 +50,10 @@ struct State {
     done: u64,
     /// Of each bucket, its job's number and its bytes, which are kept from step to step.
     buckets: Vec<(u64, Vec<u8>)>,
+    /// Of each span that is gathered, its job's number and its bytes until they are taken.
+    spans: Vec<(u64, Vec<u8>)>,
+    /// Bytes of spans that were taken: as many are under way at once, so many are kept.
+    spare: Vec<Vec<u8>>,
     /// What came of the last message.
     received: Vec<u8>,
     failed: Option<String>,
@@ -62,8 +67,20 @@ enum Job {
         bytes: Vec<u8>,
         wire: DType,
     },
+    /// Gathers a span, of whose bytes, as many chunks as there are ranks, this rank has its own.
+    Span {
+        bucket: usize,
+        bytes: Vec<u8>,
+    },
     Gather(Vec<u8>),
     Broadcast(Vec<u8>),
+}
+
+/// Where what came of a job goes.
+enum Place {
+    Bucket(usize),
+    Span(usize),
+    Received,
 }
 
 impl Collective {
@@ -121,6 +138,36 @@ impl Collective {
         let number = self.lock().buckets.get(bucket).map_or(0, |bucket| bucket.0);
         let Ok(state) = self.wait(number) else { return };
         decode(&state.buckets[bucket].1, wire, grad);
+    }
+
+    /// Begins to gather a span of which each rank has its own part, `part` elements from [`part_start`] on;
+    /// [`Collective::finish_gather`] of the same number waits for it.
+    pub fn begin_gather(&self, bucket: usize, part: usize, span: &[f32]) {
+        let mut bytes = self.lock().spare.pop().unwrap_or_default();
+        let own: &[u8] = bytemuck::cast_slice(&span[part_start(self.rank, part, span.len())..][..part]);
+        bytes.resize(own.len() * self.size, 0);
+        bytes[self.rank * own.len()..][..own.len()].copy_from_slice(own);
+        let mut state = self.lock();
+        if state.spans.len() <= bucket {
+            state.spans.resize_with(bucket + 1, Default::default);
+        }
+        state.spans[bucket].0 = state.begun + 1;
+        self.begin(state, Job::Span { bucket, bytes });
+    }
+
+    /// Waits for a span, and sets it to the parts of all ranks; nothing where the ranks have failed.
+    pub fn finish_gather(&self, bucket: usize, part: usize, span: &mut [f32]) {
+        let number = self.lock().spans.get(bucket).map_or(0, |span| span.0);
+        let Ok(mut state) = self.wait(number) else { return };
+        let Some((_, bytes)) = state.spans.get_mut(bucket) else { return };
+        let bytes = std::mem::take(bytes);
+        drop(state);
+        for rank in 0..self.size {
+            let start = part_start(rank, part, span.len());
+            let theirs = &bytes[rank * part * size_of::<f32>()..];
+            decode(theirs, DType::F32, &mut span[start..][..part]);
+        }
+        self.lock().spare.push(bytes);
     }
 
     /// All ranks' `own`, one behind the other, into `all`. Zeros where the ranks have failed: [`Collective::check`] tells.
@@ -259,8 +306,9 @@ impl Worker {
             let done = self.work(job);
             let mut state = self.shared.state.lock().unwrap_or_else(PoisonError::into_inner);
             match done {
-                Ok((None, bytes)) => state.received = bytes,
-                Ok((Some(bucket), bytes)) => state.buckets[bucket].1 = bytes,
+                Ok((Place::Received, bytes)) => state.received = bytes,
+                Ok((Place::Bucket(bucket), bytes)) => state.buckets[bucket].1 = bytes,
+                Ok((Place::Span(bucket), bytes)) => state.spans[bucket].1 = bytes,
                 Err(error) => {
                     state.failed = Some(error.to_string());
                     return;
@@ -271,21 +319,28 @@ impl Worker {
         }
     }
 
-    /// Does a job; what came of it, and which bucket it was.
-    fn work(&mut self, job: Job) -> Result<(Option<usize>, Vec<u8>)> {
+    /// Does a job; what came of it, and where it goes.
+    fn work(&mut self, job: Job) -> Result<(Place, Vec<u8>)> {
         match job {
             Job::Sum { bucket, mut bytes, wire } => {
                 self.sum(&mut bytes, wire)?;
-                Ok((Some(bucket), bytes))
+                Ok((Place::Bucket(bucket), bytes))
+            }
+            Job::Span { bucket, mut bytes } => {
+                let (rank, chunk) = (self.transport.rank(), bytes.len() / self.transport.size());
+                self.received.clear();
+                self.received.extend_from_slice(&bytes[rank * chunk..][..chunk]);
+                self.transport.all_gather(&self.received, &mut bytes)?;
+                Ok((Place::Span(bucket), bytes))
             }
             Job::Gather(own) => {
                 let mut all = vec![0; own.len() * self.transport.size()];
                 self.transport.all_gather(&own, &mut all)?;
-                Ok((None, all))
+                Ok((Place::Received, all))
             }
             Job::Broadcast(mut bytes) => {
                 self.transport.broadcast(&mut bytes)?;
-                Ok((None, bytes))
+                Ok((Place::Received, bytes))
             }
         }
     }
@@ -386,6 +441,39 @@ mod tests {
         let expected =
             ([3.0], [30.0, 3.0], [1.0, 2.0], b"hello".to_vec(), vec![String::new(), "x".to_owned()]);
         assert!(found.iter().all(|rank| *rank == expected), "{found:?}");
+    }
+
+    #[test]
+    fn a_span_is_what_each_rank_has_of_it() {
+        // The last parts overlap where they do not fill the span.
+        for (size, len, part) in [(1, 5, 5), (2, 8, 4), (3, 64, 32), (4, 10, 3), (4, 16, 16), (2, 0, 0)] {
+            let found = on(size, |ranks| {
+                let spans = [0, 1, 2].map(|bucket| {
+                    let mut span = vec![f32::NAN; len];
+                    let start = part_start(ranks.rank(), part, len);
+                    span[start..][..part].iter_mut().zip(start..).for_each(|(x, i)| *x = value(bucket, i));
+                    ranks.begin_gather(bucket, part, &span);
+                    span
+                });
+                let mut sum = [1.0];
+                ranks.begin_sum(0, &sum, 1.0, DType::F32);
+                let spans = [2, 0, 1].map(|bucket| {
+                    let mut span = spans[bucket].clone();
+                    ranks.finish_gather(bucket, part, &mut span);
+                    (bucket, span)
+                });
+                ranks.finish_sum(0, &mut sum, DType::F32);
+                ranks.check().expect("all ranks are there");
+                (spans, sum)
+            });
+            for (spans, sum) in found {
+                assert_eq!(sum, [size as f32]);
+                for (bucket, span) in spans {
+                    let expected: Vec<f32> = (0..len).map(|i| value(bucket, i)).collect();
+                    assert_eq!(span, expected, "{size} ranks, parts of {part} of {len}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -15,6 +15,7 @@ use super::evaluate::evaluate;
 use super::memory::{self, Persistent, decode, encode, rounded};
 use crate::device::{Device, Inputs, ProgramId, Session, Until, run_at_once};
 use crate::error::{Error, Result};
+use crate::placement::check_ranks;
 
 /// What all sessions share.
 struct Shared {
@@ -103,6 +104,7 @@ impl Device for ReferenceDevice {
     }
 
     fn load(&self, plan: Arc<Plan>) -> Result<ProgramId> {
+        check_ranks(&plan, None)?;
         let mut shared = self.write_lock()?;
         shared.persistent.grow(&plan)?;
         shared.plans.push(plan);

@@ -11,9 +11,9 @@ pub(super) fn all_reduce(k: &AllReduce, given: &Given<'_>) -> Result<Effects> {
     Ok(vec![("grad", if k.weighted { (grad * given.number("share")?)? } else { grad.clone() })])
 }
 
-/// `grad`
-pub(super) fn wait(given: &Given<'_>) -> Result<Effects> {
-    Ok(vec![("grad", given.get("grad")?.clone())])
+/// `grad`, or `param`
+pub(super) fn wait(name: &'static str, given: &Given<'_>) -> Result<Effects> {
+    Ok(vec![(name, given.get(name)?.clone())])
 }
 
 /// `batch_mean, batch_var, running_mean, running_var, share -> mean, rstd`

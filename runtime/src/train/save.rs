@@ -17,6 +17,8 @@ impl Trainer {
     /// [`Error::Diverged`] where the state is not finite: nothing is written then. The device's and the disk's.
     pub(super) fn save(&mut self, names: &[String], observe: &mut dyn FnMut(Event<'_>)) -> Result<PathBuf> {
         if !self.team.writes() {
+            self.network.exec.give_optimizer()?;
+            self.saved = Some(self.place());
             return Ok(self.folder.path.join(LAST));
         }
         let bytes = self.state()?.to_bytes()?;
@@ -115,8 +117,11 @@ impl Trainer {
 
     /// Saves what was done before an error, if that is worth anything, and says so in the error.
     pub(super) fn rescue(&mut self, error: Error, observe: &mut dyn FnMut(Event<'_>)) -> Error {
-        // After these the device's memory is not to be trusted. One process saves for all.
-        if !self.team.writes() || matches!(error, Error::Diverged(_) | Error::Device(_) | Error::Ranks(_)) {
+        // After these the device's memory is not to be trusted. One process saves for all, which it cannot do without them where each has
+        // a part of the state.
+        let alone = !self.network.exec.is_sharded();
+        let failed = matches!(error, Error::Diverged(_) | Error::Device(_) | Error::Ranks(_));
+        if !self.team.writes() || !alone || failed {
             return error;
         }
         match self.save_last(observe) {

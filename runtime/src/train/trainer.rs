@@ -157,7 +157,9 @@ impl Trainer {
             agreed: false,
         };
         let last = trainer.folder.path.join(LAST);
-        if trainer.resumed.as_ref().is_some_and(|resumed| resumed.checkpoint == last) {
+        // All ranks know what rank 0 has: they save together.
+        let saved = trainer.resumed.as_ref().is_some_and(|resumed| resumed.checkpoint == last);
+        if trainer.team.any(saved && trainer.team.writes())? {
             trainer.saved = Some(trainer.place());
         }
         if !trainer.folder.replaces() && trainer.team.writes() {

@@ -194,6 +194,7 @@ mod tests {
             bytes,
             live: None,
             slice: None,
+            span: None,
         };
         let slot = Slot {
             buffer: BufferId(0),
@@ -222,6 +223,7 @@ mod tests {
             class_weights: Vec::new(),
             controls: Default::default(),
             optimizer: Vec::new(),
+            shards: Vec::new(),
             outputs: Vec::new(),
         }
     }

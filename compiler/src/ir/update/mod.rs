@@ -141,6 +141,14 @@ impl UpdateRule {
         }
     }
 
+    /// Whether a step looks at single elements, whatever the constants: parts of a parameter can be updated by themselves.
+    pub fn is_elementwise(&self) -> bool {
+        match self {
+            UpdateRule::Sgd(_) | UpdateRule::AdamW(_) | UpdateRule::Lion(_) => true,
+            UpdateRule::Lamb(_) | UpdateRule::Lars(_) | UpdateRule::Muon(_) => false,
+        }
+    }
+
     /// Whether a parameter is updated as a matrix.
     pub fn takes_matrix(&self) -> bool {
         self.for_others().is_some()

@@ -39,7 +39,7 @@ pub use loss_scale::{AllFinite, LossScaleUpdate};
 pub use multiply::{Mul, MulBackward};
 pub use pointwise::{Activate, ActivateBackward, Add, Drop, ScaleShift};
 pub use pooling::{AvgPool, AvgPoolBackward, BlurPool, BlurPoolBackward, MaxPool, MaxPoolBackward};
-pub use ranks::{AllReduce, AllReduceWait, BnCombine, BnCombineSums, BnMoments};
+pub use ranks::{AllGather, AllGatherWait, AllReduce, AllReduceWait, BnCombine, BnCombineSums, BnMoments};
 pub use target_loss::{TargetLoss, TargetLossBackward};
 pub use update::Update;
 
@@ -126,6 +126,8 @@ kernels! {
     AccumulateGradients,
     AllReduce,
     AllReduceWait,
+    AllGather,
+    AllGatherWait,
     AllFinite,
     ClipGradients,
     Update,
@@ -161,6 +163,8 @@ impl Kernel {
             Kernel::AccumulateGradients(_)
                 | Kernel::AllReduce(_)
                 | Kernel::AllReduceWait(_)
+                | Kernel::AllGather(_)
+                | Kernel::AllGatherWait(_)
                 | Kernel::AllFinite(_)
                 | Kernel::ClipGradients(_)
                 | Kernel::Update(_)
@@ -175,6 +179,8 @@ impl Kernel {
             self,
             Kernel::AllReduce(_)
                 | Kernel::AllReduceWait(_)
+                | Kernel::AllGather(_)
+                | Kernel::AllGatherWait(_)
                 | Kernel::BnMoments(_)
                 | Kernel::BnCombine(_)
                 | Kernel::BnCombineSums(_)

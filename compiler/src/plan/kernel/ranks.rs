@@ -63,6 +63,60 @@ impl KernelInfo for AllReduceWait {
     }
 }
 
+/// Begins to give all ranks a span of parameters, of which each has updated its own part: as many elements on each, from
+/// [`part_start`](crate::ir::ranks::part_start) on. Returns at once; until [`AllGatherWait`] no step touches the span. A rank that is alone
+/// has all of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AllGather {
+    /// Elements of the span.
+    pub len: usize,
+    /// Elements of each rank's part.
+    pub part: usize,
+    /// Number of the span, in the order in which they begin.
+    pub bucket: usize,
+}
+
+impl KernelInfo for AllGather {
+    fn name(&self) -> &'static str {
+        "all_gather"
+    }
+
+    fn operands(&self) -> Option<Operands> {
+        (self.part <= self.len)
+            .then(|| Operands::new([Operand::new("param", Content::Param, [self.len])], []))
+    }
+
+    fn geometry(&self) -> String {
+        format!("{} bucket {} parts of {}", self.len, self.bucket, self.part)
+    }
+}
+
+/// Waits until the parameters of a span are those of all ranks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AllGatherWait {
+    /// Elements of the span.
+    pub len: usize,
+    /// Elements of each rank's part.
+    pub part: usize,
+    /// Number of the span.
+    pub bucket: usize,
+}
+
+impl KernelInfo for AllGatherWait {
+    fn name(&self) -> &'static str {
+        "all_gather_wait"
+    }
+
+    fn operands(&self) -> Option<Operands> {
+        let param = Operand::new("param", Content::Param, [self.len]).updated();
+        (self.part <= self.len).then(|| Operands::new([param], []))
+    }
+
+    fn geometry(&self) -> String {
+        format!("{} bucket {}", self.len, self.bucket)
+    }
+}
+
 /// Mean and biased variance of every channel of the rank's own batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BnMoments {

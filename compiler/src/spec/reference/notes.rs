@@ -400,6 +400,9 @@ train:
         "For trainings that `mpirun`, `srun` or the like started as several processes; one that is alone reads none of it.
 [Training on many machines](scaling.md) tells how they share the work. `batch_size` is each one's own: four processes with 64 have a batch of
 256. `linear` multiplies the rate with the number of processes, as Goyal et al. (2017) do, with a warm-up before it; `sqrt` with its root.
+With `shard_optimizer: true` each process keeps a part of the optimizer's state alone, and of an average of the weights (ZeRO stage 1,
+Rajbhandari et al. 2020): the weights come out the same, bit for bit. It takes an optimizer whose step looks at single elements: `sgd`,
+`adamw` or `lion`.
 
 ```yaml
 extends: resnet50

@@ -260,6 +260,8 @@ fn run_stored<E: Element>(ctx: &Ctx<'_>, o: &Operands<'_>) {
             ranks::all_reduce(ctx.ranks, k, share, o.update("grad"));
         }
         Kernel::AllReduceWait(k) => ranks::all_reduce_wait(ctx.ranks, k, o.update("grad")),
+        Kernel::AllGather(k) => ranks::all_gather(ctx.ranks, k, o.input("param")),
+        Kernel::AllGatherWait(k) => ranks::all_gather_wait(ctx.ranks, k, o.update("param")),
         Kernel::Average(_) => average::average(ctx, o.value("decay"), o.update("average"), o.input("value")),
         Kernel::LossScaleUpdate(k) => {
             let state = k.dynamic.map(|dynamic| {

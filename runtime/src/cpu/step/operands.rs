@@ -11,6 +11,8 @@ use crate::cpu::simd::Element;
 pub(in crate::cpu) struct Bases {
     /// First byte and size of each region, in the order of [`region_index`].
     pub regions: [(*mut u8, usize); REGIONS],
+    /// This process's number among those that share a training: of what is cut over them, which part is its own.
+    pub rank: usize,
 }
 
 /// Tensors of an optimizer's state that there is room for: AdamW has two; sums of accumulated gradients and averages are further ones.
@@ -89,9 +91,10 @@ impl<'a> Operands<'a> {
     fn place(&self, id: BufferId) -> (*mut u8, usize) {
         let buffer = self.plan.buffer(id);
         let (base, len) = self.bases.regions[region_index(buffer.region)];
-        debug_assert!(buffer.offset + buffer.bytes <= len);
-        // SAFETY: `Plan::check_memory` has found the buffer inside of its region.
-        let first = unsafe { base.add(buffer.offset) };
+        let offset = buffer.offset_on(self.bases.rank);
+        debug_assert!(offset + buffer.bytes <= len);
+        // SAFETY: `Plan::check_memory` has found the buffer, on any rank, inside of its region.
+        let first = unsafe { base.add(offset) };
         let pixels = buffer.shape.nchw().map_or(1, |[n, _, h, w]| n * h * w);
         (first, buffer.bytes + pixels.saturating_sub(1) * self.plan.gap(id) * buffer.dtype.size())
     }

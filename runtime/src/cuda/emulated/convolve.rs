@@ -89,6 +89,7 @@ fn buffer(task: &Task, operand: &Operand) -> Result<Buffer> {
         bytes: numel * dtype.size(),
         live: None,
         slice: None,
+        span: None,
     })
 }
 

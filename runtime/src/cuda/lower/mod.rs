@@ -95,6 +95,8 @@ fn lower_step(site: &mut Site<'_>, kernel: &Kernel) -> Result<()> {
         Kernel::BnStats(k) => norm::statistics(site, k),
         Kernel::AllReduce(_)
         | Kernel::AllReduceWait(_)
+        | Kernel::AllGather(_)
+        | Kernel::AllGatherWait(_)
         | Kernel::BnMoments(_)
         | Kernel::BnCombine(_)
         | Kernel::BnCombineSums(_) => Err(Error::Device(NO_RANKS.to_owned())),

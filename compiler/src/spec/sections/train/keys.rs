@@ -177,7 +177,7 @@ pub const TRAIN: Section = Section {
             Shape::Section(&PARALLEL),
             "How several processes share the training, where several are started; `batch_size` is each one's own.",
         )
-        .default_is("each normalises by its own images, the rate stays, gradients are sent as `f32`"),
+        .default_is("each normalises by its own images and has the whole state of the optimizer, the rate stays, gradients are sent as `f32`"),
         Key::new(
             "tf32",
             Shape::Flag,

@@ -4,7 +4,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::diagnostic::Diagnostic;
 use crate::ir::types::DType;
+use crate::ir::update::UpdateRule;
 use crate::spec::yaml::fields::Fields;
 use crate::spec::yaml::node::Node;
 use crate::spec::yaml::read::Reader;
@@ -32,6 +34,12 @@ pub const PARALLEL: Section = Section {
             "What gradients are sent as; they are summed in `f32`.",
         )
         .default("f32"),
+        Key::new(
+            "shard_optimizer",
+            Shape::Flag,
+            "Whether each process keeps a part of the optimizer's state alone, and updates the parameters that it belongs to (ZeRO stage 1).",
+        )
+        .default("false"),
     ],
 };
 
@@ -77,11 +85,14 @@ pub struct Parallel {
     pub scale_lr: ScaleLr,
     /// What gradients are sent as.
     pub wire: DType,
+    /// Whether each of them keeps a part of the optimizer's state alone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub shard_optimizer: bool,
 }
 
 impl Default for Parallel {
     fn default() -> Self {
-        Parallel { sync_bn: false, scale_lr: ScaleLr::None, wire: DType::F32 }
+        Parallel { sync_bn: false, scale_lr: ScaleLr::None, wire: DType::F32, shard_optimizer: false }
     }
 }
 
@@ -95,13 +106,17 @@ impl Parallel {
 /// As specs spell it.
 impl fmt::Display for Parallel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Parallel { sync_bn, scale_lr, wire } = self;
-        write!(f, "{{sync_bn: {sync_bn}, scale_lr: {}, gradients: {wire}}}", scale_lr.word())
+        let Parallel { sync_bn, scale_lr, wire, shard_optimizer } = self;
+        write!(f, "{{sync_bn: {sync_bn}, scale_lr: {}, gradients: {wire}", scale_lr.word())?;
+        if *shard_optimizer {
+            write!(f, ", shard_optimizer: true")?;
+        }
+        write!(f, "}}")
     }
 }
 
-/// What a spec asks for.
-pub fn read(reader: &mut Reader<'_>, node: &Node) -> Parallel {
+/// What a spec asks for, of a training with that optimizer.
+pub fn read(reader: &mut Reader<'_>, node: &Node, optimizer: &UpdateRule) -> Parallel {
     let fields = Fields::read(reader, Some(node), &PARALLEL);
     let scale_lr = match fields.word(reader, "scale_lr", "rule of the learning rate") {
         "linear" => ScaleLr::Linear,
@@ -113,5 +128,21 @@ pub fn read(reader: &mut Reader<'_>, node: &Node) -> Parallel {
         sync_bn: fields.flag(reader, "sync_bn"),
         scale_lr,
         wire: if narrow { DType::Bf16 } else { DType::F32 },
+        shard_optimizer: shard_optimizer(reader, &fields, optimizer),
     }
+}
+
+/// Whether the state is cut, which only rules allow that look at single elements: a part may begin and end within a parameter.
+fn shard_optimizer(reader: &mut Reader<'_>, fields: &Fields<'_>, optimizer: &UpdateRule) -> bool {
+    let sharded = fields.flag(reader, "shard_optimizer");
+    if let Some(node) = fields.get("shard_optimizer").filter(|_| sharded && !optimizer.is_elementwise()) {
+        let name = optimizer.name();
+        let fault = Diagnostic::error(
+            format!("the state of `{name}` cannot be cut over processes: its step needs whole parameters"),
+            node.span,
+            "asked for here",
+        );
+        reader.fault(fault.help("take `shard_optimizer` out, or an optimizer whose step looks at single elements: `sgd`, `adamw` or `lion`"));
+    }
+    sharded
 }

@@ -102,7 +102,10 @@ pub fn read(
         loss_scale: fields.get("loss_scale").map(|node| loss_scale(reader, node)).unwrap_or_default(),
         memory_limit: fields.get("memory_limit").and_then(|node| reader.bytes(node, "`memory_limit`")),
         tf32: fields.flag(reader, "tf32"),
-        parallel: fields.get("parallel").map(|node| parallel::read(reader, node)).unwrap_or_default(),
+        parallel: fields
+            .get("parallel")
+            .map(|node| parallel::read(reader, node, &optimizer))
+            .unwrap_or_default(),
         deterministic: fields.flag(reader, "deterministic"),
     }
 }
