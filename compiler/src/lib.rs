@@ -101,8 +101,8 @@ pub fn compile_keeping(
 fn mark(graph: &mut Graph, spec: &ResolvedSpec, target: &Target) {
     graph.step = target.step;
     if target.ranks > 1 && target.mode == Mode::Train {
-        let Parallel { sync_bn, wire, .. } = spec.train.parallel;
-        graph.ranks = Some(Ranks { count: target.ranks, sync_bn, wire });
+        let Parallel { sync_bn, wire, sync_every, .. } = spec.train.parallel;
+        graph.ranks = Some(Ranks { count: target.ranks, sync_bn, wire, sync_every });
     }
 }
 

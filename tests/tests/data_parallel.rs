@@ -193,6 +193,77 @@ fn several_batches_of_several_ranks_make_an_update() {
     assert!(apart <= 1e-5, "{apart:e}");
 }
 
+/// Where each update is followed by a mean of the weights, updates that are linear in the gradients are those by their sum.
+#[test]
+fn a_mean_of_weights_behind_each_update_is_the_sum_of_gradients() {
+    // One update an epoch, with as many images on each rank, one more on some, and an accumulated batch that some ranks do not have.
+    let ways =
+        [(32, 4, "batch_size=8"), (13, 2, "batch_size=8"), (27, 4, "batch_size=7"), (17, 4, "batch_size=4")];
+    for (images, ranks, batch) in ways {
+        let batch = format!("train.{batch}");
+        let set = |every| {
+            let every = format!("train.parallel.sync_every={every}");
+            let all = [&*batch, &every, "train.accumulate=2", "train.epochs=6", "train.ema={decay: 0.5}"];
+            train(images, ranks, &all)
+        };
+        let [sums, means] = [1, 2].map(set);
+        let apart = difference(&sums.weights[0], &means.weights[0]);
+        assert!(apart <= 1e-5, "{images} images on {ranks} ranks: weights are {apart:e} apart");
+        let apart = difference(&sums.checkpoint.optimizer, &means.checkpoint.optimizer);
+        assert!(apart <= 1e-5, "{images} images on {ranks} ranks: momentum is {apart:e} apart");
+    }
+}
+
+#[test]
+fn ranks_on_their_own_end_with_the_same_weights_and_the_same_bits_each_time() {
+    // 45 images: 15 a rank, in batches of two and one. 43: two of the ranks have no eighth batch.
+    let ways: [(usize, &[&str]); 4] = [
+        (45, &[]),
+        (43, &["train.parallel.scale_lr=sqrt"]),
+        (43, &["train.accumulate=2", "train.ema={}", "train.clip={norm: 1}"]),
+        (45, &["train.swa={start: 0.5}", "train.optimizer=lamb"]),
+    ];
+    for (images, set) in ways {
+        let with = |every: &str| {
+            let every = format!("train.parallel.sync_every={every}");
+            train(images, 3, &[&[&*every, "train.batch_size=2"], set].concat())
+        };
+        let [a, b, sums] = ["4", "4", "1"].map(with);
+        let [bytes, again] = [&a, &b].map(|trained| trained.checkpoint.to_bytes().expect("finite"));
+        assert_eq!(bytes, again, "{set:?}");
+        assert_eq!(a.log, b.log, "{set:?}");
+        assert!(a.weights.iter().all(|weights| bits(weights) == bits(&a.weights[0])), "{set:?}");
+        assert!(difference(&a.weights[0], &sums.weights[0]) > 1e-3, "{set:?}: nobody was on his own");
+    }
+}
+
+#[test]
+fn one_rank_is_never_on_its_own() {
+    let [plain, alone] = [&[][..], &["train.parallel.sync_every=4"]].map(|set| train(45, 1, set));
+    assert_eq!(bits(&plain.weights[0]), bits(&alone.weights[0]));
+    assert_eq!(plain.log, alone.log);
+}
+
+/// 45 images on two ranks in batches of two: twelve updates, and means behind the fourth, the eighth and the last.
+#[test]
+fn ranks_on_their_own_stop_where_they_meet_and_go_on_as_if_they_had_not() {
+    let set = ["train.parallel.sync_every=4", "train.batch_size=2", "train.ema={}"];
+    let whole = train(45, 2, &set);
+    // Updates are told of where ranks meet, and the next time all know that one wants to stop.
+    for (stop_at, stopped) in [(1, (0, 8)), (5, (1, 0)), (9, (1, 4))] {
+        let out = tempfile::tempdir().expect("a folder");
+        train_in(out.path(), &Start::New, 45, 2, &set, stop_at);
+        let progress = Checkpoint::load(&out.path().join(LAST)).expect("a checkpoint").progress;
+        assert_eq!((progress.epoch, progress.step), stopped, "told at {stop_at}");
+        let weights = train_in(out.path(), &Start::Resume, 45, 2, &set, usize::MAX);
+        let parts = read(out.path(), weights);
+        assert_eq!(bits(&parts.weights[1]), bits(&whole.weights[0]), "told at {stop_at}");
+        let [all, both] = [&whole, &parts].map(|trained| bits(&trained.checkpoint.optimizer));
+        assert_eq!(all, both, "told at {stop_at}");
+        assert_eq!(parts.log, whole.log);
+    }
+}
+
 #[test]
 fn the_rate_follows_the_number_of_ranks_where_that_is_asked_for() {
     let rate = |ranks, set: &[&str]| train(40, ranks, set).log[0].lr;

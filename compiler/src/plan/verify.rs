@@ -169,7 +169,7 @@ impl Plan {
             let (buffer, bucket) = (self.buffer(id), self.buffer(*bucket));
             let apart = buffer.offset + buffer.bytes <= bucket.offset
                 || bucket.offset + bucket.bytes <= buffer.offset;
-            if buffer.region == Region::Grads && !apart {
+            if buffer.region == bucket.region && !apart {
                 faults.push(format!("`{}` touches `{}` while it is summed", step.name, bucket.name));
             }
         }

@@ -54,14 +54,22 @@ pub(super) struct Pass {
     images: usize,
     /// Batches that were submitted and not yet collected, with their images.
     submitted: Vec<(usize, usize)>,
+    /// What batches came to here, of which other ranks have not been told.
+    untold: Vec<(usize, Share)>,
     /// Sums over the batches of the update that has begun.
     update: Sums,
 }
 
 impl Pass {
     fn begin() -> Self {
-        let (submitted, update) = (Vec::new(), Sums::default());
-        Pass { start: Instant::now(), waited: Duration::ZERO, images: 0, submitted, update }
+        Pass {
+            start: Instant::now(),
+            waited: Duration::ZERO,
+            images: 0,
+            submitted: Vec::new(),
+            untold: Vec::new(),
+            update: Sums::default(),
+        }
     }
 
     /// A device's error with the batches that were under way, in one of which it was.
@@ -119,13 +127,18 @@ impl Trainer {
             pass.submitted.push((step, self.updates().images(step)));
             self.submit(step, &mut batch).map_err(|error| pass.failed_in(error, self.progress.epoch))?;
             loader.recycle(step, batch);
-            let (last, ends) = (step + 1 == self.updates().batches(), self.updates().ends(step));
+            let updates = self.updates();
+            let (last, ends) = (step + 1 == updates.batches(), updates.ends(step));
+            let meets = updates.is_local() && updates.syncs(step);
             if pass.submitted.len() >= self.network.exec.depth() {
                 self.collect(Until::Room, &mut pass, observe)?;
             }
             // What was told may have asked for an end, too.
-            if last || self.stopped() {
+            if last || meets || self.stopped() {
                 self.collect(Until::All, &mut pass, observe)?;
+            }
+            if meets {
+                self.synchronize(step)?;
             }
             // An update that has begun is made.
             if !last && ends && self.stopped() {
@@ -193,25 +206,36 @@ impl Trainer {
             decay: self.decay_of(epoch, update),
         };
         self.team.at_step(args.step);
-        // An image that has no share in the update has none in the rank's own statistics either.
-        let aside = updates.images(step) == 0 && !self.config.parallel.sync_bn;
-        let before = aside.then(|| self.network.exec.store_statistics()).transpose()?;
+        let aside = self.set_aside(step)?;
+        self.apart = updates.is_local();
         self.network.exec.submit(index, batch, form, &args)?;
-        before.map_or(Ok(()), |before| self.network.exec.load_statistics(&before))
+        aside.put_back(&self.network.exec)
     }
 
-    /// Waits for batches that were submitted, and tells of each update that they end; their losses are finite.
+    /// Waits for batches that were submitted, and tells other ranks of them where they meet.
     fn collect(&mut self, until: Until, pass: &mut Pass, observe: &mut dyn FnMut(Event<'_>)) -> Result<()> {
         let collected = self.network.exec.collect(until);
         let collected = collected.map_err(|error| pass.failed_in(error, self.progress.epoch))?;
         let results: Vec<StepResult> = StepResult::all(collected).collect();
+        let updates = self.updates();
+        let done: Vec<(usize, usize)> = pass.submitted.drain(..results.len()).collect();
+        for ((step, images), result) in done.into_iter().zip(results) {
+            pass.untold.push((step, Share { result, images }));
+            if updates.tells(step) {
+                self.meet(pass, observe)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Finds what batches came to on all ranks, and tells of each update that they end; their losses are finite.
+    fn meet(&mut self, pass: &mut Pass, observe: &mut dyn FnMut(Event<'_>)) -> Result<()> {
         let (epoch, updates) = (self.progress.epoch, self.updates());
-        let done = pass.submitted.drain(..results.len());
-        for ((step, images), result) in done.zip(results) {
+        let (steps, own): (Vec<usize>, Vec<Share>) = pass.untold.drain(..).unzip();
+        let (all, stop) = self.team.shares(&own, self.options.stop.load(Ordering::Relaxed))?;
+        self.agreed |= stop;
+        for (step, shares) in steps.into_iter().zip(all) {
             self.progress.step = step + 1;
-            let stop = self.options.stop.load(Ordering::Relaxed);
-            let (shares, stop) = self.team.shares(Share { result, images }, stop)?;
-            self.agreed |= stop;
             for Share { result: StepResult { loss, correct }, images } in shares {
                 if images == 0 {
                     continue;

@@ -11,6 +11,7 @@ mod event;
 mod fit;
 mod folder;
 mod health;
+mod local_sgd;
 mod lock;
 mod material;
 mod range;

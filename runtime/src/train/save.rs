@@ -115,8 +115,11 @@ impl Trainer {
 
     /// Saves what was done before an error, if that is worth anything, and says so in the error.
     pub(super) fn rescue(&mut self, error: Error, observe: &mut dyn FnMut(Event<'_>)) -> Error {
-        // After these the device's memory is not to be trusted. One process saves for all.
-        if !self.team.writes() || matches!(error, Error::Diverged(_) | Error::Device(_) | Error::Ranks(_)) {
+        // After these the device's memory is not to be trusted. One process saves for all, where all have the same.
+        if !self.team.writes()
+            || self.apart
+            || matches!(error, Error::Diverged(_) | Error::Device(_) | Error::Ranks(_))
+        {
             return error;
         }
         match self.save_last(observe) {

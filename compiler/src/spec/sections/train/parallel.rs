@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::ir::ranks::{is_one, one};
 use crate::ir::types::DType;
 use crate::spec::yaml::fields::Fields;
 use crate::spec::yaml::node::Node;
@@ -32,6 +33,12 @@ pub const PARALLEL: Section = Section {
             "What gradients are sent as; they are summed in `f32`.",
         )
         .default("f32"),
+        Key::new(
+            "sync_every",
+            Shape::Count(1, 1 << 24),
+            "Updates that each process makes by its own gradients before the weights become the mean of all; with 1 gradients are summed.",
+        )
+        .default("1"),
     ],
 };
 
@@ -77,11 +84,14 @@ pub struct Parallel {
     pub scale_lr: ScaleLr,
     /// What gradients are sent as.
     pub wire: DType,
+    /// Updates from one mean of the weights to the next (local SGD; Stich 2019); 1 where gradients are summed in each of them.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub sync_every: usize,
 }
 
 impl Default for Parallel {
     fn default() -> Self {
-        Parallel { sync_bn: false, scale_lr: ScaleLr::None, wire: DType::F32 }
+        Parallel { sync_bn: false, scale_lr: ScaleLr::None, wire: DType::F32, sync_every: 1 }
     }
 }
 
@@ -95,8 +105,12 @@ impl Parallel {
 /// As specs spell it.
 impl fmt::Display for Parallel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Parallel { sync_bn, scale_lr, wire } = self;
-        write!(f, "{{sync_bn: {sync_bn}, scale_lr: {}, gradients: {wire}}}", scale_lr.word())
+        let Parallel { sync_bn, scale_lr, wire, sync_every } = self;
+        write!(f, "{{sync_bn: {sync_bn}, scale_lr: {}, gradients: {wire}", scale_lr.word())?;
+        if *sync_every > 1 {
+            write!(f, ", sync_every: {sync_every}")?;
+        }
+        f.write_str("}")
     }
 }
 
@@ -113,5 +127,6 @@ pub fn read(reader: &mut Reader<'_>, node: &Node) -> Parallel {
         sync_bn: fields.flag(reader, "sync_bn"),
         scale_lr,
         wire: if narrow { DType::Bf16 } else { DType::F32 },
+        sync_every: fields.count(reader, "sync_every").max(1),
     }
 }
