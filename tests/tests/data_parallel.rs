@@ -6,6 +6,7 @@ use std::sync::Arc;
 use resnetc::train::{Event, Outcome, Start};
 use resnetc::{DeviceOptions, Spec, SpecOptions, Trainer};
 use resnetc_runtime::checkpoint::Checkpoint;
+use resnetc_runtime::data::memory::InMemory;
 use resnetc_runtime::data::{Dataset, shapes10};
 use resnetc_runtime::metrics::EpochRecord;
 use resnetc_runtime::ranks::{Collective, local};
@@ -36,6 +37,15 @@ fn dataset(images: usize) -> Dataset {
     shapes10::generate(shapes10::Config { train: images, test: images / 4 + 3, seed: 0 })
 }
 
+/// One image, so many times: whoever has it, and when, its gradient is the same.
+fn alike(images: usize) -> Dataset {
+    let Dataset { train, test, .. } = dataset(1);
+    let picture = train.picture(0).expect("it is drawn");
+    let pixels = picture.pixels().repeat(images);
+    let same = InMemory::new("alike", train.classes().into(), picture.size(), pixels, vec![0; images]);
+    Dataset::new("shapes10", Arc::new(same.expect("as many pixels")), test).expect("the same classes")
+}
+
 fn spec(set: &[&str]) -> Spec {
     let options = set.iter().fold(SpecOptions::default(), |options, value| options.set(*value));
     Spec::from_text("shared.yaml", NETWORK, &options).expect("the spec is right")
@@ -50,12 +60,23 @@ fn train_in(
     set: &[&str],
     stop_at: usize,
 ) -> Vec<ParamStore> {
+    train_on(&|| dataset(images), (out, start), ranks, set, stop_at)
+}
+
+/// The same on any images.
+fn train_on(
+    dataset: &(impl Fn() -> Dataset + Sync),
+    (out, start): (&Path, &Start),
+    ranks: usize,
+    set: &[&str],
+    stop_at: usize,
+) -> Vec<ParamStore> {
     let spec = spec(set);
     let work = |ranks: Option<Collective>| {
         // One rank is told to stop, all of them do.
         let told = ranks.as_ref().is_none_or(|ranks| ranks.rank() + 1 == ranks.size());
         let stop = Arc::default();
-        let builder = Trainer::builder(&spec, dataset(images)).device(DeviceOptions::cpu(1)).out(out);
+        let builder = Trainer::builder(&spec, dataset()).device(DeviceOptions::cpu(1)).out(out);
         let builder = builder.start(start.clone()).stop(Arc::clone(&stop));
         let builder = match ranks {
             Some(ranks) => builder.ranks(Arc::new(ranks)),
@@ -237,6 +258,34 @@ fn ranks_on_their_own_end_with_the_same_weights_and_the_same_bits_each_time() {
     }
 }
 
+/// 17 images on two ranks in batches of eight: the first makes an update of eight and one of one, the second one update alone. What comes of
+/// both is the mean of what they are by themselves, by their images.
+#[test]
+fn a_rank_without_an_image_makes_no_update() {
+    let on = |images, ranks| {
+        let out = tempfile::tempdir().expect("a folder");
+        let set =
+            ["train.parallel.sync_every=2", "train.epochs=1", "train.schedule=constant", "train.augment=[]"];
+        let weights = train_on(&|| alike(images), (out.path(), &Start::New), ranks, &set, usize::MAX);
+        read(out.path(), weights).checkpoint
+    };
+    let (shared, first, second) = (on(17, 2), on(9, 1), on(8, 1));
+    let mean = |a: &ParamStore, b: &ParamStore| {
+        let mut mean = ParamStore::new();
+        for (name, tensor) in a.iter().filter(|(name, _)| !name.contains("running_")) {
+            let other = &b.get(name).expect("the same network").data;
+            let of = |(a, b): (&f32, &f32)| (9.0 * a + 8.0 * b) / 17.0;
+            mean.insert(name, tensor.shape.clone(), tensor.data.iter().zip(other).map(of).collect());
+        }
+        mean
+    };
+    let apart = difference(&mean(&first.params, &second.params), &shared.params);
+    assert!(apart <= 1e-5, "weights are {apart:e} apart");
+    let apart = difference(&mean(&first.optimizer, &second.optimizer), &shared.optimizer);
+    assert!(apart <= 1e-5, "momentum is {apart:e} apart");
+    assert!(difference(&first.params, &second.params) > 1e-3, "one of them makes two updates");
+}
+
 #[test]
 fn one_rank_is_never_on_its_own() {
     let [plain, alone] = [&[][..], &["train.parallel.sync_every=4"]].map(|set| train(45, 1, set));
@@ -250,7 +299,7 @@ fn ranks_on_their_own_stop_where_they_meet_and_go_on_as_if_they_had_not() {
     let set = ["train.parallel.sync_every=4", "train.batch_size=2", "train.ema={}"];
     let whole = train(45, 2, &set);
     // Updates are told of where ranks meet, and the next time all know that one wants to stop.
-    for (stop_at, stopped) in [(1, (0, 8)), (5, (1, 0)), (9, (1, 4))] {
+    for (stop_at, stopped) in [(1, (0, 8)), (5, (1, 0)), (13, (1, 8))] {
         let out = tempfile::tempdir().expect("a folder");
         train_in(out.path(), &Start::New, 45, 2, &set, stop_at);
         let progress = Checkpoint::load(&out.path().join(LAST)).expect("a checkpoint").progress;
