@@ -22,13 +22,19 @@ struct Training {
     pictures: tempfile::TempDir,
     out: tempfile::TempDir,
     epochs: usize,
+    /// An override: what the processes do alike.
+    parallel: &'static str,
 }
 
 impl Training {
     fn new(epochs: usize) -> Self {
+        Training::with(epochs, "train.parallel.sync_bn=true")
+    }
+
+    fn with(epochs: usize, parallel: &'static str) -> Self {
         let pictures = folder(&["red", "blue"]);
         std::fs::write(pictures.path().join("mini.yaml"), MINI).expect("writable");
-        Training { pictures, out: tempfile::tempdir().expect("a folder"), epochs }
+        Training { pictures, out: tempfile::tempdir().expect("a folder"), epochs, parallel }
     }
 
     /// Starts it on two processes.
@@ -42,7 +48,7 @@ impl Training {
                 [&spec, &shades, &self.folder()].map(|path| path.to_str().expect("UTF-8").to_owned());
             let (batch, epochs) = ("train.batch_size=3", self.epochs.to_string());
             let mut args = vec!["run", &spec, "--train", &shades, "--out", &out, "--threads", "1"];
-            args.extend(["--epochs", &epochs, "--set", batch, "--set", "train.parallel.sync_bn=true"]);
+            args.extend(["--epochs", &epochs, "--set", batch, "--set", self.parallel]);
             args.extend(resume.then_some("--resume"));
             let mut command = resnetc(&args);
             command.env("RANK", rank.to_string()).env("WORLD_SIZE", "2");
@@ -135,9 +141,19 @@ fn a_training_survives_ten_deaths_of_its_processes() {
 
 #[test]
 fn a_signal_to_all_saves_once_and_it_goes_on() {
-    let undisturbed = Training::new(12);
+    survives_a_signal("train.parallel.sync_bn=true");
+}
+
+/// They stop where they meet: behind the second update, or at an epoch's end.
+#[test]
+fn a_signal_to_ranks_on_their_own_saves_once_and_they_go_on() {
+    survives_a_signal("train.parallel.sync_every=2");
+}
+
+fn survives_a_signal(parallel: &'static str) {
+    let undisturbed = Training::with(12, parallel);
     ends(undisturbed.start(false));
-    let training = Training::new(12);
+    let training = Training::with(12, parallel);
     let processes = training.start(false);
     wait(|| training.logged() > 2);
     for process in &processes {

@@ -1,5 +1,7 @@
 //! How ranks that update by their own gradients become one again (local SGD; Stich 2019): parameters, and all that the optimizer keeps, become
 //! their mean over ranks. Momentum is averaged with the weights, as Yu, Jin and Yang (2019) do.
+//!
+//! A rank's share is rounded to `f32`, so that the shares of `n` ranks are 1 in sum to `n * 2^-25`: much less than an update changes.
 
 use crate::ir::types::{DType, TensorType};
 use crate::plan::kernel::{AllReduce, AllReduceWait};

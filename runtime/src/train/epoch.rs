@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use resnetc_compiler::spec::train::{Schedule, TrainConfig};
 
 use super::average::Average;
 use super::event::{Event, StepEvent};
 use super::material::Material;
+use super::pass::Pass;
 use super::teacher::ask;
 use super::team::Share;
 use super::trainer::{Pace, Trainer};
@@ -45,56 +46,6 @@ impl Found {
     }
 }
 
-/// What is left of an epoch, while it lasts.
-pub(super) struct Pass {
-    start: Instant,
-    /// How long the steps waited for images.
-    waited: Duration,
-    /// Images whose steps have been collected.
-    images: usize,
-    /// Batches that were submitted and not yet collected, with their images.
-    submitted: Vec<(usize, usize)>,
-    /// What batches came to here, of which other ranks have not been told.
-    untold: Vec<(usize, Share)>,
-    /// Sums over the batches of the update that has begun.
-    update: Sums,
-}
-
-impl Pass {
-    fn begin() -> Self {
-        Pass {
-            start: Instant::now(),
-            waited: Duration::ZERO,
-            images: 0,
-            submitted: Vec::new(),
-            untold: Vec::new(),
-            update: Sums::default(),
-        }
-    }
-
-    /// A device's error with the batches that were under way, in one of which it was.
-    fn failed_in(&self, error: Error, epoch: usize) -> Error {
-        let (Some((first, _)), Some((last, _))) = (self.submitted.first(), self.submitted.last()) else {
-            return error;
-        };
-        let (first, last, epoch) = (first + 1, last + 1, epoch + 1);
-        let batches = if first == last {
-            format!("batch {last}")
-        } else {
-            format!("one of the batches {first} to {last}")
-        };
-        match error {
-            Error::Device(text) => Error::Device(format!("{text}\nIt was in {batches} of epoch {epoch}.")),
-            error => error,
-        }
-    }
-
-    fn pace(&self) -> Pace {
-        let (seconds, waited) = (self.start.elapsed().as_secs_f64(), self.waited.as_secs_f64());
-        Pace { seconds, waited, images: self.images }
-    }
-}
-
 impl Trainer {
     /// What is left of the current epoch; false where the stop flag ended it early.
     pub(super) fn epoch(&mut self, observe: &mut dyn FnMut(Event<'_>)) -> Result<bool> {
@@ -127,26 +78,37 @@ impl Trainer {
             pass.submitted.push((step, self.updates().images(step)));
             self.submit(step, &mut batch).map_err(|error| pass.failed_in(error, self.progress.epoch))?;
             loader.recycle(step, batch);
-            let updates = self.updates();
-            let (last, ends) = (step + 1 == updates.batches(), updates.ends(step));
-            let meets = updates.is_local() && updates.syncs(step);
-            if pass.submitted.len() >= self.network.exec.depth() {
-                self.collect(Until::Room, &mut pass, observe)?;
-            }
-            // What was told may have asked for an end, too.
-            if last || meets || self.stopped() {
-                self.collect(Until::All, &mut pass, observe)?;
-            }
-            if meets {
-                self.synchronize(step)?;
-            }
-            // An update that has begun is made.
-            if !last && ends && self.stopped() {
+            if self.ends_with(step, &mut pass, observe)? {
                 return Ok(false);
             }
         }
         self.end_steps();
         self.close_epoch(pass.pace(), observe)
+    }
+
+    /// Collects what is to be collected behind a batch, and makes ranks one where they meet; whether the epoch ends here, as the stop flag
+    /// asked for.
+    fn ends_with(
+        &mut self,
+        step: usize,
+        pass: &mut Pass,
+        observe: &mut dyn FnMut(Event<'_>),
+    ) -> Result<bool> {
+        let updates = self.updates();
+        let (last, ends) = (step + 1 == updates.batches(), updates.ends(step));
+        let meets = updates.is_local() && updates.syncs(step);
+        if pass.submitted.len() >= self.network.exec.depth() {
+            self.collect(Until::Room, pass, observe)?;
+        }
+        // What was told may have asked for an end, too.
+        if last || meets || self.stopped() {
+            self.collect(Until::All, pass, observe)?;
+        }
+        if meets {
+            self.synchronize(step)?;
+        }
+        // An update that has begun is made.
+        Ok(!last && ends && self.stopped())
     }
 
     /// `[height, width]` of the images of an epoch, counted from 0, where it is not that of all epochs.

@@ -14,6 +14,7 @@ mod health;
 mod local_sgd;
 mod lock;
 mod material;
+mod pass;
 mod range;
 mod records;
 mod save;
