@@ -22,19 +22,19 @@ struct Training {
     pictures: tempfile::TempDir,
     out: tempfile::TempDir,
     epochs: usize,
-    /// Settings of the spec besides.
-    set: Vec<&'static str>,
+    /// Overrides: what the processes do alike.
+    settings: &'static [&'static str],
 }
 
 impl Training {
     fn new(epochs: usize) -> Self {
-        let pictures = folder(&["red", "blue"]);
-        std::fs::write(pictures.path().join("mini.yaml"), MINI).expect("writable");
-        Training { pictures, out: tempfile::tempdir().expect("a folder"), epochs, set: Vec::new() }
+        Training::with(epochs, &["train.parallel.sync_bn=true"])
     }
 
-    fn with(self, setting: &'static str) -> Self {
-        Training { set: [&self.set[..], &[setting]].concat(), ..self }
+    fn with(epochs: usize, settings: &'static [&'static str]) -> Self {
+        let pictures = folder(&["red", "blue"]);
+        std::fs::write(pictures.path().join("mini.yaml"), MINI).expect("writable");
+        Training { pictures, out: tempfile::tempdir().expect("a folder"), epochs, settings }
     }
 
     /// Starts it on two processes.
@@ -48,8 +48,8 @@ impl Training {
                 [&spec, &shades, &self.folder()].map(|path| path.to_str().expect("UTF-8").to_owned());
             let (batch, epochs) = ("train.batch_size=3", self.epochs.to_string());
             let mut args = vec!["run", &spec, "--train", &shades, "--out", &out, "--threads", "1"];
-            args.extend(["--epochs", &epochs, "--set", batch, "--set", "train.parallel.sync_bn=true"]);
-            args.extend(self.set.iter().flat_map(|setting| ["--set", setting]));
+            args.extend(["--epochs", &epochs, "--set", batch]);
+            args.extend(self.settings.iter().flat_map(|setting| ["--set", setting]));
             args.extend(resume.then_some("--resume"));
             let mut command = resnetc(&args);
             command.env("RANK", rank.to_string()).env("WORLD_SIZE", "2");
@@ -142,20 +142,29 @@ fn a_training_survives_ten_deaths_of_its_processes() {
 
 #[test]
 fn a_signal_to_all_saves_once_and_it_goes_on() {
-    signalled(&Training::new(12), &Training::new(12));
+    survives_a_signal(&["train.parallel.sync_bn=true"], &["train.parallel.sync_bn=true"]);
 }
 
-/// Ranks put the state together where they save, and take their parts where they go on.
+/// They stop where they meet: behind the second update, or at an epoch's end.
+#[test]
+fn a_signal_to_ranks_on_their_own_saves_once_and_they_go_on() {
+    survives_a_signal(&["train.parallel.sync_every=2"], &["train.parallel.sync_every=2"]);
+}
+
+/// Ranks put the state together where they save, and take their parts where they go on: the end is that of ranks that have all of it.
 #[test]
 fn a_signal_to_ranks_that_share_the_state_saves_all_of_it() {
-    let adamw = "train.optimizer=adamw";
-    let sharded = Training::new(12).with(adamw).with("train.parallel.shard_optimizer=true");
-    signalled(&sharded, &Training::new(12).with(adamw));
+    survives_a_signal(
+        &["train.optimizer=adamw", "train.parallel.shard_optimizer=true"],
+        &["train.optimizer=adamw"],
+    );
 }
 
-/// Signals a training, and lets it go on to the same tensors that another one has.
-fn signalled(training: &Training, undisturbed: &Training) {
+/// Signals a training, and lets it go on to the tensors that an undisturbed one has.
+fn survives_a_signal(settings: &'static [&'static str], undisturbed: &'static [&'static str]) {
+    let undisturbed = Training::with(12, undisturbed);
     ends(undisturbed.start(false));
+    let training = Training::with(12, settings);
     let processes = training.start(false);
     wait(|| training.logged() > 2);
     for process in &processes {

@@ -102,8 +102,8 @@ pub fn compile_keeping(
 fn mark(graph: &mut Graph, spec: &ResolvedSpec, target: &Target) {
     graph.step = target.step;
     if target.ranks > 1 && target.mode == Mode::Train {
-        let Parallel { sync_bn, wire, shard_optimizer, .. } = spec.train.parallel;
-        graph.ranks = Some(Ranks { count: target.ranks, sync_bn, wire, shard_optimizer });
+        let Parallel { sync_bn, wire, shard_optimizer, sync_every, .. } = spec.train.parallel;
+        graph.ranks = Some(Ranks { count: target.ranks, sync_bn, wire, shard_optimizer, sync_every });
     }
 }
 

@@ -9,7 +9,6 @@ use crate::diagnostic::Diagnostic;
 use crate::ir::graph::{Graph, Mode};
 use crate::ir::origin::Part;
 use crate::ir::recompute::{Depth, Recompute};
-use crate::ir::step_kind::StepKind;
 use crate::lower;
 use crate::ops::Cost;
 use crate::pass::recompute::Again;
@@ -50,7 +49,7 @@ pub(crate) fn recomputation(
     other: impl Fn(usize) -> Option<Graph>,
 ) -> Result<Recompute, Vec<Diagnostic>> {
     let limit = spec.train.memory_limit.filter(|_| target.mode == Mode::Train);
-    let Some(limit) = limit.filter(|_| target.step != StepKind::Statistics) else {
+    let Some(limit) = limit.filter(|_| target.step.has_backward()) else {
         return Ok(Recompute::new());
     };
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);

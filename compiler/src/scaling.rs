@@ -145,6 +145,20 @@ impl Prediction {
         self.compute / self.seconds
     }
 
+    /// With what takes place behind every so many steps, of which each step has its part.
+    #[must_use]
+    pub fn with(self, every: usize, other: Prediction) -> Prediction {
+        let part = |time: f64| time / every.max(1) as f64;
+        Prediction {
+            ranks: self.ranks,
+            seconds: self.seconds + part(other.seconds),
+            compute: self.compute + part(other.compute),
+            sending: self.sending + part(other.sending),
+            waiting: self.waiting + part(other.waiting),
+            sent: self.sent + other.sent / every.max(1),
+        }
+    }
+
     /// Share of the sending that is hidden behind computing; all of nothing.
     pub fn hidden(&self) -> f64 {
         if self.sending > 0.0 { 1.0 - self.waiting / self.sending } else { 1.0 }

@@ -315,6 +315,9 @@ fn training(
     if config.swa.is_some() {
         network = network.finding_statistics(|batch| plan(StepKind::Statistics, batch))?;
     }
+    if ranks.is_some() && config.parallel.sync_every > 1 {
+        network = network.synchronizing(|batch| plan(StepKind::Synchronize, batch))?;
+    }
     // Behind the own size, whose memory has room for smaller ones.
     for size in spec.smaller_sizes() {
         let small = spec.at_size(size);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use resnetc::train::{Event, Outcome, Start};
 use resnetc::{DeviceOptions, Spec, SpecOptions, Trainer};
 use resnetc_runtime::checkpoint::Checkpoint;
+use resnetc_runtime::data::memory::InMemory;
 use resnetc_runtime::data::{Dataset, shapes10};
 use resnetc_runtime::metrics::EpochRecord;
 use resnetc_runtime::ranks::{Collective, local};
@@ -36,6 +37,15 @@ fn dataset(images: usize) -> Dataset {
     shapes10::generate(shapes10::Config { train: images, test: images / 4 + 3, seed: 0 })
 }
 
+/// One image, so many times: whoever has it, and when, its gradient is the same.
+fn alike(images: usize) -> Dataset {
+    let Dataset { train, test, .. } = dataset(1);
+    let picture = train.picture(0).expect("it is drawn");
+    let pixels = picture.pixels().repeat(images);
+    let same = InMemory::new("alike", train.classes().into(), picture.size(), pixels, vec![0; images]);
+    Dataset::new("shapes10", Arc::new(same.expect("as many pixels")), test).expect("the same classes")
+}
+
 fn spec(set: &[&str]) -> Spec {
     let options = set.iter().fold(SpecOptions::default(), |options, value| options.set(*value));
     Spec::from_text("shared.yaml", NETWORK, &options).expect("the spec is right")
@@ -50,12 +60,23 @@ fn train_in(
     set: &[&str],
     stop_at: usize,
 ) -> Vec<ParamStore> {
+    train_on(&|| dataset(images), (out, start), ranks, set, stop_at)
+}
+
+/// The same on any images.
+fn train_on(
+    dataset: &(impl Fn() -> Dataset + Sync),
+    (out, start): (&Path, &Start),
+    ranks: usize,
+    set: &[&str],
+    stop_at: usize,
+) -> Vec<ParamStore> {
     let spec = spec(set);
     let work = |ranks: Option<Collective>| {
         // One rank is told to stop, all of them do.
         let told = ranks.as_ref().is_none_or(|ranks| ranks.rank() + 1 == ranks.size());
         let stop = Arc::default();
-        let builder = Trainer::builder(&spec, dataset(images)).device(DeviceOptions::cpu(1)).out(out);
+        let builder = Trainer::builder(&spec, dataset()).device(DeviceOptions::cpu(1)).out(out);
         let builder = builder.start(start.clone()).stop(Arc::clone(&stop));
         let builder = match ranks {
             Some(ranks) => builder.ranks(Arc::new(ranks)),
@@ -204,6 +225,105 @@ fn several_batches_of_several_ranks_make_an_update() {
     let alone = train(48, 1, &["train.batch_size=8", "train.accumulate=2"]);
     let apart = difference(&alone.weights[0], &shared.weights[0]);
     assert!(apart <= 1e-5, "{apart:e}");
+}
+
+/// Where each update is followed by a mean of the weights, updates that are linear in the gradients are those by their sum.
+#[test]
+fn a_mean_of_weights_behind_each_update_is_the_sum_of_gradients() {
+    // One update an epoch, with as many images on each rank, one more on some, and an accumulated batch that some ranks do not have.
+    let ways =
+        [(32, 4, "batch_size=8"), (13, 2, "batch_size=8"), (27, 4, "batch_size=7"), (17, 4, "batch_size=4")];
+    for (images, ranks, batch) in ways {
+        let batch = format!("train.{batch}");
+        let set = |every| {
+            let every = format!("train.parallel.sync_every={every}");
+            let all = [&*batch, &every, "train.accumulate=2", "train.epochs=6", "train.ema={decay: 0.5}"];
+            train(images, ranks, &all)
+        };
+        let [sums, means] = [1, 2].map(set);
+        let apart = difference(&sums.weights[0], &means.weights[0]);
+        assert!(apart <= 1e-5, "{images} images on {ranks} ranks: weights are {apart:e} apart");
+        let apart = difference(&sums.checkpoint.optimizer, &means.checkpoint.optimizer);
+        assert!(apart <= 1e-5, "{images} images on {ranks} ranks: momentum is {apart:e} apart");
+    }
+}
+
+#[test]
+fn ranks_on_their_own_end_with_the_same_weights_and_the_same_bits_each_time() {
+    // 45 images: 15 a rank, in batches of two and one. 43: two of the ranks have no eighth batch.
+    let ways: [(usize, &[&str]); 4] = [
+        (45, &[]),
+        (43, &["train.parallel.scale_lr=sqrt"]),
+        (43, &["train.accumulate=2", "train.ema={}", "train.clip={norm: 1}"]),
+        (45, &["train.swa={start: 0.5}", "train.optimizer=lamb"]),
+    ];
+    for (images, set) in ways {
+        let with = |every: &str| {
+            let every = format!("train.parallel.sync_every={every}");
+            train(images, 3, &[&[&*every, "train.batch_size=2"], set].concat())
+        };
+        let [a, b, sums] = ["4", "4", "1"].map(with);
+        let [bytes, again] = [&a, &b].map(|trained| trained.checkpoint.to_bytes().expect("finite"));
+        assert_eq!(bytes, again, "{set:?}");
+        assert_eq!(a.log, b.log, "{set:?}");
+        assert!(a.weights.iter().all(|weights| bits(weights) == bits(&a.weights[0])), "{set:?}");
+        assert!(difference(&a.weights[0], &sums.weights[0]) > 1e-3, "{set:?}: nobody was on his own");
+    }
+}
+
+/// 17 images on two ranks in batches of eight: the first makes an update of eight and one of one, the second one update alone. What comes of
+/// both is the mean of what they are by themselves, by their images.
+#[test]
+fn a_rank_without_an_image_makes_no_update() {
+    let on = |images, ranks| {
+        let out = tempfile::tempdir().expect("a folder");
+        let set =
+            ["train.parallel.sync_every=2", "train.epochs=1", "train.schedule=constant", "train.augment=[]"];
+        let weights = train_on(&|| alike(images), (out.path(), &Start::New), ranks, &set, usize::MAX);
+        read(out.path(), weights).checkpoint
+    };
+    let (shared, first, second) = (on(17, 2), on(9, 1), on(8, 1));
+    let mean = |a: &ParamStore, b: &ParamStore| {
+        let mut mean = ParamStore::new();
+        for (name, tensor) in a.iter().filter(|(name, _)| !name.contains("running_")) {
+            let other = &b.get(name).expect("the same network").data;
+            let of = |(a, b): (&f32, &f32)| (9.0 * a + 8.0 * b) / 17.0;
+            mean.insert(name, tensor.shape.clone(), tensor.data.iter().zip(other).map(of).collect());
+        }
+        mean
+    };
+    let apart = difference(&mean(&first.params, &second.params), &shared.params);
+    assert!(apart <= 1e-5, "weights are {apart:e} apart");
+    let apart = difference(&mean(&first.optimizer, &second.optimizer), &shared.optimizer);
+    assert!(apart <= 1e-5, "momentum is {apart:e} apart");
+    assert!(difference(&first.params, &second.params) > 1e-3, "one of them makes two updates");
+}
+
+#[test]
+fn one_rank_is_never_on_its_own() {
+    let [plain, alone] = [&[][..], &["train.parallel.sync_every=4"]].map(|set| train(45, 1, set));
+    assert_eq!(bits(&plain.weights[0]), bits(&alone.weights[0]));
+    assert_eq!(plain.log, alone.log);
+}
+
+/// 45 images on two ranks in batches of two: twelve updates, and means behind the fourth, the eighth and the last.
+#[test]
+fn ranks_on_their_own_stop_where_they_meet_and_go_on_as_if_they_had_not() {
+    let set = ["train.parallel.sync_every=4", "train.batch_size=2", "train.ema={}"];
+    let whole = train(45, 2, &set);
+    // Updates are told of where ranks meet, and the next time all know that one wants to stop.
+    for (stop_at, stopped) in [(1, (0, 8)), (5, (1, 0)), (13, (1, 8))] {
+        let out = tempfile::tempdir().expect("a folder");
+        train_in(out.path(), &Start::New, 45, 2, &set, stop_at);
+        let progress = Checkpoint::load(&out.path().join(LAST)).expect("a checkpoint").progress;
+        assert_eq!((progress.epoch, progress.step), stopped, "told at {stop_at}");
+        let weights = train_in(out.path(), &Start::Resume, 45, 2, &set, usize::MAX);
+        let parts = read(out.path(), weights);
+        assert_eq!(bits(&parts.weights[1]), bits(&whole.weights[0]), "told at {stop_at}");
+        let [all, both] = [&whole, &parts].map(|trained| bits(&trained.checkpoint.optimizer));
+        assert_eq!(all, both, "told at {stop_at}");
+        assert_eq!(parts.log, whole.log);
+    }
 }
 
 #[test]

@@ -178,6 +178,7 @@ const FIXTURES: &[(Fault, &[&str])] = &[
             "crops_of_seven",
             "crops_of_squashed",
             "flip_alternates_vertically",
+            "local_sgd_misused",
             "min_lr_above_lr",
             "min_lr_of_a_plateau",
             "mix_of_nothing",

@@ -7,6 +7,9 @@ use std::time::{Duration, Instant};
 use resnetc::Spec;
 use resnetc_compiler::backend::Backend;
 use resnetc_compiler::ir::graph::{Graph, Mode};
+use resnetc_compiler::ir::step_kind::StepKind;
+use resnetc_compiler::plan::Plan;
+use resnetc_compiler::plan::print::print;
 use resnetc_compiler::report::{Compiled, Dump, PassReport, Target};
 use resnetc_compiler::{build, ir, pass};
 
@@ -41,7 +44,9 @@ pub fn build(args: &BuildArgs, environment: &Environment, output: &Output) -> Re
     let width = output.page.columns.filter(|_| !filed.is_some_and(|(form, _)| form == Emit::Summary));
     let scaling = args.link.map(|link| scaling(args, link, &spec, &compiled.plan, environment, output));
     let scaling = scaling.transpose()?;
-    let product = Product { spec, compiled, fold: args.fold, backend: args.backend, time, width, scaling };
+    let mean = mean(&spec, args, batch)?;
+    let product =
+        Product { spec, compiled, mean, fold: args.fold, backend: args.backend, time, width, scaling };
 
     if args.explain_passes {
         output.result(&report::passes::explain(&product.compiled.passes))?;
@@ -62,6 +67,15 @@ pub fn build(args: &BuildArgs, environment: &Environment, output: &Output) -> Re
         Some((form, path)) => files::write(path, product.form(form).as_bytes()),
         None => Ok(()),
     }
+}
+
+/// The plan by which ranks that update by their own gradients become one again.
+fn mean(spec: &Spec, args: &BuildArgs, batch: usize) -> Result<Option<Plan>> {
+    if args.ranks == 1 || spec.resolved().train.parallel.sync_every == 1 {
+        return Ok(None);
+    }
+    let (backend, ranks, step) = (args.backend, args.ranks, StepKind::Synchronize);
+    Ok(Some(spec.compile(&Target { backend, ranks, step, ..Target::new(Mode::Train, batch) })?.plan))
 }
 
 /// A form and the file that it goes to.
@@ -103,6 +117,8 @@ fn dump(args: &BuildArgs, mode: Mode) -> Result<Dump> {
 struct Product {
     spec: Spec,
     compiled: Compiled,
+    /// Beside the plan of an update that each rank makes on its own.
+    mean: Option<Plan>,
     fold: Option<Fold>,
     backend: Backend,
     time: Duration,
@@ -118,15 +134,22 @@ impl Product {
         match form {
             Emit::Summary => {
                 let scaling = self.scaling.as_ref().map(|scaling| format!("\n{}", scaling.text(self.width)));
-                report::summary::text(&self.compiled, self.time, self.width) + &scaling.unwrap_or_default()
+                report::summary::text(&self.compiled, self.mean.as_ref(), self.time, self.width)
+                    + &scaling.unwrap_or_default()
             }
-            Emit::Json => report::summary::json(&self.compiled, self.time, self.scaling.as_ref()),
+            Emit::Json => {
+                let (mean, scaling) = (self.mean.as_ref(), self.scaling.as_ref());
+                report::summary::json(&self.compiled, mean, self.time, scaling)
+            }
             Emit::Spec => self.spec.resolved().to_yaml(),
             Emit::Ir => graph.to_string(),
             Emit::Dot => ir::dot::dot(graph),
             Emit::Svg => picture::svg(&self.subject(), self.fold),
             Emit::Html => self.page(),
-            Emit::Plan => resnetc_compiler::plan::print::print(plan),
+            Emit::Plan => {
+                let mean = self.mean.as_ref().map_or(String::new(), |mean| format!("\n{}", print(mean)));
+                print(plan) + &mean
+            }
         }
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use resnetc::Spec;
 use resnetc_compiler::backend::Backend;
 use resnetc_compiler::ir::graph::Mode;
+use resnetc_compiler::ir::step_kind::StepKind;
 use resnetc_compiler::plan::Plan;
 use resnetc_compiler::report::Target;
 use resnetc_compiler::scaling::{Link, Prediction, computing, predict, spread};
@@ -50,8 +51,17 @@ pub fn scaling(
         None => measured(args, spec, plan, environment, output)?,
     };
     let of = |ranks: usize| -> Result<Prediction> {
-        let target = Target { backend: args.backend, ranks, ..Target::new(Mode::Train, plan.batch) };
-        Ok(predict(&spec.compile(&target)?.plan, &times, link))
+        let of = |step: StepKind, times: &[f64]| -> Result<Prediction> {
+            let target =
+                Target { backend: args.backend, ranks, step, ..Target::new(Mode::Train, plan.batch) };
+            Ok(predict(&spec.compile(&target)?.plan, times, link))
+        };
+        let update = of(StepKind::Update, &times)?;
+        match spec.resolved().train.parallel.sync_every {
+            1 => Ok(update),
+            // The mean of the weights is a plan of its own, which computes nothing.
+            every => Ok(update.with(every, of(StepKind::Synchronize, &[])?)),
+        }
     };
     let predictions = counts(args.ranks).map(of).collect::<Result<_>>()?;
     Ok(Scaling { link, source, batch: plan.batch, sums: plan.reductions().len(), predictions })

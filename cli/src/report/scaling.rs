@@ -35,8 +35,12 @@ impl Scaling {
         };
         line("link", link.to_string());
         line("alone", format!("{} a step of {batch} images, {source}", time(alone)));
-        let counted = if *sums == 1 { "1 sum" } else { &format!("{sums} sums") };
-        line("expected", format!("{counted} of gradients beside the backward pass"));
+        let counted = match sums {
+            0 => "a mean of the weights behind every so many updates",
+            1 => "1 sum of gradients beside the backward pass",
+            sums => &format!("{sums} sums of gradients beside the backward pass"),
+        };
+        line("expected", counted.to_owned());
         let mut table = Table::new(&[
             ("ranks", Align::Right),
             ("step", Align::Right),

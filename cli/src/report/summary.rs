@@ -7,7 +7,7 @@ use std::time::Duration;
 use resnetc_compiler::ir::graph::Mode;
 use resnetc_compiler::ir::recompute::{Depth, Recompute};
 use resnetc_compiler::memory;
-use resnetc_compiler::plan::{Plan, Region};
+use resnetc_compiler::plan::{GRADIENT_SUM, Plan, Region};
 use resnetc_compiler::report::{Compiled, Summary, UnitRow};
 use serde::Serialize;
 
@@ -15,8 +15,9 @@ use super::scaling::Scaling;
 use super::table::{Align, Table};
 use super::units::{bytes, duration, grouped, shape, si};
 
-/// The table of units, then one line for each total. In so many columns of a terminal, if it is one.
-pub fn text(compiled: &Compiled, compile: Duration, width: Option<usize>) -> String {
+/// The table of units, then one line for each total. In so many columns of a terminal, if it is one. `mean` is the plan by which ranks that
+/// update on their own become one again.
+pub fn text(compiled: &Compiled, mean: Option<&Plan>, compile: Duration, width: Option<usize>) -> String {
     let Compiled { summary, plan, recompute, .. } = compiled;
     let mut text = heading(summary, plan);
     text += &units(&summary.units, summary, width);
@@ -30,6 +31,9 @@ pub fn text(compiled: &Compiled, compile: Duration, width: Option<usize>) -> Str
     line("memory", memory(plan));
     if !recompute.is_empty() {
         line("", again(recompute));
+    }
+    if let Some(sent) = sent(mean.unwrap_or(plan)) {
+        line("ranks", sent);
     }
     line("kernels", format!("{} before fusion, {} after", summary.kernels_before, summary.kernels));
     line("compiled in", duration(compile));
@@ -91,6 +95,21 @@ fn training(plan: &Plan) -> String {
     format!("{text}, {part} for each of {}, cut over {} ranks", listed(&parts), ranks.count)
 }
 
+/// `4: each sends 1.2 MiB of gradients in every update`; nothing where there is one rank.
+fn sent(plan: &Plan) -> Option<String> {
+    let ranks = plan.ranks?;
+    let (when, what) = if ranks.is_local() {
+        let state = plan.optimizer.iter().filter(|name| *name != GRADIENT_SUM).map(String::as_str);
+        let names: Vec<&str> = ["parameters"].into_iter().chain(state).collect();
+        (format!("behind every {} updates and at an epoch's end", ranks.sync_every), listed(&names))
+    } else {
+        let narrow = if ranks.wire.is_narrow() { format!(" in {}", ranks.wire) } else { String::new() };
+        let params = if ranks.shard_optimizer { " and parameters" } else { "" };
+        ("in every update".to_owned(), format!("gradients{narrow}{params}"))
+    };
+    Some(format!("{}: each sends {} of {what} {when}", ranks.count, bytes(plan.sent_bytes())))
+}
+
 /// `the light half of 12 parts and all of 4 parts computed again in the backward pass`
 pub fn again(recompute: &Recompute) -> String {
     let counts = memory::counts(recompute);
@@ -119,6 +138,9 @@ struct Json<'a> {
     batch: usize,
     /// Of all regions of the plan.
     memory_bytes: usize,
+    /// What a rank sends each time, where there are several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sent: Option<Sent>,
     /// What the backward pass computes again: parts by name, `light` or `full`.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     again: BTreeMap<String, String>,
@@ -128,14 +150,33 @@ struct Json<'a> {
     scaling: Option<&'a Scaling>,
 }
 
+/// What a rank sends to all others.
+#[derive(Serialize)]
+struct Sent {
+    ranks: usize,
+    bytes: usize,
+    /// Updates from one time to the next.
+    every: usize,
+}
+
 /// One JSON object.
-pub fn json(compiled: &Compiled, compile: Duration, scaling: Option<&Scaling>) -> String {
+pub fn json(
+    compiled: &Compiled,
+    mean: Option<&Plan>,
+    compile: Duration,
+    scaling: Option<&Scaling>,
+) -> String {
     let Compiled { summary, plan, recompute, .. } = compiled;
     let json = Json {
         summary,
         mode: plan.mode,
         batch: plan.batch,
         memory_bytes: plan.bytes(),
+        sent: plan.ranks.map(|ranks| Sent {
+            ranks: ranks.count,
+            bytes: mean.unwrap_or(plan).sent_bytes(),
+            every: ranks.sync_every,
+        }),
         again: recompute.iter().map(|(part, depth)| (part.to_string(), depth.to_string())).collect(),
         compile_ms: compile.as_secs_f64() * 1e3,
         scaling,

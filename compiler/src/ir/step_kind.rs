@@ -13,4 +13,24 @@ pub enum StepKind {
     Gather,
     /// Forward alone. Running statistics become those of the batch.
     Statistics,
+    /// No images at all: where ranks update by their own gradients, their parameters and the optimizer's state become the mean over ranks.
+    Synchronize,
+}
+
+impl StepKind {
+    /// Whether it computes what the network says of a batch.
+    pub fn has_forward(self) -> bool {
+        match self {
+            StepKind::Update | StepKind::Gather | StepKind::Statistics => true,
+            StepKind::Synchronize => false,
+        }
+    }
+
+    /// Whether it computes gradients.
+    pub fn has_backward(self) -> bool {
+        match self {
+            StepKind::Update | StepKind::Gather => true,
+            StepKind::Statistics | StepKind::Synchronize => false,
+        }
+    }
 }

@@ -4,6 +4,7 @@
 //! with the same constants are one step.
 
 mod average;
+mod local_sgd;
 mod loss_scale;
 mod order;
 mod persistent;
@@ -37,8 +38,9 @@ pub fn lower(graph: &Graph, backend: &Backend) -> Plan {
     plan.ranks = graph.ranks;
     let persistent = Persistent::place(graph, &mut plan, &mut values);
     add_sources(graph, &mut plan, &mut values);
-    let is_wanted =
-        |id: &NodeId| graph.step != StepKind::Statistics || graph.node(*id).origin == Origin::Forward;
+    let is_wanted = |id: &NodeId| {
+        graph.step.has_backward() || graph.step.has_forward() && graph.node(*id).origin == Origin::Forward
+    };
     for node in order::order(graph).into_iter().filter(is_wanted) {
         let (plan, values, gradients) = (&mut plan, &mut values, persistent.gradients());
         let loss_scale = persistent.loss_scale();
@@ -57,10 +59,18 @@ pub fn lower(graph: &Graph, backend: &Backend) -> Plan {
     if graph.step == StepKind::Statistics {
         keep_batch_statistics(&mut plan);
     }
-    if let Some(ranks) = graph.ranks.filter(|_| graph.step == StepKind::Update) {
-        ranks::add_reductions(&mut plan, ranks, graph.accumulates);
+    if let Some(ranks) = graph.ranks {
+        match graph.step {
+            StepKind::Update if !ranks.is_local() => {
+                ranks::add_reductions(&mut plan, ranks, graph.accumulates);
+            }
+            StepKind::Synchronize => local_sgd::add_means(&mut plan),
+            StepKind::Update | StepKind::Gather | StepKind::Statistics => {}
+        }
     }
-    plan.outputs = graph.outputs.iter().map(|(name, value)| (name.clone(), values[value])).collect();
+    if graph.step.has_forward() {
+        plan.outputs = graph.outputs.iter().map(|(name, value)| (name.clone(), values[value])).collect();
+    }
     plan.place(backend, &computed_again(graph, &values));
     debug_assert_eq!(plan.check(), Vec::<String>::new());
     plan

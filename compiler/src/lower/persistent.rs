@@ -137,7 +137,7 @@ impl Persistent {
     /// gradients are finite, and the one that finds the next scale.
     pub(super) fn add_updates(&self, plan: &mut Plan) {
         let end = self.groups.iter().map(|group| group.range.1).max();
-        if let Some(end) = end.filter(|_| self.accumulates && self.step != StepKind::Statistics) {
+        if let Some(end) = end.filter(|_| self.accumulates && self.step.has_backward()) {
             self.add_sum(plan, end);
         }
         if self.step != StepKind::Update {

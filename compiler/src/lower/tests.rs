@@ -5,6 +5,7 @@ use crate::compile;
 use crate::diagnostic::Diagnostic;
 use crate::ir::graph::Mode;
 use crate::ir::persistent::Role;
+use crate::ir::step_kind::StepKind;
 use crate::ir::types::DType;
 use crate::plan::{GRADIENT_SUM, Plan, Region, print};
 use crate::report::Target;
@@ -20,7 +21,11 @@ fn compiled(train: &str, backend: Backend, mode: Mode) -> Result<Plan, Vec<Diagn
 }
 
 fn compiled_for(train: &str, target: &Target) -> Result<Plan, Vec<Diagnostic>> {
-    let text = format!("{SMALL}train: {{{train}}}\n");
+    compiled_from(SMALL, train, target)
+}
+
+fn compiled_from(network: &str, train: &str, target: &Target) -> Result<Plan, Vec<Diagnostic>> {
+    let text = format!("{network}train: {{{train}}}\n");
     let none = |path: &str| Err(std::io::Error::other(path.to_string()));
     let limits = Limits::default();
     let request = Request { name: "small.yaml", text: &text, overrides: &[], read: &none, limits };
@@ -258,6 +263,47 @@ fn parts_that_are_not_gathered_are_found() {
         part.span = part.span.map(|span| span * 1000);
     });
     assert!(text.contains("outside of it"), "{text}");
+}
+
+/// Updates are each rank's own; parameters and momentum are averaged by a plan without images.
+#[test]
+fn ranks_on_their_own_send_parameters_and_state() {
+    let train = "parallel: {sync_every: 4}, accumulate: 2, freeze: [stem]";
+    let target = |step| Target { ranks: 4, step, ..Target::new(Mode::Train, 2) };
+    let plans = [StepKind::Update, StepKind::Gather].map(|step| compiled_for(train, &target(step)));
+    for plan in plans {
+        let plan = plan.expect("a right spec");
+        assert!(!plan.steps.iter().any(|step| step.kernel.is_of_ranks()));
+    }
+    let plan = compiled_for(train, &target(StepKind::Synchronize)).expect("a right spec");
+    assert_eq!(plan.check(), Vec::<String>::new());
+    let text = print::print(&plan).replace("  ", " ");
+    let (steps, _) = text.split_once("\nregion").expect("the map of memory follows");
+    insta::assert_snapshot!("ranks_local_sgd", steps);
+}
+
+/// Parameters that are trained, and each tensor of the optimizer's state, lie in one bucket each time, whose memory is used again when it was
+/// waited for.
+#[test]
+fn every_parameter_and_all_of_its_state_is_in_one_mean() {
+    for (train, tensors) in [
+        ("optimizer: adamw, ema: {}", 4),
+        ("optimizer: sgd, accumulate: 2", 2),
+        ("optimizer: lamb, swa: {start: 0.5}, freeze: [stage1]", 4),
+    ] {
+        // 3 x 3 x 512 x 1024 floats are 18 MiB.
+        let train = format!("{train}, parallel: {{sync_every: 4}}");
+        let target = Target { ranks: 3, step: StepKind::Synchronize, ..Target::new(Mode::Train, 2) };
+        let plan = compiled_from(&SMALL.replace("filters: 16", "filters: 512"), &train, &target);
+        let plan = plan.expect("a right spec");
+        assert_eq!(plan.check(), Vec::<String>::new(), "{train}");
+        let means = plan.reductions();
+        let total: usize = means.iter().map(|mean| mean.bytes).sum();
+        assert_eq!(total, tensors * (plan.sizes.params - plan.sizes.frozen), "{train}");
+        assert!(means.len() > tensors && means.iter().all(|mean| mean.bucket < 2), "{train}");
+        // Each rank sends its part of what others sum, and its own sum, to two others.
+        assert!(plan.sent_bytes().abs_diff(4 * total / 3) <= 16 * means.len(), "{train}");
+    }
 }
 
 /// Each gradient is in one bucket, and nobody touches it before the wait: the plan's check says so of every network and optimizer.

@@ -143,7 +143,8 @@ pub struct Controls {
     /// Where several batches make one update: its number from the training's start, one `u64`. Elsewhere that of the step is it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub update: Option<BufferId>,
-    /// The share of the batch's images among those of its update, one `f32`.
+    /// The share of the batch's images among those of its update, one `f32`; of a synchronisation, that of the rank's images among all that
+    /// were since the last one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub share: Option<BufferId>,
     /// What an average of the weights keeps of itself, one `f32`.

@@ -93,11 +93,12 @@ fn step_rows(plan: &Plan) -> Vec<Vec<String>> {
 /// The sums over ranks: from where to where they may take, and how much is computed meanwhile.
 fn reductions(plan: &Plan) -> Vec<Vec<String>> {
     let row = |sum: Reduction| {
-        let begins = plan.steps[..sum.begins].last().map_or("", |step| &step.name);
+        let behind =
+            plan.steps[..sum.begins].last().map_or(String::new(), |step| format!(" behind {}", step.name));
         vec![
             format!("{:>6}", sum.bucket),
             format!("{:>10}", sum.bytes),
-            format!("{:>4} behind {begins}", sum.begins),
+            format!("{:>4}{behind}", sum.begins),
             format!("{:>4}", sum.awaited),
             format!("{} steps, {:.1} % of the FLOPs", sum.steps, 100.0 * sum.flops),
         ]

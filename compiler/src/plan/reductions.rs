@@ -1,6 +1,7 @@
 //! The sums of gradients over ranks, as they stand in a plan: what may overlap with what.
 
 use super::{Kernel, Plan, Step};
+use crate::ir::types::DType;
 
 /// A bucket of gradients on its way to all ranks and back.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -20,6 +21,18 @@ pub struct Reduction {
 }
 
 impl Plan {
+    /// Bytes that a rank sends in a run for what is summed over ranks, a part of each bucket to every other rank and the sum of its own
+    /// part to all of them, and for what it updates alone.
+    pub fn sent_bytes(&self) -> usize {
+        let ranks = self.ranks.map_or(1, |ranks| ranks.count);
+        let of = |step: &Step| match step.kernel {
+            Kernel::AllReduce(sum) => 2 * (ranks - 1) * sum.len.div_ceil(ranks) * sum.wire.size(),
+            Kernel::AllGather(span) => (ranks - 1) * span.part * DType::F32.size(),
+            _ => 0,
+        };
+        self.steps.iter().map(of).sum()
+    }
+
     /// The sums over ranks, in the order in which they begin; none where there is one rank.
     pub fn reductions(&self) -> Vec<Reduction> {
         let total: u64 = self.steps.iter().map(|step| step.kernel.flops()).sum();

@@ -330,6 +330,10 @@ fn precision_with_its_settings_survives_emission() {
             &["train.parallel={sync_bn: true, gradients: bf16}"],
             "  parallel: {sync_bn: true, scale_lr: none, gradients: bf16}\n",
         ),
+        (
+            &["train.parallel={sync_every: 4}"],
+            "  parallel: {sync_bn: false, scale_lr: none, gradients: f32, sync_every: 4}\n",
+        ),
     ] {
         let (spec, _) = get("resnet20", overrides);
         let yaml = spec.to_yaml();

@@ -10,7 +10,7 @@ use crate::data::batch::{Form, Preparation};
 use crate::device::Device;
 use crate::engines::Engines;
 use crate::error::{Error, Result};
-use crate::exec::Executor;
+use crate::exec::{Executor, RunArgs};
 use crate::weights::ParamStore;
 
 /// A network on a device, ready for a pass over so many images: a plan for full batches and, where the images do not
@@ -24,6 +24,8 @@ pub struct BatchExecutor {
     others: Vec<([usize; 2], Plans)>,
     /// Of full batches and of the rest.
     statistics: Option<(usize, Option<usize>)>,
+    /// Of ranks that update by their own gradients.
+    synchronizes: Option<usize>,
 }
 
 /// The executor's plans for images of one size.
@@ -67,7 +69,7 @@ impl BatchExecutor {
             rest => Some(exec.add(compile(rest)?)?),
         };
         let own = Plans { rest, ..Plans::default() };
-        Ok(BatchExecutor { exec, full, own, others: Vec::new(), statistics: None })
+        Ok(BatchExecutor { exec, full, own, others: Vec::new(), statistics: None, synchronizes: None })
     }
 
     /// Adds the plans for images of another `[height, width]`, of the same batches as those that are there. `compile` is told what a plan's
@@ -168,6 +170,28 @@ impl BatchExecutor {
         let rest = rest.map(|images| self.exec.add(compile(images)?).map_err(E::from)).transpose()?;
         self.statistics = Some((full, rest));
         Ok(self)
+    }
+
+    /// Adds the plan by which ranks that update by their own gradients become one again.
+    ///
+    /// # Errors
+    /// Those of `compile` and of the device.
+    pub fn synchronizing<E: From<Error>>(
+        mut self,
+        compile: impl FnOnce(usize) -> Result<Arc<Plan>, E>,
+    ) -> Result<Self, E> {
+        self.synchronizes = Some(self.exec.add(compile(self.full)?)?);
+        Ok(self)
+    }
+
+    /// Makes parameters and the optimizer's state the mean over ranks, in which this one has that weight. Nothing is under way.
+    ///
+    /// # Errors
+    /// Where no such plan was added; where a rank has gone.
+    pub(super) fn synchronize(&mut self, weight: f32) -> Result<()> {
+        let missing = || Error::Incompatible("no plan forms the mean over ranks".to_owned());
+        let index = self.synchronizes.ok_or_else(missing)?;
+        self.exec.run(index, &RunArgs { share: weight, ..RunArgs::default() }, None)
     }
 
     /// The same with weights.

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use resnetc_compiler::spec::train::{Schedule, TrainConfig};
 
 use super::average::Average;
 use super::event::{Event, StepEvent};
 use super::material::Material;
+use super::pass::Pass;
 use super::teacher::ask;
 use super::team::Share;
 use super::trainer::{Pace, Trainer};
@@ -18,7 +19,7 @@ use crate::data::batch::Batch;
 use crate::data::loader::{Epoch, Loader};
 use crate::data::order::{Turn, repeated};
 use crate::device::Until;
-use crate::error::{Error, NotFinite, Result};
+use crate::error::{NotFinite, Result};
 use crate::evaluation::Evaluation;
 use crate::exec::{RunArgs, StepResult};
 use crate::metrics::{EpochRecord, Sums};
@@ -42,48 +43,6 @@ impl Found {
     /// What decides which evaluation is the best, and when evaluations get no better: the average's, where there is one.
     fn counts(&self) -> &Evaluation {
         self.average.as_ref().unwrap_or(&self.weights)
-    }
-}
-
-/// What is left of an epoch, while it lasts.
-pub(super) struct Pass {
-    start: Instant,
-    /// How long the steps waited for images.
-    waited: Duration,
-    /// Images whose steps have been collected.
-    images: usize,
-    /// Batches that were submitted and not yet collected, with their images.
-    submitted: Vec<(usize, usize)>,
-    /// Sums over the batches of the update that has begun.
-    update: Sums,
-}
-
-impl Pass {
-    fn begin() -> Self {
-        let (submitted, update) = (Vec::new(), Sums::default());
-        Pass { start: Instant::now(), waited: Duration::ZERO, images: 0, submitted, update }
-    }
-
-    /// A device's error with the batches that were under way, in one of which it was.
-    fn failed_in(&self, error: Error, epoch: usize) -> Error {
-        let (Some((first, _)), Some((last, _))) = (self.submitted.first(), self.submitted.last()) else {
-            return error;
-        };
-        let (first, last, epoch) = (first + 1, last + 1, epoch + 1);
-        let batches = if first == last {
-            format!("batch {last}")
-        } else {
-            format!("one of the batches {first} to {last}")
-        };
-        match error {
-            Error::Device(text) => Error::Device(format!("{text}\nIt was in {batches} of epoch {epoch}.")),
-            error => error,
-        }
-    }
-
-    fn pace(&self) -> Pace {
-        let (seconds, waited) = (self.start.elapsed().as_secs_f64(), self.waited.as_secs_f64());
-        Pace { seconds, waited, images: self.images }
     }
 }
 
@@ -119,21 +78,37 @@ impl Trainer {
             pass.submitted.push((step, self.updates().images(step)));
             self.submit(step, &mut batch).map_err(|error| pass.failed_in(error, self.progress.epoch))?;
             loader.recycle(step, batch);
-            let (last, ends) = (step + 1 == self.updates().batches(), self.updates().ends(step));
-            if pass.submitted.len() >= self.network.exec.depth() {
-                self.collect(Until::Room, &mut pass, observe)?;
-            }
-            // What was told may have asked for an end, too.
-            if last || self.stopped() {
-                self.collect(Until::All, &mut pass, observe)?;
-            }
-            // An update that has begun is made.
-            if !last && ends && self.stopped() {
+            if self.ends_with(step, &mut pass, observe)? {
                 return Ok(false);
             }
         }
         self.end_steps();
         self.close_epoch(pass.pace(), observe)
+    }
+
+    /// Collects what is to be collected behind a batch, and makes ranks one where they meet; whether the epoch ends here, as the stop flag
+    /// asked for.
+    fn ends_with(
+        &mut self,
+        step: usize,
+        pass: &mut Pass,
+        observe: &mut dyn FnMut(Event<'_>),
+    ) -> Result<bool> {
+        let updates = self.updates();
+        let (last, ends) = (step + 1 == updates.batches(), updates.ends(step));
+        let meets = updates.is_local() && updates.syncs(step);
+        if pass.submitted.len() >= self.network.exec.depth() {
+            self.collect(Until::Room, pass, observe)?;
+        }
+        // What was told may have asked for an end, too.
+        if last || meets || self.stopped() {
+            self.collect(Until::All, pass, observe)?;
+        }
+        if meets {
+            self.synchronize(step)?;
+        }
+        // An update that has begun is made.
+        Ok(!last && ends && self.stopped())
     }
 
     /// `[height, width]` of the images of an epoch, counted from 0, where it is not that of all epochs.
@@ -193,25 +168,36 @@ impl Trainer {
             decay: self.decay_of(epoch, update),
         };
         self.team.at_step(args.step);
-        // An image that has no share in the update has none in the rank's own statistics either.
-        let aside = updates.images(step) == 0 && !self.config.parallel.sync_bn;
-        let before = aside.then(|| self.network.exec.store_statistics()).transpose()?;
+        let aside = self.set_aside(step)?;
+        self.apart = updates.is_local();
         self.network.exec.submit(index, batch, form, &args)?;
-        before.map_or(Ok(()), |before| self.network.exec.load_statistics(&before))
+        aside.put_back(&self.network.exec)
     }
 
-    /// Waits for batches that were submitted, and tells of each update that they end; their losses are finite.
+    /// Waits for batches that were submitted, and tells other ranks of them where they meet.
     fn collect(&mut self, until: Until, pass: &mut Pass, observe: &mut dyn FnMut(Event<'_>)) -> Result<()> {
         let collected = self.network.exec.collect(until);
         let collected = collected.map_err(|error| pass.failed_in(error, self.progress.epoch))?;
         let results: Vec<StepResult> = StepResult::all(collected).collect();
+        let updates = self.updates();
+        let done: Vec<(usize, usize)> = pass.submitted.drain(..results.len()).collect();
+        for ((step, images), result) in done.into_iter().zip(results) {
+            pass.untold.push((step, Share { result, images }));
+            if updates.tells(step) {
+                self.meet(pass, observe)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Finds what batches came to on all ranks, and tells of each update that they end; their losses are finite.
+    fn meet(&mut self, pass: &mut Pass, observe: &mut dyn FnMut(Event<'_>)) -> Result<()> {
         let (epoch, updates) = (self.progress.epoch, self.updates());
-        let done = pass.submitted.drain(..results.len());
-        for ((step, images), result) in done.zip(results) {
+        let (steps, own): (Vec<usize>, Vec<Share>) = pass.untold.drain(..).unzip();
+        let (all, stop) = self.team.shares(&own, self.options.stop.load(Ordering::Relaxed))?;
+        self.agreed |= stop;
+        for (step, shares) in steps.into_iter().zip(all) {
             self.progress.step = step + 1;
-            let stop = self.options.stop.load(Ordering::Relaxed);
-            let (shares, stop) = self.team.shares(Share { result, images }, stop)?;
-            self.agreed |= stop;
             for Share { result: StepResult { loss, correct }, images } in shares {
                 if images == 0 {
                     continue;

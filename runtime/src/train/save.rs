@@ -117,9 +117,9 @@ impl Trainer {
 
     /// Saves what was done before an error, if that is worth anything, and says so in the error.
     pub(super) fn rescue(&mut self, error: Error, observe: &mut dyn FnMut(Event<'_>)) -> Error {
-        // After these the device's memory is not to be trusted. One process saves for all, which it cannot do without them where each has
-        // a part of the state.
-        let alone = !self.network.exec.is_sharded();
+        // After these the device's memory is not to be trusted. One process saves for all, where all have the same, which it has not where each
+        // has a part of the state.
+        let alone = !self.network.exec.is_sharded() && !self.apart;
         let failed = matches!(error, Error::Diverged(_) | Error::Device(_) | Error::Ranks(_));
         if !self.team.writes() || !alone || failed {
             return error;

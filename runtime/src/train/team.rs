@@ -70,20 +70,22 @@ impl Team {
         Ok(ranks.gather(&[u8::from(own)])?.contains(&1))
     }
 
-    /// What a batch came to on each rank, in their order, and whether any wants to stop.
-    pub fn shares(&self, own: Share, stop: bool) -> Result<(Vec<Share>, bool)> {
-        let Some(ranks) = &self.ranks else { return Ok((vec![own], stop)) };
-        let StepResult { loss, correct } = own.result;
+    /// What batches came to: of each of them what it did on each rank, in their order; and whether any wants to stop.
+    pub fn shares(&self, own: &[Share], stop: bool) -> Result<(Vec<Vec<Share>>, bool)> {
+        let Some(ranks) = &self.ranks else { return Ok((own.iter().map(|&own| vec![own]).collect(), stop)) };
         // Images and hits of a batch are whole numbers that `f32` has.
-        let told = [loss, correct, own.images as f32, f32::from(u8::from(stop))];
-        let all = ranks.gather(bytemuck::cast_slice(&told))?;
-        let all: Vec<f32> = bytemuck::pod_collect_to_vec(&all);
+        let told = |own: &Share| [own.result.loss, own.result.correct, own.images as f32];
+        let mut told: Vec<f32> = own.iter().flat_map(told).collect();
+        told.push(f32::from(u8::from(stop)));
+        let all: Vec<f32> = bytemuck::pod_collect_to_vec(&ranks.gather(bytemuck::cast_slice(&told))?);
         let share = |told: &[f32]| Share {
             result: StepResult { loss: told[0], correct: told[1] },
             images: told[2] as usize,
         };
-        let stop = all.chunks_exact(4).any(|told| told[3] > 0.0);
-        Ok((all.chunks_exact(4).map(share).collect(), stop))
+        let ranks = || all.chunks_exact(told.len());
+        let stop = ranks().any(|theirs| theirs[told.len() - 1] > 0.0);
+        let of = |batch| ranks().map(|theirs| share(&theirs[3 * batch..][..3])).collect();
+        Ok(((0..own.len()).map(of).collect(), stop))
     }
 
     /// Adds the answers to a batch of each rank, at most `most` images each, in the order of the images: that of [`Rank`].

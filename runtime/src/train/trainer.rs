@@ -82,6 +82,8 @@ pub struct Trainer {
     pub(super) team: Team,
     /// Whether all of them have agreed to stop.
     pub(super) agreed: bool,
+    /// Whether ranks have updated by their own gradients since they had the same weights.
+    pub(super) apart: bool,
 }
 
 /// Epochs, steps, and whether the last epoch is evaluated and logged.
@@ -155,6 +157,7 @@ impl Trainer {
             folder,
             team,
             agreed: false,
+            apart: false,
         };
         let last = trainer.folder.path.join(LAST);
         // All ranks know what rank 0 has: they save together.

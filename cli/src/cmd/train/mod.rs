@@ -77,6 +77,8 @@ fn train_one(asked: &Asked<'_>, setup: Setup, ranks: Option<&Arc<Collective>>, o
     let mut heading = job.heading(&images, &out, setup.device.threads());
     if let Some(ranks) = ranks {
         heading += &format!("\n{}", shared::heading(ranks)?);
+        let synchronised = shared::synchronised(&job.spec.resolved().train, ranks.size(), images.train.len());
+        heading += &synchronised.map_or(String::new(), |line| format!("\n{line}"));
     }
     let epochs = job.spec.resolved().train.epochs;
     let mut watcher = Watcher::new(heading, page, signals.clone(), epochs, output);

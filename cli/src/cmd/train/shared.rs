@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use resnetc_compiler::spec::train::TrainConfig;
 use resnetc_runtime::cpu::threads::available_threads;
+use resnetc_runtime::data::order::Rank;
 use resnetc_runtime::ranks::{Collective, Launch, Options, Pulse, connect, own_host};
 
 use super::super::setup::Setup;
@@ -78,6 +80,19 @@ pub fn heading(ranks: &Collective) -> Result<String> {
     hosts.iter().for_each(|host| *counts.entry(host).or_default() += 1);
     let counts: Vec<String> = counts.iter().map(|(host, count)| format!("{count} on {host}")).collect();
     Ok(format!("ranks     {} by {}: {}", ranks.size(), ranks.describe(), counts.join(", ")))
+}
+
+/// `sync      weights become the mean behind every 4 updates, 3 times an epoch`: how often, of an epoch of so many images; nothing where
+/// gradients are summed.
+pub fn synchronised(config: &TrainConfig, ranks: usize, images: usize) -> Option<String> {
+    let every = config.parallel.sync_every;
+    let updates = config.updates(Rank::new(0, ranks).share_of(images));
+    (every > 1).then(|| match updates.div_ceil(every) {
+        1 if updates < every => format!(
+            "sync      weights become the mean once an epoch: it has {updates} updates, fewer than `sync_every: {every}`"
+        ),
+        times => format!("sync      weights become the mean behind every {every} updates, {times} times an epoch"),
+    })
 }
 
 /// Shows others that this process gets ready, which may take long: pictures are fetched and read, plans compiled.

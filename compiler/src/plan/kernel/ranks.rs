@@ -10,12 +10,13 @@ use super::text::{flag, matrix};
 use crate::ir::types::DType;
 
 /// Begins to sum a bucket of gradients over all ranks, in place: `grad = sum over ranks of share * grad`, where `share` is that of the rank's
-/// images among those of the update. Returns at once; until [`AllReduceWait`] no step touches the bucket.
+/// images among those of the update. Returns at once; until [`AllReduceWait`] no step touches the bucket. Where ranks update by their own
+/// gradients, buckets are pieces of the parameters and of the optimizer's state, and the share is that of all images since the last sum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AllReduce {
     /// Elements.
     pub len: usize,
-    /// Number of the bucket, in the order in which they begin.
+    /// Number of the bucket, in the order in which they begin; another may have it when this one was waited for.
     pub bucket: usize,
     /// What gradients are sent as.
     pub wire: DType,

@@ -412,6 +412,9 @@ train:
   parallel: {sync_bn: true, scale_lr: linear, gradients: bf16}
 ```
 
+With `sync_every: 8` each process makes eight updates by its own gradients before weights, momentum and all else that the optimizer keeps become
+the mean of all processes (local SGD; Stich 2019; Yu, Jin and Yang 2019): an eighth of the messages, and not the same training.
+
 ",
     ),
     (

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::diagnostic::Diagnostic;
+use crate::ir::ranks::{is_one, one};
 use crate::ir::types::DType;
 use crate::ir::update::UpdateRule;
 use crate::spec::yaml::fields::Fields;
@@ -40,6 +41,12 @@ pub const PARALLEL: Section = Section {
             "Whether each process keeps a part of the optimizer's state alone, and updates the parameters that it belongs to (ZeRO stage 1).",
         )
         .default("false"),
+        Key::new(
+            "sync_every",
+            Shape::Count(1, 1 << 24),
+            "Updates that each process makes by its own gradients before the weights become the mean of all; with 1 gradients are summed.",
+        )
+        .default("1"),
     ],
 };
 
@@ -88,11 +95,20 @@ pub struct Parallel {
     /// Whether each of them keeps a part of the optimizer's state alone.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub shard_optimizer: bool,
+    /// Updates from one mean of the weights to the next (local SGD; Stich 2019); 1 where gradients are summed in each of them.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub sync_every: usize,
 }
 
 impl Default for Parallel {
     fn default() -> Self {
-        Parallel { sync_bn: false, scale_lr: ScaleLr::None, wire: DType::F32, shard_optimizer: false }
+        Parallel {
+            sync_bn: false,
+            scale_lr: ScaleLr::None,
+            wire: DType::F32,
+            shard_optimizer: false,
+            sync_every: 1,
+        }
     }
 }
 
@@ -106,12 +122,15 @@ impl Parallel {
 /// As specs spell it.
 impl fmt::Display for Parallel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Parallel { sync_bn, scale_lr, wire, shard_optimizer } = self;
+        let Parallel { sync_bn, scale_lr, wire, shard_optimizer, sync_every } = self;
         write!(f, "{{sync_bn: {sync_bn}, scale_lr: {}, gradients: {wire}", scale_lr.word())?;
         if *shard_optimizer {
             write!(f, ", shard_optimizer: true")?;
         }
-        write!(f, "}}")
+        if *sync_every > 1 {
+            write!(f, ", sync_every: {sync_every}")?;
+        }
+        f.write_str("}")
     }
 }
 
@@ -129,6 +148,7 @@ pub fn read(reader: &mut Reader<'_>, node: &Node, optimizer: &UpdateRule) -> Par
         scale_lr,
         wire: if narrow { DType::Bf16 } else { DType::F32 },
         shard_optimizer: shard_optimizer(reader, &fields, optimizer),
+        sync_every: fields.count(reader, "sync_every").max(1),
     }
 }
 

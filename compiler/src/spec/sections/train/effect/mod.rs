@@ -1,5 +1,6 @@
 //! Settings of a training that have no effect beside the others.
 
+mod parallel;
 pub(super) mod schedule;
 
 use super::config::{Augment, TrainConfig};
@@ -28,10 +29,12 @@ pub(crate) fn check(
     warnings.extend(reading(train, keys));
     warnings.extend(groups(train, keys));
     warnings.extend(loss(train, keys));
+    warnings.extend(parallel::idle(train, keys));
     warnings.extend(input.and_then(|[_, full @ ..]| resizing(train, keys, full)));
     let mut faults: Vec<Diagnostic> = schedule::rising(train, keys).into_iter().collect();
     faults.extend(average(train, keys));
     faults.extend(crowded(train, keys));
+    faults.extend(parallel::refused(train, keys));
     (faults, warnings)
 }
 
