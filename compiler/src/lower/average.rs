@@ -5,8 +5,7 @@ use crate::ir::init::Init;
 use crate::ir::persistent::{Recipe, Role};
 use crate::ir::types::{DType, TensorType};
 use crate::plan::kernel::Average;
-use crate::plan::shards::Shard;
-use crate::plan::{AVERAGE, Buffer, BufferId, Plan, Region, Slot, Step};
+use crate::plan::{AVERAGE, Buffer, BufferId, Plan, Region, Shard, Slot, Step};
 
 /// Where the averages lie.
 pub(super) struct Averaging {

@@ -16,8 +16,7 @@ use crate::ir::types::{DType, Layout, TensorType};
 use crate::ir::update::Matrix;
 
 use crate::plan::kernel::{AccumulateGradients, ClipGradients, Update};
-use crate::plan::shards::Shard;
-use crate::plan::{BufferId, GRADIENT_SUM, Plan, Region, Slot, Step, align};
+use crate::plan::{BufferId, GRADIENT_SUM, Plan, Region, Shard, Slot, Step, align};
 
 /// What an update does.
 #[derive(Debug, Clone, Copy, PartialEq)]

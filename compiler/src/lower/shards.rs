@@ -6,8 +6,7 @@ use std::ops::Range;
 use super::ranks::bucket_bytes;
 use crate::ir::types::{DType, TensorType};
 use crate::plan::kernel::{AllGather, AllGatherWait};
-use crate::plan::shards::Shard;
-use crate::plan::{BufferId, Kernel, Plan, Region, Step, align};
+use crate::plan::{BufferId, Kernel, Plan, Region, Shard, Step, align};
 
 /// Cuts parameters that are updated alike into spans, of about the size that the buckets of all `trained` bytes of gradients have: what is
 /// under way takes memory besides.

@@ -3,8 +3,7 @@
 use std::ops::Range;
 
 use super::arena::align;
-use super::shards::Shard;
-use super::{Buffer, BufferId, Plan, Region, RegionSizes, liveness, slices, storage};
+use super::{Buffer, BufferId, Plan, Region, RegionSizes, Shard, liveness, slices, storage};
 use crate::backend::Backend;
 use crate::ir::graph::Mode;
 use crate::ir::types::{DType, TensorType};

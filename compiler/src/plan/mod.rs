@@ -20,7 +20,7 @@ mod storage;
 pub mod verify;
 
 pub(crate) use arena::align;
-pub use buffer::{Buffer, BufferId, Region, Slice};
+pub use buffer::{Buffer, BufferId, Region, Shard, Slice};
 pub use kernel::Kernel;
 pub use kernel::geometry::{
     BlurGeometry, ConvGeometry, DropGeometry, GroupGeometry, LossGeometry, PadGeometry, PoolGeometry,
@@ -35,7 +35,6 @@ use crate::ir::init::Init;
 use crate::ir::persistent::{Recipe, Role};
 use crate::ir::ranks::Ranks;
 use crate::ir::types::DType;
-use shards::Shard;
 
 /// Alignment of the CPU's buffers, in bytes: a cache line, and a 512-bit vector.
 pub use crate::backend::CACHE_LINE as ALIGN;

@@ -7,38 +7,7 @@
 
 use std::ops::Range;
 
-use serde::{Deserialize, Serialize};
-
-use super::{Buffer, GRADIENT_SUM, Plan, Region, align};
-use crate::ir::ranks::part_start;
-
-/// A span of the trained parameters whose state is cut over the ranks. All numbers are bytes, and multiples of the plan's alignment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Shard {
-    /// Where the span begins in [`Region::Params`].
-    pub offset: usize,
-    /// Length of the span.
-    pub span: usize,
-    /// Length of each rank's part. Where parts do not fill the span, the last ones overlap: what lies in two of them is updated by both
-    /// ranks, with the same bits.
-    pub bytes: usize,
-    /// Where the part's state begins in each sharded [`Region::Optimizer`].
-    pub state: usize,
-}
-
-impl Shard {
-    /// A span in equal parts for so many ranks; its state begins at `state`.
-    pub(crate) fn cut(span: Range<usize>, ranks: usize, to: usize, state: usize) -> Self {
-        let bytes = align(span.len().div_ceil(ranks), to).min(span.len());
-        Shard { offset: span.start, span: span.len(), bytes, state }
-    }
-
-    /// The parameters of a rank's part: bytes of [`Region::Params`].
-    pub fn part(&self, rank: usize) -> Range<usize> {
-        let start = self.offset + part_start(rank, self.bytes, self.span);
-        start..start + self.bytes
-    }
-}
+use super::{Buffer, GRADIENT_SUM, Plan, Region, Shard};
 
 /// A piece of a tensor of state that a rank has.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,27 +61,6 @@ impl Plan {
                 ));
             }
             (end, state) = (offset.saturating_add(span), begins.saturating_add(bytes));
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn parts_cover_their_span_and_stay_inside() {
-        for (span, ranks) in [(64, 2), (128, 2), (192, 2), (640, 4), (64, 4), (6400, 3), (1 << 20, 7)] {
-            let shard = Shard::cut(256..256 + span, ranks, 64, 0);
-            let mut end = 256;
-            for rank in 0..ranks {
-                let part = shard.part(rank);
-                assert!(part.start <= end && part.end <= 256 + span, "{shard:?}, rank {rank}: {part:?}");
-                assert!(part.start.is_multiple_of(64) && part.len() == shard.bytes);
-                end = part.end;
-            }
-            assert_eq!(end, 256 + span, "{shard:?}");
-            assert!(shard.bytes < span.div_ceil(ranks) + 64, "{shard:?}");
         }
     }
 }
