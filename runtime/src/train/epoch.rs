@@ -19,7 +19,7 @@ use crate::data::batch::Batch;
 use crate::data::loader::{Epoch, Loader};
 use crate::data::order::{Turn, repeated};
 use crate::device::Until;
-use crate::error::{Error, NotFinite, Result};
+use crate::error::{NotFinite, Result};
 use crate::evaluation::Evaluation;
 use crate::exec::{RunArgs, StepResult};
 use crate::metrics::{EpochRecord, Sums};
