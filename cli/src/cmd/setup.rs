@@ -44,16 +44,26 @@ pub fn device(
     let kind = match wanted {
         DeviceArg::Cpu => DeviceKind::Cpu,
         DeviceArg::Reference => DeviceKind::Reference,
-        DeviceArg::Cuda(ordinal) if emulated.is_some() => DeviceKind::Cuda(ordinal),
+        DeviceArg::Cuda(ordinal) if emulated.is_some() => {
+            DeviceKind::Cuda(ordinal.unwrap_or(own_gpu(environment, None)?))
+        }
         DeviceArg::Cuda(_) if !cfg!(feature = "cuda") => {
             return Err(Failure::Usage(format!("{}, or choose `--device cpu`", NoCuda::NotBuilt)));
         }
         DeviceArg::Cuda(ordinal) => {
+            let gpus = cuda::find(&cuda)?.gpus.len();
+            let ordinal = ordinal.unwrap_or(own_gpu(environment, Some(gpus))?);
             cuda::require(&cuda, ordinal)?;
             DeviceKind::Cuda(ordinal)
         }
         DeviceArg::Auto => {
             let (kind, why) = DeviceKind::fastest(&cuda);
+            let kind = match kind {
+                DeviceKind::Cuda(_) => {
+                    DeviceKind::Cuda(own_gpu(environment, Some(cuda::find(&cuda)?.gpus.len()))?)
+                }
+                DeviceKind::Cpu | DeviceKind::Reference => kind,
+            };
             output.warn(&format!("--device auto takes {kind}: {why}"));
             kind
         }
@@ -66,6 +76,14 @@ pub fn device(
             Ok(DeviceOptions { kind, threads, cuda, plans, check_steps, emulated, ..rest })
         }
     }
+}
+
+/// The GPU that is this process's where nobody names one: the first, or, of several that a launcher started, the one of its number on its
+/// host (`LOCAL_RANK`). Where each sees one GPU alone, as launchers can arrange it, that is the first again.
+fn own_gpu(environment: &Environment, gpus: Option<usize>) -> Result<usize> {
+    let launch = environment.launch()?;
+    let local = launch.local_rank.filter(|_| launch.size > 1).unwrap_or(0);
+    Ok(gpus.map_or(local, |gpus| local % gpus.max(1)))
 }
 
 /// The CPU. Says so where measurements were kept that cannot be read: the cost model then decides.

@@ -78,6 +78,9 @@ pub trait Driver: Preparer + Send + Sync {
     /// Which GPU it is: calls of drivers with the same number may name each other's memory.
     fn ordinal(&self) -> usize;
 
+    /// Ranks of a training that it has ways to, itself among them: 1 where it is alone. Calls may ask for collectives of as many.
+    fn ranks(&self) -> usize;
+
     /// How it computes a prepared convolution: its algorithm, and which one of those.
     fn engine(&self, id: usize) -> (&'static str, String);
 

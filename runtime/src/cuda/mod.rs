@@ -22,6 +22,10 @@ mod as_device;
 pub mod card;
 #[cfg(any(feature = "cudnn", feature = "cuda-emulated"))]
 mod ceilings;
+#[cfg(any(feature = "cudnn", feature = "cuda-emulated"))]
+pub mod collectives;
+#[cfg(any(feature = "cudnn", feature = "cuda-emulated"))]
+pub mod communicator;
 pub mod cubins;
 #[cfg(feature = "cudnn")]
 pub mod cudnn;
@@ -42,6 +46,8 @@ pub mod launch;
 pub mod loader;
 #[cfg(any(feature = "cudnn", feature = "cuda-emulated"))]
 mod lower;
+#[cfg(any(feature = "cuda", feature = "cuda-emulated"))]
+pub mod nccl;
 #[cfg(any(feature = "cudnn", feature = "cuda-emulated"))]
 mod room;
 #[cfg(any(feature = "cudnn", feature = "cuda-emulated"))]
