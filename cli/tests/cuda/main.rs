@@ -277,3 +277,22 @@ fn devices_lists_gpus() {
         "{text}"
     );
 }
+
+/// Two processes that share a training need NCCL besides, which says so before anything is begun; other commands do not.
+#[test]
+fn ranks_are_told_where_nccl_was_looked_for() {
+    let train = |machine: &Machine| {
+        let mut command =
+            machine.command(&["run", "tests/specs/tiny.yaml", "--train", "shapes10", "--device", "cuda"]);
+        command.env("RANK", "0").env("LOCAL_RANK", "0").env("WORLD_SIZE", "2");
+        command.env("MASTER_ADDR", "127.0.0.1").env("MASTER_PORT", "29500");
+        let output = command.output().expect("the binary starts");
+        let text = stderr(&output);
+        assert!(!output.status.success() && !text.contains("panicked"), "{text}");
+        text.replace(&machine.folder.path().display().to_string(), "HERE")
+    };
+    let machine = Machine::whole();
+    insta::assert_snapshot!("no_nccl", train(&machine));
+    machine.compile("libnccl.so.2", &[("LIBRARY", 9), ("VERSION", 21_303)]);
+    insta::assert_snapshot!("old_nccl", train(&machine));
+}

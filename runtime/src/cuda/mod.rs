@@ -81,6 +81,21 @@ pub fn find(search: &Search) -> Result<Found> {
     }
 }
 
+/// Loads NCCL, which ranks of a training on GPUs need besides. It stays loaded.
+///
+/// # Errors
+/// [`NoCuda`]: it is missing or too old, or this build has no CUDA.
+pub fn find_nccl(search: &Search) -> Result<found::Library> {
+    #[cfg(feature = "cuda")]
+    return loader::nccl(search).map_err(no_cuda);
+    #[cfg(not(feature = "cuda"))]
+    {
+        // As in `find`.
+        let _ = search;
+        Err(no_cuda(NoCuda::NotBuilt))
+    }
+}
+
 /// Refuses a GPU's number that the machine has not.
 ///
 /// # Errors

@@ -18,10 +18,10 @@ use candle_core::cuda_backend::cudarc::driver::{CudaGraph, CudaSlice, CudaStream
 
 use super::communicator::{Communicator, Piece, Span};
 use super::driver::{Driver, Fetch, Fill, Memory, Preparer, Recording};
+use super::find_nccl;
 use super::launch::{Call, Launch, Prepared, Task, Ways};
 use super::nccl::{Library, Nccl};
 use super::search::Search;
-use super::{loader, no_cuda};
 use crate::engines::Engines as Pins;
 use crate::error::{Error, Result};
 use crate::ranks::Collective;
@@ -88,7 +88,7 @@ impl Card {
     /// Where there is no NCCL, a rank does not come, or two of them have the same GPU.
     pub fn with_ranks(mut self, search: &Search, ranks: Arc<Collective>) -> Result<Self> {
         self.bind()?;
-        let found = loader::nccl(search).map_err(no_cuda)?;
+        let found = find_nccl(search)?;
         let ways: Arc<dyn Communicator> = Arc::new(Nccl::connect(Library::open(&found.path)?, ranks)?);
         let state = Arc::get_mut(&mut self.state).ok_or_else(broken)?;
         let stream =

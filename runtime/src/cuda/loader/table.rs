@@ -106,6 +106,11 @@ impl Entry {
             "cuda" => format!(
                 "It comes with NVIDIA's driver: install release {release} or later. A container must be given the GPU."
             ),
+            "nccl" => format!(
+                "Processes that share a training on GPUs send by it; one process needs it not. `pip install {}` brings it; name its folder in \
+                 LD_LIBRARY_PATH where it lies elsewhere.",
+                self.package()
+            ),
             _ => format!(
                 "`pip install {}` brings it, as CUDA's toolkit and packages of distributions do; name its folder in LD_LIBRARY_PATH \
                  where it lies elsewhere.",
