@@ -39,19 +39,22 @@ pub enum DeviceKind {
 }
 
 impl DeviceKind {
-    /// The first GPU where CUDA can be used, else the CPU; and why.
-    pub fn fastest(search: &Search) -> (Self, String) {
-        match cuda::find(search).map(|found| found.gpus) {
-            Ok(gpus) => match gpus.first() {
-                Some(gpu) if gpus.len() == 1 => (DeviceKind::Cuda(gpu.ordinal), gpu.name.clone()),
-                Some(gpu) => {
-                    (DeviceKind::Cuda(gpu.ordinal), format!("{}, the first of {} GPUs", gpu.name, gpus.len()))
-                }
-                None => (DeviceKind::Cpu, "CUDA has no GPU".to_owned()),
-            },
-            Err(runtime::Error::NoCuda(why)) => (DeviceKind::Cpu, why.brief()),
-            Err(error) => (DeviceKind::Cpu, error.to_string()),
-        }
+    /// A GPU where CUDA can be used, else the CPU; and why. Of several GPUs it is the first, or the one of the process's number among those that
+    /// share a training on its host, counted around.
+    pub fn fastest(search: &Search, local_rank: usize) -> (Self, String) {
+        let gpus = match cuda::find(search) {
+            Ok(found) => found.gpus,
+            Err(runtime::Error::NoCuda(why)) => return (DeviceKind::Cpu, why.brief()),
+            Err(error) => return (DeviceKind::Cpu, error.to_string()),
+        };
+        let which = local_rank % gpus.len().max(1);
+        let Some(gpu) = gpus.get(which) else { return (DeviceKind::Cpu, "CUDA has no GPU".to_owned()) };
+        let why = match (which, gpus.len()) {
+            (_, 1) => gpu.name.clone(),
+            (0, count) => format!("{}, the first of {count} GPUs", gpu.name),
+            (_, count) => format!("{}, one of {count} GPUs, by the process's number on its host", gpu.name),
+        };
+        (DeviceKind::Cuda(gpu.ordinal), why)
     }
 }
 

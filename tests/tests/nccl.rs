@@ -110,6 +110,25 @@ fn sums_are_those_of_all_ranks_in_their_order_whatever_moves_the_bytes() {
     }
 }
 
+/// What the plan's check holds of steps, the emulation sees of calls.
+#[test]
+fn a_bucket_that_is_written_while_it_is_summed_is_found() {
+    let told = on_ranks(2, |ranks| {
+        let gpu = gpu().with_ranks(Arc::new(ranks));
+        let [at, received] = [64, received_bytes(16, DType::F32, 2)]
+            .map(|bytes| gpu.allocate(bytes, Fill::Zeros).expect("memory"));
+        let sum =
+            AllReduce { bucket: 3, at: at.address, len: 16, element: DType::F32, received: received.address };
+        gpu.play(&[Call::Collective(Asked::AllReduce(sum))]).expect("all ranks are there");
+        gpu.upload(at.address + 32, &1.0f32.to_ne_bytes()).expect("it fits");
+        let wait = [Call::Collective(Asked::AllReduceWait(3))];
+        let [written, unknown] = [(); 2].map(|()| gpu.play(&wait).expect_err("refused").to_string());
+        assert!(unknown.contains("was not begun"), "{unknown}");
+        written
+    });
+    assert!(told.iter().all(|text| text.contains("bucket 3 was written while it was summed")), "{told:?}");
+}
+
 #[test]
 fn a_rank_that_goes_ends_what_waits_for_it() {
     let told = on_ranks(2, |ranks| {

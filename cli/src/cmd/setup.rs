@@ -57,11 +57,7 @@ pub fn device(
             DeviceKind::Cuda(ordinal)
         }
         DeviceArg::Auto => {
-            let (kind, why) = DeviceKind::fastest(&cuda);
-            let kind = match kind {
-                DeviceKind::Cuda(_) => DeviceKind::Cuda(own_gpu(environment, &cuda)?),
-                DeviceKind::Cpu | DeviceKind::Reference => kind,
-            };
+            let (kind, why) = DeviceKind::fastest(&cuda, local_rank(environment)?);
             output.warn(&format!("--device auto takes {kind}: {why}"));
             kind
         }

@@ -258,6 +258,20 @@ fn auto_says_what_it_takes_and_why() {
 }
 
 #[test]
+fn processes_on_a_host_take_a_gpu_each() {
+    let machine = Machine::whole();
+    machine.driver(CUDA, 0, 2);
+    for (local, gpu) in [("0", "cuda:0"), ("1", "cuda:1"), ("2", "cuda:0")] {
+        let mut command =
+            machine.command(&["run", "tests/specs/tiny.yaml", "--train", "shapes10", "--device", "auto"]);
+        command.env("RANK", local).env("LOCAL_RANK", local).env("WORLD_SIZE", "3");
+        command.env("MASTER_ADDR", "127.0.0.1").env("MASTER_PORT", "29500");
+        let text = stderr(&command.output().expect("the binary starts"));
+        assert!(text.starts_with(&format!("--device auto takes {gpu}: Stand-in, ")), "{local}: {text}");
+    }
+}
+
+#[test]
 fn devices_lists_gpus() {
     let machine = Machine::whole();
     let output = machine.output(&["devices"]);

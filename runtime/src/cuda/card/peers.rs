@@ -65,7 +65,8 @@ impl Peers {
                 self.ways.exchange(&scatter(sum, rank, ranks), stream)?;
                 add(sum, rank, ranks)?.map_or(Ok(()), |added| launch(&added, &self.stream))?;
                 self.ways.exchange(&spread(sum, rank, ranks), stream)?;
-                self.summed.lock().map_err(|_| broken())?.insert(sum.bucket, event(&self.stream)?);
+                let summed = self.stream.record_event(None).map_err(|e| fault("an event", &e))?;
+                self.summed.lock().map_err(|_| broken())?.insert(sum.bucket, summed);
                 Ok(())
             }
             Collective::AllReduceWait(bucket) => {
@@ -96,9 +97,5 @@ impl Peers {
 
 /// Lets a stream wait for what another one has.
 fn follow(stream: &CudaStream, other: &CudaStream) -> Result<()> {
-    stream.wait(&event(other)?).map_err(|e| fault("an event", &e))
-}
-
-fn event(stream: &CudaStream) -> Result<CudaEvent> {
-    stream.record_event(None).map_err(|e| fault("an event", &e))
+    stream.join(other).map_err(|e| fault("an event", &e))
 }
