@@ -10,7 +10,7 @@ use std::process::{Command, Output, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
-use common::{resnetc, stderr};
+use common::{pictures, resnetc, stderr};
 use resnetc_runtime::checkpoint::Checkpoint;
 use resnetc_tests::emulated::{Threads, library};
 
@@ -111,13 +111,15 @@ fn a_training_goes_on_with_the_engines_of_its_checkpoint() {
 /// Two processes, each with an emulated GPU, as `LOCAL_RANK` has it; how they meet is TCP's.
 #[test]
 fn processes_share_a_training_on_gpus() {
-    let place = place();
+    let (place, pictures) = (place(), pictures::folder(&["red", "blue"]));
+    std::fs::write(&place.spec, pictures::MINI).expect("written");
+    let shades = pictures.path().join("shades").display().to_string();
     let port = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port").port();
     let out = format!("{}/out", place.folder.path().display());
     let processes = [0, 1].map(|rank| {
-        let train = ["run", &place.spec, "--train", "shapes10", "--out", &out, "--device", "cuda"];
-        let mut command = resnetc(&train);
-        command.args(["--set", "train.batch_size=64", "--set", "train.parallel.sync_bn=true"]);
+        let mut command =
+            resnetc(&["run", &place.spec, "--train", &shades, "--out", &out, "--device", "cuda"]);
+        command.args(["--set", "train.batch_size=3", "--set", "train.parallel.sync_bn=true"]);
         command.env("RESNETC_CUDA_EMULATED", &place.library);
         command.env("RANK", rank.to_string()).env("LOCAL_RANK", rank.to_string()).env("WORLD_SIZE", "2");
         command.env("MASTER_ADDR", "127.0.0.1").env("MASTER_PORT", port.to_string());
@@ -128,7 +130,7 @@ fn processes_share_a_training_on_gpus() {
     assert!(text.contains("cuda emulated on the CPU") && text.contains("ranks     2 by TCP"), "{text}");
     assert_eq!(done(&second), "", "one of them talks");
     let log = std::fs::read_to_string(Path::new(&out).join("log.jsonl")).expect("a log");
-    assert_eq!(log.lines().count(), 1);
+    assert_eq!(log.lines().count(), 2);
 }
 
 #[test]

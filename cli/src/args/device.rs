@@ -21,8 +21,8 @@ pub const HELP: &str = "\
 What to run on:
   cpu        the vectorised kernels
   reference  plain Candle operations on the CPU: slow, what the others are checked against
-  cuda       an NVIDIA GPU: the first, or of several processes on a host each its own; cuda:1 is the second. Needs a build with
-             `--features cuda`
+  cuda       an NVIDIA GPU; cuda:1 is the second. Several processes take one each.
+             Needs a build with `--features cuda`
   auto       cuda where that can be used, else cpu; says which, and why
 `resnetc devices` lists what there is.";
 
