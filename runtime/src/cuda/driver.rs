@@ -31,7 +31,7 @@ pub enum Fill {
     Anything,
 }
 
-/// Calls that were recorded to be repeated at once: a CUDA graph.
+/// Calls that were recorded to be repeated at once: a CUDA graph, or several between what ranks do together.
 pub trait Recording: Send {
     /// Hands the calls over once more, in order behind what was handed over before.
     ///

@@ -16,6 +16,7 @@ use std::time::Duration;
 use candle_core::CudaDevice as Candle;
 use candle_core::cuda_backend::cudarc::driver::{CudaGraph, CudaSlice, CudaStream, DevicePtr, result, sys};
 
+use super::collectives::Collective;
 use super::communicator::{Communicator, Piece, Span};
 use super::driver::{Driver, Fetch, Fill, Memory, Preparer, Recording};
 use super::find_nccl;
@@ -24,7 +25,7 @@ use super::nccl::{Library, Nccl};
 use super::search::Search;
 use crate::engines::Engines as Pins;
 use crate::error::{Error, Result};
-use crate::ranks::Collective;
+use crate::ranks::Collective as Ranks;
 use engines::Engines;
 use fault::{broken, fault};
 use functions::Functions;
@@ -86,7 +87,7 @@ impl Card {
     ///
     /// # Errors
     /// Where there is no NCCL, a rank does not come, or two of them have the same GPU.
-    pub fn with_ranks(mut self, search: &Search, ranks: Arc<Collective>) -> Result<Self> {
+    pub fn with_ranks(mut self, search: &Search, ranks: Arc<Ranks>) -> Result<Self> {
         self.bind()?;
         let found = find_nccl(search)?;
         let ways: Arc<dyn Communicator> = Arc::new(Nccl::connect(Library::open(&found.path)?, ranks)?);
@@ -99,7 +100,7 @@ impl Card {
         Ok(self)
     }
 
-    /// Sends each rank a few bytes. NCCL connects two ranks at their first message, which takes memory, and must not be while a step is recorded.
+    /// Sends each rank a few bytes. NCCL connects two ranks at their first message: one that is out of reach is told before anything is trained.
     fn meet(&self) -> Result<()> {
         const BYTES: usize = 256;
         let Some(peers) = &self.state.peers else { return Ok(()) };
@@ -123,6 +124,29 @@ impl Card {
         }
     }
 
+    /// A graph of calls.
+    fn capture(&self, calls: &[Call<u64>]) -> Result<CudaGraph> {
+        let stream = &self.state.stream;
+        let mode = sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL;
+        stream.begin_capture(mode).map_err(|e| fault("the recording of a step", &e))?;
+        let played = self.play(calls);
+        // The capture ends whether or not all calls were taken, or the stream could not be used again.
+        let flags = sys::CUgraphInstantiate_flags::CUDA_GRAPH_INSTANTIATE_FLAG_AUTO_FREE_ON_LAUNCH;
+        let graph = stream.end_capture(flags);
+        played?;
+        let graph = graph.map_err(|e| fault("the recording of a step", &e))?;
+        let graph = graph.ok_or_else(|| Error::Device("cuda: an empty step was recorded".to_owned()))?;
+        graph.upload().map_err(|e| fault("the recording of a step", &e))?;
+        Ok(graph)
+    }
+
+    fn collective(&self, collective: &Collective<u64>) -> Result<()> {
+        let peers = self.state.peers.as_ref();
+        let peers = peers.ok_or_else(|| Error::Device("cuda: there are no other ranks".to_owned()))?;
+        let launch = |launch: &Launch<u64>, stream: &CudaStream| self.launch(launch, stream);
+        peers.carry_out(collective, &self.state.stream, &launch)
+    }
+
     /// Candle's device: tensors made on it live beside the plan's memory, in order with its work.
     pub fn candle(&self) -> &Candle {
         &self.state.candle
@@ -140,13 +164,7 @@ impl Card {
         match call {
             Call::Launch(launch) => self.launch(launch, &self.state.stream),
             Call::Convolve(conv) => engines.run(conv),
-            Call::Collective(collective) => {
-                let peers = self.state.peers.as_ref();
-                let peers =
-                    peers.ok_or_else(|| Error::Device("cuda: there are no other ranks".to_owned()))?;
-                let launch = |launch: &Launch<u64>, stream: &CudaStream| self.launch(launch, stream);
-                peers.carry_out(collective, &self.state.stream, &launch)
-            }
+            Call::Collective(collective) => self.collective(collective),
         }
     }
 
@@ -262,18 +280,13 @@ impl Driver for Card {
 
     fn record(&self, calls: &[Call<u64>]) -> Result<Box<dyn Recording>> {
         self.bind()?;
-        let stream = &self.state.stream;
-        let mode = sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL;
-        stream.begin_capture(mode).map_err(|e| fault("the recording of a step", &e))?;
-        let played = self.play(calls);
-        // The capture ends whether or not all calls were taken, or the stream could not be used again.
-        let flags = sys::CUgraphInstantiate_flags::CUDA_GRAPH_INSTANTIATE_FLAG_AUTO_FREE_ON_LAUNCH;
-        let graph = stream.end_capture(flags);
-        played?;
-        let graph = graph.map_err(|e| fault("the recording of a step", &e))?;
-        let graph = graph.ok_or_else(|| Error::Device("cuda: an empty step was recorded".to_owned()))?;
-        graph.upload().map_err(|e| fault("the recording of a step", &e))?;
-        Ok(Box::new(Graph { graph, card: self.clone() }))
+        let is_collective = |call: &Call<u64>| matches!(call, Call::Collective(_));
+        let parts = calls.chunk_by(|one, next| !is_collective(one) && !is_collective(next));
+        let parts = parts.map(|part| match part {
+            [Call::Collective(collective)] => Ok(Part::Collective(*collective)),
+            calls => self.capture(calls).map(Part::Graph),
+        });
+        Ok(Box::new(Recorded { parts: parts.collect::<Result<_>>()?, card: self.clone() }))
     }
 
     fn wait(&self) -> Result<()> {
@@ -310,20 +323,27 @@ impl Fetch for Fetched {
     }
 }
 
-/// A captured step.
-struct Graph {
-    graph: CudaGraph,
+/// A part of a step that is handed over at once.
+enum Part {
+    Graph(CudaGraph),
+    Collective(Collective<u64>),
+}
+
+/// A recorded step: one graph, where other ranks have no part in it.
+struct Recorded {
+    parts: Vec<Part>,
     card: Card,
 }
 
 // SAFETY: a graph is not synchronised by itself: it is reached through its session alone, which one thread uses at a time.
-unsafe impl Send for Graph {}
+unsafe impl Send for Recorded {}
 
-impl Recording for Graph {
+impl Recording for Recorded {
     fn replay(&self) -> Result<()> {
         self.card.bind()?;
-        // What was recorded with other ranks cannot be repeated without them.
-        self.card.state.peers.as_ref().map_or(Ok(()), |peers| peers.ways.check())?;
-        self.graph.launch().map_err(|e| fault("a recorded step", &e))
+        self.parts.iter().try_for_each(|part| match part {
+            Part::Graph(graph) => graph.launch().map_err(|e| fault("a recorded step", &e)),
+            Part::Collective(collective) => self.card.collective(collective),
+        })
     }
 }

@@ -1,11 +1,12 @@
 //! The other ranks' GPUs: what goes on beside this one's calls, on a stream of its own.
 //!
 //! That stream waits for an event of the calls' stream before it sends anything, and the calls' stream for one of its own before it uses what
-//! has come. Both are recorded in a graph as they are made: a stream that waits for an event of one that is captured belongs to the same
-//! capture, and has joined it again at its end, since each bucket is waited for within its step. NCCL's calls can be captured from NCCL 2.9.6 and CUDA
-//! 11.3 on, where all ranks capture the same ones and replay them alike, each process on one GPU ("Using NCCL with CUDA Graphs" of its user
-//! guide): ranks have the same plan, and hand over as many runs at once (`CudaDevice::runs_of_a_launch`). All of a communicator's calls are on the one stream,
-//! in the order of the plan: that is the same on all ranks, too.
+//! has come. All of a communicator's calls are on the one stream, in the order of the plan, which is the same on all ranks.
+//!
+//! A recorded step is a graph between each two of them, and they are in none. NCCL could be captured, from 2.9 and CUDA 11.3 on, but what
+//! is captured has to be so on all ranks in the same call, and replayed by all of them together ("Using NCCL with CUDA Graphs" of its user guide).
+//! Ranks do not: of the last batch of an epoch one may have as many images as ever, and replay its graph, where another one has fewer, and
+//! records its plan for these. Nor may a graph be replayed whose communicator was aborted; here each step asks it anew.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};

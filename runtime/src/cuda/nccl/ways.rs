@@ -214,7 +214,6 @@ impl Shared {
     }
 }
 
-/// Recorded steps that name it have to be gone.
 impl Drop for Nccl {
     fn drop(&mut self) {
         self.shared.lock().closes = true;
