@@ -4,12 +4,13 @@
 mod common;
 
 use std::io::Read;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
-use common::{resnetc, stderr};
+use common::{pictures, resnetc, stderr};
 use resnetc_runtime::checkpoint::Checkpoint;
 use resnetc_tests::emulated::{Threads, library};
 
@@ -105,6 +106,31 @@ fn a_training_goes_on_with_the_engines_of_its_checkpoint() {
     interrupted(start(&["--resume", "--new-engines"]));
     let after = Checkpoint::load(&last).expect("it was saved");
     assert_eq!(after.progress.engines, engines);
+}
+
+/// Two processes, each with an emulated GPU, as `LOCAL_RANK` has it; how they meet is TCP's.
+#[test]
+fn processes_share_a_training_on_gpus() {
+    let (place, pictures) = (place(), pictures::folder(&["red", "blue"]));
+    std::fs::write(&place.spec, pictures::MINI).expect("written");
+    let shades = pictures.path().join("shades").display().to_string();
+    let port = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port").port();
+    let out = format!("{}/out", place.folder.path().display());
+    let processes = [0, 1].map(|rank| {
+        let mut command =
+            resnetc(&["run", &place.spec, "--train", &shades, "--out", &out, "--device", "cuda"]);
+        command.args(["--set", "train.batch_size=3", "--set", "train.parallel.sync_bn=true"]);
+        command.env("RESNETC_CUDA_EMULATED", &place.library);
+        command.env("RANK", rank.to_string()).env("LOCAL_RANK", rank.to_string()).env("WORLD_SIZE", "2");
+        command.env("MASTER_ADDR", "127.0.0.1").env("MASTER_PORT", port.to_string());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts")
+    });
+    let [first, second] = processes.map(|process| process.wait_with_output().expect("it ends"));
+    let text = done(&first);
+    assert!(text.contains("cuda emulated on the CPU") && text.contains("ranks     2 by TCP"), "{text}");
+    assert_eq!(done(&second), "", "one of them talks");
+    let log = std::fs::read_to_string(Path::new(&out).join("log.jsonl")).expect("a log");
+    assert_eq!(log.lines().count(), 2);
 }
 
 #[test]

@@ -113,7 +113,7 @@ impl Backend {
         narrow: &DType::NARROW,
         tf32: true,
         deterministic: false,
-        ranks: false,
+        ranks: true,
     };
 
     /// All.

@@ -39,19 +39,22 @@ pub enum DeviceKind {
 }
 
 impl DeviceKind {
-    /// The first GPU where CUDA can be used, else the CPU; and why.
-    pub fn fastest(search: &Search) -> (Self, String) {
-        match cuda::find(search).map(|found| found.gpus) {
-            Ok(gpus) => match gpus.first() {
-                Some(gpu) if gpus.len() == 1 => (DeviceKind::Cuda(gpu.ordinal), gpu.name.clone()),
-                Some(gpu) => {
-                    (DeviceKind::Cuda(gpu.ordinal), format!("{}, the first of {} GPUs", gpu.name, gpus.len()))
-                }
-                None => (DeviceKind::Cpu, "CUDA has no GPU".to_owned()),
-            },
-            Err(runtime::Error::NoCuda(why)) => (DeviceKind::Cpu, why.brief()),
-            Err(error) => (DeviceKind::Cpu, error.to_string()),
-        }
+    /// A GPU where CUDA can be used, else the CPU; and why. Of several GPUs it is the first, or the one of the process's number among those that
+    /// share a training on its host, counted around.
+    pub fn fastest(search: &Search, local_rank: usize) -> (Self, String) {
+        let gpus = match cuda::find(search) {
+            Ok(found) => found.gpus,
+            Err(runtime::Error::NoCuda(why)) => return (DeviceKind::Cpu, why.brief()),
+            Err(error) => return (DeviceKind::Cpu, error.to_string()),
+        };
+        let which = local_rank % gpus.len().max(1);
+        let Some(gpu) = gpus.get(which) else { return (DeviceKind::Cpu, "CUDA has no GPU".to_owned()) };
+        let why = match (which, gpus.len()) {
+            (_, 1) => gpu.name.clone(),
+            (0, count) => format!("{}, the first of {count} GPUs", gpu.name),
+            (_, count) => format!("{}, one of {count} GPUs, by the process's number on its host", gpu.name),
+        };
+        (DeviceKind::Cuda(gpu.ordinal), why)
     }
 }
 
@@ -133,49 +136,58 @@ impl DeviceOptions {
         match self.kind {
             DeviceKind::Cpu => Ok(Arc::new(self.open_cpu(mode, self.tuning())?)),
             DeviceKind::Reference => Ok(Arc::new(ReferenceDevice::cpu()?)),
-            DeviceKind::Cuda(ordinal) => self.open_cuda(ordinal),
+            DeviceKind::Cuda(ordinal) => self.open_cuda(ordinal, None),
         }
     }
 
     /// Opens the device of a training that this process shares with others.
     ///
     /// # Errors
-    /// Those of [`DeviceOptions::open`]; where it is none of the CPU's.
+    /// Those of [`DeviceOptions::open`]; where it is the reference, which has no ways to others.
     pub fn open_shared(&self, ranks: Arc<Collective>) -> Result<Arc<dyn Device>> {
         match self.kind {
             DeviceKind::Cpu => {
                 let cpu = self.open_cpu(Mode::Train, self.tuning())?;
                 Ok(Arc::new(cpu.with_ranks(ranks)))
             }
-            DeviceKind::Reference | DeviceKind::Cuda(_) => Err(runtime::Error::Device(format!(
-                "several processes share a training on CPUs alone: `--device {}` is for one process; give `--device cpu`",
-                self.kind
-            ))
+            DeviceKind::Cuda(ordinal) => self.open_cuda(ordinal, Some(ranks)),
+            DeviceKind::Reference => Err(runtime::Error::Device(
+                "several processes share a training on CPUs or GPUs: `--device reference` is for one process; give `--device cpu` or `--device cuda`"
+                    .to_owned(),
+            )
             .into()),
         }
     }
 
-    fn open_cuda(&self, ordinal: usize) -> Result<Arc<dyn Device>> {
+    fn open_cuda(&self, ordinal: usize, ranks: Option<Arc<Collective>>) -> Result<Arc<dyn Device>> {
         #[cfg(feature = "cuda-emulated")]
         if let Some(library) = &self.emulated {
             let gpu = cuda::emulated::Emulated::open(library, cuda::emulated::Choices::default())?;
             let gpu = gpu.with_engines(self.engines.clone())?;
+            let gpu = match ranks {
+                Some(ranks) => gpu.with_ranks(ranks),
+                None => gpu,
+            };
             return Ok(Arc::new(cuda::CudaDevice::new(Arc::new(gpu)).checking_steps(self.check_steps)));
         }
         cuda::require(&self.cuda, ordinal)?;
-        self.open_card(ordinal)
+        self.open_card(ordinal, ranks)
     }
 
     #[cfg(feature = "cuda")]
-    fn open_card(&self, ordinal: usize) -> Result<Arc<dyn Device>> {
+    fn open_card(&self, ordinal: usize, ranks: Option<Arc<Collective>>) -> Result<Arc<dyn Device>> {
         let (plans, engines) = (self.plans.clone(), self.engines.clone());
         let options = cuda::card::Options { ordinal, plans, engines, ..cuda::card::Options::default() };
-        let card = Arc::new(cuda::card::Card::open(&options)?);
-        Ok(Arc::new(cuda::CudaDevice::new(card).checking_steps(self.check_steps)))
+        let card = cuda::card::Card::open(&options)?;
+        let card = match ranks {
+            Some(ranks) => card.with_ranks(&self.cuda, ranks)?,
+            None => card,
+        };
+        Ok(Arc::new(cuda::CudaDevice::new(Arc::new(card)).checking_steps(self.check_steps)))
     }
 
     #[cfg(not(feature = "cuda"))]
-    fn open_card(&self, _ordinal: usize) -> Result<Arc<dyn Device>> {
+    fn open_card(&self, _ordinal: usize, _ranks: Option<Arc<Collective>>) -> Result<Arc<dyn Device>> {
         Err(runtime::Error::NoCuda(Box::new(runtime::NoCuda::NotBuilt)).into())
     }
 

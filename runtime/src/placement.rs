@@ -6,7 +6,6 @@ use resnetc_compiler::plan::shards::Piece;
 use resnetc_compiler::plan::{Buffer, BufferId, Plan, Region};
 
 use crate::error::{Error, Result};
-use crate::ranks::Collective;
 
 /// Whether a region is a session's: it holds nothing between runs.
 pub(crate) fn is_transient(region: Region) -> bool {
@@ -111,8 +110,8 @@ pub(crate) fn check(plan: &Plan, backend: &Backend) -> Result<()> {
 ///
 /// # Errors
 /// Then.
-pub(crate) fn check_ranks(plan: &Plan, ranks: Option<&Collective>) -> Result<()> {
-    let (wanted, there) = (plan.ranks.map_or(1, |ranks| ranks.count), ranks.map_or(1, Collective::size));
+pub(crate) fn check_ranks(plan: &Plan, there: usize) -> Result<()> {
+    let wanted = plan.ranks.map_or(1, |ranks| ranks.count);
     // What needs no others is run by each rank for itself.
     if wanted == 1 || wanted == there {
         return Ok(());

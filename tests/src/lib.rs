@@ -14,4 +14,5 @@ pub mod plans;
 pub mod ranks;
 pub mod rng;
 pub mod specs;
+pub mod together;
 pub mod training;

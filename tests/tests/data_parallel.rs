@@ -9,9 +9,10 @@ use resnetc_runtime::checkpoint::Checkpoint;
 use resnetc_runtime::data::memory::InMemory;
 use resnetc_runtime::data::{Dataset, shapes10};
 use resnetc_runtime::metrics::EpochRecord;
-use resnetc_runtime::ranks::{Collective, local};
+use resnetc_runtime::ranks::Collective;
 use resnetc_runtime::train::{LAST, LOG};
 use resnetc_runtime::weights::ParamStore;
+use resnetc_tests::together::{bits, difference, on_ranks};
 
 const NETWORK: &str = "
 name: shared
@@ -95,14 +96,7 @@ fn train_on(
     if ranks == 1 {
         return vec![work(None)];
     }
-    std::thread::scope(|scope| {
-        let ranks = local(ranks).into_iter().map(|transport| {
-            let work = &work;
-            scope.spawn(move || work(Some(Collective::new(transport, Arc::default()).expect("a thread"))))
-        });
-        let ranks: Vec<_> = ranks.collect();
-        ranks.into_iter().map(|rank| rank.join().expect("a rank")).collect()
-    })
+    on_ranks(ranks, |ranks| work(Some(ranks)))
 }
 
 /// What a training comes to: the weights of each rank, the log and the checkpoint.
@@ -137,21 +131,6 @@ fn read(out: &Path, weights: Vec<ParamStore>) -> Trained {
     let (log, checkpoint) =
         (log.collect(), Checkpoint::load(&out.join(LAST)).expect("rank 0 has written it"));
     Trained { weights, log, checkpoint }
-}
-
-/// The largest difference between two tensors, over the largest element of the first.
-fn difference(a: &ParamStore, b: &ParamStore) -> f32 {
-    let of = |(name, tensor): (&str, &resnetc_runtime::weights::Tensor)| {
-        let other = &b.get(name).expect("the same network").data;
-        let largest = tensor.data.iter().fold(f32::MIN_POSITIVE, |most, x| most.max(x.abs()));
-        tensor.data.iter().zip(other).fold(0.0f32, |most, (x, y)| most.max((x - y).abs())) / largest
-    };
-    a.iter().map(of).fold(0.0, f32::max)
-}
-
-/// Bits of all tensors.
-fn bits(store: &ParamStore) -> Vec<Vec<u32>> {
-    store.iter().map(|(_, tensor)| tensor.data.iter().map(|x| x.to_bits()).collect()).collect()
 }
 
 #[test]

@@ -12,8 +12,8 @@ pub enum DeviceArg {
     Cpu,
     /// Plain Candle tensor operations on the CPU.
     Reference,
-    /// The NVIDIA GPU of that number.
-    Cuda(usize),
+    /// The NVIDIA GPU of that number; without one the process's own: the first, or that of its number among those of a launcher on its host.
+    Cuda(Option<usize>),
 }
 
 /// What the values mean.
@@ -21,7 +21,8 @@ pub const HELP: &str = "\
 What to run on:
   cpu        the vectorised kernels
   reference  plain Candle operations on the CPU: slow, what the others are checked against
-  cuda       an NVIDIA GPU; cuda:1 is the second. Needs a build with `--features cuda`
+  cuda       an NVIDIA GPU; cuda:1 is the second. Several processes take one each.
+             Needs a build with `--features cuda`
   auto       cuda where that can be used, else cpu; says which, and why
 `resnetc devices` lists what there is.";
 
@@ -35,8 +36,8 @@ impl FromStr for DeviceArg {
             None if text == "auto" => Some(DeviceArg::Auto),
             None if text == "cpu" => Some(DeviceArg::Cpu),
             None if text == "reference" => Some(DeviceArg::Reference),
-            None if text == "cuda" => Some(DeviceArg::Cuda(0)),
-            Some(("cuda", ordinal)) => number(ordinal).map(DeviceArg::Cuda),
+            None if text == "cuda" => Some(DeviceArg::Cuda(None)),
+            Some(("cuda", ordinal)) => number(ordinal).map(|ordinal| DeviceArg::Cuda(Some(ordinal))),
             _ => None,
         }
         .ok_or_else(|| "auto, cpu, reference, cuda or cuda:N is needed".to_owned())
@@ -50,9 +51,10 @@ mod tests {
     #[test]
     fn gpus_have_numbers() {
         let read = |text: &str| text.parse::<DeviceArg>().ok();
+        let cuda = |ordinal| Some(DeviceArg::Cuda(Some(ordinal)));
         assert_eq!(read("auto"), Some(DeviceArg::Auto));
-        assert_eq!((read("cuda"), read("cuda:0")), (Some(DeviceArg::Cuda(0)), Some(DeviceArg::Cuda(0))));
-        assert_eq!(read("cuda:12"), Some(DeviceArg::Cuda(12)));
+        assert_eq!(read("cuda"), Some(DeviceArg::Cuda(None)));
+        assert_eq!((read("cuda:0"), read("cuda:12")), (cuda(0), cuda(12)));
         for wrong in
             ["", "cuda:", "cuda:-1", "cuda:+1", "cuda:x", "cpu:0", "CUDA", "gpu", "cuda:99999999999999999999"]
         {

@@ -3,6 +3,7 @@
 use resnetc::{DeviceKind, DeviceOptions, Downloads};
 use resnetc_runtime::cpu::threads::available_threads;
 use resnetc_runtime::cuda;
+use resnetc_runtime::cuda::search::Search;
 use resnetc_runtime::data::Places;
 use resnetc_runtime::error::NoCuda;
 
@@ -44,20 +45,26 @@ pub fn device(
     let kind = match wanted {
         DeviceArg::Cpu => DeviceKind::Cpu,
         DeviceArg::Reference => DeviceKind::Reference,
-        DeviceArg::Cuda(ordinal) if emulated.is_some() => DeviceKind::Cuda(ordinal),
+        DeviceArg::Cuda(ordinal) if emulated.is_some() => {
+            DeviceKind::Cuda(ordinal.unwrap_or(local_rank(environment)?))
+        }
         DeviceArg::Cuda(_) if !cfg!(feature = "cuda") => {
             return Err(Failure::Usage(format!("{}, or choose `--device cpu`", NoCuda::NotBuilt)));
         }
         DeviceArg::Cuda(ordinal) => {
+            let ordinal = ordinal.map_or_else(|| own_gpu(environment, &cuda), Ok)?;
             cuda::require(&cuda, ordinal)?;
             DeviceKind::Cuda(ordinal)
         }
         DeviceArg::Auto => {
-            let (kind, why) = DeviceKind::fastest(&cuda);
+            let (kind, why) = DeviceKind::fastest(&cuda, local_rank(environment)?);
             output.warn(&format!("--device auto takes {kind}: {why}"));
             kind
         }
     };
+    if matches!(kind, DeviceKind::Cuda(_)) && emulated.is_none() && environment.launch()?.size > 1 {
+        cuda::find_nccl(&cuda)?;
+    }
     match kind {
         DeviceKind::Cpu => tuned_cpu(threads, environment, output),
         kind => {
@@ -66,6 +73,19 @@ pub fn device(
             Ok(DeviceOptions { kind, threads, cuda, plans, check_steps, emulated, ..rest })
         }
     }
+}
+
+/// The GPU that is this process's where nobody names one: the first, or, of several that a launcher started, the one of its number on its
+/// host. Where each sees one GPU alone, as launchers can arrange it, that is the first again.
+fn own_gpu(environment: &Environment, cuda: &Search) -> Result<usize> {
+    let gpus = cuda::find(cuda)?.gpus.len();
+    Ok(local_rank(environment)? % gpus.max(1))
+}
+
+/// Its number among the processes of a launcher on its host: `LOCAL_RANK` and what others call it.
+fn local_rank(environment: &Environment) -> Result<usize> {
+    let launch = environment.launch()?;
+    Ok(launch.local_rank.filter(|_| launch.size > 1).unwrap_or(0))
 }
 
 /// The CPU. Says so where measurements were kept that cannot be read: the cost model then decides.

@@ -258,6 +258,20 @@ fn auto_says_what_it_takes_and_why() {
 }
 
 #[test]
+fn processes_on_a_host_take_a_gpu_each() {
+    let machine = Machine::whole();
+    machine.driver(CUDA, 0, 2);
+    for (local, gpu) in [("0", "cuda:0"), ("1", "cuda:1"), ("2", "cuda:0")] {
+        let mut command =
+            machine.command(&["run", "tests/specs/tiny.yaml", "--train", "shapes10", "--device", "auto"]);
+        command.env("RANK", local).env("LOCAL_RANK", local).env("WORLD_SIZE", "3");
+        command.env("MASTER_ADDR", "127.0.0.1").env("MASTER_PORT", "29500");
+        let text = stderr(&command.output().expect("the binary starts"));
+        assert!(text.starts_with(&format!("--device auto takes {gpu}: Stand-in, ")), "{local}: {text}");
+    }
+}
+
+#[test]
 fn devices_lists_gpus() {
     let machine = Machine::whole();
     let output = machine.output(&["devices"]);
@@ -276,4 +290,23 @@ fn devices_lists_gpus() {
         output.status.success() && text.contains("\ncuda       CUDA cannot be used: no driver"),
         "{text}"
     );
+}
+
+/// Two processes that share a training need NCCL besides, which says so before anything is begun; other commands do not.
+#[test]
+fn ranks_are_told_where_nccl_was_looked_for() {
+    let train = |machine: &Machine| {
+        let mut command =
+            machine.command(&["run", "tests/specs/tiny.yaml", "--train", "shapes10", "--device", "cuda"]);
+        command.env("RANK", "0").env("LOCAL_RANK", "0").env("WORLD_SIZE", "2");
+        command.env("MASTER_ADDR", "127.0.0.1").env("MASTER_PORT", "29500");
+        let output = command.output().expect("the binary starts");
+        let text = stderr(&output);
+        assert!(!output.status.success() && !text.contains("panicked"), "{text}");
+        text.replace(&machine.folder.path().display().to_string(), "HERE")
+    };
+    let machine = Machine::whole();
+    insta::assert_snapshot!("no_nccl", train(&machine));
+    machine.compile("libnccl.so.2", &[("LIBRARY", 9), ("VERSION", 21_303)]);
+    insta::assert_snapshot!("old_nccl", train(&machine));
 }

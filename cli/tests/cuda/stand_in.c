@@ -9,6 +9,7 @@
 #define CURAND 6
 #define CUDNN 7
 #define PART 8
+#define NCCL 9
 
 #if LIBRARY == DRIVER
 int cuDriverGetVersion(int *version) { *version = VERSION; return 0; }
@@ -53,6 +54,8 @@ int curandGetVersion(int *version) { *version = VERSION; return 0; }
 #elif LIBRARY == CUDNN
 size_t cudnnGetVersion(void) { return VERSION; }
 size_t cudnnGetCudartVersion(void) { return MADE_WITH; }
+#elif LIBRARY == NCCL
+int ncclGetVersion(int *version) { *version = VERSION; return 0; }
 #elif LIBRARY == PART
 int part;
 #endif

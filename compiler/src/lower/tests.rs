@@ -144,8 +144,8 @@ fn what_a_backend_does_not_multiply_in_is_refused_with_the_ways_out() {
 }
 
 /// Sums over ranks, as the plan prints them: buckets, and steps with their operands.
-fn of_ranks(train: &str) -> String {
-    let target = Target { ranks: 4, ..Target::new(Mode::Train, 2) };
+fn of_ranks(train: &str, backend: Backend) -> String {
+    let target = Target { ranks: 4, backend, ..Target::new(Mode::Train, 2) };
     let plan = compiled_for(train, &target).expect("a right spec");
     assert_eq!(plan.check(), Vec::<String>::new());
     let text = print::print(&plan);
@@ -170,22 +170,28 @@ fn of_ranks(train: &str) -> String {
 
 #[test]
 fn gradients_are_summed_over_ranks_beside_the_backward_pass() {
-    insta::assert_snapshot!("ranks", of_ranks("optimizer: {sgd: {decay_norm: false}}").replace("  ", " "));
+    let text = of_ranks("optimizer: {sgd: {decay_norm: false}}", Backend::CPU);
+    insta::assert_snapshot!("ranks", text.replace("  ", " "));
 }
 
 #[test]
 fn common_statistics_are_messages_between_the_steps_of_a_normalisation() {
-    insta::assert_snapshot!(
-        "ranks_sync_bn",
-        of_ranks("accumulate: 2, parallel: {sync_bn: true, gradients: bf16}").replace("  ", " ")
-    );
+    let text = of_ranks("accumulate: 2, parallel: {sync_bn: true, gradients: bf16}", Backend::CPU);
+    insta::assert_snapshot!("ranks_sync_bn", text.replace("  ", " "));
+}
+
+/// The same steps in another order of memory: buckets follow the gradients, and those of GPUs lie farther apart.
+#[test]
+fn gpus_have_the_same_steps_between_ranks() {
+    let text = of_ranks("precision: bf16, parallel: {sync_bn: true, gradients: bf16}", Backend::CUDA);
+    insta::assert_snapshot!("ranks_cuda", text.replace("  ", " "));
 }
 
 /// Each rank's part of a span is updated and averaged, then gathered beside the next span.
 #[test]
 fn each_rank_updates_its_part_and_all_gather_it() {
     let train = "optimizer: {adamw: {decay_norm: false}}, ema: {}, parallel: {shard_optimizer: true}";
-    insta::assert_snapshot!("ranks_sharded", of_ranks(train).replace("  ", " "));
+    insta::assert_snapshot!("ranks_sharded", of_ranks(train, Backend::CPU).replace("  ", " "));
 }
 
 /// The memory of the optimizer's tensors is that of a part of the parameters, up to what aligns each span's; what is summed over batches is

@@ -184,7 +184,7 @@ impl CpuDevice {
     /// Checks a plan, decides about each of its steps, and makes the persistent regions.
     pub(super) fn take_in(&self, plan: Arc<Plan>) -> Result<ProgramId> {
         check(&plan)?;
-        placement::check_ranks(&plan, self.ranks())?;
+        placement::check_ranks(&plan, self.ranks().map_or(1, Collective::size))?;
         let (steps, scratch) = self.prepare(&plan)?;
         let bound = plan.steps.iter().map(|step| Bound::new(&plan, step)).collect();
         let writes_persistent = writes_persistent(&plan);

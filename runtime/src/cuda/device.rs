@@ -77,8 +77,10 @@ impl CudaDevice {
         self.checks_steps
     }
 
+    /// Ranks hand over as many runs at once as the others, or one would wait for a run that another hands over when it has heard of this
+    /// one's: their own times must not decide.
     pub(super) fn runs_of_a_launch(&self) -> Option<usize> {
-        self.runs_of_a_launch
+        self.runs_of_a_launch.or((self.driver.ranks() > 1).then_some(1))
     }
 
     pub(super) fn driver(&self) -> &Arc<dyn Driver> {
@@ -93,6 +95,7 @@ impl CudaDevice {
     /// Checks a plan, lowers it, and makes the persistent regions.
     pub(super) fn take_in(&self, plan: Arc<Plan>) -> Result<ProgramId> {
         placement::check(&plan, &CudaDevice::BACKEND)?;
+        placement::check_ranks(&plan, self.driver.ranks())?;
         let lowered = lower(&plan, &*self.driver)?;
         let narrowing =
             lowered.narrow.map(|narrow| narrowing(&plan, narrow).map(Call::Launch)).transpose()?;

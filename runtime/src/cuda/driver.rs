@@ -31,7 +31,7 @@ pub enum Fill {
     Anything,
 }
 
-/// Calls that were recorded to be repeated at once: a CUDA graph.
+/// Calls that were recorded to be repeated at once: a CUDA graph, or several between what ranks do together.
 pub trait Recording: Send {
     /// Hands the calls over once more, in order behind what was handed over before.
     ///
@@ -77,6 +77,9 @@ pub trait Driver: Preparer + Send + Sync {
 
     /// Which GPU it is: calls of drivers with the same number may name each other's memory.
     fn ordinal(&self) -> usize;
+
+    /// Ranks of a training that it has ways to, itself among them: 1 where it is alone. Calls may ask for collectives of as many.
+    fn ranks(&self) -> usize;
 
     /// How it computes a prepared convolution: its algorithm, and which one of those.
     fn engine(&self, id: usize) -> (&'static str, String);

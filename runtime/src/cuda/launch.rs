@@ -1,4 +1,4 @@
-//! What a driver is told to do: launches of kernels and convolutions, over places or over addresses.
+//! What a driver is told to do: launches of kernels, convolutions, and what ranks do together, over places or over addresses.
 
 use std::fmt;
 
@@ -6,6 +6,7 @@ use resnetc_compiler::ir::activation::Activation;
 use resnetc_compiler::ir::types::DType;
 use resnetc_compiler::plan::{ConvGeometry, Region};
 
+use super::collectives::Collective;
 use crate::error::{Error, Result};
 
 /// Memory that a place lies in.
@@ -233,6 +234,8 @@ pub enum Call<A> {
     Launch(Launch<A>),
     /// A convolution.
     Convolve(Convolve<A>),
+    /// What all ranks do together.
+    Collective(Collective<A>),
 }
 
 impl Call<Place> {
@@ -257,6 +260,7 @@ impl Call<Place> {
                 mask: conv.mask.map(address),
                 workspace: address(conv.workspace),
             }),
+            Call::Collective(collective) => Call::Collective(collective.map(address)),
         }
     }
 }

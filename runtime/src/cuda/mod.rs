@@ -22,6 +22,10 @@ mod as_device;
 pub mod card;
 #[cfg(any(feature = "cudnn", feature = "cuda-emulated"))]
 mod ceilings;
+#[cfg(any(feature = "cudnn", feature = "cuda-emulated"))]
+pub mod collectives;
+#[cfg(any(feature = "cudnn", feature = "cuda-emulated"))]
+pub mod communicator;
 pub mod cubins;
 #[cfg(feature = "cudnn")]
 pub mod cudnn;
@@ -42,6 +46,8 @@ pub mod launch;
 pub mod loader;
 #[cfg(any(feature = "cudnn", feature = "cuda-emulated"))]
 mod lower;
+#[cfg(any(feature = "cuda", feature = "cuda-emulated"))]
+pub mod nccl;
 #[cfg(any(feature = "cudnn", feature = "cuda-emulated"))]
 mod room;
 #[cfg(any(feature = "cudnn", feature = "cuda-emulated"))]
@@ -70,6 +76,21 @@ pub fn find(search: &Search) -> Result<Found> {
     #[cfg(not(feature = "cuda"))]
     {
         // Where to look makes no difference where nothing would be called.
+        let _ = search;
+        Err(no_cuda(NoCuda::NotBuilt))
+    }
+}
+
+/// Loads NCCL, which ranks of a training on GPUs need besides. It stays loaded.
+///
+/// # Errors
+/// [`NoCuda`]: it is missing or too old, or this build has no CUDA.
+pub fn find_nccl(search: &Search) -> Result<found::Library> {
+    #[cfg(feature = "cuda")]
+    return loader::nccl(search).map_err(no_cuda);
+    #[cfg(not(feature = "cuda"))]
+    {
+        // As in `find`.
         let _ = search;
         Err(no_cuda(NoCuda::NotBuilt))
     }

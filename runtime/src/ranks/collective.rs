@@ -12,6 +12,7 @@ use resnetc_compiler::ir::ranks::part_start;
 use resnetc_compiler::ir::types::DType;
 
 use super::elements::{add, decode, encode};
+use super::fault::Fault;
 use super::pulse::Pulse;
 use super::transport::Transport;
 use crate::error::{Error, Result};
@@ -22,6 +23,7 @@ pub struct Collective {
     size: usize,
     describe: String,
     pulse: Arc<Pulse>,
+    fault: Arc<Fault>,
     shared: Arc<Shared>,
     worker: Option<JoinHandle<()>>,
 }
@@ -96,7 +98,14 @@ impl Collective {
             .name("ranks".to_owned())
             .spawn(move || Worker { transport, shared: theirs, received: Vec::new(), sums: Vec::new() }.run())
             .map_err(|error| Error::Ranks(format!("no thread for what other ranks send: {error}")))?;
-        Ok(Collective { rank, size, describe, pulse, shared, worker: Some(worker) })
+        Ok(Collective { rank, size, describe, pulse, fault: Arc::default(), shared, worker: Some(worker) })
+    }
+
+    /// With what a [`super::Watch`] finds, so that [`Collective::check`] tells it to those who wait for something else than this.
+    #[must_use]
+    pub fn watched(mut self, fault: &Arc<Fault>) -> Self {
+        self.fault = Arc::clone(fault);
+        self
     }
 
     /// This rank's number, from 0.
@@ -216,6 +225,7 @@ impl Collective {
     /// # Errors
     /// What failed.
     pub fn check(&self) -> Result<()> {
+        self.fault.check()?;
         self.lock().failed.as_ref().map_or(Ok(()), |text| Err(Error::Ranks(text.clone())))
     }
 

@@ -26,7 +26,7 @@ pub fn shared(launch: &Launch, output: &Output, work: impl FnOnce(&Arc<Collectiv
     let tell = move |fault: &str| teller.error(fault);
     let options = Options::new(tell, || std::process::exit(1));
     let (transport, watch) = connect(launch, options, Arc::clone(&pulse))?;
-    let ranks = Arc::new(Collective::new(transport, pulse)?);
+    let ranks = Arc::new(Collective::new(transport, pulse)?.watched(watch.fault()));
     let done = work(&ranks);
     // The transport goes with its last owner, before the watch ends.
     drop(ranks);

@@ -48,8 +48,8 @@ impl Bench<'_> {
         self.seconds(&|| {
             resolved.iter().try_for_each(|call| match call {
                 Call::Launch(made) => launch(made),
-                Call::Convolve(_) => {
-                    Err(Error::Device("cuda: a convolution is measured by its plan".to_owned()))
+                Call::Convolve(_) | Call::Collective(_) => {
+                    Err(Error::Device("cuda: launches alone are measured by themselves".to_owned()))
                 }
             })
         })

@@ -6,6 +6,7 @@ mod engines;
 mod fault;
 mod functions;
 mod options;
+mod peers;
 mod ranges;
 mod staging;
 
@@ -15,16 +16,23 @@ use std::time::Duration;
 use candle_core::CudaDevice as Candle;
 use candle_core::cuda_backend::cudarc::driver::{CudaGraph, CudaSlice, CudaStream, DevicePtr, result, sys};
 
+use super::collectives::Collective;
+use super::communicator::{Communicator, Piece, Span};
 use super::driver::{Driver, Fetch, Fill, Memory, Preparer, Recording};
+use super::find_nccl;
 use super::launch::{Call, Launch, Prepared, Task, Ways};
+use super::nccl::{Library, Nccl};
+use super::search::Search;
 use crate::engines::Engines as Pins;
 use crate::error::{Error, Result};
+use crate::ranks::Collective as Ranks;
 use engines::Engines;
 use fault::{broken, fault};
 use functions::Functions;
 pub use options::Options;
+use peers::Peers;
 use ranges::Ranges;
-use staging::{Returns, Staging};
+use staging::{Returning, Returns, Staging};
 
 /// A GPU.
 #[derive(Clone)]
@@ -42,6 +50,8 @@ struct State {
     /// On a stream of their own.
     copies: Mutex<Staging>,
     returns: Returns,
+    /// The other ranks of a training.
+    peers: Option<Peers>,
     /// What tells a profiler which step is which.
     ranges: Option<Ranges>,
     name: String,
@@ -67,9 +77,74 @@ impl Card {
         let staging = Mutex::new(Staging::new(Arc::clone(&stream)));
         let copies = context.new_stream().map_err(|e| text("a stream for copies", e))?;
         let (copies, engines) = (Mutex::new(Staging::new(copies)), Mutex::new(engines));
-        let (returns, ranges) = (Returns::default(), Ranges::find());
-        let state = State { candle, stream, functions, engines, staging, copies, returns, ranges, name };
+        let (returns, peers, ranges) = (Returns::default(), None, Ranges::find());
+        let state =
+            State { candle, stream, functions, engines, staging, copies, returns, peers, ranges, name };
         Ok(Card { state: Arc::new(state) })
+    }
+
+    /// With the GPUs of the other ranks of a training, by NCCL. All ranks call this at the same time.
+    ///
+    /// # Errors
+    /// Where there is no NCCL, a rank does not come, or two of them have the same GPU.
+    pub fn with_ranks(mut self, search: &Search, ranks: Arc<Ranks>) -> Result<Self> {
+        self.bind()?;
+        let found = find_nccl(search)?;
+        let ways: Arc<dyn Communicator> = Arc::new(Nccl::connect(Library::open(&found.path)?, ranks)?);
+        let state = Arc::get_mut(&mut self.state).ok_or_else(broken)?;
+        let stream =
+            state.stream.context().new_stream().map_err(|e| fault("a stream for other ranks", &e))?;
+        state.name = format!("{}, {}", state.name, ways.describe());
+        state.peers = Some(Peers::new(ways, stream));
+        self.meet()?;
+        Ok(self)
+    }
+
+    /// Sends each rank a few bytes. NCCL connects two ranks at their first message: one that is out of reach is told before anything is trained.
+    fn meet(&self) -> Result<()> {
+        const BYTES: usize = 256;
+        let Some(peers) = &self.state.peers else { return Ok(()) };
+        let ranks = peers.ways.size();
+        let memory = self.allocate(2 * ranks * BYTES, Fill::Zeros)?;
+        self.wait()?;
+        let piece = |peer: usize| {
+            let span = |slot: usize| Span { address: memory.address + (slot * BYTES) as u64, bytes: BYTES };
+            Piece { peer, sent: span(peer), received: span(ranks + peer) }
+        };
+        let pieces: Vec<Piece> = (0..ranks).map(piece).collect();
+        peers.ways.exchange(&pieces, peers.handle())?;
+        peers.waiting(|| peers.synchronize())
+    }
+
+    /// Waits, where that may be for other ranks, too.
+    fn waiting<T>(&self, wait: impl FnOnce() -> Result<T>) -> Result<T> {
+        match &self.state.peers {
+            Some(peers) => peers.waiting(wait),
+            None => wait(),
+        }
+    }
+
+    /// A graph of calls.
+    fn capture(&self, calls: &[Call<u64>]) -> Result<CudaGraph> {
+        let stream = &self.state.stream;
+        let mode = sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL;
+        stream.begin_capture(mode).map_err(|e| fault("the recording of a step", &e))?;
+        let played = self.play(calls);
+        // The capture ends whether or not all calls were taken, or the stream could not be used again.
+        let flags = sys::CUgraphInstantiate_flags::CUDA_GRAPH_INSTANTIATE_FLAG_AUTO_FREE_ON_LAUNCH;
+        let graph = stream.end_capture(flags);
+        played?;
+        let graph = graph.map_err(|e| fault("the recording of a step", &e))?;
+        let graph = graph.ok_or_else(|| Error::Device("cuda: an empty step was recorded".to_owned()))?;
+        graph.upload().map_err(|e| fault("the recording of a step", &e))?;
+        Ok(graph)
+    }
+
+    fn collective(&self, collective: &Collective<u64>) -> Result<()> {
+        let peers = self.state.peers.as_ref();
+        let peers = peers.ok_or_else(|| Error::Device("cuda: there are no other ranks".to_owned()))?;
+        let launch = |launch: &Launch<u64>, stream: &CudaStream| self.launch(launch, stream);
+        peers.carry_out(collective, &self.state.stream, &launch)
     }
 
     /// Candle's device: tensors made on it live beside the plan's memory, in order with its work.
@@ -87,12 +162,13 @@ impl Card {
 
     fn call(&self, engines: &Engines, call: &Call<u64>) -> Result<()> {
         match call {
-            Call::Launch(launch) => self.launch(launch),
+            Call::Launch(launch) => self.launch(launch, &self.state.stream),
             Call::Convolve(conv) => engines.run(conv),
+            Call::Collective(collective) => self.collective(collective),
         }
     }
 
-    fn launch(&self, launch: &Launch<u64>) -> Result<()> {
+    fn launch(&self, launch: &Launch<u64>, stream: &CudaStream) -> Result<()> {
         let function = self.state.functions.get(&launch.function)?;
         let mut slots: Vec<u64> = launch.args.iter().map(super::launch::Arg::slot).collect();
         let mut pointers: Vec<_> = slots.iter_mut().map(|slot| std::ptr::from_mut(slot).cast()).collect();
@@ -101,7 +177,7 @@ impl Card {
         // kernel takes (the emulation compares every launch with the kernels' own parameters), and pointers are to operands with
         // the sizes that the arguments tell.
         let done = unsafe {
-            let stream = self.state.stream.cu_stream();
+            let stream = stream.cu_stream();
             result::launch_kernel(function, (gx, gy, gz), (bx, by, bz), launch.shared, stream, &mut pointers)
         };
         done.map_err(|e| fault(&format!("the launch of {}", launch.function), &e))
@@ -120,7 +196,7 @@ impl Preparer for Card {
 
     fn prepare_fused(&self, ways: &Ways) -> Result<Option<Prepared>> {
         self.bind()?;
-        let launch = |launch: &Launch<u64>| self.launch(launch);
+        let launch = |launch: &Launch<u64>| self.launch(launch, &self.state.stream);
         Card::engines(self)?.prepare_fused(ways, &self.state.candle, &launch)
     }
 }
@@ -132,6 +208,10 @@ impl Driver for Card {
 
     fn ordinal(&self) -> usize {
         self.state.stream.context().ordinal()
+    }
+
+    fn ranks(&self) -> usize {
+        self.state.peers.as_ref().map_or(1, |peers| peers.ways.size())
     }
 
     fn engine(&self, id: usize) -> (&'static str, String) {
@@ -188,7 +268,8 @@ impl Driver for Card {
 
     fn fetch(&self, address: u64, bytes: usize) -> Result<Box<dyn Fetch>> {
         self.bind()?;
-        Ok(Box::new(self.state.returns.fetch(&self.state.stream, address, bytes)?))
+        let returning = self.state.returns.fetch(&self.state.stream, address, bytes)?;
+        Ok(Box::new(Fetched { returning, card: self.clone() }))
     }
 
     fn play(&self, calls: &[Call<u64>]) -> Result<()> {
@@ -199,22 +280,17 @@ impl Driver for Card {
 
     fn record(&self, calls: &[Call<u64>]) -> Result<Box<dyn Recording>> {
         self.bind()?;
-        let stream = &self.state.stream;
-        let mode = sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL;
-        stream.begin_capture(mode).map_err(|e| fault("the recording of a step", &e))?;
-        let played = self.play(calls);
-        // The capture ends whether or not all calls were taken, or the stream could not be used again.
-        let flags = sys::CUgraphInstantiate_flags::CUDA_GRAPH_INSTANTIATE_FLAG_AUTO_FREE_ON_LAUNCH;
-        let graph = stream.end_capture(flags);
-        played?;
-        let graph = graph.map_err(|e| fault("the recording of a step", &e))?;
-        let graph = graph.ok_or_else(|| Error::Device("cuda: an empty step was recorded".to_owned()))?;
-        graph.upload().map_err(|e| fault("the recording of a step", &e))?;
-        Ok(Box::new(Graph { graph, card: self.clone() }))
+        let is_collective = |call: &Call<u64>| matches!(call, Call::Collective(_));
+        let parts = calls.chunk_by(|one, next| !is_collective(one) && !is_collective(next));
+        let parts = parts.map(|part| match part {
+            [Call::Collective(collective)] => Ok(Part::Collective(*collective)),
+            calls => self.capture(calls).map(Part::Graph),
+        });
+        Ok(Box::new(Recorded { parts: parts.collect::<Result<_>>()?, card: self.clone() }))
     }
 
     fn wait(&self) -> Result<()> {
-        self.state.stream.synchronize().map_err(|e| fault("a wait", &e))
+        self.waiting(|| self.state.stream.synchronize().map_err(|e| fault("a wait", &e)))
     }
 
     fn time(&self, name: &str, calls: &[Call<u64>]) -> Result<Duration> {
@@ -234,18 +310,40 @@ impl Driver for Card {
     }
 }
 
-/// A captured step.
-struct Graph {
-    graph: CudaGraph,
+/// Bytes on their way back, for which other ranks may be waited.
+struct Fetched {
+    returning: Returning,
+    card: Card,
+}
+
+impl Fetch for Fetched {
+    fn take(self: Box<Self>, bytes: &mut [u8]) -> Result<()> {
+        let Fetched { returning, card } = *self;
+        card.waiting(|| Box::new(returning).take(bytes))
+    }
+}
+
+/// A part of a step that is handed over at once.
+enum Part {
+    Graph(CudaGraph),
+    Collective(Collective<u64>),
+}
+
+/// A recorded step: one graph, where other ranks have no part in it.
+struct Recorded {
+    parts: Vec<Part>,
     card: Card,
 }
 
 // SAFETY: a graph is not synchronised by itself: it is reached through its session alone, which one thread uses at a time.
-unsafe impl Send for Graph {}
+unsafe impl Send for Recorded {}
 
-impl Recording for Graph {
+impl Recording for Recorded {
     fn replay(&self) -> Result<()> {
         self.card.bind()?;
-        self.graph.launch().map_err(|e| fault("a recorded step", &e))
+        self.parts.iter().try_for_each(|part| match part {
+            Part::Graph(graph) => graph.launch().map_err(|e| fault("a recorded step", &e)),
+            Part::Collective(collective) => self.card.collective(collective),
+        })
     }
 }

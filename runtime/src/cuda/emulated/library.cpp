@@ -12,6 +12,7 @@
 #include "../kernels/norm.cu"
 #include "../kernels/pooling.cu"
 #include "../kernels/product.cu"
+#include "../kernels/ranks.cu"
 #include "../kernels/muon.cu"
 #include "../kernels/update.cu"
 

@@ -9,6 +9,7 @@ mod behind;
 mod convolve;
 mod library;
 mod memory;
+mod ranks;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -17,12 +18,15 @@ use std::sync::{Arc, Mutex};
 
 use resnetc_compiler::ir::types::DType;
 
+use super::collectives::Collective;
+use super::communicator::{Communicator, Stream, add, gather, scatter, spread};
 use super::driver::{Driver, Fetch, Fill, Memory, NAMES_THE_STEP, Preparer, Recording};
-use super::launch::{Call, Direction, Place, Prepared, Task, Ways};
+use super::launch::{Call, Direction, Launch, Place, Prepared, Task, Ways};
 use crate::engines::{Engines, Pin};
 use crate::error::{Error, Result};
 use library::Library;
 use memory::Piece;
+use ranks::{ByHost, Pending};
 
 /// What the emulation can choose, where a GPU's driver would have its own ways.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -53,6 +57,9 @@ struct State {
     chosen: Mutex<BTreeMap<String, Option<String>>>,
     tasks: Mutex<Vec<Task>>,
     pieces: Mutex<Vec<Arc<Piece>>>,
+    communicator: Option<Arc<dyn Communicator>>,
+    /// Sums over ranks that are not waited for yet.
+    pending: Mutex<Pending>,
     /// Launches so far: each has an order of its own.
     launches: AtomicU64,
     name: String,
@@ -73,6 +80,8 @@ impl Emulated {
             chosen: Mutex::default(),
             tasks: Mutex::default(),
             pieces: Mutex::default(),
+            communicator: None,
+            pending: Mutex::default(),
             launches: AtomicU64::new(0),
             name: format!("cuda emulated on the CPU (seed {})", choices.seed),
         };
@@ -101,6 +110,21 @@ impl Emulated {
         self
     }
 
+    /// With the GPUs of the other ranks of a training, whose bytes go the way of the processes' own.
+    #[must_use]
+    pub fn with_ranks(self, ranks: Arc<crate::ranks::Collective>) -> Self {
+        self.with_communicator(Arc::new(ByHost::new(ranks)))
+    }
+
+    /// With the GPUs of other ranks, however their bytes go.
+    #[must_use]
+    pub fn with_communicator(mut self, communicator: Arc<dyn Communicator>) -> Self {
+        if let Some(state) = Arc::get_mut(&mut self.state) {
+            state.communicator = Some(communicator);
+        }
+        self
+    }
+
     /// What waits for calls is told of one that has failed.
     fn told(&self) -> Result<()> {
         match self.state.failed.load(Ordering::Relaxed) {
@@ -124,11 +148,8 @@ impl Emulated {
             return Ok(());
         }
         match call {
-            Call::Launch(launch) => {
-                let count = self.state.launches.fetch_add(1, Ordering::Relaxed);
-                self.state.library.launch(launch, self.state.choices.seed.wrapping_add(count))?;
-                self.check_pieces(&launch.function)
-            }
+            Call::Launch(launch) => self.launch(launch),
+            Call::Collective(collective) => self.collective(collective),
             Call::Convolve(conv) => {
                 let task = self.tasks()?[conv.id];
                 memory::bytes_mut(conv.workspace, WORKSPACE).fill(0xff);
@@ -136,6 +157,32 @@ impl Emulated {
                 self.check_pieces("a convolution")
             }
         }
+    }
+
+    fn launch(&self, launch: &Launch<u64>) -> Result<()> {
+        let count = self.state.launches.fetch_add(1, Ordering::Relaxed);
+        self.state.library.launch(launch, self.state.choices.seed.wrapping_add(count))?;
+        self.check_pieces(&launch.function)
+    }
+
+    /// What a GPU does beside its calls is done at once here.
+    fn collective(&self, collective: &Collective<u64>) -> Result<()> {
+        let alone = || Error::Device("cuda emulated: there are no other ranks".to_owned());
+        let ways = self.state.communicator.as_deref().ok_or_else(alone)?;
+        let (rank, ranks, stream) = (ways.rank(), ways.size(), Stream(0));
+        match collective {
+            Collective::AllReduce(sum) => {
+                ways.exchange(&scatter(sum, rank, ranks), stream)?;
+                add(sum, rank, ranks)?.map_or(Ok(()), |launch| self.launch(&launch))?;
+                ways.exchange(&spread(sum, rank, ranks), stream)?;
+                self.state.pending.lock().map_err(|_| broken())?.keep(sum);
+            }
+            Collective::AllReduceWait(bucket) => {
+                self.state.pending.lock().map_err(|_| broken())?.give(*bucket)?;
+            }
+            Collective::AllGather(gathered) => ways.exchange(&gather(gathered, ranks), stream)?,
+        }
+        self.check_pieces("what other ranks sent")
     }
 
     /// Whether a task is done in one, as its pin says where it has one.
@@ -240,6 +287,10 @@ impl Driver for Emulated {
 
     fn ordinal(&self) -> usize {
         0
+    }
+
+    fn ranks(&self) -> usize {
+        self.state.communicator.as_ref().map_or(1, |ways| ways.size())
     }
 
     fn engine(&self, _id: usize) -> (&'static str, String) {

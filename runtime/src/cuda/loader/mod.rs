@@ -15,7 +15,9 @@ use super::search::{Place, Search};
 use crate::error::NoCuda;
 use open::Handle;
 pub use table::RANGES;
-use table::{BETWEEN, BUILT_FOR, CUDNN, DRIVER, Entry, MAJOR, OLDEST_CUDNN, Version, driver_release};
+use table::{
+    BETWEEN, BUILT_FOR, CUDNN, DRIVER, Entry, MAJOR, NCCL, OLDEST_CUDNN, OLDEST_NCCL, Version, driver_release,
+};
 
 /// What is loaded.
 #[derive(Debug, Clone)]
@@ -133,16 +135,45 @@ fn check_major(entry: &Entry, found: &Library) -> Result<()> {
     })
 }
 
-/// Looks a library up and loads it.
+/// Loads NCCL, which several processes on GPUs need besides, once in a process.
+///
+/// # Errors
+/// [`NoCuda`]: it is missing, or too old.
+pub fn nccl(search: &Search) -> Result<Library> {
+    static LOADED: OnceLock<Result<Library>> = OnceLock::new();
+    let load = || {
+        let (handle, found) = look_up(&NCCL, search)?;
+        let has = handle.number(NCCL.version.symbol()).map_err(|why| broken(&NCCL, &found.path, why))?;
+        if has < OLDEST_NCCL {
+            return Err(NoCuda::Version {
+                library: NCCL.name,
+                path: found.path,
+                found: format!("version {}", found.version),
+                needed: format!("{} or later", Version::of_ten_thousands(OLDEST_NCCL)),
+                advice: NCCL.advice(),
+            });
+        }
+        handle.keep();
+        Ok(found)
+    };
+    LOADED.get_or_init(load).clone()
+}
+
+/// Looks a library up that is opened by its name later, and loads it.
 fn find(entry: &Entry, search: &Search) -> Result<(Handle, Library)> {
+    let (handle, found) = look_up(entry, search)?;
+    reached(entry, &found.path)?;
+    Ok((handle, found))
+}
+
+/// Looks a library up and loads it.
+fn look_up(entry: &Entry, search: &Search) -> Result<(Handle, Library)> {
     if let Some(handle) = open::linked(&entry.file()) {
         return described(entry, handle);
     }
     for place in search.places() {
         if let Some(handle) = loaded_from(entry, &place)? {
-            let (handle, found) = described(entry, handle)?;
-            reached(entry, &found.path)?;
-            return Ok((handle, found));
+            return described(entry, handle);
         }
     }
     Err(NoCuda::Missing {

@@ -87,6 +87,7 @@ impl Handle {
     pub fn version(&self, asked: Asked) -> Result<Version, String> {
         match asked {
             Asked::Thousands(name) => Ok(Version::of_thousands(self.number(name)?)),
+            Asked::TenThousands(name) => Ok(Version::of_ten_thousands(self.number(name)?)),
             Asked::Size(name) => Ok(Version::of_ten_thousands(self.size(name)?)),
             Asked::Pair(name) => self.pair(name),
             Asked::Property(name) => {
@@ -100,7 +101,7 @@ impl Handle {
     /// # Errors
     /// Where there is no such function, or it fails.
     pub fn number(&self, name: &str) -> Result<c_int, String> {
-        // SAFETY: the functions that are called so have this signature (cuda.h, cuda_runtime_api.h, curand.h).
+        // SAFETY: the functions that are called so have this signature (cuda.h, cuda_runtime_api.h, curand.h, nccl.h).
         let function: unsafe extern "C" fn(*mut c_int) -> c_int = unsafe { self.function(name) }?;
         let mut number = 0;
         // SAFETY: the function writes the one number.

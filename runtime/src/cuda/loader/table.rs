@@ -14,6 +14,9 @@ pub const MAJOR: c_int = BUILT_FOR / 1000;
 /// The oldest cuDNN that has all that the bindings name.
 pub const OLDEST_CUDNN: c_int = 91_000;
 
+/// The oldest NCCL that has communicators which do not block.
+pub const OLDEST_NCCL: c_int = 21_400;
+
 /// A library.
 #[derive(Debug, Clone, Copy)]
 pub struct Entry {
@@ -38,6 +41,8 @@ pub struct Entry {
 pub enum Asked {
     /// `status f(int *version)`, with major versions in thousands.
     Thousands(&'static str),
+    /// The same with major versions in ten thousands.
+    TenThousands(&'static str),
     /// `size_t f()`, with major versions in ten thousands.
     Size(&'static str),
     /// `status f(int *major, int *minor)`.
@@ -50,7 +55,11 @@ impl Asked {
     /// The function's name.
     pub fn symbol(self) -> &'static str {
         match self {
-            Asked::Thousands(name) | Asked::Size(name) | Asked::Pair(name) | Asked::Property(name) => name,
+            Asked::Thousands(name)
+            | Asked::TenThousands(name)
+            | Asked::Size(name)
+            | Asked::Pair(name)
+            | Asked::Property(name) => name,
         }
     }
 }
@@ -97,6 +106,11 @@ impl Entry {
             "cuda" => format!(
                 "It comes with NVIDIA's driver: install release {release} or later. A container must be given the GPU."
             ),
+            "nccl" => format!(
+                "Processes that share a training on GPUs send by it; one process needs it not. `pip install {}` brings it; name its folder in \
+                 LD_LIBRARY_PATH where it lies elsewhere.",
+                self.package()
+            ),
             _ => format!(
                 "`pip install {}` brings it, as CUDA's toolkit and packages of distributions do; name its folder in LD_LIBRARY_PATH \
                  where it lies elsewhere.",
@@ -110,7 +124,7 @@ impl Entry {
     /// NVIDIA's packages name CUDA's version, but for those of CUDA itself from 13 on.
     fn package(&self) -> String {
         match (self.stem, MAJOR) {
-            ("cudnn", _) | (_, ..13) => format!("{}-cu{MAJOR}", self.package),
+            ("cudnn" | "nccl", _) | (_, ..13) => format!("{}-cu{MAJOR}", self.package),
             (_, 13..) => self.package.to_owned(),
         }
     }
@@ -147,6 +161,17 @@ pub const CUDNN: Entry = Entry {
     parts: &["graph", "ops", "cnn", "heuristic", "engines_precompiled", "engines_runtime_compiled"],
     required: true,
     package: "nvidia-cudnn",
+};
+
+/// NCCL, which only those load who train on several GPUs.
+pub const NCCL: Entry = Entry {
+    name: "NCCL",
+    stem: "nccl",
+    major: 2,
+    version: Asked::TenThousands("ncclGetVersion"),
+    parts: NONE,
+    required: false,
+    package: "nvidia-nccl",
 };
 
 /// What stands between the two, in the order of loading. NVRTC compiles cuDNN's fused engines: cuDNN of 9.13 has none, silently,

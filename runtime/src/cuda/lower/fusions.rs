@@ -1,8 +1,11 @@
-//! What convolutions of a plan may take in of the steps behind them. The plan is the same: those steps find it done.
+//! What steps of a plan have to do with each other: what convolutions may take in of the steps behind them, which find it done, and what goes on
+//! beside them. The plan is the same.
 
 use resnetc_compiler::plan::{BufferId, Plan};
 
+use super::buckets::Buckets;
 use super::masks::Masks;
+use super::scratch::Scratch;
 use super::sums::Sums;
 use crate::cuda::launch::{Call, Place};
 use crate::error::Result;
@@ -13,6 +16,10 @@ pub(super) struct Fusions<'p> {
     pub sums: Sums<'p>,
     /// Of the gradient of a ReLU.
     pub masks: Masks<'p>,
+    /// What is summed over ranks.
+    pub buckets: Buckets,
+    /// The scratch memory that is no step's alone, at its beginning.
+    pub reserved: Scratch,
 }
 
 /// What a convolution has taken in.
@@ -27,7 +34,10 @@ pub(super) enum Fused {
 impl<'p> Fusions<'p> {
     /// Of a plan.
     pub fn of(plan: &'p Plan) -> Self {
-        Fusions { sums: Sums::of(plan), masks: Masks::of(plan) }
+        let sums = Sums::of(plan);
+        let mut reserved = sums.memory;
+        let buckets = Buckets::of(plan, &mut reserved);
+        Fusions { sums, masks: Masks::of(plan), buckets, reserved }
     }
 
     /// Takes down what a step has taken in; what has to be done before it comes before its calls.

@@ -2,6 +2,7 @@
 //! not know what carries it out.
 
 mod activation;
+mod buckets;
 mod channels;
 mod conv;
 mod drop;
@@ -14,6 +15,7 @@ mod muon;
 mod norm;
 mod pooling;
 mod product;
+mod ranks;
 mod scratch;
 mod site;
 mod sums;
@@ -29,12 +31,16 @@ use crate::error::{Error, Result};
 use fusions::Fusions;
 use site::{Made, Site};
 
+/// Which part of a tensor is a rank's own, no kernel here knows.
+const NO_SHARDS: &str =
+    "an optimizer's state in parts (`train.parallel.shard_optimizer`) is for ranks on CPUs: take it out";
+
 /// A plan as calls.
 pub struct Lowered {
     /// Of each step.
     pub steps: Vec<Vec<Call<Place>>>,
-    /// Bytes of scratch memory that its steps need; each has all of it, but for the sums at its beginning, which convolutions leave for
-    /// statistics.
+    /// Bytes of scratch memory that its steps need; each has all of it, but for what goes on beside them at its beginning:
+    /// sums that convolutions leave for statistics, and what ranks send.
     pub scratch: usize,
     /// The type that parameters are wanted in beside `f32`.
     pub narrow: Option<DType>,
@@ -82,9 +88,6 @@ pub fn convert<A>(from: A, to: A, floats: usize, element: DType) -> Result<Launc
     Launch::flat(format!("convert_f32_{element}x{LANES}"), packs, args)
 }
 
-/// Why a plan for several ranks does not run here.
-const NO_RANKS: &str = "several processes do not share a training on GPUs yet: train on CPUs (`--device cpu`), or with one process";
-
 fn lower_step(site: &mut Site<'_>, kernel: &Kernel) -> Result<()> {
     match kernel {
         Kernel::Conv(k) => conv::forward(site, k),
@@ -93,13 +96,12 @@ fn lower_step(site: &mut Site<'_>, kernel: &Kernel) -> Result<()> {
         Kernel::ChannelSum(k) => norm::channel_sum(site, k),
         Kernel::RunningRstd(k) => norm::running_rstd(site, k),
         Kernel::BnStats(k) => norm::statistics(site, k),
-        Kernel::AllReduce(_)
-        | Kernel::AllReduceWait(_)
-        | Kernel::AllGather(_)
-        | Kernel::AllGatherWait(_)
-        | Kernel::BnMoments(_)
-        | Kernel::BnCombine(_)
-        | Kernel::BnCombineSums(_) => Err(Error::Device(NO_RANKS.to_owned())),
+        Kernel::AllReduce(k) => ranks::all_reduce(site, k),
+        Kernel::AllReduceWait(k) => ranks::all_reduce_wait(site, k),
+        Kernel::AllGather(_) | Kernel::AllGatherWait(_) => Err(Error::Device(NO_SHARDS.to_owned())),
+        Kernel::BnMoments(k) => norm::moments(site, k),
+        Kernel::BnCombine(k) => ranks::bn_combine(site, k),
+        Kernel::BnCombineSums(k) => ranks::bn_combine_sums(site, k),
         Kernel::BnApply(k) => norm::apply(site, k),
         Kernel::BnBackwardReduce(k) => norm::backward_reduce(site, k),
         Kernel::BnBackwardApply(k) => norm::backward_apply(site, k),

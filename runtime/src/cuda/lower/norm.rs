@@ -3,7 +3,7 @@
 use resnetc_compiler::ir::activation::Activation;
 use resnetc_compiler::ir::attrs::Epilogue;
 use resnetc_compiler::plan::kernel::{
-    Affine, BnApply, BnBackwardApply, BnBackwardReduce, BnStats, ChannelSum, RunningRstd,
+    Affine, BnApply, BnBackwardApply, BnBackwardReduce, BnMoments, BnStats, ChannelSum, RunningRstd,
 };
 
 use super::activation;
@@ -20,18 +20,31 @@ pub(super) fn statistics(site: &mut Site<'_>, k: &BnStats) -> Result<()> {
 }
 
 pub(super) fn statistics_of_map(site: &mut Site<'_>, k: &BnStats) -> Result<()> {
+    let mut args = deviations(site, k.rows, k.channels)?;
+    args.extend(destination(site, k)?);
     let x = site.get("x")?;
-    let lanes = site.lanes(k.channels, &[x]);
-    let packs = k.channels / lanes;
-    let columns = Columns::of_rows(k.rows, packs);
-    let partial = site.scratch(columns.parts * 2 * k.channels * size_of::<f32>());
-    let (rows, pitch) = (site.count(k.rows)?, site.count(x.pitch)?);
+    site.launch_flat(site.entry("bn_stats_finish", x.dtype, 1), k.channels, args)
+}
+
+/// The moments of the rank's own batch.
+pub(super) fn moments(site: &mut Site<'_>, k: &BnMoments) -> Result<()> {
+    let mut args = deviations(site, k.rows, k.channels)?;
+    args.extend([site.count(k.rows)?, site.at("batch_mean")?, site.at("batch_var")?]);
+    let x = site.get("x")?;
+    site.launch_flat(site.entry("bn_moments", x.dtype, 1), k.channels, args)
+}
+
+/// The pass over the map: sums of deviations, in parts, as the first arguments of what makes statistics of them.
+fn deviations(site: &mut Site<'_>, rows: usize, channels: usize) -> Result<Vec<Arg<Place>>> {
+    let x = site.get("x")?;
+    let lanes = site.lanes(channels, &[x]);
+    let packs = channels / lanes;
+    let columns = Columns::of_rows(rows, packs);
+    let partial = site.scratch(columns.parts * 2 * channels * size_of::<f32>());
+    let (rows, pitch) = (site.count(rows)?, site.count(x.pitch)?);
     let args = vec![Arg::At(x.place), Arg::At(partial), rows, site.count(packs)?, pitch];
     site.launch_columns(site.entry("bn_stats", x.dtype, lanes), &columns, 2 * lanes, args)?;
-    let mut args = vec![Arg::At(x.place), Arg::At(partial)];
-    args.extend([site.count(columns.parts)?, site.count(k.channels)?]);
-    args.extend(destination(site, k)?);
-    site.launch_flat(site.entry("bn_stats_finish", x.dtype, 1), k.channels, args)
+    Ok(vec![Arg::At(x.place), Arg::At(partial), site.count(columns.parts)?, site.count(channels)?])
 }
 
 /// Reads of the map what channels have lost by cancellation, which is nothing as a rule.

@@ -68,10 +68,10 @@ pub(super) struct Made {
 }
 
 impl<'a> Site<'a> {
-    /// Its scratch memory lies behind that of the plan's sums.
+    /// Its scratch memory lies behind what is no step's alone.
     pub fn new(plan: &'a Plan, step: &'a Step, preparer: &'a dyn Preparer, fusions: &'a Fusions<'a>) -> Self {
         let (table, calls, moved) = (step.operands(), Vec::new(), Vec::new());
-        let scratch = fusions.sums.memory;
+        let scratch = fusions.reserved;
         Site { plan, step, table, preparer, calls, scratch, fusions, fused: None, moved }
     }
 
@@ -155,6 +155,16 @@ impl<'a> Site<'a> {
     /// Whether the same bits have to come out each time.
     pub fn is_deterministic(&self) -> bool {
         self.plan.deterministic
+    }
+
+    /// Ranks that share the training.
+    pub fn ranks(&self) -> usize {
+        self.fusions.buckets.ranks
+    }
+
+    /// Where a bucket's gradients are sent from, where that is not where they are, and where those of the others go.
+    pub fn bucket(&self, bucket: usize) -> (Option<Place>, Place) {
+        self.fusions.buckets.memory(bucket)
     }
 
     /// All inputs, of kernels with any number of them.
