@@ -81,8 +81,7 @@ fn measured(
     output: &Output,
 ) -> Result<(Vec<f64>, String)> {
     let device = setup::device(DeviceArg::Cpu, args.threads, environment, output)?;
-    let alone = Plan { ranks: None, ..plan.clone() };
-    let workload = Workload::planned(spec.clone(), Mode::Train, Arc::new(alone), device);
+    let workload = Workload::planned(spec.clone(), Mode::Train, Arc::new(plan.clone()), device);
     let (times, device) = workload.profile(&Effort::COMPARE)?;
     let times = computing(plan).map(|(index, _)| times[index]).collect();
     Ok((times, format!("measured here: {}", device.describe())))

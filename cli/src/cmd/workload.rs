@@ -11,6 +11,7 @@ use resnetc_runtime::device::Device;
 use resnetc_runtime::exec::Executor;
 use resnetc_runtime::exec::RunArgs as StepArgs;
 use resnetc_runtime::init;
+use resnetc_runtime::ranks::{Collective, mirror};
 use resnetc_runtime::weights::ParamStore;
 
 use super::{spec, weights};
@@ -132,7 +133,14 @@ impl Workload {
 
     /// Runs it so often; the median time of a run, and of each step the sum over all timed runs.
     fn repeat(&self, effort: &Effort, mut steps: Option<&mut [Duration]>) -> Result<(f64, Arc<dyn Device>)> {
-        let device = self.options().open(self.mode())?;
+        let device = match self.plan.ranks {
+            // The others are not there, and do what this one does.
+            Some(ranks) => {
+                let ranks = Collective::new(mirror(ranks.count), Arc::default())?;
+                self.options().open_shared(Arc::new(ranks))?
+            }
+            None => self.options().open(self.mode())?,
+        };
         let mut executor = self.executor(Arc::clone(&device), &self.weights()?)?;
         for _ in 0..effort.warmup {
             self.run(&mut executor, None)?;
@@ -151,7 +159,7 @@ impl Workload {
             executor.set_labels(0, labels)?;
         }
         let start = Instant::now();
-        executor.run(0, &StepArgs { lr: LR, share: 1.0, ..StepArgs::default() }, steps)?;
+        executor.run(0, &StepArgs { lr: LR, share: self.plan.ranks.map_or(1.0, |ranks| 1.0 / ranks.count as f32), ..StepArgs::default() }, steps)?;
         Ok(start.elapsed())
     }
 }

@@ -12,6 +12,7 @@ mod fault;
 mod launch;
 mod local;
 mod message;
+mod mirror;
 #[cfg(feature = "mpi")]
 mod mpi;
 mod poll;
@@ -29,6 +30,7 @@ pub use control::Options;
 pub use fault::Fault;
 pub use launch::{Launch, Launcher, Rendezvous, Via};
 pub use local::local;
+pub use mirror::mirror;
 pub use pulse::Pulse;
 pub use rendezvous::own_host;
 pub use transport::Transport;
