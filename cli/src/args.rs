@@ -167,8 +167,7 @@ pub struct BuildArgs {
     /// pass computes feature maps again.
     #[arg(long, value_name = "SIZE", requires = "train")]
     pub memory_limit: Option<String>,
-    /// Processes that share the training, each with a batch of its own: their sums of gradients, or the means of
-    /// their weights (`train.parallel.sync_every`), are steps of the plan.
+    /// Processes that share the training, each with a batch of its own: their sums of gradients are steps of the plan.
     #[arg(long, requires = "train", value_name = "N", default_value_t = 1, value_parser = positive)]
     pub ranks: usize,
     /// What to compile for; its hardware is not needed.
