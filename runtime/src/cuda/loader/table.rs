@@ -107,7 +107,7 @@ impl Entry {
                 "It comes with NVIDIA's driver: install release {release} or later. A container must be given the GPU."
             ),
             "nccl" => format!(
-                "Processes that share a training on GPUs send by it; one process needs it not. `pip install {}` brings it; name its folder in \
+                "Processes that share a training on GPUs need it, one alone does not. `pip install {}` brings it; name its folder in \
                  LD_LIBRARY_PATH where it lies elsewhere.",
                 self.package()
             ),
