@@ -159,7 +159,15 @@ impl Workload {
             executor.set_labels(0, labels)?;
         }
         let start = Instant::now();
-        executor.run(0, &StepArgs { lr: LR, share: self.plan.ranks.map_or(1.0, |ranks| 1.0 / ranks.count as f32), ..StepArgs::default() }, steps)?;
+        executor.run(
+            0,
+            &StepArgs {
+                lr: LR,
+                share: self.plan.ranks.map_or(1.0, |ranks| 1.0 / ranks.count as f32),
+                ..StepArgs::default()
+            },
+            steps,
+        )?;
         Ok(start.elapsed())
     }
 }
