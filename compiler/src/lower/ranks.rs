@@ -18,12 +18,14 @@ const BUCKETS: usize = 16;
 /// The bytes at which a bucket is full, at least and at most: below, what a message costs is not its length; above, there is little left to overlap with.
 const BUCKET_BYTES: [usize; 2] = [64 << 10, 4 << 20];
 
-/// The bytes of a rank's part at which a bucket is full, at least: each rank sends one to every other.
+/// The bytes of a rank's part at which a bucket is full, at least: each rank sends one to every other. Fewer buckets than half as many
+/// are not made for it.
 const PART_BYTES: usize = 16 << 10;
 
 /// The bytes of a bucket of so many, for so many ranks.
 pub(super) fn bucket_bytes(of: usize, ranks: usize) -> usize {
-    (of / BUCKETS).clamp(BUCKET_BYTES[0], BUCKET_BYTES[1]).max(ranks.saturating_mul(PART_BYTES))
+    let parts = ranks.saturating_mul(PART_BYTES).min(of / (BUCKETS / 2));
+    (of / BUCKETS).clamp(BUCKET_BYTES[0], BUCKET_BYTES[1]).max(parts)
 }
 
 /// A piece of the gradients' region.
