@@ -67,8 +67,6 @@ pub struct Backend {
     pub tf32: bool,
     /// Whether all its kernels give the same bits each time; else a plan says whether they have to.
     pub deterministic: bool,
-    /// Whether steps may tell other ranks of a training something, and hear of them.
-    pub ranks: bool,
 }
 
 /// A cache line, and a 512-bit vector.
@@ -87,7 +85,6 @@ impl Backend {
         narrow: &[DType::Bf16],
         tf32: false,
         deterministic: true,
-        ranks: true,
     };
 
     /// Plain tensor operations, one per operator: nothing is fused, so that what fusion changes can be seen beside it.
@@ -100,7 +97,6 @@ impl Backend {
         narrow: &DType::NARROW,
         tf32: false,
         deterministic: true,
-        ranks: true,
     };
 
     /// NVIDIA GPUs: cuDNN's weights have their input channels innermost, and buffers begin where a warp's widest loads may.
@@ -113,7 +109,6 @@ impl Backend {
         narrow: &DType::NARROW,
         tf32: true,
         deterministic: false,
-        ranks: true,
     };
 
     /// All.

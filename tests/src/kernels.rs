@@ -1,6 +1,5 @@
 //! Random kernels of every kind: small sizes, every attribute, channel counts on and off the widths of vectors.
 
-use resnetc_compiler::backend::Backend;
 use resnetc_compiler::ir::clip::Clip;
 use resnetc_compiler::ir::loss_scale::DynamicScale;
 use resnetc_compiler::ir::op::{
@@ -27,12 +26,6 @@ use crate::rng::Rng;
 
 /// Makes a random kernel of one kind.
 pub type Maker = fn(&mut Rng) -> Kernel;
-
-/// The makers of all kinds of kernels that a backend has.
-pub fn makers(backend: &Backend) -> impl Iterator<Item = &'static (&'static str, Maker)> {
-    let ranks = backend.ranks;
-    MAKERS.iter().filter(move |(_, make)| ranks || !make(&mut Rng::new(0)).is_of_ranks())
-}
 
 /// A maker for every kind of kernel, with the kind's name.
 pub const MAKERS: &[(&str, Maker)] = &[

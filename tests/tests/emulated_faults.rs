@@ -4,12 +4,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::Arc;
 
-use resnetc_compiler::backend::Backend;
 use resnetc_runtime::cuda::driver::{Driver, Fill};
 use resnetc_runtime::cuda::emulated::{Choices, Emulated};
 use resnetc_runtime::cuda::launch::{Arg, Call, Launch};
 use resnetc_tests::emulated::{Threads, compiled, driver, session};
-use resnetc_tests::kernels::makers;
+use resnetc_tests::kernels::MAKERS;
 use resnetc_tests::operands::signature;
 use resnetc_tests::plans::run_kernel;
 use resnetc_tests::rng::Rng;
@@ -121,7 +120,7 @@ fn kernels_have_no_races() {
     if is_sanitised() {
         let driver = driver(folder(), Threads::System, Choices { seed: 1, fuses: false, memory: None });
         let mut rng = Rng::new(1);
-        for (kind, make) in makers(&Backend::CUDA) {
+        for (kind, make) in MAKERS {
             for case in 0..CASES {
                 let kernel = make(&mut Rng::new(case));
                 let data: Vec<Vec<f32>> =

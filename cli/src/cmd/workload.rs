@@ -158,16 +158,10 @@ impl Workload {
         if let Some(labels) = &self.labels {
             executor.set_labels(0, labels)?;
         }
+        let share = self.plan.ranks.map_or(1.0, |ranks| 1.0 / ranks.count as f32);
+        let args = StepArgs { lr: LR, share, ..StepArgs::default() };
         let start = Instant::now();
-        executor.run(
-            0,
-            &StepArgs {
-                lr: LR,
-                share: self.plan.ranks.map_or(1.0, |ranks| 1.0 / ranks.count as f32),
-                ..StepArgs::default()
-            },
-            steps,
-        )?;
+        executor.run(0, &args, steps)?;
         Ok(start.elapsed())
     }
 }

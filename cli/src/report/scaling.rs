@@ -7,7 +7,7 @@ use resnetc_compiler::scaling::{Link, Prediction};
 use serde::Serialize;
 
 use super::table::{Align, Table};
-use super::units::{bytes, duration};
+use super::units::{bytes, duration, rate};
 
 /// What `build --link` expects.
 #[derive(Debug, Serialize)]
@@ -60,7 +60,7 @@ impl Scaling {
                 time(prediction.sending),
                 time(prediction.waiting),
                 percent(prediction.hidden()),
-                format!("{images:.1}"),
+                rate(images),
                 percent(prediction.efficiency()),
             ]);
         }

@@ -173,20 +173,6 @@ impl Kernel {
         )
     }
 
-    /// Whether it takes part in what ranks tell each other.
-    pub fn is_of_ranks(&self) -> bool {
-        matches!(
-            self,
-            Kernel::AllReduce(_)
-                | Kernel::AllReduceWait(_)
-                | Kernel::AllGather(_)
-                | Kernel::AllGatherWait(_)
-                | Kernel::BnMoments(_)
-                | Kernel::BnCombine(_)
-                | Kernel::BnCombineSums(_)
-        )
-    }
-
     /// The narrow types that its maps may be stored in, where the operand table names such maps: that of its factors where it
     /// multiplies, else any.
     pub fn narrow_types(&self) -> &'static [DType] {

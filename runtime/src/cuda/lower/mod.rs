@@ -31,10 +31,6 @@ use crate::error::{Error, Result};
 use fusions::Fusions;
 use site::{Made, Site};
 
-/// Which part of a tensor is a rank's own, no kernel here knows.
-const NO_SHARDS: &str =
-    "an optimizer's state in parts (`train.parallel.shard_optimizer`) is for ranks on CPUs: take it out";
-
 /// A plan as calls.
 pub struct Lowered {
     /// Of each step.
@@ -98,7 +94,7 @@ fn lower_step(site: &mut Site<'_>, kernel: &Kernel) -> Result<()> {
         Kernel::BnStats(k) => norm::statistics(site, k),
         Kernel::AllReduce(k) => ranks::all_reduce(site, k),
         Kernel::AllReduceWait(k) => ranks::all_reduce_wait(site, k),
-        Kernel::AllGather(_) | Kernel::AllGatherWait(_) => Err(Error::Device(NO_SHARDS.to_owned())),
+        Kernel::AllGather(_) | Kernel::AllGatherWait(_) => ranks::all_gather(site),
         Kernel::BnMoments(k) => norm::moments(site, k),
         Kernel::BnCombine(k) => ranks::bn_combine(site, k),
         Kernel::BnCombineSums(k) => ranks::bn_combine_sums(site, k),

@@ -5,7 +5,7 @@ use resnetc_compiler::plan::kernel::{AllReduce, AllReduceWait, BnCombine, BnComb
 use super::site::Site;
 use crate::cuda::collectives::{self, AllGather, Collective};
 use crate::cuda::launch::{Arg, Call, Place};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Multiplies with the share, rounds to what is sent, and begins the sum.
 pub(super) fn all_reduce(site: &mut Site<'_>, k: &AllReduce) -> Result<()> {
@@ -37,6 +37,17 @@ pub(super) fn all_reduce_wait(site: &mut Site<'_>, k: &AllReduceWait) -> Result<
     let mut args = vec![Arg::At(wire), site.at("grad")?, site.count(k.len)?];
     args.extend([Arg::Int(1); 3]);
     site.launch_flat(format!("convert_{}_f32x1", k.wire), k.len, args)
+}
+
+/// Refuses parts of the optimizer's state: which of a tensor is a rank's own, no kernel here knows. One that is alone has all of it.
+pub(super) fn all_gather(site: &Site<'_>) -> Result<()> {
+    match site.ranks() {
+        1 => Ok(()),
+        _ => Err(Error::Device(
+            "an optimizer's state in parts (`train.parallel.shard_optimizer`) is for ranks on CPUs: take it out"
+                .to_owned(),
+        )),
+    }
 }
 
 /// Tells the rank's own moments, hears those of all, and combines them.
