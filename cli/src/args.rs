@@ -23,6 +23,7 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use resnetc_compiler::datasets;
+use resnetc_runtime::ranks::Carrier;
 
 pub use build::{BuildArgs, Emit};
 pub use compile::CompileArgs;
@@ -43,7 +44,7 @@ pub use tools::{DevicesArgs, DiffArgs, ExplainArgs, LintArgs, ListArgs, NewArgs,
 
 pub use weights::{ConvertArgs, InspectArgs, WeightsAction, WeightsArgs, WeightsCommand, WeightsDiffArgs};
 
-use overrides::{batch_size, positive, seed, threads};
+use overrides::{batch_size, carrier, positive, seed, threads};
 
 /// A compiler and runtime for residual networks.
 #[derive(Debug, Parser)]
@@ -198,6 +199,10 @@ pub struct RunArgs {
     /// Go on where the training in the output folder stopped.
     #[arg(long, requires = "train", help_heading = "Training")]
     pub resume: bool,
+    /// What moves bytes between the ranks that mpirun started: mpi, tcp, or auto, which takes TCP between hosts without InfiniBand or the like.
+    #[arg(long, value_name = "auto|mpi|tcp", requires = "train", default_value = "auto", value_parser = carrier)]
+    #[arg(hide_default_value = true, help_heading = "Training")]
+    pub ranks_by: Carrier,
     /// Choose the GPU's engines anew, not those that the checkpoint pins: on another GPU, or with another cuDNN.
     #[arg(long, requires = "resume", help_heading = "Training")]
     pub new_engines: bool,

@@ -24,12 +24,15 @@ fn trainings_are_listed_and_compared() {
     let listed: Vec<Value> =
         serde_json::from_str(&stdout(&["runs", &at("out"), "--json", "--sort", "duration"])).expect("JSON");
     assert_eq!(listed.len(), 3, "{listed:?}");
-    assert_eq!((&listed[0]["epochs"], &listed[0]["state"]), (&2.into(), &"finished".into()));
+    // So small trainings take as long as the machine likes.
+    let seconds = |nth: usize| listed[nth]["seconds"].as_f64().expect("a time");
+    assert!(seconds(0) >= seconds(1), "{listed:?}");
     assert_eq!(listed[2]["error"], "run.json cannot be read");
     let log = fs::read_to_string(at("out/a/log.jsonl")).expect("a log");
     let last: Value = serde_json::from_str(log.lines().last().expect("two lines")).expect("JSON");
     let listed_a = listed.iter().find(|run| run["run"] == at("out/a")).expect("listed");
     assert_eq!(listed_a["last_accuracy"], last["test_accuracy"]);
+    assert_eq!((&listed_a["epochs"], &listed_a["state"]), (&2.into(), &"finished".into()));
     let text = stdout(&["runs", &at("out")]);
     assert!(text.contains("out/c: cannot be read: run.json cannot be read"), "{text}");
 

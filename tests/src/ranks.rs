@@ -8,7 +8,7 @@ use std::time::Duration;
 use resnetc_compiler::ir::types::DType;
 use resnetc_runtime::error::Result;
 use resnetc_runtime::ranks::{
-    Collective, Launch, Launcher, Options, Pulse, Rendezvous, Transport, Watch, connect,
+    Carrier, Collective, Launch, Launcher, Options, Pulse, Rendezvous, Transport, Watch, connect,
 };
 
 /// Lengths of chunks: nothing, one byte, odd ones, several pieces of a message.
@@ -115,13 +115,21 @@ pub fn launch(rank: usize, size: usize, at: &Rendezvous) -> Launch {
 /// # Errors
 /// Those of [`connect`].
 pub fn connected(launch: &Launch, silence: Duration) -> Result<Connected> {
+    connected_by(Carrier::Auto, launch, silence)
+}
+
+/// The same, with what moves the bytes where MPI started it.
+///
+/// # Errors
+/// Those of [`connect`].
+pub fn connected_by(carrier: Carrier, launch: &Launch, silence: Duration) -> Result<Connected> {
     let pulse = Arc::new(Pulse::default());
     let ((tell, told), (exit, exited)) = (channel(), channel());
     // Nobody may listen any more.
     let tell = move |text: &str| tell.send(text.to_owned()).unwrap_or_default();
     let exit = move || exit.send(()).unwrap_or_default();
     let (meet, grace) = (Duration::from_secs(20), Duration::from_secs(1));
-    let options = Options { meet, silence, grace, ..Options::new(tell, exit) };
+    let options = Options { carrier, meet, silence, grace, ..Options::new(tell, exit) };
     let (transport, watch) = connect(launch, options, Arc::clone(&pulse))?;
     Ok(Connected { transport, watch, pulse, told, exited })
 }
@@ -160,9 +168,8 @@ pub fn own_launch() -> Launch {
 /// `rank 1 is process 4711`, and those who started it may end it.
 ///
 /// # Panics
-/// Where the ranks do not meet, or nothing is told in time.
-pub fn steps_until_a_fault(launch: &Launch, silence: Duration) -> String {
-    let mut rank = connected(launch, silence).expect("ranks meet");
+/// Where nothing is told in time.
+pub fn steps_until_a_fault(mut rank: Connected, launch: &Launch) -> String {
     let mut all = vec![0; launch.size * 8];
     for step in 1_u64.. {
         rank.pulse.step(step.min(7));

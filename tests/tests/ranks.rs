@@ -177,7 +177,9 @@ fn who_does_not_come_is_named_on_all_ranks() {
 #[test]
 #[ignore = "a rank of another test's, which starts it"]
 fn rank_in_a_process() {
-    say(&format!("told: {}", steps_until_a_fault(&own_launch(), SHORT)));
+    let launch = own_launch();
+    let rank = connected(&launch, SHORT).expect("ranks meet");
+    say(&format!("told: {}", steps_until_a_fault(rank, &launch)));
 }
 
 /// Starts three ranks as processes, and sends one a signal when all make steps. What the others say.

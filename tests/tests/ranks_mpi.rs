@@ -6,8 +6,8 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use resnetc_runtime::ranks::HAS_MPI;
-use resnetc_tests::ranks::{connected, own_launch, say, signal, steps_until_a_fault, suite};
+use resnetc_runtime::ranks::{Carrier, HAS_MPI};
+use resnetc_tests::ranks::{connected_by, own_launch, say, signal, steps_until_a_fault, suite};
 
 /// Longer than any test waits for a beat.
 const PATIENT: Duration = Duration::from_secs(60);
@@ -33,21 +33,32 @@ fn mpirun(size: usize, test: &str) -> Option<Command> {
     Some(command)
 }
 
-#[test]
-#[ignore = "a rank of another test's, which starts it"]
-fn rank_of_the_suite() {
+/// A rank of the suite; what moves its bytes calls itself `name`.
+fn of_the_suite(carrier: Carrier, name: &str) {
     let launch = own_launch();
-    let rank = connected(&launch, PATIENT).expect("ranks meet");
-    assert!(HAS_MPI && (launch.size == 1 || rank.transport.describe().starts_with("MPI (")));
+    let rank = connected_by(carrier, &launch, PATIENT).expect("ranks meet");
+    assert!(HAS_MPI && (launch.size == 1 || rank.transport.describe().starts_with(name)));
     suite(rank.transport);
     rank.watch.end().expect("all end well");
     say(&format!("rank {} of {} is done", launch.rank, launch.size));
 }
 
 #[test]
-fn ranks_by_mpi_pass_the_suite_and_end() {
+#[ignore = "a rank of another test's, which starts it"]
+fn rank_of_the_suite() {
+    // All are on one host.
+    of_the_suite(Carrier::Auto, "MPI (");
+}
+
+#[test]
+#[ignore = "a rank of another test's, which starts it"]
+fn rank_of_the_suite_by_tcp() {
+    of_the_suite(Carrier::Tcp, "TCP, met by MPI (");
+}
+
+fn pass_the_suite_and_end(test: &str) {
     for size in 1..=4 {
-        let Some(mut command) = mpirun(size, "rank_of_the_suite") else { return };
+        let Some(mut command) = mpirun(size, test) else { return };
         let output = command.output().expect("mpirun runs");
         let said = String::from_utf8_lossy(&output.stdout);
         assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
@@ -58,15 +69,36 @@ fn ranks_by_mpi_pass_the_suite_and_end() {
 }
 
 #[test]
+fn ranks_by_mpi_pass_the_suite_and_end() {
+    pass_the_suite_and_end("rank_of_the_suite");
+}
+
+#[test]
+fn ranks_that_mpi_brings_together_pass_it_by_tcp() {
+    pass_the_suite_and_end("rank_of_the_suite_by_tcp");
+}
+
+fn with_a_fault(carrier: Carrier) {
+    let launch = own_launch();
+    let rank = connected_by(carrier, &launch, SHORT).expect("ranks meet");
+    say(&format!("rank {} was told: {}", launch.rank, steps_until_a_fault(rank, &launch)));
+}
+
+#[test]
 #[ignore = "a rank of another test's, which starts it"]
 fn rank_with_a_fault() {
-    let launch = own_launch();
-    say(&format!("rank {} was told: {}", launch.rank, steps_until_a_fault(&launch, SHORT)));
+    with_a_fault(Carrier::Mpi);
+}
+
+#[test]
+#[ignore = "a rank of another test's, which starts it"]
+fn rank_with_a_fault_by_tcp() {
+    with_a_fault(Carrier::Tcp);
 }
 
 /// Starts three ranks by `mpirun` and sends one a signal when all make steps; what the first of the others says.
-fn killed(victim: usize, name: &str) -> Option<String> {
-    let mut mpirun = mpirun(3, "rank_with_a_fault")?.stdout(Stdio::piped()).spawn().expect("mpirun runs");
+fn killed(victim: usize, name: &str, test: &str) -> Option<String> {
+    let mut mpirun = mpirun(3, test)?.stdout(Stdio::piped()).spawn().expect("mpirun runs");
     let output = BufReader::new(mpirun.stdout.take().expect("a pipe"));
     let mut lines = output.lines().map_while(Result::ok);
     let mut processes = [0; 3];
@@ -93,7 +125,8 @@ fn killed(victim: usize, name: &str) -> Option<String> {
 fn a_rank_that_is_killed_is_named_ten_times() {
     for round in 0..10 {
         let victim = round % 3;
-        let Some(told) = killed(victim, "KILL") else { return };
+        let test = if round % 2 == 0 { "rank_with_a_fault" } else { "rank_with_a_fault_by_tcp" };
+        let Some(told) = killed(victim, "KILL", test) else { return };
         let expected = format!("rank {victim} of 3 on ");
         assert!(
             told.starts_with(&expected) && told.contains(", last heard in step 7, has ended without a word"),
@@ -105,7 +138,7 @@ fn a_rank_that_is_killed_is_named_ten_times() {
 #[test]
 fn a_rank_that_is_stopped_is_named() {
     for victim in 0..2 {
-        let Some(told) = killed(victim, "STOP") else { return };
+        let Some(told) = killed(victim, "STOP", "rank_with_a_fault") else { return };
         let expected = format!("rank {victim} of 3 on ");
         assert!(
             told.starts_with(&expected) && told.contains("last heard in step 7, is not heard for 1.5 s"),

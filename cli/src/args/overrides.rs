@@ -3,6 +3,7 @@
 use clap::{ArgAction, Args, ValueEnum};
 use resnetc_compiler::spec::limits::Limits;
 use resnetc_runtime::cpu::threads::MOST_THREADS;
+use resnetc_runtime::ranks::Carrier;
 
 /// Changes of a spec from the command line.
 #[derive(Debug, Clone, Default, Args)]
@@ -83,6 +84,16 @@ pub fn positive(text: &str) -> Result<usize, String> {
 /// A number of images, or `auto`.
 pub fn batch_size(text: &str) -> Result<String, String> {
     if text == "auto" { Ok(text.to_owned()) } else { positive(text).map(|n| n.to_string()) }
+}
+
+/// What moves bytes between ranks.
+pub fn carrier(text: &str) -> Result<Carrier, String> {
+    match text {
+        "auto" => Ok(Carrier::Auto),
+        "mpi" => Ok(Carrier::Mpi),
+        "tcp" => Ok(Carrier::Tcp),
+        _ => Err("auto, mpi or tcp is needed".to_owned()),
+    }
 }
 
 /// How many threads.

@@ -8,13 +8,15 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::control::{Control, Options};
+use super::control::{Carrier, Control, Options};
 use super::fault::Fault;
 use super::launch::{Launch, Rendezvous, Via};
 use super::local::local;
 use super::message::Message;
 use super::pulse::Pulse;
-use super::rendezvous::{Meeting, own_host};
+use super::rendezvous::{Meeting, Told, own_host};
+#[cfg(feature = "mpi")]
+use super::tcp::Peer;
 use super::tcp::Tcp;
 use super::transport::Transport;
 use super::watch::Watch;
@@ -54,24 +56,68 @@ fn by_tcp(
     options: Options,
     pulse: Arc<Pulse>,
 ) -> Result<(Box<dyn Transport>, Watch)> {
+    if options.carrier == Carrier::Mpi {
+        return Err(Error::Ranks(if HAS_MPI {
+            let launcher = launch.launcher.name();
+            format!(
+                "`--ranks-by mpi`: MPI knows no ranks that {launcher} started; use mpirun, or srun with an MPI that knows Slurm"
+            )
+        } else {
+            "`--ranks-by mpi`: this build has no MPI; `cargo build --release --features mpi` makes one"
+                .to_owned()
+        }));
+    }
     let (rank, size, limit) = (launch.rank, launch.size, options.meet);
-    let peers = Meeting { rank, size, at, until: Instant::now() + limit, limit }.meet()?;
+    let told = Told::Variables;
+    let peers = Meeting { rank, size, at, until: Instant::now() + limit, limit, told }.meet()?;
     let fault = Arc::new(Fault::default());
     let mut tcp = Tcp::new(rank, peers, Arc::clone(&fault), options.answer);
-    let control = Control::new(fault, pulse);
-    let watch = watch(&mut tcp, Some(&at.host), control, options, None)?;
-    Ok((Box::new(tcp), watch))
+    let links = links(&mut tcp, Some(&at.host), &options)?;
+    let watcher = Watcher::new([rank, size], own_host(), links, Control::new(fault, pulse), options);
+    Ok((Box::new(tcp), Watch::start(watcher, None)?))
 }
 
 #[cfg(feature = "mpi")]
 fn by_mpi(launch: &Launch, options: Options, pulse: Arc<Pulse>) -> Result<(Box<dyn Transport>, Watch)> {
+    use super::{mpi, network};
+
     let fault = Arc::new(Fault::default());
     let launcher = launch.launcher.name();
-    let (mut mpi, session) = super::mpi::start(launch.size, launcher, Arc::clone(&fault), options.answer)?;
-    let control = Control::new(fault, pulse);
-    let finish = Box::new(move || session.finish());
-    let watch = watch(&mut mpi, None, control, options, Some(finish))?;
-    Ok((Box::new(mpi), watch))
+    let (mut mpi, session) = mpi::start(launch.size, launcher, Arc::clone(&fault), options.answer)?;
+    let links = links(&mut mpi, None, &options)?;
+    let [rank, size] = [mpi.rank(), mpi.size()];
+    let neighbours = mpi::neighbours(&mpi)?;
+    let transport: Box<dyn Transport> = if network::is_tcp(&mut mpi, options.carrier, neighbours)? {
+        let peers = beside(&mut mpi, &links, options.meet)?;
+        let tcp = Tcp::new(rank, peers, Arc::clone(&fault), options.answer);
+        Box::new(tcp.met_by(&mpi.describe()))
+    } else {
+        Box::new(mpi)
+    };
+    let watcher = Watcher::new([rank, size], own_host(), links, Control::new(fault, pulse), options);
+    Ok((transport, Watch::start(watcher, Some(Box::new(move || session.finish())))?))
+}
+
+/// Connections beside a transport, by which rank 0 tells where it listens. Those of the watch have shown how it is reached.
+#[cfg(feature = "mpi")]
+fn beside(transport: &mut dyn Transport, links: &[Link], limit: Duration) -> Result<Vec<Peer>> {
+    let (rank, size) = (transport.rank(), transport.size());
+    let lost = |error: io::Error| Error::Ranks(format!("rank {rank} is not to be connected by TCP: {error}"));
+    let mut told = (RandomState::new().hash_one(std::process::id()), 0);
+    let listener = if rank == 0 { Some(listen().map_err(lost)?) } else { None };
+    let host = match &listener {
+        Some(listener) => {
+            told.1 = listener.local_addr().map_err(lost)?.port();
+            own_host()
+        }
+        None => links[0].address().map_err(lost)?.to_string(),
+    };
+    let text =
+        if rank == 0 { serde_json::to_vec(&told).map_err(|error| lost(error.into()))? } else { Vec::new() };
+    let (token, port) =
+        serde_json::from_slice(&spread(transport, text)?).map_err(|error| lost(error.into()))?;
+    let (at, told) = (Rendezvous { host, port }, Told::Mpi { token, listener });
+    Meeting { rank, size, at: &at, until: Instant::now() + limit, limit, told }.meet()
 }
 
 /// Never called: without MPI, [`Launch::via`] gives another way or an error.
@@ -90,34 +136,23 @@ struct Hub {
     port: u16,
 }
 
-/// Connects the watches of all ranks; the transport tells where.
-fn watch(
-    transport: &mut dyn Transport,
-    known: Option<&str>,
-    control: Control,
-    options: Options,
-    finish: Option<Box<dyn FnOnce()>>,
-) -> Result<Watch> {
+/// Connections for the watches of all ranks; the transport tells where.
+fn links(transport: &mut dyn Transport, known: Option<&str>, options: &Options) -> Result<Vec<Link>> {
     let (rank, size) = (transport.rank(), transport.size());
     let until = Instant::now() + options.meet;
-    let links = if rank == 0 {
-        let listener = listen().map_err(|error| Error::Ranks(format!("rank 0 cannot listen: {error}")))?;
-        let port = listener
-            .local_addr()
-            .map_err(|error| Error::Ranks(format!("rank 0 cannot listen: {error}")))?
-            .port();
-        let token = RandomState::new().hash_one(std::process::id());
-        let hub = Hub { token, hosts: hosts(known), port };
-        let text = serde_json::to_vec(&hub).map_err(|error| Error::Ranks(error.to_string()))?;
-        spread(transport, text)?;
-        accept(&listener, size, token, until)?
-    } else {
+    if rank != 0 {
         let text = spread(transport, Vec::new())?;
         let hub = serde_json::from_slice(&text);
         let hub: Hub = hub.map_err(|error| Error::Ranks(format!("rank 0 sends no addresses: {error}")))?;
-        vec![reach(rank, &hub, until)?]
-    };
-    Watch::start(Watcher::new([rank, size], own_host(), links, control, options), finish)
+        return Ok(vec![reach(rank, &hub, until)?]);
+    }
+    let deaf = |error: io::Error| Error::Ranks(format!("rank 0 cannot listen: {error}"));
+    let listener = listen().map_err(deaf)?;
+    let port = listener.local_addr().map_err(deaf)?.port();
+    let token = RandomState::new().hash_one(std::process::id());
+    let text = serde_json::to_vec(&Hub { token, hosts: hosts(known), port });
+    spread(transport, text.map_err(|error| Error::Ranks(error.to_string()))?)?;
+    accept(&listener, size, token, until)
 }
 
 /// What rank 0 has, on all ranks.

@@ -6,8 +6,22 @@ use std::time::Duration;
 use super::fault::Fault;
 use super::pulse::Pulse;
 
+/// What moves bytes between ranks that an MPI started.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Carrier {
+    /// MPI within a host and where a network moves bytes by itself (InfiniBand, Slingshot); else TCP.
+    #[default]
+    Auto,
+    /// MPI.
+    Mpi,
+    /// Connections of our own: the kernel moves their bytes while a rank computes, where MPI does while it is asked.
+    Tcp,
+}
+
 /// How ranks are waited for, and who says what became of them.
 pub struct Options {
+    /// What moves bytes between them.
+    pub carrier: Carrier,
     /// Longest wait for all ranks to meet at the beginning.
     pub meet: Duration,
     /// A rank that is silent for so long, or does nothing and waits for no other, is at fault. It has to be longer than the
@@ -27,6 +41,7 @@ impl Options {
     /// Two minutes to meet, 20 s of silence, 5 s to end, ten minutes for an answer.
     pub fn new(tell: impl FnOnce(&str) + Send + 'static, exit: impl FnOnce() + Send + 'static) -> Self {
         Options {
+            carrier: Carrier::Auto,
             meet: Duration::from_secs(120),
             silence: Duration::from_secs(20),
             grace: Duration::from_secs(5),

@@ -15,6 +15,8 @@ mod message;
 mod mirror;
 #[cfg(feature = "mpi")]
 mod mpi;
+#[cfg(any(feature = "mpi", test))]
+mod network;
 mod poll;
 mod pulse;
 mod rendezvous;
@@ -26,7 +28,7 @@ mod wire;
 
 pub use collective::Collective;
 pub use connect::{HAS_MPI, connect};
-pub use control::Options;
+pub use control::{Carrier, Options};
 pub use fault::Fault;
 pub use launch::{Launch, Launcher, Rendezvous, Via};
 pub use local::local;

@@ -101,6 +101,27 @@ pub(super) fn start(
     Ok((mpi, Session { _here: std::marker::PhantomData }))
 }
 
+/// Ranks that share memory with this one, itself among them.
+///
+/// # Errors
+/// MPI's own.
+pub(super) fn neighbours(mpi: &Mpi) -> Result<usize> {
+    let (mut comm, mut size) = (MaybeUninit::uninit(), 0);
+    // SAFETY: the communicator is valid, and the pointer is to memory for a handle; all ranks are here.
+    let made = unsafe {
+        let (kind, info) = (ffi::RSMPI_COMM_TYPE_SHARED, ffi::RSMPI_INFO_NULL);
+        ffi::MPI_Comm_split_type(mpi.comm, kind, 0, info, comm.as_mut_ptr())
+    };
+    check(made, "MPI_Comm_split_type")?;
+    // SAFETY: the call above succeeded, so the handle is written, and it is freed once.
+    let asked = unsafe {
+        let mut comm = comm.assume_init();
+        [ffi::MPI_Comm_size(comm, &mut size), ffi::MPI_Comm_free(&mut comm)]
+    };
+    asked.into_iter().try_for_each(|code| check(code, "MPI_Comm_size"))?;
+    Ok(size.unsigned_abs() as usize)
+}
+
 /// A copy of the communicator of all, whose errors are returned.
 fn duplicate() -> Result<ffi::MPI_Comm> {
     let mut comm = MaybeUninit::uninit();

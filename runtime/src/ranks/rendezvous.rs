@@ -1,4 +1,4 @@
-//! How ranks without MPI find each other: all connect to rank 0, which tells each where the others listen; then each connects to all
+//! How ranks that send to each other by TCP find each other: all connect to rank 0, which tells each where the others listen; then each connects to all
 //! ranks below it.
 
 use std::io::{self, ErrorKind};
@@ -22,6 +22,9 @@ const RETRY: Duration = Duration::from_millis(20);
 /// Longest attempt to connect to one address.
 const CONNECT: Duration = Duration::from_secs(5);
 
+/// What to do where ranks that MPI started do not meet.
+const BY_MPI: &str = "A firewall between the hosts has to let ranks connect to each other; with `--ranks-by mpi` all goes by MPI.";
+
 /// A rank that wants to meet the others.
 pub(super) struct Meeting<'a> {
     pub rank: usize,
@@ -31,12 +34,31 @@ pub(super) struct Meeting<'a> {
     pub until: Instant,
     /// From its begin to `until`, for messages.
     pub limit: Duration,
+    /// Who told the ranks where rank 0 is.
+    pub told: Told,
+}
+
+/// Who told ranks where they meet.
+pub(super) enum Told {
+    /// Whoever set the variables: rank 0 still has to listen there.
+    Variables,
+    /// MPI, which started them and spread the number.
+    #[cfg_attr(not(feature = "mpi"), expect(dead_code, reason = "without MPI only variables tell"))]
+    Mpi {
+        /// Of this training alone.
+        token: u64,
+        /// Rank 0's, which listened before the others were told where.
+        listener: Option<TcpListener>,
+    },
 }
 
 /// What a rank says first.
 #[derive(Serialize, Deserialize)]
 struct Hello {
     protocol: String,
+    /// That of [`Told::Mpi`].
+    #[serde(default)]
+    token: u64,
     size: usize,
     rank: usize,
     host: String,
@@ -73,11 +95,17 @@ impl Meeting<'_> {
 
     /// Rank 0: waits for all, and tells each of the others.
     fn receive_all(&self) -> Result<Vec<Peer>> {
-        let listener =
-            listen(self.listening_address(), self.at.port).map_err(|error| self.no_port(&error))?;
+        let own;
+        let listener = match &self.told {
+            Told::Mpi { listener: Some(listener), .. } => listener,
+            Told::Mpi { listener: None, .. } | Told::Variables => {
+                own = listen(self.listening_address(), self.at.port).map_err(|error| self.no_port(&error))?;
+                &own
+            }
+        };
         let mut came: Vec<Option<(Wire, Place)>> = (0..self.size).map(|_| None).collect();
         while came[1..].iter().any(Option::is_none) {
-            let Some((wire, address)) = self.accept(&listener)? else {
+            let Some((wire, address)) = self.accept(listener)? else {
                 return Err(self.give_up(came));
             };
             let Some((mut wire, hello)) = greeted(wire) else { continue };
@@ -159,7 +187,7 @@ impl Meeting<'_> {
                 )));
             };
             let Some((wire, hello)) = greeted(wire) else { continue };
-            if hello.protocol == PROTOCOL && hello.size == self.size && missing.contains(&hello.rank) {
+            if self.is_of_this_training(&hello) && missing.contains(&hello.rank) {
                 missing.retain(|&rank| rank != hello.rank);
                 let host = places[hello.rank].host.clone();
                 peers.push(Peer { rank: hello.rank, host, stream: wire.into_stream() });
@@ -218,6 +246,9 @@ impl Meeting<'_> {
                 "{who}: it speaks `{protocol}`, rank 0 `{PROTOCOL}`. Start the same build on all hosts."
             ));
         }
+        if hello.token != self.token() {
+            return Some(format!("{who}: it is of another training"));
+        }
         if *size != self.size {
             return Some(format!(
                 "{who}: its WORLD_SIZE is {size}, rank 0's is {}. Another training may have the same MASTER_PORT.",
@@ -239,12 +270,18 @@ impl Meeting<'_> {
         let missing: Vec<usize> = (1..self.size).filter(|&rank| came[rank].is_none()).collect();
         let Rendezvous { host, port } = self.at;
         let why = format!(
-            "rank 0 waited {} s at {host}:{port} for {} of {}\nStart each with its RANK and with WORLD_SIZE={}, MASTER_ADDR={host} and the same \
-             MASTER_PORT; hosts have to reach that address, and a firewall may close the port.",
+            "rank 0 waited {} s at {host}:{port} for {} of {}\n{}",
             self.limit.as_secs(),
             ranks(&missing),
             self.size,
-            self.size
+            match self.told {
+                Told::Variables => format!(
+                    "Start each with its RANK and with WORLD_SIZE={}, MASTER_ADDR={host} and the same MASTER_PORT; hosts have to reach that \
+                     address, and a firewall may close the port.",
+                    self.size
+                ),
+                Told::Mpi { .. } => BY_MPI.to_owned(),
+            }
         );
         for (mut wire, _) in came.into_iter().flatten() {
             drop(wire.send(&Answer::Refused { why: why.clone() }, GREETING));
@@ -253,24 +290,44 @@ impl Meeting<'_> {
     }
 
     fn hello(&self, port: u16) -> Hello {
-        Hello { protocol: PROTOCOL.to_owned(), size: self.size, rank: self.rank, host: own_host(), port }
+        let (protocol, token) = (PROTOCOL.to_owned(), self.token());
+        Hello { protocol, token, size: self.size, rank: self.rank, host: own_host(), port }
+    }
+
+    fn token(&self) -> u64 {
+        match self.told {
+            Told::Variables => 0,
+            Told::Mpi { token, .. } => token,
+        }
+    }
+
+    fn is_of_this_training(&self, hello: &Hello) -> bool {
+        hello.protocol == PROTOCOL && hello.token == self.token() && hello.size == self.size
     }
 
     fn no_master(&self, error: &io::Error) -> Error {
         let Rendezvous { host, port } = self.at;
         Error::Ranks(format!(
-            "rank {} does not reach rank 0 at {host}:{port}: {error} (tried for {} s)\nMASTER_ADDR has to be the host of rank 0 as all others \
-             see it, and rank 0 has to be started with the same MASTER_PORT.",
+            "rank {} does not reach rank 0 at {host}:{port}: {error} (tried for {} s)\n{}",
             self.rank,
-            self.limit.as_secs()
+            self.limit.as_secs(),
+            match self.told {
+                Told::Variables =>
+                    "MASTER_ADDR has to be the host of rank 0 as all others see it, and rank 0 has to be started with the same MASTER_PORT.",
+                Told::Mpi { .. } => BY_MPI,
+            }
         ))
     }
 
     fn no_port(&self, error: &io::Error) -> Error {
         let Rendezvous { host, port } = self.at;
         Error::Ranks(format!(
-            "rank {} cannot listen for other ranks ({host}:{port}): {error}\nSet MASTER_PORT to a port that nothing uses, the same for all ranks.",
-            self.rank
+            "rank {} cannot listen for other ranks ({host}:{port}): {error}\n{}",
+            self.rank,
+            match self.told {
+                Told::Variables => "Set MASTER_PORT to a port that nothing uses, the same for all ranks.",
+                Told::Mpi { .. } => BY_MPI,
+            }
         ))
     }
 

@@ -1,4 +1,4 @@
-//! Ranks that are connected pairwise by TCP: for launches without MPI.
+//! Ranks that are connected pairwise by TCP: for launches without MPI, and across hosts whose network an MPI does not drive by itself.
 //!
 //! Sends and receives of a call go on at the same time over sockets that do not block, so no order of ranks can stop them. Each
 //! message has a head that says which call it belongs to; ranks that are not in the same call are an error, no wrong sum.
@@ -32,6 +32,8 @@ pub(super) struct Tcp {
     fault: Arc<Fault>,
     /// Longest time in which nothing comes or goes.
     limit: Duration,
+    /// How the ranks found each other, for reports.
+    label: String,
     /// Calls until now.
     calls: u64,
     /// What failed; nothing goes on behind it.
@@ -55,7 +57,13 @@ struct Exchange<'a> {
 
 impl Tcp {
     pub(super) fn new(rank: usize, peers: Vec<Peer>, fault: Arc<Fault>, limit: Duration) -> Self {
-        Tcp { rank, peers, fault, limit, calls: 0, failed: None }
+        Tcp { rank, peers, fault, limit, label: "TCP".to_owned(), calls: 0, failed: None }
+    }
+
+    /// The same among ranks that something else brought together.
+    #[cfg(feature = "mpi")]
+    pub(super) fn met_by(self, what: &str) -> Self {
+        Tcp { label: format!("TCP, met by {what}"), ..self }
     }
 
     /// Sends and receives what a function gives for each peer: nothing, where a way is not used.
@@ -212,7 +220,7 @@ impl Transport for Tcp {
     }
 
     fn describe(&self) -> String {
-        "TCP".to_owned()
+        self.label.clone()
     }
 
     fn all_to_all(&mut self, sent: &[u8], received: &mut [u8]) -> Result<()> {

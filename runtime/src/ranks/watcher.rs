@@ -87,6 +87,12 @@ impl Link {
         Link { rank, host, wire, seen: Seen::new(), left: false }
     }
 
+    /// Where the other rank is, as this one reaches it.
+    #[cfg(feature = "mpi")]
+    pub(super) fn address(&self) -> io::Result<std::net::IpAddr> {
+        Ok(self.wire.stream().peer_addr()?.ip().to_canonical())
+    }
+
     /// Takes in what has come; what is at fault, if anything is.
     fn listen(&mut self, size: usize) -> Option<String> {
         loop {

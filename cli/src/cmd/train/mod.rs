@@ -39,7 +39,9 @@ pub fn train(asked: &Asked<'_>, mut setup: Setup, launch: &Launch, output: &Outp
     shared::share_cores(&mut setup, launch);
     // One of them talks.
     let output = if launch.rank == 0 { output.clone() } else { output.quieted() };
-    shared::shared(launch, &output, |ranks| train_one(asked, setup, Some(ranks), &output))
+    shared::shared(launch, asked.args.ranks_by, &output, |ranks| {
+        train_one(asked, setup, Some(ranks), &output)
+    })
 }
 
 /// Trains, alone or as one of several ranks.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use resnetc_compiler::spec::train::TrainConfig;
 use resnetc_runtime::cpu::threads::available_threads;
 use resnetc_runtime::data::order::Rank;
-use resnetc_runtime::ranks::{Collective, Launch, Options, Pulse, connect, own_host};
+use resnetc_runtime::ranks::{Carrier, Collective, Launch, Options, Pulse, connect, own_host};
 
 use super::super::setup::Setup;
 use crate::args::RunArgs;
@@ -19,12 +19,17 @@ use crate::output::Output;
 /// How often a process that gets ready shows that it lives.
 const BEAT: Duration = Duration::from_secs(1);
 
-/// Trains as one of the ranks of a launch: `work` gets the ways to the others. Whoever fails tells them why, and all end.
-pub fn shared(launch: &Launch, output: &Output, work: impl FnOnce(&Arc<Collective>) -> Result) -> Result {
+/// Trains as one of the ranks of a launch, between which `carrier` moves bytes: `work` gets the ways to the others. Whoever fails tells them why, and all end.
+pub fn shared(
+    launch: &Launch,
+    carrier: Carrier,
+    output: &Output,
+    work: impl FnOnce(&Arc<Collective>) -> Result,
+) -> Result {
     let pulse = Arc::new(Pulse::default());
     let teller = output.clone();
     let tell = move |fault: &str| teller.error(fault);
-    let options = Options::new(tell, || std::process::exit(1));
+    let options = Options { carrier, ..Options::new(tell, || std::process::exit(1)) };
     let (transport, watch) = connect(launch, options, Arc::clone(&pulse))?;
     let ranks = Arc::new(Collective::new(transport, pulse)?.watched(watch.fault()));
     let done = work(&ranks);
