@@ -174,19 +174,19 @@ fn by_amd() -> bool {
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx2,fma")]
-fn with_avx512<W: Work>(work: W, simd: Simd<super::vector::Avx512>) -> W::Output {
+pub(super) fn with_avx512<W: Work>(work: W, simd: Simd<super::vector::Avx512>) -> W::Output {
     work.run(simd)
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512bf16,avx2,fma")]
-fn with_avx512bf16<W: Work>(work: W, simd: Simd<super::vector::Avx512>) -> W::Output {
+pub(super) fn with_avx512bf16<W: Work>(work: W, simd: Simd<super::vector::Avx512>) -> W::Output {
     work.run(simd)
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
-fn with_avx2<W: Work>(work: W, simd: Simd<super::vector::Avx2>) -> W::Output {
+pub(super) fn with_avx2<W: Work>(work: W, simd: Simd<super::vector::Avx2>) -> W::Output {
     work.run(simd)
 }
 

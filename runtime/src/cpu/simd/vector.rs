@@ -6,6 +6,8 @@
 use std::marker::PhantomData;
 use std::sync::atomic::{Ordering, compiler_fence};
 
+use super::isa::Work;
+
 /// Functions of intrinsics that touch no memory.
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 macro_rules! arithmetic {
@@ -182,6 +184,19 @@ pub trait Vector: Copy {
     /// Below [`Isa::dispatch_bf16_dot`](super::isa::Isa::dispatch_bf16_dot) only: a vector does not prove that there is the instruction.
     #[inline(always)]
     unsafe fn dot_bf16(self, _a: Self, _o: Self) -> Self {
+        unreachable!("these vectors multiply no pairs")
+    }
+
+    /// Does `work` with the same instructions, in a function of its own until the optimiser thinks better of it. Where a function has many
+    /// long parts of which one runs, each such part goes through here: a compiler's time grows with the square of a function's length.
+    fn apart<W: Work>(simd: Simd<Self>, work: W) -> W::Output;
+
+    /// The same for work that calls [`Vector::dot_bf16`].
+    ///
+    /// # Safety
+    /// As that.
+    #[inline(always)]
+    unsafe fn apart_with_pairs<W: Work>(_simd: Simd<Self>, _work: W) -> W::Output {
         unreachable!("these vectors multiply no pairs")
     }
 

@@ -15,7 +15,7 @@ use super::multiply::{add_products, before_later_loads, multiply_add, unroll};
 use super::shape::{channels_at_once, fits, one_by_one, with_tile};
 use crate::cpu::memory::{Ahead, LINE, fetch};
 use crate::cpu::pointwise::activation;
-use crate::cpu::simd::{Simd, Vector, load_part, store_part};
+use crate::cpu::simd::{Simd, Vector, Work, load_part, store_part};
 
 /// One tile of a convolution.
 #[derive(Clone, Copy)]
@@ -83,12 +83,45 @@ pub(in crate::cpu::conv) unsafe fn convolve<V: Vector, const BF16_DOT: bool>(
                 own
             }
         };
-        with_tile!((size, vectors), convolve_tile::<V, BF16_DOT>(simd, &inner, &sums_epilogue, &map));
+        with_tile!((size, vectors), apart::<V, BF16_DOT>(simd, &inner, &sums_epilogue, &map));
         match (epilogue.maps, late) {
             (Maps::F32(map), Some(act)) => activate::<V>(simd, vectors, &tile.to, epilogue, act, map.y),
             (Maps::F32(_), None) => {}
             (Maps::Bf16(map), _) => narrow::<V>(simd, vectors, &tile.to, epilogue, &map, sums),
         }
+    }
+}
+
+/// A tile of one size.
+struct TileWork<'a, const SIZE: usize, const NV: usize, const BF16_DOT: bool> {
+    tile: &'a Tile,
+    epilogue: &'a TileEpilogue,
+    map: &'a Map<f32>,
+}
+
+impl<const SIZE: usize, const NV: usize, const BF16_DOT: bool> Work for TileWork<'_, SIZE, NV, BF16_DOT> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(self, simd: Simd<V>) {
+        // SAFETY: the promise of `apart`'s caller.
+        unsafe { convolve_tile::<V, SIZE, NV, BF16_DOT>(simd, self.tile, self.epilogue, self.map) }
+    }
+}
+
+#[inline(always)]
+unsafe fn apart<V: Vector, const SIZE: usize, const NV: usize, const BF16_DOT: bool>(
+    simd: Simd<V>,
+    tile: &Tile,
+    epilogue: &TileEpilogue,
+    map: &Map<f32>,
+) {
+    let work = TileWork::<SIZE, NV, BF16_DOT> { tile, epilogue, map };
+    if BF16_DOT {
+        // SAFETY: the caller's promise.
+        unsafe { V::apart_with_pairs(simd, work) }
+    } else {
+        V::apart(simd, work);
     }
 }
 

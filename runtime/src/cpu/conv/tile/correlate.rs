@@ -6,7 +6,7 @@
 use super::multiply::unroll;
 use super::shape::{fits, with_tile};
 use crate::cpu::memory::fetch;
-use crate::cpu::simd::{Simd, Vector, load_part, store_part};
+use crate::cpu::simd::{Simd, Vector, Work, load_part, store_part};
 
 /// One tile of a filter gradient.
 #[derive(Clone, Copy)]
@@ -49,8 +49,29 @@ pub(in crate::cpu::conv) unsafe fn correlate<V: Vector, const AHEAD: bool>(
 ) {
     // SAFETY: the caller's promise.
     unsafe {
-        with_tile!((size, vectors), correlate_tile::<V, AHEAD>(simd, tile));
+        with_tile!((size, vectors), apart::<V, AHEAD>(simd, tile));
     }
+}
+
+/// A tile of one size.
+struct TileWork<'a, const SIZE: usize, const NV: usize, const AHEAD: bool>(&'a FilterTile);
+
+impl<const SIZE: usize, const NV: usize, const AHEAD: bool> Work for TileWork<'_, SIZE, NV, AHEAD> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(self, simd: Simd<V>) {
+        // SAFETY: the promise of `apart`'s caller.
+        unsafe { correlate_tile::<V, SIZE, NV, AHEAD>(simd, self.0) }
+    }
+}
+
+#[inline(always)]
+unsafe fn apart<V: Vector, const SIZE: usize, const NV: usize, const AHEAD: bool>(
+    simd: Simd<V>,
+    tile: &FilterTile,
+) {
+    V::apart(simd, TileWork::<SIZE, NV, AHEAD>(tile));
 }
 
 #[inline(always)]

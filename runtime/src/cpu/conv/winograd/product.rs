@@ -9,7 +9,7 @@
 use crate::cpu::conv::tile::multiply::{add_products, before_later_loads, multiply_add, unroll};
 use crate::cpu::conv::tile::shape::{channels_at_once, fits, one_by_one, with_tile};
 use crate::cpu::memory::Ahead;
-use crate::cpu::simd::{Simd, Vector};
+use crate::cpu::simd::{Simd, Vector, Work};
 
 /// Factors and results of a tile, row by row.
 #[derive(Clone, Copy)]
@@ -38,13 +38,13 @@ pub unsafe fn multiply<V: Vector>(simd: Simd<V>, size: usize, vectors: usize, pr
     // SAFETY: the caller's promise.
     unsafe {
         match (size, vectors, product.reads) {
-            (6, 4, 64) if const { fits::<V>(6, 4) } => tile_of::<V, 6, 4, 64>(simd, product),
-            (24, 1, 16) if const { fits::<V>(24, 1) } => tile_of::<V, 24, 1, 16>(simd, product),
-            (12, 2, 32) if const { fits::<V>(12, 2) } => tile_of::<V, 12, 2, 32>(simd, product),
-            (12, 2, 64) if const { fits::<V>(12, 2) } => tile_of::<V, 12, 2, 64>(simd, product),
-            (6, 2, 16) if const { fits::<V>(6, 2) } => tile_of::<V, 6, 2, 16>(simd, product),
-            (6, 2, 32) if const { fits::<V>(6, 2) } => tile_of::<V, 6, 2, 32>(simd, product),
-            (6, 2, 64) if const { fits::<V>(6, 2) } => tile_of::<V, 6, 2, 64>(simd, product),
+            (6, 4, 64) if const { fits::<V>(6, 4) } => apart::<V, 6, 4, 64>(simd, product),
+            (24, 1, 16) if const { fits::<V>(24, 1) } => apart::<V, 24, 1, 16>(simd, product),
+            (12, 2, 32) if const { fits::<V>(12, 2) } => apart::<V, 12, 2, 32>(simd, product),
+            (12, 2, 64) if const { fits::<V>(12, 2) } => apart::<V, 12, 2, 64>(simd, product),
+            (6, 2, 16) if const { fits::<V>(6, 2) } => apart::<V, 6, 2, 16>(simd, product),
+            (6, 2, 32) if const { fits::<V>(6, 2) } => apart::<V, 6, 2, 32>(simd, product),
+            (6, 2, 64) if const { fits::<V>(6, 2) } => apart::<V, 6, 2, 64>(simd, product),
             _ => with_tile!((size, vectors), tile::<V>(simd, product)),
         }
     }
@@ -54,7 +54,28 @@ pub unsafe fn multiply<V: Vector>(simd: Simd<V>, size: usize, vectors: usize, pr
 #[inline(always)]
 unsafe fn tile<V: Vector, const SIZE: usize, const NV: usize>(simd: Simd<V>, product: &Product) {
     // SAFETY: the caller's promise.
-    unsafe { tile_of::<V, SIZE, NV, 0>(simd, product) }
+    unsafe { apart::<V, SIZE, NV, 0>(simd, product) }
+}
+
+/// A tile of one size, of one number of channels read or, where `READS` is 0, of any.
+struct TileWork<'a, const SIZE: usize, const NV: usize, const READS: usize>(&'a Product);
+
+impl<const SIZE: usize, const NV: usize, const READS: usize> Work for TileWork<'_, SIZE, NV, READS> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(self, simd: Simd<V>) {
+        // SAFETY: the promise of `apart`'s caller.
+        unsafe { tile_of::<V, SIZE, NV, READS>(simd, self.0) }
+    }
+}
+
+#[inline(always)]
+unsafe fn apart<V: Vector, const SIZE: usize, const NV: usize, const READS: usize>(
+    simd: Simd<V>,
+    product: &Product,
+) {
+    V::apart(simd, TileWork::<SIZE, NV, READS>(product));
 }
 
 /// `READS` is the number of channels read, or 0 where that is no constant.

@@ -4,6 +4,7 @@ use std::arch::aarch64::*;
 use std::arch::asm;
 
 use super::{Simd, Vector};
+use crate::cpu::simd::isa::Work;
 
 /// Eight lanes of NEON: two of its registers. A scalar that is loaded once is multiplied with both, and so is one
 /// instruction less for what is loaded, of which ARM cores do no more in a cycle than of multiply-adds.
@@ -39,6 +40,10 @@ impl Vector for Neon {
     const LANES: usize = 8;
     // Pairs of the 32 there are.
     const REGISTERS: usize = 16;
+
+    fn apart<W: Work>(simd: Simd<Self>, work: W) -> W::Output {
+        work.run(simd)
+    }
 
     arithmetic! {
         fn splat(_: Simd<Self>, x: f32) -> Self {

@@ -1,6 +1,7 @@
 //! Vectors of plain Rust, for any processor.
 
 use super::{Simd, Vector, nearest_bf16};
+use crate::cpu::simd::isa::Work;
 
 /// Eight lanes.
 #[derive(Clone, Copy)]
@@ -17,6 +18,10 @@ impl Vector for Portable {
     const LANES: usize = 8;
     // Each is two of the machine's own, of which SSE2 has 16.
     const REGISTERS: usize = 8;
+
+    fn apart<W: Work>(simd: Simd<Self>, work: W) -> W::Output {
+        work.run(simd)
+    }
 
     #[inline(always)]
     fn splat(_: Simd<Self>, x: f32) -> Self {

@@ -4,6 +4,7 @@ use std::arch::asm;
 use std::arch::x86_64::*;
 
 use super::{Simd, Vector};
+use crate::cpu::simd::isa::{Work, with_avx2, with_avx512, with_avx512bf16};
 
 /// Sixteen lanes of AVX-512.
 #[derive(Clone, Copy)]
@@ -26,6 +27,18 @@ fn mask16(n: usize) -> __mmask16 {
 impl Vector for Avx512 {
     const LANES: usize = 16;
     const REGISTERS: usize = 32;
+
+    #[inline(always)]
+    fn apart<W: Work>(simd: Simd<Self>, work: W) -> W::Output {
+        // SAFETY: the token proves that there are the instructions.
+        unsafe { with_avx512(work, simd) }
+    }
+
+    #[inline(always)]
+    unsafe fn apart_with_pairs<W: Work>(simd: Simd<Self>, work: W) -> W::Output {
+        // SAFETY: the caller's promise, and the token.
+        unsafe { with_avx512bf16(work, simd) }
+    }
 
     arithmetic! {
         fn splat(_: Simd<Self>, x: f32) -> Self {
@@ -168,6 +181,12 @@ fn before_later_loads(mut x: __m256) -> __m256 {
 impl Vector for Avx2 {
     const LANES: usize = 8;
     const REGISTERS: usize = 16;
+
+    #[inline(always)]
+    fn apart<W: Work>(simd: Simd<Self>, work: W) -> W::Output {
+        // SAFETY: the token proves that there are the instructions.
+        unsafe { with_avx2(work, simd) }
+    }
 
     arithmetic! {
         fn splat(_: Simd<Self>, x: f32) -> Self {
