@@ -18,14 +18,12 @@ fn list(folder: &str, constant: &str, into: &str) {
     println!("cargo::rerun-if-changed={folder}");
     let mut files = BTreeMap::new();
     collect(Path::new(folder), folder, &mut files);
-    let root = fs::canonicalize(folder).expect("the folder is there");
-    let rows: Vec<String> = files
-        .iter()
-        .map(|((_, file), name)| {
-            let path = root.join(file);
-            format!("    ({name:?}, {file:?}, include_str!({path:?})),\n")
-        })
-        .collect();
+    // The path is put together where the list is compiled: a checkout that was moved keeps the list.
+    let row = |((_, file), name): (&(usize, String), &String)| {
+        let path = format!("concat!(env!(\"CARGO_MANIFEST_DIR\"), {:?})", format!("/{folder}/{file}"));
+        format!("    ({name:?}, {file:?}, include_str!({path})),\n")
+    };
+    let rows: Vec<String> = files.iter().map(row).collect();
     let text = format!("const {constant}: &[(&str, &str, &str)] = &[\n{}];\n", rows.concat());
     let out = std::env::var_os("OUT_DIR").expect("cargo sets it");
     fs::write(PathBuf::from(out).join(into), text).expect("the folder is writable");
