@@ -1,6 +1,8 @@
 //! Which vector instructions the kernels use: decided once, at start.
 
-use super::vector::{Portable, Simd, Vector};
+#[cfg(target_arch = "x86_64")]
+use super::vector::{Avx2, Avx512};
+use super::vector::{Portable, Simd, Vector, Work};
 use crate::error::{Error, Result};
 
 /// An instruction set that kernels are compiled for.
@@ -18,18 +20,6 @@ pub enum Isa {
     Neon,
     /// Plain Rust that the compiler vectorises for the target's baseline (SSE2, ...).
     Portable,
-}
-
-/// An algorithm written once over [`Vector`], to be compiled for each instruction set by [`Isa::dispatch`].
-///
-/// `run` and everything generic over `V` below it must be `#[inline(always)]`: only then is it compiled with the
-/// instructions of the function that it ends up in.
-pub trait Work {
-    /// What comes back.
-    type Output;
-
-    /// Does the work with vectors of type `V`, which the token makes.
-    fn run<V: Vector>(self, simd: Simd<V>) -> Self::Output;
 }
 
 impl Isa {
@@ -122,10 +112,10 @@ impl Isa {
         match self {
             // SAFETY: an `Isa` is only used where `available` holds.
             #[cfg(target_arch = "x86_64")]
-            Isa::Amx | Isa::Avx512Bf16 | Isa::Avx512 => unsafe { with_avx512(work, Simd::new()) },
+            Isa::Amx | Isa::Avx512Bf16 | Isa::Avx512 => Avx512::apart(unsafe { Simd::new() }, work),
             // SAFETY: likewise.
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => unsafe { with_avx2(work, Simd::new()) },
+            Isa::Avx2 => Avx2::apart(unsafe { Simd::new() }, work),
             #[cfg(not(target_arch = "x86_64"))]
             Isa::Amx | Isa::Avx512Bf16 | Isa::Avx512 | Isa::Avx2 => self.missing(),
             // SAFETY: all 64-bit ARM processors that run an operating system have NEON.
@@ -147,7 +137,7 @@ impl Isa {
         match self {
             // SAFETY: an `Isa` is only used where `available` holds.
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512Bf16 => unsafe { with_avx512bf16(work, Simd::new()) },
+            Isa::Avx512Bf16 => unsafe { Avx512::apart_with_pairs(Simd::new(), work) },
             _ => {
                 drop(work);
                 unreachable!("{} multiplies no pairs", self.name())
@@ -170,24 +160,6 @@ fn by_amd() -> bool {
 #[cfg(not(target_arch = "x86_64"))]
 fn by_amd() -> bool {
     false
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx2,fma")]
-pub(super) fn with_avx512<W: Work>(work: W, simd: Simd<super::vector::Avx512>) -> W::Output {
-    work.run(simd)
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512bf16,avx2,fma")]
-pub(super) fn with_avx512bf16<W: Work>(work: W, simd: Simd<super::vector::Avx512>) -> W::Output {
-    work.run(simd)
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-pub(super) fn with_avx2<W: Work>(work: W, simd: Simd<super::vector::Avx2>) -> W::Output {
-    work.run(simd)
 }
 
 #[cfg(test)]

@@ -9,8 +9,8 @@ mod vector;
 pub(in crate::cpu) use access::{Access, First, Full};
 pub use element::Element;
 pub(in crate::cpu) use element::{load_part, store_part};
-pub use isa::{Isa, Work};
+pub use isa::Isa;
 #[cfg(target_arch = "x86_64")]
 pub(in crate::cpu) use vector::Avx512;
 pub(in crate::cpu) use vector::{MAX_LANES, nearest_bf16};
-pub use vector::{Simd, Vector};
+pub use vector::{Simd, Vector, Work};

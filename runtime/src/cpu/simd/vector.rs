@@ -6,8 +6,6 @@
 use std::marker::PhantomData;
 use std::sync::atomic::{Ordering, compiler_fence};
 
-use super::isa::Work;
-
 /// Functions of intrinsics that touch no memory.
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 macro_rules! arithmetic {
@@ -52,6 +50,18 @@ pub use x86::{Avx2, Avx512};
 
 /// Lanes of the longest vector.
 pub const MAX_LANES: usize = 16;
+
+/// An algorithm written once over [`Vector`], to be compiled for each instruction set by [`Isa::dispatch`](super::isa::Isa::dispatch).
+///
+/// `run` and everything generic over `V` below it must be `#[inline(always)]`: only then is it compiled with the
+/// instructions of the function that it ends up in.
+pub trait Work {
+    /// What comes back.
+    type Output;
+
+    /// Does the work with vectors of type `V`, which the token makes.
+    fn run<V: Vector>(self, simd: Simd<V>) -> Self::Output;
+}
 
 /// Proof that the processor has the instructions of `V`: [`Isa::dispatch`](super::isa::Isa::dispatch) hands it out.
 pub struct Simd<V>(PhantomData<V>);
@@ -235,7 +245,7 @@ pub fn nearest_bf16(x: f32) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cpu::simd::isa::{Isa, Work};
+    use crate::cpu::simd::isa::Isa;
 
     /// The lanes that a vector has.
     fn all<V: Vector>(v: V) -> Vec<f32> {

@@ -3,8 +3,7 @@
 use std::arch::aarch64::*;
 use std::arch::asm;
 
-use super::{Simd, Vector};
-use crate::cpu::simd::isa::Work;
+use super::{Simd, Vector, Work};
 
 /// Eight lanes of NEON: two of its registers. A scalar that is loaded once is multiplied with both, and so is one
 /// instruction less for what is loaded, of which ARM cores do no more in a cycle than of multiply-adds.

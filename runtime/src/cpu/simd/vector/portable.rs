@@ -1,7 +1,6 @@
 //! Vectors of plain Rust, for any processor.
 
-use super::{Simd, Vector, nearest_bf16};
-use crate::cpu::simd::isa::Work;
+use super::{Simd, Vector, Work, nearest_bf16};
 
 /// Eight lanes.
 #[derive(Clone, Copy)]

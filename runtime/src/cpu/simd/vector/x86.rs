@@ -3,8 +3,7 @@
 use std::arch::asm;
 use std::arch::x86_64::*;
 
-use super::{Simd, Vector};
-use crate::cpu::simd::isa::{Work, with_avx2, with_avx512, with_avx512bf16};
+use super::{Simd, Vector, Work};
 
 /// Sixteen lanes of AVX-512.
 #[derive(Clone, Copy)]
@@ -287,4 +286,19 @@ impl Vector for Avx2 {
             _mm_storeu_si128(p.cast(), _mm_packus_epi32(low, high))
         }
     }
+}
+
+#[target_feature(enable = "avx512f,avx2,fma")]
+fn with_avx512<W: Work>(work: W, simd: Simd<Avx512>) -> W::Output {
+    work.run(simd)
+}
+
+#[target_feature(enable = "avx512f,avx512bf16,avx2,fma")]
+fn with_avx512bf16<W: Work>(work: W, simd: Simd<Avx512>) -> W::Output {
+    work.run(simd)
+}
+
+#[target_feature(enable = "avx2,fma")]
+fn with_avx2<W: Work>(work: W, simd: Simd<Avx2>) -> W::Output {
+    work.run(simd)
 }
