@@ -1,4 +1,4 @@
-//! Which engine computes each convolution of a training on a GPU. Engines differ in the last bits, and which of them is the fastest a
+//! Which engine computes each convolution, or normalisation, of a training on a GPU. Engines differ in the last bits, and which of them is the fastest a
 //! measurement says, that may say something else the next time. So a checkpoint of a deterministic training pins its engines: a
 //! training that goes on from it takes the same ones.
 
@@ -63,7 +63,7 @@ impl Engines {
             return Ok(());
         }
         Err(Error::Engines(format!(
-            "the checkpoint pins convolutions to engines of {}; this is {now}, whose engines are others. {WAY_OUT}",
+            "the checkpoint pins works to engines of {}; this is {now}, whose engines are others. {WAY_OUT}",
             self.of
         )))
     }
@@ -76,6 +76,16 @@ impl Engines {
             // Whoever pinned the one did not know of the other.
             (None, Some(_)) => Pin::InParts,
             (None, None) => Pin::Free,
+        }
+    }
+
+    /// The same of a work that has no such core. Where others are pinned and this one is not, whoever pinned them did not know of it.
+    pub fn pin_alone(&self, fused: &str) -> Pin {
+        match self.chosen.get(fused) {
+            Some(Some(_)) => Pin::Fused,
+            Some(None) => Pin::InParts,
+            None if self.is_empty() => Pin::Free,
+            None => Pin::InParts,
         }
     }
 
@@ -114,6 +124,9 @@ mod tests {
         assert_eq!(pinned.pin("b + stats", "conv"), Pin::InParts);
         assert_eq!(pinned.pin("conv + stats", "conv"), Pin::InParts);
         assert_eq!(pinned.pin("c + stats", "c"), Pin::Free);
+        assert_eq!(pinned.pin_alone("a + stats"), Pin::Fused);
+        assert_eq!(["b + stats", "norm"].map(|work| pinned.pin_alone(work)), [Pin::InParts; 2]);
+        assert_eq!(Engines::default().pin_alone("norm"), Pin::Free);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Which engines cuDNN has for the networks' convolutions, as a page: `cargo run -p resnetc-tests --features cudnn --example
+//! Which engines cuDNN has for the networks' convolutions and normalisations, as a page: `cargo run -p resnetc-tests --features cudnn --example
 //! cudnn_engines -- DEVICE FOLDER [NETWORK...]`. The device need not be there: plans are made for its description, and kept in the folder. `scripts/cudnn-table`
 //! sets up the libraries and writes `docs/cudnn-engines.md`.
 
@@ -17,8 +17,8 @@ use resnetc_compiler::spec::limits::Limits;
 use resnetc_compiler::spec::load_builtin;
 use resnetc_runtime::cuda::cudnn::library::{present, version, version_text};
 use resnetc_runtime::cuda::cudnn::{
-    Cache, Compiled, Device, Element, Math, Note, Offer, Pattern, Place, Prepare, Rules, Sizes, Source,
-    Stored, Target, Types, Work, candidates, distinct, layers,
+    Cache, Compiled, Device, Element, Job, Math, Note, Offer, Pattern, Place, Prepare, Rules, Sizes, Source,
+    Stored, Target, Types, Work, candidates, distinct, layers, normalisations,
 };
 
 /// A network, and what is asked of it.
@@ -73,9 +73,9 @@ struct Made {
 }
 
 impl Made {
-    fn new(work: &Work, compiled: Compiled) -> Self {
+    fn new(job: &Job, compiled: Compiled) -> Self {
         let racy = compiled.plans.first().is_some_and(|plan| {
-            plan.engine.has(Note::Nondeterministic) || plan.engine.adds_in_any_order(work)
+            plan.engine.has(Note::Nondeterministic) || plan.engine.adds_in_any_order(job)
         });
         Made { compiled, racy }
     }
@@ -101,8 +101,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut tables = Vec::new();
     let taken = |name: &str| only.is_empty() || only.iter().any(|only| only == name);
     for subject in NETWORKS.iter().filter(|subject| taken(subject.name)) {
-        let works = |precision: &Precision| works(subject, precision);
-        tables.push((subject, rows(&prepare, subject.name, &works)?));
+        let jobs = |precision: &Precision| jobs(subject, precision);
+        tables.push((subject, rows(&prepare, subject.name, &jobs)?));
     }
     if taken(ACTIVATIONS.name) {
         tables
@@ -116,58 +116,60 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(std::io::stdout().write_all(&page)?)
 }
 
-/// The distinct works of a network's training step and inference.
-fn works(subject: &Network, precision: &Precision) -> Result<Vec<Work>, Box<dyn Error>> {
+/// The distinct jobs of a network's training step and inference.
+fn jobs(subject: &Network, precision: &Precision) -> Result<Vec<Job>, Box<dyn Error>> {
     let &Network { name, batch, every } = subject;
     let set = [format!("train.precision={}", precision.spec)];
     let spec = load_builtin(name, &set, Limits::default(), &mut SourceMap::default());
     let spec = spec.ok_or_else(|| format!("no network is called {name}"))?;
     let spec = spec.map_err(|faults| format!("{name}: {faults:?}"))?;
-    let mut all = Vec::new();
+    let (mut all, mut norms) = (Vec::new(), Vec::new());
     for mode in [Mode::Train, Mode::Infer] {
         let target = Subject { backend: Backend::CUDA, ..Subject::new(mode, batch) };
         let compiled = resnetc_compiler::compile(&spec, &target);
         let compiled = compiled.map_err(|faults| format!("{name}: {faults:?}"))?;
         all.extend(layers(&compiled.plan, precision.types).into_iter().step_by(every));
+        norms.extend(normalisations(&compiled.plan, precision.types).into_iter().step_by(every));
     }
-    Ok(distinct(&all))
+    Ok(distinct(&all).into_iter().map(Job::from).chain(norms.into_iter().map(Job::from)).collect())
 }
 
 /// Every activation behind a convolution of inference, of one size.
-fn activations(precision: &Precision) -> Vec<Work> {
+fn activations(precision: &Precision) -> Vec<Job> {
     let attrs = ConvAttrs { kernel: [3, 3], stride: [1, 1], padding: [1, 1], dilation: [1, 1], groups: 1 };
     let (x, y) = (Place::whole(64), Place::whole(64));
     let sizes = Sizes { n: ACTIVATIONS.batch, h: 56, w: 56, cin: 64, cout: 64, out: [56, 56], attrs, x, y };
     let pattern =
         |act: &Activation| Pattern::ForwardEpilogue { bias: true, residual: false, act: Some(*act) };
     let work = |act: &Activation| Work::new(pattern(act), sizes, precision.element, precision.types.math);
-    Activation::ALL.iter().map(work).collect()
+    Activation::ALL.iter().map(work).map(Job::from).collect()
 }
 
 /// What is asked of a network in a precision.
-type Works<'a> = &'a dyn Fn(&Precision) -> Result<Vec<Work>, Box<dyn Error>>;
+type Jobs<'a> = &'a dyn Fn(&Precision) -> Result<Vec<Job>, Box<dyn Error>>;
 
-fn rows(prepare: &Prepare<'_>, name: &str, works: Works<'_>) -> Result<Rows, Box<dyn Error>> {
+fn rows(prepare: &Prepare<'_>, name: &str, jobs: Jobs<'_>) -> Result<Rows, Box<dyn Error>> {
     let mut rows = Rows::new();
     for (index, precision) in PRECISIONS.iter().enumerate() {
-        let works = works(precision)?;
-        for (number, work) in works.iter().enumerate() {
-            let (number, of, pattern) = (number + 1, works.len(), work.pattern.text());
-            let label = format!("{name} {} {number}/{of}: {pattern} {}", precision.name, work.sizes);
+        let jobs = jobs(precision)?;
+        for (number, job) in jobs.iter().enumerate() {
+            let (number, of, pattern) = (number + 1, jobs.len(), job.text());
+            let label = format!("{name} {} {number}/{of}: {pattern} {}", precision.name, job.sizes());
             writeln!(std::io::stderr(), "{label}")?;
             // Asked anew also where the plan is kept, which does not say what else was offered.
-            let compiled = match candidates(prepare.target, work, &RULES) {
+            let compiled = match candidates(prepare.target, job, &RULES) {
                 Ok(Offer { offered, dropped, .. }) => {
-                    Compiled { offered, forbidden: dropped.len(), ..prepare.compile(work, 1)? }
+                    Compiled { offered, forbidden: dropped.len(), ..prepare.compile(job, 1)? }
                 }
                 Err(fault) if fault.is_unsupported() => {
                     Compiled { reason: Some(fault.to_string()), ..Compiled::default() }
                 }
                 Err(fault) => return Err(fault.into()),
             };
-            let widened = if work.output == work.input { "" } else { ", f32 out" };
-            let row = (format!("{}{widened}", work.pattern.text()), work.sizes.to_string());
-            rows.entry(row).or_default()[index] = Some(Made::new(work, compiled));
+            let widens = matches!(job, Job::Convolution(work) if work.output != work.input);
+            let widened = if widens { ", f32 out" } else { "" };
+            let row = (format!("{pattern}{widened}"), job.sizes());
+            rows.entry(row).or_default()[index] = Some(Made::new(job, compiled));
         }
     }
     Ok(rows)
@@ -178,12 +180,16 @@ fn head(page: &mut impl Write, device: &Device) -> std::io::Result<()> {
     write!(
         page,
         "# cuDNN's engines\n\n\
-         Which engine of cuDNN {version} the convolutions of some networks get on an {} ({}), and what can be fused with them. Written by \
+         Which engine of cuDNN {version} the convolutions and normalisations of some networks get on an {} ({}), and what can be fused with them. Written by \
          `scripts/cudnn-table`, without a GPU: the plans are made, with their kernels compiled, for a description of the GPU that was \
          written by hand. **None of them has run**, and the first choice of cuDNN's heuristics is not the fastest for sure: on a GPU the \
          choice is measured.\n\n\
          `f32` means f32: engines that multiply as TF32 are left out; `tf32` has them, too. Engines may need {} MiB of workspace. \
-         The older calls, for what has no engine here, can only be asked on a GPU.\n\n",
+         The older calls, for what has no engine here, can only be asked on a GPU.\n\n\
+         `norm` is a batch normalisation in training with its statistics, of a map of so many pixels by channels; `norm backward` its \
+         gradient, `drelu` behind that of a ReLU whose sign is computed anew. Blocks leave their sums in the workspace and wait for each \
+         other, and each adds them up in the same order: one atomic operation of its code counts blocks (`ATOMG.ADD` of a whole number), and none \
+         adds numbers. Maps have to be packed, their channels a multiple of 8, or of 4 in f32.\n\n",
         device.name(),
         device.key(),
         RULES.workspace >> 20,

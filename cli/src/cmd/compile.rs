@@ -25,7 +25,7 @@ mod with_cudnn {
     use resnetc_compiler::ir::graph::Mode;
     use resnetc_compiler::report::Target as Subject;
     use resnetc_runtime::cuda::cudnn::library::present;
-    use resnetc_runtime::cuda::cudnn::{Cache, Compiled, Device, Fault, Prepare, Rules, Target, Work, ahead};
+    use resnetc_runtime::cuda::cudnn::{Cache, Compiled, Device, Fault, Job, Prepare, Rules, Target, ahead};
     use resnetc_runtime::files;
 
     use super::super::spec;
@@ -83,14 +83,14 @@ mod with_cudnn {
         Device::parse(&text).map_err(|fault| Failure::Usage(format!("{gpu}: {fault}")))
     }
 
-    fn table(compiled: &[(Work, Compiled)], columns: Option<usize>) -> String {
+    fn table(compiled: &[(Job, Compiled)], columns: Option<usize>) -> String {
         let heads =
             [("work", Align::Left), ("types", Align::Left), ("sizes", Align::Left), ("engines", Align::Left)];
         let mut table = Table::new(&heads);
-        for (work, compiled) in compiled {
+        for (job, compiled) in compiled {
             let engines: Vec<String> = compiled.plans.iter().map(|plan| plan.engine.to_string()).collect();
             let engines = if engines.is_empty() { why(compiled) } else { engines.join("; ") };
-            table.row([work.pattern.text(), work.types(), work.sizes.to_string(), engines]);
+            table.row([job.text(), job.types(), job.sizes(), engines]);
         }
         table.within(columns)
     }

@@ -38,6 +38,7 @@ impl Device for CudaDevice {
         let calls = shared.program(program).ok()?.steps.get(step)?;
         let id = calls.iter().find_map(|call| match call {
             Call::Convolve(conv) => Some(conv.id),
+            Call::Normalise(norm) => Some(norm.id),
             Call::Launch(_) | Call::Collective(_) => None,
         })?;
         let (algorithm, variant) = self.driver().engine(id);

@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::time::{Duration, Instant};
 
-use super::launch::{Call, Prepared, Task, Ways};
+use super::launch::{Call, NormWays, Prepared, Task, Ways};
 use crate::engines::Engines;
 use crate::error::Result;
 
@@ -68,6 +68,13 @@ pub trait Preparer {
     /// # Errors
     /// Where the device has failed, or has to take an engine that it has not.
     fn prepare_fused(&self, ways: &Ways) -> Result<Option<Prepared>>;
+
+    /// Makes a normalisation ready to be computed at once, where the driver has a way to and that is faster than its parts; nothing
+    /// otherwise.
+    ///
+    /// # Errors
+    /// Where the device has failed, or has to take an engine that it has not.
+    fn prepare_norm(&self, ways: &NormWays) -> Result<Option<Prepared>>;
 }
 
 /// Carries out calls in the order in which they are handed over; they may still be under way when a function returns.
@@ -81,10 +88,10 @@ pub trait Driver: Preparer + Send + Sync {
     /// Ranks of a training that it has ways to, itself among them: 1 where it is alone. Calls may ask for collectives of as many.
     fn ranks(&self) -> usize;
 
-    /// How it computes a prepared convolution: its algorithm, and which one of those.
+    /// How it computes a prepared convolution or normalisation: its algorithm, and which one of those.
     fn engine(&self, id: usize) -> (&'static str, String);
 
-    /// The engines of prepared convolutions that have to be deterministic.
+    /// The engines of prepared convolutions and normalisations that have to be deterministic.
     ///
     /// # Errors
     /// Where the device has failed.

@@ -1,4 +1,4 @@
-//! What a driver is told to do: launches of kernels, convolutions, and what ranks do together, over places or over addresses.
+//! What a driver is told to do: launches of kernels, convolutions, normalisations, and what ranks do together, over places or over addresses.
 
 use std::fmt;
 
@@ -7,6 +7,7 @@ use resnetc_compiler::ir::types::DType;
 use resnetc_compiler::plan::{ConvGeometry, Region};
 
 use super::collectives::Collective;
+use super::normalise::{NormTask, Normalise};
 use crate::error::{Error, Result};
 
 /// Memory that a place lies in.
@@ -193,7 +194,18 @@ pub struct Ways {
     pub scratch: usize,
 }
 
-/// A convolution that a driver has prepared.
+/// A normalisation at once, or in parts, all of whose operands lie in scratch memory: to be measured against each other.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NormWays {
+    /// At once.
+    pub fused: NormTask,
+    /// In parts.
+    pub parts: Vec<Call<Place>>,
+    /// Bytes of scratch memory of the parts.
+    pub scratch: usize,
+}
+
+/// A convolution, or a normalisation, that a driver has prepared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Prepared {
     /// The driver's number for it.
@@ -234,6 +246,8 @@ pub enum Call<A> {
     Launch(Launch<A>),
     /// A convolution.
     Convolve(Convolve<A>),
+    /// A normalisation at once.
+    Normalise(Normalise<A>),
     /// What all ranks do together.
     Collective(Collective<A>),
 }
@@ -260,6 +274,7 @@ impl Call<Place> {
                 mask: conv.mask.map(address),
                 workspace: address(conv.workspace),
             }),
+            Call::Normalise(norm) => Call::Normalise(norm.map(address)),
             Call::Collective(collective) => Call::Collective(collective.map(address)),
         }
     }

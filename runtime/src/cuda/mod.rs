@@ -48,6 +48,7 @@ pub mod loader;
 mod lower;
 #[cfg(any(feature = "cuda", feature = "cuda-emulated"))]
 pub mod nccl;
+pub mod normalise;
 #[cfg(any(feature = "cudnn", feature = "cuda-emulated"))]
 mod room;
 #[cfg(any(feature = "cudnn", feature = "cuda-emulated"))]

@@ -174,7 +174,7 @@ impl CudaSession {
     fn check<'c>(&self, mut calls: impl Iterator<Item = &'c Call<u64>>) -> Result<()> {
         calls.try_for_each(|call| match call {
             Call::Launch(launch) => self.device.driver().check(&launch.function, &launch.signature()),
-            Call::Convolve(_) | Call::Collective(_) => Ok(()),
+            Call::Convolve(_) | Call::Normalise(_) | Call::Collective(_) => Ok(()),
         })
     }
 

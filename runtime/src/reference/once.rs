@@ -18,6 +18,19 @@ pub fn compute(
     inputs: &[(Buffer, &[u8])],
     outputs: &mut [(Buffer, &mut [u8])],
 ) -> Result<()> {
+    compute_and_update(kernel, inputs, outputs, &mut [])
+}
+
+/// The same, with new values of what the kernel updates in place, by the names that its operand table has for it.
+///
+/// # Errors
+/// As above.
+pub fn compute_and_update(
+    kernel: &Kernel,
+    inputs: &[(Buffer, &[u8])],
+    outputs: &mut [(Buffer, &mut [u8])],
+    updates: &mut [(Buffer, &mut [u8])],
+) -> Result<()> {
     let table = kernel.operands();
     let table = table.ok_or_else(|| Error::Device("sizes that do not fit together".to_owned()))?;
     let decoded = inputs.iter().map(|(buffer, bytes)| decode(buffer, bytes, DType::F32, &Device::Cpu));
@@ -25,6 +38,9 @@ pub fn compute(
     let effects = evaluate(kernel, &Given::new(&table, &values)?)?;
     for (operand, (buffer, bytes)) in table.outputs.iter().zip(outputs) {
         encode(buffer, made(&effects, operand.name)?, bytes)?;
+    }
+    for (buffer, bytes) in updates {
+        encode(buffer, made(&effects, &buffer.name)?, bytes)?;
     }
     Ok(())
 }

@@ -6,12 +6,15 @@ use candle_core::CudaDevice as Candle;
 use candle_core::cuda_backend::cudarc::driver::{CudaSlice, CudaStream, DevicePtr, sys};
 
 use super::fault::fault;
-use crate::cuda::cudnn::{Handle, Plan, Work};
+use crate::cuda::cudnn::{Handle, Job, Plan};
 use crate::cuda::launch::{Call, Launch, Place};
 use crate::error::{Error, Result};
 
 /// Runs that are timed together; one before them warms up.
 const TIMED_RUNS: u32 = 4;
+
+/// What normalisations are timed with: no number is of consequence but 0.
+const NUMBER: f32 = 0.1;
 
 /// Puts a launch onto the stream.
 pub(super) type Launcher<'a> = &'a dyn Fn(&Launch<u64>) -> Result<()>;
@@ -24,17 +27,19 @@ pub(super) struct Bench<'a> {
 }
 
 impl Bench<'_> {
-    /// Seconds of a run of a work's plan, on zeros.
-    pub fn plan(&self, work: &Work, plan: &Plan) -> Result<f64> {
+    /// Seconds of a run of a job's plan, on zeros.
+    pub fn plan(&self, job: &Job, plan: &Plan) -> Result<f64> {
         let mut memory: Vec<CudaSlice<u8>> = Vec::new();
         let mut tensors = Vec::new();
-        for role in plan.roles() {
-            let slice = self.candle.alloc_zeros(work.bytes(role))?;
+        for role in plan.roles().filter(|role| !role.is_number()) {
+            let slice = self.candle.alloc_zeros(job.bytes(role))?;
             tensors.push((role, slice.device_ptr(self.stream).0));
             memory.push(slice);
         }
         let workspace: CudaSlice<u8> = self.candle.alloc_zeros(plan.workspace().max(1) as usize)?;
-        let bound = plan.bind(&tensors, workspace.device_ptr(self.stream).0)?;
+        let numbers = plan.roles().filter(|role| role.is_number()).map(|role| (role, NUMBER));
+        let numbers: Vec<_> = numbers.collect();
+        let bound = plan.bind(&tensors, &numbers, workspace.device_ptr(self.stream).0)?;
         // SAFETY: the memory above is as large as the work's tensors and the plan's workspace, and lives until the runs are waited for.
         self.seconds(&|| unsafe { bound.run(self.handle) }.map_err(Error::from))
     }
@@ -48,7 +53,7 @@ impl Bench<'_> {
         self.seconds(&|| {
             resolved.iter().try_for_each(|call| match call {
                 Call::Launch(made) => launch(made),
-                Call::Convolve(_) | Call::Collective(_) => {
+                Call::Convolve(_) | Call::Normalise(_) | Call::Collective(_) => {
                     Err(Error::Device("cuda: launches alone are measured by themselves".to_owned()))
                 }
             })

@@ -1,4 +1,4 @@
-//! Convolutions by cuDNN: which engine does each, measured when it is prepared.
+//! Convolutions, and what is shared with normalisations, by cuDNN: which engine does each, measured when it is prepared.
 
 use std::sync::Arc;
 
@@ -10,9 +10,10 @@ use super::bench::{Bench, Launcher};
 use super::options::Options;
 use crate::cuda::cudnn::library::version_text;
 use crate::cuda::cudnn::{
-    Budget, Cache, Compared, Handle, Plan, Prepare, Role, Rules, Target, Work, version, works,
+    Budget, Cache, Compared, Handle, Job, Plan, Prepare, Role, Rules, Target, version, works,
 };
 use crate::cuda::launch::{Convolve, Direction, Prepared, Task, Ways};
+use crate::cuda::normalise::NormTask;
 use crate::engines::{Engines as Pins, Pin};
 use crate::error::{Error, Result};
 
@@ -20,26 +21,35 @@ use crate::error::{Error, Result};
 /// by one. What they leave is the others'.
 const EXPECTED_WORKS: usize = 64;
 
-/// Prepared convolutions.
+/// Prepared convolutions and normalisations.
 pub(super) struct Engines {
-    handle: Handle,
-    stream: Arc<CudaStream>,
-    cache: Option<Cache>,
-    budget: Budget,
-    ready: Vec<Ready>,
+    pub(super) handle: Handle,
+    pub(super) stream: Arc<CudaStream>,
+    pub(super) cache: Option<Cache>,
+    pub(super) budget: Budget,
+    pub(super) ready: Vec<Ready>,
     /// Fused convolutions that are done in parts.
     in_parts: Vec<Task>,
+    /// Normalisations likewise.
+    pub(super) norms_in_parts: Vec<NormTask>,
     /// What works have to be done by.
-    pinned: Pins,
+    pub(super) pinned: Pins,
     /// What they are done by, of those that have to be deterministic.
-    chosen: Pins,
+    pub(super) chosen: Pins,
 }
 
-struct Ready {
-    task: Task,
-    work: Work,
-    result: DType,
-    plan: Plan,
+/// What was asked for.
+#[derive(PartialEq)]
+pub(super) enum Asked {
+    Convolution(Task),
+    Normalisation(NormTask),
+}
+
+pub(super) struct Ready {
+    pub asked: Asked,
+    pub job: Job,
+    pub result: DType,
+    pub plan: Plan,
 }
 
 impl Engines {
@@ -55,6 +65,7 @@ impl Engines {
             budget: Budget::new(options.measuring, EXPECTED_WORKS),
             ready: Vec::new(),
             in_parts: Vec::new(),
+            norms_in_parts: Vec::new(),
             pinned,
             chosen: Pins::of(here),
         })
@@ -70,32 +81,34 @@ impl Engines {
         version_text(version())
     }
 
-    /// The engine of a prepared convolution, with its settings.
+    /// The engine of a prepared convolution or normalisation, with its settings.
     pub fn describe(&self, id: usize) -> Option<String> {
-        let Ready { task, plan, .. } = self.ready.get(id)?;
-        let more = match (task.stats, task.mask) {
-            (true, _) => ", with statistics",
-            (false, true) => ", with the gradient of ReLU",
-            (false, false) => "",
+        let Ready { asked, plan, .. } = self.ready.get(id)?;
+        let more = match asked {
+            Asked::Convolution(Task { stats: true, .. }) | Asked::Normalisation(_) => ", with statistics",
+            Asked::Convolution(Task { mask: true, .. }) => ", with the gradient of ReLU",
+            Asked::Convolution(_) => "",
         };
         Some(format!("{}{more}", plan.engine()))
     }
 
     /// Makes a convolution ready; see `Driver::prepare`.
     pub fn prepare(&mut self, task: &Task, candle: &Candle) -> Result<Option<Prepared>> {
-        if let Some(id) = self.ready.iter().position(|ready| ready.task == *task) {
+        let asked = Asked::Convolution(*task);
+        if let Some(id) = self.ready.iter().position(|ready| ready.asked == asked) {
             return Ok(Some(self.prepared(id)));
         }
         let mut failed = Vec::new();
         for (work, result) in works(task)? {
-            let made = self.plan(&work, task.deterministic, candle)?;
+            let job = Job::from(work);
+            let made = self.plan(&job, task.deterministic, candle)?;
             if task.deterministic {
                 let engine = made.as_ref().ok().map(|plan| plan.engine().to_string());
                 self.chosen.chosen.insert(work.to_string(), engine);
             }
             match made {
                 Ok(plan) => {
-                    self.ready.push(Ready { task: *task, work, result, plan });
+                    self.ready.push(Ready { asked, job, result, plan });
                     return Ok(Some(self.prepared(self.ready.len() - 1)));
                 }
                 Err(why) => failed.push(format!("{}: {why}", work.types())),
@@ -117,7 +130,8 @@ impl Engines {
         if self.in_parts.contains(&ways.fused) {
             return Ok(None);
         }
-        if self.ready.iter().any(|ready| ready.task == ways.fused) {
+        let asked = Asked::Convolution(ways.fused);
+        if self.ready.iter().any(|ready| ready.asked == asked) {
             return self.prepare(&ways.fused, candle);
         }
         let pin = self.pin(ways)?;
@@ -169,42 +183,42 @@ impl Engines {
         let prepare = Prepare { target: &target, rules, cache: self.cache.as_ref() };
         let bench = Bench { candle, stream: &self.stream, handle: &self.handle };
         let way = |id: usize, behind| -> Result<f64> {
-            let Ready { work, plan, .. } = &self.ready[id];
-            Ok(bench.plan(work, plan)? + bench.launches(behind, ways.scratch, launch)?)
+            let Ready { job, plan, .. } = &self.ready[id];
+            Ok(bench.plan(job, plan)? + bench.launches(behind, ways.scratch, launch)?)
         };
         let measure = || {
             let (fused, parts) = (way(fused, &ways.behind_fused)?, way(plain.id, &ways.behind_plain)?);
             Ok(Compared { fused, parts })
         };
-        prepare.compared(&self.ready[fused].work, &mut self.budget, measure)
+        prepare.compared(&self.ready[fused].job, &mut self.budget, measure)
     }
 
-    fn prepared(&self, id: usize) -> Prepared {
+    pub(super) fn prepared(&self, id: usize) -> Prepared {
         let Ready { result, plan, .. } = &self.ready[id];
         Prepared { id, workspace: usize::try_from(plan.workspace()).unwrap_or(usize::MAX), result: *result }
     }
 
     /// A work's plan, or why there is none; an error where it is pinned to one that cannot be had.
-    fn plan(
+    pub(super) fn plan(
         &mut self,
-        work: &Work,
+        job: &Job,
         deterministic: bool,
         candle: &Candle,
     ) -> Result<std::result::Result<Plan, String>> {
         let target = Target::here(&self.handle)?;
         let rules = Rules::taken(deterministic);
         let prepare = Prepare { target: &target, rules, cache: self.cache.as_ref() };
-        let name = work.to_string();
+        let name = job.to_string();
         match self.pinned.chosen.get(&name).filter(|_| deterministic) {
             Some(None) => Ok(Err("it had none when the training began".to_owned())),
-            Some(Some(engine)) => match prepare.pinned(work, engine) {
+            Some(Some(engine)) => match prepare.pinned(job, engine) {
                 Ok(prepared) => Ok(Ok(prepared.plan)),
                 Err(error) => Err(self.pinned.gone(&name, engine, &error.to_string())),
             },
             None => {
                 let bench = Bench { candle, stream: &self.stream, handle: &self.handle };
-                let mut time = |plan: &Plan| bench.plan(work, plan);
-                let made = prepare.plan(work, Some(&mut time), &mut self.budget);
+                let mut time = |plan: &Plan| bench.plan(job, plan);
+                let made = prepare.plan(job, Some(&mut time), &mut self.budget);
                 Ok(made.map(|prepared| prepared.plan).map_err(|error| error.to_string()))
             }
         }
@@ -212,7 +226,10 @@ impl Engines {
 
     /// Puts a convolution onto the stream.
     pub fn run(&self, conv: &Convolve<u64>) -> Result<()> {
-        let Ready { task, plan, .. } = &self.ready[conv.id];
+        let Ready { asked, plan, .. } = &self.ready[conv.id];
+        let Asked::Convolution(task) = asked else {
+            return Err(Error::Device(format!("cuda: what is prepared as {} is no convolution", conv.id)));
+        };
         let [x, weight, y] = roles(task.direction);
         let mut tensors = vec![(x, conv.x), (weight, conv.weight), (y, conv.y)];
         tensors.extend(conv.bias.map(|address| (Role::Bias, address)));
@@ -221,7 +238,7 @@ impl Engines {
             tensors.extend([(Role::Sum, sum), (Role::SumProducts, squares)]);
         }
         tensors.extend(conv.mask.map(|address| (Role::Mask, address)));
-        let bound = plan.bind(&tensors, conv.workspace)?;
+        let bound = plan.bind(&tensors, &[], conv.workspace)?;
         // SAFETY: the plan is for this handle's GPU. Operands are packed maps and weights of the task's sizes and vectors of as many floats
         // as it has channels, at multiples of 16 bytes, in memory that device and session hold; the workspace is as large as the plan wants. The stream orders all uses.
         unsafe { bound.run(&self.handle) }.map_err(Error::from)

@@ -1,10 +1,11 @@
-//! The driver of a real GPU. Candle owns the device: its context, its stream, its memory; cuDNN computes convolutions, own kernels all
+//! The driver of a real GPU. Candle owns the device: its context, its stream, its memory; cuDNN computes convolutions, and normalisations where it is faster, own kernels all
 //! else, all of it on that stream.
 
 mod bench;
 mod engines;
 mod fault;
 mod functions;
+mod norms;
 mod options;
 mod peers;
 mod ranges;
@@ -20,7 +21,7 @@ use super::collectives::Collective;
 use super::communicator::{Communicator, Piece, Span};
 use super::driver::{Driver, Fetch, Fill, Memory, Preparer, Recording};
 use super::find_nccl;
-use super::launch::{Call, Launch, Prepared, Task, Ways};
+use super::launch::{Call, Launch, NormWays, Prepared, Task, Ways};
 use super::nccl::{Library, Nccl};
 use super::search::Search;
 use crate::engines::Engines as Pins;
@@ -164,6 +165,7 @@ impl Card {
         match call {
             Call::Launch(launch) => self.launch(launch, &self.state.stream),
             Call::Convolve(conv) => engines.run(conv),
+            Call::Normalise(norm) => engines.run_norm(norm),
             Call::Collective(collective) => self.collective(collective),
         }
     }
@@ -198,6 +200,12 @@ impl Preparer for Card {
         self.bind()?;
         let launch = |launch: &Launch<u64>| self.launch(launch, &self.state.stream);
         Card::engines(self)?.prepare_fused(ways, &self.state.candle, &launch)
+    }
+
+    fn prepare_norm(&self, ways: &NormWays) -> Result<Option<Prepared>> {
+        self.bind()?;
+        let launch = |launch: &Launch<u64>| self.launch(launch, &self.state.stream);
+        Card::engines(self)?.prepare_norm(ways, &self.state.candle, &launch)
     }
 }
 

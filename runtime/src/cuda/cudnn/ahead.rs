@@ -4,15 +4,15 @@ use std::cell::RefCell;
 
 use resnetc_compiler::plan::Plan;
 
+use super::job::Job;
 use super::prepare::{Compiled, Prepare};
-use super::tasks::works;
-use super::work::Work;
+use super::tasks::{normalisation, works};
 use crate::cuda::driver::Preparer;
-use crate::cuda::launch::{Prepared, Task, Ways};
+use crate::cuda::launch::{NormWays, Prepared, Task, Ways};
 use crate::cuda::lower::lower;
 use crate::error::Result;
 
-/// Makes and keeps plans of all convolutions of a network's plan: of each the best ways, at most `most`. `told` hears how many
+/// Makes and keeps plans of all convolutions and normalisations of a network's plan: of each the best ways, at most `most`. `told` hears how many
 /// convolutions are done, of how many.
 ///
 /// # Errors
@@ -22,7 +22,7 @@ pub fn compile(
     plan: &Plan,
     most: usize,
     told: &mut dyn FnMut(usize, usize),
-) -> Result<Vec<(Work, Compiled)>> {
+) -> Result<Vec<(Job, Compiled)>> {
     let of = plan.steps.iter().filter(|step| step.kernel.conv_geometry().is_some()).count();
     told(0, of);
     let state = RefCell::new(State { made: Vec::new(), asked: 0, of, told });
@@ -40,7 +40,7 @@ struct Ahead<'a, 't> {
 }
 
 struct State<'t> {
-    made: Vec<(Work, Compiled)>,
+    made: Vec<(Job, Compiled)>,
     asked: usize,
     of: usize,
     told: &'t mut dyn FnMut(usize, usize),
@@ -48,14 +48,15 @@ struct State<'t> {
 
 impl Ahead<'_, '_> {
     /// Whether a work has plans; makes them the first time.
-    fn has_plans(&self, work: &Work) -> Result<bool> {
+    fn has_plans(&self, job: impl Into<Job>) -> Result<bool> {
+        let job = job.into();
         let mut state = self.state.borrow_mut();
-        if let Some((_, compiled)) = state.made.iter().find(|(known, _)| known == work) {
+        if let Some((_, compiled)) = state.made.iter().find(|(known, _)| *known == job) {
             return Ok(!compiled.plans.is_empty());
         }
-        let compiled = self.prepare.compile(work, self.most)?;
+        let compiled = self.prepare.compile(&job, self.most)?;
         let has = !compiled.plans.is_empty();
-        state.made.push((*work, compiled));
+        state.made.push((job, compiled));
         Ok(has)
     }
 }
@@ -68,7 +69,7 @@ impl Preparer for Ahead<'_, '_> {
     fn prepare(&self, task: &Task) -> Result<Option<Prepared>> {
         let (mut found, mut result) = (false, task.element);
         for (work, made) in works(task)? {
-            if self.has_plans(&work)? {
+            if self.has_plans(work)? {
                 (found, result) = (true, made);
                 break;
             }
@@ -86,8 +87,14 @@ impl Preparer for Ahead<'_, '_> {
     /// Which of both is faster shows where the GPU is: plans of both are made.
     fn prepare_fused(&self, ways: &Ways) -> Result<Option<Prepared>> {
         for (work, _) in works(&ways.fused)? {
-            self.has_plans(&work)?;
+            self.has_plans(work)?;
         }
+        Ok(None)
+    }
+
+    /// Likewise: the parts are own kernels.
+    fn prepare_norm(&self, ways: &NormWays) -> Result<Option<Prepared>> {
+        self.has_plans(normalisation(&ways.fused)?)?;
         Ok(None)
     }
 }

@@ -6,9 +6,10 @@ use cudarc::cudnn::sys;
 use resnetc_compiler::ir::op::ConvAttrs;
 
 use super::descriptor::{Attribute as A, Descriptor, Kind, Type, Value};
-use super::fault::Result;
+use super::fault::{Fault, Result};
 use super::graph::{Graph, Mode, Node, Tensor, Way};
-use super::work::Element;
+use super::norm_build;
+use super::tensor::Element;
 
 /// cuDNN's number of a type.
 pub(super) fn data_type(element: Element) -> sys::cudnnDataType_t {
@@ -29,8 +30,8 @@ const COMPUTE: Element = Element::F32;
 /// The operation graph; `handle` where it is for the device behind one.
 pub(super) fn operation_graph(graph: &Graph, handle: Option<sys::cudnnHandle_t>) -> Result<Arc<Descriptor>> {
     let tensors: Vec<_> = graph.tensors.iter().map(tensor).collect::<Result<_>>()?;
-    let window = window(&graph.attrs)?;
-    let nodes = graph.nodes.iter().map(|node| operation(node, &tensors, &window));
+    let window = graph.attrs.as_ref().map(window).transpose()?;
+    let nodes = graph.nodes.iter().map(|node| operation(node, &tensors, window.as_ref()));
     let nodes: Vec<_> = nodes.collect::<Result<_>>()?;
     let mut made = Descriptor::new(Type::CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR)?;
     made.set(A::CUDNN_ATTR_OPERATIONGRAPH_OPS, Value::Parts(&nodes))?;
@@ -50,6 +51,9 @@ fn tensor(tensor: &Tensor) -> Result<Arc<Descriptor>> {
     ];
     if tensor.is_virtual() {
         attributes.push((A::CUDNN_ATTR_TENSOR_IS_VIRTUAL, Value::Flag(true)));
+    }
+    if tensor.is_number() {
+        attributes.push((A::CUDNN_ATTR_TENSOR_IS_BY_VALUE, Value::Flag(true)));
     }
     Descriptor::with(Type::CUDNN_BACKEND_TENSOR_DESCRIPTOR, &attributes)
 }
@@ -73,11 +77,16 @@ fn window(attrs: &ConvAttrs) -> Result<Arc<Descriptor>> {
     )
 }
 
-fn operation(node: &Node, tensors: &[Arc<Descriptor>], window: &Arc<Descriptor>) -> Result<Arc<Descriptor>> {
+fn operation(
+    node: &Node,
+    tensors: &[Arc<Descriptor>],
+    window: Option<&Arc<Descriptor>>,
+) -> Result<Arc<Descriptor>> {
     let part = |index: usize| Value::Parts(std::slice::from_ref(&tensors[index]));
     match *node {
         Node::Convolution { way, x, weight, y } => {
             let (kind, [conv, xs, weights, ys, alpha, beta]) = convolution(way);
+            let window = window.ok_or_else(|| Fault::refused("a convolution has no window".to_owned()))?;
             let window = Value::Parts(std::slice::from_ref(window));
             let scales = [(alpha, Value::Float(1.0)), (beta, Value::Float(0.0))];
             let operands = [(conv, window), (xs, part(x)), (weights, part(weight)), (ys, part(y))];
@@ -115,6 +124,9 @@ fn operation(node: &Node, tensors: &[Arc<Descriptor>], window: &Arc<Descriptor>)
             Descriptor::with(Type::CUDNN_BACKEND_OPERATION_GEN_STATS_DESCRIPTOR, &operands)
         }
         Node::Sum { x, sum } => reduction(part(x), part(sum)),
+        Node::Norm { .. } | Node::NormInference { .. } | Node::NormGradient { .. } => {
+            norm_build::operation(node, tensors)
+        }
     }
 }
 

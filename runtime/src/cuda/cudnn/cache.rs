@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::engine::Rules;
+use super::job::Job;
 use super::plan::Stored;
-use super::work::Work;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::hex::hex;
@@ -37,8 +37,8 @@ pub struct Key {
     pub cudnn: usize,
     /// Whether only deterministic engines were asked.
     pub deterministic: bool,
-    /// The work.
-    pub work: Work,
+    /// What is done.
+    pub work: Job,
 }
 
 /// Plans of one work.
@@ -229,7 +229,7 @@ impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Key { device, cudnn, deterministic, work } = self;
         let deterministic = if *deterministic { " deterministic" } else { "" };
-        let (pattern, types, sizes) = (work.pattern.text(), work.types(), work.sizes);
+        let (pattern, types, sizes) = (work.text(), work.types(), work.sizes());
         write!(f, "{pattern} {types}{deterministic} {sizes} ({device}, cuDNN {cudnn})")
     }
 }
@@ -242,7 +242,8 @@ mod tests {
 
     use super::*;
     use crate::cuda::cudnn::engine::{Engine, Note, Source};
-    use crate::cuda::cudnn::work::{Element, Math, Pattern, Place, Sizes};
+    use crate::cuda::cudnn::tensor::{Element, Place};
+    use crate::cuda::cudnn::work::{Math, Pattern, Sizes, Work};
 
     const FREE: Rules = Rules { deterministic: false, workspace: 1 << 20 };
 
@@ -251,7 +252,7 @@ mod tests {
             ConvAttrs { kernel: [3, 3], stride: [1, 1], padding: [1, 1], dilation: [1, 1], groups: 1 };
         let (x, y) = (Place::whole(8), Place::whole(16));
         let sizes = Sizes { n: 2, h: 4, w: 4, cin: 8, cout: 16, out: [4, 4], attrs, x, y };
-        let work = Work::new(Pattern::ForwardStats, sizes, Element::Bf16, Math::Full);
+        let work = Job::from(Work::new(Pattern::ForwardStats, sizes, Element::Bf16, Math::Full));
         Key { device: "sm_90, 132 processors".into(), cudnn: 92800, deterministic: false, work }
     }
 
@@ -305,7 +306,8 @@ mod tests {
     fn another_gpu_version_or_work_has_other_plans() {
         let (_folder, cache) = cache();
         cache.save(&key(), &kept()).expect("writable");
-        let work = Work { output: Element::F32, ..key().work };
+        let Job::Convolution(work) = key().work else { panic!("it is a convolution's") };
+        let work = Work { output: Element::F32, ..work }.into();
         for other in [
             Key { device: "sm_80, 108 processors".into(), ..key() },
             Key { cudnn: 92900, ..key() },

@@ -1,4 +1,4 @@
-//! Ways of doing a work: what cuDNN's heuristics offer, without what the rules forbid.
+//! Ways of doing a job: what cuDNN's heuristics offer, without what the rules forbid.
 
 use std::sync::Arc;
 
@@ -9,10 +9,10 @@ use super::descriptor::{Attribute as A, Descriptor, Kind, Type, Value};
 use super::engine::{Engine, Rules};
 use super::fault::{Fault, Result};
 use super::graph::Graph;
+use super::job::Job;
 use super::legacy;
 use super::plan::Plan;
 use super::target::Target;
-use super::work::Work;
 
 /// A way, not yet a plan: to make one may take seconds.
 #[derive(Debug)]
@@ -20,7 +20,7 @@ pub struct Candidate {
     /// Which engine.
     pub engine: Engine,
     how: How,
-    work: Work,
+    job: Job,
     /// Tensors that memory is bound to.
     roles: Vec<i64>,
     workspace: u64,
@@ -32,7 +32,7 @@ enum How {
     Legacy(legacy::Algorithm),
 }
 
-/// All that was offered for a work.
+/// All that was offered for a job.
 #[derive(Debug, Default)]
 pub struct Offer {
     /// Those that may be taken, the heuristics' best first.
@@ -45,14 +45,14 @@ pub struct Offer {
     pub reason: Option<Fault>,
 }
 
-/// What cuDNN offers for a work: engines of the graph API, and where none is left and the GPU is at hand, the older calls'
+/// What cuDNN offers for a job: engines of the graph API, and where none is left and the GPU is at hand, the older calls'
 /// algorithms.
 ///
 /// # Errors
 /// Where cuDNN fails; that it offers nothing is no error.
-pub fn candidates(target: &Target<'_>, work: &Work, rules: &Rules) -> Result<Offer> {
-    let graph = Graph::of(work)?;
-    let mut search = Search { work, rules, roles: graph.roles(), offer: Offer::default() };
+pub fn candidates(target: &Target<'_>, job: &Job, rules: &Rules) -> Result<Offer> {
+    let graph = Graph::of(job)?;
+    let mut search = Search { job, rules, roles: graph.roles(), offer: Offer::default() };
     match operation_graph(&graph, target.raw_handle()) {
         Ok(operations) => {
             for (index, mode) in MODES.into_iter().enumerate() {
@@ -66,7 +66,9 @@ pub fn candidates(target: &Target<'_>, work: &Work, rules: &Rules) -> Result<Off
         Err(fault) if fault.is_unsupported() => search.offer.reason = Some(fault),
         Err(fault) => return Err(fault),
     }
-    if let (true, Some(handle)) = (search.offer.candidates.is_empty(), target.handle()) {
+    if let (true, Some(handle), Job::Convolution(work)) =
+        (search.offer.candidates.is_empty(), target.handle(), job)
+    {
         for algorithm in legacy::algorithms(handle, work)? {
             search.judge(algorithm.engine(), How::Legacy(algorithm));
         }
@@ -78,7 +80,7 @@ pub fn candidates(target: &Target<'_>, work: &Work, rules: &Rules) -> Result<Off
 const MODES: [Mode; 2] = [Mode::CUDNN_HEUR_MODE_A, Mode::CUDNN_HEUR_MODE_FALLBACK];
 
 struct Search<'a> {
-    work: &'a Work,
+    job: &'a Job,
     rules: &'a Rules,
     roles: Vec<i64>,
     offer: Offer,
@@ -95,11 +97,11 @@ impl Search<'_> {
 
     /// Takes a way that the rules allow, once: the fallback repeats some.
     fn judge(&mut self, engine: Engine, how: How) {
-        if let Some(reason) = engine.objection(self.work, self.rules) {
+        if let Some(reason) = engine.objection(self.job, self.rules) {
             self.offer.dropped.push((engine, reason));
         } else if self.offer.candidates.iter().all(|known| known.engine != engine) {
-            let (work, roles, workspace) = (*self.work, self.roles.clone(), self.rules.workspace);
-            self.offer.candidates.push(Candidate { engine, how, work, roles, workspace });
+            let (job, roles, workspace) = (*self.job, self.roles.clone(), self.rules.workspace);
+            self.offer.candidates.push(Candidate { engine, how, job, roles, workspace });
         }
     }
 }
@@ -127,7 +129,7 @@ impl Candidate {
     pub fn plan(&self, target: &Target<'_>) -> Result<Plan> {
         let plan = match &self.how {
             How::Config(config) => Plan::of_config(target, config, &self.engine, &self.roles)?,
-            How::Legacy(algorithm) => Plan::of_legacy(*algorithm, &self.work, &self.roles)?,
+            How::Legacy(algorithm) => Plan::of_legacy(*algorithm, &self.job, &self.roles)?,
         };
         if plan.workspace() > self.workspace {
             return Err(Fault::refused(format!(

@@ -16,10 +16,7 @@ pub(super) fn compared(
     budget: &mut Budget,
     measure: impl FnOnce() -> Result<Compared>,
 ) -> Result<Option<Compared>> {
-    let kept = match cache.map(|cache| cache.load(key, rules)) {
-        Some(Found::Plans(kept)) => Some(kept),
-        Some(Found::Nothing | Found::Ignored(_)) | None => None,
-    };
+    let kept = kept(cache, key, rules);
     if let Some(known) = kept.as_ref().and_then(|kept| kept.compared) {
         return Ok(Some(known));
     }
@@ -34,6 +31,18 @@ pub(super) fn compared(
     Ok(Some(compared))
 }
 
+/// Those that are kept.
+pub(super) fn known(cache: Option<&Cache>, key: &Key, rules: &Rules) -> Option<Compared> {
+    kept(cache, key, rules).and_then(|kept| kept.compared)
+}
+
+fn kept(cache: Option<&Cache>, key: &Key, rules: &Rules) -> Option<Kept> {
+    match cache.map(|cache| cache.load(key, rules)) {
+        Some(Found::Plans(kept)) => Some(kept),
+        Some(Found::Nothing | Found::Ignored(_)) | None => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -43,7 +52,8 @@ mod tests {
     use super::*;
     use crate::cuda::cudnn::engine::{Engine, Source};
     use crate::cuda::cudnn::plan::Stored;
-    use crate::cuda::cudnn::work::{Element, Math, Pattern, Place, Sizes, Work};
+    use crate::cuda::cudnn::tensor::{Element, Place};
+    use crate::cuda::cudnn::work::{Math, Pattern, Sizes, Work};
     use crate::error::Error;
 
     fn key() -> Key {
@@ -51,7 +61,7 @@ mod tests {
             ConvAttrs { kernel: [1, 1], stride: [1, 1], padding: [0, 0], dilation: [1, 1], groups: 1 };
         let (x, y) = (Place::whole(8), Place::whole(8));
         let sizes = Sizes { n: 1, h: 4, w: 4, cin: 8, cout: 8, out: [4, 4], attrs, x, y };
-        let work = Work::new(Pattern::ForwardStats, sizes, Element::Bf16, Math::Full);
+        let work = Work::new(Pattern::ForwardStats, sizes, Element::Bf16, Math::Full).into();
         Key { device: "sm_90".into(), cudnn: 92800, deterministic: false, work }
     }
 
@@ -74,5 +84,7 @@ mod tests {
         assert_eq!(compared(9, Some(times)), Ok(Some(times)));
         assert_eq!(compared(9, None), Ok(Some(times)), "from the file");
         assert_eq!(compared(0, None), Ok(Some(times)), "which takes no time");
+        assert_eq!(known(Some(&cache), &key(), &rules), Some(times));
+        assert_eq!(known(None, &key(), &rules), None);
     }
 }

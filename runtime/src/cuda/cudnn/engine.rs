@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::descriptor::{Attribute as A, Descriptor, Kind, Type};
 use super::fault::Result;
-use super::work::Work;
+use super::job::Job;
 
 /// An engine with its choices: one way of doing a work.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -177,19 +177,19 @@ impl Engine {
 
     /// Whether blocks add their shares of sums to memory as they come, of which cuDNN has no note: kernels that are compiled when the plan
     /// is made do, by `RED.ADD.F32`, and have no workspace for anything else (9.28).
-    pub fn adds_in_any_order(&self, work: &Work) -> bool {
-        work.pattern.has_sums() && self.has(Note::RuntimeCompiled)
+    pub fn adds_in_any_order(&self, job: &Job) -> bool {
+        job.adds_sums() && self.has(Note::RuntimeCompiled)
     }
 
-    /// Why it must not do a work; nothing where it may.
-    pub fn objection(&self, work: &Work, rules: &Rules) -> Option<&'static str> {
-        let single = work.is_single();
+    /// Why it must not do a job; nothing where it may.
+    pub fn objection(&self, job: &Job, rules: &Rules) -> Option<&'static str> {
+        let single = job.is_single();
         [
             (self.has(Note::RoundsSums), "it sums in less than f32"),
             (single && self.has(Note::TensorCores), "it multiplies f32 as TF32"),
             (single && self.has(Note::RoundsInputs), "it rounds f32"),
             (rules.deterministic && self.has(Note::Nondeterministic), "it is not deterministic"),
-            (rules.deterministic && self.adds_in_any_order(work), "it adds sums in any order"),
+            (rules.deterministic && self.adds_in_any_order(job), "it adds sums in any order"),
         ]
         .into_iter()
         .find_map(|(holds, reason)| holds.then_some(reason))
@@ -220,10 +220,15 @@ mod tests {
     use resnetc_compiler::ir::op::ConvAttrs;
 
     use super::*;
-    use crate::cuda::cudnn::work::{Element, Math, Pattern, Place, Sizes};
+    use crate::cuda::cudnn::tensor::{Element, Place};
+    use crate::cuda::cudnn::work::{Math, Pattern, Sizes, Work};
 
     fn engine(notes: &[Note]) -> Engine {
         Engine { source: Source::Graph(4), knobs: vec![("tile_m".into(), 128)], notes: notes.to_vec() }
+    }
+
+    fn job(element: Element, math: Math) -> Job {
+        work(element, math).into()
     }
 
     fn work(element: Element, math: Math) -> Work {
@@ -238,17 +243,17 @@ mod tests {
     fn engines_that_round_are_refused_where_f32_means_f32() {
         let rules = Rules { deterministic: false, workspace: 0 };
         let tensor = engine(&[Note::TensorCores]);
-        assert!(tensor.objection(&work(Element::F32, Math::Full), &rules).is_some());
-        assert_eq!(tensor.objection(&work(Element::F32, Math::Tf32), &rules), None);
-        assert_eq!(tensor.objection(&work(Element::Bf16, Math::Full), &rules), None);
+        assert!(tensor.objection(&job(Element::F32, Math::Full), &rules).is_some());
+        assert_eq!(tensor.objection(&job(Element::F32, Math::Tf32), &rules), None);
+        assert_eq!(tensor.objection(&job(Element::Bf16, Math::Full), &rules), None);
         let sums = engine(&[Note::RoundsSums]);
-        assert!(sums.objection(&work(Element::F16, Math::Tf32), &rules).is_some());
+        assert!(sums.objection(&job(Element::F16, Math::Tf32), &rules).is_some());
     }
 
     #[test]
     fn determinism_is_a_rule() {
         let racy = engine(&[Note::RuntimeCompiled, Note::Nondeterministic]);
-        let bf16 = work(Element::Bf16, Math::Full);
+        let bf16 = job(Element::Bf16, Math::Full);
         let rule = |deterministic| Rules { deterministic, workspace: 0 };
         assert_eq!(racy.objection(&bf16, &rule(false)), None);
         assert_eq!(racy.objection(&bf16, &rule(true)), Some("it is not deterministic"));
@@ -258,7 +263,8 @@ mod tests {
     fn compiled_kernels_add_sums_as_they_come() {
         let [compiled, in_the_library] = [engine(&[Note::RuntimeCompiled]), engine(&[])];
         let plain = work(Element::Bf16, Math::Full);
-        let stats = Work { pattern: Pattern::ForwardStats, ..plain };
+        let stats = Job::from(Work { pattern: Pattern::ForwardStats, ..plain });
+        let plain = Job::from(plain);
         let rule = |deterministic| Rules { deterministic, workspace: 0 };
         assert_eq!(compiled.objection(&stats, &rule(true)), Some("it adds sums in any order"));
         assert_eq!(compiled.objection(&stats, &rule(false)), None);

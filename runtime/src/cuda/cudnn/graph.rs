@@ -5,7 +5,7 @@
 use resnetc_compiler::ir::activation::Activation;
 use resnetc_compiler::ir::op::ConvAttrs;
 
-use super::work::Element;
+use super::tensor::{Element, Role};
 
 /// Ids of virtual tensors begin here, those of roles end before.
 pub(super) const VIRTUAL: i64 = 100;
@@ -29,6 +29,11 @@ impl Tensor {
     /// Whether it lies nowhere in memory.
     pub fn is_virtual(&self) -> bool {
         self.id >= VIRTUAL
+    }
+
+    /// Whether it is a number that is handed over by value.
+    pub fn is_number(&self) -> bool {
+        Role::ALL.into_iter().any(|role| role as i64 == self.id && role.is_number())
     }
 }
 
@@ -96,6 +101,28 @@ pub(super) enum Node {
     Stats { x: usize, sum: usize, squares: usize },
     /// Sums of `x` by channel.
     Sum { x: usize, sum: usize },
+    /// `y = (x - mean) * rstd * scale + shift` by the statistics of `x`, which are stored; running ones take them in.
+    Norm {
+        x: usize,
+        affine: [usize; 2],
+        statistics: [usize; 2],
+        running: [usize; 2],
+        next: [usize; 2],
+        epsilon: usize,
+        momentum: usize,
+        y: usize,
+    },
+    /// The same by statistics that are given.
+    NormInference { x: usize, affine: [usize; 2], statistics: [usize; 2], y: usize },
+    /// Its gradients: of `x`, of the factors, of the summands.
+    NormGradient {
+        x: usize,
+        dy: usize,
+        statistics: [usize; 2],
+        scale: usize,
+        gradients: [usize; 2],
+        dx: usize,
+    },
 }
 
 /// Operations in order, and their tensors.
@@ -105,12 +132,12 @@ pub(super) struct Graph {
     pub tensors: Vec<Tensor>,
     /// What is computed.
     pub nodes: Vec<Node>,
-    /// The convolution's window.
-    pub attrs: ConvAttrs,
+    /// The convolution's window, where there is one.
+    pub attrs: Option<ConvAttrs>,
 }
 
 impl Graph {
-    /// The tensors that memory is bound to.
+    /// The tensors that memory, or a number, is bound to.
     pub fn roles(&self) -> Vec<i64> {
         self.tensors.iter().filter(|tensor| !tensor.is_virtual()).map(|tensor| tensor.id).collect()
     }

@@ -1,11 +1,14 @@
 //! The works of a plan's convolutions: each alone, and with what stands before or behind it where cuDNN has a pattern for both.
 
 use resnetc_compiler::ir::activation::Activation;
+use resnetc_compiler::ir::attrs::Epilogue;
 use resnetc_compiler::ir::types::DType;
 use resnetc_compiler::plan::kernel::{Conv, ConvBackwardData, ConvBackwardFilter};
 use resnetc_compiler::plan::{BufferId, Kernel, Plan, Step};
 
-use super::work::{Element, Math, Pattern, Place, Sizes, Work};
+use super::norm::{Norm, NormPattern};
+use super::tensor::{Element, Place};
+use super::work::{Math, Pattern, Sizes, Work};
 
 /// A convolution of a plan.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,6 +46,19 @@ pub fn distinct<'a>(layers: impl IntoIterator<Item = &'a Layer>) -> Vec<Work> {
     found
 }
 
+/// The normalisations of a plan with their statistics, and their gradients, each once; those of slices of wider maps cuDNN does not take.
+/// A gradient that is masked by a map, a ReLU's result, counts as one that is masked already.
+pub fn normalisations(plan: &Plan, types: Types) -> Vec<Norm> {
+    let finder = Finder { plan, types };
+    let mut found: Vec<Norm> = Vec::new();
+    for norm in plan.steps.iter().filter_map(|step| finder.normalisation(step)) {
+        if !found.contains(&norm) {
+            found.push(norm);
+        }
+    }
+    found
+}
+
 struct Finder<'a> {
     plan: &'a Plan,
     types: Types,
@@ -56,6 +72,22 @@ impl Finder<'_> {
             Kernel::ConvBackwardFilter(conv) => Some(self.backward_filter(step, conv)),
             _ => None,
         }
+    }
+
+    fn normalisation(&self, step: &Step) -> Option<Norm> {
+        let (map, norm, rows, channels) = match &step.kernel {
+            Kernel::BnApply(k) => {
+                let &Epilogue { residual, act } = &k.epilogue;
+                (step.inputs[0], NormPattern::NormForward { residual, act }, k.rows, k.channels)
+            }
+            Kernel::BnBackwardReduce(k) => {
+                let relu = k.epilogue.recomputes_sign() && k.epilogue.act == Some(Activation::Relu);
+                (step.inputs[1], NormPattern::NormBackward { relu }, k.rows, k.channels)
+            }
+            _ => return None,
+        };
+        let element = self.element(self.plan.buffer(map).dtype);
+        (self.plan.gap(map) == 0).then_some(Norm { norm, rows, channels, element })
     }
 
     fn forward(&self, step: &Step, conv: &Conv) -> Vec<Work> {

@@ -12,7 +12,8 @@ use super::engine::{Engine, Note, Source};
 use super::fault::{Fault, Result, check};
 use super::graph::{Graph, Tensor, Way};
 use super::handle::Handle;
-use super::work::{Element, Math, Pattern, Role, Work};
+use super::tensor::{Element, Role};
+use super::work::{Math, Pattern, Work};
 
 /// One of cuDNN's algorithms for a work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -158,7 +159,7 @@ impl Operands {
             Pattern::BackwardFilter => Way::BackwardFilter,
             _ => return Ok(None),
         };
-        let graph = Graph::of(work)?;
+        let graph = Graph::of_convolution(work)?;
         let tensor = |roles: [Role; 2]| {
             let found =
                 graph.tensors.iter().find(|tensor| roles.map(|role| role as i64).contains(&tensor.id));

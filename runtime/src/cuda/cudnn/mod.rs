@@ -1,9 +1,11 @@
-//! cuDNN: plans of convolutions and of what is fused with them, through its graph API; for the GPU at hand, or, without one, for
+//! cuDNN: plans of convolutions and normalisations and of what is fused with them, through its graph API; for the GPU at hand, or, without one, for
 //! one that a description stands for.
 //!
 //! ```text
-//! Work           pattern, sizes, types                            work.rs
-//!   -> Graph     tensors and operations, as data                  patterns.rs, graph.rs
+//! Job            a convolution or a normalisation                job.rs
+//!   Work         pattern, sizes, types of a convolution           work.rs, tensor.rs
+//!   Norm         the same of a normalisation                      norm.rs
+//!   -> Graph     tensors and operations, as data                  patterns.rs, norm_graph.rs, graph.rs
 //!   -> Offer     engines that the heuristics name, by the rules   candidates.rs, engine.rs
 //!   -> Choice    the fastest of them, or the first                choose.rs
 //!   -> Plan      an engine ready to run; as text in a file        plan.rs, cache.rs
@@ -33,14 +35,19 @@ pub mod engine;
 pub mod fault;
 mod graph;
 pub mod handle;
+pub mod job;
 pub mod layers;
 mod legacy;
 pub mod library;
+pub mod norm;
+mod norm_build;
+mod norm_graph;
 mod patterns;
 pub mod plan;
 pub mod prepare;
 pub mod target;
 pub mod tasks;
+pub mod tensor;
 pub mod work;
 
 pub use cache::{Cache, Compared};
@@ -50,10 +57,13 @@ pub use device::Device;
 pub use engine::{Engine, Note, Rules, Source};
 pub use fault::Fault;
 pub use handle::Handle;
-pub use layers::{Layer, Types, distinct, layers};
+pub use job::Job;
+pub use layers::{Layer, Types, distinct, layers, normalisations};
 pub use library::version;
+pub use norm::{Norm, NormPattern};
 pub use plan::{Bound, Plan, Stored};
 pub use prepare::{Compiled, Prepare, Prepared};
 pub use target::Target;
-pub use tasks::works;
-pub use work::{Element, Math, Pattern, Place, Role, Sizes, Work};
+pub use tasks::{normalisation, works};
+pub use tensor::{Element, Place, Role};
+pub use work::{Math, Pattern, Sizes, Work};

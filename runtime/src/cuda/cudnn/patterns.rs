@@ -5,15 +5,29 @@ use resnetc_compiler::ir::activation::Activation;
 
 use super::fault::Fault;
 use super::graph::{Graph, Mode, Node, Tensor, VIRTUAL, Way};
-use super::work::{ALIGN, Element, Pattern, Place, Role, Sizes, Work};
+use super::job::Job;
+use super::norm_graph::normalisation;
+use super::tensor::{ALIGN, Element, Place, Role};
+use super::work::{Pattern, Sizes, Work};
 
 impl Graph {
-    /// The graph of a work.
+    /// The graph of a job.
     ///
     /// # Errors
     /// Where cuDNN has no operation for the activation.
-    pub fn of(work: &Work) -> Result<Self, Fault> {
-        let graph = Graph { tensors: Vec::new(), nodes: Vec::new(), attrs: work.sizes.attrs };
+    pub fn of(job: &Job) -> Result<Self, Fault> {
+        match job {
+            Job::Convolution(work) => Graph::of_convolution(work),
+            Job::Normalisation(norm) => normalisation(norm),
+        }
+    }
+
+    /// The graph of a convolution.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn of_convolution(work: &Work) -> Result<Self, Fault> {
+        let graph = Graph { tensors: Vec::new(), nodes: Vec::new(), attrs: Some(work.sizes.attrs) };
         let mut builder = Builder { work, graph };
         match work.pattern {
             Pattern::Forward => builder.forward(),
@@ -280,6 +294,8 @@ mod tests {
             Node::Pointwise { y, .. } => vec![y],
             Node::ReluGradient { dx, .. } => vec![dx],
             Node::Stats { sum, squares, .. } => vec![sum, squares],
+            // No convolution's.
+            Node::Norm { .. } | Node::NormInference { .. } | Node::NormGradient { .. } => Vec::new(),
             Node::Sum { sum, .. } => vec![sum],
         }
     }
@@ -292,13 +308,15 @@ mod tests {
             Node::Pointwise { x, b, .. } => std::iter::once(x).chain(b).collect(),
             Node::ReluGradient { x, dy, .. } => vec![x, dy],
             Node::Stats { x, .. } | Node::Sum { x, .. } => vec![x],
+            // No convolution's.
+            Node::Norm { .. } | Node::NormInference { .. } | Node::NormGradient { .. } => Vec::new(),
         }
     }
 
     #[test]
     fn every_graph_writes_before_it_reads_and_names_each_tensor_once() {
         for pattern in patterns() {
-            let graph = Graph::of(&Work::new(pattern, sizes(), Element::Bf16, Math::Full))
+            let graph = Graph::of_convolution(&Work::new(pattern, sizes(), Element::Bf16, Math::Full))
                 .expect("an operation each");
             let ids: HashSet<i64> = graph.tensors.iter().map(|tensor| tensor.id).collect();
             assert_eq!(ids.len(), graph.tensors.len(), "{pattern:?}");
@@ -324,7 +342,7 @@ mod tests {
 
     #[test]
     fn maps_and_weights_have_their_channels_innermost() {
-        let graph = Graph::of(&Work::new(Pattern::Forward, sizes(), Element::Bf16, Math::Full));
+        let graph = Graph::of_convolution(&Work::new(Pattern::Forward, sizes(), Element::Bf16, Math::Full));
         let [x, weight, y] = graph.expect("plain").tensors.try_into().expect("three");
         assert_eq!((x.dims, x.strides, x.align), ([4, 16, 8, 6], [768, 1, 96, 16], 16));
         assert_eq!((weight.dims, weight.strides), ([32, 8, 3, 3], [72, 1, 24, 8]));
@@ -336,11 +354,12 @@ mod tests {
     fn what_has_no_operation_is_refused() {
         for act in Activation::ALL {
             let pattern = Pattern::ForwardEpilogue { bias: false, residual: false, act: Some(*act) };
-            let graph = Graph::of(&Work::new(pattern, sizes(), Element::F32, Math::Full));
+            let graph = Graph::of_convolution(&Work::new(pattern, sizes(), Element::F32, Math::Full));
             assert_eq!(graph.is_ok(), Mode::of(*act).is_some(), "{act:?}");
         }
         let pattern = Pattern::ForwardEpilogue { bias: true, residual: false, act: Some(Activation::Mish) };
-        let error = Graph::of(&Work::new(pattern, sizes(), Element::F32, Math::Full)).expect_err("no mish");
+        let error = Graph::of_convolution(&Work::new(pattern, sizes(), Element::F32, Math::Full))
+            .expect_err("no mish");
         assert_eq!(error.to_string(), "cuDNN has no operation for mish");
     }
 }

@@ -11,9 +11,10 @@ use super::engine::{Engine, Source};
 use super::fault::{Fault, Result, check};
 use super::graph::Graph;
 use super::handle::Handle;
+use super::job::Job;
 use super::legacy;
 use super::target::Target;
-use super::work::{Role, Work};
+use super::tensor::Role;
 
 /// An engine, ready to run.
 #[derive(Debug)]
@@ -58,8 +59,13 @@ impl Plan {
         Plan::of_descriptor(made, engine, roles)
     }
 
-    pub(super) fn of_legacy(algorithm: legacy::Algorithm, work: &Work, roles: &[i64]) -> Result<Self> {
-        let call = legacy::Call::new(algorithm, work)?;
+    pub(super) fn of_legacy(algorithm: legacy::Algorithm, job: &Job, roles: &[i64]) -> Result<Self> {
+        let call = match job {
+            Job::Convolution(work) => legacy::Call::new(algorithm, work)?,
+            Job::Normalisation(norm) => {
+                return Err(Fault::refused(format!("{} does not do {norm}", algorithm.engine())));
+            }
+        };
         let how = How::Legacy(Arc::new(call));
         Ok(Plan { engine: algorithm.engine(), workspace: algorithm.workspace, how, roles: roles.to_vec() })
     }
@@ -81,7 +87,7 @@ impl Plan {
         self.workspace
     }
 
-    /// The tensors that have to be bound.
+    /// The tensors and numbers that have to be bound.
     pub fn roles(&self) -> impl Iterator<Item = Role> {
         Role::ALL.into_iter().filter(|&role| self.roles.contains(&(role as i64)))
     }
@@ -102,12 +108,12 @@ impl Plan {
     ///
     /// # Errors
     /// Where it is of another GPU, driver or version than cuDNN takes, or no such text.
-    pub fn restore(target: &Target<'_>, work: &Work, stored: &Stored) -> Result<Self> {
-        let roles = Graph::of(work)?.roles();
+    pub fn restore(target: &Target<'_>, job: &Job, stored: &Stored) -> Result<Self> {
+        let roles = Graph::of(job)?.roles();
         match (stored.engine.source, &stored.json) {
             (Source::Legacy(number), _) => Plan::of_legacy(
                 legacy::Algorithm::restored(number, &stored.engine, stored.workspace),
-                work,
+                job,
                 &roles,
             ),
             (Source::Graph(_), Some(json)) => {
@@ -122,12 +128,14 @@ impl Plan {
         }
     }
 
-    /// Binds device memory to the plan's tensors, once for any number of runs.
+    /// Binds device memory to the plan's tensors, and its numbers, once for any number of runs.
     ///
     /// # Errors
-    /// Where a tensor has no address, or an address no tensor.
-    pub fn bind(&self, tensors: &[(Role, u64)], workspace: u64) -> Result<Bound> {
-        let mut found: Vec<i64> = tensors.iter().map(|&(role, _)| role as i64).collect();
+    /// Where a tensor has no address, or an address no tensor; and so with numbers.
+    pub fn bind(&self, tensors: &[(Role, u64)], numbers: &[(Role, f32)], workspace: u64) -> Result<Bound> {
+        let named = numbers.iter().map(|&(role, _)| role);
+        let mut found: Vec<i64> =
+            tensors.iter().map(|&(role, _)| role).chain(named).map(|role| role as i64).collect();
         let mut wanted = self.roles.clone();
         found.sort_unstable();
         wanted.sort_unstable();
@@ -137,7 +145,11 @@ impl Plan {
             )));
         }
         let how = match &self.how {
-            How::Graph(plan) => Binding::Graph { plan: Arc::clone(plan), pack: pack(tensors, workspace)? },
+            How::Graph(plan) => {
+                let numbers: Box<[(Role, f32)]> = numbers.into();
+                let pack = pack(tensors, &numbers, workspace)?;
+                Binding::Graph { plan: Arc::clone(plan), pack, _numbers: numbers }
+            }
             How::Legacy(call) => {
                 Binding::Legacy { call: Arc::clone(call), tensors: tensors.to_vec(), workspace }
             }
@@ -146,9 +158,11 @@ impl Plan {
     }
 }
 
-fn pack(tensors: &[(Role, u64)], workspace: u64) -> Result<Arc<Descriptor>> {
-    let ids: Vec<i64> = tensors.iter().map(|&(role, _)| role as i64).collect();
-    let pointers: Vec<*mut c_void> = tensors.iter().map(|&(_, address)| address as *mut c_void).collect();
+/// The numbers have to stay where they are as long as this lives: cuDNN reads them when it runs.
+fn pack(tensors: &[(Role, u64)], numbers: &[(Role, f32)], workspace: u64) -> Result<Arc<Descriptor>> {
+    let tensors = tensors.iter().map(|&(role, address)| (role as i64, address as *mut c_void));
+    let numbers = numbers.iter().map(|(role, number)| (*role as i64, (&raw const *number).cast_mut().cast()));
+    let (ids, pointers): (Vec<i64>, Vec<*mut c_void>) = tensors.chain(numbers).unzip();
     Descriptor::with(
         Type::CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR,
         &[
@@ -168,7 +182,7 @@ pub struct Bound {
 
 #[derive(Debug)]
 enum Binding {
-    Graph { plan: Arc<Descriptor>, pack: Arc<Descriptor> },
+    Graph { plan: Arc<Descriptor>, pack: Arc<Descriptor>, _numbers: Box<[(Role, f32)]> },
     Legacy { call: Arc<legacy::Call>, tensors: Vec<(Role, u64)>, workspace: u64 },
 }
 
@@ -185,7 +199,7 @@ impl Bound {
     /// that would be a race.
     pub unsafe fn run(&self, handle: &Handle) -> Result<()> {
         match &self.how {
-            Binding::Graph { plan, pack } => {
+            Binding::Graph { plan, pack, _numbers } => {
                 // SAFETY: handle and descriptors live and are final; the memory is as the caller promises.
                 let status = unsafe { sys::cudnnBackendExecute(handle.raw(), plan.raw(), pack.raw()) };
                 check(status, || format!("cannot run {}", self.engine))

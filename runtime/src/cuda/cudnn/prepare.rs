@@ -4,13 +4,13 @@
 use super::cache::{Cache, Compared, Failed, Found, Kept, Key};
 use super::candidates::{Candidate, Offer, candidates};
 use super::choose::{Budget, Choice, fastest};
-use super::compare::compared;
+use super::compare::{compared, known};
 use super::engine::{Rules, Source};
 use super::fault::Fault;
+use super::job::Job;
 use super::library::version;
 use super::plan::{Plan, Stored};
 use super::target::Target;
-use super::work::Work;
 use crate::error::{Error, Result};
 
 /// Times a run of a plan, in seconds.
@@ -60,9 +60,9 @@ pub struct Compiled {
 }
 
 impl Prepare<'_> {
-    fn key(&self, work: &Work) -> Key {
+    fn key(&self, job: &Job) -> Key {
         let (device, deterministic) = (self.target.device().key(), self.rules.deterministic);
-        Key { device, cudnn: version(), deterministic, work: *work }
+        Key { device, cudnn: version(), deterministic, work: *job }
     }
 
     /// Who tries what may fail.
@@ -108,8 +108,8 @@ impl Prepare<'_> {
     ///
     /// # Errors
     /// Where cuDNN has no way of doing the work, or fails.
-    pub fn plan(&self, work: &Work, time: Option<Time<'_>>, budget: &mut Budget) -> Result<Prepared> {
-        let key = self.key(work);
+    pub fn plan(&self, job: &Job, time: Option<Time<'_>>, budget: &mut Budget) -> Result<Prepared> {
+        let key = self.key(job);
         let mut remarks = Vec::new();
         // What one process took without measuring, another with time measures.
         let open = |kept: &Kept| time.is_some() && !kept.settled && !budget.left().is_zero();
@@ -132,15 +132,15 @@ impl Prepare<'_> {
     ///
     /// # Errors
     /// Where cuDNN does not offer that engine, or cannot make its plan.
-    pub fn pinned(&self, work: &Work, engine: &str) -> Result<Prepared> {
-        let (key, mut remarks) = (self.key(work), Vec::new());
+    pub fn pinned(&self, job: &Job, engine: &str) -> Result<Prepared> {
+        let (key, mut remarks) = (self.key(job), Vec::new());
         let is_it = |plan: &Plan| plan.engine().to_string() == engine;
         let (mut kept, mut plans) = self.kept(&key, &mut remarks);
         if let Some(index) = plans.iter().position(is_it) {
             let (plan, seconds) = (plans.swap_remove(index), kept.plans[index].seconds);
             return Ok(Prepared { plan, seconds, kept: true, remarks });
         }
-        let offer = candidates(self.target, work, &self.rules)?;
+        let offer = candidates(self.target, job, &self.rules)?;
         let way = offer.candidates.iter().find(|way| way.engine.to_string() == engine);
         let others = offer.candidates.len();
         let way =
@@ -163,12 +163,17 @@ impl Prepare<'_> {
     /// Those of `measure`.
     pub fn compared(
         &self,
-        work: &Work,
+        job: &Job,
         budget: &mut Budget,
         measure: impl FnOnce() -> Result<Compared>,
     ) -> Result<Option<Compared>> {
-        let key = self.key(work);
+        let key = self.key(job);
         compared(self.cache, &key, &self.rules, budget, measure)
+    }
+
+    /// Those times, where they were measured earlier.
+    pub fn known(&self, job: &Job) -> Option<Compared> {
+        known(self.cache, &self.key(job), &self.rules)
     }
 
     /// Of plans that were compiled ahead of time.
@@ -257,8 +262,8 @@ impl Prepare<'_> {
     ///
     /// # Errors
     /// Where cuDNN fails, or the plans cannot be written.
-    pub fn compile(&self, work: &Work, most: usize) -> Result<Compiled> {
-        let key = self.key(work);
+    pub fn compile(&self, job: &Job, most: usize) -> Result<Compiled> {
+        let key = self.key(job);
         let mut compiled = Compiled::default();
         let (kept, _) = self.kept(&key, &mut compiled.remarks);
         let known = self.known_to_fail(&kept);
@@ -266,7 +271,7 @@ impl Prepare<'_> {
             return Ok(Compiled { plans: kept.plans, kept: true, reason: known, ..compiled });
         }
         let mut failed = kept.failed;
-        let offer = match candidates(self.target, work, &self.rules) {
+        let offer = match candidates(self.target, job, &self.rules) {
             Ok(offer) => offer,
             Err(fault) if fault.is_unsupported() => {
                 return Ok(Compiled { reason: Some(fault.to_string()), ..compiled });

@@ -1,9 +1,12 @@
-//! The works of a lowered plan's convolutions: what a GPU's driver asks of cuDNN, and what is compiled ahead of time for it.
+//! The works of a lowered plan's convolutions and normalisations: what a GPU's driver asks of cuDNN, and what is compiled ahead of time for it.
 
 use resnetc_compiler::ir::types::DType;
 
-use super::work::{Element, Math, Pattern, Sizes, Work};
+use super::norm::{Norm, NormPattern};
+use super::tensor::Element;
+use super::work::{Math, Pattern, Sizes, Work};
 use crate::cuda::launch::{Direction, Task};
+use crate::cuda::normalise::NormTask;
 use crate::error::{Error, Result};
 
 /// What cuDNN may be asked for, best first, with the type that the result then has. The gradient of a weight is rounded to the
@@ -31,6 +34,17 @@ pub fn works(task: &Task) -> Result<Vec<(Work, DType)>> {
         works.push((Work { output: Element::F32, ..work }, DType::F32));
     }
     Ok(works)
+}
+
+/// What cuDNN is asked for a normalisation.
+///
+/// # Errors
+/// Where its maps are of no type that cuDNN normalises.
+pub fn normalisation(task: &NormTask) -> Result<Norm> {
+    let &NormTask { rows, channels, element, residual, act, deterministic: _ } = task;
+    let none = || Error::Device(format!("cuDNN normalises no {element}"));
+    let element = Element::of(element).ok_or_else(none)?;
+    Ok(Norm { norm: NormPattern::NormForward { residual, act }, rows, channels, element })
 }
 
 #[cfg(test)]

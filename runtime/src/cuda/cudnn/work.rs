@@ -3,53 +3,10 @@
 
 use resnetc_compiler::ir::activation::Activation;
 use resnetc_compiler::ir::op::ConvAttrs;
-use resnetc_compiler::ir::types::DType;
 use resnetc_compiler::plan::ConvGeometry;
 use serde::{Deserialize, Serialize};
 
-/// Type of a tensor's elements.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Element {
-    /// IEEE single precision.
-    F32,
-    /// bfloat16.
-    Bf16,
-    /// IEEE half precision.
-    F16,
-}
-
-impl Element {
-    /// All.
-    pub const ALL: [Element; 3] = [Element::F32, Element::Bf16, Element::F16];
-
-    /// `bf16`
-    pub fn name(self) -> &'static str {
-        match self {
-            Element::F32 => "f32",
-            Element::Bf16 => "bf16",
-            Element::F16 => "f16",
-        }
-    }
-
-    /// Bytes of one.
-    pub fn size(self) -> usize {
-        match self {
-            Element::F32 => 4,
-            Element::Bf16 | Element::F16 => 2,
-        }
-    }
-
-    /// Of a plan's tensors of floats; `None` for whole numbers.
-    pub fn of(dtype: DType) -> Option<Self> {
-        match dtype {
-            DType::F32 => Some(Element::F32),
-            DType::Bf16 => Some(Element::Bf16),
-            DType::F16 => Some(Element::F16),
-            DType::U8 | DType::U32 | DType::U64 => None,
-        }
-    }
-}
+use super::tensor::{Element, Place, Role};
 
 /// What factors of `f32` may be rounded to before they are multiplied. Sums are always `f32`; factors of 16 bits are
 /// multiplied as they are.
@@ -60,31 +17,6 @@ pub enum Math {
     Full,
     /// TF32, which has 10 bits of mantissa.
     Tf32,
-}
-
-/// How a feature map lies in memory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Place {
-    /// Elements from a pixel to the next: the map's channels, or those of the wider map that it is a slice of.
-    pub pitch: usize,
-    /// The map's first element lies at a multiple of that many bytes, at most [`ALIGN`].
-    pub align: usize,
-}
-
-/// Bytes that whole maps are aligned to, as far as cuDNN is told: its widest loads.
-pub const ALIGN: usize = 16;
-
-impl Place {
-    /// A map with memory of its own.
-    pub fn whole(channels: usize) -> Self {
-        Place { pitch: channels, align: ALIGN }
-    }
-
-    /// Channels of a map of `pitch` channels, from the channel `start` on.
-    pub fn slice(pitch: usize, start: usize, element: Element) -> Self {
-        let of = |bytes: usize| if bytes == 0 { ALIGN } else { ALIGN.min(1 << bytes.trailing_zeros()) };
-        Place { pitch, align: of(start * element.size()).min(of(pitch * element.size())) }
-    }
 }
 
 /// Sizes of a convolution: maps NHWC, weights `[cout][kernel][kernel][cin / groups]`.
@@ -208,60 +140,6 @@ impl Pattern {
     }
 }
 
-/// What a tensor of a pattern is. Its number is the tensor's id in cuDNN's graph.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Role {
-    /// Input map of the forward convolution.
-    X = 1,
-    /// Its weight.
-    Weight,
-    /// Its output map.
-    Y,
-    /// Added by channel.
-    Bias,
-    /// Added element by element.
-    Residual,
-    /// Factors of a normalisation, by channel, of the type [`Work::affine`].
-    Scale,
-    /// Summands of a normalisation, likewise.
-    Shift,
-    /// Gradient of the output map.
-    Dy,
-    /// Gradient of the input map.
-    Dx,
-    /// Gradient of the weight.
-    Dweight,
-    /// A ReLU's input or result.
-    Mask,
-    /// Input of the normalisation before the convolution.
-    Normed,
-    /// A sum by channel, of `f32`: of `y`, or of `dx`.
-    Sum,
-    /// Another: of the squares of `y`, or of `dx * normed`.
-    SumProducts,
-}
-
-impl Role {
-    /// All.
-    pub const ALL: [Role; 14] = [
-        Role::X,
-        Role::Weight,
-        Role::Y,
-        Role::Bias,
-        Role::Residual,
-        Role::Scale,
-        Role::Shift,
-        Role::Dy,
-        Role::Dx,
-        Role::Dweight,
-        Role::Mask,
-        Role::Normed,
-        Role::Sum,
-        Role::SumProducts,
-    ];
-}
-
 /// A convolution's work.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Work {
@@ -322,6 +200,17 @@ impl Work {
             Role::Bias | Role::Scale | Role::Shift | Role::Sum | Role::SumProducts => {
                 cin.max(cout) * Element::F32.size()
             }
+            // A normalisation's.
+            Role::Mean
+            | Role::Rstd
+            | Role::RunningMean
+            | Role::RunningVar
+            | Role::NextRunningMean
+            | Role::NextRunningVar
+            | Role::Dscale
+            | Role::Dshift
+            | Role::Epsilon
+            | Role::Momentum => 0,
         }
     }
 
@@ -379,18 +268,9 @@ impl std::fmt::Display for Sizes {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use resnetc_compiler::ir::types::DType;
 
-    #[test]
-    fn a_slice_is_aligned_as_its_first_channel_of_every_pixel_is() {
-        let align = |pitch, start, element| Place::slice(pitch, start, element).align;
-        assert_eq!(align(64, 0, Element::Bf16), 16);
-        assert_eq!(align(64, 8, Element::Bf16), 16);
-        assert_eq!(align(36, 12, Element::Bf16), 8);
-        assert_eq!(align(36, 12, Element::F32), 16);
-        assert_eq!(align(35, 0, Element::F32), 4);
-        assert_eq!(align(64, 3, Element::Bf16), 2);
-    }
+    use super::*;
 
     #[test]
     fn works_are_told_in_words() {

@@ -9,9 +9,10 @@ mod behind;
 mod convolve;
 mod library;
 mod memory;
+mod normalise;
+mod pins;
 mod ranks;
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -21,11 +22,13 @@ use resnetc_compiler::ir::types::DType;
 use super::collectives::Collective;
 use super::communicator::{Communicator, Stream, add, gather, scatter, spread};
 use super::driver::{Driver, Fetch, Fill, Memory, NAMES_THE_STEP, Preparer, Recording};
-use super::launch::{Call, Direction, Launch, Place, Prepared, Task, Ways};
-use crate::engines::{Engines, Pin};
+use super::launch::{Call, Direction, Launch, NormWays, Place, Prepared, Task, Ways};
+use super::normalise::NormTask;
+use crate::engines::Engines;
 use crate::error::{Error, Result};
 use library::Library;
 use memory::Piece;
+use pins::{ENGINE, Pins};
 use ranks::{ByHost, Pending};
 
 /// What the emulation can choose, where a GPU's driver would have its own ways.
@@ -52,10 +55,12 @@ struct State {
     faulty: Option<String>,
     /// Whether one has failed.
     failed: AtomicBool,
-    pinned: Engines,
-    /// Of deterministic tasks, by their texts.
-    chosen: Mutex<BTreeMap<String, Option<String>>>,
+    pins: Pins,
     tasks: Mutex<Vec<Task>>,
+    /// Whether normalisations are computed at once.
+    norms: bool,
+    /// Prepared ones.
+    norm_tasks: Mutex<Vec<NormTask>>,
     pieces: Mutex<Vec<Arc<Piece>>>,
     communicator: Option<Arc<dyn Communicator>>,
     /// Sums over ranks that are not waited for yet.
@@ -76,9 +81,10 @@ impl Emulated {
             choices,
             faulty: None,
             failed: AtomicBool::new(false),
-            pinned: Engines::default(),
-            chosen: Mutex::default(),
+            pins: Pins::default(),
             tasks: Mutex::default(),
+            norms: false,
+            norm_tasks: Mutex::default(),
             pieces: Mutex::default(),
             communicator: None,
             pending: Mutex::default(),
@@ -93,9 +99,9 @@ impl Emulated {
     /// # Errors
     /// Where they are a real GPU's.
     pub fn with_engines(mut self, pinned: Engines) -> Result<Self> {
-        pinned.check(ENGINES_OF)?;
+        let pins = Pins::new(pinned)?;
         if let Some(state) = Arc::get_mut(&mut self.state) {
-            state.pinned = pinned;
+            state.pins = pins;
         }
         Ok(self)
     }
@@ -106,6 +112,15 @@ impl Emulated {
     pub fn with_fault(mut self, function: &str) -> Self {
         if let Some(state) = Arc::get_mut(&mut self.state) {
             state.faulty = Some(function.to_owned());
+        }
+        self
+    }
+
+    /// With an engine for each normalisation, which computes it at once.
+    #[must_use]
+    pub fn with_norms(mut self) -> Self {
+        if let Some(state) = Arc::get_mut(&mut self.state) {
+            state.norms = true;
         }
         self
     }
@@ -156,6 +171,12 @@ impl Emulated {
                 convolve::convolve(&task, conv)?;
                 self.check_pieces("a convolution")
             }
+            Call::Normalise(norm) => {
+                let task = self.norm_tasks()?[norm.id];
+                memory::bytes_mut(norm.workspace, WORKSPACE).fill(0xff);
+                normalise::normalise(&task, norm)?;
+                self.check_pieces("a normalisation")
+            }
         }
     }
 
@@ -188,21 +209,7 @@ impl Emulated {
     /// Whether a task is done in one, as its pin says where it has one.
     fn has_engine(&self, task: &Task) -> Result<bool> {
         let can = !task.has_epilogue() || self.state.choices.fuses;
-        if !task.deterministic {
-            return Ok(can);
-        }
-        let name = convolve::describe(task);
-        let has = match self.state.pinned.chosen.get(&name) {
-            None => can,
-            Some(None) => false,
-            Some(Some(engine)) if can && engine == ENGINE => true,
-            Some(Some(engine)) => {
-                return Err(self.state.pinned.gone(&name, engine, "the emulation fuses nothing here"));
-            }
-        };
-        let mut chosen = self.state.chosen.lock().map_err(|_| broken())?;
-        chosen.insert(name, has.then(|| ENGINE.to_owned()));
-        Ok(has)
+        if task.deterministic { self.state.pins.has(convolve::describe(task), can) } else { Ok(can) }
     }
 
     /// Runs launches all of whose operands lie in scratch memory, by themselves.
@@ -216,6 +223,10 @@ impl Emulated {
             }
         }
         Ok(())
+    }
+
+    fn norm_tasks(&self) -> Result<std::sync::MutexGuard<'_, Vec<NormTask>>> {
+        self.state.norm_tasks.lock().map_err(|_| broken())
     }
 
     fn tasks(&self) -> Result<std::sync::MutexGuard<'_, Vec<Task>>> {
@@ -232,11 +243,6 @@ impl Emulated {
         }
     }
 }
-
-/// What the emulation's engines are of.
-const ENGINES_OF: &str = "the emulated GPU";
-/// The only one of them.
-const ENGINE: &str = "the reference's convolution";
 
 /// Bytes that the emulated convolutions ask for, though they need none: they are spoiled, as a workspace is.
 const WORKSPACE: usize = 64;
@@ -272,11 +278,25 @@ impl Preparer for Emulated {
         self.try_out(&ways.behind_plain, ways.scratch)?;
         self.try_out(&ways.behind_fused, ways.scratch)?;
         let [fused, plain] = [&ways.fused, &ways.plain].map(convolve::describe);
-        if ways.fused.deterministic && self.state.pinned.pin(&fused, &plain) == Pin::InParts {
-            self.state.chosen.lock().map_err(|_| broken())?.insert(fused, None);
+        if ways.fused.deterministic && self.state.pins.is_in_parts(&fused, &plain) {
+            self.state.pins.take(fused, false);
             return Ok(None);
         }
         self.prepare(&ways.fused)
+    }
+
+    /// As with convolutions, all that can be is computed at once.
+    fn prepare_norm(&self, ways: &NormWays) -> Result<Option<Prepared>> {
+        self.try_out(&ways.parts, ways.scratch)?;
+        let NormTask { element, deterministic, .. } = ways.fused;
+        let (name, can) = (normalise::describe(&ways.fused), self.state.norms);
+        let has = if deterministic { self.state.pins.has_norm(name, can)? } else { can };
+        if !has {
+            return Ok(None);
+        }
+        let mut tasks = self.norm_tasks()?;
+        tasks.push(ways.fused);
+        Ok(Some(Prepared { id: tasks.len() - 1, workspace: WORKSPACE, result: element }))
     }
 }
 
@@ -298,9 +318,7 @@ impl Driver for Emulated {
     }
 
     fn engines(&self) -> Result<Engines> {
-        let mut engines = Engines::of(ENGINES_OF);
-        engines.chosen = self.state.chosen.lock().map_err(|_| broken())?.clone();
-        Ok(engines)
+        Ok(self.state.pins.chosen())
     }
 
     fn large(&self) -> usize {

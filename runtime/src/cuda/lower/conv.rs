@@ -18,7 +18,7 @@ use super::norm::{apply_gradient, reduce, statistics_of_map, statistics_of_sums}
 use super::site::{Made, Operand, Site};
 use super::sums::Statistics;
 use crate::cuda::launch::{Arg, Base, Call, Convolve, Direction, Place, Prepared, Task, Ways};
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// `y = act(conv(x, weight) + bias + residual)`
 pub(super) fn forward(site: &mut Site<'_>, k: &Conv) -> Result<()> {
@@ -184,20 +184,11 @@ fn weight(site: &mut Site<'_>, g: &ConvGeometry, element: DType) -> Result<Place
 }
 
 fn prepare(site: &Site<'_>, task: &Task) -> Result<Option<Prepared>> {
-    site.preparer.prepare(task).map_err(|error| told(site, error))
+    site.preparer.prepare(task).map_err(|error| site.told(error))
 }
 
 fn prepare_fused(site: &Site<'_>, ways: &Ways) -> Result<Option<Prepared>> {
-    site.preparer.prepare_fused(ways).map_err(|error| told(site, error))
-}
-
-/// A driver's error, with the step.
-fn told(site: &Site<'_>, error: Error) -> Error {
-    match error {
-        // It says of which convolution, and what to do.
-        Error::Engines(_) => error,
-        error => site.fault(&error.to_string()),
-    }
+    site.preparer.prepare_fused(ways).map_err(|error| site.told(error))
 }
 
 fn convolve(

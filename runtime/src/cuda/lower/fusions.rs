@@ -5,9 +5,10 @@ use resnetc_compiler::plan::{BufferId, Plan};
 
 use super::buckets::Buckets;
 use super::masks::Masks;
+use super::norms::Norms;
 use super::scratch::Scratch;
 use super::sums::Sums;
-use crate::cuda::launch::{Call, Place};
+use crate::cuda::launch::{Call, Place, Prepared};
 use crate::error::Result;
 
 /// All that there is in a plan, and what is done so far.
@@ -16,19 +17,23 @@ pub(super) struct Fusions<'p> {
     pub sums: Sums<'p>,
     /// Of the gradient of a ReLU.
     pub masks: Masks<'p>,
+    /// Statistics with what applies them.
+    pub norms: Norms<'p>,
     /// What is summed over ranks.
     pub buckets: Buckets,
     /// The scratch memory that is no step's alone, at its beginning.
     pub reserved: Scratch,
 }
 
-/// What a convolution has taken in.
+/// What a step has taken in, or left to another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fused {
     /// It leaves the sums of this map.
     Sums(BufferId),
     /// It masks this gradient.
     Mask(BufferId),
+    /// It leaves this mean, and its other statistics, to what applies them, by this engine.
+    Norm(BufferId, Prepared),
 }
 
 impl<'p> Fusions<'p> {
@@ -37,7 +42,8 @@ impl<'p> Fusions<'p> {
         let sums = Sums::of(plan);
         let mut reserved = sums.memory;
         let buckets = Buckets::of(plan, &mut reserved);
-        Fusions { sums, masks: Masks::of(plan), buckets, reserved }
+        let norms = Norms::of(plan, buckets.ranks);
+        Fusions { sums, masks: Masks::of(plan), norms, buckets, reserved }
     }
 
     /// Takes down what a step has taken in; what has to be done before it comes before its calls.
@@ -51,6 +57,7 @@ impl<'p> Fusions<'p> {
                 calls.splice(0..0, zeros.map(Call::Launch));
             }
             Fused::Mask(gradient) => self.masks.apply(gradient),
+            Fused::Norm(mean, prepared) => self.norms.take(mean, prepared),
         }
         Ok(())
     }

@@ -13,6 +13,7 @@ mod loss;
 mod masks;
 mod muon;
 mod norm;
+mod norms;
 mod pooling;
 mod product;
 mod ranks;

@@ -5,10 +5,11 @@ use resnetc_compiler::plan::{BufferId, Operands, Plan, Step};
 
 use super::fusions::{Fused, Fusions};
 use super::masks::Masked;
+use super::norms::Pair;
 use super::scratch::Scratch;
 use super::sums::Statistics;
 use crate::cuda::driver::Preparer;
-use crate::cuda::launch::{Arg, Base, Call, Launch, Place, THREADS, count};
+use crate::cuda::launch::{Arg, Base, Call, Launch, Place, Prepared, THREADS, count};
 use crate::error::{Error, Result};
 
 /// Bytes that a thread moves at once, where it can.
@@ -75,10 +76,14 @@ impl<'a> Site<'a> {
         Site { plan, step, table, preparer, calls, scratch, fusions, fused: None, moved }
     }
 
+    /// Another step of the plan.
+    pub fn beside(&self, step: &'a Step) -> Self {
+        Site::new(self.plan, step, self.preparer, self.fusions)
+    }
+
     /// Another step, to be measured by itself: all of its operands lie in scratch memory.
     pub fn trial(&self, step: &'a Step) -> Self {
-        let site = Site::new(self.plan, step, self.preparer, self.fusions);
-        let mut site = Site { scratch: Scratch::default(), ..site };
+        let mut site = Site { scratch: Scratch::default(), ..self.beside(step) };
         let places = step.buffers().map(|id| (id, site.scratch.take(self.plan.buffer(id).bytes)));
         site.moved = places.collect();
         site
@@ -142,6 +147,23 @@ impl<'a> Site<'a> {
         self.fused = self.buffer(name).map(Fused::Mask);
     }
 
+    /// The statistics that this mean is one of, and what applies them, where both may be computed at once.
+    pub fn norm_of(&self, name: &str) -> Option<Pair<'a>> {
+        self.buffer(name).and_then(|id| self.fusions.norms.wanted(id))
+    }
+
+    /// What computes both, where that is taken.
+    pub fn taken_norm_of(&self, name: &str) -> Option<(Prepared, Pair<'a>)> {
+        let id = self.buffer(name)?;
+        let prepared = self.fusions.norms.taken(id, self.step)?;
+        Some((prepared, self.fusions.norms.wanted(id)?))
+    }
+
+    /// Tells that the step leaves its work to the one that applies its statistics.
+    pub fn take_norm_of(&mut self, name: &str, prepared: Prepared) {
+        self.fused = self.buffer(name).map(|mean| Fused::Norm(mean, prepared));
+    }
+
     /// An operand that is always there.
     pub fn get(&self, name: &str) -> Result<Operand> {
         self.find(name).ok_or_else(|| self.fault(&format!("its kernel has no operand `{name}`")))
@@ -175,6 +197,15 @@ impl<'a> Site<'a> {
     /// An error of this step.
     pub fn fault(&self, why: &str) -> Error {
         Error::Device(format!("cuda: step {} ({}): {why}", self.step.name, self.step.kernel.name()))
+    }
+
+    /// A driver's error, with the step.
+    pub fn told(&self, error: Error) -> Error {
+        match error {
+            // It says of which work, and what to do.
+            Error::Engines(_) => error,
+            error => self.fault(&error.to_string()),
+        }
     }
 
     /// A pointer to an operand.

@@ -1,0 +1,97 @@
+//! Normalisations of the emulated GPU at once, by the reference: statistics, and what applies them to the map.
+
+use resnetc_compiler::ir::attrs::Epilogue;
+use resnetc_compiler::ir::types::{DType, Layout};
+use resnetc_compiler::plan::kernel::{BnApply, BnStats};
+use resnetc_compiler::plan::{Buffer, Kernel, Operand, Region};
+
+use super::memory::{bytes, bytes_mut};
+use crate::cuda::normalise::{NormTask, Normalise};
+use crate::error::{Error, Result};
+use crate::reference::once::compute_and_update;
+
+/// Computes a prepared normalisation.
+pub(super) fn normalise(task: &NormTask, norm: &Normalise<u64>) -> Result<()> {
+    let &NormTask { rows, channels, residual, act, .. } = task;
+    let &Normalise { eps, momentum, .. } = norm;
+    kernel(task, norm, &BnStats { rows, channels, eps, momentum }.into())?;
+    kernel(task, norm, &BnApply { rows, channels, epilogue: Epilogue { residual, act } }.into())
+}
+
+/// `norm + relu bf16 32x8`
+pub(super) fn describe(task: &NormTask) -> String {
+    let NormTask { rows, channels, element, residual, act, .. } = task;
+    let act = act.map(|act| act.info().name);
+    let behind: String =
+        [residual.then_some("residual"), act].iter().flatten().map(|part| format!(" + {part}")).collect();
+    format!("norm{behind} {element} {rows}x{channels}")
+}
+
+/// Computes one of its kernels, and writes what that makes and what it updates.
+fn kernel(task: &NormTask, norm: &Normalise<u64>, kernel: &Kernel) -> Result<()> {
+    let table = kernel.operands().ok_or_else(|| fault("its sizes do not fit together"))?;
+    let mut inputs = Vec::new();
+    for operand in &table.inputs {
+        let buffer = buffer(task, operand)?;
+        let len = buffer.bytes;
+        inputs.push((buffer, bytes(address(norm, operand.name)?, len)));
+    }
+    let updated = table.inputs.iter().filter(|operand| operand.updated);
+    let (mut made, mut updated) = (rooms(task, &table.outputs)?, rooms(task, updated)?);
+    compute_and_update(kernel, &inputs, &mut lent(&mut made), &mut lent(&mut updated))?;
+    for (buffer, room) in made.iter().chain(&updated) {
+        bytes_mut(address(norm, &buffer.name)?, room.len()).copy_from_slice(room);
+    }
+    Ok(())
+}
+
+/// Operands with memory of their own.
+fn rooms<'o>(
+    task: &NormTask,
+    operands: impl IntoIterator<Item = &'o Operand>,
+) -> Result<Vec<(Buffer, Vec<u8>)>> {
+    let room = |operand| buffer(task, operand).map(|buffer| (vec![0; buffer.bytes], buffer));
+    operands.into_iter().map(|operand| room(operand).map(|(room, buffer)| (buffer, room))).collect()
+}
+
+fn lent(rooms: &mut [(Buffer, Vec<u8>)]) -> Vec<(Buffer, &mut [u8])> {
+    rooms.iter_mut().map(|(buffer, room)| (buffer.clone(), room.as_mut_slice())).collect()
+}
+
+fn address(norm: &Normalise<u64>, name: &str) -> Result<u64> {
+    match name {
+        "x" => Ok(norm.x),
+        "scale" => Ok(norm.scale),
+        "shift" => Ok(norm.shift),
+        "residual" => norm.residual.ok_or_else(|| fault("it has no residual")),
+        "running_mean" => Ok(norm.running_mean),
+        "running_var" => Ok(norm.running_var),
+        "mean" => Ok(norm.mean),
+        "rstd" => Ok(norm.rstd),
+        "y" => Ok(norm.y),
+        _ => Err(fault(&format!("an operand `{name}` is not known"))),
+    }
+}
+
+/// An operand as the driver has it: see [`NormTask`].
+fn buffer(task: &NormTask, operand: &Operand) -> Result<Buffer> {
+    let is_map = matches!(operand.name, "x" | "y" | "residual");
+    let (dtype, layout) = if is_map { (task.element, Layout::Nhwc) } else { (DType::F32, Layout::Plain) };
+    let numel = operand.sizes.numel().ok_or_else(|| fault("it has too many elements"))?;
+    Ok(Buffer {
+        name: operand.name.to_owned(),
+        shape: operand.sizes.shape(),
+        dtype,
+        layout,
+        region: Region::Arena,
+        offset: 0,
+        bytes: numel * dtype.size(),
+        live: None,
+        slice: None,
+        span: None,
+    })
+}
+
+fn fault(why: &str) -> Error {
+    Error::Device(format!("cuda emulated: a normalisation: {why}"))
+}
