@@ -84,7 +84,7 @@ pub enum Command {
     Bench(BenchArgs),
     /// Measure which algorithms are the fastest here, and keep that for later runs.
     Tune(TuneArgs),
-    /// Make a GPU's plans of convolutions ahead of time, without the GPU.
+    /// Make cuDNN's plans for a GPU ahead of time, without the GPU.
     Compile(CompileArgs),
     /// Write a network with its weights for other programs: ONNX, PyTorch.
     Export(ExportArgs),

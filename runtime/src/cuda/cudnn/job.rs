@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::norm::Norm;
 use super::tensor::{Element, Role};
-use super::work::{Math, Work};
+use super::work::Work;
 
 /// A convolution or a normalisation, each with what is fused with it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -80,14 +80,6 @@ impl Job {
             Job::Normalisation(_) => false,
         }
     }
-
-    /// Whether products of `f32` may be rounded to TF32.
-    pub fn math(&self) -> Math {
-        match self {
-            Job::Convolution(work) => work.math,
-            Job::Normalisation(_) => Math::Full,
-        }
-    }
 }
 
 /// `forward + stats bf16 3x3 64x56x56 -> 64x56x56, n 256`, `norm + relu bf16 802816x64`
@@ -108,7 +100,7 @@ mod tests {
     use super::*;
     use crate::cuda::cudnn::norm::NormPattern;
     use crate::cuda::cudnn::tensor::Place;
-    use crate::cuda::cudnn::work::{Pattern, Sizes};
+    use crate::cuda::cudnn::work::{Math, Pattern, Sizes};
 
     /// A convolution's text is as it was before there were others: plans that are kept under it stay.
     #[test]

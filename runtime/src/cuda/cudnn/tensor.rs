@@ -86,7 +86,7 @@ pub enum Role {
     Bias,
     /// Added element by element.
     Residual,
-    /// Factors of a normalisation, by channel, of the type [`Work::affine`].
+    /// Factors of a normalisation, by channel, of the type [`Work::affine`](super::Work::affine).
     Scale,
     /// Summands of a normalisation, likewise.
     Shift,
