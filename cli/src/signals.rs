@@ -70,6 +70,12 @@ impl Signals {
             number => u8::try_from(number).ok().and_then(|number| BY_SIGNAL.checked_add(number)),
         }
     }
+
+    /// The same of a training that was stopped: where this process got no signal, another rank did, and which one is not told. It may also be on
+    /// its way.
+    pub fn status_here_or_elsewhere(&self) -> u8 {
+        self.status().unwrap_or(BY_SIGNAL + SIGINT as u8)
+    }
 }
 
 #[cfg(unix)]

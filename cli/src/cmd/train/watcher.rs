@@ -203,7 +203,7 @@ impl<'a> Watcher<'a> {
                 let command = resume_command(std::env::args_os());
                 let done =
                     format!("stopped after {epoch} epochs and {step} steps, saved {}", checkpoint.display());
-                (format!("{done}\ngo on with: {command}"), self.signals.status())
+                (format!("{done}\ngo on with: {command}"), Some(self.signals.status_here_or_elsewhere()))
             }
         };
         let told = if self.mute || self.silent { Ok(()) } else { self.output.result(&text) };
