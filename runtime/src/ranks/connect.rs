@@ -103,7 +103,7 @@ fn by_mpi(launch: &Launch, options: Options, pulse: Arc<Pulse>) -> Result<(Box<d
 fn beside(transport: &mut dyn Transport, links: &[Link], limit: Duration) -> Result<Vec<Peer>> {
     let (rank, size) = (transport.rank(), transport.size());
     let lost = |error: io::Error| Error::Ranks(format!("rank {rank} is not to be connected by TCP: {error}"));
-    let mut told = (RandomState::new().hash_one(std::process::id()), 0);
+    let mut told = (token(), 0);
     let listener = if rank == 0 { Some(listen().map_err(lost)?) } else { None };
     let host = match &listener {
         Some(listener) => {
@@ -136,6 +136,11 @@ struct Hub {
     port: u16,
 }
 
+/// A number that no other training has, so that its ranks know each other.
+fn token() -> u64 {
+    RandomState::new().hash_one(std::process::id())
+}
+
 /// Connections for the watches of all ranks; the transport tells where.
 fn links(transport: &mut dyn Transport, known: Option<&str>, options: &Options) -> Result<Vec<Link>> {
     let (rank, size) = (transport.rank(), transport.size());
@@ -149,7 +154,7 @@ fn links(transport: &mut dyn Transport, known: Option<&str>, options: &Options) 
     let deaf = |error: io::Error| Error::Ranks(format!("rank 0 cannot listen: {error}"));
     let listener = listen().map_err(deaf)?;
     let port = listener.local_addr().map_err(deaf)?.port();
-    let token = RandomState::new().hash_one(std::process::id());
+    let token = token();
     let text = serde_json::to_vec(&Hub { token, hosts: hosts(known), port });
     spread(transport, text.map_err(|error| Error::Ranks(error.to_string()))?)?;
     accept(&listener, size, token, until)

@@ -1,5 +1,5 @@
-//! How ranks that send to each other by TCP find each other: all connect to rank 0, which tells each where the others listen; then each connects to all
-//! ranks below it.
+//! How ranks that send by TCP find each other: all connect to rank 0, which tells each where the others listen; then each connects to
+//! all ranks below it.
 
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};

@@ -19,7 +19,8 @@ use crate::output::Output;
 /// How often a process that gets ready shows that it lives.
 const BEAT: Duration = Duration::from_secs(1);
 
-/// Trains as one of the ranks of a launch, between which `carrier` moves bytes: `work` gets the ways to the others. Whoever fails tells them why, and all end.
+/// Trains as one of the ranks of a launch, between which `carrier` moves bytes: `work` gets the ways to the others. Whoever fails tells
+/// them why, and all end.
 pub fn shared(
     launch: &Launch,
     carrier: Carrier,

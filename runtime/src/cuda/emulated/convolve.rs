@@ -3,10 +3,11 @@
 use resnetc_compiler::ir::attrs::Epilogue;
 use resnetc_compiler::ir::types::{DType, Layout};
 use resnetc_compiler::plan::kernel::{Conv, ConvBackwardData, ConvBackwardFilter};
-use resnetc_compiler::plan::{Buffer, ConvGeometry, Kernel, Operand, Region};
+use resnetc_compiler::plan::{Buffer, ConvGeometry, Kernel, Operand};
 
 use super::behind::{add_sums, mask};
 use super::memory::{bytes, bytes_mut};
+use super::operand;
 use crate::cuda::launch::{Convolve, Direction, Task};
 use crate::error::{Error, Result};
 use crate::reference::once::compute;
@@ -78,19 +79,7 @@ fn buffer(task: &Task, operand: &Operand) -> Result<Buffer> {
         "bias" => Layout::Plain,
         _ => Layout::Nhwc,
     };
-    let numel = operand.sizes.numel().ok_or_else(|| fault("it has too many elements"))?;
-    Ok(Buffer {
-        name: operand.name.to_owned(),
-        shape: operand.sizes.shape(),
-        dtype,
-        layout,
-        region: Region::Arena,
-        offset: 0,
-        bytes: numel * dtype.size(),
-        live: None,
-        slice: None,
-        span: None,
-    })
+    operand::buffer(operand, dtype, layout).ok_or_else(|| fault("it has too many elements"))
 }
 
 fn fault(why: &str) -> Error {

@@ -10,6 +10,7 @@ mod convolve;
 mod library;
 mod memory;
 mod normalise;
+mod operand;
 mod pins;
 mod ranks;
 

@@ -3,9 +3,10 @@
 use resnetc_compiler::ir::attrs::Epilogue;
 use resnetc_compiler::ir::types::{DType, Layout};
 use resnetc_compiler::plan::kernel::{BnApply, BnStats};
-use resnetc_compiler::plan::{Buffer, Kernel, Operand, Region};
+use resnetc_compiler::plan::{Buffer, Kernel, Operand};
 
 use super::memory::{bytes, bytes_mut};
+use super::operand;
 use crate::cuda::normalise::{NormTask, Normalise};
 use crate::error::{Error, Result};
 use crate::reference::once::compute_and_update;
@@ -77,19 +78,7 @@ fn address(norm: &Normalise<u64>, name: &str) -> Result<u64> {
 fn buffer(task: &NormTask, operand: &Operand) -> Result<Buffer> {
     let is_map = matches!(operand.name, "x" | "y" | "residual");
     let (dtype, layout) = if is_map { (task.element, Layout::Nhwc) } else { (DType::F32, Layout::Plain) };
-    let numel = operand.sizes.numel().ok_or_else(|| fault("it has too many elements"))?;
-    Ok(Buffer {
-        name: operand.name.to_owned(),
-        shape: operand.sizes.shape(),
-        dtype,
-        layout,
-        region: Region::Arena,
-        offset: 0,
-        bytes: numel * dtype.size(),
-        live: None,
-        slice: None,
-        span: None,
-    })
+    operand::buffer(operand, dtype, layout).ok_or_else(|| fault("it has too many elements"))
 }
 
 fn fault(why: &str) -> Error {
