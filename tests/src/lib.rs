@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod again;
 pub mod bounds;
 pub mod emulated;
 pub mod evaluate;

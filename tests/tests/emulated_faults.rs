@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::Arc;
 
-use resnetc_runtime::cuda::driver::{Driver, Fill};
+use resnetc_runtime::cuda::driver::{Driver, Fill, Preparer};
 use resnetc_runtime::cuda::emulated::{Choices, Emulated};
 use resnetc_runtime::cuda::launch::{Arg, Call, Launch};
+use resnetc_tests::again::{only, passed};
 use resnetc_tests::emulated::{Threads, compiled, driver, session};
 use resnetc_tests::kernels::MAKERS;
 use resnetc_tests::operands::signature;
@@ -84,12 +85,20 @@ fn faults_are_told() {
     }
 }
 
+/// The loader makes one of what two libraries define inline, unless that is hidden.
+#[test]
+fn libraries_know_no_kernels_of_each_other() {
+    let kernels = driver(folder(), Threads::Fibers, Choices { seed: 1, fuses: false, memory: None });
+    assert_eq!(sum(&faults(Threads::Fibers), "sound", 1), Ok(64.0));
+    let error = kernels.check("sound", "pp").expect_err("it is the other library's").to_string();
+    assert!(error.contains("no kernel sound"), "{error}");
+}
+
 /// Runs a test of this file in a process of its own, under ThreadSanitizer.
 fn sanitised(test: &str) -> Output {
     let found = Command::new("c++").arg("-print-file-name=libtsan.so").output().expect("a C++ compiler");
     let sanitizer = String::from_utf8(found.stdout).expect("a path");
-    Command::new(std::env::current_exe().expect("this program"))
-        .args(["--exact", test, "--nocapture"])
+    only(module_path!(), test)
         .env(SANITISED, "1")
         .env("LD_PRELOAD", sanitizer.trim())
         // What was compiled by Rust is not instrumented: its own synchronisation is not seen.
@@ -134,5 +143,5 @@ fn kernels_have_no_races() {
     }
     resnetc_tests::emulated::library(folder(), Threads::System);
     let output = sanitised("kernels_have_no_races");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(passed(&output), "{}", String::from_utf8_lossy(&output.stderr));
 }

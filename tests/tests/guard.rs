@@ -4,7 +4,6 @@
 //! A fault ends the process, so the kernels run in one of their own, this test again with `RESNETC_GUARD` saying the side.
 
 use resnetc_compiler::plan::kernel::{Conv, ConvBackwardData, ConvBackwardFilter};
-use std::process::Command;
 use std::sync::Arc;
 
 use resnetc_compiler::backend::Backend;
@@ -16,6 +15,7 @@ use resnetc_runtime::cpu::CpuDevice;
 use resnetc_runtime::cpu::memory::{Side, guard_memory};
 use resnetc_runtime::cpu::simd::Isa;
 use resnetc_runtime::device::Device;
+use resnetc_tests::again::{only, passed};
 use resnetc_tests::kernels::{MAKERS, conv};
 use resnetc_tests::operands::{Signature, signature, stored_signatures};
 use resnetc_tests::plans::{Edge, cpu_session, kernel_plan, lay_at_edge, to_bytes};
@@ -31,12 +31,11 @@ const VARIABLE: &str = "RESNETC_GUARD";
 
 /// Runs the test of the kernels in a process with guard pages on one side.
 fn guarded(side: &str) {
-    let program = std::env::current_exe().expect("this test's path");
-    let arguments = ["--ignored", "--exact", "every_operand_at_the_edge", "--nocapture"];
-    let output = Command::new(program).args(arguments).env(VARIABLE, side).output().expect("it starts");
+    let output =
+        only(module_path!(), "every_operand_at_the_edge").env(VARIABLE, side).output().expect("it starts");
     let said = String::from_utf8_lossy(&output.stderr);
     let last = said.lines().rev().find(|line| line.contains("operand")).unwrap_or("before the first kernel");
-    assert!(output.status.success(), "{} at {last}", output.status);
+    assert!(passed(&output), "{} at {last}", output.status);
 }
 
 #[test]

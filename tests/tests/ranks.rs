@@ -2,11 +2,12 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use resnetc_runtime::ranks::{Options, Rendezvous, Transport, connect, local};
+use resnetc_tests::again::only;
 use resnetc_tests::ranks::{
     Connected, connected, free_place, launch, on_tcp, own_launch, say, signal, steps_until_a_fault, suite,
 };
@@ -209,8 +210,7 @@ fn killed(victim: usize, name: &str) -> Vec<String> {
 }
 
 fn process(rank: usize, size: usize, place: &Rendezvous) -> Child {
-    Command::new(std::env::current_exe().expect("this program"))
-        .args(["rank_in_a_process", "--exact", "--ignored", "--nocapture"])
+    only(module_path!(), "rank_in_a_process")
         .envs([("RANK", rank.to_string()), ("WORLD_SIZE", size.to_string())])
         .envs([("MASTER_ADDR", place.host.clone()), ("MASTER_PORT", place.port.to_string())])
         .stdout(Stdio::piped())

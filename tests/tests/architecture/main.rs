@@ -317,3 +317,17 @@ fn every_crate_takes_the_lints() {
         assert!(taken, "{krate} does not take the workspace's lints");
     }
 }
+
+/// Cargo does not look for tests in this crate: a file that nobody names would never run.
+#[test]
+fn every_suite_runs() {
+    let manifest = manifest("tests");
+    let suites = read(&root().join("tests/tests/suites.rs"));
+    for entry in fs::read_dir(root().join("tests/tests")).expect("this folder") {
+        let name = entry.expect("a readable entry").file_name().to_string_lossy().into_owned();
+        let Some(name) = name.strip_suffix(".rs") else { continue };
+        let is_named =
+            suites.contains(&format!("mod {name};\n")) || manifest.contains(&format!("tests/{name}.rs\""));
+        assert!(is_named, "`{name}` is neither in suites.rs nor in the manifest");
+    }
+}

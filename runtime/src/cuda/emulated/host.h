@@ -37,7 +37,8 @@ struct Dim3 {
     unsigned x, y, z;
 };
 
-namespace emulated {
+// Hidden: the loader would have all libraries of kernels share one table and one set of fibers otherwise.
+namespace __attribute__((visibility("hidden"))) emulated {
 
 // ---- Half precisions: to nearest, ties to even; a NaN stays one.
 

@@ -1,0 +1,40 @@
+//! The suites of networks, kernels and devices, one program: to link each by itself would take longer than most of them run. What counts the
+//! memory of its process, or is built with other features, has a program of its own; `Cargo.toml` lists them.
+
+mod adamw;
+mod data_parallel;
+mod emulated;
+mod emulated_engines;
+mod emulated_faults;
+mod emulated_feed;
+mod emulated_late_faults;
+mod emulated_masks;
+mod emulated_networks;
+mod emulated_norms;
+mod emulated_ranks;
+mod emulated_sizes;
+mod emulated_statistics;
+mod emulated_take_over;
+mod end_to_end;
+mod folding;
+mod golden;
+mod gradients;
+mod groups;
+mod guard;
+mod kernels;
+mod loss_scale;
+mod losses;
+mod lowered;
+mod metrics;
+mod nccl;
+mod optimizers;
+mod pinned;
+mod published_weights;
+mod random_specs;
+mod ranks;
+mod recompute;
+mod sessions;
+mod sgd;
+mod slices;
+mod storage;
+mod tuning;
