@@ -67,6 +67,9 @@ pub struct Backend {
     pub tf32: bool,
     /// Whether all its kernels give the same bits each time; else a plan says whether they have to.
     pub deterministic: bool,
+    /// Whether the gradient of a batch normalisation's input may lie on a map that it is computed from. cuDNN promises no such thing of
+    /// its own.
+    pub norm_gradients_in_place: bool,
 }
 
 /// A cache line, and a 512-bit vector.
@@ -85,6 +88,7 @@ impl Backend {
         narrow: &[DType::Bf16],
         tf32: false,
         deterministic: true,
+        norm_gradients_in_place: true,
     };
 
     /// Plain tensor operations, one per operator: nothing is fused, so that what fusion changes can be seen beside it.
@@ -97,6 +101,7 @@ impl Backend {
         narrow: &DType::NARROW,
         tf32: false,
         deterministic: true,
+        norm_gradients_in_place: true,
     };
 
     /// NVIDIA GPUs: cuDNN's weights have their input channels innermost, and buffers begin where a warp's widest loads may.
@@ -109,6 +114,7 @@ impl Backend {
         narrow: &DType::NARROW,
         tf32: true,
         deterministic: false,
+        norm_gradients_in_place: false,
     };
 
     /// All.

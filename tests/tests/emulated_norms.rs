@@ -104,11 +104,11 @@ fn normalisations_take_their_statistics_where_the_driver_has_that() {
     }
 }
 
-/// Which is so where no result takes the place of a shortcut: there are none.
+/// Which is so where no result takes the place of a shortcut, and no gradient is masked by a map: there are none.
 #[test]
-fn then_no_statistics_are_taken_in_a_pass_of_their_own() {
+fn then_nothing_of_theirs_is_a_pass_of_its_own() {
     let plan = plan(&NET.replace("unit: basic\nshortcut: projection", PLAIN), "f32");
-    for kernel in ["bn_stats", "bn_apply"] {
+    for kernel in ["bn_stats", "bn_apply", "bn_backward_reduce", "bn_backward_apply"] {
         let trained = train(gpu().with_norms().with_fault(kernel), &plan, 1).expect("it is not launched");
         assert_eq!(trained.norms()[1], 0);
         assert!(train(gpu().with_fault(kernel), &plan, 1).is_err(), "{kernel}");
@@ -129,6 +129,23 @@ fn results_in_the_place_of_what_is_added_stay_in_parts() {
     assert!(train(gpu().with_norms().with_fault("bn_stats"), &plan, 1).is_err());
 }
 
+/// Behind a shortcut the ReLU's result masks the gradient. Where a convolution does that, the shortcut's gradient is there already, and the
+/// rest is a normalisation's gradient alone.
+#[test]
+fn behind_shortcuts_gradients_are_computed_at_once_where_convolutions_mask_them() {
+    let text = NET.replace("shortcut: projection", "").replace(", {depth: 1, filters: 6, stride: 2}", "");
+    let works = |fuses| {
+        let choices = Choices { seed: 1, fuses, ..Choices::default() };
+        let gpu = driver(Path::new(env!("CARGO_TARGET_TMPDIR")), Threads::Fibers, choices);
+        let trained = train(gpu.with_norms(), &plan(&text, "f32"), 1).expect("it trains");
+        let taken = trained.engines.chosen.into_iter().filter(|(_, engine)| engine.is_some());
+        let works = taken.map(|(work, _)| work).filter(|work| work.starts_with("norm backward"));
+        works.collect::<Vec<String>>()
+    };
+    assert_eq!(works(false), ["norm backward + drelu f32 256x8"]);
+    assert_eq!(works(true), ["norm backward + drelu f32 256x8", "norm backward f32 256x8"]);
+}
+
 /// Means and variances are sums of as many summands as there are rows, each of which is off by half a unit in the last place of the sum at
 /// most: of the first normalisation's results that is all that there is. What a step's losses differ by comes of
 /// the narrow elements that fall on the other side of a tie, and of `f32` of these sums alone.
@@ -140,6 +157,7 @@ fn a_training_is_the_same_within_its_roundings() {
         let plan = plan(NET, precision);
         let at_once = train(gpu().with_norms(), &plan, STEPS).expect("it trains");
         let parts = train(gpu(), &plan, STEPS).expect("it trains");
+        assert!(at_once.engines.chosen.keys().any(|work| work.starts_with("norm backward")), "{precision}");
         assert_eq!(at_once.results.len(), STEPS as usize);
         for (step, (one, other)) in at_once.results.iter().zip(&parts.results).enumerate() {
             let off = (one.loss - other.loss).abs() / other.loss;

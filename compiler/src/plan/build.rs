@@ -43,7 +43,7 @@ impl Plan {
             slices::remove_copies(self);
         }
         storage::choose(self, backend, alike);
-        self.sizes.arena = liveness::plan_arena(self);
+        self.sizes.arena = liveness::plan_arena(self, backend);
     }
 
     /// Adds a buffer of a type; the planner fills in lifetimes and offsets of the arena's later.

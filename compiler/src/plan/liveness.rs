@@ -2,12 +2,13 @@
 //! memory of their own: they lie where the map does that they are a part of, which lives as long as they do.
 
 use super::arena::{self, Request};
-use super::{Buffer, BufferId, Plan, Region, Slice};
+use super::{Buffer, BufferId, Kernel, Plan, Region, Slice, Step};
+use crate::backend::Backend;
 
 /// Gives every buffer of the arena its lifetime and its offset; returns the arena's size.
-pub(super) fn plan_arena(plan: &mut Plan) -> usize {
+pub(super) fn plan_arena(plan: &mut Plan, backend: &Backend) -> usize {
     set_lifetimes(plan);
-    let shared = share_in_place(plan);
+    let shared = share_in_place(plan, backend);
     let placement = arena::place(&shared.requests, plan.align);
     for (buffer, request) in plan.buffers.iter_mut().zip(&shared.request_of) {
         if let Some(request) = request {
@@ -57,7 +58,7 @@ struct Shared {
 }
 
 /// Where a kernel may write over an input that dies with its step, the output takes the input's memory.
-fn share_in_place(plan: &Plan) -> Shared {
+fn share_in_place(plan: &Plan, backend: &Backend) -> Shared {
     let mut requests: Vec<Request> = Vec::new();
     let mut request_of = vec![None; plan.buffers.len()];
     for (buffer, request) in plan.buffers.iter().zip(&mut request_of) {
@@ -75,6 +76,9 @@ fn share_in_place(plan: &Plan) -> Shared {
             if settled.contains(&output) || taken.contains(&input) || !can_take(plan, index, output, input) {
                 continue;
             }
+            if is_apart(step, output, backend) {
+                continue;
+            }
             let (from, to) = (request_of[output.0 as usize], request_of[input.0 as usize]);
             let (Some(from), Some(to)) = (from, to) else { continue };
             requests[to].live.1 = requests[from].live.1;
@@ -85,6 +89,12 @@ fn share_in_place(plan: &Plan) -> Shared {
         }
     }
     compact(requests, &absorbed, request_of)
+}
+
+/// Whether a result lies on nothing that its step reads, as the backend may compute it by what must not.
+fn is_apart(step: &Step, output: BufferId, backend: &Backend) -> bool {
+    let is_gradient = matches!(step.kernel, Kernel::BnBackwardApply(_)) && step.outputs[0] == output;
+    is_gradient && !backend.norm_gradients_in_place
 }
 
 /// Whether `output`, first written at `step`, may lie on `input`: the input is not needed afterwards.

@@ -6,7 +6,7 @@ use super::bench::{Bench, Launcher};
 use super::engines::{Asked, Engines, Ready};
 use crate::cuda::cudnn::{Compared, Job, Prepare, Role, Rules, Target, normalisation};
 use crate::cuda::launch::{NormWays, Prepared};
-use crate::cuda::normalise::{NormTask, Normalise};
+use crate::cuda::normalise::{NormPass, NormTask, Normalise};
 use crate::engines::Pin;
 use crate::error::{Error, Result};
 
@@ -104,18 +104,45 @@ impl Engines {
 
     /// Puts a normalisation onto the stream.
     pub fn run_norm(&self, norm: &Normalise<u64>) -> Result<()> {
-        let mut tensors = vec![(Role::X, norm.x), (Role::Y, norm.y)];
-        tensors.extend([(Role::Scale, norm.scale), (Role::Shift, norm.shift)]);
-        tensors.extend([(Role::Mean, norm.mean), (Role::Rstd, norm.rstd)]);
-        // In place: of each channel one thread reads the old value and then writes the new one.
-        tensors.extend([(Role::RunningMean, norm.running_mean), (Role::NextRunningMean, norm.running_mean)]);
-        tensors.extend([(Role::RunningVar, norm.running_var), (Role::NextRunningVar, norm.running_var)]);
-        tensors.extend(norm.residual.map(|address| (Role::Residual, address)));
-        let numbers = [(Role::Epsilon, norm.eps), (Role::Momentum, norm.momentum)];
-        let bound = self.ready[norm.id].plan.bind(&tensors, &numbers, norm.workspace)?;
+        let ready = &self.ready[norm.id];
+        let Asked::Normalisation(task) = &ready.asked else {
+            return Err(Error::Device(format!("cuda: {} is no normalisation", ready.job)));
+        };
+        let mut tensors = Vec::new();
+        for &(name, address) in &norm.operands {
+            tensors.extend(roles(name)?.iter().map(|&role| (role, address)));
+        }
+        let numbers = match task.pass {
+            NormPass::Forward { eps, momentum, .. } => {
+                vec![(Role::Epsilon, eps), (Role::Momentum, momentum)]
+            }
+            NormPass::Backward { .. } => Vec::new(),
+        };
+        let bound = ready.plan.bind(&tensors, &numbers, norm.workspace)?;
         // SAFETY: the plan is for this handle's GPU. Operands are packed maps of the task's sizes and vectors of as many floats as it has
         // channels, at multiples of 16 bytes, in memory that device and session hold; the workspace is as large as the plan wants.
         // The stream orders all uses.
         unsafe { bound.run(&self.handle) }.map_err(Error::from)
     }
+}
+
+/// What an operand is to cuDNN. Running statistics are updated in place: of each channel one thread reads the old value and then writes
+/// the new one.
+fn roles(name: &str) -> Result<&'static [Role]> {
+    Ok(match name {
+        "x" => &[Role::X],
+        "y" => &[Role::Y],
+        "residual" => &[Role::Residual],
+        "scale" => &[Role::Scale],
+        "shift" => &[Role::Shift],
+        "mean" => &[Role::Mean],
+        "rstd" => &[Role::Rstd],
+        "running_mean" => &[Role::RunningMean, Role::NextRunningMean],
+        "running_var" => &[Role::RunningVar, Role::NextRunningVar],
+        "dy" => &[Role::Dy],
+        "dx" => &[Role::Dx],
+        "dscale" => &[Role::Dscale],
+        "dshift" => &[Role::Dshift],
+        _ => return Err(Error::Device(format!("cuda: cuDNN knows no operand `{name}` of a normalisation"))),
+    })
 }

@@ -290,7 +290,7 @@ impl Preparer for Emulated {
     fn prepare_norm(&self, ways: &NormWays) -> Result<Option<Prepared>> {
         self.try_out(&ways.parts, ways.scratch)?;
         let NormTask { element, deterministic, .. } = ways.fused;
-        let (name, can) = (normalise::describe(&ways.fused), self.state.norms);
+        let (name, can) = (ways.fused.to_string(), self.state.norms);
         let has = if deterministic { self.state.pins.has_norm(name, can)? } else { can };
         if !has {
             return Ok(None);

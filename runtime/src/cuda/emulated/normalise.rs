@@ -1,35 +1,38 @@
-//! Normalisations of the emulated GPU at once, by the reference: statistics, and what applies them to the map.
+//! Normalisations of the emulated GPU at once, by the reference: statistics, and what applies them to the map; or their gradient.
 
+use resnetc_compiler::ir::activation::Activation;
 use resnetc_compiler::ir::attrs::Epilogue;
 use resnetc_compiler::ir::types::{DType, Layout};
-use resnetc_compiler::plan::kernel::{BnApply, BnStats};
+use resnetc_compiler::plan::kernel::{BnApply, BnBackwardApply, BnBackwardReduce, BnStats};
 use resnetc_compiler::plan::{Buffer, Kernel, Operand};
 
 use super::memory::{bytes, bytes_mut};
 use super::operand;
-use crate::cuda::normalise::{NormTask, Normalise};
+use crate::cuda::normalise::{NormPass, NormTask, Normalise};
 use crate::error::{Error, Result};
 use crate::reference::once::compute_and_update;
 
 /// Computes a prepared normalisation.
 pub(super) fn normalise(task: &NormTask, norm: &Normalise<u64>) -> Result<()> {
-    let &NormTask { rows, channels, residual, act, .. } = task;
-    let &Normalise { eps, momentum, .. } = norm;
-    kernel(task, norm, &BnStats { rows, channels, eps, momentum }.into())?;
-    kernel(task, norm, &BnApply { rows, channels, epilogue: Epilogue { residual, act } }.into())
-}
-
-/// `norm + relu bf16 32x8`
-pub(super) fn describe(task: &NormTask) -> String {
-    let NormTask { rows, channels, element, residual, act, .. } = task;
-    let act = act.map(|act| act.info().name);
-    let behind: String =
-        [residual.then_some("residual"), act].iter().flatten().map(|part| format!(" + {part}")).collect();
-    format!("norm{behind} {element} {rows}x{channels}")
+    let &NormTask { rows, channels, .. } = task;
+    let kernels: [Kernel; 2] = match task.pass {
+        NormPass::Forward { residual, act, eps, momentum } => {
+            let epilogue = Epilogue { residual, act };
+            [BnStats { rows, channels, eps, momentum }.into(), BnApply { rows, channels, epilogue }.into()]
+        }
+        NormPass::Backward { relu } => {
+            let epilogue = Epilogue { residual: false, act: relu.then_some(Activation::Relu) };
+            [
+                BnBackwardReduce { rows, channels, epilogue }.into(),
+                BnBackwardApply { rows, channels, epilogue }.into(),
+            ]
+        }
+    };
+    kernels.iter().try_for_each(|kernel| compute(task, norm, kernel))
 }
 
 /// Computes one of its kernels, and writes what that makes and what it updates.
-fn kernel(task: &NormTask, norm: &Normalise<u64>, kernel: &Kernel) -> Result<()> {
+fn compute(task: &NormTask, norm: &Normalise<u64>, kernel: &Kernel) -> Result<()> {
     let table = kernel.operands().ok_or_else(|| fault("its sizes do not fit together"))?;
     let mut inputs = Vec::new();
     for operand in &table.inputs {
@@ -60,23 +63,13 @@ fn lent(rooms: &mut [(Buffer, Vec<u8>)]) -> Vec<(Buffer, &mut [u8])> {
 }
 
 fn address(norm: &Normalise<u64>, name: &str) -> Result<u64> {
-    match name {
-        "x" => Ok(norm.x),
-        "scale" => Ok(norm.scale),
-        "shift" => Ok(norm.shift),
-        "residual" => norm.residual.ok_or_else(|| fault("it has no residual")),
-        "running_mean" => Ok(norm.running_mean),
-        "running_var" => Ok(norm.running_var),
-        "mean" => Ok(norm.mean),
-        "rstd" => Ok(norm.rstd),
-        "y" => Ok(norm.y),
-        _ => Err(fault(&format!("an operand `{name}` is not known"))),
-    }
+    let found = norm.operands.iter().find(|(operand, _)| *operand == name);
+    found.map(|&(_, address)| address).ok_or_else(|| fault(&format!("it has no operand `{name}`")))
 }
 
 /// An operand as the driver has it: see [`NormTask`].
 fn buffer(task: &NormTask, operand: &Operand) -> Result<Buffer> {
-    let is_map = matches!(operand.name, "x" | "y" | "residual");
+    let is_map = matches!(operand.name, "x" | "y" | "residual" | "dx" | "dy");
     let (dtype, layout) = if is_map { (task.element, Layout::Nhwc) } else { (DType::F32, Layout::Plain) };
     operand::buffer(operand, dtype, layout).ok_or_else(|| fault("it has too many elements"))
 }

@@ -17,7 +17,7 @@ pub(super) struct Fusions<'p> {
     pub sums: Sums<'p>,
     /// Of the gradient of a ReLU.
     pub masks: Masks<'p>,
-    /// Statistics with what applies them.
+    /// Normalisations and their gradients.
     pub norms: Norms<'p>,
     /// What is summed over ranks.
     pub buckets: Buckets,
@@ -32,7 +32,7 @@ pub(super) enum Fused {
     Sums(BufferId),
     /// It masks this gradient.
     Mask(BufferId),
-    /// It leaves this mean, and its other statistics, to what applies them, by this engine.
+    /// It leaves this result, and its others, to the step behind it, by this engine.
     Norm(BufferId, Prepared),
 }
 
@@ -57,7 +57,7 @@ impl<'p> Fusions<'p> {
                 calls.splice(0..0, zeros.map(Call::Launch));
             }
             Fused::Mask(gradient) => self.masks.apply(gradient),
-            Fused::Norm(mean, prepared) => self.norms.take(mean, prepared),
+            Fused::Norm(made, prepared) => self.norms.take(made, prepared),
         }
         Ok(())
     }

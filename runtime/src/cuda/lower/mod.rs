@@ -2,6 +2,7 @@
 //! not know what carries it out.
 
 mod activation;
+mod at_once;
 mod buckets;
 mod channels;
 mod conv;

@@ -6,11 +6,9 @@ use resnetc_compiler::plan::kernel::{
     Affine, BnApply, BnBackwardApply, BnBackwardReduce, BnMoments, BnStats, ChannelSum, RunningRstd,
 };
 
-use super::activation;
-use super::norms::Pair;
 use super::site::{Columns, Operand, Site};
-use crate::cuda::launch::{Arg, Call, NormWays, Place, Prepared};
-use crate::cuda::normalise::{NormTask, Normalise};
+use super::{activation, at_once};
+use crate::cuda::launch::{Arg, Place};
 use crate::error::Result;
 
 /// By the sums that the convolution left where it did; or later, by what applies them, where the driver is faster so; else in two passes
@@ -18,32 +16,8 @@ use crate::error::Result;
 pub(super) fn statistics(site: &mut Site<'_>, k: &BnStats) -> Result<()> {
     match site.sums_of("x") {
         Some(sums) => statistics_of_sums(site, k, sums),
-        None if is_left_to_apply(site)? => Ok(()),
+        None if at_once::leaves_statistics(site)? => Ok(()),
         None => statistics_of_map(site, k),
-    }
-}
-
-/// Whether the step that applies these statistics takes them, too.
-fn is_left_to_apply(site: &mut Site<'_>) -> Result<bool> {
-    let Some(Pair { statistics: (first, k), apply: (second, apply) }) = site.norm_of("mean") else {
-        return Ok(false);
-    };
-    let (mut of_map, mut behind) = (site.trial(first), site.trial(second));
-    statistics_of_map(&mut of_map, k)?;
-    apply_in_a_pass(&mut behind, apply)?;
-    let (first, second) = (of_map.finish(), behind.finish());
-    let scratch = first.scratch.max(second.scratch);
-    let parts = first.calls.into_iter().chain(second.calls).collect();
-    let &BnApply { rows, channels, epilogue: Epilogue { residual, act } } = apply;
-    let (element, deterministic) = (site.get("x")?.dtype, site.is_deterministic());
-    let fused = NormTask { rows, channels, element, residual, act, deterministic };
-    let prepared = site.preparer.prepare_norm(&NormWays { fused, parts, scratch });
-    match prepared.map_err(|error| site.told(error))? {
-        Some(prepared) => {
-            site.take_norm_of("mean", prepared);
-            Ok(true)
-        }
-        None => Ok(false),
     }
 }
 
@@ -101,39 +75,13 @@ pub(super) fn running_rstd(site: &mut Site<'_>, k: &RunningRstd) -> Result<()> {
 }
 
 pub(super) fn apply(site: &mut Site<'_>, k: &BnApply) -> Result<()> {
-    match site.taken_norm_of("mean") {
-        Some((prepared, pair)) => at_once(site, prepared, &pair),
+    match site.taken_norm("mean") {
+        Some(prepared) => at_once::forward(site, prepared),
         None => apply_in_a_pass(site, k),
     }
 }
 
-/// With its statistics.
-fn at_once(site: &mut Site<'_>, prepared: Prepared, pair: &Pair<'_>) -> Result<()> {
-    let (step, &BnStats { eps, momentum, .. }) = pair.statistics;
-    let workspace = site.scratch(prepared.workspace);
-    let place = |name: &str| site.get(name).map(|operand| operand.place);
-    let statistics = site.beside(step);
-    let running = |name: &str| statistics.get(name).map(|operand| operand.place);
-    let call = Normalise {
-        id: prepared.id,
-        x: place("x")?,
-        scale: place("scale")?,
-        shift: place("shift")?,
-        residual: site.find("residual").map(|residual| residual.place),
-        running_mean: running("running_mean")?,
-        running_var: running("running_var")?,
-        mean: place("mean")?,
-        rstd: place("rstd")?,
-        y: place("y")?,
-        eps,
-        momentum,
-        workspace,
-    };
-    site.call(Call::Normalise(call));
-    Ok(())
-}
-
-fn apply_in_a_pass(site: &mut Site<'_>, k: &BnApply) -> Result<()> {
+pub(super) fn apply_in_a_pass(site: &mut Site<'_>, k: &BnApply) -> Result<()> {
     let statistics = [site.at("mean")?, site.at("rstd")?];
     scale(site, [k.rows, k.channels], statistics, k.epilogue)
 }
@@ -160,9 +108,10 @@ fn scale(
     site.launch_flat(site.entry("bn_apply", x.dtype, lanes), rows * packs, args)
 }
 
+/// Later, by what computes the gradient of the map, where the driver is faster so; else in a pass.
 pub(super) fn backward_reduce(site: &mut Site<'_>, k: &BnBackwardReduce) -> Result<()> {
     let masked = site.is_masked("dy");
-    reduce(site, k, masked)
+    if at_once::leaves_sums(site, k, masked)? { Ok(()) } else { reduce(site, k, masked) }
 }
 
 /// The first pass; over a gradient that is masked already, it needs no mask.
@@ -210,8 +159,10 @@ pub(super) fn sum_parts<const N: usize>(
 }
 
 pub(super) fn backward_apply(site: &mut Site<'_>, k: &BnBackwardApply) -> Result<()> {
-    let masked = site.is_masked("dy");
-    apply_gradient(site, k, masked)
+    match site.taken_norm("dscale") {
+        Some(prepared) => at_once::backward(site, prepared),
+        None => apply_gradient(site, k, site.is_masked("dy")),
+    }
 }
 
 /// The second pass, likewise.

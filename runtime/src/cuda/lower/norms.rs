@@ -1,7 +1,7 @@
-//! Normalisations in training that the driver may compute at once, statistics and all.
+//! Normalisations in training that the driver may compute at once: statistics with what applies them, and the two passes of the gradient.
 //!
-//! The statistics' step leaves its work to the step that applies them, which comes behind it and does both: so that its operands are there,
-//! and its result's memory is free. Nobody in between may look at the statistics, then.
+//! The first step of each leaves its work to the second one, which comes behind it and does both: so that its operands are there,
+//! and its result's memory is free. Nobody in between may look at what the first one makes, then.
 //!
 //! Not where ranks share the training: the blocks of such an engine wait for each other, and would have to wait for the multiprocessors
 //! that the kernels which send to other ranks hold, which wait for those ranks. Nor where a convolution has left sums, for what then is left to do reads
@@ -9,25 +9,30 @@
 
 use std::collections::BTreeMap;
 
-use resnetc_compiler::plan::kernel::{BnApply, BnStats};
+use resnetc_compiler::plan::kernel::{BnApply, BnBackwardApply, BnBackwardReduce, BnStats};
 use resnetc_compiler::plan::{BufferId, Kernel, Plan, Step};
 
 use crate::cuda::launch::Prepared;
 
-/// Statistics and what applies them.
+/// A step, and the one behind it that takes in what it makes.
 #[derive(Clone, Copy)]
-pub(super) struct Pair<'p> {
-    /// The statistics' step.
-    pub statistics: (&'p Step, &'p BnStats),
-    /// The step behind it.
-    pub apply: (&'p Step, &'p BnApply),
+pub(super) struct Pair<'p, F, S> {
+    /// The first.
+    pub first: (&'p Step, &'p F),
+    /// The second.
+    pub second: (&'p Step, &'p S),
 }
 
-/// Those of a plan.
+/// Statistics, and what applies them.
+pub(super) type Forward<'p> = Pair<'p, BnStats, BnApply>;
+/// The sums of a gradient, and the gradient of the map.
+pub(super) type Backward<'p> = Pair<'p, BnBackwardReduce, BnBackwardApply>;
+
+/// Those of a plan, by the first result of their first steps.
 #[derive(Default)]
 pub(super) struct Norms<'p> {
-    /// By the mean that one step leaves the other.
-    of: BTreeMap<BufferId, Pair<'p>>,
+    forward: BTreeMap<BufferId, Forward<'p>>,
+    backward: BTreeMap<BufferId, Backward<'p>>,
     /// Prepared ones, whose first step is lowered.
     taken: BTreeMap<BufferId, Prepared>,
 }
@@ -40,47 +45,83 @@ impl<'p> Norms<'p> {
             return norms;
         }
         for (index, step) in plan.steps.iter().enumerate() {
-            let Kernel::BnStats(kernel) = &step.kernel else { continue };
-            // What is written in place is an input.
-            let looked_at: Vec<BufferId> = step.inputs[1..].iter().chain(&step.outputs).copied().collect();
+            let looked_at: Vec<BufferId> = match step.kernel {
+                // What is written in place is an input.
+                Kernel::BnStats(_) => step.inputs[1..].iter().chain(&step.outputs).copied().collect(),
+                Kernel::BnBackwardReduce(_) => step.outputs.clone(),
+                _ => continue,
+            };
             let touches = |later: &&Step| later.buffers().any(|id| looked_at.contains(&id));
             let Some(behind) = plan.steps[index + 1..].iter().find(touches) else { continue };
-            let Kernel::BnApply(apply) = &behind.kernel else { continue };
-            let same = behind.inputs[..3] == [step.inputs[0], step.outputs[0], step.outputs[1]];
-            // One row has no unbiased variance: the running one would become no number.
-            if same && kernel.rows > 1 && fits(plan, behind) {
-                let pair = Pair { statistics: (step, kernel), apply: (behind, apply) };
-                norms.of.insert(step.outputs[0], pair);
+            match (&step.kernel, &behind.kernel) {
+                (Kernel::BnStats(first), Kernel::BnApply(second)) => {
+                    let pair = Pair { first: (step, first), second: (behind, second) };
+                    norms.forward.extend(is_forward(plan, &pair).then_some((step.outputs[0], pair)));
+                }
+                (Kernel::BnBackwardReduce(first), Kernel::BnBackwardApply(second)) => {
+                    let pair = Pair { first: (step, first), second: (behind, second) };
+                    norms.backward.extend(is_backward(plan, &pair).then_some((step.outputs[0], pair)));
+                }
+                _ => (),
             }
         }
         norms
     }
 
-    /// The pair that a mean belongs to.
-    pub fn wanted(&self, mean: BufferId) -> Option<Pair<'p>> {
-        self.of.get(&mean).copied()
+    /// The statistics that this mean is one of.
+    pub fn forward(&self, mean: BufferId) -> Option<Forward<'p>> {
+        self.forward.get(&mean).copied()
     }
 
-    /// What computes all of a pair in its second step, if that is taken: others may apply the same statistics later.
-    pub fn taken(&self, mean: BufferId, step: &Step) -> Option<Prepared> {
-        let is_it = self.of.get(&mean).is_some_and(|pair| std::ptr::eq(pair.apply.0, step));
-        self.taken.get(&mean).copied().filter(|_| is_it)
+    /// The sums that this gradient of a scale is one of.
+    pub fn backward(&self, dscale: BufferId) -> Option<Backward<'p>> {
+        self.backward.get(&dscale).copied()
+    }
+
+    /// What computes all of a pair in its second step, if that is taken: others may take in what its first one made later.
+    pub fn taken(&self, made: BufferId, step: &Step) -> Option<Prepared> {
+        let forward = self.forward.get(&made).map(|pair| pair.second.0);
+        let second = forward.or_else(|| self.backward.get(&made).map(|pair| pair.second.0));
+        let is_it = second.is_some_and(|second| std::ptr::eq(second, step));
+        self.taken.get(&made).copied().filter(|_| is_it)
     }
 
     /// Takes down that a pair is computed at once.
-    pub fn take(&mut self, mean: BufferId, prepared: Prepared) {
-        self.taken.insert(mean, prepared);
+    pub fn take(&mut self, made: BufferId, prepared: Prepared) {
+        self.taken.insert(made, prepared);
     }
 }
 
-/// Whether the maps of a step are packed, of one type, and none of them in another's place.
-fn fits(plan: &Plan, apply: &Step) -> bool {
-    let (x, y, residual) = (apply.inputs[0], apply.outputs[0], apply.inputs.get(5).copied());
-    let maps: Vec<BufferId> = [x, y].into_iter().chain(residual).collect();
-    let like = |&id: &BufferId| plan.gap(id) == 0 && plan.buffer(id).dtype == plan.buffer(x).dtype;
+fn is_forward(plan: &Plan, pair: &Forward<'_>) -> bool {
+    let Pair { first: (statistics, kernel), second: (apply, _) } = pair;
+    let same = apply.inputs[..3] == [statistics.inputs[0], statistics.outputs[0], statistics.outputs[1]];
+    let read: Vec<BufferId> =
+        [Some(apply.inputs[0]), apply.inputs.get(5).copied()].into_iter().flatten().collect();
+    // One row has no unbiased variance: the running one would become no number.
+    same && kernel.rows > 1 && fits(plan, &read, apply.outputs[0])
+}
+
+/// The gradient of what was added is that of the result, which then has to lie there already.
+fn is_backward(plan: &Plan, pair: &Backward<'_>) -> bool {
+    let Pair { first: (reduce, _), second: (apply, _) } = pair;
+    let same = apply.inputs[..4] == reduce.inputs[..4] && apply.inputs[5..7] == reduce.outputs[..];
+    let dy = reduce.inputs[0];
+    let is_there = apply.outputs.get(1).is_none_or(|&dresidual| {
+        let [a, b] = [plan.buffer(dresidual), plan.buffer(dy)];
+        (a.region, a.offset, a.dtype) == (b.region, b.offset, b.dtype)
+    });
+    same && is_there && fits(plan, &reduce.inputs[..2], apply.outputs[0])
+}
+
+/// Whether maps are packed, of one type, and what is written is in no other's place.
+fn fits(plan: &Plan, read: &[BufferId], written: BufferId) -> bool {
+    let to = plan.buffer(written);
+    let like = |&id: &BufferId| plan.gap(id) == 0 && plan.buffer(id).dtype == to.dtype;
     let apart = |&id: &BufferId| {
-        let [a, b] = [plan.buffer(id), plan.buffer(y)];
-        a.region != b.region || a.offset + a.bytes <= b.offset || b.offset + b.bytes <= a.offset
+        let from = plan.buffer(id);
+        from.region != to.region
+            || from.offset + from.bytes <= to.offset
+            || to.offset + to.bytes <= from.offset
     };
-    maps.iter().all(like) && [x].iter().chain(&residual).all(apart)
+    like(&written) && read.iter().all(like) && read.iter().all(apart)
 }

@@ -5,7 +5,7 @@ use resnetc_compiler::plan::{BufferId, Operands, Plan, Step};
 
 use super::fusions::{Fused, Fusions};
 use super::masks::Masked;
-use super::norms::Pair;
+use super::norms::{Backward, Forward};
 use super::scratch::Scratch;
 use super::sums::Statistics;
 use crate::cuda::driver::Preparer;
@@ -148,25 +148,33 @@ impl<'a> Site<'a> {
     }
 
     /// The statistics that this mean is one of, and what applies them, where both may be computed at once.
-    pub fn norm_of(&self, name: &str) -> Option<Pair<'a>> {
-        self.buffer(name).and_then(|id| self.fusions.norms.wanted(id))
+    pub fn norm_of(&self, mean: &str) -> Option<Forward<'a>> {
+        self.buffer(mean).and_then(|id| self.fusions.norms.forward(id))
     }
 
-    /// What computes both, where that is taken.
-    pub fn taken_norm_of(&self, name: &str) -> Option<(Prepared, Pair<'a>)> {
-        let id = self.buffer(name)?;
-        let prepared = self.fusions.norms.taken(id, self.step)?;
-        Some((prepared, self.fusions.norms.wanted(id)?))
+    /// The sums that this gradient of a scale is one of, and the gradient of the map, likewise.
+    pub fn norm_gradient_of(&self, dscale: &str) -> Option<Backward<'a>> {
+        self.buffer(dscale).and_then(|id| self.fusions.norms.backward(id))
     }
 
-    /// Tells that the step leaves its work to the one that applies its statistics.
-    pub fn take_norm_of(&mut self, name: &str, prepared: Prepared) {
-        self.fused = self.buffer(name).map(|mean| Fused::Norm(mean, prepared));
+    /// What computes both of such a pair, where that is taken, by the first result of its first step.
+    pub fn taken_norm(&self, made: &str) -> Option<Prepared> {
+        self.buffer(made).and_then(|id| self.fusions.norms.taken(id, self.step))
+    }
+
+    /// Tells that the step leaves its work to the second one of its pair.
+    pub fn leave_to_second(&mut self, made: &str, prepared: Prepared) {
+        self.fused = self.buffer(made).map(|id| Fused::Norm(id, prepared));
     }
 
     /// An operand that is always there.
     pub fn get(&self, name: &str) -> Result<Operand> {
         self.find(name).ok_or_else(|| self.fault(&format!("its kernel has no operand `{name}`")))
+    }
+
+    /// Places of operands that are always there, with their names.
+    pub fn named(&self, names: &[&'static str]) -> Result<Vec<(&'static str, Place)>> {
+        names.iter().map(|&name| Ok((name, self.get(name)?.place))).collect()
     }
 
     /// Whether the spec allows TF32.

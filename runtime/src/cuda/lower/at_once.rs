@@ -1,0 +1,86 @@
+//! Normalisations and their gradients by one call of the driver's, where that is faster than the passes of [`norm`](super::norm).
+
+use resnetc_compiler::ir::activation::Activation;
+use resnetc_compiler::ir::attrs::Epilogue;
+use resnetc_compiler::plan::kernel::{BnApply, BnBackwardReduce, BnStats};
+
+use super::norm;
+use super::norms::Pair;
+use super::site::Site;
+use crate::cuda::launch::{Call, NormWays, Place, Prepared};
+use crate::cuda::normalise::{NormPass, NormTask, Normalise};
+use crate::error::Result;
+
+/// Whether the step that applies these statistics takes them, too.
+pub(super) fn leaves_statistics(site: &mut Site<'_>) -> Result<bool> {
+    let Some(Pair { first: (first, k), second: (second, apply) }) = site.norm_of("mean") else {
+        return Ok(false);
+    };
+    let (mut of_map, mut behind) = (site.trial(first), site.trial(second));
+    norm::statistics_of_map(&mut of_map, k)?;
+    norm::apply_in_a_pass(&mut behind, apply)?;
+    let &BnStats { rows, channels, eps, momentum } = k;
+    let BnApply { epilogue: Epilogue { residual, act }, .. } = *apply;
+    let pass = NormPass::Forward { residual, act, eps, momentum };
+    leaves(site, "mean", [of_map, behind], pass, [rows, channels])
+}
+
+/// Whether the step that computes the gradient of the map takes its sums, too. `masked` says whether a convolution has masked `dy`.
+pub(super) fn leaves_sums(site: &mut Site<'_>, k: &BnBackwardReduce, masked: bool) -> Result<bool> {
+    let Some(pair) = site.norm_gradient_of("dscale") else { return Ok(false) };
+    let relu = match k.epilogue.act {
+        None => false,
+        Some(_) if masked => false,
+        Some(Activation::Relu) if k.epilogue.recomputes_sign() => true,
+        Some(_) => return Ok(false),
+    };
+    let (mut sums, mut behind) = (site.trial(pair.first.0), site.trial(pair.second.0));
+    norm::reduce(&mut sums, k, masked)?;
+    norm::apply_gradient(&mut behind, pair.second.1, masked)?;
+    leaves(site, "dscale", [sums, behind], NormPass::Backward { relu }, [k.rows, k.channels])
+}
+
+/// Whether the driver has something for what these two sites do, and that is taken.
+fn leaves(
+    site: &mut Site<'_>,
+    made: &str,
+    parts: [Site<'_>; 2],
+    pass: NormPass,
+    [rows, channels]: [usize; 2],
+) -> Result<bool> {
+    let [first, second] = parts.map(Site::finish);
+    let scratch = first.scratch.max(second.scratch);
+    let parts = first.calls.into_iter().chain(second.calls).collect();
+    let (element, deterministic) = (site.get("x")?.dtype, site.is_deterministic());
+    let fused = NormTask { pass, rows, channels, element, deterministic };
+    let prepared = site.preparer.prepare_norm(&NormWays { fused, parts, scratch });
+    let prepared = prepared.map_err(|error| site.told(error))?;
+    if let Some(prepared) = prepared {
+        site.leave_to_second(made, prepared);
+    }
+    Ok(prepared.is_some())
+}
+
+/// A normalisation with its statistics, at the step that applies them.
+pub(super) fn forward(site: &mut Site<'_>, prepared: Prepared) -> Result<()> {
+    let mut operands = site.named(&["x", "mean", "rstd", "scale", "shift", "y"])?;
+    operands.extend(site.find("residual").map(|residual| ("residual", residual.place)));
+    if let Some(pair) = site.norm_of("mean") {
+        operands.extend(site.beside(pair.first.0).named(&["running_mean", "running_var"])?);
+    }
+    call(site, prepared, operands);
+    Ok(())
+}
+
+/// The gradient with its sums, at the step that computes that of the map.
+pub(super) fn backward(site: &mut Site<'_>, prepared: Prepared) -> Result<()> {
+    let mut operands = site.named(&["dy", "x", "mean", "rstd", "scale", "dscale", "dshift", "dx"])?;
+    operands.extend(site.find("shift").map(|shift| ("shift", shift.place)));
+    call(site, prepared, operands);
+    Ok(())
+}
+
+fn call(site: &mut Site<'_>, prepared: Prepared, operands: Vec<(&'static str, Place)>) {
+    let workspace = site.scratch(prepared.workspace);
+    site.call(Call::Normalise(Normalise { id: prepared.id, operands, workspace }));
+}
