@@ -119,7 +119,7 @@ fn a_table_is_trained_told_and_left_as_it_is() {
     }
 
     let again = place.stdout(&["--epochs", "1", "--seeds", "2"]);
-    assert!(again.contains("2 runs are finished") && !again.contains("run 1 of 2"), "{again}");
+    assert!(again.contains("2 runs finished") && !again.contains("run 1 of 2"), "{again}");
     assert!(again.contains("4 trainings take about 0 "), "nothing is left: {again}");
     assert_eq!(place.result(), result);
     let json = place.stdout(&["--epochs", "1", "--seeds", "2", "--json"]);

@@ -83,7 +83,7 @@ fn a_sweep_is_trained_told_and_left_as_it_is() {
 
     let again = place.run(&GRID);
     let said = String::from_utf8(again.stdout).expect("UTF-8");
-    assert!(said.contains("2 runs are finished, 2 diverged") && !said.contains("run 1 of 4"), "{said}");
+    assert!(said.contains("2 runs finished, 2 diverged") && !said.contains("run 1 of 4"), "{said}");
     assert_eq!(place.sweep(), file);
 
     let other = place.run(&["--sweep", "lr=0.05,0.1", "--sweep", "seed=0..1", "--set", "train.batch_size=4"]);

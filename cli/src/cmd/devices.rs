@@ -16,7 +16,7 @@ use crate::environment::Environment;
 use crate::failure::Result;
 use crate::output::Output;
 use crate::report::table::{Align, Table};
-use crate::report::units::bytes;
+use crate::report::units::{bytes, counted};
 
 /// Columns before what is said of a device.
 const NAMES: usize = 11;
@@ -69,13 +69,12 @@ impl Cpu {
 
     fn text(&self) -> String {
         let Cpu { processor, taken, available, threads, memory } = self;
-        let plural = if *threads == 1 { "" } else { "s" };
         let memory = memory.as_ref().map_or(String::new(), |memory| {
             format!(", {} of memory, {} free", bytes(memory.total), bytes(memory.free))
         });
         let lines = [
             processor.clone(),
-            format!("{threads} thread{plural}{memory}"),
+            format!("{}{memory}", counted(*threads, "thread")),
             format!("instructions: {} of {}", taken.name(), available.join(", ")),
         ];
         entry("cpu", &lines) + &entry("reference", &["plain Candle operations on the same".to_owned()])

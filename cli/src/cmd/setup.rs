@@ -11,6 +11,7 @@ use crate::args::{DeviceArg, RunArgs};
 use crate::environment::Environment;
 use crate::failure::{Failure, Result};
 use crate::output::Output;
+use crate::report::units::counted;
 
 /// What `run` works with.
 #[derive(Debug, Clone)]
@@ -105,10 +106,10 @@ pub fn tuned_cpu(
 pub fn cpu(threads: Option<usize>, environment: &Environment, output: &Output) -> Result<DeviceOptions> {
     let cores = available_threads();
     if let Some(threads) = threads.filter(|&threads| threads > cores) {
-        let plural = if cores == 1 { "" } else { "s" };
         output.warn(&format!(
-            "warning: {threads} threads on {cores} core{plural}: they wait for each other, which may take many times as long; \
-             leave --threads out to take all cores"
+            "warning: {threads} threads on {}: they wait for each other, which may take many times as long; \
+             leave --threads out to take all cores",
+            counted(cores, "core")
         ));
     }
     environment.guard()?;

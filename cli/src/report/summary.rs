@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::scaling::Scaling;
 use super::table::{Align, Table};
-use super::units::{bytes, duration, grouped, shape, si};
+use super::units::{bytes, counted, duration, grouped, shape, si};
 
 /// The table of units, then one line for each total. In so many columns of a terminal, if it is one. `mean` is the plan by which ranks that
 /// update on their own become one again.
@@ -113,7 +113,7 @@ fn sent(plan: &Plan) -> Option<String> {
 /// `the light half of 12 parts and all of 4 parts computed again in the backward pass`
 pub fn again(recompute: &Recompute) -> String {
     let counts = memory::counts(recompute);
-    let parts = |count: usize| format!("{count} part{}", if count == 1 { "" } else { "s" });
+    let parts = |count| counted(count, "part");
     let said = counts.into_iter().map(|(depth, count)| match depth {
         Depth::Light => format!("the light half of {}", parts(count)),
         Depth::Full => format!("all of {}", parts(count)),

@@ -2,6 +2,11 @@
 
 use std::time::Duration;
 
+/// `1 run`, `4 runs`
+pub fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
 /// `25,557,032`
 pub fn grouped(n: u64) -> String {
     let digits = n.to_string();

@@ -14,7 +14,7 @@ use crate::failure::Result;
 use crate::output::Output;
 use crate::progress::Progress;
 use crate::report::table::{Align, Table};
-use crate::report::units::{bytes, duration, grouped};
+use crate::report::units::{bytes, counted, duration, grouped};
 use crate::runs;
 
 /// Says what the rows are, and how long their trainings take by a step's measured time.
@@ -42,9 +42,10 @@ pub fn tell(plan: &Plan<'_>, dry: bool, setup: &Setup, output: &Output) -> Resul
         ));
     }
     let count = plan.rows.len() * plan.seeds;
-    let plural = if count == 1 { " takes" } else { "s take" };
+    let take = if count == 1 { "takes" } else { "take" };
     let all = time(estimates.iter().flatten().map(|estimate| estimate.takes).sum());
-    output.note(&format!("{count} training{plural} about {all}, and evaluations come on top"))?;
+    output
+        .note(&format!("{} {take} about {all}, and evaluations come on top", counted(count, "training")))?;
     output.note(&format!("out       {}", plan.out.display()))
 }
 

@@ -20,7 +20,7 @@ use super::ask::overrides;
 use crate::failure::{Failure, Result};
 use crate::output::Output;
 use crate::report;
-use crate::report::units::duration;
+use crate::report::units::{counted, duration};
 use crate::runs::{self, Run};
 use crate::signals::Signals;
 use crate::sweep::{FILE, Grid, Row, Score, State, SweepFile, TABLE, points, survivors};
@@ -78,8 +78,8 @@ impl Sweeper<'_> {
         }
         let of = |state| self.file.runs.iter().filter(|row| row.state == state).count();
         let (all, finished, diverged) = (self.file.runs.len(), of(State::Finished), of(State::Diverged));
-        let points = self.grid.points().len();
-        self.output.note(&format!("sweep     {all} runs of {points} points, into {}", self.out.display()))?;
+        let (runs, points) = (counted(all, "run"), counted(self.grid.points().len(), "point"));
+        self.output.note(&format!("sweep     {runs} of {points}, into {}", self.out.display()))?;
         if let Some(eta) = self.file.definition.halving {
             let rounds: Vec<String> = self.file.definition.rounds.iter().map(usize::to_string).collect();
             let rounds = rounds.join(", ");
@@ -89,8 +89,10 @@ impl Sweeper<'_> {
         }
         if finished + diverged > 0 {
             let more = if diverged > 0 { format!(", {diverged} diverged") } else { String::new() };
-            self.output
-                .note(&format!("done      {finished} runs are finished{more}: they are left as they are"))?;
+            self.output.note(&format!(
+                "done      {} finished{more}: they stay as they are",
+                counted(finished, "run")
+            ))?;
         }
         self.save()
     }
