@@ -1,6 +1,6 @@
 //! What a command does where a launcher started it several times: `mpirun -n 4 resnetc ...`.
 
-use resnetc_runtime::ranks::HAS_MPI;
+use resnetc_runtime::ranks::{Carrier, HAS_MPI};
 
 use crate::args::Command;
 use crate::environment::Environment;
@@ -30,9 +30,10 @@ pub fn admit(command: &Command, environment: &Environment) -> Result<bool> {
     };
     match several {
         _ if launch.size == 1 => Ok(true),
-        Several::Train => {
-            launch.via(HAS_MPI).map(|_| true).map_err(|error| Failure::Usage(error.to_string()))
-        }
+        Several::Train => launch
+            .via(HAS_MPI, Carrier::Auto)
+            .map(|_| true)
+            .map_err(|error| Failure::Usage(error.to_string())),
         Several::First => Ok(launch.rank == 0),
         Several::Nothing => Err(Failure::Usage(format!(
             "{} started {} processes, and only `resnetc run --train` shares its work among them: start this command alone",

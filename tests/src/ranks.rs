@@ -107,7 +107,8 @@ pub fn free_place() -> Rendezvous {
 /// A launch by torchrun's variables.
 pub fn launch(rank: usize, size: usize, at: &Rendezvous) -> Launch {
     let launcher = Launcher::Torchrun;
-    Launch { launcher, rank, size, local_rank: None, local_size: None, rendezvous: Some(at.clone()) }
+    let rendezvous = Some(at.clone());
+    Launch { launcher, rank, size, local_rank: None, local_size: None, rendezvous, starts_mpi: false }
 }
 
 /// Connects a rank; its times are short.

@@ -40,7 +40,7 @@ const RETRY: Duration = Duration::from_millis(10);
 /// # Errors
 /// Where the build has no way between the ranks, or ranks do not come; it says which, and what to do.
 pub fn connect(launch: &Launch, options: Options, pulse: Arc<Pulse>) -> Result<(Box<dyn Transport>, Watch)> {
-    match launch.via(HAS_MPI)? {
+    match launch.via(HAS_MPI, options.carrier)? {
         Via::Nothing => {
             let alone = local(1).pop().ok_or_else(|| Error::Ranks("no rank was made".to_owned()))?;
             Ok((alone, Watch::alone(pulse)))
@@ -122,8 +122,8 @@ fn beside(transport: &mut dyn Transport, links: &[Link], limit: Duration) -> Res
 
 /// Never called: without MPI, [`Launch::via`] gives another way or an error.
 #[cfg(not(feature = "mpi"))]
-fn by_mpi(launch: &Launch, _options: Options, _pulse: Arc<Pulse>) -> Result<(Box<dyn Transport>, Watch)> {
-    launch.via(false)?;
+fn by_mpi(launch: &Launch, options: Options, _pulse: Arc<Pulse>) -> Result<(Box<dyn Transport>, Watch)> {
+    launch.via(false, options.carrier)?;
     Err(Error::Ranks("this build has no MPI".to_owned()))
 }
 

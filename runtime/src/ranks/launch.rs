@@ -3,9 +3,12 @@
 //! - Open MPI's `mpirun`: `OMPI_COMM_WORLD_RANK`, `_SIZE`, `_LOCAL_RANK`, `_LOCAL_SIZE`.
 //! - MPICH's and Intel's `mpirun`, `srun --mpi=pmi2`: `PMI_RANK`, `PMI_SIZE`; `MPI_LOCALRANKID`, `MPI_LOCALNRANKS`.
 //! - `srun`: `SLURM_PROCID`, `SLURM_STEP_NUM_TASKS`, `SLURM_LOCALID`. A batch script has some of Slurm's variables and is one
-//!   process, so it is the step's size that counts.
+//!   process, so it is the step's size that counts. Where nothing tells an MPI its ranks (`PMIX_RANK`, `PMI_RANK`), as with `--mpi=none`,
+//!   they do without.
 //! - `torchrun`, or who sets the same: `RANK`, `WORLD_SIZE`, `LOCAL_RANK`, `LOCAL_WORLD_SIZE`, `MASTER_ADDR`, `MASTER_PORT`.
 
+use super::control::Carrier;
+use super::slurm;
 use crate::error::{Error, Result};
 
 /// What started the process.
@@ -47,6 +50,8 @@ pub struct Launch {
     pub local_size: Option<usize>,
     /// Where the ranks meet without MPI.
     pub rendezvous: Option<Rendezvous>,
+    /// Whether an MPI is told its ranks.
+    pub starts_mpi: bool,
 }
 
 /// What moves bytes between the ranks of a launch.
@@ -128,6 +133,7 @@ impl Launch {
         local_rank: None,
         local_size: None,
         rendezvous: None,
+        starts_mpi: false,
     };
 
     /// Reads the variables by that function, which gives none for those that are set to nothing.
@@ -150,21 +156,24 @@ impl Launch {
             }
         }
         let Some((mut launch, _)) = found else { return without_size(variable) };
+        launch.starts_mpi = match launch.launcher {
+            Launcher::Alone | Launcher::Torchrun => false,
+            Launcher::OpenMpi | Launcher::Pmi => true,
+            Launcher::Srun => variable("PMIX_RANK").is_some(),
+        };
         if launch.size > 1 {
-            launch.rendezvous = rendezvous(variable, launch.launcher)?;
+            launch.rendezvous = rendezvous(variable, &launch)?;
         }
         Ok(launch)
     }
 
-    /// What moves the bytes, in a build that has MPI or has it not.
+    /// What moves the bytes, in a build that has MPI or has it not. Who asks for TCP, and has a place to meet, needs no MPI.
     ///
     /// # Errors
     /// Where this build has no way between the ranks; it says how to get one.
-    pub fn via(&self, mpi: bool) -> Result<Via> {
-        let by_mpi = match self.launcher {
-            Launcher::Alone | Launcher::Torchrun => false,
-            Launcher::OpenMpi | Launcher::Pmi | Launcher::Srun => mpi,
-        };
+    pub fn via(&self, mpi: bool, carrier: Carrier) -> Result<Via> {
+        let needs_none = carrier == Carrier::Tcp && self.rendezvous.is_some();
+        let by_mpi = mpi && self.starts_mpi && !needs_none;
         match &self.rendezvous {
             _ if self.size == 1 => Ok(Via::Nothing),
             _ if by_mpi => Ok(Via::Mpi),
@@ -205,6 +214,7 @@ impl Names {
             local_rank: local(self.local_rank),
             local_size: local(self.local_size),
             rendezvous: None,
+            starts_mpi: false,
         }))
     }
 }
@@ -221,11 +231,14 @@ fn without_size(variable: &dyn Fn(&str) -> Option<String>) -> Result<Launch> {
 }
 
 /// Where the ranks meet, if that is said: for ranks of `torchrun` it has to be.
-fn rendezvous(variable: &dyn Fn(&str) -> Option<String>, launcher: Launcher) -> Result<Option<Rendezvous>> {
+fn rendezvous(variable: &dyn Fn(&str) -> Option<String>, launch: &Launch) -> Result<Option<Rendezvous>> {
     let (host, port) = (variable("MASTER_ADDR"), variable("MASTER_PORT"));
     let (host, port) = match (host, port) {
         (Some(host), Some(port)) => (host, port),
-        (None, None) if launcher != Launcher::Torchrun => return Ok(None),
+        (None, None) if matches!(launch.launcher, Launcher::Srun | Launcher::Pmi) => {
+            return Ok(slurm::rendezvous(variable, [launch.rank, launch.size]));
+        }
+        (None, None) if launch.launcher != Launcher::Torchrun => return Ok(None),
         (None, Some(_)) => return Err(half("MASTER_PORT", "MASTER_ADDR")),
         (Some(_), None) => return Err(half("MASTER_ADDR", "MASTER_PORT")),
         (None, None) => {

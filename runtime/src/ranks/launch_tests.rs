@@ -77,7 +77,7 @@ fn ranks_meet_where_torchrun_says_but_beside_its_own_store() {
 #[test]
 fn what_moves_the_bytes_follows_from_launcher_and_build() {
     let mpirun = "OMPI_COMM_WORLD_RANK=1 OMPI_COMM_WORLD_SIZE=2";
-    let via = |variables: &str, mpi| read(variables).expect(variables).via(mpi);
+    let via = |variables: &str, mpi| read(variables).expect(variables).via(mpi, Carrier::Auto);
     let tcp = Via::Tcp(at("node0", 29500).expect("a place"));
     assert_eq!(via("", false).expect("alone"), Via::Nothing);
     assert_eq!(via("OMPI_COMM_WORLD_RANK=0 OMPI_COMM_WORLD_SIZE=1", false).expect("alone"), Via::Nothing);
@@ -91,6 +91,28 @@ fn what_moves_the_bytes_follows_from_launcher_and_build() {
     for part in ["Open MPI's mpirun started 2 ranks", "cargo build --release --features mpi", "MASTER_ADDR"] {
         assert!(error.contains(part), "{error}");
     }
+}
+
+/// What Slurm's `srun` sets for the first of two tasks, with what tells an MPI its ranks or without.
+#[test]
+fn ranks_of_srun_do_without_mpi_where_none_is_told_of_them() {
+    let step = "SLURM_PROCID=0 SLURM_STEP_NUM_TASKS=2 SLURM_STEP_NODELIST=node[07-08] SLURM_JOB_ID=3 SLURM_STEP_ID=1";
+    let pmix = format!("{step} PMIX_RANK=0");
+    let pmi = format!("{step} PMI_RANK=0 PMI_SIZE=2");
+    let via =
+        |variables: &str, mpi, carrier| read(variables).expect(variables).via(mpi, carrier).expect(variables);
+    let tcp = Via::Tcp(at("node07", 20_049).expect("a place"));
+    for variables in [step, &pmix, &pmi] {
+        let by_mpi = if variables == step { &tcp } else { &Via::Mpi };
+        assert_eq!(&via(variables, true, Carrier::Auto), by_mpi, "{variables}");
+        assert_eq!(via(variables, false, Carrier::Auto), tcp, "{variables}");
+        assert_eq!(via(variables, true, Carrier::Tcp), tcp, "{variables}");
+    }
+    let named = format!("{step} MASTER_ADDR=other MASTER_PORT=5");
+    assert_eq!(via(&named, true, Carrier::Auto), Via::Tcp(at("other", 5).expect("a place")));
+    // A rank of mpirun's among the tasks of a step that are its daemons.
+    let daemons = "PMI_RANK=3 PMI_SIZE=4 SLURM_PROCID=1 SLURM_STEP_NUM_TASKS=2 SLURM_STEP_NODELIST=a SLURM_JOB_ID=3 SLURM_STEP_ID=1";
+    assert_eq!(read(daemons).expect("a rank").rendezvous, None);
 }
 
 #[test]

@@ -20,6 +20,7 @@ mod network;
 mod poll;
 mod pulse;
 mod rendezvous;
+mod slurm;
 mod tcp;
 mod transport;
 mod watch;
