@@ -1,8 +1,8 @@
-//! Normalisations and their gradients by one call of the driver's, where that is faster than the passes of [`norm`](super::norm).
+//! Normalisations and their gradients: by one call of the driver's where that is faster than the passes of [`norm`](super::norm).
 
 use resnetc_compiler::ir::activation::Activation;
 use resnetc_compiler::ir::attrs::Epilogue;
-use resnetc_compiler::plan::kernel::{BnApply, BnBackwardReduce, BnStats};
+use resnetc_compiler::plan::kernel::{BnApply, BnBackwardApply, BnBackwardReduce, BnStats};
 
 use super::norm;
 use super::norms::Pair;
@@ -11,8 +11,38 @@ use crate::cuda::launch::{Call, NormWays, Place, Prepared};
 use crate::cuda::normalise::{NormPass, NormTask, Normalise};
 use crate::error::Result;
 
+/// By the sums that the convolution left where it did; or later, by what applies them, where the driver is faster so; else in two passes
+/// of which the first one reads the map.
+pub(super) fn statistics(site: &mut Site<'_>, k: &BnStats) -> Result<()> {
+    match site.sums_of("x") {
+        Some(sums) => norm::statistics_of_sums(site, k, sums),
+        None if leaves_statistics(site)? => Ok(()),
+        None => norm::statistics_of_map(site, k),
+    }
+}
+
+pub(super) fn apply(site: &mut Site<'_>, k: &BnApply) -> Result<()> {
+    match site.taken_norm("mean") {
+        Some(prepared) => forward(site, prepared),
+        None => norm::apply_in_a_pass(site, k),
+    }
+}
+
+/// Later, by what computes the gradient of the map, where the driver is faster so; else in a pass.
+pub(super) fn backward_reduce(site: &mut Site<'_>, k: &BnBackwardReduce) -> Result<()> {
+    let masked = site.is_masked("dy");
+    if leaves_sums(site, k, masked)? { Ok(()) } else { norm::reduce(site, k, masked) }
+}
+
+pub(super) fn backward_apply(site: &mut Site<'_>, k: &BnBackwardApply) -> Result<()> {
+    match site.taken_norm("dscale") {
+        Some(prepared) => backward(site, prepared),
+        None => norm::apply_gradient(site, k, site.is_masked("dy")),
+    }
+}
+
 /// Whether the step that applies these statistics takes them, too.
-pub(super) fn leaves_statistics(site: &mut Site<'_>) -> Result<bool> {
+fn leaves_statistics(site: &mut Site<'_>) -> Result<bool> {
     let Some(Pair { first: (first, k), second: (second, apply) }) = site.norm_of("mean") else {
         return Ok(false);
     };
@@ -26,7 +56,7 @@ pub(super) fn leaves_statistics(site: &mut Site<'_>) -> Result<bool> {
 }
 
 /// Whether the step that computes the gradient of the map takes its sums, too. `masked` says whether a convolution has masked `dy`.
-pub(super) fn leaves_sums(site: &mut Site<'_>, k: &BnBackwardReduce, masked: bool) -> Result<bool> {
+fn leaves_sums(site: &mut Site<'_>, k: &BnBackwardReduce, masked: bool) -> Result<bool> {
     let Some(pair) = site.norm_gradient_of("dscale") else { return Ok(false) };
     let relu = match k.epilogue.act {
         None => false,
@@ -62,7 +92,7 @@ fn leaves(
 }
 
 /// A normalisation with its statistics, at the step that applies them.
-pub(super) fn forward(site: &mut Site<'_>, prepared: Prepared) -> Result<()> {
+fn forward(site: &mut Site<'_>, prepared: Prepared) -> Result<()> {
     let mut operands = site.named(&["x", "mean", "rstd", "scale", "shift", "y"])?;
     operands.extend(site.find("residual").map(|residual| ("residual", residual.place)));
     if let Some(pair) = site.norm_of("mean") {
@@ -73,7 +103,7 @@ pub(super) fn forward(site: &mut Site<'_>, prepared: Prepared) -> Result<()> {
 }
 
 /// The gradient with its sums, at the step that computes that of the map.
-pub(super) fn backward(site: &mut Site<'_>, prepared: Prepared) -> Result<()> {
+fn backward(site: &mut Site<'_>, prepared: Prepared) -> Result<()> {
     let mut operands = site.named(&["dy", "x", "mean", "rstd", "scale", "dscale", "dshift", "dx"])?;
     operands.extend(site.find("shift").map(|shift| ("shift", shift.place)));
     call(site, prepared, operands);

@@ -6,20 +6,10 @@ use resnetc_compiler::plan::kernel::{
     Affine, BnApply, BnBackwardApply, BnBackwardReduce, BnMoments, BnStats, ChannelSum, RunningRstd,
 };
 
+use super::activation;
 use super::site::{Columns, Operand, Site};
-use super::{activation, at_once};
 use crate::cuda::launch::{Arg, Place};
 use crate::error::Result;
-
-/// By the sums that the convolution left where it did; or later, by what applies them, where the driver is faster so; else in two passes
-/// of which the first one reads the map.
-pub(super) fn statistics(site: &mut Site<'_>, k: &BnStats) -> Result<()> {
-    match site.sums_of("x") {
-        Some(sums) => statistics_of_sums(site, k, sums),
-        None if at_once::leaves_statistics(site)? => Ok(()),
-        None => statistics_of_map(site, k),
-    }
-}
 
 pub(super) fn statistics_of_map(site: &mut Site<'_>, k: &BnStats) -> Result<()> {
     let mut args = deviations(site, k.rows, k.channels)?;
@@ -74,13 +64,6 @@ pub(super) fn running_rstd(site: &mut Site<'_>, k: &RunningRstd) -> Result<()> {
     site.launch_flat("running_rstd".to_owned(), k.channels, args)
 }
 
-pub(super) fn apply(site: &mut Site<'_>, k: &BnApply) -> Result<()> {
-    match site.taken_norm("mean") {
-        Some(prepared) => at_once::forward(site, prepared),
-        None => apply_in_a_pass(site, k),
-    }
-}
-
 pub(super) fn apply_in_a_pass(site: &mut Site<'_>, k: &BnApply) -> Result<()> {
     let statistics = [site.at("mean")?, site.at("rstd")?];
     scale(site, [k.rows, k.channels], statistics, k.epilogue)
@@ -106,12 +89,6 @@ fn scale(
     args.extend([site.count(rows)?, site.count(packs)?, site.count(x.pitch)?, site.count(y.pitch)?]);
     args.extend(activation::arguments(epilogue.act));
     site.launch_flat(site.entry("bn_apply", x.dtype, lanes), rows * packs, args)
-}
-
-/// Later, by what computes the gradient of the map, where the driver is faster so; else in a pass.
-pub(super) fn backward_reduce(site: &mut Site<'_>, k: &BnBackwardReduce) -> Result<()> {
-    let masked = site.is_masked("dy");
-    if at_once::leaves_sums(site, k, masked)? { Ok(()) } else { reduce(site, k, masked) }
 }
 
 /// The first pass; over a gradient that is masked already, it needs no mask.
@@ -156,13 +133,6 @@ pub(super) fn sum_parts<const N: usize>(
         site.launch_flat("sum_parts".to_owned(), channels, args)?;
     }
     Ok(())
-}
-
-pub(super) fn backward_apply(site: &mut Site<'_>, k: &BnBackwardApply) -> Result<()> {
-    match site.taken_norm("dscale") {
-        Some(prepared) => at_once::backward(site, prepared),
-        None => apply_gradient(site, k, site.is_masked("dy")),
-    }
 }
 
 /// The second pass, likewise.
