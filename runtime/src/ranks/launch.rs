@@ -236,7 +236,8 @@ fn rendezvous(variable: &dyn Fn(&str) -> Option<String>, launch: &Launch) -> Res
     let (host, port) = match (host, port) {
         (Some(host), Some(port)) => (host, port),
         (None, None) if matches!(launch.launcher, Launcher::Srun | Launcher::Pmi) => {
-            return Ok(slurm::rendezvous(variable, [launch.rank, launch.size]));
+            let place = slurm::meeting_place(variable, [launch.rank, launch.size]);
+            return Ok(place.map(|(host, port)| Rendezvous { host, port }));
         }
         (None, None) if launch.launcher != Launcher::Torchrun => return Ok(None),
         (None, Some(_)) => return Err(half("MASTER_PORT", "MASTER_ADDR")),

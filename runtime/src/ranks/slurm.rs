@@ -1,18 +1,16 @@
 //! Where the ranks of a step of Slurm's meet without MPI: on the step's first host, which has rank 0, at a port that follows from the
 //! step's numbers, so that steps which share a host seldom meet at one.
 
-use super::launch::Rendezvous;
-
 /// Ports below those that Linux gives to connections (32768).
 const PORTS: std::ops::Range<u64> = 20_000..32_000;
 /// Steps of a job that have ports of their own.
 const STEPS: u64 = 16;
 
-/// By the variables of a step that has this rank and size; none where another launcher has made more ranks of its tasks, or fewer.
-pub(super) fn rendezvous(
+/// Host and port, by the variables of a step that has this rank and size; none where another launcher has made more ranks of its tasks, or fewer.
+pub(super) fn meeting_place(
     variable: &dyn Fn(&str) -> Option<String>,
     [rank, size]: [usize; 2],
-) -> Option<Rendezvous> {
+) -> Option<(String, u16)> {
     let number = |name: &str| variable(name)?.trim().parse::<u64>().ok();
     let is_ours = [("SLURM_PROCID", rank), ("SLURM_STEP_NUM_TASKS", size)];
     if is_ours.into_iter().any(|(name, expected)| number(name) != Some(expected as u64)) {
@@ -21,7 +19,7 @@ pub(super) fn rendezvous(
     let host = first_host(&variable("SLURM_STEP_NODELIST")?)?;
     let (job, step) = (number("SLURM_JOB_ID")?, number("SLURM_STEP_ID")?);
     let port = PORTS.start + (job.wrapping_mul(STEPS).wrapping_add(step)) % (PORTS.end - PORTS.start);
-    Some(Rendezvous { host, port: u16::try_from(port).ok()? })
+    Some((host, u16::try_from(port).ok()?))
 }
 
 /// The first of `rack[1-2]n[01-04,07],login`: `rack1n01`.
@@ -70,15 +68,15 @@ mod tests {
                 "SLURM_STEP_ID" => Some(step.clone()),
                 _ => None,
             };
-            rendezvous(&of, [rank, 2])
+            meeting_place(&of, [rank, 2])
         };
         let first = at(0, 7, "0").expect("a place");
-        assert_eq!((first.host.as_str(), first.port), ("node1", 20_112));
+        assert_eq!(first, ("node1".to_owned(), 20_112));
         assert_eq!(at(1, 7, "0"), Some(first.clone()));
         assert_ne!(at(0, 7, "1"), Some(first.clone()));
         assert_ne!(at(0, 8, "0"), Some(first));
         // Interactive steps have a number that is none of a step's: any port serves.
-        assert!(at(0, 4_294_967_294, "4294967290").is_some_and(|at| (20_000..32_000).contains(&at.port)));
+        assert!(at(0, 4_294_967_294, "4294967290").is_some_and(|(_, port)| (20_000..32_000).contains(&port)));
         assert_eq!(at(0, 7, "batch"), None);
     }
 }
