@@ -7,12 +7,16 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use resnetc_runtime::ranks::{Carrier, HAS_MPI};
+use resnetc_tests::again::only;
 use resnetc_tests::ranks::{connected_by, own_launch, say, signal, steps_until_a_fault, suite};
 
 /// Longer than any test waits for a beat.
 const PATIENT: Duration = Duration::from_secs(60);
 /// In which a rank has to be heard of, where a test wants it not to be.
 const SHORT: Duration = Duration::from_millis(1500);
+
+/// What MPICH's `mpirun` calls itself.
+const MPICH: &str = "HYDRA";
 
 /// What `mpirun` says of itself; none where there is no `mpirun`.
 fn version() -> Option<String> {
@@ -21,7 +25,7 @@ fn version() -> Option<String> {
 }
 
 fn is_mpich() -> bool {
-    version().is_some_and(|version| version.contains("HYDRA"))
+    version().is_some_and(|version| version.contains(MPICH))
 }
 
 /// `mpirun -n SIZE` of a test of this program; none where there is no `mpirun`.
@@ -34,14 +38,13 @@ fn mpirun(size: usize, test: &str) -> Option<Command> {
     if version.contains("Open MPI") {
         // More ranks than cores, and containers' user.
         command.args(["--allow-run-as-root", "--oversubscribe"]);
-    } else if is_mpich() {
+    } else if version.contains(MPICH) {
         command.arg("-disable-auto-cleanup");
     }
-    let program = std::env::current_exe().expect("this program");
+    let rank = only(module_path!(), test);
     // mpirun ends the others by SIGTERM, then SIGKILL: as the command line does, ranks outlive the first.
     let outliving = ["sh", "-c", "trap '' TERM; exec \"$0\" \"$@\""];
-    command.args(["-n", &size.to_string()]).args(outliving).arg(program);
-    command.args([test, "--exact", "--ignored", "--nocapture"]);
+    command.args(["-n", &size.to_string()]).args(outliving).arg(rank.get_program()).args(rank.get_args());
     Some(command)
 }
 
