@@ -6,7 +6,7 @@ use super::bench::{Bench, Launcher};
 use super::engines::{Asked, Engines, Ready};
 use crate::cuda::cudnn::{Compared, Job, Prepare, Role, Rules, Target, normalisation};
 use crate::cuda::launch::{NormWays, Prepared};
-use crate::cuda::normalise::{NormPass, NormTask, Normalise};
+use crate::cuda::normalise::{NormTask, Normalise};
 use crate::engines::Pin;
 use crate::error::{Error, Result};
 
@@ -105,19 +105,14 @@ impl Engines {
     /// Puts a normalisation onto the stream.
     pub fn run_norm(&self, norm: &Normalise<u64>) -> Result<()> {
         let ready = &self.ready[norm.id];
-        let Asked::Normalisation(task) = &ready.asked else {
-            return Err(Error::Device(format!("cuda: {} is no normalisation", ready.job)));
-        };
         let mut tensors = Vec::new();
         for &(name, address) in &norm.operands {
             tensors.extend(roles(name)?.iter().map(|&role| (role, address)));
         }
-        let numbers = match task.pass {
-            NormPass::Forward { eps, momentum, .. } => {
-                vec![(Role::Epsilon, eps), (Role::Momentum, momentum)]
-            }
-            NormPass::Backward { .. } => Vec::new(),
-        };
+        let mut numbers = Vec::new();
+        for &(name, number) in &norm.numbers {
+            numbers.extend(roles(name)?.iter().map(|&role| (role, number)));
+        }
         let bound = ready.plan.bind(&tensors, &numbers, norm.workspace)?;
         // SAFETY: the plan is for this handle's GPU. Operands are packed maps of the task's sizes and vectors of as many floats as it has
         // channels, at multiples of 16 bytes, in memory that device and session hold; the workspace is as large as the plan wants.
@@ -143,6 +138,8 @@ fn roles(name: &str) -> Result<&'static [Role]> {
         "dx" => &[Role::Dx],
         "dscale" => &[Role::Dscale],
         "dshift" => &[Role::Dshift],
+        "eps" => &[Role::Epsilon],
+        "momentum" => &[Role::Momentum],
         _ => return Err(Error::Device(format!("cuda: cuDNN knows no operand `{name}` of a normalisation"))),
     })
 }

@@ -98,9 +98,9 @@ mod tests {
     use resnetc_compiler::ir::op::ConvAttrs;
 
     use super::*;
-    use crate::cuda::cudnn::norm::NormPattern;
     use crate::cuda::cudnn::tensor::Place;
     use crate::cuda::cudnn::work::{Math, Pattern, Sizes};
+    use crate::cuda::normalise::NormPattern;
 
     /// A convolution's text is as it was before there were others: plans that are kept under it stay.
     #[test]

@@ -6,9 +6,10 @@ use resnetc_compiler::ir::types::DType;
 use resnetc_compiler::plan::kernel::{Conv, ConvBackwardData, ConvBackwardFilter};
 use resnetc_compiler::plan::{BufferId, Kernel, Plan, Step};
 
-use super::norm::{Norm, NormPattern};
+use super::norm::Norm;
 use super::tensor::{Element, Place};
 use super::work::{Math, Pattern, Sizes, Work};
+use crate::cuda::normalise::NormPattern;
 
 /// A convolution of a plan.
 #[derive(Debug, Clone, PartialEq)]

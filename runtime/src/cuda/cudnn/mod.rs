@@ -60,7 +60,7 @@ pub use handle::Handle;
 pub use job::Job;
 pub use layers::{Layer, Types, distinct, layers, normalisations};
 pub use library::version;
-pub use norm::{Norm, NormPattern};
+pub use norm::Norm;
 pub use plan::{Bound, Plan, Stored};
 pub use prepare::{Compiled, Prepare, Prepared};
 pub use target::Target;

@@ -1,43 +1,9 @@
 //! What a batch normalisation in training has to do, as data.
 
-use resnetc_compiler::ir::activation::Activation;
 use serde::{Deserialize, Serialize};
 
 use super::tensor::{Element, Role};
-
-/// What is computed, of a map `x` of packed pixels. Statistics, factors and summands are `f32`.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum NormPattern {
-    /// `y = act((x - mean) * rstd * scale + shift + residual)` by the statistics of `x`, which are stored, and which the running ones
-    /// take in.
-    NormForward {
-        /// Whether a map is added.
-        residual: bool,
-        /// Applied last; not all have a mode in cuDNN.
-        act: Option<Activation>,
-    },
-    /// `dx`, `dscale` and `dshift` from `dy`, by the statistics that were stored.
-    NormBackward {
-        /// Whether a ReLU stands behind it, whose sign is computed anew from `x`.
-        relu: bool,
-    },
-}
-
-impl NormPattern {
-    /// `norm + residual + relu`
-    pub fn text(&self) -> String {
-        match *self {
-            NormPattern::NormForward { residual, act } => {
-                let act = act.map(|act| act.info().name);
-                let parts = [residual.then_some("residual"), act];
-                parts.into_iter().flatten().fold("norm".to_owned(), |text, part| format!("{text} + {part}"))
-            }
-            NormPattern::NormBackward { relu: false } => "norm backward".to_owned(),
-            NormPattern::NormBackward { relu: true } => "norm backward + drelu".to_owned(),
-        }
-    }
-}
+use crate::cuda::normalise::NormPattern;
 
 /// A normalisation's work. Two with the same one can share a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -78,6 +44,8 @@ impl std::fmt::Display for Norm {
 
 #[cfg(test)]
 mod tests {
+    use resnetc_compiler::ir::activation::Activation;
+
     use super::*;
 
     #[test]

@@ -5,8 +5,9 @@ use resnetc_compiler::ir::activation::Activation;
 
 use super::fault::Fault;
 use super::graph::{Graph, Mode, Node, Tensor, VIRTUAL};
-use super::norm::{Norm, NormPattern};
+use super::norm::Norm;
 use super::tensor::{ALIGN, Element, Role};
+use crate::cuda::normalise::NormPattern;
 
 /// The graph of a normalisation.
 ///

@@ -2,11 +2,11 @@
 
 use resnetc_compiler::ir::types::DType;
 
-use super::norm::{Norm, NormPattern};
+use super::norm::Norm;
 use super::tensor::Element;
 use super::work::{Math, Pattern, Sizes, Work};
 use crate::cuda::launch::{Direction, Task};
-use crate::cuda::normalise::{NormPass, NormTask};
+use crate::cuda::normalise::NormTask;
 use crate::error::{Error, Result};
 
 /// What cuDNN may be asked for, best first, with the type that the result then has. The gradient of a weight is rounded to the
@@ -41,17 +41,10 @@ pub fn works(task: &Task) -> Result<Vec<(Work, DType)>> {
 /// # Errors
 /// Where its maps are of no type that cuDNN normalises.
 pub fn normalisation(task: &NormTask) -> Result<Norm> {
-    let &NormTask { pass, rows, channels, element, deterministic: _ } = task;
+    let &NormTask { pattern, rows, channels, element, deterministic: _ } = task;
     let none = || Error::Device(format!("cuDNN normalises no {element}"));
     let element = Element::of(element).ok_or_else(none)?;
-    let norm = match pass {
-        // Numbers are the call's.
-        NormPass::Forward { residual, act, eps: _, momentum: _ } => {
-            NormPattern::NormForward { residual, act }
-        }
-        NormPass::Backward { relu } => NormPattern::NormBackward { relu },
-    };
-    Ok(Norm { norm, rows, channels, element })
+    Ok(Norm { norm: pattern, rows, channels, element })
 }
 
 #[cfg(test)]

@@ -8,19 +8,20 @@ use resnetc_compiler::plan::{Buffer, Kernel, Operand};
 
 use super::memory::{bytes, bytes_mut};
 use super::operand;
-use crate::cuda::normalise::{NormPass, NormTask, Normalise};
+use crate::cuda::normalise::{NormPattern, NormTask, Normalise};
 use crate::error::{Error, Result};
 use crate::reference::once::compute_and_update;
 
 /// Computes a prepared normalisation.
 pub(super) fn normalise(task: &NormTask, norm: &Normalise<u64>) -> Result<()> {
     let &NormTask { rows, channels, .. } = task;
-    let kernels: [Kernel; 2] = match task.pass {
-        NormPass::Forward { residual, act, eps, momentum } => {
+    let kernels: [Kernel; 2] = match task.pattern {
+        NormPattern::NormForward { residual, act } => {
+            let [eps, momentum] = [number(norm, "eps")?, number(norm, "momentum")?];
             let epilogue = Epilogue { residual, act };
             [BnStats { rows, channels, eps, momentum }.into(), BnApply { rows, channels, epilogue }.into()]
         }
-        NormPass::Backward { relu } => {
+        NormPattern::NormBackward { relu } => {
             let epilogue = Epilogue { residual: false, act: relu.then_some(Activation::Relu) };
             [
                 BnBackwardReduce { rows, channels, epilogue }.into(),
@@ -60,6 +61,11 @@ fn rooms<'o>(
 
 fn lent(rooms: &mut [(Buffer, Vec<u8>)]) -> Vec<(Buffer, &mut [u8])> {
     rooms.iter_mut().map(|(buffer, room)| (buffer.clone(), room.as_mut_slice())).collect()
+}
+
+fn number(norm: &Normalise<u64>, name: &str) -> Result<f32> {
+    let found = norm.numbers.iter().find(|(number, _)| *number == name);
+    found.map(|&(_, number)| number).ok_or_else(|| fault(&format!("it has no number `{name}`")))
 }
 
 fn address(norm: &Normalise<u64>, name: &str) -> Result<u64> {

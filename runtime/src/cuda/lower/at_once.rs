@@ -8,7 +8,7 @@ use super::norm;
 use super::norms::Pair;
 use super::site::Site;
 use crate::cuda::launch::{Call, NormWays, Place, Prepared};
-use crate::cuda::normalise::{NormPass, NormTask, Normalise};
+use crate::cuda::normalise::{NormPattern, NormTask, Normalise};
 use crate::error::Result;
 
 /// By the sums that the convolution left where it did; or later, by what applies them, where the driver is faster so; else in two passes
@@ -49,10 +49,9 @@ fn leaves_statistics(site: &mut Site<'_>) -> Result<bool> {
     let (mut of_map, mut behind) = (site.trial(first), site.trial(second));
     norm::statistics_of_map(&mut of_map, k)?;
     norm::apply_in_a_pass(&mut behind, apply)?;
-    let &BnStats { rows, channels, eps, momentum } = k;
     let BnApply { epilogue: Epilogue { residual, act }, .. } = *apply;
-    let pass = NormPass::Forward { residual, act, eps, momentum };
-    leaves(site, "mean", [of_map, behind], pass, [rows, channels])
+    let pattern = NormPattern::NormForward { residual, act };
+    leaves(site, "mean", [of_map, behind], pattern, [k.rows, k.channels])
 }
 
 /// Whether the step that computes the gradient of the map takes its sums, too. `masked` says whether a convolution has masked `dy`.
@@ -67,7 +66,7 @@ fn leaves_sums(site: &mut Site<'_>, k: &BnBackwardReduce, masked: bool) -> Resul
     let (mut sums, mut behind) = (site.trial(pair.first.0), site.trial(pair.second.0));
     norm::reduce(&mut sums, k, masked)?;
     norm::apply_gradient(&mut behind, pair.second.1, masked)?;
-    leaves(site, "dscale", [sums, behind], NormPass::Backward { relu }, [k.rows, k.channels])
+    leaves(site, "dscale", [sums, behind], NormPattern::NormBackward { relu }, [k.rows, k.channels])
 }
 
 /// Whether the driver has something for what these two sites do, and that is taken.
@@ -75,14 +74,14 @@ fn leaves(
     site: &mut Site<'_>,
     made: &str,
     parts: [Site<'_>; 2],
-    pass: NormPass,
+    pattern: NormPattern,
     [rows, channels]: [usize; 2],
 ) -> Result<bool> {
     let [first, second] = parts.map(Site::finish);
     let scratch = first.scratch.max(second.scratch);
     let parts = first.calls.into_iter().chain(second.calls).collect();
     let (element, deterministic) = (site.get("x")?.dtype, site.is_deterministic());
-    let fused = NormTask { pass, rows, channels, element, deterministic };
+    let fused = NormTask { pattern, rows, channels, element, deterministic };
     let prepared = site.preparer.prepare_norm(&NormWays { fused, parts, scratch });
     let prepared = prepared.map_err(|error| site.told(error))?;
     if let Some(prepared) = prepared {
@@ -95,10 +94,12 @@ fn leaves(
 fn forward(site: &mut Site<'_>, prepared: Prepared) -> Result<()> {
     let mut operands = site.named(&["x", "mean", "rstd", "scale", "shift", "y"])?;
     operands.extend(site.find("residual").map(|residual| ("residual", residual.place)));
-    if let Some(pair) = site.norm_of("mean") {
-        operands.extend(site.beside(pair.first.0).named(&["running_mean", "running_var"])?);
+    let mut numbers = Vec::new();
+    if let Some(Pair { first: (step, &BnStats { eps, momentum, .. }), .. }) = site.norm_of("mean") {
+        operands.extend(site.beside(step).named(&["running_mean", "running_var"])?);
+        numbers = vec![("eps", eps), ("momentum", momentum)];
     }
-    call(site, prepared, operands);
+    call(site, prepared, operands, numbers);
     Ok(())
 }
 
@@ -106,11 +107,16 @@ fn forward(site: &mut Site<'_>, prepared: Prepared) -> Result<()> {
 fn backward(site: &mut Site<'_>, prepared: Prepared) -> Result<()> {
     let mut operands = site.named(&["dy", "x", "mean", "rstd", "scale", "dscale", "dshift", "dx"])?;
     operands.extend(site.find("shift").map(|shift| ("shift", shift.place)));
-    call(site, prepared, operands);
+    call(site, prepared, operands, Vec::new());
     Ok(())
 }
 
-fn call(site: &mut Site<'_>, prepared: Prepared, operands: Vec<(&'static str, Place)>) {
+fn call(
+    site: &mut Site<'_>,
+    prepared: Prepared,
+    operands: Vec<(&'static str, Place)>,
+    numbers: Vec<(&'static str, f32)>,
+) {
     let workspace = site.scratch(prepared.workspace);
-    site.call(Call::Normalise(Normalise { id: prepared.id, operands, workspace }));
+    site.call(Call::Normalise(Normalise { id: prepared.id, operands, numbers, workspace }));
 }

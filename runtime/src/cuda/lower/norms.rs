@@ -103,8 +103,10 @@ fn is_forward(plan: &Plan, pair: &Forward<'_>) -> bool {
 
 /// The gradient of what was added is that of the result, which then has to lie there already.
 fn is_backward(plan: &Plan, pair: &Backward<'_>) -> bool {
-    let Pair { first: (reduce, _), second: (apply, _) } = pair;
-    let same = apply.inputs[..4] == reduce.inputs[..4] && apply.inputs[5..7] == reduce.outputs[..];
+    let Pair { first: (reduce, sums), second: (apply, gradient) } = pair;
+    let same = sums.epilogue == gradient.epilogue
+        && apply.inputs[..4] == reduce.inputs[..4]
+        && apply.inputs[5..7] == reduce.outputs[..];
     let dy = reduce.inputs[0];
     let is_there = apply.outputs.get(1).is_none_or(|&dresidual| {
         let [a, b] = [plan.buffer(dresidual), plan.buffer(dy)];
