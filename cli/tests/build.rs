@@ -7,10 +7,14 @@ use std::process::Stdio;
 
 use common::{resnetc, run, stderr, stdout};
 
-/// Replaces the compile time, the only thing that differs from run to run.
+/// Replaces the compile time, which differs from run to run, and what the machine's kernels and its system need.
 fn without_time(text: &str) -> String {
     text.lines()
-        .map(|line| if line.starts_with("compiled in") { "compiled in [time]" } else { line })
+        .map(|line| match line {
+            line if line.starts_with("compiled in") => "compiled in [time]",
+            line if line.starts_with("resident") => "resident    [of this machine]",
+            line => line,
+        })
         .map(|line| format!("{line}\n"))
         .collect()
 }
@@ -34,6 +38,26 @@ fn json_has_the_promised_keys() {
     assert_eq!(json["params"], 269_722);
     assert_eq!(json["output_shape"], serde_json::json!([2, 10]));
     assert_eq!(json["units"].as_array().expect("a list").len(), 11);
+}
+
+#[test]
+fn a_training_says_what_its_process_will_have_resident() {
+    let json = |args: &[&str]| -> serde_json::Value { serde_json::from_str(&stdout(args)).expect("JSON") };
+    let training = ["resnet20", "--train", "--batch", "64", "--threads", "2"];
+    let built = json(&[&["build", "--emit", "json"], &training[..]].concat());
+    let ran = json(&[&["bench", "--json", "--warmup", "0", "--runs", "1"], &training[..]].concat());
+    let of = |json: &serde_json::Value, key: &str| json[key].as_u64().expect("bytes");
+    assert_eq!(of(&built, "memory_bytes"), of(&ran, "planned_bytes"));
+    assert_eq!(of(&built, "workspace_bytes"), of(&ran, "workspace_bytes"));
+    if cfg!(target_os = "linux") {
+        let (expected, resident) = (of(&built, "expected_resident_bytes"), of(&ran, "peak_resident_bytes"));
+        // Code comes in page by page as it runs, and there is much of it in a build for tests.
+        assert!(expected.abs_diff(resident) < resident / 8, "{expected} expected, {resident} resident");
+    }
+    for args in [&["--backend", "cuda"][..], &["--ranks", "2"]] {
+        let args = [&["build", "resnet20", "--train", "--emit", "json"], args].concat();
+        assert!(json(&args)["expected_resident_bytes"].is_null(), "{args:?}: this CPU cannot tell");
+    }
 }
 
 #[test]

@@ -73,7 +73,8 @@ pub trait Device: Send + Sync {
     /// Where the plan is unsound, is for another backend, or has other persistent tensors than the plans before it.
     fn load(&self, plan: Arc<Plan>) -> Result<ProgramId>;
 
-    /// Bytes of workspaces that a session of a plan has besides the plan's regions; zero where the device cannot tell.
+    /// Bytes of workspaces that a session of a plan has besides the plan's regions, and what those are rounded up to; zero where the device
+    /// cannot tell.
     ///
     /// # Errors
     /// Where the plan cannot run here.

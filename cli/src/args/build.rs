@@ -36,9 +36,8 @@ pub struct BuildArgs {
     /// What the step takes where one process trains alone, as `250ms`, for --link [default: measured on this machine's CPU].
     #[arg(long, requires = "link", value_name = "TIME", value_parser = seconds)]
     pub step_time: Option<f64>,
-    /// Threads of that measurement [default: all cores].
-    #[arg(long, requires = "link", conflicts_with = "step_time", value_name = "N", value_parser = threads)]
-    #[arg(allow_negative_numbers = true)]
+    /// Threads of the CPU, by which the step is measured and workspaces are counted [default: all cores].
+    #[arg(long, requires = "train", value_name = "N", value_parser = threads, allow_negative_numbers = true)]
     pub threads: Option<usize>,
     /// What to compile for; its hardware is not needed.
     #[arg(long, value_name = "BACKEND", value_parser = backends(), default_value = Backend::CPU.name)]

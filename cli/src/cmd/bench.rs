@@ -10,14 +10,15 @@ use crate::args::BenchArgs;
 use crate::environment::Environment;
 use crate::failure::{Failure, Result};
 use crate::output::Output;
-use crate::report::bench::{self, Measured, Memory};
+use crate::report::bench::{self, Measured};
+use crate::report::resident::{self, Beside};
 
 /// Runs the command.
 pub fn bench(args: &BenchArgs, environment: &Environment, output: &Output) -> Result {
     let device = setup::device(args.device, args.workload.threads, environment, output)?;
     let workload = Workload::compile(&args.workload, device, output)?;
-    let program = resident("VmRSS:");
     let device = workload.options().open(workload.mode())?;
+    let beside = Beside::plan(&workload.plan, &*device)?;
     let file = args.weights.options(None, &environment.downloads());
     let mut executor = workload.executor(device, &workload.weights_of(file.as_ref(), output)?)?;
     let plan = &*workload.plan;
@@ -45,21 +46,12 @@ pub fn bench(args: &BenchArgs, environment: &Environment, output: &Output) -> Re
     }
     let choices = (0..plan.steps.len()).map(|step| executor.choice(0, step)).collect();
     // Measuring the ceilings takes memory that is none of the network's.
-    let peak_bytes = resident("VmHWM:");
+    let peak = resident::peak();
     let roofline = executor.device().roofline(plan)?;
     let device = executor.describe();
-    let memory = Memory { program, workspaces: executor.device().workspace(plan)?, peak: peak_bytes };
-    let measured = Measured { plan, device, roofline, runs, steps, choices, memory };
+    let measured = Measured { plan, device, roofline, runs, steps, choices, beside, peak };
     output.result(&match args.json {
         true => measured.json(),
         false => bench::text(&measured, args.warmup, args.explain, output.page.columns),
     })
-}
-
-/// Memory that this process has resident (`VmRSS:`), or has had at most (`VmHWM:`), where the system tells: Linux.
-fn resident(which: &str) -> Option<usize> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix(which))?;
-    let kilobytes: usize = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kilobytes * 1024)
 }

@@ -14,18 +14,20 @@ use resnetc_compiler::report::{Compiled, Dump, PassReport, Target};
 use resnetc_compiler::{build, ir, pass};
 
 use super::scaling::scaling;
-use super::spec;
-use crate::args::{BuildArgs, Emit};
+use super::{setup, spec};
+use crate::args::{BuildArgs, DeviceArg, Emit};
 use crate::environment::Environment;
 use crate::failure::{Failure, Result};
 use crate::output::Output;
 use crate::picture::{Fold, Subject};
+use crate::report::resident::Beside;
 use crate::report::scaling::Scaling;
+use crate::report::summary::Summary;
 use crate::{files, picture, report};
 
 /// Runs the command.
 pub fn build(args: &BuildArgs, environment: &Environment, output: &Output) -> Result {
-    let (beside, filed) = destinations(args)?;
+    let (shown, filed) = destinations(args)?;
     let mode = if args.train { Mode::Train } else { Mode::Infer };
     let dump = match dump(args, mode)? {
         // The page shows the graph after every pass.
@@ -45,8 +47,12 @@ pub fn build(args: &BuildArgs, environment: &Environment, output: &Output) -> Re
     let scaling = args.link.map(|link| scaling(args, link, &spec, &compiled.plan, environment, output));
     let scaling = scaling.transpose()?;
     let mean = mean(&spec, args, batch)?;
-    let product =
-        Product { spec, compiled, mean, fold: args.fold, backend: args.backend, time, width, scaling };
+    // It is part of the summary in both of its forms.
+    let told =
+        [Emit::Summary, Emit::Json].iter().any(|form| args.emit.is_empty() || args.emit.contains(form));
+    let beside = if told { beside(args, &compiled.plan, environment, output)? } else { None };
+    let (fold, backend) = (args.fold, args.backend);
+    let product = Product { spec, compiled, mean, fold, backend, time, width, beside, scaling };
 
     if args.explain_passes {
         output.result(&report::passes::explain(&product.compiled.passes))?;
@@ -54,10 +60,7 @@ pub fn build(args: &BuildArgs, environment: &Environment, output: &Output) -> Re
     if args.dump_after.is_some() {
         output.result(&report::passes::dumps(&product.compiled.passes))?;
     }
-    // It is part of the summary in both of its forms.
-    let told =
-        [Emit::Summary, Emit::Json].iter().any(|form| args.emit.is_empty() || args.emit.contains(form));
-    for form in beside {
+    for form in shown {
         output.result(&product.form(form))?;
     }
     if let Some(scaling) = product.scaling.as_ref().filter(|_| !told) {
@@ -76,6 +79,20 @@ fn mean(spec: &Spec, args: &BuildArgs, batch: usize) -> Result<Option<Plan>> {
     }
     let (backend, ranks, step) = (args.backend, args.ranks, StepKind::Synchronize);
     Ok(Some(spec.compile(&Target { backend, ranks, step, ..Target::new(Mode::Train, batch) })?.plan))
+}
+
+/// What a training on this machine's CPU takes besides the plan. Ranks copy gradients too, which is not known here.
+fn beside(
+    args: &BuildArgs,
+    plan: &Plan,
+    environment: &Environment,
+    output: &Output,
+) -> Result<Option<Beside>> {
+    if !args.train || args.backend != Backend::CPU || args.ranks > 1 {
+        return Ok(None);
+    }
+    let device = setup::device(DeviceArg::Cpu, args.threads, environment, output)?.open(plan.mode)?;
+    Beside::plan(plan, &*device).map(Some)
 }
 
 /// A form and the file that it goes to.
@@ -124,6 +141,8 @@ struct Product {
     time: Duration,
     /// Columns of the terminal, where it goes to one.
     width: Option<usize>,
+    /// Memory of a training besides the plan's, where this machine can tell.
+    beside: Option<Beside>,
     /// How long a step takes on several ranks, where that was asked for.
     scaling: Option<Scaling>,
 }
@@ -134,13 +153,9 @@ impl Product {
         match form {
             Emit::Summary => {
                 let scaling = self.scaling.as_ref().map(|scaling| format!("\n{}", scaling.text(self.width)));
-                report::summary::text(&self.compiled, self.mean.as_ref(), self.time, self.width)
-                    + &scaling.unwrap_or_default()
+                self.summary().text(self.width) + &scaling.unwrap_or_default()
             }
-            Emit::Json => {
-                let (mean, scaling) = (self.mean.as_ref(), self.scaling.as_ref());
-                report::summary::json(&self.compiled, mean, self.time, scaling)
-            }
+            Emit::Json => self.summary().json(self.scaling.as_ref()),
             Emit::Spec => self.spec.resolved().to_yaml(),
             Emit::Ir => graph.to_string(),
             Emit::Dot => ir::dot::dot(graph),
@@ -151,6 +166,12 @@ impl Product {
                 print(plan) + &mean
             }
         }
+    }
+
+    fn summary(&self) -> Summary<'_> {
+        let (compiled, mean, compile, beside) =
+            (&self.compiled, self.mean.as_ref(), self.time, self.beside.as_ref());
+        Summary { compiled, mean, compile, beside }
     }
 
     fn subject(&self) -> Subject<'_> {

@@ -10,6 +10,7 @@ use resnetc_runtime::device::{Choice, Estimate};
 use resnetc_runtime::roofline::{Arithmetic, Ceiling, Roofline};
 use serde_json::{Value, json};
 
+use super::resident::Beside;
 use super::table::{Align, Table};
 use super::units::{bytes, duration, median};
 
@@ -27,26 +28,10 @@ pub struct Measured<'a> {
     pub steps: Vec<Duration>,
     /// Each step's algorithm, where there are several.
     pub choices: Vec<Option<Choice>>,
-    /// What it took.
-    pub memory: Memory,
-}
-
-/// Bytes besides those of the plan, and of all together.
-#[derive(Debug, Clone, Copy)]
-pub struct Memory {
-    /// Resident before anything was loaded, where the system tells.
-    pub program: Option<usize>,
-    /// Of workspaces.
-    pub workspaces: usize,
-    /// Most memory resident up to the last run, where the system tells.
+    /// Memory besides the plan's.
+    pub beside: Beside,
+    /// Most bytes resident up to the last run, where the system tells.
     pub peak: Option<usize>,
-}
-
-impl Memory {
-    /// What is expected to be resident at most: the plan, workspaces, and the program with its images.
-    fn expected(&self, plan: &Plan) -> usize {
-        plan.bytes() + self.workspaces + self.program.unwrap_or(0)
-    }
 }
 
 /// One step against the ceilings.
@@ -126,8 +111,8 @@ impl Measured<'_> {
             "peak_gflop_s": roofline.map(|roofline| roofline.arithmetic.gflops),
             "peak_bf16_gflop_s": bf16.map(|ceiling| ceiling.gflops), "bf16_instructions": bf16.map(|ceiling| ceiling.instructions),
             "peak_gb_s": roofline.map(|roofline| roofline.gb_s),
-            "peak_resident_bytes": self.memory.peak, "expected_resident_bytes": self.memory.expected(self.plan),
-            "planned_bytes": self.plan.bytes(), "workspace_bytes": self.memory.workspaces, "steps": steps,
+            "peak_resident_bytes": self.peak, "expected_resident_bytes": self.beside.expected(self.plan),
+            "planned_bytes": self.plan.bytes(), "workspace_bytes": self.beside.workspaces, "steps": steps,
         });
         format!("{object:#}")
     }
@@ -154,13 +139,8 @@ pub fn text(measured: &Measured<'_>, warmup: usize, explain: bool, width: Option
     let slowest = runs.iter().max().copied().unwrap_or_default();
     let (mode, plan) = (measured.mode(), measured.plan);
     let count = runs.len();
-    let Memory { program, workspaces, peak } = measured.memory;
-    let memory = peak.zip(program).map_or(String::new(), |(peak, program)| {
-        let [peak, all, planned] = [peak, measured.memory.expected(plan), plan.bytes()].map(bytes);
-        let [workspaces, program] = [workspaces, program].map(bytes);
-        format!(
-            "memory     {peak} resident at most; expected {all}: plan {planned}, workspaces {workspaces}, program {program}\n"
-        )
+    let memory = measured.peak.map_or(String::new(), |peak| {
+        format!("memory     {} resident at most; expected {}\n", bytes(peak), measured.beside.text(plan))
     });
     write!(
         text,

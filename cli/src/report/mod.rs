@@ -5,6 +5,7 @@ pub mod diff;
 pub mod explain;
 pub mod metrics;
 pub mod passes;
+pub mod resident;
 pub mod scaling;
 pub mod summary;
 pub mod sweep;

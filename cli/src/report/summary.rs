@@ -8,39 +8,78 @@ use resnetc_compiler::ir::graph::Mode;
 use resnetc_compiler::ir::recompute::{Depth, Recompute};
 use resnetc_compiler::memory;
 use resnetc_compiler::plan::{GRADIENT_SUM, Plan, Region};
-use resnetc_compiler::report::{Compiled, Summary, UnitRow};
+use resnetc_compiler::report::{self, Compiled, UnitRow};
 use serde::Serialize;
 
+use super::resident::Beside;
 use super::scaling::Scaling;
 use super::table::{Align, Table};
 use super::units::{bytes, counted, duration, grouped, shape, si};
 
-/// The table of units, then one line for each total. In so many columns of a terminal, if it is one. `mean` is the plan by which ranks that
-/// update on their own become one again.
-pub fn text(compiled: &Compiled, mean: Option<&Plan>, compile: Duration, width: Option<usize>) -> String {
-    let Compiled { summary, plan, recompute, .. } = compiled;
-    let mut text = heading(summary, plan);
-    text += &units(&summary.units, summary, width);
-    text.push('\n');
-    let mut line = |name: &str, value: String| {
-        writeln!(text, "{name:<12}{value}").expect("writing to a string");
-    };
-    line("parameters", grouped(summary.params));
-    line("MACs", format!("{} per image, forward", grouped(summary.macs)));
-    line("output", shape(&summary.output_shape));
-    line("memory", memory(plan));
-    if !recompute.is_empty() {
-        line("", again(recompute));
-    }
-    if let Some(sent) = sent(mean.unwrap_or(plan)) {
-        line("ranks", sent);
-    }
-    line("kernels", format!("{} before fusion, {} after", summary.kernels_before, summary.kernels));
-    line("compiled in", duration(compile));
-    text
+/// What was compiled, and what is known of it.
+pub struct Summary<'a> {
+    /// The plan with its units and passes.
+    pub compiled: &'a Compiled,
+    /// The plan by which ranks that update on their own become one again.
+    pub mean: Option<&'a Plan>,
+    /// From the spec's text to the plan.
+    pub compile: Duration,
+    /// What a process takes besides the plan, where that was asked of a device.
+    pub beside: Option<&'a Beside>,
 }
 
-fn heading(summary: &Summary, plan: &Plan) -> String {
+impl Summary<'_> {
+    /// The table of units, then one line for each total. In so many columns of a terminal, if it is one.
+    pub fn text(&self, width: Option<usize>) -> String {
+        let Compiled { summary, plan, recompute, .. } = self.compiled;
+        let mut text = heading(summary, plan);
+        text += &units(&summary.units, summary, width);
+        text.push('\n');
+        let mut line = |name: &str, value: String| {
+            writeln!(text, "{name:<12}{value}").expect("writing to a string");
+        };
+        line("parameters", grouped(summary.params));
+        line("MACs", format!("{} per image, forward", grouped(summary.macs)));
+        line("output", shape(&summary.output_shape));
+        line("memory", memory(plan));
+        if !recompute.is_empty() {
+            line("", again(recompute));
+        }
+        if let Some(beside) = self.beside {
+            line("resident", format!("expected here {}", beside.text(plan)));
+        }
+        if let Some(sent) = sent(self.mean.unwrap_or(plan)) {
+            line("ranks", sent);
+        }
+        line("kernels", format!("{} before fusion, {} after", summary.kernels_before, summary.kernels));
+        line("compiled in", duration(self.compile));
+        text
+    }
+
+    /// One JSON object.
+    pub fn json(&self, scaling: Option<&Scaling>) -> String {
+        let Compiled { summary, plan, recompute, .. } = self.compiled;
+        let json = Json {
+            summary,
+            mode: plan.mode,
+            batch: plan.batch,
+            memory_bytes: plan.bytes(),
+            workspace_bytes: self.beside.map(|beside| beside.workspaces),
+            expected_resident_bytes: self.beside.map(|beside| beside.expected(plan)),
+            sent: plan.ranks.map(|ranks| Sent {
+                ranks: ranks.count,
+                bytes: self.mean.unwrap_or(plan).sent_bytes(),
+                every: ranks.sync_every,
+            }),
+            again: recompute.iter().map(|(part, depth)| (part.to_string(), depth.to_string())).collect(),
+            compile_ms: self.compile.as_secs_f64() * 1e3,
+            scaling,
+        };
+        serde_json::to_string_pretty(&json).expect("a summary has only string keys")
+    }
+}
+
+fn heading(summary: &report::Summary, plan: &Plan) -> String {
     let mode = match plan.mode {
         Mode::Infer => "inference",
         Mode::Train => "training",
@@ -49,7 +88,7 @@ fn heading(summary: &Summary, plan: &Plan) -> String {
     format!("{} for {mode}, input {}\n\n", summary.name, shape(input))
 }
 
-fn units(rows: &[UnitRow], summary: &Summary, width: Option<usize>) -> String {
+fn units(rows: &[UnitRow], summary: &report::Summary, width: Option<usize>) -> String {
     let mut table = Table::new(&[
         ("unit", Align::Left),
         ("kind", Align::Left),
@@ -129,15 +168,21 @@ fn listed(names: &[&str]) -> String {
     }
 }
 
-/// [`Summary`] and what only the command knows.
+/// [`report::Summary`] and what only the command knows.
 #[derive(Serialize)]
 struct Json<'a> {
     #[serde(flatten)]
-    summary: &'a Summary,
+    summary: &'a report::Summary,
     mode: Mode,
     batch: usize,
     /// Of all regions of the plan.
     memory_bytes: usize,
+    /// Of kernels' workspaces, where they were asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    workspace_bytes: Option<usize>,
+    /// Of the process that trains: plan, workspaces, program.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expected_resident_bytes: Option<usize>,
     /// What a rank sends each time, where there are several.
     #[serde(skip_serializing_if = "Option::is_none")]
     sent: Option<Sent>,
@@ -157,29 +202,4 @@ struct Sent {
     bytes: usize,
     /// Updates from one time to the next.
     every: usize,
-}
-
-/// One JSON object.
-pub fn json(
-    compiled: &Compiled,
-    mean: Option<&Plan>,
-    compile: Duration,
-    scaling: Option<&Scaling>,
-) -> String {
-    let Compiled { summary, plan, recompute, .. } = compiled;
-    let json = Json {
-        summary,
-        mode: plan.mode,
-        batch: plan.batch,
-        memory_bytes: plan.bytes(),
-        sent: plan.ranks.map(|ranks| Sent {
-            ranks: ranks.count,
-            bytes: mean.unwrap_or(plan).sent_bytes(),
-            every: ranks.sync_every,
-        }),
-        again: recompute.iter().map(|(part, depth)| (part.to_string(), depth.to_string())).collect(),
-        compile_ms: compile.as_secs_f64() * 1e3,
-        scaling,
-    };
-    serde_json::to_string_pretty(&json).expect("a summary has only string keys")
 }

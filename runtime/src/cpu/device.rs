@@ -197,7 +197,10 @@ impl CpuDevice {
     /// See [`Device::workspace`](crate::device::Device::workspace).
     pub(super) fn workspace_of(&self, plan: &Plan) -> Result<usize> {
         check(plan)?;
-        Ok(self.prepare(plan)?.1 * size_of::<f32>())
+        let scratch = self.prepare(plan)?.1 * size_of::<f32>();
+        let regions = ALL_REGIONS.into_iter().map(|region| plan.region_bytes(region));
+        let rounding = regions.map(|bytes| Memory::rounded(bytes) - bytes).sum::<usize>();
+        Ok(Memory::rounded(scratch) + rounding)
     }
 
     /// Decides about each step; with the floats of scratch memory that all of them need.

@@ -25,6 +25,11 @@ impl Memory {
         Ok(Memory { heap: Some(Heap::zeroed(bytes)?), guarded: None, bytes })
     }
 
+    /// Bytes resident of memory of so many when all of it was touched, without guard pages.
+    pub fn rounded(bytes: usize) -> usize {
+        Heap::rounded(bytes)
+    }
+
     /// Memory for `len` floats.
     pub fn floats(len: usize) -> Result<Self> {
         let bytes = len.checked_mul(size_of::<f32>());

@@ -44,6 +44,12 @@ impl Heap {
         Ok(Heap { first, origin: Origin::Allocator(layout) })
     }
 
+    /// Bytes that so many take, whole huge pages where they are asked for.
+    pub fn rounded(bytes: usize) -> usize {
+        let mapped = cfg!(target_os = "linux") && bytes >= HUGE_PAGE;
+        if mapped { bytes.checked_next_multiple_of(HUGE_PAGE).unwrap_or(bytes) } else { bytes }
+    }
+
     /// A mapping of its own, in huge pages if Linux likes.
     #[cfg(target_os = "linux")]
     fn mapped(bytes: usize) -> Option<Self> {
@@ -101,6 +107,15 @@ mod tests {
             assert!(all.iter().all(|&byte| byte == 0), "{bytes}");
             all.fill(1);
         }
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn large_memory_takes_whole_huge_pages() {
+        for (bytes, taken) in [(0, 0), (HUGE_PAGE - 1, HUGE_PAGE - 1), (HUGE_PAGE, HUGE_PAGE)] {
+            assert_eq!(Heap::rounded(bytes), taken);
+        }
+        assert_eq!(Heap::rounded(HUGE_PAGE + 1), 2 * HUGE_PAGE);
     }
 
     #[test]
