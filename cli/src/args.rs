@@ -199,7 +199,7 @@ pub struct RunArgs {
     /// Go on where the training in the output folder stopped.
     #[arg(long, requires = "train", help_heading = "Training")]
     pub resume: bool,
-    /// What moves bytes between the ranks that mpirun started: mpi, tcp, or auto, which takes TCP between hosts without InfiniBand or the like.
+    /// What moves bytes between ranks that MPI started (mpirun, srun): mpi, tcp, or auto, which takes TCP between hosts without InfiniBand or the like.
     #[arg(long, value_name = "auto|mpi|tcp", requires = "train", default_value = "auto", value_parser = carrier)]
     #[arg(hide_default_value = true, help_heading = "Training")]
     pub ranks_by: Carrier,

@@ -154,19 +154,22 @@ fn a_training_at_another_scale_has_the_same_curve() {
     assert_eq!(drops, [4, 6], "{rates:?}");
 }
 
-/// Ctrl-C saves the training under way and the rows before it; the same command goes on.
+/// Ctrl-C saves the training under way and the rows before it; the rows behind it wait; the same command goes on.
 #[cfg(unix)]
 #[test]
 fn a_table_is_interrupted_and_goes_on() {
     let place = Place::new();
     place.write(&TABLE.replace("[2, 3]", "[2000, 3000]"));
-    let args = place.args(&["--epochs", "5000", "--rows", "mini"]);
+    let args = place.args(&["--epochs", "5000", "--rows", "mini,wide"]);
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     for again in [false, true] {
         let said = common::interrupted(&args, "run 1 of 1: seed=0");
         assert_eq!(said.contains(" (goes on after "), again, "{said}");
-        assert!(said.contains("go on with: ") && said.contains("--rows mini"), "{said}");
-        assert_eq!(place.result()["rows"][0]["state"], "stopped");
+        assert!(said.contains("go on with: ") && said.contains("--rows mini,wide"), "{said}");
+        let rows = &place.result()["rows"];
+        assert_eq!(rows[0]["state"], "stopped");
+        assert_eq!((&rows[1]["state"], &rows[1]["epochs"]), (&"waiting".into(), &5000.into()), "{rows}");
+        assert!(rows[1]["params"].as_u64() > rows[0]["params"].as_u64(), "{rows}");
     }
 }
 

@@ -45,6 +45,14 @@ impl<'p> Outcome<'p> {
     }
 }
 
+impl<'p> Outcome<'p> {
+    /// Of a row that has not begun.
+    fn waiting(planned: &'p Planned<'_>) -> Self {
+        let epochs = (planned.epochs(), planned.published_epochs);
+        Outcome { row: planned.row, params: planned.job.size().0, epochs, point: None, seconds: 0.0 }
+    }
+}
+
 impl Outcome<'_> {
     /// The error of the last evaluation, in percent: its mean over the seeds.
     fn error(&self) -> Option<Spread> {
@@ -72,14 +80,22 @@ pub struct Report<'p> {
 }
 
 impl<'p> Report<'p> {
-    /// Of the rows that the folder holds from before, and are not asked for now.
+    /// Of the rows that are to be trained, as far as the folder has them, and of those that it holds from before and that are not asked
+    /// for now.
     ///
     /// # Errors
     /// A file of theirs that cannot be read.
     pub fn new(plan: &'p Plan<'p>) -> Result<Self> {
         let mut outcomes = Vec::new();
+        let held = |row: &Row| SweepFile::load(&plan.out.join(&row.id.value));
+        for planned in &plan.rows {
+            outcomes.push(match held(planned.row)? {
+                Some(file) => Outcome::new(planned.row, planned.published_epochs, &file),
+                None => Outcome::waiting(planned),
+            });
+        }
         for row in plan.others() {
-            let Some(file) = SweepFile::load(&plan.out.join(&row.id.value))? else { continue };
+            let Some(file) = held(row)? else { continue };
             if plan.rows.iter().all(|planned| planned.job.dataset() == file.definition.dataset) {
                 let published = plan.table.spec(row, &plan.limits)?;
                 outcomes.push(Outcome::new(row, published.resolved().train.epochs, &file));
@@ -88,11 +104,12 @@ impl<'p> Report<'p> {
         Ok(Report { plan, outcomes })
     }
 
-    /// Takes a row in, and writes the files anew.
+    /// Takes in what a row has come to, and writes the files anew.
     ///
     /// # Errors
     /// The disk's.
     pub fn note(&mut self, outcome: Outcome<'p>) -> Result {
+        self.outcomes.retain(|other| other.row.id != outcome.row.id);
         self.outcomes.push(outcome);
         let place = |id: &str| self.plan.table.table.rows.iter().position(|row| row.id.value == id);
         self.outcomes.sort_by_key(|outcome| place(&outcome.row.id.value));
