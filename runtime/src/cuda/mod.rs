@@ -26,6 +26,7 @@ mod ceilings;
 pub mod collectives;
 #[cfg(any(feature = "cudnn", feature = "cuda-emulated"))]
 pub mod communicator;
+#[cfg(any(test, feature = "cuda"))]
 pub mod cubins;
 #[cfg(feature = "cudnn")]
 pub mod cudnn;

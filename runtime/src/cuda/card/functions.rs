@@ -11,7 +11,7 @@ use crate::cuda::cubins;
 use crate::error::{Error, Result};
 
 /// What `scripts/cuda-kernels` writes.
-const ARCHIVE: &[u8] = include_bytes!("../cubins/kernels.tar.gz");
+const ARCHIVE: &[u8] = include_bytes!("../cubins/kernels.tar.xz");
 
 /// All functions by name.
 pub(super) struct Functions {

@@ -4,7 +4,7 @@
 
 use std::io;
 
-use flate2::read::GzDecoder;
+use lzma_rust2::XzReader;
 use tar::Archive;
 
 use crate::error::{Error, Result};
@@ -55,7 +55,7 @@ pub fn for_gpu(archive: &[u8], (major, minor): (u32, u32)) -> Result<Vec<Module>
     let broken = |error: io::Error| Error::Device(format!("the archive of kernels: {error}"));
     let mut best: Option<Target> = None;
     let mut modules = Vec::new();
-    for entry in Archive::new(GzDecoder::new(archive)).entries().map_err(broken)? {
+    for entry in Archive::new(XzReader::new(archive, false)).entries().map_err(broken)? {
         let mut entry = entry.map_err(broken)?;
         let path = entry.path().map_err(broken)?.into_owned();
         let folder = path.parent().and_then(|folder| folder.to_str()).and_then(Target::named);
@@ -84,8 +84,7 @@ mod tests {
     use std::fs;
     use std::path::Path;
 
-    use flate2::Compression;
-    use flate2::write::GzEncoder;
+    use lzma_rust2::{XzOptions, XzWriter};
     use sha2::{Digest, Sha256};
 
     use super::*;
@@ -93,7 +92,8 @@ mod tests {
 
     /// An archive of two families, each file's content being its name.
     fn archive() -> Vec<u8> {
-        let mut builder = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
+        let packed = XzWriter::new(Vec::new(), XzOptions::with_preset(0)).expect("options that go together");
+        let mut builder = tar::Builder::new(packed);
         for target in ["compute_80", "sm_100", "sm_80", "sm_86", "sm_90"] {
             for family in ["loss", "norm"] {
                 let name = format!("{target}/{family}.x");
@@ -102,7 +102,7 @@ mod tests {
                 builder.append_data(&mut header, &name, name.as_bytes()).expect("appended");
             }
         }
-        builder.into_inner().and_then(GzEncoder::finish).expect("packed")
+        builder.into_inner().and_then(XzWriter::finish).expect("packed")
     }
 
     #[test]
