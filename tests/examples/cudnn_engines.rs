@@ -159,7 +159,10 @@ fn rows(prepare: &Prepare<'_>, name: &str, jobs: Jobs<'_>) -> Result<Rows, Box<d
             // Asked anew also where the plan is kept, which does not say what else was offered.
             let compiled = match candidates(prepare.target, job, &RULES) {
                 Ok(Offer { offered, dropped, .. }) => {
-                    Compiled { offered, forbidden: dropped.len(), ..prepare.compile(job, 1)? }
+                    let dropped = dropped.into_iter();
+                    let forbidden =
+                        dropped.map(|(engine, why)| (engine.to_string(), why.to_owned())).collect();
+                    Compiled { offered, forbidden, ..prepare.compile(job, 1)? }
                 }
                 Err(fault) if fault.is_unsupported() => {
                     Compiled { reason: Some(fault.to_string()), ..Compiled::default() }
@@ -287,7 +290,7 @@ fn cell(compiled: &Compiled) -> String {
     let offered: usize = compiled.offered.iter().sum();
     match compiled.plans.first() {
         Some(plan) => {
-            let ways = format!("; {} of {offered}", offered - compiled.forbidden);
+            let ways = format!("; {} of {offered}", offered - compiled.forbidden.len());
             let workspace = match mib(plan.workspace).as_str() {
                 "0" => String::new(),
                 size => format!("; {size} MiB"),
@@ -316,7 +319,7 @@ fn refusals(page: &mut impl Write, tables: &[(&Network, Rows)]) -> std::io::Resu
                 let Some(compiled) = without.filter(|compiled| compiled.plans.is_empty()) else {
                     continue;
                 };
-                let key = (pattern.clone(), precision.name.to_owned(), reason(compiled));
+                let key = (pattern.clone(), precision.name.to_owned(), compiled.why());
                 reasons.entry(key).or_default().push(format!("{} {sizes}", subject.name));
             }
         }
@@ -326,18 +329,4 @@ fn refusals(page: &mut impl Write, tables: &[(&Network, Rows)]) -> std::io::Resu
         writeln!(page, "- {pattern}, {types}: {reason}. {} layers, as {}", layers.len(), layers[0])?;
     }
     Ok(())
-}
-
-fn reason(compiled: &Compiled) -> String {
-    let mut failed: Vec<&str> = compiled.failed.iter().map(|(_, why)| why.as_str()).collect();
-    failed.dedup();
-    let offered: usize = compiled.offered.iter().sum();
-    if offered > 0 && offered == compiled.forbidden {
-        return format!("all {offered} that are offered are against the rules");
-    }
-    match (&compiled.reason, failed.is_empty()) {
-        (_, false) => format!("all fail: {}", failed.join("; ")),
-        (Some(reason), true) => reason.clone(),
-        (None, true) => "the heuristics offer nothing".into(),
-    }
 }

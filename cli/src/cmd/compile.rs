@@ -89,16 +89,10 @@ mod with_cudnn {
         let mut table = Table::new(&heads);
         for (job, compiled) in compiled {
             let engines: Vec<String> = compiled.plans.iter().map(|plan| plan.engine.to_string()).collect();
-            let engines = if engines.is_empty() { why(compiled) } else { engines.join("; ") };
+            let engines =
+                if engines.is_empty() { format!("none: {}", compiled.why()) } else { engines.join("; ") };
             table.row([job.text(), job.types(), job.sizes(), engines]);
         }
         table.within(columns)
-    }
-
-    /// Why there is no plan.
-    fn why(compiled: &Compiled) -> String {
-        let failed = compiled.failed.first().map(|(engine, why)| format!("{engine}: {why}"));
-        let reason = failed.or_else(|| compiled.reason.clone());
-        format!("none: {}", reason.unwrap_or_else(|| "nothing is offered".into()))
     }
 }

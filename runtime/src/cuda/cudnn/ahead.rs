@@ -4,8 +4,9 @@ use std::cell::RefCell;
 
 use resnetc_compiler::plan::Plan;
 
+use super::compiled::Compiled;
 use super::job::Job;
-use super::prepare::{Compiled, Prepare};
+use super::prepare::Prepare;
 use super::tasks::{normalisation, works};
 use crate::cuda::driver::Preparer;
 use crate::cuda::launch::{NormWays, Prepared, Task, Ways};

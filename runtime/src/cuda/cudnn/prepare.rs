@@ -5,11 +5,12 @@ use super::cache::{Cache, Compared, Failed, Found, Kept, Key};
 use super::candidates::{Candidate, Offer, candidates};
 use super::choose::{Budget, Choice, fastest};
 use super::compare::{compared, known};
+use super::compiled::Compiled;
 use super::engine::{Rules, Source};
 use super::fault::Fault;
 use super::job::Job;
 use super::library::version;
-use super::plan::{Plan, Stored};
+use super::plan::Plan;
 use super::target::Target;
 use crate::error::{Error, Result};
 
@@ -37,25 +38,6 @@ pub struct Prepared {
     /// Whether it was kept, rather than made now.
     pub kept: bool,
     /// What is worth a word: files that could not be used or written, ways that failed.
-    pub remarks: Vec<String>,
-}
-
-/// What was made of a work ahead of time.
-#[derive(Debug, Default)]
-pub struct Compiled {
-    /// The plans, the heuristics' best first.
-    pub plans: Vec<Stored>,
-    /// Whether they were there already.
-    pub kept: bool,
-    /// What mode A of the heuristics offered, and the fallback.
-    pub offered: [usize; 2],
-    /// Ways that the rules forbid.
-    pub forbidden: usize,
-    /// Ways that could not be made, and why.
-    pub failed: Vec<(String, String)>,
-    /// Why nothing was offered.
-    pub reason: Option<String>,
-    /// Files that could not be used.
     pub remarks: Vec<String>,
 }
 
@@ -279,7 +261,8 @@ impl Prepare<'_> {
             Err(fault) => return Err(fault.into()),
         };
         compiled.offered = offer.offered;
-        compiled.forbidden = offer.dropped.len();
+        let forbidden = offer.dropped.iter().map(|(engine, why)| (engine.to_string(), (*why).to_owned()));
+        compiled.forbidden = forbidden.collect();
         compiled.reason = offer.reason.as_ref().map(|reason| reason.to_string());
         let mut settled = true;
         let ways = untried(&offer, &failed);
@@ -303,12 +286,7 @@ impl Prepare<'_> {
                 let kept = Kept { plans: compiled.plans.clone(), settled, failed, compared: None };
                 cache.save(&key, &kept)?;
             }
-            _ => {
-                let first = compiled.failed.first().map(|(engine, why)| format!("{engine}: {why}"));
-                let forbidden = || offer.dropped.first().map(|(engine, why)| format!("{engine}: {why}"));
-                let why = first.or_else(|| compiled.reason.clone()).or_else(forbidden);
-                self.give_up(&key, &offer, failed, &why.unwrap_or_else(|| "nothing is offered".into()));
-            }
+            _ => self.give_up(&key, &offer, failed, &compiled.why()),
         }
         Ok(compiled)
     }
