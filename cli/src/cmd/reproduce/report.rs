@@ -43,9 +43,7 @@ impl<'p> Outcome<'p> {
             seconds: file.runs.iter().map(|run| run.seconds).sum(),
         }
     }
-}
 
-impl<'p> Outcome<'p> {
     /// Of a row that has not begun.
     fn waiting(planned: &'p Planned<'_>) -> Self {
         let epochs = (planned.epochs(), planned.published_epochs);
