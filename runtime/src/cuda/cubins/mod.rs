@@ -121,6 +121,30 @@ mod tests {
         assert_eq!(folder((12, 0)), "compute_80");
     }
 
+    /// What the script packs, the program unpacks: for every GPU all families, as cubins are (ELF) or as PTX.
+    #[test]
+    fn the_committed_archive_has_code_for_every_gpu() {
+        let packed = include_bytes!("kernels.tar.xz");
+        let sources = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/cuda/kernels"));
+        let is_family = |path: &Path| path.extension().is_some_and(|ending| ending == "cu");
+        let families = sources
+            .expect("there")
+            .filter(|entry| is_family(&entry.as_ref().expect("listed").path()))
+            .count();
+        for (capability, begin) in [(8, 0), (8, 6), (8, 9), (9, 0), (10, 0), (12, 0)]
+            .map(|capability| (capability, "\x7fELF"))
+            .into_iter()
+            .chain([((13, 0), "//")])
+        {
+            let modules = for_gpu(packed, capability).expect("there is some");
+            assert_eq!(modules.len(), families, "{capability:?}");
+            assert!(
+                modules.iter().all(|module| module.image.starts_with(begin.as_bytes())),
+                "{capability:?}"
+            );
+        }
+    }
+
     #[test]
     fn what_is_too_old_or_broken_is_refused() {
         let error = for_gpu(&archive(), (7, 5)).expect_err("too old").to_string();
