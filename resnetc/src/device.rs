@@ -68,6 +68,26 @@ impl fmt::Display for DeviceKind {
     }
 }
 
+/// What the cost models go by that choose the CPU's kernels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Costs {
+    /// Constants: the same kernels, and so the same bits, in every process. A training needs them, for its evaluations and its teacher too:
+    /// schedules look at the ones, gradients come from the other.
+    Constant,
+    /// How fast AMX is on this machine now, measured once per process, unless the instructions are given. Another process may come to other
+    /// last bits.
+    Measured,
+}
+
+impl From<Mode> for Costs {
+    fn from(mode: Mode) -> Self {
+        match mode {
+            Mode::Train => Costs::Constant,
+            Mode::Infer => Costs::Measured,
+        }
+    }
+}
+
 /// What a network runs on. By default: the CPU, all its threads, its fastest instructions, no measurements.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct DeviceOptions {
@@ -132,9 +152,9 @@ impl DeviceOptions {
     ///
     /// # Errors
     /// Where the machine has no such instructions, threads or GPU, or what CUDA needs is missing.
-    pub fn open(&self, mode: Mode) -> Result<Arc<dyn Device>> {
+    pub fn open(&self, costs: Costs) -> Result<Arc<dyn Device>> {
         match self.kind {
-            DeviceKind::Cpu => Ok(Arc::new(self.open_cpu(mode, self.tuning())?)),
+            DeviceKind::Cpu => Ok(Arc::new(self.open_cpu(costs, self.tuning())?)),
             DeviceKind::Reference => Ok(Arc::new(ReferenceDevice::cpu()?)),
             DeviceKind::Cuda(ordinal) => self.open_cuda(ordinal, None),
         }
@@ -147,7 +167,7 @@ impl DeviceOptions {
     pub fn open_shared(&self, ranks: Arc<Collective>) -> Result<Arc<dyn Device>> {
         match self.kind {
             DeviceKind::Cpu => {
-                let cpu = self.open_cpu(Mode::Train, self.tuning())?;
+                let cpu = self.open_cpu(Costs::Constant, self.tuning())?;
                 Ok(Arc::new(cpu.with_ranks(ranks)))
             }
             DeviceKind::Cuda(ordinal) => self.open_cuda(ordinal, Some(ranks)),
@@ -191,16 +211,15 @@ impl DeviceOptions {
         Err(runtime::Error::NoCuda(Box::new(runtime::NoCuda::NotBuilt)).into())
     }
 
-    /// Opens the CPU, whatever [`DeviceOptions::kind`] says, with given measurements. For inference it may take what is fastest
-    /// at this moment; a training has to go on with the bits that it would have had without a break.
+    /// Opens the CPU, whatever [`DeviceOptions::kind`] says, with given measurements of algorithms.
     ///
     /// # Errors
     /// Where the machine has no such instructions or threads.
-    pub fn open_cpu(&self, mode: Mode, tuning: Tuning) -> Result<CpuDevice> {
+    pub fn open_cpu(&self, costs: Costs, tuning: Tuning) -> Result<CpuDevice> {
         let isa = self.isa.unwrap_or_else(Isa::best);
         let cpu = CpuDevice::with_isa(self.threads(), isa)?.with_tuning(tuning);
         // Who names the instructions wants the same bits in every process.
-        let measure = mode == Mode::Infer && self.isa.is_none();
+        let measure = costs == Costs::Measured && self.isa.is_none();
         Ok(if measure { cpu.with_amx_measured() } else { cpu })
     }
 
@@ -209,7 +228,7 @@ impl DeviceOptions {
     /// # Errors
     /// Where the weights are another network's, or the device fails.
     pub fn executor(&self, plan: Arc<Plan>, weights: &ParamStore) -> Result<Executor> {
-        let executor = Executor::new(self.open(plan.mode)?, plan)?;
+        let executor = Executor::new(self.open(plan.mode.into())?, plan)?;
         executor.load_params(weights)?;
         Ok(executor)
     }

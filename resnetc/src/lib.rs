@@ -48,7 +48,7 @@ pub use resnetc_compiler as compiler;
 pub use resnetc_runtime as runtime;
 pub use resnetc_weights;
 
-pub use device::{DeviceKind, DeviceOptions, EMULATES_GPUS};
+pub use device::{Costs, DeviceKind, DeviceOptions, EMULATES_GPUS};
 pub use download::Downloads;
 pub use error::{Error, Faults, Result};
 pub use logits::Logits;

@@ -14,7 +14,7 @@ use resnetc_runtime::views::Views;
 use resnetc_runtime::weights::recipe::Tensors;
 use resnetc_runtime::weights::{ParamStore, file};
 
-use crate::device::DeviceOptions;
+use crate::device::{Costs, DeviceOptions};
 use crate::error::{Error, Result};
 use crate::logits::Logits;
 use crate::spec::Spec;
@@ -72,7 +72,7 @@ impl Model {
     }
 
     fn empty(spec: &Spec, options: &DeviceOptions) -> Result<Self> {
-        let (spec, device) = (spec.clone(), options.open(Mode::Infer)?);
+        let (spec, device) = (spec.clone(), options.open(Costs::Measured)?);
         Ok(Model { inner: Arc::new(Inner { spec, device, programs: Mutex::default() }) })
     }
 

@@ -7,7 +7,7 @@ use resnetc_compiler::spec::train::Distill;
 use resnetc_runtime::identity::{digest, teacher as called};
 use resnetc_runtime::train::{BatchExecutor, Teacher};
 
-use crate::device::DeviceOptions;
+use crate::device::{Costs, DeviceOptions};
 use crate::error::{Error, Result};
 use crate::spec::{Spec, SpecOptions};
 use crate::weights::{Weights, WeightsOptions};
@@ -32,7 +32,7 @@ pub(crate) fn teacher(
     let weights =
         weights.map_err(|error| Error::Teacher { teacher: own.name().to_owned(), error: Box::new(error) })?;
     let told = called(own.name(), &digest(&own.expand()?.graph.signature()), &weights);
-    let (opened, backend) = (device.open(Mode::Infer)?, device.backend());
+    let (opened, backend) = (device.open(Costs::Constant)?, device.backend());
     let plan = |batch| own.plan(Mode::Infer, batch, backend);
     let network = BatchExecutor::load::<Error>(opened, images, train.batch_size, plan)?;
     let network = network.with_weights(&weights)?;

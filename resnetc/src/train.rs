@@ -17,7 +17,7 @@ use resnetc_runtime::train::{
 };
 use resnetc_runtime::weights::ParamStore;
 
-use crate::device::DeviceOptions;
+use crate::device::{Costs, DeviceOptions};
 use crate::error::{Error, Result};
 use crate::spec::Spec;
 use crate::teacher::teacher;
@@ -304,7 +304,7 @@ fn training(
     let plan = |step, batch| Ok::<_, Error>(Arc::new(spec.compile(&target(step, batch))?.plan));
     let opened = match ranks {
         Some(ranks) => device.open_shared(Arc::clone(ranks))?,
-        None => device.open(Mode::Train)?,
+        None => device.open(Costs::Constant)?,
     };
     let mut network = BatchExecutor::load_full(opened, share.train, share.train_batch, |batch| {
         plan(StepKind::Update, batch)
@@ -337,7 +337,7 @@ fn pupil(network: BatchExecutor, teacher: Option<Teacher>) -> Pupil {
 
 /// Plans that classify so many images in full batches of so many, on a device of their own.
 fn inference(spec: &Spec, device: &DeviceOptions, images: usize, full: usize) -> Result<BatchExecutor> {
-    let device = device.open(Mode::Infer)?;
+    let device = device.open(Costs::Constant)?;
     let backend = device.backend();
     BatchExecutor::load_full::<Error>(device, images, full, |batch| spec.plan(Mode::Infer, batch, backend))
 }

@@ -17,7 +17,7 @@ use crate::report::resident::{self, Beside};
 pub fn bench(args: &BenchArgs, environment: &Environment, output: &Output) -> Result {
     let device = setup::device(args.device, args.workload.threads, environment, output)?;
     let workload = Workload::compile(&args.workload, device, output)?;
-    let device = workload.options().open(workload.mode())?;
+    let device = workload.options().open(workload.mode().into())?;
     let beside = Beside::plan(&workload.plan, &*device)?;
     let file = args.weights.options(None, &environment.downloads());
     let mut executor = workload.executor(device, &workload.weights_of(file.as_ref(), output)?)?;

@@ -91,7 +91,7 @@ fn beside(
     if !args.train || args.backend != Backend::CPU || args.ranks > 1 {
         return Ok(None);
     }
-    let device = setup::device(DeviceArg::Cpu, args.threads, environment, output)?.open(plan.mode)?;
+    let device = setup::device(DeviceArg::Cpu, args.threads, environment, output)?.open(plan.mode.into())?;
     Beside::plan(plan, &*device).map(Some)
 }
 

@@ -60,7 +60,7 @@ pub fn tune(args: &TuneArgs, environment: &Environment, output: &Output) -> Resu
     if before.map_or(true, |before| before != after) {
         cache.save(&after)?;
     }
-    let device = workload.options().open_cpu(workload.mode(), Tuning::default())?.describe();
+    let device = workload.options().open_cpu(workload.mode().into(), Tuning::default())?.describe();
     let tuned =
         Tuned { plan: &workload.plan, device, contests, race: times, file: kept.then(|| cache.path()) };
     output.result(&if args.json { tuned.json() } else { tune::text(&tuned, output.page.columns) })
@@ -79,7 +79,7 @@ impl Subject {
     }
 
     fn executor(&self, tuning: Tuning) -> Result<Executor> {
-        let device = self.workload.options().open_cpu(self.workload.mode(), tuning)?;
+        let device = self.workload.options().open_cpu(self.workload.mode().into(), tuning)?;
         self.workload.executor(Arc::new(device), &self.weights)
     }
 

@@ -139,7 +139,7 @@ impl Workload {
                 let ranks = Collective::new(mirror(ranks.count), Arc::default())?;
                 self.options().open_shared(Arc::new(ranks))?
             }
-            None => self.options().open(self.mode())?,
+            None => self.options().open(self.mode().into())?,
         };
         let mut executor = self.executor(Arc::clone(&device), &self.weights()?)?;
         for _ in 0..effort.warmup {

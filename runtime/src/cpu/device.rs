@@ -92,13 +92,12 @@ impl CpuDevice {
     /// Measures, in some milliseconds, how fast AMX is beside vectors, and lets plans that are loaded from now on decide by
     /// it which of the two multiplies; else they decide by constants, the same in every process. Processors slow it down
     /// when power or heat forbid, and virtual machines share it: to a quarter, where vectors are faster in `f32`. Results
-    /// may then differ from another process's in the last bits.
+    /// may then differ from another process's in the last bits; those of this process's devices with as many threads do not,
+    /// since the first one's measurement serves all.
     #[must_use]
     pub fn with_amx_measured(mut self) -> Self {
-        if self.isa == Isa::Amx
-            && let Ok(threads) = ThreadPool::new(self.threads)
-        {
-            self.amx_slowness = Some(roofline::amx_slowness(&threads));
+        if self.isa == Isa::Amx {
+            self.amx_slowness = roofline::amx_slowness(self.threads).ok();
         }
         self
     }

@@ -1,7 +1,9 @@
 //! What the machine can do at most, measured: multiply-adds in registers, products on AMX, and traffic to memory.
 //! Steps of a plan are judged by these (Williams et al. 2009, "Roofline").
 
+use std::collections::BTreeMap;
 use std::hint::black_box;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::cpu::conv;
@@ -65,12 +67,36 @@ pub fn arithmetic(threads: &ThreadPool, isa: Isa) -> Arithmetic {
 /// Operations of AMX per operation of vectors when nothing slows AMX down: what the cost models' constants mean.
 const AMX_PER_VECTORS: f64 = 12.0;
 
-/// Rounds of [`amx_slowness`]. The worst but one counts: a unit that others slow down for some of them will be slow again,
+/// Rounds of [`measure_amx`]. The worst but one counts: a unit that others slow down for some of them will be slow again,
 /// and in `f32` vectors lose less than it does.
 const SLOWNESS_ROUNDS: usize = 9;
 
-/// How many times as long as usual products on AMX take, beside vectors: at least once. Takes some milliseconds.
-pub fn amx_slowness(threads: &ThreadPool) -> f64 {
+/// How many times as long as usual products on AMX take, beside vectors, on so many threads: at least once. The first call takes some
+/// milliseconds; what it finds holds for the process, so that two devices of one process choose, and round, alike.
+///
+/// # Errors
+/// Where there are no threads.
+pub fn amx_slowness(threads: usize) -> Result<f64> {
+    static FOUND: Mutex<BTreeMap<usize, f64>> = Mutex::new(BTreeMap::new());
+    first(&FOUND, threads, || ThreadPool::new(threads).map(|threads| measure_amx(&threads)))
+}
+
+/// What the first call for a number of threads measured. The others wait for it: two measurements at once would slow each other down.
+fn first(
+    found: &Mutex<BTreeMap<usize, f64>>,
+    threads: usize,
+    measure: impl FnOnce() -> Result<f64>,
+) -> Result<f64> {
+    let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(&slowness) = found.get(&threads) {
+        return Ok(slowness);
+    }
+    let slowness = measure()?;
+    found.insert(threads, slowness);
+    Ok(slowness)
+}
+
+fn measure_amx(threads: &ThreadPool) -> f64 {
     let (adds, blocks) = (ITERATIONS >> 6, BLOCKS >> 6);
     let mut ratios = [0.0; SLOWNESS_ROUNDS];
     // At rest, AMX takes a while to begin.
@@ -166,6 +192,7 @@ impl Work for Scale<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Error;
 
     #[test]
     fn amx_has_a_ceiling_of_its_own() {
@@ -173,6 +200,15 @@ mod tests {
             let found = arithmetic(&ThreadPool::new(2).unwrap(), Isa::Amx);
             assert!(found.bf16.is_some_and(|amx| amx.gflops.is_finite() && amx.gflops > 0.0), "{found:?}");
         }
+    }
+
+    #[test]
+    fn a_process_measures_amx_once_for_each_number_of_threads() {
+        let found = Mutex::default();
+        let measured = |threads, slowness: Result<f64>| first(&found, threads, || slowness).ok();
+        assert_eq!(measured(1, Err(Error::Device("no threads".to_owned()))), None, "nothing is kept of that");
+        assert_eq!((measured(1, Ok(3.0)), measured(2, Ok(1.0))), (Some(3.0), Some(1.0)));
+        assert_eq!((measured(1, Ok(1.5)), measured(2, Ok(2.5))), (Some(3.0), Some(1.0)));
     }
 
     #[test]
