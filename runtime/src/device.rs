@@ -14,47 +14,16 @@ use std::time::Duration;
 
 use resnetc_compiler::backend::Backend;
 use resnetc_compiler::plan::{BufferId, Plan};
+pub use resnetc_kernels::choice::{Choice, Estimate};
 
 use crate::data::batch::{Form, Pictures, Preparation};
 use crate::engines::Engines;
 use crate::error::{Error, Result};
-use crate::roofline::{Multiplier, Roofline};
+use crate::roofline::Roofline;
 
 /// Index of a plan loaded into a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ProgramId(pub usize);
-
-/// What a device expects one way of computing a step to cost.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Estimate {
-    /// Name of the algorithm.
-    pub algorithm: &'static str,
-    /// Parts of the work, in cycles of a thread by the device's cost model; they count against each other, not against
-    /// a clock.
-    pub parts: Vec<(&'static str, f64)>,
-}
-
-impl Estimate {
-    /// All parts together.
-    pub fn cycles(&self) -> f64 {
-        self.parts.iter().map(|(_, cycles)| cycles).sum()
-    }
-}
-
-/// The way in which a device computes a step.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Choice {
-    /// Name of the algorithm.
-    pub algorithm: &'static str,
-    /// Which one of many that have this name: an engine of cuDNN with its settings.
-    pub variant: Option<String>,
-    /// What it multiplies with; nothing for the device's usual arithmetic.
-    pub multiplier: Option<Multiplier>,
-    /// Whether it was chosen because it was measured to be the fastest.
-    pub measured: bool,
-    /// Of every algorithm that applies; the one with the lowest was chosen if none was measured.
-    pub estimates: Vec<Estimate>,
-}
 
 /// Writes the bytes of a buffer, all of them; the first argument is its number among those to be filled.
 pub type Fill<'a> = &'a (dyn Fn(usize, &mut [u8]) -> Result<()> + Sync);

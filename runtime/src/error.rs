@@ -8,6 +8,12 @@ use resnetc_compiler::ir::types::Shape;
 /// Result of the runtime's functions.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
+impl From<resnetc_kernels::error::Error> for Error {
+    fn from(error: resnetc_kernels::error::Error) -> Self {
+        Error::Device(error.0)
+    }
+}
+
 /// What can go wrong while running or training.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {

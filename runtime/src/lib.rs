@@ -21,7 +21,6 @@ pub mod metrics;
 pub mod optim;
 pub mod patience;
 mod placement;
-pub mod random;
 pub mod ranks;
 pub mod reference;
 pub mod roofline;
@@ -29,3 +28,5 @@ pub mod settings;
 pub mod train;
 pub mod views;
 pub mod weights;
+
+pub use resnetc_kernels::random;

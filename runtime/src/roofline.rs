@@ -1,20 +1,6 @@
 //! What a device can do at most, which steps of a plan are judged by (Williams et al. 2009, "Roofline").
 
-/// Instructions of their own that an algorithm multiplies with: their speed is its ceiling.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Multiplier {
-    /// What they are called.
-    pub instructions: &'static str,
-    /// How many of their products make a product of the step.
-    pub products: usize,
-}
-
-impl Multiplier {
-    /// Intel's matrix unit, of bf16.
-    pub const AMX: Self = Multiplier { instructions: "AMX", products: 1 };
-    /// Vectors of pairs of bf16 (AVX512-BF16).
-    pub const VDPBF16PS: Self = Multiplier { instructions: "VDPBF16PS", products: 1 };
-}
+pub use resnetc_kernels::choice::Multiplier;
 
 /// Ceilings of arithmetic. Multiply-adds count as two operations, in 10^9 per second.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -8,7 +8,7 @@ use resnetc_compiler::ir::graph::Mode;
 use resnetc_compiler::plan::shards::Piece;
 use resnetc_compiler::plan::{ALIGN, BufferId, Plan, Region};
 
-use super::ctx::Ctx;
+use super::Ctx;
 use super::machine::Machine;
 use super::memory::Memory;
 use super::simd::Isa;

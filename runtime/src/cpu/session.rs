@@ -8,7 +8,7 @@ use resnetc_compiler::backend::Backend;
 use resnetc_compiler::plan::shards::Piece;
 use resnetc_compiler::plan::{BufferId, Plan, Region};
 
-use super::ctx::Ctx;
+use super::Ctx;
 use super::device::{CpuDevice, Program};
 use super::memory::Memory;
 use super::ranks::share_state;
@@ -64,16 +64,22 @@ fn check_room(program: &Program, arena: &Memory, control: &Memory, scratch: &Mem
 }
 
 /// Runs all steps; where one writes what outlives the run, under the exclusive lock.
-fn run(program: &Program, ctx: &Ctx<'_>, bases: &Bases, times: Option<&mut [Duration]>) {
+fn run(
+    program: &Program,
+    ctx: &Ctx<'_>,
+    ranks: Option<&Collective>,
+    bases: &Bases,
+    times: Option<&mut [Duration]>,
+) {
     let plan = &*program.plan;
     // A step may take longer than a rank may be silent.
-    let beat = || ctx.ranks.map_or((), |ranks| ranks.pulse().beat());
+    let beat = || ranks.map_or((), |ranks| ranks.pulse().beat());
     let mut times = times.map(|times| times.iter_mut());
     let prepared = program.steps.iter().zip(&program.bound);
     for (step, (prepared, bound)) in plan.steps.iter().zip(prepared) {
         beat();
         let start = Instant::now();
-        prepare::run(ctx, prepared, &Operands::new(bases, plan, step, bound));
+        prepare::run(ctx, ranks, prepared, &Operands::new(bases, plan, step, bound));
         if let Some(time) = times.as_mut().and_then(Iterator::next) {
             *time += start.elapsed();
         }
@@ -131,9 +137,9 @@ impl Session for CpuSession {
             let program = shared.program(id)?;
             check_room(program, arena, control, scratch)?;
             let bases = shared.bases(arena, control, device.rank());
-            let ctx = Ctx { threads, isa, scratch: scratch.view(), ranks };
+            let ctx = Ctx { threads, isa, scratch: scratch.view() };
             if shared.is_packed(program) && !program.writes_persistent {
-                run(program, &ctx, &bases, times);
+                run(program, &ctx, ranks, &bases, times);
                 return Ok(());
             }
             drop(shared);
@@ -142,7 +148,7 @@ impl Session for CpuSession {
             shared.pack(id, &ctx, &bases)?;
             let program = shared.program(id)?;
             if program.writes_persistent {
-                run(program, &ctx, &bases, times);
+                run(program, &ctx, ranks, &bases, times);
                 return ranks.map_or(Ok(()), Collective::check);
             }
             // Only packed: others may run beside this session.

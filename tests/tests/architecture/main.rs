@@ -143,7 +143,8 @@ fn known_arrows_are_found() {
     };
     for (from, to) in [
         ("cli/src", "runtime/src"),
-        ("runtime/src/cpu", "compiler/src/plan"),
+        ("runtime/src/cpu", "kernels/src/conv"),
+        ("kernels/src", "compiler/src/plan"),
         ("compiler/src/lib.rs", "compiler/src/pass"),
         ("compiler/src/pass", "compiler/src/ir/patch.rs"),
         ("tests/src", "compiler/src"),
@@ -156,7 +157,11 @@ fn known_arrows_are_found() {
 #[test]
 fn crates_depend_one_way() {
     assert_eq!(own_dependencies("compiler"), Vec::<String>::new());
-    assert_eq!(own_dependencies("runtime"), ["resnetc-compiler", "resnetc-pictures", "resnetc-weights"]);
+    assert_eq!(own_dependencies("kernels"), ["resnetc-compiler"]);
+    assert_eq!(
+        own_dependencies("runtime"),
+        ["resnetc-compiler", "resnetc-kernels", "resnetc-pictures", "resnetc-weights"]
+    );
     assert_eq!(own_dependencies("onnx"), ["resnetc-compiler"]);
     assert_eq!(own_dependencies("pictures"), ["resnetc-compiler"]);
     assert_eq!(own_dependencies("weights"), ["resnetc-compiler"]);
@@ -183,7 +188,9 @@ fn the_runtime_sees_plans_never_graphs() {
     let arrows = all_arrows();
     for part in ["pass", "build", "ops", "ir/patch.rs"] {
         assert_apart(&arrows, "runtime/src", &format!("compiler/src/{part}"));
+        assert_apart(&arrows, "kernels/src", &format!("compiler/src/{part}"));
     }
+    assert_apart(&arrows, "kernels/src", "compiler/src/ir/graph.rs");
     let graph = "compiler/src/ir/graph.rs";
     for ((file, _), names) in arrows.iter().filter(|((_, other), _)| other == graph) {
         let mode = names.iter().all(|name| name.split("::").any(|part| part == "Mode"));
@@ -205,7 +212,8 @@ fn the_compiler_is_pure() {
 #[test]
 fn the_environment_is_read_in_one_place() {
     let reads = ["env::var", "env::home_dir"];
-    let folders = ["compiler", "onnx", "weights", "import", "runtime", "pictures", "resnetc", "cli"];
+    let folders =
+        ["compiler", "kernels", "onnx", "weights", "import", "runtime", "pictures", "resnetc", "cli"];
     for folder in folders.map(|folder| format!("{folder}/src/")) {
         for (path, code) in code(&folder).filter(|(path, _)| path != "cli/src/environment.rs") {
             for line in code {
@@ -242,9 +250,15 @@ fn files_are_opened_with_care() {
 #[test]
 fn the_library_prints_nothing() {
     let says = ["println!", "eprint", "process::exit"];
-    for folder in
-        ["onnx/src/", "weights/src/", "import/src/", "runtime/src/", "pictures/src/", "resnetc/src/"]
-    {
+    for folder in [
+        "kernels/src/",
+        "onnx/src/",
+        "weights/src/",
+        "import/src/",
+        "runtime/src/",
+        "pictures/src/",
+        "resnetc/src/",
+    ] {
         for (path, code) in code(folder) {
             for line in code {
                 assert!(!says.iter().any(|call| line.contains(call)), "{path}: {line}");
@@ -296,6 +310,7 @@ fn unsafe_code_is_in_kernels_alone() {
     let starts = ["unsafe {", "unsafe fn", "unsafe impl", "unsafe extern", "unsafe trait"];
     // Files of weights are mapped, which a system cannot promise to be safe: one call in one file. MPI and poll(2) are C.
     let kernels = [
+        "kernels/src/",
         "runtime/src/cpu/",
         "runtime/src/cuda/",
         "runtime/src/ranks/mpi.rs",

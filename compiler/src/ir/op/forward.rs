@@ -144,7 +144,7 @@ pub struct ScaleShift {
 /// starts one to be dropped; the rest times the elements of `x` over those left.
 ///
 /// Random numbers are a function of the run's seed, the training step, `stream`, and the index of the element (in the
-/// order `[n][h][w][c]`) or image; see `resnetc_runtime::random`.
+/// order `[n][h][w][c]`) or image; see `resnetc_kernels::random`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Drop {
     /// What is dropped as a whole.

@@ -5,7 +5,7 @@ use resnetc_compiler::plan::Kernel;
 use resnetc_compiler::plan::kernel::{BnMoments, BnStats, Update};
 
 use super::operands::Operands;
-use crate::cpu::ctx::Ctx;
+use crate::cpu::Ctx;
 use crate::cpu::maps::sum_flat_scratch_len;
 use crate::cpu::memory::Src;
 use crate::cpu::norm::group::GroupNorm;
@@ -21,6 +21,7 @@ use crate::cpu::pooling::{blur, global_average, global_max};
 use crate::cpu::simd::Element;
 use crate::cpu::{norm, pooling, ranks};
 use crate::random::Key;
+use crate::ranks::Collective;
 
 /// By what a batch normalisation's gradient undoes the activation: the input of that computed anew, or its result.
 fn bn_mask<'a, E: Element>(epilogue: Epilogue, o: &Operands<'a>) -> Option<BnMask<'a, E>> {
@@ -58,12 +59,12 @@ pub(super) fn scratch_len(kernel: &Kernel, threads: usize) -> usize {
 }
 
 /// Runs a step that has nothing prepared.
-pub(super) fn run(ctx: &Ctx<'_>, o: &Operands<'_>) {
-    if o.is_narrow() { run_stored::<u16>(ctx, o) } else { run_stored::<f32>(ctx, o) }
+pub(super) fn run(ctx: &Ctx<'_>, ranks: Option<&Collective>, o: &Operands<'_>) {
+    if o.is_narrow() { run_stored::<u16>(ctx, ranks, o) } else { run_stored::<f32>(ctx, ranks, o) }
 }
 
 /// Runs a step whose maps consist of `E`, those that may be stored as bf16: such kernels have one group of them.
-fn run_stored<E: Element>(ctx: &Ctx<'_>, o: &Operands<'_>) {
+fn run_stored<E: Element>(ctx: &Ctx<'_>, with: Option<&Collective>, o: &Operands<'_>) {
     match o.kernel() {
         kernel @ (Kernel::Conv(_) | Kernel::ConvBackwardData(_) | Kernel::ConvBackwardFilter(_)) => {
             unreachable!("{kernel:?} is prepared when its plan is loaded")
@@ -90,12 +91,12 @@ fn run_stored<E: Element>(ctx: &Ctx<'_>, o: &Operands<'_>) {
             let [mean, rstd] = ["mean", "rstd"].map(|name| o.output(name));
             let out = StatsOut { running_mean, running_var, mean, rstd };
             let attrs = StatsAttrs { eps: k.eps, momentum: k.momentum };
-            ranks::bn_combine(ctx.ranks, k.rows, o.value("share"), attrs, moments, out);
+            ranks::bn_combine(with, k.rows, o.value("share"), attrs, moments, out);
         }
         Kernel::BnCombineSums(_) => {
             let sums = ["dscale", "dshift"].map(|name| o.input(name));
             let all = ["all_dscale", "all_dshift"].map(|name| o.output(name));
-            ranks::bn_combine_sums(ctx.ranks, o.value("share"), sums, all);
+            ranks::bn_combine_sums(with, o.value("share"), sums, all);
         }
         Kernel::BnApply(k) => {
             let (residual, y) = (o.optional("residual"), o.output("y"));
@@ -257,11 +258,11 @@ fn run_stored<E: Element>(ctx: &Ctx<'_>, o: &Operands<'_>) {
         }
         Kernel::AllReduce(k) => {
             let share = if k.weighted { o.value("share") } else { 1.0 };
-            ranks::all_reduce(ctx.ranks, k, share, o.update("grad"));
+            ranks::all_reduce(with, k, share, o.update("grad"));
         }
-        Kernel::AllReduceWait(k) => ranks::all_reduce_wait(ctx.ranks, k, o.update("grad")),
-        Kernel::AllGather(k) => ranks::all_gather(ctx.ranks, k, o.input("param")),
-        Kernel::AllGatherWait(k) => ranks::all_gather_wait(ctx.ranks, k, o.update("param")),
+        Kernel::AllReduceWait(k) => ranks::all_reduce_wait(with, k, o.update("grad")),
+        Kernel::AllGather(k) => ranks::all_gather(with, k, o.input("param")),
+        Kernel::AllGatherWait(k) => ranks::all_gather_wait(with, k, o.update("param")),
         Kernel::Average(_) => average::average(ctx, o.value("decay"), o.update("average"), o.input("value")),
         Kernel::LossScaleUpdate(k) => {
             let state = k.dynamic.map(|dynamic| {

@@ -4,13 +4,14 @@ use resnetc_compiler::plan::{ALIGN, Kernel};
 
 use super::dispatch;
 use super::operands::Operands;
+use crate::cpu::Ctx;
 use crate::cpu::conv::{self, ConvKernel, Epilogue, FilterKernel, Operation, Problem};
-use crate::cpu::ctx::Ctx;
 use crate::cpu::machine::Machine;
 use crate::cpu::memory::Memory;
 use crate::cpu::tune::Tuning;
 use crate::device::Choice;
 use crate::error::Result;
+use crate::ranks::Collective;
 
 /// What is decided about a step when its plan is loaded.
 pub(in crate::cpu) enum Prepared {
@@ -85,8 +86,13 @@ fn packed_room(convolution: &dyn ConvKernel) -> usize {
     convolution.packed_len().next_multiple_of(ALIGN / size_of::<f32>())
 }
 
-/// Runs one step.
-pub(in crate::cpu) fn run(ctx: &Ctx<'_>, prepared: &Prepared, operands: &Operands<'_>) {
+/// Runs one step, with the other ranks of a training where there are some.
+pub(in crate::cpu) fn run(
+    ctx: &Ctx<'_>,
+    ranks: Option<&Collective>,
+    prepared: &Prepared,
+    operands: &Operands<'_>,
+) {
     match prepared {
         Prepared::Convolution { kernel, packed, .. } => {
             run_convolution(ctx, &**kernel, packed.as_ref(), operands);
@@ -95,7 +101,7 @@ pub(in crate::cpu) fn run(ctx: &Ctx<'_>, prepared: &Prepared, operands: &Operand
             let (x, dy, dw) = (operands.map("x"), operands.map("dy"), operands.output("dweight"));
             kernel.run(ctx, x, dy, ctx.scratch, dw);
         }
-        Prepared::Nothing => dispatch::run(ctx, operands),
+        Prepared::Nothing => dispatch::run(ctx, ranks, operands),
     }
 }
 

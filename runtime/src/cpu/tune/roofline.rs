@@ -78,7 +78,7 @@ const SLOWNESS_ROUNDS: usize = 9;
 /// Where there are no threads.
 pub fn amx_slowness(threads: usize) -> Result<f64> {
     static FOUND: Mutex<BTreeMap<usize, f64>> = Mutex::new(BTreeMap::new());
-    first(&FOUND, threads, || ThreadPool::new(threads).map(|threads| measure_amx(&threads)))
+    first(&FOUND, threads, || Ok(measure_amx(&ThreadPool::new(threads)?)))
 }
 
 /// What the first call for a number of threads measured. The others wait for it: two measurements at once would slow each other down.

@@ -1,4 +1,4 @@
-// Dropping random parts. The random numbers are those of runtime/src/random.rs, bit for bit: functions of seed, step, stream and index.
+// Dropping random parts. The random numbers are those of kernels/src/random.rs, bit for bit: functions of seed, step, stream and index.
 #include "prelude.cuh"
 
 INLINE u64 mix(u64 x) {
