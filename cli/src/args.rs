@@ -238,8 +238,9 @@ pub struct RunArgs {
     #[command(flatten)]
     pub weights: WeightsArgs,
 
-    /// Images per run [default: 1, evaluating 100, of tensors 16, of pictures 8].
-    #[arg(long, value_name = "N", conflicts_with = "train", value_parser = positive, allow_negative_numbers = true)]
+    /// Images per run [default: 1, evaluating 100, of tensors 16, of pictures 8]; with --train the same as --batch-size, as other
+    /// commands have it.
+    #[arg(long, value_name = "N", conflicts_with = "batch_size", value_parser = positive, allow_negative_numbers = true)]
     #[arg(help_heading = "Running")]
     pub batch: Option<usize>,
     /// Turn the logits into probabilities.

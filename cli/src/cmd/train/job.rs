@@ -204,7 +204,7 @@ fn overrides(dataset: &Wanted, args: &RunArgs) -> Vec<String> {
     let number = |name: &str, value: Option<String>| value.map(|value| format!("{}={value}", key(name)));
     let flags = [
         number("epochs", args.epochs.map(|n| n.to_string())),
-        number("batch_size", args.batch_size.clone()),
+        number("batch_size", args.batch_size.clone().or_else(|| args.batch.map(|images| images.to_string()))),
         number("memory_limit", args.memory_limit.clone()),
         number("lr", args.lr.map(|rate| rate.to_string())),
         number("seed", args.seed.map(|seed| seed.to_string())),
@@ -222,12 +222,25 @@ mod tests {
     use crate::args::{Cli, Command};
     use crate::cmd::data::Wanted;
 
+    fn said(flags: &[&str]) -> Vec<String> {
+        let line = [&["resnetc", "run", "--train", "shapes10"], flags].concat();
+        let Command::Run(args) = Cli::try_parse_from(line).expect("valid").command else {
+            panic!("another command")
+        };
+        overrides(&Wanted::Named(&DEFAULT), &args)
+    }
+
     /// Naming a rule would turn another optimizer into that one.
     #[test]
     fn a_rate_leaves_the_optimizer_alone() {
-        let cli =
-            Cli::try_parse_from(["resnetc", "run", "--train", "shapes10", "--lr", "0.5"]).expect("valid");
-        let Command::Run(args) = cli.command else { panic!("another command") };
-        assert!(overrides(&Wanted::Named(&DEFAULT), &args).contains(&"train.optimizer.lr=0.5".to_owned()));
+        assert!(said(&["--lr", "0.5"]).contains(&"train.optimizer.lr=0.5".to_owned()));
+    }
+
+    /// `build` and `bench` call it `--batch`, specs `batch_size`.
+    #[test]
+    fn a_batch_has_two_names() {
+        assert_eq!(said(&["--batch", "16"]), said(&["--batch-size", "16"]));
+        assert!(said(&["--batch", "16"]).contains(&"train.batch_size=16".to_owned()));
+        assert!(!said(&[]).iter().any(|set| set.starts_with("train.batch_size")));
     }
 }
