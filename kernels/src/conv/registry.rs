@@ -17,7 +17,7 @@ static ALGORITHMS: &[&dyn ConvAlgorithm] = &[
     &super::amx::Amx,
 ];
 
-/// The kernel of a convolution: by the algorithm that was `measured` to be the fastest (see [`crate::tune`]) or, as a rule,
+/// The kernel of a convolution: by the algorithm that was `measured` to be the fastest or, as a rule,
 /// that the cost model expects to be.
 pub fn convolution(
     problem: &Problem,
